@@ -1,0 +1,45 @@
+# Every target sets up what it needs; on a fresh machine each of them is enough.
+PYTHON ?= python3.11
+BIN := .venv/bin
+RUN_TESTS := $(BIN)/coverage run -m pytest
+
+.PHONY: setup demo test check lint types pins clean
+
+setup: .venv/.installed
+
+.venv/.installed: pyproject.toml requirements/dev.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/uv.txt requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+# Starts the server on the sandbox, as a host would, and makes two pictures.
+demo: setup
+	@$(BIN)/python examples/demo.py
+
+# Runs the tests and holds the coverage: all of tools/, nine tenths of server/.
+test: setup
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --include='tools/*' --fail-under=100
+	@$(BIN)/coverage report --include='server/*' --fail-under=90
+
+check: lint types test
+
+lint: setup
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/lint-imports
+
+types: setup
+	$(BIN)/pyright
+
+# Writes the hashed pins anew, from the bounds in pyproject.toml.
+pins: setup
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --group dev pyproject.toml -o requirements/dev.txt
+	echo uv | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade - -o requirements/uv.txt
+
+clean:
+	rm -rf .venv .coverage* .pytest_cache .ruff_cache build dist
