@@ -1,0 +1,51 @@
+"""Make pictures and know what they cost: the three tools as a library, without MCP and without a network of its own."""
+
+from blockrun_image.catalog import Catalog, Model
+from blockrun_image.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ContentPolicyError,
+    GatewayError,
+    GatewayUnavailableError,
+    ImageError,
+    InvalidRequestError,
+    OutcomeUnknownError,
+    PaymentRequiredError,
+    RateLimitError,
+    SpecError,
+    StorageError,
+    UnknownModelError,
+)
+from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image.ports import ImageGateway, ImageStore
+from blockrun_image.pricing import Estimate
+from blockrun_image.results import CostComparison, GeneratedImages, ModelList
+from blockrun_image.toolset import ImageToolset
+
+__all__ = [
+    "AuthenticationError",
+    "Catalog",
+    "ConfigurationError",
+    "ContentPolicyError",
+    "CostComparison",
+    "Estimate",
+    "GatewayError",
+    "GatewayUnavailableError",
+    "GeneratedImages",
+    "Image",
+    "ImageError",
+    "ImageGateway",
+    "ImageRequest",
+    "ImageStore",
+    "ImageToolset",
+    "ImagesResponse",
+    "InvalidRequestError",
+    "Model",
+    "ModelList",
+    "OutcomeUnknownError",
+    "PaymentRequiredError",
+    "RateLimitError",
+    "SpecError",
+    "StorageError",
+    "UnknownModelError",
+]

@@ -1,0 +1,153 @@
+"""What can go wrong, as one tree; each error says whether money was spent and what to do next.
+
+```
+ImageError
+├── InvalidRequestError         the request is not one that the API takes; nothing was sent
+│   └── UnknownModelError
+├── SpecError                   the API's description could not be used
+├── ConfigurationError          a setting is missing or cannot be used; nothing was sent
+├── StorageError                a picture could not be written
+└── GatewayError                the gateway refused or could not be understood
+    ├── AuthenticationError     401
+    ├── PaymentRequiredError    402
+    ├── ContentPolicyError      403, or a content policy code
+    ├── RateLimitError          429
+    ├── GatewayUnavailableError the request never reached the gateway
+    └── OutcomeUnknownError     the request was sent, and what became of it is not known
+```
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+Charged = Literal["no", "yes", "unknown"]
+
+_MONEY = {
+    "no": "Nothing was charged.",
+    "yes": "It was charged.",
+    "unknown": "It may have been charged.",
+}
+
+
+class ImageError(Exception):
+    """Anything that keeps a picture from its asker.
+
+    `hint` is the next step, in words for the agent; `valid_values` are the values that would have been taken;
+    `charged` says whether money was spent; `retryable` whether the same request may be sent again.
+    """
+
+    retryable: ClassVar[bool] = False
+    charged: Charged = "no"
+
+    def __init__(self, message: str, *, hint: str = "", valid_values: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.valid_values = tuple(valid_values)
+
+    @property
+    def type(self) -> str:
+        """The error's kind as a stable word, such as `unknown_model`."""
+        name = type(self).__name__.removesuffix("Error")
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the error as structured content, complete without the text."""
+        details: dict[str, object] = {
+            "type": self.type,
+            "message": self.message,
+            "charged": self.charged,
+            "retryable": self.retryable,
+        }
+        if self.hint:
+            details["hint"] = self.hint
+        if self.valid_values:
+            details["valid_values"] = list(self.valid_values)
+        return {"error": details | self._particulars()}
+
+    def to_text(self) -> str:
+        """Return the error as one paragraph, complete without the structured content."""
+        retry = "The same call may be sent again." if self.retryable else "Do not resend it unchanged."
+        return " ".join(part for part in (self.message, _MONEY[self.charged], retry, self.hint) if part)
+
+    def _particulars(self) -> dict[str, object]:
+        return {}
+
+
+class InvalidRequestError(ImageError):
+    """The request is not one that the API or the model takes; it was refused before anything was sent."""
+
+
+class UnknownModelError(InvalidRequestError):
+    """There is no such model in the catalogue."""
+
+
+class SpecError(ImageError):
+    """The file that describes the API cannot be read or is not such a description."""
+
+
+class ConfigurationError(ImageError):
+    """A setting is missing or cannot be used; nothing was sent."""
+
+
+class StorageError(ImageError):
+    """A picture that came as data could not be written to disk; it had been paid for."""
+
+    charged: Charged = "yes"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an error knows of the gateway's answer: HTTP status, error code, request id, and the seconds to wait."""
+
+    status: int | None = None
+    code: str | None = None
+    request_id: str | None = None
+    retry_after_seconds: float | None = None
+
+
+class GatewayError(ImageError):
+    """The gateway refused the request, or its answer could not be used."""
+
+    def __init__(self, message: str, *, hint: str = "", charged: Charged = "no", answer: Answer | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.charged = charged
+        self.answer = answer or Answer()
+
+    def _particulars(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self.answer).items() if value is not None}
+
+
+class AuthenticationError(GatewayError):
+    """The gateway does not take the credential."""
+
+
+class PaymentRequiredError(GatewayError):
+    """The account has no credit for the request, or the gateway wants a payment that the credential cannot make."""
+
+
+class ContentPolicyError(GatewayError):
+    """The gateway's provider will not draw this prompt."""
+
+
+class RateLimitError(GatewayError):
+    """Too many requests; `answer.retry_after_seconds` says how long to wait."""
+
+    retryable = True
+
+
+class GatewayUnavailableError(GatewayError):
+    """The request never reached the gateway."""
+
+    retryable = True
+
+
+class OutcomeUnknownError(GatewayError):
+    """The request was sent, and what became of it is not known; sending it again could pay twice."""
+
+    def __init__(
+        self, message: str, *, hint: str = "", charged: Charged = "unknown", answer: Answer | None = None
+    ) -> None:
+        super().__init__(message, hint=hint, charged=charged, answer=answer)

@@ -1,0 +1,40 @@
+"""The data that travels to the gateway and back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """A request that has been checked against its model; `quality` is `None` where the model has no such choice."""
+
+    prompt: str
+    model: str
+    size: str
+    quality: str | None = None
+    n: int = 1
+
+    def body(self) -> Mapping[str, object]:
+        """Return the request as the API's JSON body."""
+        body: dict[str, object] = {"model": self.model, "prompt": self.prompt, "size": self.size, "n": self.n}
+        return body if self.quality is None else body | {"quality": self.quality}
+
+
+@dataclass(frozen=True)
+class Image:
+    """One generated image: its URL, or the picture's bytes where the gateway sends it as data."""
+
+    url: str | None = None
+    data: bytes | None = None
+    revised_prompt: str | None = None
+
+
+@dataclass(frozen=True)
+class ImagesResponse:
+    """What a gateway gave for a request; `charged_usd` is `None` where it did not say what it charged."""
+
+    images: Sequence[Image]
+    charged_usd: Decimal | None = None
+    request_id: str | None = None
+    warnings: Sequence[str] = ()

@@ -1,0 +1,31 @@
+"""What the toolset needs from the world, as protocols for adapters to fulfil."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from blockrun_image.images import ImageRequest, ImagesResponse
+
+OnStatus: TypeAlias = Callable[[str], None]
+"""Is told in a few words what a call is waiting for."""
+
+
+class ImageGateway(Protocol):
+    """Something that makes pictures and charges for them."""
+
+    @property
+    def name(self) -> str:
+        """What to call it before the asker: its host, or `sandbox`."""
+        ...
+
+    async def generate(self, request: ImageRequest, on_status: OnStatus) -> ImagesResponse:
+        """Make the pictures, sending a request that may be charged at most once; raises `ImageError`."""
+        ...
+
+
+class ImageStore(Protocol):
+    """A place for pictures that come as data."""
+
+    async def save(self, picture: bytes) -> Path:
+        """Write the picture and return its absolute path; raises `StorageError`."""
+        ...

@@ -1,0 +1,133 @@
+"""What a request costs, in exact decimals, and how sure that is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from blockrun_image.catalog import Catalog, Model, PriceRange
+from blockrun_image.errors import InvalidRequestError
+from blockrun_image.images import ImageRequest
+from blockrun_image.text import quoted
+
+_CENT = Decimal("0.01")
+_PUBLISHED = "The published price, rounded; the charge can differ by that rounding."
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The price of a request in US dollars for all its images; `low_usd` and `high_usd` differ only if not `exact`."""
+
+    model: str
+    size: str
+    quality: str | None
+    n: int
+    low_usd: Decimal
+    high_usd: Decimal
+    exact: bool
+    basis: str
+    currency: str
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the estimate as structured content; amounts are decimal strings."""
+        request: dict[str, object] = {"model": self.model, "size": self.size}
+        if self.quality:
+            request["quality"] = self.quality
+        return request | {"n": self.n} | self.cost()
+
+    def cost(self) -> dict[str, object]:
+        """Return only the money of it; limits and comparisons use `estimated_usd`, the high end."""
+        ends = {} if self.exact else {"low_usd": usd(self.low_usd), "high_usd": usd(self.high_usd)}
+        return {
+            "estimated_usd": usd(self.high_usd),
+            **ends,
+            "currency": self.currency,
+            "exact": self.exact,
+            "basis": self.basis,
+        }
+
+    def amount(self) -> str:
+        """Return the money in words, such as `$0.042` or `$0.042-0.126`."""
+        return spread(self.low_usd, self.high_usd)
+
+
+def estimate(catalog: Catalog, request: ImageRequest) -> Estimate:
+    """Return what a resolved request costs: its published price, or the model's range where none is published."""
+    model = catalog.find(request.model)
+    published = _published(model, request)
+    listed = PriceRange(low=published, high=published) if published is not None else _with_margin(catalog, model)
+    return Estimate(
+        model=model.id,
+        size=request.size,
+        quality=request.quality,
+        n=request.n,
+        low_usd=listed.low * request.n,
+        high_usd=listed.high * request.n,
+        exact=published is not None,
+        basis=_PUBLISHED if published is not None else _unpublished(catalog, model, request),
+        currency=catalog.spec.currency,
+    )
+
+
+def compare(catalog: Catalog, wanted: ImageRequest) -> Sequence[Estimate]:
+    """Return the estimates of all models that can do what is wanted, cheapest first; `wanted.model` is not read.
+
+    Raises `InvalidRequestError` when no model can.
+    """
+    estimates: list[Estimate] = []
+    for model in catalog:
+        try:
+            estimates.append(estimate(catalog, catalog.fill_in(model, wanted)))
+        except InvalidRequestError:
+            continue
+    if not estimates:
+        asked = (
+            f"size {quoted(wanted.size or 'auto')}, quality {quoted(wanted.quality or 'auto')}, n {quoted(wanted.n)}"
+        )
+        raise InvalidRequestError(
+            f"No model can do {asked}.", hint="list_models shows sizes and qualities.", valid_values=catalog.sizes
+        )
+    return sorted(estimates, key=lambda each: (each.high_usd, each.low_usd))
+
+
+def price_range(catalog: Catalog, model: Model) -> PriceRange:
+    """Return the lowest and the highest price of one image over everything that the model offers, margin included."""
+    offers = [estimate(catalog, offer) for offer in _offers(model)]
+    return PriceRange(low=min(each.low_usd for each in offers), high=max(each.high_usd for each in offers))
+
+
+def cheapest_offer(catalog: Catalog, model: Model) -> Estimate:
+    """Return what one image costs with the model's cheapest size and quality, by the high end."""
+    return min((estimate(catalog, offer) for offer in _offers(model)), key=lambda each: (each.high_usd, each.low_usd))
+
+
+def usd(amount: Decimal) -> str:
+    """Return an exact amount of dollars as a plain decimal string with at least two decimals."""
+    shortest = amount.normalize()
+    exponent = shortest.as_tuple().exponent
+    return f"{shortest if isinstance(exponent, int) and exponent <= -2 else shortest.quantize(_CENT):f}"
+
+
+def spread(low_usd: Decimal, high_usd: Decimal) -> str:
+    """Return an amount or a range of amounts in words."""
+    return f"${usd(low_usd)}" if low_usd == high_usd else f"${usd(low_usd)}-{usd(high_usd)}"
+
+
+def _offers(model: Model) -> Sequence[ImageRequest]:
+    return [ImageRequest("", model.id, size, quality) for size in model.sizes for quality in model.qualities or [None]]
+
+
+def _published(model: Model, request: ImageRequest) -> Decimal | None:
+    asked = (request.size, request.quality)
+    return next((price.usd for price in model.prices if (price.size, price.quality) == asked), None)
+
+
+def _with_margin(catalog: Catalog, model: Model) -> PriceRange:
+    factor = 1 + catalog.spec.margin
+    return PriceRange(low=model.list_price_usd.low * factor, high=model.list_price_usd.high * factor)
+
+
+def _unpublished(catalog: Catalog, model: Model, request: ImageRequest) -> str:
+    what = " ".join(part for part in (model.id, request.quality, request.size) if part)
+    listed = spread(model.list_price_usd.low, model.list_price_usd.high)
+    percent = f"{(catalog.spec.margin * 100).normalize():f}"
+    return f"No price is published for {what}: the model's list price of {listed} plus the {percent} % margin."

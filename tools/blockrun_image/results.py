@@ -1,0 +1,172 @@
+"""What the three tools return: each as structured content and as text, complete alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Protocol
+
+from blockrun_image.catalog import Catalog, Model
+from blockrun_image.images import Image, ImageRequest
+from blockrun_image.pricing import Estimate, cheapest_offer, price_range, spread, usd
+
+
+class Result(Protocol):
+    """A tool's answer in the two forms that hosts hand to their models."""
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the answer as structured content."""
+        ...
+
+    def to_text(self) -> str:
+        """Return the answer as text."""
+        ...
+
+
+@dataclass(frozen=True)
+class GeneratedImages:
+    """The pictures that were made, and what they cost; `charged_usd` is `None` where the gateway did not say."""
+
+    request: ImageRequest
+    images: Sequence[Image]
+    estimate: Estimate
+    charged_usd: Decimal | None
+    gateway: str
+    warnings: Sequence[str] = ()
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the answer as structured content; amounts are decimal strings."""
+        charged = None if self.charged_usd is None else usd(self.charged_usd)
+        quality = {} if self.request.quality is None else {"quality": self.request.quality}
+        return {
+            "images": [_image(image) for image in self.images],
+            "model": self.request.model,
+            "size": self.request.size,
+            **quality,
+            "prompt": self.request.prompt,
+            "cost": self.estimate.cost() | {"charged_usd": charged},
+            "gateway": self.gateway,
+            "warnings": list(self.warnings),
+        }
+
+    def to_text(self) -> str:
+        """Return the answer as text."""
+        asked = " ".join(part for part in (self.request.model, self.request.quality, self.request.size) if part)
+        pictures = "1 image" if len(self.images) == 1 else f"{len(self.images)} images"
+        lines = [f"{pictures} by {asked} from {self.gateway}."]
+        for number, image in enumerate(self.images, start=1):
+            lines.append(f"{number}. {image.url}")
+            if image.revised_prompt:
+                lines.append(f"   Revised prompt: {image.revised_prompt}")
+        lines += [f"Prompt: {self.request.prompt}", self._cost()]
+        return "\n".join(lines + [f"Warning: {warning}" for warning in self.warnings])
+
+    def _cost(self) -> str:
+        charged = "not reported" if self.charged_usd is None else f"${usd(self.charged_usd)}"
+        estimated = f"{self.estimate.amount()} {self.estimate.currency}"
+        return f"Charged: {charged}. Estimated: {estimated}. {self.estimate.basis}"
+
+
+@dataclass(frozen=True)
+class CostComparison:
+    """The estimates of one model or of several, cheapest first."""
+
+    estimates: Sequence[Estimate]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the answer as structured content; amounts are decimal strings."""
+        return {"estimates": [each.to_dict() for each in self.estimates]}
+
+    def to_text(self) -> str:
+        """Return the answer as text: one line for each model, and what the prices rest on."""
+        bases = dict.fromkeys(each.basis for each in self.estimates)
+        return "\n".join([*(self._line(each) for each in self.estimates), *bases])
+
+    def _line(self, each: Estimate) -> str:
+        asked = " ".join(part for part in (each.model, each.quality, each.size) if part)
+        return f"{asked}, n={each.n}: {each.amount()} {each.currency}"
+
+
+@dataclass(frozen=True)
+class ModelList:
+    """Models of the catalogue with what they accept and cost, the API's recommendations, and the cheapest of them."""
+
+    catalog: Catalog
+    models: Sequence[Model]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the answer as structured content; amounts are decimal strings and for one image."""
+        offer = self._cheapest()
+        return {
+            "models": [self._model(model) for model in self.models],
+            "recommendations": [
+                {"use_case": use_case, "model": model} for model, use_case in _recommendations(self.models)
+            ],
+            **({"cheapest": offer.to_dict()} if offer else {}),
+            "currency": self.catalog.spec.currency,
+        }
+
+    def to_text(self) -> str:
+        """Return the answer as text: a table of the models, and the cheapest of them."""
+        offer = self._cheapest()
+        if offer is None:
+            return "No model fits. Ask again with a higher max_price_usd, or use_case any."
+        asked = " ".join(part for part in (offer.model, offer.quality, offer.size) if part)
+        return f"{self.to_table()}\n\nCheapest: {asked} at {offer.amount()} an image."
+
+    def to_table(self) -> str:
+        """Return the models as a Markdown table; prices are for one image, margin included."""
+        heads = [
+            "Model",
+            "Provider",
+            "Sizes",
+            "Qualities",
+            f"Price ({self.catalog.spec.currency})",
+            "Requests/min",
+            "Best for",
+        ]
+        rows = [self._row(model) for model in self.models]
+        return "\n".join("| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows))
+
+    def _cheapest(self) -> Estimate | None:
+        offers = [cheapest_offer(self.catalog, model) for model in self.models]
+        return min(offers, key=lambda each: (each.high_usd, each.low_usd), default=None)
+
+    def _model(self, model: Model) -> dict[str, object]:
+        prices = price_range(self.catalog, model)
+        limit = {} if model.requests_per_minute is None else {"requests_per_minute": model.requests_per_minute}
+        return {
+            "id": model.id,
+            "provider": model.provider,
+            "sizes": list(model.sizes),
+            "qualities": list(model.qualities),
+            "low_usd": usd(prices.low),
+            "high_usd": usd(prices.high),
+            **limit,
+            "best_for": [each.use_case for each in model.recommended_for],
+        }
+
+    def _row(self, model: Model) -> list[str]:
+        prices = price_range(self.catalog, model)
+        return [
+            model.id,
+            model.provider,
+            ", ".join(model.sizes),
+            ", ".join(model.qualities) or "-",
+            spread(prices.low, prices.high),
+            str(model.requests_per_minute or "-"),
+            ", ".join(each.use_case for each in model.recommended_for) or "-",
+        ]
+
+
+def _recommendations(models: Sequence[Model]) -> Sequence[tuple[str, str]]:
+    """Return (model in the API's words, use case) for each recommendation."""
+    return [
+        (f"{model.id} {each.quality.upper()}" if each.quality else model.id, each.use_case)
+        for model in models
+        for each in model.recommended_for
+    ]
+
+
+def _image(image: Image) -> dict[str, object]:
+    revised = {} if image.revised_prompt is None else {"revised_prompt": image.revised_prompt}
+    return {"url": image.url, **revised}

@@ -1,0 +1,231 @@
+"""Each tool's texts and JSON Schemas, derived from the catalogue.
+
+Input schemas keep to the subset that every model API and host accepts: one object of plain properties, each with one
+`type` and a `description`, and `enum`, `minimum` or `maximum` where they apply. Every optional argument has a legal
+value that means its default, for hosts that send all of them.
+
+Output schemas require nothing at their root, because widely used clients hold an error's structured content against
+them as well.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from blockrun_image.catalog import AUTO, Catalog, slug
+
+ANY = "any"
+
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ToolSchema:
+    """A tool as it is advertised; `spends` tells whether a call can cost money."""
+
+    name: str
+    title: str
+    description: str
+    properties: Mapping[str, Schema]
+    required: Sequence[str]
+    output: Schema
+    spends: bool = False
+
+    @property
+    def input(self) -> Schema:
+        """The JSON Schema of the arguments."""
+        return _object(self.properties, required=self.required)
+
+
+def tool_schemas(catalog: Catalog, default_model: str | None = None) -> Sequence[ToolSchema]:
+    """Return the three tools, as the catalogue's models and limits make them."""
+    return [_generate_image(catalog, default_model), _list_models(catalog), _estimate_cost(catalog)]
+
+
+def _generate_image(catalog: Catalog, default_model: str | None) -> ToolSchema:
+    request = catalog.spec.request
+    arguments = _Arguments(catalog)
+    model = arguments.model()
+    if default_model:
+        model["description"] += f". Default {default_model}."
+    return ToolSchema(
+        name="generate_image",
+        title="Generate image",
+        description=(
+            "Make images from a text prompt. Each call costs real money: check estimate_cost first. Returns image URLs,"
+            " revised prompts and the cost. Show the URLs to the user. Do not repeat a call whose error says that it"
+            " may have been charged."
+        ),
+        properties={
+            "prompt": {"type": "string", "description": request["prompt"]["description"]},
+            "model": model,
+            "size": arguments.size(),
+            "quality": arguments.quality(),
+            "n": arguments.n(),
+        },
+        required=["prompt"] if default_model else ["prompt", "model"],
+        output=_generated_images(catalog),
+        spends=True,
+    )
+
+
+def _list_models(catalog: Catalog) -> ToolSchema:
+    return ToolSchema(
+        name="list_models",
+        title="List models",
+        description="List image models with sizes, prices, limits and recommended uses. Free.",
+        properties={
+            "use_case": {
+                "type": "string",
+                "description": "Only models recommended for it. Default any.",
+                "enum": [ANY, *(slug(use_case) for use_case in catalog.use_cases)],
+            },
+            "max_price_usd": {
+                "type": "number",
+                "description": "Only models with an image at most this dear. Default 0: no limit.",
+                "minimum": 0,
+            },
+        },
+        required=[],
+        output=_model_list(),
+    )
+
+
+def _estimate_cost(catalog: Catalog) -> ToolSchema:
+    arguments = _Arguments(catalog)
+    return ToolSchema(
+        name="estimate_cost",
+        title="Estimate cost",
+        description="Price a generate_image call without making it, or compare all models. Free.",
+        properties={
+            "model": arguments.model(ANY, note=". Default any: compare all."),
+            "size": arguments.size(),
+            "quality": arguments.quality(),
+            "n": arguments.n(),
+        },
+        required=[],
+        output=_output(
+            {"estimates": _array(_object(_REQUEST | _COST, required=["model", "size", "n", *_COST_ALWAYS]))}
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class _Arguments:
+    """The arguments that two tools share."""
+
+    catalog: Catalog
+
+    def model(self, *before: str, note: str = "") -> Schema:
+        description = self.catalog.spec.request["model"]["description"]
+        return {"type": "string", "description": f"{description}{note}", "enum": [*before, *self.catalog.models]}
+
+    def size(self) -> Schema:
+        description = self.catalog.spec.request["size"]["description"]
+        note = f"Default auto: {self.catalog.default_size} or the model's first"
+        return {"type": "string", "description": f"{description}. {note}.", "enum": [AUTO, *self.catalog.sizes]}
+
+    def quality(self) -> Schema:
+        note = f"Default {self.catalog.standard}"
+        choosy = [model.id for model in self.catalog if model.qualities]
+        only = f"; others only for {', '.join(choosy)}" if len(choosy) < 5 else ""
+        return {"type": "string", "description": f"{note}{only}.", "enum": list(self.catalog.qualities)}
+
+    def n(self) -> Schema:
+        limits = self.catalog.spec.request["n"]
+        return {
+            "type": "integer",
+            "description": f"{limits['description']}. Default {limits['default']}.",
+            "minimum": limits["minimum"],
+            "maximum": self.catalog.max_images,
+        }
+
+
+def _object(properties: Mapping[str, Schema], required: Sequence[str] = ()) -> Schema:
+    return {"type": "object", "properties": dict(properties), "required": list(required)}
+
+
+def _array(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+_TEXT: Schema = {"type": "string"}
+_USD: Schema = {"type": "string", "description": "Decimal amount of US dollars"}
+_REQUEST: dict[str, Schema] = {"model": _TEXT, "size": _TEXT, "quality": _TEXT, "n": {"type": "integer"}}
+_COST: dict[str, Schema] = {
+    "estimated_usd": _USD,
+    "low_usd": _USD,
+    "high_usd": _USD,
+    "currency": _TEXT,
+    "exact": {"type": "boolean"},
+    "basis": _TEXT,
+}
+_COST_ALWAYS = ("estimated_usd", "currency", "exact", "basis")
+_ERROR: Schema = _object(
+    {
+        "type": _TEXT,
+        "message": _TEXT,
+        "charged": {"type": "string", "enum": ["no", "yes", "unknown"]},
+        "retryable": {"type": "boolean"},
+        "hint": _TEXT,
+        "valid_values": _array(_TEXT),
+        "status": {"type": "integer"},
+        "code": _TEXT,
+        "request_id": _TEXT,
+        "retry_after_seconds": {"type": "number"},
+    },
+    required=["type", "message", "charged", "retryable"],
+)
+
+
+def _output(properties: Mapping[str, Schema]) -> Schema:
+    return {"type": "object", "properties": {**properties, "error": _ERROR}}
+
+
+def _generated_images(catalog: Catalog) -> Schema:
+    image = catalog.spec.image
+    charged: Schema = {"type": ["string", "null"], "description": "What was charged; null where it was not reported"}
+    return _output(
+        {
+            "images": _array(
+                _object(
+                    {
+                        "url": {"type": "string", "description": image["url"]["description"]},
+                        "revised_prompt": {"type": "string", "description": image["revised_prompt"]["description"]},
+                    },
+                    required=["url"],
+                )
+            ),
+            "model": _TEXT,
+            "size": _TEXT,
+            "quality": _TEXT,
+            "prompt": _TEXT,
+            "cost": _object({**_COST, "charged_usd": charged}, required=[*_COST_ALWAYS, "charged_usd"]),
+            "gateway": _TEXT,
+            "warnings": _array(_TEXT),
+        }
+    )
+
+
+def _model_list() -> Schema:
+    model = _object(
+        {
+            "id": _TEXT,
+            "provider": _TEXT,
+            "sizes": _array(_TEXT),
+            "qualities": _array(_TEXT),
+            "low_usd": _USD,
+            "high_usd": _USD,
+            "requests_per_minute": {"type": "integer"},
+            "best_for": _array(_TEXT),
+        },
+        required=["id", "provider", "sizes", "qualities", "low_usd", "high_usd", "best_for"],
+    )
+    return _output(
+        {
+            "models": _array(model),
+            "recommendations": _array(_object({"use_case": _TEXT, "model": _TEXT})),
+            "cheapest": _object(_REQUEST | _COST),
+            "currency": _TEXT,
+        }
+    )

@@ -1,0 +1,41 @@
+"""Text from outside, made safe and short enough to show."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+_UNSAFE_CATEGORIES = {"Cc", "Cf", "Co", "Cs", "Cn"}
+_SCANNED_FACTOR = 4
+
+
+def clean(value: object, limit: int) -> str:
+    """Return `value` as one line of at most `limit` characters, free of control, format and surrogate characters."""
+    text = str(value)[: limit * _SCANNED_FACTOR]
+    text = "".join(" " if unicodedata.category(character) in _UNSAFE_CATEGORIES else character for character in text)
+    return clip(re.sub(r"\s+", " ", text).strip(), limit)
+
+
+def clip(text: str, limit: int) -> str:
+    """Return `text`, cut to `limit` characters with an ellipsis as the last one."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def quoted(value: object, limit: int = 40) -> str:
+    """Return `value` as a short quotation for an error message."""
+    return f"'{clean(value, limit)}'"
+
+
+def choices(valid: Sequence[str], wanted: str = "", limit: int = 160) -> str:
+    """Name the valid values; where they would not fit in `limit` characters, the ones closest to `wanted`."""
+    everything = ", ".join(valid)
+    if len(everything) <= limit:
+        return everything
+    close = get_close_matches(wanted[:100].lower(), valid, n=5, cutoff=0.3) or list(valid[:5])
+    closest = clip(", ".join(close), limit)
+    return f"{closest} (the closest of {len(valid)})"
+
+
+def is_unicode(text: str) -> bool:
+    """Tell whether `text` can be sent as UTF-8, which lone surrogates cannot."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

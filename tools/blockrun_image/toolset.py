@@ -1,0 +1,142 @@
+"""The three tools as a library: `generate_image`, `list_models` and `estimate_cost`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+import anyio
+
+from blockrun_image.catalog import Catalog, Model, slug
+from blockrun_image.errors import ConfigurationError, InvalidRequestError, StorageError
+from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image.ports import ImageGateway, ImageStore, OnStatus
+from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, spread, usd
+from blockrun_image.results import CostComparison, GeneratedImages, ModelList
+from blockrun_image.schemas import ANY
+from blockrun_image.text import choices, quoted
+
+
+class ImageToolset:
+    """What can be asked for. `list_models` and `estimate_cost` are free and work offline, without a gateway."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        gateway: ImageGateway | None = None,
+        store: ImageStore | None = None,
+        default_model: str | None = None,
+    ) -> None:
+        self.catalog = catalog
+        self._gateway = gateway
+        self._store = store
+        self._default_model = default_model
+
+    async def generate_image(  # noqa: PLR0913 - the tool's own arguments
+        self,
+        prompt: str,
+        model: str | None = None,
+        size: str | None = None,
+        quality: str | None = None,
+        n: int = 1,
+        *,
+        on_status: OnStatus = lambda status: None,
+    ) -> GeneratedImages:
+        """Make images; this costs money. `on_status` is told what the call is waiting for.
+
+        Raises `InvalidRequestError` before anything is sent for what the model does not take, and the other kinds of
+        `ImageError` with what is known of the money.
+        """
+        request = self.catalog.resolve(ImageRequest(prompt, model or self._default_model or "", size or "", quality, n))
+        expected = estimate(self.catalog, request)
+        if self._gateway is None:
+            raise ConfigurationError("This toolset has no gateway to make images with.")
+        on_status(f"waiting for {request.model}")
+        response = await self._gateway.generate(request, on_status)
+        with anyio.CancelScope(shield=True):  # these pictures are paid for
+            response = await self._keep_data(response)
+        return GeneratedImages(
+            request=request,
+            images=_without_repetition(request.prompt, response.images),
+            estimate=expected,
+            charged_usd=response.charged_usd,
+            gateway=self._gateway.name,
+            warnings=_warnings(expected, response),
+        )
+
+    def list_models(self, use_case: str | None = None, max_price_usd: float | Decimal = 0) -> ModelList:
+        """List the models that are recommended for a use case and have an image at most that dear; 0 means any price.
+
+        Raises `InvalidRequestError` for a use case that the API does not name.
+        """
+        highest = Decimal(str(max_price_usd))
+        if not highest.is_finite() or highest < 0:
+            raise InvalidRequestError(f"max_price_usd must be at least 0, not {quoted(max_price_usd)}.")
+        models: Sequence[Model] = [model for model in self.catalog if self._is_for(model, use_case or ANY)]
+        if highest:
+            models = [model for model in models if cheapest_offer(self.catalog, model).high_usd <= highest]
+        return ModelList(self.catalog, models)
+
+    def estimate_cost(
+        self, model: str | None = None, size: str | None = None, quality: str | None = None, n: int = 1
+    ) -> CostComparison:
+        """Price a request without making it; without a model, compare all that can do it, cheapest first.
+
+        Raises `InvalidRequestError` for what the model, or every model, does not take.
+        """
+        wanted = ImageRequest("", model or ANY, size or "", quality, n)
+        if wanted.model == ANY:
+            return CostComparison(compare(self.catalog, wanted))
+        known = self.catalog.find(wanted.model)
+        return CostComparison([estimate(self.catalog, self.catalog.fill_in(known, wanted))])
+
+    def _is_for(self, model: Model, use_case: str) -> bool:
+        names = [slug(name) for name in self.catalog.use_cases]
+        if use_case not in (ANY, *names):
+            raise InvalidRequestError(
+                f"There is no use case {quoted(use_case)}. Use cases: {choices([ANY, *names], use_case)}.",
+                valid_values=[ANY, *names],
+            )
+        return use_case == ANY or any(slug(each.use_case) == use_case for each in model.recommended_for)
+
+    async def _keep_data(self, response: ImagesResponse) -> ImagesResponse:
+        """Return the response with a URL for each picture: those that came as data are written to the store.
+
+        Raises `StorageError` when none is left to return.
+        """
+        images: list[Image] = []
+        failures: list[StorageError] = []
+        for image in response.images:
+            try:
+                images.append(image if image.data is None else await self._stored(image, image.data))
+            except StorageError as error:
+                failures.append(error)
+        if not images:
+            raise failures[0]
+        return replace(response, images=images, warnings=[*response.warnings, *(error.message for error in failures)])
+
+    async def _stored(self, image: Image, picture: bytes) -> Image:
+        if self._store is None:
+            raise StorageError("A picture came as data, and this toolset has no store to keep it in.")
+        path = await self._store.save(picture)
+        return replace(image, url=path.as_uri(), data=None)
+
+
+def _without_repetition(prompt: str, images: Sequence[Image]) -> Sequence[Image]:
+    """Return the images with each revised prompt only once, and none that revises nothing."""
+    seen = {prompt}
+    kept: list[Image] = []
+    for image in images:
+        kept.append(replace(image, revised_prompt=None) if image.revised_prompt in seen else image)
+        seen.add(image.revised_prompt or "")
+    return kept
+
+
+def _warnings(expected: Estimate, response: ImagesResponse) -> Sequence[str]:
+    warnings = list(response.warnings)
+    if len(response.images) < expected.n:
+        warnings.append(f"Asked for {expected.n} images, and {len(response.images)} came back.")
+    charged = response.charged_usd
+    if charged is not None and charged > expected.high_usd:
+        estimated = spread(expected.low_usd, expected.high_usd)
+        warnings.append(f"${usd(charged)} was charged, more than the estimate of {estimated}.")
+    return warnings
