@@ -1,0 +1,1 @@
+"""How the tools are served over MCP, and how they reach the world."""

@@ -1,0 +1,128 @@
+"""Decides by a credential's shape where it may be sent, before any HTTP client exists.
+
+A private key signs payments and is never sent to anyone; an account key goes only to an account host. The shapes, hosts
+and variables are those of BlockRun's own documentation and SDKs.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from blockrun_image.errors import ConfigurationError
+from blockrun_image.text import clean
+from blockrun_image_mcp.settings import VARIABLES, Settings
+
+_ACCOUNT_HOST = "https://api.blockrun.ai"
+_ANOTHER = (
+    "Set BLOCKRUN_API_KEY to a BlockRun account key (brk_...), or try it free with BLOCKRUN_IMAGE_GATEWAY=sandbox."
+)
+
+
+class Shape(Enum):
+    """What a credential is, as its text shows."""
+
+    ACCOUNT_KEY = auto()
+    PRIVATE_KEY = auto()
+    SOLANA_SECRET = auto()
+    TOKEN = auto()
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where requests go, with which headers; `private_keys` must never be part of any."""
+
+    base_url: str
+    headers: Mapping[str, str] = field(repr=False)
+    name: str
+    private_keys: tuple[str, ...] = field(default=(), repr=False)
+
+
+def shape_of(credential: str) -> Shape:
+    """Return the shape of a credential."""
+    if credential.startswith("brk_"):
+        return Shape.ACCOUNT_KEY
+    if re.fullmatch(r"(0[xX])?[0-9a-fA-F]{64}", credential):
+        return Shape.PRIVATE_KEY
+    if re.fullmatch(r"[1-9A-HJ-NP-Za-km-z]{87,88}", credential) or re.fullmatch(r"\[[\s\d,]+\]", credential):
+        return Shape.SOLANA_SECRET
+    return Shape.TOKEN
+
+
+def endpoint_for(settings: Settings, contract_base_url: str) -> Endpoint:
+    """Return where the first credential that is set may go.
+
+    Raises `ConfigurationError` when none is set, or the one that is cannot be sent; it never holds the credential.
+    """
+    credentials = settings.credentials
+    if not credentials:
+        raise ConfigurationError("No credential is set, so no picture can be made.", hint=_ANOTHER)
+    variable, credential = next(iter(credentials.items()))
+    base_url, base_from = _base_for(variable, credential, settings, contract_base_url)
+    return Endpoint(
+        base_url=_checked(base_url, base_from),
+        headers={"Authorization": f"Bearer {_checked_header(variable, credential)}"},
+        name=urlsplit(base_url).hostname or base_url,
+        private_keys=tuple(key for key in credentials.values() if shape_of(key) is Shape.PRIVATE_KEY),
+    )
+
+
+def _base_for(variable: str, credential: str, settings: Settings, contract_base_url: str) -> tuple[str, str]:
+    """Return the base URL that the credential may be sent to, and what named it."""
+    match shape_of(credential):
+        case Shape.PRIVATE_KEY:
+            raise ConfigurationError(
+                f"{variable} holds a wallet's private key. It was not sent to anyone: this version cannot pay from a"
+                " wallet.",
+                hint=_ANOTHER,
+            )
+        case Shape.SOLANA_SECRET:
+            raise ConfigurationError(
+                f"{variable} holds a Solana secret, which BlockRun's image API does not take. It was not sent to"
+                " anyone.",
+                hint=_ANOTHER,
+            )
+        case Shape.ACCOUNT_KEY:
+            return _operators_base(settings, "api_key_url") or (f"{_ACCOUNT_HOST}/v1", "the account host")
+        case Shape.TOKEN:
+            return _operators_base(settings, "api_url") or (contract_base_url, "the API's description")
+
+
+def _operators_base(settings: Settings, host_field: str) -> tuple[str, str] | None:
+    if settings.gateway:
+        return settings.gateway.rstrip("/"), VARIABLES["gateway"]
+    host: str | None = getattr(settings, host_field)
+    if host is None:
+        return None
+    return host.rstrip("/").removesuffix("/v1") + "/v1", VARIABLES[host_field]
+
+
+def _checked(base_url: str, named_by: str) -> str:
+    try:
+        parts = urlsplit(base_url)
+        plain = parts.scheme == "http" and _is_loopback(parts.hostname or "")
+        usable = parts.hostname and (parts.scheme == "https" or plain) and parts.port != 0
+        usable = usable and not (parts.username or parts.password or parts.query or parts.fragment)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ConfigurationError(
+            f"{named_by} is not a base URL that a credential may be sent to: {clean(base_url.rpartition('@')[2], 100)}",
+            hint="It must be https (plain http only on this machine), such as https://api.blockrun.ai/v1.",
+        )
+    return base_url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _checked_header(variable: str, credential: str) -> str:
+    if not re.fullmatch(r"[\x21-\x7e]+", credential):
+        raise ConfigurationError(f"{variable} holds characters that no credential has.", hint=_ANOTHER)
+    return credential

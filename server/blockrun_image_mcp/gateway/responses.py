@@ -1,0 +1,234 @@
+"""Turns an answer of the gateway into images, or into the error that says what happened and whether it was charged."""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import httpx2
+
+from blockrun_image.errors import (
+    Answer,
+    AuthenticationError,
+    ContentPolicyError,
+    GatewayError,
+    OutcomeUnknownError,
+    PaymentRequiredError,
+    RateLimitError,
+)
+from blockrun_image.images import Image, ImagesResponse
+from blockrun_image.text import clean
+from blockrun_image_mcp.gateway.retry import BEARER_POST, retry_after_seconds, rule_for
+from blockrun_image_mcp.logs import Redactor
+
+_LONGEST_URL = 8_192
+_LONGEST_REVISION = 2_000
+_LONGEST_MESSAGE = 200
+_MOST_IMAGES = 10
+_LARGEST_AMOUNT = Decimal(1_000_000)
+_POLICY_CODE = re.compile(r"content|policy|moderation|safety", re.IGNORECASE)
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_POLL_URL = re.compile(r"/(?:api/)?v1/images/generations/([A-Za-z0-9_-]{1,128})")
+
+_CHECK_BEFORE_RESENDING = "Do not send it again before the account's usage shows that it was not charged."
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads answers; what they quote of the credential is taken out."""
+
+    redact: Redactor
+
+    def images(self, response: httpx2.Response) -> ImagesResponse:
+        """Return the images of a 200, or raise the error that any other answer means."""
+        if response.status_code != 200:
+            raise self.refusal(response)
+        body = _json(response)
+        entries = _list(_object(body).get("data"))
+        images = [image for image in map(self._image, entries[:_MOST_IMAGES]) if image is not None]
+        if not images:
+            raise self._useless(response, "an answer without a usable image" if body else "a malformed answer")
+        return ImagesResponse(images, _charged(response, _object(body)), self._request_id(response))
+
+    def job(self, response: httpx2.Response) -> str:
+        """Return the id of the job that a 202 tells of; raises `OutcomeUnknownError` when it cannot be followed."""
+        body = _object(_json(response))
+        poll_url = _POLL_URL.fullmatch(str(body.get("poll_url", "")))
+        id = poll_url[1] if poll_url else "" if body.get("poll_url") else str(body.get("id", ""))
+        if not _JOB_ID.fullmatch(id):
+            raise self._useless(response, "a job that cannot be followed")
+        return id
+
+    def finished_job(self, response: httpx2.Response) -> ImagesResponse | None:
+        """Return the images of a poll's answer, `None` while the job goes on, or raise how it ended."""
+        body = _object(_json(response))
+        status = body.get("status")
+        if response.status_code == 202:
+            return None
+        if response.status_code == 200 and status == "failed":
+            raise self._failed(response, body)
+        if response.status_code == 200:
+            return self.images(response)
+        raise OutcomeUnknownError(
+            f"The gateway accepted the job and then answered {response.status_code}{self._says(body)}.",
+            hint=_CHECK_BEFORE_RESENDING,
+            answer=self._answer(response, body),
+        )
+
+    def refusal(self, response: httpx2.Response) -> GatewayError:
+        """Return the error that an answer other than 200 means; 5xx and unlisted statuses may have been charged."""
+        body = _object(_json(response))
+        answer = self._answer(response, body)
+        charged = rule_for(BEARER_POST, response.status_code).charged
+        error, what, hint = _meaning(response.status_code, answer)
+        return error(f"{what}{self._says(body)}.", hint=hint, charged=charged, answer=answer)
+
+    def _failed(self, response: httpx2.Response, body: Mapping[str, Any]) -> GatewayError:
+        answer = self._answer(response, body)
+        policy = _POLICY_CODE.search(answer.code or "")
+        if body.get("payment_status") != "not_charged":
+            return OutcomeUnknownError(
+                f"The gateway's job failed{self._says(body)}.", hint=_CHECK_BEFORE_RESENDING, answer=answer
+            )
+        error = ContentPolicyError if policy else GatewayError
+        return error(f"The gateway's job failed{self._says(body)}.", charged="no", answer=answer)
+
+    def _useless(self, response: httpx2.Response, what: str) -> OutcomeUnknownError:
+        charged = _charged(response, {})
+        return OutcomeUnknownError(
+            f"The gateway sent {what} (HTTP {response.status_code}, {len(response.content):,} bytes).",
+            hint=_CHECK_BEFORE_RESENDING,
+            charged="unknown" if charged is None else "yes" if charged else "no",
+            answer=self._answer(response, {}),
+        )
+
+    def _image(self, entry: object) -> Image | None:
+        fields = _object(entry)
+        revised = fields.get("revised_prompt")
+        revision = clean(revised, _LONGEST_REVISION) if isinstance(revised, str) else None
+        url, encoded = fields.get("url"), fields.get("b64_json")
+        if isinstance(url, str) and url.startswith("data:"):
+            url, encoded = None, url.partition(";base64,")[2]
+        if isinstance(url, str) and _is_web_url(url):
+            return Image(url=url, revised_prompt=revision or None)
+        data = _decoded(encoded)
+        return Image(data=data, revised_prompt=revision or None) if data else None
+
+    def _answer(self, response: httpx2.Response, body: Mapping[str, Any]) -> Answer:
+        error = _object(body.get("error"))
+        code = error.get("code") or body.get("code") or error.get("type")
+        limited = response.status_code == 429
+        return Answer(
+            status=response.status_code,
+            code=self.redact(clean(code, 64)) if code else None,
+            request_id=self._request_id(response),
+            retry_after_seconds=(retry_after_seconds(response.headers.get("retry-after")) or 60.0) if limited else None,
+        )
+
+    def _request_id(self, response: httpx2.Response) -> str | None:
+        id = response.headers.get("x-blockrun-request-id") or response.headers.get("x-request-id")
+        return self.redact(clean(id, 128)) if id else None
+
+    def _says(self, body: Mapping[str, Any]) -> str:
+        """Return the gateway's own words, as a clause."""
+        error = body.get("error")
+        titles = [error if isinstance(error, str) else _object(error).get("message"), body.get("message")]
+        words = ": ".join(dict.fromkeys(title for title in titles if isinstance(title, str) and title.strip()))
+        return f": {self.redact(clean(words, _LONGEST_MESSAGE)).rstrip('.')}" if words else ""
+
+
+def _meaning(status: int, answer: Answer) -> tuple[type[GatewayError], str, str]:
+    """Return an error's class, what happened, and the next step."""
+    if status == 403 or (status == 400 and _POLICY_CODE.search(answer.code or "")):
+        return (
+            ContentPolicyError,
+            "The prompt was refused for its content (HTTP 403)"
+            if status == 403
+            else ("The prompt was refused for its content"),
+            "Rephrase the prompt; sending it again will not help.",
+        )
+    if status == 429:
+        wait = f"Wait {answer.retry_after_seconds:.0f} seconds" if answer.retry_after_seconds else "Wait a minute"
+        return RateLimitError, "Too many requests (HTTP 429)", f"{wait} before the next call."
+    if status in _MEANINGS:
+        return _MEANINGS[status]
+    if 300 <= status < 400:
+        return (
+            GatewayError,
+            f"The gateway redirects (HTTP {status}), which is never followed",
+            ("Set BLOCKRUN_IMAGE_GATEWAY to the base URL that it redirects to, if you trust it."),
+        )
+    if rule_for(BEARER_POST, status).charged == "unknown":
+        return OutcomeUnknownError, f"The gateway failed (HTTP {status})", _CHECK_BEFORE_RESENDING
+    return GatewayError, f"The gateway refused the request (HTTP {status})", ""
+
+
+_MEANINGS: Mapping[int, tuple[type[GatewayError], str, str]] = {
+    400: (
+        GatewayError,
+        "The gateway refused the request as invalid (HTTP 400)",
+        "Correct the prompt or the parameters.",
+    ),
+    401: (
+        AuthenticationError,
+        "The gateway does not accept the credential (HTTP 401)",
+        "Check BLOCKRUN_API_KEY, and that BLOCKRUN_IMAGE_GATEWAY is where it belongs.",
+    ),
+    402: (
+        PaymentRequiredError,
+        "The gateway wants a payment (HTTP 402)",
+        "Add credit to the account. If the credential is no brk_ key, blockrun.ai ignores it: set BLOCKRUN_API_KEY.",
+    ),
+    404: (
+        GatewayError,
+        "The gateway does not know the model or the address (HTTP 404)",
+        "Choose another model, or check that BLOCKRUN_IMAGE_GATEWAY is a base URL such as https://api.blockrun.ai/v1.",
+    ),
+}
+
+
+def _charged(response: httpx2.Response, body: Mapping[str, Any]) -> Decimal | None:
+    """Return what the answer says was charged, in US dollars; `None` where it does not say."""
+    named = response.headers.get("x-blockrun-cost-usd") or _object(body.get("price")).get("amount")
+    try:
+        amount = Decimal(str(named))
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() and 0 <= amount <= _LARGEST_AMOUNT else None
+
+
+def _json(response: httpx2.Response) -> object:
+    try:
+        return json.loads(response.content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> Sequence[object]:
+    return cast("Sequence[object]", value) if isinstance(value, list) else []
+
+
+def _is_web_url(url: str) -> bool:
+    if len(url) > _LONGEST_URL or not re.fullmatch(r"[\x21-\x7e]+", url):
+        return False
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _decoded(encoded: object) -> bytes | None:
+    try:
+        return base64.b64decode(encoded, validate=True) if isinstance(encoded, str) else None
+    except (binascii.Error, ValueError):
+        return None

@@ -1,0 +1,115 @@
+"""When a request may be sent again, and after how long: a table and two pure functions.
+
+A Bearer POST has nothing that would stop the gateway from charging twice, so it is sent again only where the first one
+provably was not billed: it never left, or was refused for its rate.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum, auto
+from types import MappingProxyType
+
+import httpx2
+
+from blockrun_image.errors import Charged
+
+_NO_RETRY_AFTER_SECONDS = 60.0
+_LONGEST_BACKOFF_SECONDS = 8.0
+
+
+class Fault(Enum):
+    """Why a request has no answer: it never left, or it left and what became of it is not known."""
+
+    NEVER_SENT = auto()
+    OUTCOME_UNKNOWN = auto()
+
+
+Outcome = Fault | int
+"""How an attempt ended: with a fault, or with an HTTP status."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How many times a request may be sent again after an outcome, and whether it then counts as charged."""
+
+    resends: int
+    charged: Charged
+
+
+_REFUSED = Rule(0, "no")
+_UNKNOWN = Rule(0, "unknown")
+_TWICE = Rule(2, "no")
+_ALWAYS = Rule(1_000_000, "unknown")
+
+BEARER_POST: Mapping[Outcome, Rule] = MappingProxyType(
+    {
+        Fault.NEVER_SENT: _TWICE,
+        Fault.OUTCOME_UNKNOWN: _UNKNOWN,
+        429: _TWICE,
+        **dict.fromkeys((500, 502, 503, 504), _UNKNOWN),
+        **dict.fromkeys((301, 302, 307, 308), _REFUSED),
+        **dict.fromkeys((400, 401, 402, 403, 404, 405, 413, 414, 415, 422), _REFUSED),
+    }
+)
+"""A generation that carries an account key or a token. Whatever is not listed is final and of unknown outcome."""
+
+POLL: Mapping[Outcome, Rule] = MappingProxyType(
+    {
+        Fault.NEVER_SENT: _ALWAYS,
+        Fault.OUTCOME_UNKNOWN: _ALWAYS,
+        429: _ALWAYS,
+        500: Rule(1, "unknown"),
+        **dict.fromkeys((502, 503, 504), _ALWAYS),
+    }
+)
+"""A question after an accepted job, which is free; it ends with the call's own time limit."""
+
+
+def rule_for(rules: Mapping[Outcome, Rule], outcome: Outcome) -> Rule:
+    """Return the rule for an outcome; what the table does not list is final and of unknown outcome."""
+    return rules.get(outcome, _UNKNOWN)
+
+
+def may_resend(rules: Mapping[Outcome, Rule], outcome: Outcome, resends: int) -> bool:
+    """Tell whether a request that has been sent again `resends` times may be sent once more after `outcome`."""
+    return resends < rule_for(rules, outcome).resends
+
+
+def wait_seconds(outcome: Outcome, resends: int, retry_after: str | None, backoff_seconds: float) -> float:
+    """Return how long to wait before sending again: what the answer asks for, else exponential with full jitter."""
+    asked = retry_after_seconds(retry_after)
+    if asked is not None:
+        return asked
+    if outcome == 429:
+        return _NO_RETRY_AFTER_SECONDS
+    ceiling = min(_LONGEST_BACKOFF_SECONDS, backoff_seconds * 2.0**resends)
+    return random.uniform(0, ceiling)  # noqa: S311 - jitter, not a secret
+
+
+def retry_after_seconds(header: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for, as seconds or as a date; `None` without a usable one."""
+    if not header:
+        return None
+    if header.strip().isdecimal():
+        return float(header)
+    try:
+        when = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def fault_of(error: httpx2.TransportError) -> Fault:
+    """Tell whether a request that failed had left: DNS, TCP, TLS, proxy and pool failures come before that."""
+    never_sent = (
+        httpx2.ConnectError,
+        httpx2.ConnectTimeout,
+        httpx2.PoolTimeout,
+        httpx2.ProxyError,
+        httpx2.UnsupportedProtocol,
+        httpx2.LocalProtocolError,
+    )
+    return Fault.NEVER_SENT if isinstance(error, never_sent) else Fault.OUTCOME_UNKNOWN

@@ -1,0 +1,141 @@
+"""What lies between the client and the network: a guard against leaked keys, bounded answers, and safe retries."""
+
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import anyio
+import httpx2
+
+from blockrun_image_mcp.gateway.retry import Outcome, Rule, fault_of, may_resend, wait_seconds
+
+RULES = "blockrun_rules"
+ON_WAIT = "blockrun_on_wait"
+
+_LARGEST_ANSWER_BYTES = 128 * 2**20
+
+OnWait = Callable[[Outcome, float], None]
+"""Is told, before a request is sent again, how it ended and how many seconds it will wait."""
+
+
+@dataclass(frozen=True)
+class Pacing:
+    """How long things may take, in seconds: the parts of a request, the waits between attempts, and the whole."""
+
+    connect: float = 10.0
+    write: float = 30.0
+    answer: float = 300.0
+    backoff: float = 0.5
+    waiting: float = 40.0
+    poll: float = 3.0
+    drain: float = 10.0
+
+    def timeout(self) -> httpx2.Timeout:
+        """Return the limits for each phase of one request."""
+        return httpx2.Timeout(connect=self.connect, read=self.answer, write=self.write, pool=self.connect)
+
+
+def open_transport(base_url: str, private_keys: Sequence[str], pacing: Pacing) -> httpx2.AsyncBaseTransport:
+    """Return the transport to `base_url`.
+
+    Connections are not kept alive: a request on one that the other side has just closed would end with an unknown
+    outcome, and a new connection costs nothing beside a picture.
+    """
+    network = httpx2.AsyncHTTPTransport(
+        limits=httpx2.Limits(max_keepalive_connections=0), proxy=_proxy_for(httpx2.URL(base_url))
+    )
+    return RetryingTransport(GuardedTransport(network, private_keys), pacing)
+
+
+class GuardedTransport(httpx2.AsyncBaseTransport):
+    """Refuses to send a request whose headers hold a private key, whoever put it there."""
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport, private_keys: Sequence[str]) -> None:
+        self._inner = inner
+        self._private_keys = [key.lower().removeprefix("0x").encode() for key in private_keys]
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send the request, or raise `LocalProtocolError` before a byte of it leaves."""
+        lines = [name.lower() + b": " + value.lower() for name, value in request.headers.raw]
+        if any(key in line for key in self._private_keys for line in lines):
+            raise httpx2.LocalProtocolError("a private key was about to leave in a header", request=request)
+        return await self._inner.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._inner.aclose()
+
+
+@dataclass
+class RetryingTransport(httpx2.AsyncBaseTransport):
+    """Reads answers whole, and sends the same bytes again where the request's rules allow it.
+
+    A request names its rules and whom to tell of a wait in its extensions; one without rules is sent once.
+    """
+
+    inner: httpx2.AsyncBaseTransport
+    pacing: Pacing
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send the request; raises what the last attempt raised."""
+        rules: Mapping[Outcome, Rule] = request.extensions.get(RULES, {})
+        on_wait: OnWait = request.extensions.get(ON_WAIT, _tell_nobody)
+        resends, waited = 0, 0.0
+        while True:
+            attempt = await self._attempt(request)
+            outcome = attempt.status_code if isinstance(attempt, httpx2.Response) else fault_of(attempt)
+            seconds = wait_seconds(outcome, resends, _retry_after(attempt), self.pacing.backoff)
+            waited += seconds
+            if not may_resend(rules, outcome, resends) or waited > self.pacing.waiting:
+                return _answer(attempt)
+            on_wait(outcome, seconds)
+            await anyio.sleep(seconds)
+            resends += 1
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.inner.aclose()
+
+    async def _attempt(self, request: httpx2.Request) -> httpx2.Response | httpx2.TransportError:
+        try:
+            response = await self.inner.handle_async_request(request)
+            return await _read_whole(request, response)
+        except httpx2.TransportError as error:
+            return error
+
+
+def _tell_nobody(_outcome: Outcome, _seconds: float) -> None:
+    """Wait in silence."""
+
+
+async def _read_whole(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+    body = bytearray()
+    try:
+        async for chunk in response.aiter_raw():
+            body += chunk
+            if len(body) > _LARGEST_ANSWER_BYTES:
+                raise httpx2.RemoteProtocolError("the answer is too large", request=request)
+    finally:
+        await response.aclose()
+    headers = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
+    return httpx2.Response(  # a packed body stays packed: plain was asked for, and unpacking is how memory gets filled
+        response.status_code, headers=headers, stream=httpx2.ByteStream(bytes(body)), request=request
+    )
+
+
+def _retry_after(attempt: httpx2.Response | httpx2.TransportError) -> str | None:
+    return attempt.headers.get("retry-after") if isinstance(attempt, httpx2.Response) else None
+
+
+def _answer(attempt: httpx2.Response | httpx2.TransportError) -> httpx2.Response:
+    if isinstance(attempt, httpx2.Response):
+        return attempt
+    raise attempt
+
+
+def _proxy_for(url: httpx2.URL) -> str | None:
+    """Return the proxy that the environment names for `url`."""
+    if urllib.request.proxy_bypass(url.host) or url.host in ("localhost", "127.0.0.1", "::1"):
+        return None
+    proxy = urllib.request.getproxies().get(url.scheme)
+    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"

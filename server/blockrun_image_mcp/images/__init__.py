@@ -1,0 +1,1 @@
+"""Where pictures are kept that come as data."""

@@ -1,0 +1,66 @@
+"""Keeps pictures that come as data in a folder, whole or not at all."""
+
+import os
+import tempfile
+import time
+from io import BytesIO
+from pathlib import Path
+
+import anyio.to_thread
+import platformdirs
+
+from blockrun_image.errors import StorageError
+from blockrun_image.text import clean
+
+_SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "GIF": ".gif"}
+
+
+class FolderStore:
+    """An `ImageStore` that is a folder, made when the first picture comes."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = (folder or platformdirs.user_data_path("blockrun-image-mcp") / "images").absolute()
+
+    async def save(self, picture: bytes) -> Path:
+        """Write the picture under a new name and return its absolute path.
+
+        Raises `StorageError` when the bytes are no picture or cannot be written.
+        """
+        return await anyio.to_thread.run_sync(self._save, picture)
+
+    def _save(self, picture: bytes) -> Path:
+        suffix = _suffix(picture)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return self._write(picture, suffix)
+        except OSError as error:
+            raise StorageError(
+                f"A picture could not be written to {clean(self.folder, 200)}: {clean(error.strerror, 80)}.",
+                hint="Set BLOCKRUN_IMAGE_DIR to a folder that can be written.",
+            ) from error
+
+    def _write(self, picture: bytes, suffix: str) -> Path:
+        handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=".incoming-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(picture)
+                file.flush()
+                os.fsync(file.fileno())
+            unique = Path(temporary).name.removeprefix(".incoming-")
+            path = self.folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{unique}{suffix}"
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        return path
+
+
+def _suffix(picture: bytes) -> str:
+    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - only needed when a picture comes as data
+
+    try:
+        with Image.open(BytesIO(picture)) as image:
+            image.verify()
+            return _SUFFIXES[image.format or ""]
+    except (UnidentifiedImageError, KeyError, OSError, SyntaxError, ValueError) as error:
+        raise StorageError(f"A picture came as {len(picture):,} bytes that are no PNG, JPEG, WebP or GIF.") from error

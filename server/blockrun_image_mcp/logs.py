@@ -1,0 +1,41 @@
+"""Logging to stderr, where a secret never appears."""
+
+import logging
+import re
+import sys
+from collections.abc import Iterable
+
+_SECRET_SHAPES = re.compile(r"brk_[A-Za-z0-9_\-]{4,}|\b(?:0x)?[0-9a-fA-F]{64}\b|(?<=Bearer )[^\s'\"]+")
+_REDACTED = "[redacted]"
+
+
+class Redactor:
+    """Takes secrets out of text: the ones it is told of, and whatever has the shape of a credential."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        """Return the text with every secret replaced."""
+        for secret in self._secrets:
+            text = text.replace(secret, _REDACTED)
+        return _SECRET_SHAPES.sub(_REDACTED, text)
+
+
+class _RedactingFormatter(logging.Formatter):
+    def __init__(self, redact: Redactor) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redact(super().format(record))
+
+
+def configure_logging(level: str, redact: Redactor) -> None:
+    """Send the records of all loggers, from `level` up, to stderr without secrets.
+
+    To be called before anything of mcp is made, which would otherwise install a handler of its own.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_RedactingFormatter(redact))
+    logging.basicConfig(level=level, handlers=[handler], force=True)

@@ -1,0 +1,83 @@
+"""The operator's settings, from the environment and the command line."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
+
+from blockrun_image.errors import ConfigurationError
+from blockrun_image.text import clean, quoted
+
+SANDBOX = "sandbox"
+
+VARIABLES: Mapping[str, str] = {
+    "gateway": "BLOCKRUN_IMAGE_GATEWAY",
+    "credential": "BLOCKRUN_IMAGE_CREDENTIAL",
+    "api_key": "BLOCKRUN_API_KEY",
+    "api_key_url": "BLOCKRUN_API_KEY_URL",
+    "wallet_key": "BLOCKRUN_WALLET_KEY",
+    "api_url": "BLOCKRUN_API_URL",
+    "default_model": "BLOCKRUN_IMAGE_DEFAULT_MODEL",
+    "spec": "BLOCKRUN_IMAGE_SPEC",
+    "dir": "BLOCKRUN_IMAGE_DIR",
+    "log_level": "BLOCKRUN_IMAGE_LOG_LEVEL",
+}
+"""The environment variable of each setting; a blank one, or an unsubstituted `${...}`, is not set."""
+
+_UNSUBSTITUTED = re.compile(r"\$\{[^}]*\}")
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _expanded(value: object) -> object:
+    return Path(value).expanduser() if isinstance(value, str) else value
+
+
+class Settings(BaseModel):
+    """What the operator decides; `None` is "not set"."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gateway: str | None = None
+    credential: SecretStr | None = None
+    api_key: SecretStr | None = None
+    api_key_url: str | None = None
+    wallet_key: SecretStr | None = None
+    api_url: str | None = None
+    default_model: str | None = None
+    spec: Annotated[Path | None, BeforeValidator(_expanded)] = None
+    dir: Annotated[Path | None, BeforeValidator(_expanded)] = None
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "WARNING"
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str], **flags: str | None) -> "Settings":
+        """Read the settings from the environment; a flag that is given beats its variable.
+
+        Raises `ConfigurationError` for a value that cannot be used.
+        """
+        values = {field: _value(environ.get(variable)) for field, variable in VARIABLES.items()} | {
+            field: value for field, value in flags.items() if _value(value) is not None
+        }
+        try:
+            return cls.model_validate({field: value for field, value in values.items() if value is not None})
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=True)[0]
+            field = str(first["loc"][0])
+            raise ConfigurationError(
+                f"{VARIABLES.get(field, field)} cannot be {quoted(first['input'])}: {clean(first['msg'], 120)}"
+            ) from error
+
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        """The credentials that are set, by their variables, the one that counts first."""
+        fields = {"credential": self.credential, "api_key": self.api_key, "wallet_key": self.wallet_key}
+        return {VARIABLES[field]: secret.get_secret_value() for field, secret in fields.items() if secret is not None}
+
+
+def _value(text: str | None) -> str | None:
+    stripped = (text or "").strip()
+    return None if not stripped or _UNSUBSTITUTED.fullmatch(stripped) else stripped
