@@ -1,0 +1,181 @@
+"""The composition root: makes the parts that the settings ask for and puts them together."""
+
+import logging
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from blockrun_image.catalog import Catalog
+from blockrun_image.errors import ImageError
+from blockrun_image.images import ImageRequest, ImagesResponse
+from blockrun_image.ports import OnStatus
+from blockrun_image.results import CostComparison, GeneratedImages, ModelList
+from blockrun_image.schemas import tool_schemas
+from blockrun_image.toolset import ImageToolset
+from blockrun_image_mcp.background import Background
+from blockrun_image_mcp.images.store import FolderStore
+from blockrun_image_mcp.logs import Redactor
+from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings
+
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import MCPServer
+
+    from blockrun_image_mcp.gateway.client import HttpGateway
+
+NAME = "blockrun-image-mcp"
+
+_log = logging.getLogger(__name__)
+
+
+def default_model(settings: Settings, catalog: Catalog) -> str | None:
+    """Return the operator's default model; one that does not exist is warned about and not used."""
+    if settings.default_model is None or settings.default_model in catalog.models:
+        return settings.default_model
+    _log.warning(
+        "%s: there is no model %r, so agents must name one", VARIABLES["default_model"], settings.default_model
+    )
+    return None
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings, catalog: Catalog) -> AsyncGenerator["HttpGateway"]:
+    """Open the gateway that the settings name; the sandbox is started in this process.
+
+    Raises `ConfigurationError` when there is no credential that may be sent.
+    """
+    from blockrun_image_mcp.gateway.client import HttpGateway  # noqa: PLC0415 - not needed to list or estimate
+    from blockrun_image_mcp.gateway.credentials import Endpoint, endpoint_for  # noqa: PLC0415 - as above
+
+    if settings.gateway == SANDBOX:
+        from blockrun_image_mcp.sandbox.server import running_sandbox  # noqa: PLC0415 - only where it is asked for
+
+        async with running_sandbox(catalog) as origin:
+            endpoint = Endpoint(f"{origin}/v1", {"Authorization": "Bearer brk_sandbox"}, SANDBOX)
+            async with HttpGateway(endpoint) as gateway:
+                yield gateway
+    else:
+        endpoint = endpoint_for(settings, catalog.spec.base_url)
+        async with HttpGateway(endpoint, Redactor(settings.credentials.values())) as gateway:
+            yield gateway
+
+
+@asynccontextmanager
+async def open_toolset(settings: Settings, catalog: Catalog) -> AsyncGenerator[ImageToolset]:
+    """Open the three tools as a library, with the gateway and the images folder that the settings name."""
+    async with open_gateway(settings, catalog) as gateway:
+        yield ImageToolset(catalog, gateway, FolderStore(settings.dir), default_model(settings, catalog))
+
+
+def build_server(
+    settings: Settings, catalog: Catalog, on_closed: Callable[[], None] = lambda: None
+) -> "MCPServer[Runtime]":
+    """Return the MCP server; `on_closed` is called when all that it held is closed."""
+    from mcp.server.caching import CacheHint  # noqa: PLC0415 - the offline commands do without mcp
+    from mcp.server.mcpserver import MCPServer  # noqa: PLC0415 - as above
+
+    from blockrun_image_mcp.spec_tool import SpecTool  # noqa: PLC0415 - as above
+
+    model = default_model(settings, catalog)
+
+    @asynccontextmanager
+    async def lifespan(_server: "MCPServer[Runtime]") -> AsyncGenerator[Runtime]:
+        try:
+            async with running(settings, catalog, model) as runtime:
+                yield runtime
+        finally:
+            on_closed()
+
+    calls = {
+        "generate_image": Runtime.generate_image,
+        "list_models": Runtime.list_models,
+        "estimate_cost": Runtime.estimate_cost,
+    }
+    return MCPServer(
+        NAME,
+        title="BlockRun images",
+        version=version(NAME),
+        instructions=_instructions(settings),
+        tools=[SpecTool.serve(schema, calls[schema.name]) for schema in tool_schemas(catalog, model)],
+        lifespan=lifespan,
+        cache_hints={"tools/list": CacheHint(ttl_ms=300_000, scope="public")},
+    )
+
+
+@asynccontextmanager
+async def running(settings: Settings, catalog: Catalog, model: str | None) -> AsyncGenerator["Runtime"]:
+    """Hold open what a running server needs; at its end, paid calls are given time to be answered."""
+    async with Background(_log_orphan) as background:
+        gateway = _GatewayOnDemand(settings, catalog, background)
+        try:
+            yield Runtime(ImageToolset(catalog, gateway, FolderStore(settings.dir), model), background)
+            gateway.hurry()
+            await background.finish()
+        finally:
+            if background.busy:
+                _log.warning("stopped with %d paid calls unanswered; they may have been charged", background.busy)
+
+
+class Runtime:
+    """What a running server's tools work with."""
+
+    def __init__(self, toolset: ImageToolset, background: Background) -> None:
+        self._toolset = toolset
+        self._background = background
+
+    async def generate_image(self, arguments: Mapping[str, Any], on_status: OnStatus) -> GeneratedImages:
+        """Make images, so that a caller who leaves does not take a paid picture along."""
+        return await self._background.run(lambda: self._toolset.generate_image(**arguments, on_status=on_status))
+
+    async def list_models(self, arguments: Mapping[str, Any], on_status: OnStatus) -> ModelList:
+        """List models; free."""
+        return self._toolset.list_models(**arguments)
+
+    async def estimate_cost(self, arguments: Mapping[str, Any], on_status: OnStatus) -> CostComparison:
+        """Price a request; free."""
+        return self._toolset.estimate_cost(**arguments)
+
+
+class _GatewayOnDemand:
+    """An `ImageGateway` that is opened by its first call, so that a server starts at once and without a credential."""
+
+    def __init__(self, settings: Settings, catalog: Catalog, background: Background) -> None:
+        self._settings = settings
+        self._catalog = catalog
+        self._background = background
+        self._opening = anyio.Lock()
+        self._gateway: HttpGateway | None = None
+
+    @property
+    def name(self) -> str:
+        return self._gateway.name if self._gateway else ""
+
+    def hurry(self) -> None:
+        if self._gateway:
+            self._gateway.hurry()
+
+    async def generate(self, request: ImageRequest, on_status: OnStatus) -> ImagesResponse:
+        async with self._opening:
+            if self._gateway is None:
+                self._gateway = await self._background.hold(open_gateway(self._settings, self._catalog))
+        return await self._gateway.generate(request, on_status)
+
+
+def _log_orphan(outcome: object) -> None:
+    if isinstance(outcome, GeneratedImages):
+        _log.warning(
+            "a call was cancelled after its request had been sent; it was read to its end:\n%s", outcome.to_text()
+        )
+    elif isinstance(outcome, ImageError) and outcome.charged != "no":
+        _log.warning("a call was cancelled after its request had been sent: %s", outcome.to_text())
+
+
+def _instructions(settings: Settings) -> str:
+    sandbox = " This server runs on a sandbox: nothing costs money." if settings.gateway == SANDBOX else ""
+    return (
+        "Makes images and tells what they cost. list_models and estimate_cost are free; generate_image costs money"
+        " and is charged at most once a call. A specific prompt with a style, a composition and a lighting gives better"
+        f" pictures.{sandbox}"
+    )

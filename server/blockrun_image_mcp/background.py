@@ -1,0 +1,107 @@
+"""Work that outlives its caller: a call that is being paid for, and what such calls hold open."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+import anyio
+from anyio.abc import TaskStatus
+
+T = TypeVar("T")
+
+OnOrphan = Callable[[object], None]
+"""Is told the result, or the exception, of work whose caller has gone."""
+
+
+class Background:
+    """A task group for such work, open from `async with` to its end."""
+
+    def __init__(self, on_orphan: OnOrphan) -> None:
+        self._on_orphan = on_orphan
+        self._tasks = anyio.create_task_group()
+        self._closing = anyio.Event()
+        self._jobs: set[_Job[Any]] = set()
+        self._idle = anyio.Event()
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        self._closing.set()
+        return await self._tasks.__aexit__(kind, error, traceback)
+
+    @property
+    def busy(self) -> int:
+        """The number of pieces of work under way."""
+        return len(self._jobs)
+
+    async def run(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do the work and return its result.
+
+        A cancelled caller leaves at once; the work is cancelled, and it may shield itself from that and go on.
+        """
+        job = _Job(work)
+        self._jobs.add(job)
+        self._tasks.start_soon(self._do, job)
+        try:
+            await job.done.wait()
+        except anyio.get_cancelled_exc_class():
+            job.abandon()
+            raise
+        return job.result()
+
+    async def hold(self, resource: AbstractAsyncContextManager[T]) -> T:
+        """Open a resource that stays open until this ends."""
+        return await self._tasks.start(self._hold, resource)
+
+    async def finish(self) -> None:
+        """Wait for the work under way."""
+        while self._jobs:
+            self._idle = anyio.Event()
+            await self._idle.wait()
+
+    async def _do(self, job: "_Job[T]") -> None:
+        await job.run()
+        self._jobs.discard(job)
+        if job.abandoned and job.outcome:
+            self._on_orphan(job.outcome[0])
+        if not self._jobs:
+            self._idle.set()
+
+    async def _hold(
+        self, resource: AbstractAsyncContextManager[T], *, task_status: TaskStatus[T] = anyio.TASK_STATUS_IGNORED
+    ) -> None:
+        async with resource as opened:
+            task_status.started(opened)
+            await self._closing.wait()
+
+
+class _Job(Generic[T]):
+    def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
+        self._work = work
+        self._scope = anyio.CancelScope()
+        self.done = anyio.Event()
+        self.outcome: list[T | Exception] = []
+        self.abandoned = False
+
+    async def run(self) -> None:
+        with self._scope:
+            try:
+                self.outcome.append(await self._work())
+            except Exception as error:  # noqa: BLE001 - handed to whoever asked for the work
+                self.outcome.append(error)
+        self.done.set()
+
+    def abandon(self) -> None:
+        self.abandoned = True
+        self._scope.cancel()
+
+    def result(self) -> T:
+        outcome = self.outcome[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome

@@ -1,0 +1,234 @@
+"""The command `blockrun-image-mcp`: the server, the sandbox, and the three tools for a person at a terminal."""
+
+import itertools
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import anyio
+import click
+
+from blockrun_image.arguments import check_arguments
+from blockrun_image.catalog import Catalog
+from blockrun_image.errors import ImageError
+from blockrun_image.ports import OnStatus
+from blockrun_image.results import GeneratedImages, Result
+from blockrun_image.schemas import tool_schemas
+from blockrun_image.toolset import ImageToolset
+from blockrun_image_mcp.logs import Redactor, configure_logging
+from blockrun_image_mcp.settings import SANDBOX, Settings
+
+if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
+
+P = ParamSpec("P")
+
+_TICK_SECONDS = 0.1
+
+
+class _Cli(click.Group):
+    """Serves when no command is given, as hosts start it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args or ["serve"])
+
+
+@click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="blockrun-image-mcp")
+def main() -> None:
+    """Make pictures over the Model Context Protocol, and know what they cost.
+
+    Without a command, it serves MCP on stdin and stdout. Settings come from the environment; the README lists them.
+    """
+
+
+def _reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn an `ImageError` into its words on stderr and exit status 1."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except ImageError as error:
+            click.echo(f"Error: {error.to_text()}", err=True)
+            sys.exit(1)
+
+    return run
+
+
+_gateway = click.option("--gateway", metavar="URL", help="OpenAI-compatible base URL, or sandbox.")
+_sandbox = click.option("--sandbox", is_flag=True, help="Use a sandbox in this process: no key, no network, no money.")
+_spec = click.option("--spec", metavar="FILE", help="Another description of the API than the built-in openapi.json.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@main.command()
+@_sandbox
+@_gateway
+@_spec
+@click.option("--default-model", metavar="ID", help="The model of calls that name none.")
+@click.option("--dir", metavar="FOLDER", help="Where pictures are kept that come as data.")
+@_reporting_errors
+def serve(sandbox: bool, **flags: str | None) -> None:
+    """Serve MCP on stdin and stdout (the default).
+
+    Example: blockrun-image-mcp serve --sandbox
+    """
+    from blockrun_image_mcp.app import build_server  # noqa: PLC0415 - mcp is for this command only
+    from blockrun_image_mcp.transports import serve_stdio  # noqa: PLC0415 - as above
+
+    settings, catalog = _start(sandbox, flags)
+    closed = anyio.Event()
+    anyio.run(serve_stdio, build_server(settings, catalog, closed.set), closed)
+
+
+@main.command("sandbox")
+@click.option("--port", type=click.IntRange(0, 65535), default=8402, show_default=True, help="0 takes any free one.")
+@_spec
+@_reporting_errors
+def sandbox_command(port: int, spec: str | None) -> None:
+    """Run the image API's sandbox on this machine until Ctrl-C: real HTTP, drawn pictures, no money.
+
+    Example: blockrun-image-mcp sandbox --port 8402
+    """
+    _, catalog = _start(sandbox=False, flags={"spec": spec})
+    anyio.run(_run_sandbox, catalog, port)
+
+
+@main.command()
+@click.argument("prompt")
+@click.option("--model", metavar="ID", help="The model; see the command models.")
+@click.option("--size", metavar="WxH", help="The model's default if not given.")
+@click.option("--quality", help="standard or hd.")
+@click.option("-n", "n", metavar="COUNT", help="How many images.")
+@click.option("--save", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path), help="Save them there too.")
+@_json
+@_sandbox
+@_gateway
+@_spec
+@_reporting_errors
+def generate(prompt: str, save: Path | None, as_json: bool, sandbox: bool, **flags: str | None) -> None:
+    """Make images. This costs money, unless on the sandbox.
+
+    Example: blockrun-image-mcp generate "A red fox in the snow" --model dall-e-3 --sandbox --save .
+    """
+    asked = {name: flags.pop(name) for name in ("model", "size", "quality", "n")} | {"prompt": prompt}
+    settings, catalog = _start(sandbox, flags)
+    anyio.run(_generate, settings, catalog, asked, save, as_json)
+
+
+@main.command()
+@click.option("--use-case", metavar="NAME", help="Only models recommended for it, such as fast_and_cheap.")
+@click.option("--max-price-usd", metavar="USD", help="Only models with an image at most this dear.")
+@_json
+@_spec
+@_reporting_errors
+def models(as_json: bool, spec: str | None, **asked: str | None) -> None:
+    """List the models with sizes, prices, limits and recommended uses. Free and offline.
+
+    Example: blockrun-image-mcp models --max-price-usd 0.05
+    """
+    _, catalog = _start(sandbox=False, flags={"spec": spec})
+    _print(ImageToolset(catalog).list_models(**_checked(catalog, "list_models", asked)), as_json)
+
+
+@main.command()
+@click.option("--model", metavar="ID", help="Without one, all models are compared.")
+@click.option("--size", metavar="WxH", help="The model's default if not given.")
+@click.option("--quality", help="standard or hd.")
+@click.option("-n", "n", metavar="COUNT", help="How many images.")
+@_json
+@_spec
+@_reporting_errors
+def estimate(as_json: bool, spec: str | None, **asked: str | None) -> None:
+    """Price a generation without making it. Free and offline.
+
+    Example: blockrun-image-mcp estimate --model dall-e-3 --quality hd --size 1792x1024
+    """
+    _, catalog = _start(sandbox=False, flags={"spec": spec})
+    _print(ImageToolset(catalog).estimate_cost(**_checked(catalog, "estimate_cost", asked)), as_json)
+
+
+def _start(sandbox: bool, flags: Mapping[str, str | None]) -> tuple[Settings, Catalog]:
+    """Read the settings, set up logging, and read the catalogue."""
+    settings = Settings.read(os.environ, **(dict(flags) | ({"gateway": SANDBOX} if sandbox else {})))
+    configure_logging(settings.log_level, Redactor(settings.credentials.values()))
+    return settings, Catalog.load(settings.spec)
+
+
+def _checked(
+    catalog: Catalog, tool: str, asked: Mapping[str, object], default_model: str | None = None
+) -> dict[str, Any]:
+    """Check what was asked for as the tool's own arguments would be."""
+    schema = next(schema for schema in tool_schemas(catalog, default_model) if schema.name == tool)
+    return check_arguments(schema, asked)
+
+
+async def _generate(
+    settings: Settings, catalog: Catalog, asked: Mapping[str, object], save: Path | None, as_json: bool
+) -> None:
+    from blockrun_image_mcp.app import default_model, open_toolset  # noqa: PLC0415 - httpx2 is for this command only
+    from blockrun_image_mcp.images.download import download  # noqa: PLC0415 - as above
+    from blockrun_image_mcp.images.store import FolderStore  # noqa: PLC0415 - as above
+
+    checked = _checked(catalog, "generate_image", asked, default_model(settings, catalog))
+    async with open_toolset(settings, catalog) as toolset:
+        async with _progress_bar() as on_status:
+            result = await toolset.generate_image(**checked, on_status=on_status)
+        _print(result, as_json)
+        if save is not None:
+            await _save(result, lambda url: download(url, FolderStore(save)))
+
+
+async def _run_sandbox(catalog: Catalog, port: int) -> None:
+    from blockrun_image_mcp.sandbox.server import running_sandbox  # noqa: PLC0415 - uvicorn is for this command only
+
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with running_sandbox(catalog, port) as origin:
+            click.echo(f"The sandbox is at {origin}/v1 (any key that starts with brk_). Ctrl-C ends it.")
+            async for _ in signals:
+                break
+
+
+async def _save(result: GeneratedImages, fetch: Callable[[str], Awaitable[Path]]) -> None:
+    for image in result.images:
+        click.echo(f"Saved: {await fetch(image.url or '')}")
+
+
+def _print(result: Result, as_json: bool) -> None:
+    click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=2) if as_json else result.to_text())
+
+
+@asynccontextmanager
+async def _progress_bar() -> AsyncGenerator[OnStatus]:
+    """Show on a terminal's stderr that a call is under way, and what it is waiting for."""
+    if not sys.stderr.isatty():
+        yield lambda status: None
+        return
+    status, start = "", anyio.current_time()
+
+    def note(words: str) -> None:
+        nonlocal status
+        status = words
+
+    def show(_: object) -> str:
+        return f"{status} ({anyio.current_time() - start:.0f} s)"
+
+    async def keep_moving(bar: "ProgressBar[int]") -> None:
+        while True:
+            bar.update(1)
+            await anyio.sleep(_TICK_SECONDS)
+
+    with click.progressbar(itertools.count(), label="Drawing", item_show_func=show, file=sys.stderr) as bar:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(keep_moving, bar)
+            try:
+                yield note
+            finally:
+                tasks.cancel_scope.cancel()

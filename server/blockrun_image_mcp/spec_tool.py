@@ -1,0 +1,120 @@
+"""Serves one tool over MCP: advertises its schema, checks exactly that, and returns results and errors whole."""
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Self
+
+import anyio
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
+from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import Field
+
+from blockrun_image.arguments import check_arguments
+from blockrun_image.errors import ImageError
+from blockrun_image.ports import OnStatus
+from blockrun_image.results import Result
+from blockrun_image.schemas import ToolSchema
+
+Call = Callable[[Any, Mapping[str, Any], OnStatus], Awaitable[Result]]
+"""A tool's work: takes what the server's lifespan holds, checked arguments, and whom to tell what it waits for."""
+
+_PROGRESS_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class SpecTool(Tool):
+    """A tool whose input is described and checked by a `ToolSchema`, not by the signature of a function."""
+
+    tool_schema: ToolSchema = Field(exclude=True)
+    call: Call = Field(exclude=True)
+    progress_seconds: float = Field(default=_PROGRESS_SECONDS, exclude=True)
+
+    @classmethod
+    def serve(cls, schema: ToolSchema, call: Call) -> Self:
+        """Return the tool that does `call`."""
+        return cls(
+            tool_schema=schema,
+            call=call,
+            fn=call,
+            is_async=True,
+            context_kwarg=None,
+            name=schema.name,
+            title=schema.title,
+            description=schema.description,
+            parameters=schema.input,
+            fn_metadata=FuncMetadata(arg_model=ArgModelBase, output_schema=schema.output),
+            annotations=ToolAnnotations(
+                read_only_hint=not schema.spends,
+                destructive_hint=False,
+                idempotent_hint=not schema.spends,
+                open_world_hint=schema.spends,
+            ),
+        )
+
+    async def run(
+        self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
+    ) -> CallToolResult:
+        """Check the arguments and do the call; every failure becomes a result with words of our own."""
+        if not self.tool_schema.spends:
+            return await self._answer(arguments, context, lambda status: None)
+        async with _reporting(context, self.progress_seconds) as on_status:
+            return await self._answer(arguments, context, on_status)
+
+    async def _answer(
+        self, arguments: Mapping[str, object], context: Context[Any, Any], on_status: OnStatus
+    ) -> CallToolResult:
+        try:
+            checked = check_arguments(self.tool_schema, arguments)
+            return _result(await self.call(context.request_context.lifespan_context, checked, on_status))
+        except ImageError as error:
+            return _result(error, is_error=True)
+        except Exception:  # noqa: BLE001 - its text must not reach the model
+            _log.exception("%s failed unexpectedly", self.name)
+            return _result(_UnexpectedError(self.tool_schema), is_error=True)
+
+
+@asynccontextmanager
+async def _reporting(context: Context[Any, Any], interval_seconds: float) -> AsyncGenerator[OnStatus]:
+    """Tell the client, at once and then at every interval, how long a call has taken and what it is waiting for."""
+    start = anyio.current_time()
+    status = "starting"
+
+    def note(words: str) -> None:
+        nonlocal status
+        status = words
+
+    async def keep_reporting() -> None:
+        while True:
+            await anyio.sleep(interval_seconds)
+            await report()
+
+    async def report() -> None:
+        elapsed = anyio.current_time() - start
+        with suppress(Exception):  # a client that has stopped listening must not end a call that is being paid for
+            await context.report_progress(round(elapsed, 1), message=f"{status} ({elapsed:.0f} s)")
+
+    await report()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(keep_reporting)
+        yield note
+        tasks.cancel_scope.cancel()
+
+
+class _UnexpectedError(ImageError):
+    """Something broke that nobody foresaw; its text stays in the log."""
+
+    def __init__(self, schema: ToolSchema) -> None:
+        super().__init__(f"{schema.name} failed unexpectedly; the server's log says why.")
+        self.charged = "unknown" if schema.spends else "no"
+
+
+def _result(result: Result | ImageError, *, is_error: bool = False) -> CallToolResult:
+    return CallToolResult(
+        content=[TextContent(type="text", text=result.to_text())],
+        structured_content=result.to_dict(),
+        is_error=is_error,
+    )
