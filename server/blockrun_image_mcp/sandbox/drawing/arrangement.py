@@ -1,0 +1,93 @@
+"""Where the subjects of a prompt stand, float or fly in the scene, and how large they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from blockrun_image_mcp.sandbox.drawing.canvas import Point
+from blockrun_image_mcp.sandbox.drawing.colours import Colour, mix
+from blockrun_image_mcp.sandbox.drawing.marks import MARKS
+from blockrun_image_mcp.sandbox.drawing.reading import Wish
+from blockrun_image_mcp.sandbox.drawing.scene import Scene
+from blockrun_image_mcp.sandbox.drawing.subjects import AIR, BACK, GROUND, SUBJECTS, WATER, Subject
+
+_SIDES = (0.5, 0.34, 0.66, 0.42, 0.58)
+_BROAD = 1.2
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A place for one object: where its feet or middle go, half its height, and its colour."""
+
+    subject: Subject
+    at: Point
+    reach: float
+    colour: Colour
+
+
+def arrange(scene: Scene, wishes: Sequence[Wish]) -> None:
+    """Draw the wished-for subjects, what stands at the back first."""
+    for stands in (BACK, WATER, AIR, GROUND):
+        for place in _places(scene, wishes, stands):
+            _put(scene, place)
+
+
+def emblem(scene: Scene, wishes: Sequence[Wish]) -> None:
+    """Draw the first subject, or a geometric mark, in the middle of a logo's emblem."""
+    middle = scene.canvas.within((scene.width / 2, scene.floor * 0.5), 0.235 * min(1, scene.floor))
+    poster = scene.palette.poster
+    if not wishes:
+        scene.chance.choice(MARKS)(middle, poster[3])
+        return
+    subject = SUBJECTS[wishes[0].name]
+    subject.paint(middle, wishes[0].dye or mix(subject.colours[0], poster[3], 0.2))
+
+
+def _places(scene: Scene, wishes: Sequence[Wish], stands: str) -> list[_Place]:
+    items = [(order, wish) for order, wish in enumerate(wishes) if SUBJECTS[wish.name].stands == stands]
+    items = [item for item in items for _ in range(item[1].count)]
+    crowded = len(items) < sum(wish.count for wish in wishes)
+    places: list[_Place] = []
+    for index, (order, wish) in enumerate(items):
+        subject = SUBJECTS[wish.name]
+        alone = (order + 0.5) / len(wishes) if crowded else _middle(scene)
+        share = (index + 0.5) / len(items) if len(items) > 1 else alone
+        reach = _reach(scene, len(items), crowded) * subject.size * scene.chance.uniform(0.9, 1.06)
+        colour = wish.dye or _own_colour(scene, subject)
+        places.append(_Place(subject, _spot(scene, subject, share), reach, colour))
+    return sorted(places, key=lambda place: place.at[1])
+
+
+def _middle(scene: Scene) -> float:
+    return scene.chance.choice(_SIDES) if scene.width > _BROAD else 0.5
+
+
+def _own_colour(scene: Scene, subject: Subject) -> Colour:
+    """Clothes take the prompt's colour wherever it stands; anything else has a colour of its own."""
+    named = scene.palette.named
+    return named[0] if subject.dressed and named else scene.chance.choice(subject.colours)
+
+
+def _reach(scene: Scene, count: int, crowded: bool) -> float:
+    tallest = (0.21 if crowded else 0.29) * min(1.25, max(0.9, scene.floor))
+    return min(tallest, 0.56 * scene.width / count)
+
+
+def _spot(scene: Scene, subject: Subject, share: float) -> Point:
+    x = scene.width * (0.5 + (share - 0.5) * 0.92) + scene.chance.uniform(-0.015, 0.015)
+    shift = scene.chance.uniform(-1, 1)
+    heights = {
+        BACK: scene.horizon + 0.13 * scene.floor + 0.01 * shift,
+        WATER: scene.horizon + 0.17 * scene.floor + 0.05 * shift,
+        AIR: scene.floor * (0.42 + 0.09 * shift),
+        GROUND: scene.floor - 0.045 + 0.018 * shift,
+    }
+    return x, heights[subject.stands]
+
+
+def _put(scene: Scene, place: _Place) -> None:
+    subject, (x, y) = place.subject, place.at
+    centre = (x, y) if subject.stands == AIR else (x, y - place.reach * subject.foot)
+    canvas = scene.canvas.within(centre, place.reach).under(scene.near_light)
+    if subject.stands == GROUND:
+        canvas.oval((0, subject.foot), (0.8, 0.07), (20, 20, 50, 60))
+    subject.paint(canvas.flipped(scene.chance.choice((True, False))), place.colour)

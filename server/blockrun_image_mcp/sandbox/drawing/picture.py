@@ -1,0 +1,79 @@
+"""A whole picture: the words choose the palette, backdrop and subjects, then the writing goes on top."""
+
+import hashlib
+import io
+import random
+
+from PIL import Image
+
+from blockrun_image_mcp.sandbox.drawing.abstract import composition
+from blockrun_image_mcp.sandbox.drawing.arrangement import arrange, emblem
+from blockrun_image_mcp.sandbox.drawing.backdrops import INTERIORS, backdrop_for
+from blockrun_image_mcp.sandbox.drawing.canvas import Canvas, Sheet
+from blockrun_image_mcp.sandbox.drawing.lettering import caption_for, letter
+from blockrun_image_mcp.sandbox.drawing.palette import palette_for
+from blockrun_image_mcp.sandbox.drawing.reading import wishes_in, words_of
+from blockrun_image_mcp.sandbox.drawing.scene import Scene
+from blockrun_image_mcp.sandbox.drawing.skies import sky, weather
+
+READ_LIMIT = 2_000
+
+_SMALL_SIDE = 400
+_PNG_EFFORT = 2
+_SUN_SIDES = (0.22, 0.36, 0.64, 0.78)
+
+
+def draw(prompt: str, *, width: int, height: int, variant: int = 0) -> bytes:
+    """Draw the prompt as a PNG, the same bytes for the same arguments.
+
+    The `variant` composes the same prompt in another way, as a second image of one request would.
+    """
+    read = prompt[:READ_LIMIT]
+    caption = caption_for(read, width, height)
+    finer = 4 if min(width, height) < _SMALL_SIDE else 2
+    sheet = Sheet.blank(width * finer, height * finer)
+    _compose(_scene(sheet, read, variant, caption.height / height))
+    picture = sheet.image.reduce(finer)
+    letter(picture, caption)
+    return _as_png(picture)
+
+
+def _scene(sheet: Sheet, prompt: str, variant: int, caption_share: float) -> Scene:
+    words = words_of(prompt)
+    chance = _chance(prompt, variant)
+    unit = min(sheet.image.size)
+    width, height = sheet.image.width / unit, sheet.image.height / unit
+    return Scene(
+        canvas=Canvas(sheet, (0, 0), unit),
+        width=width,
+        height=height,
+        floor=height * (1 - caption_share),
+        palette=palette_for(words, chance),
+        chance=chance,
+        sun_x=width * chance.choice(_SUN_SIDES),
+        words=words,
+    )
+
+
+def _compose(scene: Scene) -> None:
+    wishes = wishes_in(scene.words)
+    layers = backdrop_for(scene.words, wishes) or (composition,)
+    for paint in layers:
+        paint(scene)
+    if INTERIORS["paper"].paint in layers:
+        emblem(scene, wishes)
+    else:
+        arrange(scene, wishes)
+    if sky in layers:
+        weather(scene)
+
+
+def _chance(prompt: str, variant: int) -> random.Random:
+    digest = hashlib.sha256(f"{variant}:{prompt}".encode("utf-8", "surrogatepass")).digest()
+    return random.Random(int.from_bytes(digest[:8], "big"))
+
+
+def _as_png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=_PNG_EFFORT)
+    return file.getvalue()

@@ -1,0 +1,83 @@
+"""Runs the sandbox on a real socket of this machine, inside the process that asks for it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+
+import anyio
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from blockrun_image.catalog import Catalog
+from blockrun_image.errors import ConfigurationError
+from blockrun_image_mcp.sandbox.app import sandbox_app
+
+
+@asynccontextmanager
+async def running_sandbox(catalog: Catalog, port: int = 0) -> AsyncGenerator[str]:
+    """Serve the sandbox on the loopback address and return its origin; port 0 is any free one.
+
+    Raises `ConfigurationError` when the port cannot be had.
+    """
+    listener = _listener(port)
+    server = _EmbeddedServer(
+        uvicorn.Config(
+            sandbox_app(catalog),
+            http=_ClosableProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_serve, server, listener)
+        try:
+            await server.ready.wait()
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+
+
+async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+    with anyio.CancelScope(shield=True):  # a cancelled server prints a traceback; this one ends by should_exit
+        await server.serve([listener])
+
+
+class _EmbeddedServer(uvicorn.Server):
+    """A server that says when it is ready, and leaves signals to the process it is a guest of."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = anyio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+
+class _ClosableProtocol(H11Protocol):
+    """Hands the connection to the application, which a scripted fault may close."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as in uvicorn
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "connection": transport}
+
+
+def _listener(port: int) -> socket.socket:
+    # create_server leaves the protocol at 0, and asyncio then does not set TCP_NODELAY: 40 ms more for each call
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise ConfigurationError(f"The sandbox cannot have port {port}: {error.strerror}.") from error
+    return listener
