@@ -5,6 +5,7 @@ Run it with `make demo`, or `python examples/demo.py FOLDER` to choose where the
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import anyio
 import click
@@ -34,24 +35,21 @@ async def main(folder: Path) -> None:
         results = await generate_all(client)
         for result in results:
             click.echo(f"\n{text(result)}")
-            for image in (result.structured_content or {})["images"]:
-                click.echo(f"Saved: {await download(image['url'], FolderStore(folder))}")
+            for url in urls(result):
+                click.echo(f"Saved: {await download(url, FolderStore(folder))}")
 
 
 async def generate_all(client: Client) -> list[CallToolResult]:
     """Make the pictures one after the other, with a bar that counts them and shows the server's own progress."""
-    results: list[CallToolResult] = []
     said = ""
     with click.progressbar(PICTURES, label="Making pictures", item_show_func=lambda _: said) as bar:
 
-        async def show(_progress: float, _total: float | None, message: str | None) -> None:
+        async def show(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 - MCP's
             nonlocal said
             said = message or ""
             bar.render_progress()
 
-        for picture in bar:
-            results.append(await client.call_tool("generate_image", picture, progress_callback=show))
-    return results
+        return [await client.call_tool("generate_image", picture, progress_callback=show) for picture in bar]
 
 
 def text(result: CallToolResult) -> str:
@@ -60,6 +58,12 @@ def text(result: CallToolResult) -> str:
     if result.is_error:
         raise SystemExit(words)
     return words
+
+
+def urls(result: CallToolResult) -> list[str]:
+    """Return the URLs of a generate_image result's pictures."""
+    made: Any = result.structured_content
+    return [image["url"] for image in made["images"]]
 
 
 if __name__ == "__main__":

@@ -64,78 +64,69 @@ async def open_gateway(settings: Settings, catalog: Catalog) -> AsyncGenerator["
 
 @asynccontextmanager
 async def open_toolset(settings: Settings, catalog: Catalog) -> AsyncGenerator[ImageToolset]:
-    """Open the three tools as a library, with the gateway and the images folder that the settings name."""
-    async with open_gateway(settings, catalog) as gateway:
-        yield ImageToolset(catalog, gateway, FolderStore(settings.dir), default_model(settings, catalog))
+    """Open the three tools with the gateway and the images folder that the settings name.
+
+    The gateway is opened by the first picture. A caller who is cancelled does not take a paid picture along: it is read
+    to its end and logged, and at the end such calls are given time to be answered.
+    """
+    async with Background(_log_orphan) as background:
+        gateway = _GatewayOnDemand(settings, catalog, background)
+        model = default_model(settings, catalog)
+        try:
+            yield ImageToolset(catalog, gateway, FolderStore(settings.dir), model, background.run)
+        finally:
+            gateway.hurry()
+            await _finish(background)
+
+
+async def _finish(background: Background) -> None:
+    try:
+        await background.finish()
+    finally:
+        if background.busy:
+            _log.warning("stopped with %d paid calls unanswered; they may have been charged", background.busy)
 
 
 def build_server(
     settings: Settings, catalog: Catalog, on_closed: Callable[[], None] = lambda: None
-) -> "MCPServer[Runtime]":
+) -> "MCPServer[ImageToolset]":
     """Return the MCP server; `on_closed` is called when all that it held is closed."""
     from mcp.server.caching import CacheHint  # noqa: PLC0415 - the offline commands do without mcp
     from mcp.server.mcpserver import MCPServer  # noqa: PLC0415 - as above
 
     from blockrun_image_mcp.spec_tool import SpecTool  # noqa: PLC0415 - as above
 
-    model = default_model(settings, catalog)
-
     @asynccontextmanager
-    async def lifespan(_server: "MCPServer[Runtime]") -> AsyncGenerator[Runtime]:
+    async def lifespan(_server: "MCPServer[ImageToolset]") -> AsyncGenerator[ImageToolset]:
         try:
-            async with running(settings, catalog, model) as runtime:
-                yield runtime
+            async with open_toolset(settings, catalog) as toolset:
+                yield toolset
         finally:
             on_closed()
 
-    calls = {
-        "generate_image": Runtime.generate_image,
-        "list_models": Runtime.list_models,
-        "estimate_cost": Runtime.estimate_cost,
-    }
+    calls = {"generate_image": _generate_image, "list_models": _list_models, "estimate_cost": _estimate_cost}
+    schemas = tool_schemas(catalog, default_model(settings, catalog))
     return MCPServer(
         NAME,
         title="BlockRun images",
         version=version(NAME),
         instructions=_instructions(settings),
-        tools=[SpecTool.serve(schema, calls[schema.name]) for schema in tool_schemas(catalog, model)],
+        tools=[SpecTool.serve(schema, calls[schema.name]) for schema in schemas],
         lifespan=lifespan,
         cache_hints={"tools/list": CacheHint(ttl_ms=300_000, scope="public")},
     )
 
 
-@asynccontextmanager
-async def running(settings: Settings, catalog: Catalog, model: str | None) -> AsyncGenerator["Runtime"]:
-    """Hold open what a running server needs; at its end, paid calls are given time to be answered."""
-    async with Background(_log_orphan) as background:
-        gateway = _GatewayOnDemand(settings, catalog, background)
-        try:
-            yield Runtime(ImageToolset(catalog, gateway, FolderStore(settings.dir), model), background)
-            gateway.hurry()
-            await background.finish()
-        finally:
-            if background.busy:
-                _log.warning("stopped with %d paid calls unanswered; they may have been charged", background.busy)
+async def _generate_image(toolset: ImageToolset, arguments: Mapping[str, Any], on_status: OnStatus) -> GeneratedImages:
+    return await toolset.generate_image(**arguments, on_status=on_status)
 
 
-class Runtime:
-    """What a running server's tools work with."""
+async def _list_models(toolset: ImageToolset, arguments: Mapping[str, Any], _: OnStatus) -> ModelList:
+    return toolset.list_models(**arguments)
 
-    def __init__(self, toolset: ImageToolset, background: Background) -> None:
-        self._toolset = toolset
-        self._background = background
 
-    async def generate_image(self, arguments: Mapping[str, Any], on_status: OnStatus) -> GeneratedImages:
-        """Make images, so that a caller who leaves does not take a paid picture along."""
-        return await self._background.run(lambda: self._toolset.generate_image(**arguments, on_status=on_status))
-
-    async def list_models(self, arguments: Mapping[str, Any], on_status: OnStatus) -> ModelList:
-        """List models; free."""
-        return self._toolset.list_models(**arguments)
-
-    async def estimate_cost(self, arguments: Mapping[str, Any], on_status: OnStatus) -> CostComparison:
-        """Price a request; free."""
-        return self._toolset.estimate_cost(**arguments)
+async def _estimate_cost(toolset: ImageToolset, arguments: Mapping[str, Any], _: OnStatus) -> CostComparison:
+    return toolset.estimate_cost(**arguments)
 
 
 class _GatewayOnDemand:

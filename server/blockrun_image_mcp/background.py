@@ -1,7 +1,7 @@
-"""Work that outlives its caller: a call that is being paid for, and what such calls hold open."""
+"""Work beside other work: what outlives its caller, such as a call that is being paid for, and what ends with it."""
 
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -30,9 +30,11 @@ class Background:
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool | None:
+    ) -> None:
         self._closing.set()
-        return await self._tasks.__aexit__(kind, error, traceback)
+        if error is not None:
+            self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)  # so that the caller's error is not wrapped in a group
 
     @property
     def busy(self) -> int:
@@ -105,3 +107,18 @@ class _Job(Generic[T]):
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+
+@asynccontextmanager
+async def meanwhile(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncGenerator[None]:
+    """Do `work` while the block runs, and cancel it at the block's end; the block's own error passes as it is."""
+    failure: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(work)
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - raised again outside of the task group, which would wrap it
+            failure = error
+        tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

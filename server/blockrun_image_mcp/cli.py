@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import Any, ParamSpec
 
 import anyio
 import click
@@ -21,11 +21,9 @@ from blockrun_image.ports import OnStatus
 from blockrun_image.results import GeneratedImages, Result
 from blockrun_image.schemas import tool_schemas
 from blockrun_image.toolset import ImageToolset
+from blockrun_image_mcp.background import meanwhile
 from blockrun_image_mcp.logs import Redactor, configure_logging
 from blockrun_image_mcp.settings import SANDBOX, Settings
-
-if TYPE_CHECKING:
-    from click._termui_impl import ProgressBar
 
 P = ParamSpec("P")
 
@@ -189,9 +187,11 @@ async def _generate(
 async def _run_sandbox(catalog: Catalog, port: int) -> None:
     from blockrun_image_mcp.sandbox.server import running_sandbox  # noqa: PLC0415 - uvicorn is for this command only
 
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with running_sandbox(catalog, port) as origin:
-            click.echo(f"The sandbox is at {origin}/v1 (any key that starts with brk_). Ctrl-C ends it.")
+    async with running_sandbox(catalog, port) as origin:
+        click.echo(f"The sandbox is at {origin}/v1 (any key that starts with brk_). Ctrl-C ends it.")
+        if sys.platform == "win32":
+            await anyio.sleep_forever()
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
                 break
 
@@ -220,15 +220,12 @@ async def _progress_bar() -> AsyncGenerator[OnStatus]:
     def show(_: object) -> str:
         return f"{status} ({anyio.current_time() - start:.0f} s)"
 
-    async def keep_moving(bar: "ProgressBar[int]") -> None:
-        while True:
-            bar.update(1)
-            await anyio.sleep(_TICK_SECONDS)
-
     with click.progressbar(itertools.count(), label="Drawing", item_show_func=show, file=sys.stderr) as bar:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(keep_moving, bar)
-            try:
-                yield note
-            finally:
-                tasks.cancel_scope.cancel()
+
+        async def keep_moving() -> None:
+            while True:
+                bar.update(1)
+                await anyio.sleep(_TICK_SECONDS)
+
+        async with meanwhile(keep_moving):
+            yield note

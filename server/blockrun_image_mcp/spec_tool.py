@@ -17,6 +17,7 @@ from blockrun_image.errors import ImageError
 from blockrun_image.ports import OnStatus
 from blockrun_image.results import Result
 from blockrun_image.schemas import ToolSchema
+from blockrun_image_mcp.background import meanwhile
 
 Call = Callable[[Any, Mapping[str, Any], OnStatus], Awaitable[Result]]
 """A tool's work: takes what the server's lifespan holds, checked arguments, and whom to tell what it waits for."""
@@ -79,17 +80,21 @@ class SpecTool(Tool):
 
 @asynccontextmanager
 async def _reporting(context: Context[Any, Any], interval_seconds: float) -> AsyncGenerator[OnStatus]:
-    """Tell the client, at once and then at every interval, how long a call has taken and what it is waiting for."""
+    """Tell the client, at once, at every change and at every interval, how long a call takes and what it waits for."""
     start = anyio.current_time()
-    status = "starting"
+    status, changed = "starting", anyio.Event()
 
     def note(words: str) -> None:
         nonlocal status
         status = words
+        changed.set()
 
     async def keep_reporting() -> None:
+        nonlocal changed
         while True:
-            await anyio.sleep(interval_seconds)
+            with anyio.move_on_after(interval_seconds):
+                await changed.wait()
+            changed = anyio.Event()
             await report()
 
     async def report() -> None:
@@ -98,10 +103,8 @@ async def _reporting(context: Context[Any, Any], interval_seconds: float) -> Asy
             await context.report_progress(round(elapsed, 1), message=f"{status} ({elapsed:.0f} s)")
 
     await report()
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(keep_reporting)
+    async with meanwhile(keep_reporting):
         yield note
-        tasks.cancel_scope.cancel()
 
 
 class _UnexpectedError(ImageError):

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from blockrun_image.catalog import unknown_model
+from blockrun_image.catalog import ANY, unknown_model
 from blockrun_image.errors import InvalidRequestError
-from blockrun_image.schemas import ANY, Schema, ToolSchema
+from blockrun_image.schemas import Schema, ToolSchema
 from blockrun_image.text import choices, clean, quoted
 
 _TYPE_NAMES = {"string": "text", "integer": "a whole number", "number": "a number"}
@@ -52,11 +52,10 @@ class _Fault:
                 return self._unknown_argument()
             case "enum":
                 return self._not_a_choice()
-            case "type":
-                wanted = _TYPE_NAMES[self._schema["type"]]
-                return InvalidRequestError(f"{self.name} must be {wanted}, not {quoted(self.value)}.")
+            case "type" if "enum" in self._schema:
+                return self._not_a_choice()
             case _:
-                return self._out_of_range()
+                return self._not_in_range()
 
     @property
     def _schema(self) -> Schema:
@@ -82,10 +81,12 @@ class _Fault:
         message = f"{self.name} cannot be {quoted(self.value)}. Choices: {choices(valid, clean(self.value, 80))}."
         return InvalidRequestError(message, valid_values=valid)
 
-    def _out_of_range(self) -> InvalidRequestError:
-        low, high = self._schema["minimum"], self._schema.get("maximum")
-        span = f"at least {low}" if high is None else f"from {low} to {high}"
-        return InvalidRequestError(f"{self.name} must be {span}, not {quoted(self.value)}.")
+    def _not_in_range(self) -> InvalidRequestError:
+        low, high = self._schema.get("minimum"), self._schema.get("maximum")
+        span = "" if low is None else f" of at least {low}" if high is None else f" from {low} to {high}"
+        return InvalidRequestError(
+            f"{self.name} must be {_TYPE_NAMES[self._schema['type']]}{span}, not {quoted(self.value)}."
+        )
 
 
 def _as_advertised(value: object, schema: Schema) -> object:

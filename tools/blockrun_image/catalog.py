@@ -2,24 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from blockrun_image.errors import InvalidRequestError, SpecError, UnknownModelError
+from blockrun_image.errors import InvalidRequestError, UnknownModelError
 from blockrun_image.images import ImageRequest
-from blockrun_image.spec import Spec
+from blockrun_image.spec import Line, Size, Spec, UsdAmount, Word, unusable
 from blockrun_image.text import choices, clean, is_unicode, quoted
 
 AUTO = "auto"
-_MOST_NAMED_IDS = 10
-
-Size = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$")]
-Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,31}$")]
-Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,80}$")]
-UsdAmount = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+ANY = "any"
 
 
 class _Entry(BaseModel):
@@ -47,6 +41,12 @@ class Recommendation(_Entry):
     use_case: Line
     quality: Word | None = None
 
+    @model_validator(mode="after")
+    def _can_be_asked_for(self) -> "Recommendation":
+        if slug(self.use_case) in ("", ANY):
+            raise ValueError("use_case has no words to ask for it by")
+        return self
+
 
 class Model(_Entry):
     """An image model, as the API's description lists it."""
@@ -66,10 +66,12 @@ class Model(_Entry):
 
     @model_validator(mode="after")
     def _prices_are_of_its_own(self) -> "Model":
+        if self.id == ANY:
+            raise ValueError(f"id: {ANY} stands for all models")
         if self.list_price_usd.low > self.list_price_usd.high:
             raise ValueError("list_price_usd: low is above high")
         for price in self.prices:
-            if price.size not in self.sizes or (price.quality and price.quality not in self.qualities):
+            if price.size not in self.sizes or price.quality not in (self.qualities or [None]):
                 raise ValueError(f"prices: {price.size} {price.quality or ''} is not offered")
         return self
 
@@ -88,7 +90,7 @@ class Catalog:
         Raises `SpecError` when the file or one of its models cannot be used.
         """
         spec = Spec.load(path)
-        most = {"max_images": spec.request["n"]["maximum"]}
+        most = {"max_images": spec.request.n.maximum}
         return cls(spec, {id: _read_model(spec, most | dict(entry) | {"id": id}) for id, entry in spec.models.items()})
 
     def __iter__(self) -> Iterator[Model]:
@@ -97,12 +99,12 @@ class Catalog:
     @property
     def default_size(self) -> str:
         """The size of a request that names none, where the model has it."""
-        return str(self.spec.request["size"]["default"])
+        return self.spec.request.size.default
 
     @property
     def standard(self) -> str:
         """The quality that every model takes."""
-        return str(self.spec.request["quality"]["enum"][0])
+        return self.spec.request.quality.enum[0]
 
     @property
     def sizes(self) -> Sequence[str]:
@@ -196,7 +198,7 @@ def unknown_model(id: object, known: Sequence[str]) -> UnknownModelError:
     return UnknownModelError(
         f"There is no model {quoted(id)}. Models: {choices(known, clean(id, 80))}.",
         hint="list_models tells them apart.",
-        valid_values=known if len(known) <= _MOST_NAMED_IDS else (),
+        valid_values=known,
     )
 
 
@@ -206,7 +208,9 @@ def slug(use_case: str) -> str:
 
 
 def _check_prompt(model: Model, prompt: object) -> None:
-    if not isinstance(prompt, str) or not prompt.strip():
+    if not isinstance(prompt, str):
+        raise InvalidRequestError(f"prompt must be text, not {quoted(prompt)}.")
+    if not prompt.strip():
         raise InvalidRequestError("The prompt is empty.", hint="Describe the picture in words.")
     if len(prompt) > model.max_prompt_characters:
         raise InvalidRequestError(
@@ -221,11 +225,7 @@ def _read_model(spec: Spec, entry: Mapping[str, Any]) -> Model:
     try:
         return Model.model_validate(entry)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise SpecError(
-            f"{spec.source}: x-models.{clean(entry['id'], 80)}.{where}: {clean(first['msg'], 120)}"
-        ) from error
+        raise unusable(spec.source, error, "x-models", entry["id"]) from error
 
 
 def _pixels(size: str) -> tuple[int, int]:

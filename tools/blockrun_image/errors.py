@@ -24,6 +24,8 @@ from typing import ClassVar, Literal
 
 Charged = Literal["no", "yes", "unknown"]
 
+_MOST_VALID_VALUES = 20
+
 _MONEY = {
     "no": "Nothing was charged.",
     "yes": "It was charged.",
@@ -34,7 +36,7 @@ _MONEY = {
 class ImageError(Exception):
     """Anything that keeps a picture from its asker.
 
-    `hint` is the next step, in words for the agent; `valid_values` are the values that would have been taken;
+    `hint` is the next step, in words for the agent; `valid_values` are the values that would have been taken, if few;
     `charged` says whether money was spent; `retryable` whether the same request may be sent again.
     """
 
@@ -45,7 +47,7 @@ class ImageError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
-        self.valid_values = tuple(valid_values)
+        self.valid_values = tuple(valid_values) if len(valid_values) <= _MOST_VALID_VALUES else ()
 
     @property
     def type(self) -> str:

@@ -1,10 +1,12 @@
 """What the toolset needs from the world, as protocols for adapters to fulfil."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 from blockrun_image.images import ImageRequest, ImagesResponse
+
+T = TypeVar("T")
 
 OnStatus: TypeAlias = Callable[[str], None]
 """Is told in a few words what a call is waiting for."""
@@ -29,3 +31,16 @@ class ImageStore(Protocol):
     async def save(self, picture: bytes) -> Path:
         """Write the picture and return its absolute path; raises `StorageError`."""
         ...
+
+
+class Runner(Protocol):
+    """Does work that costs money, perhaps where it outlives a caller who leaves."""
+
+    async def __call__(self, work: Callable[[], Awaitable[T]], /) -> T:
+        """Return what the work returns, or raise what it raises."""
+        ...
+
+
+async def run_here(work: Callable[[], Awaitable[T]], /) -> T:
+    """Do the work in its caller's own task, as a `Runner`."""
+    return await work()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
-from blockrun_image.catalog import Catalog, Model
+from blockrun_image.catalog import Catalog, Model, Recommendation
 from blockrun_image.images import Image, ImageRequest
 from blockrun_image.pricing import Estimate, cheapest_offer, price_range, spread, usd
 
@@ -125,7 +125,8 @@ class ModelList:
             "Best for",
         ]
         rows = [self._row(model) for model in self.models]
-        return "\n".join("| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows))
+        widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+        return "\n".join(_line(cells, widths) for cells in (heads, ["-" * width for width in widths], *rows))
 
     def _cheapest(self) -> Estimate | None:
         offers = [cheapest_offer(self.catalog, model) for model in self.models]
@@ -142,7 +143,7 @@ class ModelList:
             "low_usd": usd(prices.low),
             "high_usd": usd(prices.high),
             **limit,
-            "best_for": [each.use_case for each in model.recommended_for],
+            "best_for": [_use_case(each) for each in model.recommended_for],
         }
 
     def _row(self, model: Model) -> list[str]:
@@ -154,8 +155,13 @@ class ModelList:
             ", ".join(model.qualities) or "-",
             spread(prices.low, prices.high),
             str(model.requests_per_minute or "-"),
-            ", ".join(each.use_case for each in model.recommended_for) or "-",
+            ", ".join(_use_case(each) for each in model.recommended_for) or "-",
         ]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [cell.replace("|", "/").ljust(width) for cell, width in zip(cells, widths, strict=True)]
+    return f"| {' | '.join(padded)} |"
 
 
 def _recommendations(models: Sequence[Model]) -> Sequence[tuple[str, str]]:
@@ -165,6 +171,10 @@ def _recommendations(models: Sequence[Model]) -> Sequence[tuple[str, str]]:
         for model in models
         for each in model.recommended_for
     ]
+
+
+def _use_case(recommended: Recommendation) -> str:
+    return f"{recommended.use_case} ({recommended.quality})" if recommended.quality else recommended.use_case
 
 
 def _image(image: Image) -> dict[str, object]:

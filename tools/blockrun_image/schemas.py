@@ -12,9 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from blockrun_image.catalog import AUTO, Catalog, slug
-
-ANY = "any"
+from blockrun_image.catalog import ANY, AUTO, Catalog, slug
 
 Schema = dict[str, Any]
 
@@ -52,12 +50,11 @@ def _generate_image(catalog: Catalog, default_model: str | None) -> ToolSchema:
         name="generate_image",
         title="Generate image",
         description=(
-            "Make images from a text prompt. Each call costs real money: check estimate_cost first. Returns image URLs,"
-            " revised prompts and the cost. Show the URLs to the user. Do not repeat a call whose error says that it"
-            " may have been charged."
+            "Make images from a prompt. Costs real money; estimate_cost is free. Returns image URLs, revised prompts"
+            " and the cost. Show the URLs to the user. Never repeat a call that may have been charged."
         ),
         properties={
-            "prompt": {"type": "string", "description": request["prompt"]["description"]},
+            "prompt": {"type": "string", "description": request.prompt.description},
             "model": model,
             "size": arguments.size(),
             "quality": arguments.quality(),
@@ -73,16 +70,16 @@ def _list_models(catalog: Catalog) -> ToolSchema:
     return ToolSchema(
         name="list_models",
         title="List models",
-        description="List image models with sizes, prices, limits and recommended uses. Free.",
+        description="List image models: sizes, prices, limits, recommended uses. Free.",
         properties={
             "use_case": {
                 "type": "string",
-                "description": "Only models recommended for it. Default any.",
+                "description": "Recommended use. Default any.",
                 "enum": [ANY, *(slug(use_case) for use_case in catalog.use_cases)],
             },
             "max_price_usd": {
                 "type": "number",
-                "description": "Only models with an image at most this dear. Default 0: no limit.",
+                "description": "Highest price of one image. Default 0: no limit.",
                 "minimum": 0,
             },
         },
@@ -96,7 +93,7 @@ def _estimate_cost(catalog: Catalog) -> ToolSchema:
     return ToolSchema(
         name="estimate_cost",
         title="Estimate cost",
-        description="Price a generate_image call without making it, or compare all models. Free.",
+        description="Price a generate_image call, or compare all models. Free.",
         properties={
             "model": arguments.model(ANY, note=". Default any: compare all."),
             "size": arguments.size(),
@@ -117,26 +114,26 @@ class _Arguments:
     catalog: Catalog
 
     def model(self, *before: str, note: str = "") -> Schema:
-        description = self.catalog.spec.request["model"]["description"]
+        description = self.catalog.spec.request.model.description
         return {"type": "string", "description": f"{description}{note}", "enum": [*before, *self.catalog.models]}
 
     def size(self) -> Schema:
-        description = self.catalog.spec.request["size"]["description"]
-        note = f"Default auto: {self.catalog.default_size} or the model's first"
-        return {"type": "string", "description": f"{description}. {note}.", "enum": [AUTO, *self.catalog.sizes]}
+        description = self.catalog.spec.request.size.description
+        note = f"auto: {self.catalog.default_size} or the model's first"
+        return {"type": "string", "description": f"{description}; default {note}.", "enum": [AUTO, *self.catalog.sizes]}
 
     def quality(self) -> Schema:
         note = f"Default {self.catalog.standard}"
         choosy = [model.id for model in self.catalog if model.qualities]
-        only = f"; others only for {', '.join(choosy)}" if len(choosy) < 5 else ""
+        only = f"; others only for {', '.join(choosy)}" if 0 < len(choosy) < 5 else ""
         return {"type": "string", "description": f"{note}{only}.", "enum": list(self.catalog.qualities)}
 
     def n(self) -> Schema:
-        limits = self.catalog.spec.request["n"]
+        limits = self.catalog.spec.request.n
         return {
             "type": "integer",
-            "description": f"{limits['description']}. Default {limits['default']}.",
-            "minimum": limits["minimum"],
+            "description": f"{limits.description}. Default {limits.default}.",
+            "minimum": limits.minimum,
             "maximum": self.catalog.max_images,
         }
 
@@ -190,8 +187,8 @@ def _generated_images(catalog: Catalog) -> Schema:
             "images": _array(
                 _object(
                     {
-                        "url": {"type": "string", "description": image["url"]["description"]},
-                        "revised_prompt": {"type": "string", "description": image["revised_prompt"]["description"]},
+                        "url": {"type": "string", "description": image.url.description},
+                        "revised_prompt": {"type": "string", "description": image.revised_prompt.description},
                     },
                     required=["url"],
                 )

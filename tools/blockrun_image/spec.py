@@ -3,21 +3,28 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from functools import cached_property
+from decimal import Decimal
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from blockrun_image.errors import SpecError
 from blockrun_image.text import clean
 
+Size = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$")]
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,31}$")]
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,120}$")]
+UsdAmount = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+
 
 @dataclass(frozen=True)
 class Spec:
-    """The API's description, and where it was read from."""
+    """The API's description: the document, what the tools are derived from, and where it was read from."""
 
     document: Mapping[str, Any]
+    api: "Api"
     source: str
 
     @classmethod
@@ -30,85 +37,207 @@ class Spec:
         file = path or resources.files("blockrun_image").joinpath("openapi.json")
         try:
             document = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise SpecError(f"Cannot read {source}: {clean(error, 200)}") from error
-        spec = cls(document, source)
-        spec.check()
-        return spec
-
-    def check(self) -> None:
-        """Raise `SpecError` unless everything that the tools are derived from is there."""
         try:
-            _ = (self.request, self.response, self.image, self.base_url, self.margin, self.currency, self.errors)
-            has_models = bool(self.models)
-        except (KeyError, TypeError, AttributeError, IndexError, InvalidOperation) as error:
-            raise SpecError(f"{self.source} lacks {clean(error, 100)}") from error
-        if not has_models:
-            raise SpecError(f"{self.source} lists no models under x-models")
+            return cls(document, Api.model_validate(document), source)
+        except ValidationError as error:
+            raise unusable(source, error) from error
+
+    @property
+    def request(self) -> "RequestParameters":
+        """The parameters of a generation."""
+        return self.api.components.schemas.request.properties
+
+    @property
+    def request_schema(self) -> Mapping[str, Any]:
+        """The JSON Schema of a generation's body, as it is written."""
+        return self.document["components"]["schemas"]["ImageGenerationRequest"]
+
+    @property
+    def image(self) -> "ImageFields":
+        """The fields of one image in an answer."""
+        return self.api.components.schemas.image.properties
 
     @property
     def models(self) -> Mapping[str, Mapping[str, Any]]:
         """Each model's entry by its id, in the order of the file."""
-        return dict(self.document["x-models"])
+        return self.api.models
 
     @property
-    def request(self) -> Mapping[str, Mapping[str, Any]]:
-        """The JSON Schema of each property of a generation request."""
-        return dict(self._schema("ImageGenerationRequest")["properties"])
-
-    @property
-    def response(self) -> Mapping[str, Mapping[str, Any]]:
-        """The JSON Schema of each property of a generation's answer."""
-        return dict(self._schema("ImageGenerationResponse")["properties"])
-
-    @property
-    def image(self) -> Mapping[str, Mapping[str, Any]]:
-        """The JSON Schema of each property of one image in an answer."""
-        return dict(self._schema("Image")["properties"])
+    def errors(self) -> Mapping[int, "ErrorResponse"]:
+        """What each error status of the API means, with an example."""
+        return {
+            int(status): self.api.components.responses[response.name] if isinstance(response, Reference) else response
+            for status, response in self.api.paths[self.generations_path].post.responses.items()
+            if _is_error(status) and isinstance(response, Reference | ErrorResponse)
+        }
 
     @property
     def base_url(self) -> str:
         """The API's own base URL."""
-        return str(self.document["servers"][0]["url"])
+        return self.api.servers[0].url
 
     @property
     def generations_path(self) -> str:
         """The path of the one operation, below a base URL."""
-        return next(iter(self.document["paths"]))
+        return next(iter(self.api.paths))
 
     @property
     def margin(self) -> Decimal:
         """The share that is added to a model's list price: 0.05 is 5 %."""
-        return Decimal(self.document["x-pricing"]["margin"])
+        return self.api.pricing.margin
 
     @property
     def currency(self) -> str:
         """The currency of all prices."""
-        return str(self.document["x-pricing"]["currency"])
+        return self.api.pricing.currency
 
-    @cached_property
-    def errors(self) -> Mapping[int, Mapping[str, Any]]:
-        """For each error status of the API, its `description` and an `example` body."""
-        operation = self.document["paths"][self.generations_path]["post"]
-        refused = {
-            int(status): self._resolve(body) for status, body in operation["responses"].items() if status != "200"
-        }
-        return {
-            status: {
-                "description": body["description"],
-                "example": body["content"]["application/json"]["example"],
-            }
-            for status, body in refused.items()
-        }
 
-    def _schema(self, name: str) -> Mapping[str, Any]:
-        return self.document["components"]["schemas"][name]
+def unusable(source: str, error: ValidationError, *within: str) -> SpecError:
+    """Return the error that says where the description in `source` is not what it must be."""
+    first = error.errors(include_url=False)[0]
+    where = ".".join(clean(step, 80) for step in (*within, *first["loc"]))
+    return SpecError(f"{source}: {where or 'the document'}: {clean(first['msg'], 120)}")
 
-    def _resolve(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
-        reference = node.get("$ref")
-        if reference is None:
-            return node
-        target: Any = self.document
-        for step in str(reference).removeprefix("#/").split("/"):
-            target = target[step]
-        return cast("Mapping[str, Any]", target)
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Described(_Part):
+    """A parameter or a field with its description."""
+
+    description: Line
+
+
+class SizeParameter(Described):
+    """The parameter `size`."""
+
+    default: Size
+
+
+class QualityParameter(Described):
+    """The parameter `quality`; the first of `enum` is what every model takes."""
+
+    enum: tuple[Word, ...] = Field(min_length=1)
+
+
+class CountParameter(Described):
+    """The parameter `n`."""
+
+    minimum: int = Field(ge=1)
+    maximum: int
+    default: int
+
+    @model_validator(mode="after")
+    def _are_in_order(self) -> "CountParameter":
+        if not self.minimum <= self.default <= self.maximum:
+            raise ValueError("minimum, default and maximum are not in this order")
+        return self
+
+
+class RequestParameters(_Part):
+    """The parameters of a generation."""
+
+    model: Described
+    prompt: Described
+    size: SizeParameter
+    quality: QualityParameter
+    n: CountParameter
+
+
+class ImageFields(_Part):
+    """The fields of one image in an answer."""
+
+    url: Described
+    revised_prompt: Described
+
+
+class _RequestSchema(_Part):
+    properties: RequestParameters
+
+
+class _ImageSchema(_Part):
+    properties: ImageFields
+
+
+class _Schemas(_Part):
+    request: _RequestSchema = Field(alias="ImageGenerationRequest")
+    image: _ImageSchema = Field(alias="Image")
+
+
+class _Example(_Part):
+    example: Mapping[str, Any]
+
+
+class _ErrorContent(_Part):
+    json_body: _Example = Field(alias="application/json")
+
+
+class ErrorResponse(Described):
+    """What an error status means."""
+
+    content: _ErrorContent
+
+    @property
+    def example(self) -> Mapping[str, Any]:
+        """A body that such an answer may have."""
+        return self.content.json_body.example
+
+
+class Reference(_Part):
+    """A reference to one of the shared error responses."""
+
+    ref: Annotated[str, StringConstraints(pattern=r"^#/components/responses/\w+$")] = Field(alias="$ref")
+
+    @property
+    def name(self) -> str:
+        """The response's name."""
+        return self.ref.rpartition("/")[2]
+
+
+class _Operation(_Part):
+    responses: Mapping[str, Reference | ErrorResponse | Mapping[str, Any]]
+
+
+class _Path(_Part):
+    post: _Operation
+
+
+class _Components(_Part):
+    schemas: _Schemas
+    responses: Mapping[str, ErrorResponse]
+
+
+class _Server(_Part):
+    url: Line
+
+
+class _Pricing(_Part):
+    currency: Line
+    margin: UsdAmount
+
+
+class Api(_Part):
+    """The parts of the document that the tools are derived from."""
+
+    servers: tuple[_Server, ...] = Field(min_length=1)
+    paths: Mapping[str, _Path] = Field(min_length=1)
+    components: _Components
+    pricing: _Pricing = Field(alias="x-pricing")
+    models: Mapping[str, Mapping[str, Any]] = Field(alias="x-models", min_length=1)
+
+    @model_validator(mode="after")
+    def _errors_are_described(self) -> "Api":
+        for path in self.paths.values():
+            for status, response in path.post.responses.items():
+                if isinstance(response, Reference) and response.name not in self.components.responses:
+                    raise ValueError(f"{response.ref} leads nowhere")
+                if _is_error(status) and not isinstance(response, Reference | ErrorResponse):
+                    raise ValueError(f"response {status} has no description with an example")
+        return self
+
+
+def _is_error(status: str) -> bool:
+    return status.isdecimal() and int(status) >= 400

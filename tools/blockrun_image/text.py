@@ -11,7 +11,7 @@ _SCANNED_FACTOR = 4
 
 def clean(value: object, limit: int) -> str:
     """Return `value` as one line of at most `limit` characters, free of control, format and surrogate characters."""
-    text = str(value)[: limit * _SCANNED_FACTOR]
+    text = (value if isinstance(value, str) else _words(value))[: limit * _SCANNED_FACTOR]
     text = "".join(" " if unicodedata.category(character) in _UNSAFE_CATEGORIES else character for character in text)
     return clip(re.sub(r"\s+", " ", text).strip(), limit)
 
@@ -22,8 +22,10 @@ def clip(text: str, limit: int) -> str:
 
 
 def quoted(value: object, limit: int = 40) -> str:
-    """Return `value` as a short quotation for an error message."""
-    return f"'{clean(value, limit)}'"
+    """Return `value` as a quotation of at most `limit` characters, and about as many bytes, for an error message."""
+    text = clean(value, limit)
+    fitting = text.encode()[: limit + 3].decode(errors="ignore")
+    return f"'{fitting}'" if fitting == text else f"'{fitting}…'"
 
 
 def choices(valid: Sequence[str], wanted: str = "", limit: int = 160) -> str:
@@ -32,10 +34,17 @@ def choices(valid: Sequence[str], wanted: str = "", limit: int = 160) -> str:
     if len(everything) <= limit:
         return everything
     close = get_close_matches(wanted[:100].lower(), valid, n=5, cutoff=0.3) or list(valid[:5])
-    closest = clip(", ".join(close), limit)
-    return f"{closest} (the closest of {len(valid)})"
+    named = clip(", ".join(close), limit)
+    return f"{named} (the closest of {len(valid)})" if wanted else f"{named} and {len(valid) - len(close)} more"
 
 
 def is_unicode(text: str) -> bool:
     """Tell whether `text` can be sent as UTF-8, which lone surrogates cannot."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _words(value: object) -> str:
+    try:
+        return str(value)
+    except ValueError:
+        return "a number of very many digits"

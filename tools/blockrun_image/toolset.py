@@ -6,18 +6,21 @@ from decimal import Decimal
 
 import anyio
 
-from blockrun_image.catalog import Catalog, Model, slug
-from blockrun_image.errors import ConfigurationError, InvalidRequestError, StorageError
+from blockrun_image.catalog import ANY, Catalog, Model, slug
+from blockrun_image.errors import ConfigurationError, InvalidRequestError, OutcomeUnknownError, StorageError
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
-from blockrun_image.ports import ImageGateway, ImageStore, OnStatus
+from blockrun_image.ports import ImageGateway, ImageStore, OnStatus, Runner, run_here
 from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, spread, usd
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList
-from blockrun_image.schemas import ANY
 from blockrun_image.text import choices, quoted
 
 
 class ImageToolset:
-    """What can be asked for. `list_models` and `estimate_cost` are free and work offline, without a gateway."""
+    """What can be asked for.
+
+    `list_models` and `estimate_cost` are free and work offline, without a gateway. `run` does what costs money; the
+    default does it in the caller's own task, which must not be cancelled by asyncio's own means (anyio's are shielded).
+    """
 
     def __init__(
         self,
@@ -25,11 +28,13 @@ class ImageToolset:
         gateway: ImageGateway | None = None,
         store: ImageStore | None = None,
         default_model: str | None = None,
+        run: Runner = run_here,
     ) -> None:
         self.catalog = catalog
         self._gateway = gateway
         self._store = store
         self._default_model = default_model
+        self._run = run
 
     async def generate_image(  # noqa: PLR0913 - the tool's own arguments
         self,
@@ -48,20 +53,7 @@ class ImageToolset:
         """
         request = self.catalog.resolve(ImageRequest(prompt, model or self._default_model or "", size or "", quality, n))
         expected = estimate(self.catalog, request)
-        if self._gateway is None:
-            raise ConfigurationError("This toolset has no gateway to make images with.")
-        on_status(f"waiting for {request.model}")
-        response = await self._gateway.generate(request, on_status)
-        with anyio.CancelScope(shield=True):  # these pictures are paid for
-            response = await self._keep_data(response)
-        return GeneratedImages(
-            request=request,
-            images=_without_repetition(request.prompt, response.images),
-            estimate=expected,
-            charged_usd=response.charged_usd,
-            gateway=self._gateway.name,
-            warnings=_warnings(expected, response),
-        )
+        return await self._run(lambda: self._make(request, expected, on_status))
 
     def list_models(self, use_case: str | None = None, max_price_usd: float | Decimal = 0) -> ModelList:
         """List the models that are recommended for a use case and have an image at most that dear; 0 means any price.
@@ -98,6 +90,25 @@ class ImageToolset:
             )
         return use_case == ANY or any(slug(each.use_case) == use_case for each in model.recommended_for)
 
+    async def _make(self, request: ImageRequest, expected: Estimate, on_status: OnStatus) -> GeneratedImages:
+        if self._gateway is None:
+            raise ConfigurationError("This toolset has no gateway to make images with.")
+        on_status(f"waiting for {request.model}")
+        response = await self._gateway.generate(request, on_status)
+        if not response.images:
+            charged = "unknown" if response.charged_usd is None else "yes"
+            raise OutcomeUnknownError("The gateway made no image.", charged=charged)
+        with anyio.CancelScope(shield=True):  # these pictures are paid for
+            response = await self._keep_data(response)
+        return GeneratedImages(
+            request=request,
+            images=_without_repetition(request.prompt, response.images),
+            estimate=expected,
+            charged_usd=response.charged_usd,
+            gateway=self._gateway.name,
+            warnings=_warnings(expected, response),
+        )
+
     async def _keep_data(self, response: ImagesResponse) -> ImagesResponse:
         """Return the response with a URL for each picture: those that came as data are written to the store.
 
@@ -110,7 +121,7 @@ class ImageToolset:
                 images.append(image if image.data is None else await self._stored(image, image.data))
             except StorageError as error:
                 failures.append(error)
-        if not images:
+        if failures and not images:
             raise failures[0]
         return replace(response, images=images, warnings=[*response.warnings, *(error.message for error in failures)])
 
@@ -123,7 +134,7 @@ class ImageToolset:
 
 def _without_repetition(prompt: str, images: Sequence[Image]) -> Sequence[Image]:
     """Return the images with each revised prompt only once, and none that revises nothing."""
-    seen = {prompt}
+    seen = {prompt, ""}
     kept: list[Image] = []
     for image in images:
         kept.append(replace(image, revised_prompt=None) if image.revised_prompt in seen else image)

@@ -125,21 +125,21 @@ class Reader:
         limited = response.status_code == 429
         return Answer(
             status=response.status_code,
-            code=self.redact(clean(code, 64)) if code else None,
+            code=clean(self.redact(str(code)), 64) if code else None,
             request_id=self._request_id(response),
             retry_after_seconds=(retry_after_seconds(response.headers.get("retry-after")) or 60.0) if limited else None,
         )
 
     def _request_id(self, response: httpx2.Response) -> str | None:
         id = response.headers.get("x-blockrun-request-id") or response.headers.get("x-request-id")
-        return self.redact(clean(id, 128)) if id else None
+        return clean(self.redact(id), 128) if id else None
 
     def _says(self, body: Mapping[str, Any]) -> str:
         """Return the gateway's own words, as a clause."""
         error = body.get("error")
         titles = [error if isinstance(error, str) else _object(error).get("message"), body.get("message")]
         words = ": ".join(dict.fromkeys(title for title in titles if isinstance(title, str) and title.strip()))
-        return f": {self.redact(clean(words, _LONGEST_MESSAGE)).rstrip('.')}" if words else ""
+        return f": {clean(self.redact(words), _LONGEST_MESSAGE).rstrip('.')}" if words else ""
 
 
 def _meaning(status: int, answer: Answer) -> tuple[type[GatewayError], str, str]:

@@ -17,6 +17,7 @@ import httpx2
 from blockrun_image.errors import Charged
 
 _NO_RETRY_AFTER_SECONDS = 60.0
+_LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 _LONGEST_BACKOFF_SECONDS = 8.0
 
 
@@ -94,12 +95,13 @@ def retry_after_seconds(header: str | None) -> float | None:
     if not header:
         return None
     if header.strip().isdecimal():
-        return float(header)
+        return min(_LONGEST_RETRY_AFTER_SECONDS, float(header))
     try:
         when = parsedate_to_datetime(header)
     except ValueError:
         return None
-    return max(0.0, (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+    seconds = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    return min(_LONGEST_RETRY_AFTER_SECONDS, max(0.0, seconds))
 
 
 def fault_of(error: httpx2.TransportError) -> Fault:

@@ -3,6 +3,7 @@
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import anyio
 import httpx2
@@ -111,7 +112,7 @@ def _tell_nobody(_outcome: Outcome, _seconds: float) -> None:
 async def _read_whole(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
     body = bytearray()
     try:
-        async for chunk in response.aiter_raw():
+        async for chunk in cast("httpx2.AsyncByteStream", response.stream):
             body += chunk
             if len(body) > _LARGEST_ANSWER_BYTES:
                 raise httpx2.RemoteProtocolError("the answer is too large", request=request)

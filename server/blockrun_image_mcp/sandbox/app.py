@@ -126,7 +126,7 @@ class _Sandbox:
     def _error_body(self, fault: Fault) -> Mapping[str, Any]:
         errors = self._studio.catalog.spec.errors
         if fault.status is not None and fault.status in errors:
-            return errors[fault.status]["example"]
+            return errors[fault.status].example
         return _error(f"Scripted status {fault.status}.", f"status_{fault.status}")
 
 

@@ -65,7 +65,7 @@ class Studio:
 
     def check(self, body: object) -> ImageRequest:
         """Return the request of a body; raises `InvalidRequestError` for what the API would answer with 400."""
-        schema = self.catalog.spec.document["components"]["schemas"]["ImageGenerationRequest"]
+        schema = self.catalog.spec.request_schema
         validator: Any = Draft202012Validator(schema)
         fault = next(validator.iter_errors(body), None)
         if fault is not None:

@@ -1,0 +1,128 @@
+"""What the tests share: a sandbox on a real socket, and clients over every transport and protocol era."""
+
+import os
+import socket
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Literal
+
+import httpx2
+import pytest
+from anyio.from_thread import start_blocking_portal
+from mcp import Client, StdioServerParameters
+
+from blockrun_image.catalog import Catalog
+from blockrun_image_mcp.app import build_server
+from blockrun_image_mcp.sandbox.server import running_sandbox
+from blockrun_image_mcp.settings import Settings
+
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def catalog() -> Catalog:
+    return Catalog.load()
+
+
+class Sandbox:
+    """A running sandbox, as one test sees it: with a till and a count of requests that start at zero."""
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+        self.base_url = f"{origin}/v1"
+        self._http = httpx2.Client(base_url=origin, trust_env=False)
+        self.script([])
+        self._before = self._statement()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings of a server that uses this sandbox as its gateway."""
+        return {"BLOCKRUN_IMAGE_GATEWAY": self.base_url, "BLOCKRUN_API_KEY": "brk_test_0123456789"}
+
+    def script(self, faults: Sequence[Mapping[str, Any]]) -> None:
+        self._http.post("/sandbox/faults", json=list(faults)).raise_for_status()
+
+    @property
+    def posts(self) -> int:
+        """How many generation requests have come in."""
+        return self._statement()["posts"] - self._before["posts"]
+
+    @property
+    def charges(self) -> int:
+        """How many calls were charged."""
+        return self._statement()["count"] - self._before["count"]
+
+    @property
+    def charged_micro_usd(self) -> int:
+        return self._statement()["total_micro_usd"] - self._before["total_micro_usd"]
+
+    @property
+    def last_settlement(self) -> dict[str, Any]:
+        return self._statement()["items"][-1]
+
+    def get(self, url: str) -> httpx2.Response:
+        return self._http.get(url)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _statement(self) -> dict[str, Any]:
+        return self._http.get("/sandbox/settlements").json()
+
+
+@pytest.fixture(scope="session")
+def sandbox_origin(catalog: Catalog) -> Iterator[str]:
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(running_sandbox(catalog)) as origin:
+        yield origin
+
+
+@pytest.fixture
+def sandbox(sandbox_origin: str) -> Iterator[Sandbox]:
+    sandbox = Sandbox(sandbox_origin)
+    yield sandbox
+    sandbox.close()
+
+
+def process_environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the bare environment that hosts start servers in, with what measures the tests' coverage."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_") or name == "PATH"}
+    return {**kept, **settings}
+
+
+def server_parameters(settings: Mapping[str, str], *arguments: str) -> StdioServerParameters:
+    return StdioServerParameters(
+        command=sys.executable, args=["-m", "blockrun_image_mcp", *arguments], env=process_environment(settings)
+    )
+
+
+@pytest.fixture(params=["memory-modern", "memory-handshake", "stdio-modern", "stdio-handshake"])
+def connect(request: pytest.FixtureRequest) -> Connect:
+    """Return what connects a client to a server with the given settings, over one transport and protocol era."""
+    transport, _, era = str(request.param).partition("-")
+    mode: Literal["auto", "legacy"] = "auto" if era == "modern" else "legacy"
+
+    @asynccontextmanager
+    async def connected(settings: Mapping[str, str]) -> AsyncGenerator[Client]:
+        if transport == "stdio":
+            async with Client(server_parameters(settings), mode=mode) as client:
+                yield client
+        else:
+            read = Settings.read(settings)
+            async with Client(build_server(read, Catalog.load(read.spec)), mode=mode) as client:
+                yield client
+
+    return connected
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

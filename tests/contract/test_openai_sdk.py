@@ -1,0 +1,91 @@
+"""The unmodified openai SDK against the sandbox, which is as compatible with it as the API says of itself."""
+
+from collections.abc import Iterator
+from typing import Any, cast
+
+import openai
+import pytest
+from tests.conftest import Sandbox
+
+from blockrun_image import Catalog
+
+MODELS = list(Catalog.load().models)
+
+
+@pytest.fixture
+def sdk(sandbox: Sandbox) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=sandbox.base_url, api_key="brk_test", max_retries=0) as client:
+        yield client
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_in_every_size_gives_a_picture_of_that_size(
+    sdk: openai.OpenAI, sandbox: Sandbox, catalog: Catalog, model: str
+) -> None:
+    for size in catalog.find(model).sizes:
+        response = sdk.images.generate(model=model, prompt="A futuristic city", size=cast("Any", size))
+        (image,) = response.data or []
+        picture = sandbox.get(image.url or "").content
+        width, height = (int.from_bytes(picture[at : at + 4]) for at in (16, 20))
+        assert f"{width}x{height}" == size
+        assert bool(image.revised_prompt) == (model == "dall-e-3")
+    assert sandbox.charges == len(catalog.find(model).sizes)
+
+
+def test_several_pictures_of_a_quality(sdk: openai.OpenAI, sandbox: Sandbox) -> None:
+    response = sdk.images.generate(model="dall-e-3", prompt="A fox", quality="hd", size="1792x1024", n=3)
+    urls = {image.url for image in response.data or []}
+    assert len(urls) == 3
+    assert len({sandbox.get(url or "").content for url in urls}) == 3
+    assert sandbox.charged_micro_usd == 3 * 126_000
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, openai.BadRequestError),
+        (402, openai.APIStatusError),
+        (403, openai.PermissionDeniedError),
+        (429, openai.RateLimitError),
+        (500, openai.InternalServerError),
+    ],
+)
+def test_every_error_code_arrives_with_the_apis_own_body(
+    sdk: openai.OpenAI, sandbox: Sandbox, catalog: Catalog, status: int, error: type[openai.APIStatusError]
+) -> None:
+    assert set(catalog.spec.errors) == {400, 402, 403, 429, 500}
+    sandbox.script([{"status": status}])
+    with pytest.raises(error) as caught:
+        sdk.images.generate(model="dall-e-3", prompt="A fox")
+    assert caught.value.status_code == status
+    assert caught.value.body == catalog.spec.errors[status].example["error"]
+    assert sandbox.charges == 0
+
+
+def test_another_key_than_an_account_key_is_refused(sandbox: Sandbox) -> None:
+    with (
+        openai.OpenAI(base_url=f"{sandbox.origin}/api/v1", api_key="0x123", max_retries=0) as client,
+        pytest.raises(openai.AuthenticationError),
+    ):
+        client.images.generate(model="dall-e-3", prompt="A fox")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"model": "dall-e-9"},
+        {"model": "nano-banana", "size": "512x512"},
+        {"model": "nano-banana", "quality": "standard"},
+        {"model": "dall-e-3", "quality": "ultra"},
+        {"model": "dall-e-3", "n": 11},
+        {"model": "dall-e-3", "n": 0},
+        {"model": "dall-e-2", "prompt": "x" * 1_001},
+        {"model": "dall-e-2", "prompt": ""},
+    ],
+)
+def test_what_the_api_does_not_take_is_a_400_and_not_charged(
+    sdk: openai.OpenAI, sandbox: Sandbox, asked: dict[str, object]
+) -> None:
+    with pytest.raises(openai.BadRequestError):
+        sdk.images.generate(**cast("Any", {"prompt": "A fox"} | asked))
+    assert sandbox.charges == 0

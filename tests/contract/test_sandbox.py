@@ -1,0 +1,78 @@
+"""What the sandbox adds to the API: a till, scripted faults, jobs, and pictures under their own URL."""
+
+from typing import Any
+
+import httpx2
+import pytest
+from tests.conftest import Sandbox
+
+HEADERS = {"Authorization": "Bearer brk_test"}
+FOX = {"model": "nano-banana", "prompt": "A fox"}
+
+
+def post(sandbox: Sandbox, body: Any = None, prefix: str = "/v1") -> httpx2.Response:
+    return httpx2.post(f"{sandbox.origin}{prefix}/images/generations", json=body or FOX, headers=HEADERS)
+
+
+@pytest.mark.parametrize("prefix", ["/v1", "/api/v1"])
+def test_a_call_is_settled_once_at_its_price(sandbox: Sandbox, prefix: str) -> None:
+    answer = post(sandbox, prefix=prefix)
+    assert answer.headers["x-blockrun-cost-usd"] == "0.053"
+    assert answer.json()["price"] == {"amount": "0.053", "currency": "USD"}
+    assert (sandbox.posts, sandbox.charges, sandbox.charged_micro_usd) == (1, 1, 53_000)
+    assert sandbox.last_settlement["model"] == "nano-banana"
+
+
+def test_faults_come_in_their_order_and_then_no_more(sandbox: Sandbox) -> None:
+    sandbox.script([{"status": 503, "headers": {"X-Why": "test"}}, {"status": 200, "body": {"data": []}}])
+    first, second, third = post(sandbox), post(sandbox), post(sandbox)
+    assert (first.status_code, first.headers["x-why"]) == (503, "test")
+    assert second.json() == {"data": []}
+    assert len(third.json()["data"]) == 1
+    assert sandbox.charges == 2
+
+
+@pytest.mark.parametrize(("cut", "charges"), [("before", 0), ("during", 1), ("after", 1)])
+def test_a_connection_can_be_cut_before_during_and_after_the_work(sandbox: Sandbox, cut: str, charges: int) -> None:
+    sandbox.script([{"cut": cut}])
+    with pytest.raises(httpx2.RemoteProtocolError):
+        post(sandbox)
+    assert sandbox.charges == charges
+
+
+def test_a_slow_call_is_a_job_that_is_settled_when_it_is_collected(sandbox: Sandbox) -> None:
+    sandbox.script([{"slow": True}])
+    accepted = post(sandbox)
+    assert accepted.status_code == 202
+    assert sandbox.charges == 0
+    poll_url = sandbox.origin + accepted.json()["poll_url"]
+    assert httpx2.get(poll_url).json()["status"] == "in_progress"
+    assert httpx2.get(poll_url).json()["data"] == httpx2.get(poll_url).json()["data"]
+    assert sandbox.charges == 1
+
+
+@pytest.mark.parametrize(
+    "faults", ["{}", "[1]", '[{"status": 99}]', '[{"unknown": 1}]', '[{"cut": "later"}]', "no json"]
+)
+def test_a_script_that_cannot_be_followed_is_refused(sandbox: Sandbox, faults: str) -> None:
+    answer = httpx2.post(f"{sandbox.origin}/sandbox/faults", content=faults)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "invalid_faults"
+
+
+def test_what_is_no_request_is_refused_and_not_charged(sandbox: Sandbox) -> None:
+    url = f"{sandbox.origin}/v1/images/generations"
+    for content in (b"", b"null", b"[]", b"\xff", b'{"model": 3}', b"x" * (2**20 + 1)):
+        assert httpx2.post(url, content=content, headers=HEADERS).status_code == 400
+    assert sandbox.charges == 0
+
+
+def test_what_does_not_exist_is_not_found(sandbox: Sandbox) -> None:
+    assert sandbox.get(f"{sandbox.origin}/images/none.png").status_code == 404
+    assert sandbox.get(f"{sandbox.origin}/v1/images/generations/none").status_code == 404
+
+
+def test_the_same_request_gives_the_same_picture_under_the_same_url(sandbox: Sandbox) -> None:
+    first, second = (post(sandbox).json()["data"][0]["url"] for _ in range(2))
+    assert first == second
+    assert sandbox.get(first).content == sandbox.get(second).content

@@ -1,0 +1,187 @@
+"""The command, run as a person would."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from tests.conftest import Sandbox, process_environment
+
+
+def run(
+    *arguments: str, settings: Mapping[str, str] | None = None, input: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "blockrun_image_mcp", *arguments],
+        env=process_environment(settings or {}),
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        timeout=50,
+        check=False,
+        input=input or "",
+    )
+
+
+def test_models_prints_the_table_and_the_cheapest() -> None:
+    done = run("models")
+    assert done.returncode == 0
+    assert "| nano-banana-pro | Google" in done.stdout
+    assert "Cheapest: dall-e-2 standard 1024x1024 at $0.021" in done.stdout
+    assert done.stderr == ""
+
+
+def test_models_filters_as_the_tool_does() -> None:
+    done = run("models", "--use-case", "fast_and_cheap", "--max-price-usd", "0.06", "--json")
+    assert [model["id"] for model in json.loads(done.stdout)["models"]] == ["nano-banana"]
+
+
+def test_estimate_prices_one_model_or_compares_all() -> None:
+    assert "$0.126" in run("estimate", "--model", "dall-e-3", "--quality", "hd", "--size", "1792x1024").stdout
+    compared = json.loads(run("estimate", "-n", "2", "--json").stdout)["estimates"]
+    assert [each["model"] for each in compared] == ["dall-e-2", "dall-e-3", "nano-banana", "nano-banana-pro"]
+
+
+@pytest.mark.parametrize("arguments", [("models",), ("estimate",), ("--help",)])
+def test_offline_commands_do_not_import_mcp(arguments: tuple[str, ...]) -> None:
+    code = (
+        "import sys\nfrom blockrun_image_mcp.cli import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "loaded = {'mcp', 'httpx2', 'starlette', 'uvicorn', 'PIL'} & set(sys.modules)\n"
+        "sys.exit(f'loaded: {loaded}' if loaded else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_generate_prints_url_revised_prompt_and_cost_and_saves_the_picture(sandbox: Sandbox, tmp_path: Path) -> None:
+    done = run("generate", "A red fox", "--model", "dall-e-3", "--save", str(tmp_path), settings=sandbox.environment)
+    assert done.returncode == 0
+    assert f"{sandbox.origin}/images/" in done.stdout
+    assert "Revised prompt: A red drawn in" in done.stdout
+    assert "Charged: $0.042" in done.stdout
+    (picture,) = tmp_path.iterdir()
+    assert f"Saved: {picture}" in done.stdout
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert done.stderr == ""
+
+
+def test_generate_works_on_a_sandbox_of_its_own(tmp_path: Path) -> None:
+    done = run("generate", "A fox", "--model", "nano-banana", "-n", "2", "--sandbox", "--save", str(tmp_path))
+    assert done.returncode == 0
+    assert "2 images by nano-banana 1024x1024 from sandbox." in done.stdout
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_picture_that_cannot_be_saved_is_not_lost(sandbox: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "taken"
+    file.touch()
+    done = run("generate", "A fox", "--model", "dall-e-2", "--save", str(file / "below"), settings=sandbox.environment)
+    assert done.returncode == 1
+    assert f"{sandbox.origin}/images/" in done.stdout
+    assert "could not be written" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("generate", "A fox", "--model", "dalle"), "There is no model 'dalle'"),
+        (("generate", "A fox", "--model", "dall-e-2", "-n", "11"), "from 1 to 10"),
+        (("generate", "A fox", "--model", "dall-e-2", "-n", "two"), "a whole number"),
+        (("generate", " ", "--model", "dall-e-2"), "empty"),
+        (("generate", "\udcff", "--model", "dall-e-2"), "lone surrogates"),
+        (("estimate", "--size", "1x1"), "size cannot be '1x1'"),
+        (("models", "--max-price-usd", "-1"), "at least 0"),
+        (("models", "--spec", "/no/such/file"), "Cannot read"),
+    ],
+)
+def test_what_cannot_be_done_is_said_on_stderr(sandbox: Sandbox, arguments: tuple[str, ...], words: str) -> None:
+    done = run(*arguments, settings=sandbox.environment)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert done.stdout == ""
+    assert sandbox.posts == 0
+
+
+def test_an_error_of_the_gateway_says_what_happened_to_the_money(sandbox: Sandbox) -> None:
+    sandbox.script([{"cut": "after"}])
+    done = run("generate", "A fox", "--model", "dall-e-2", settings=sandbox.environment)
+    assert done.returncode == 1
+    assert "It may have been charged." in done.stderr
+
+
+def test_a_setting_that_cannot_be_used_is_named() -> None:
+    done = run("models", settings={"BLOCKRUN_IMAGE_LOG_LEVEL": "loud"})
+    assert done.returncode == 1
+    assert "BLOCKRUN_IMAGE_LOG_LEVEL cannot be 'LOUD'" in done.stderr
+
+
+def test_a_default_model_that_does_not_exist_is_warned_about_and_not_used(sandbox: Sandbox) -> None:
+    settings = {**sandbox.environment, "BLOCKRUN_IMAGE_DEFAULT_MODEL": "gone"}
+    done = run("generate", "A fox", settings=settings)
+    assert "there is no model 'gone'" in done.stderr
+    assert "generate_image needs model" in done.stderr
+
+
+def test_the_sandbox_runs_until_it_is_told_to_stop() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "blockrun_image_mcp", "sandbox", "--port", "0"],
+        env=process_environment({}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    origin = re.search(r"http://127\.0\.0\.1:(\d+)", process.stdout.readline())
+    assert origin is not None
+    again = run("sandbox", "--port", origin[1])
+    assert "cannot have port" in again.stderr
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+
+
+@pytest.mark.parametrize(("status", "code", "words"), [(200, 0, "waiting for dall-e-2"), (403, 1, "Error: The prompt")])
+def test_a_terminal_is_shown_a_bar_while_a_picture_is_made(
+    sandbox: Sandbox, status: int, code: int, words: str
+) -> None:
+    fault = {"delay_seconds": 0.6} if status == 200 else {"delay_seconds": 0.6, "status": status}
+    sandbox.script([fault])
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "blockrun_image_mcp", "generate", "A fox", "--model", "dall-e-2"],
+        env=process_environment({**sandbox.environment, "TERM": "xterm"}),
+        stdout=subprocess.DEVNULL,
+        stderr=terminal,
+    )
+    assert process.wait(timeout=30) == code
+    os.close(terminal)
+    screen = os.read(controller, 65536).decode()
+    os.close(controller)
+    assert "Drawing  [" in screen
+    assert words in screen
+    assert "Traceback" not in screen
+
+
+def test_ctrl_c_does_not_lose_a_picture_that_is_being_paid_for(sandbox: Sandbox) -> None:
+    sandbox.script([{"delay_seconds": 1.5}])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "blockrun_image_mcp", "generate", "A fox", "--model", "dall-e-2"],
+        env=process_environment(sandbox.environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not sandbox.posts:
+        pass
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert f"{sandbox.origin}/images/" in err
+    assert "Charged: $0.021" in err

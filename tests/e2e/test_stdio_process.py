@@ -1,0 +1,189 @@
+"""The server as hosts run it: a process that speaks the protocol on stdout, and nothing else anywhere."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import process_environment
+
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+
+
+class Server:
+    """A server process, spoken to line by line."""
+
+    def __init__(self, settings: Mapping[str, str], *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "blockrun_image_mcp", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=process_environment(settings),
+        )
+        self._id = 0
+
+    def send(self, method: str, **params: Any) -> int:
+        self._id += 1
+        meta = {**META, "progressToken": self._id}
+        self._write({"jsonrpc": "2.0", "id": self._id, "method": method, "params": {**params, "_meta": meta}})
+        return self._id
+
+    def notify(self, method: str, **params: Any) -> None:
+        self._write({"jsonrpc": "2.0", "method": method, "params": {**params, "_meta": META}})
+
+    def receive(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
+
+    def request(self, method: str, **params: Any) -> dict[str, Any]:
+        wanted = self.send(method, **params)
+        while (answer := self.receive()).get("id") != wanted:
+            pass
+        return answer
+
+    def generate(self, **more: Any) -> int:
+        return self.send(
+            "tools/call", name="generate_image", arguments={"prompt": "A fox", "model": "dall-e-2", **more}
+        )
+
+    def close(self) -> tuple[str, str]:
+        """Close stdin, and return what was left on stdout and all that came on stderr."""
+        out, err = self.process.communicate(timeout=30)
+        return out.decode(), err.decode()
+
+    def _write(self, message: Mapping[str, Any]) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(message).encode() + b"\n")
+        self.process.stdin.flush()
+
+
+@contextmanager
+def running(settings: Mapping[str, str], *arguments: str) -> Generator[Server]:
+    server = Server(settings, *arguments)
+    try:
+        yield server
+    finally:
+        server.process.kill()
+        server.process.communicate()
+
+
+def wait_until(sandbox: Any, posts: int) -> None:
+    while sandbox.posts < posts:
+        pass
+
+
+def test_nothing_is_said_on_stderr_and_nothing_but_the_protocol_on_stdout(sandbox: Any) -> None:
+    with running(sandbox.environment) as server:
+        assert len(server.request("tools/list")["result"]["tools"]) == 3
+        assert server.request("tools/call", name="list_models", arguments={})["result"]["isError"] is False
+        answer = server.request("tools/call", name="generate_image", arguments={"prompt": "A fox", "model": "dall-e-3"})
+        assert answer["result"]["structuredContent"]["images"]
+        refused = server.request("tools/call", name="generate_image", arguments={"prompt": "A fox", "model": "dall"})
+        assert refused["result"]["isError"]
+        out, err = server.close()
+    assert all(json.loads(line)["jsonrpc"] == "2.0" for line in out.splitlines())
+    assert err == ""
+    assert server.process.returncode == 0
+
+
+def test_the_embedded_sandbox_is_as_quiet(tmp_path: Path) -> None:
+    with running({"BLOCKRUN_IMAGE_GATEWAY": "sandbox", "HOME": str(tmp_path)}) as server:
+        answer = server.request("tools/call", name="generate_image", arguments={"prompt": "A fox", "model": "dall-e-3"})
+        assert answer["result"]["structuredContent"]["gateway"] == "sandbox"
+        _, err = server.close()
+    assert err == ""
+    assert server.process.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_signal_ends_the_process_at_once_and_says_what_it_leaves_behind(
+    sandbox: Any, number: signal.Signals, busy: bool
+) -> None:
+    sandbox.script([{"delay_seconds": 30}])
+    with running(sandbox.environment) as server:
+        server.request("tools/list")
+        if busy:
+            server.generate()
+            wait_until(sandbox, posts=1)
+        server.process.send_signal(number)
+        assert server.process.wait(timeout=10) == 128 + number
+        assert server.process.stderr is not None
+        said = server.process.stderr.read().decode()
+    assert ("may have been charged" in said) == busy
+
+
+def test_a_call_that_is_cancelled_before_its_request_leaves_sends_nothing(sandbox: Any) -> None:
+    sandbox.script([{"status": 429, "headers": {"Retry-After": "2"}}])
+    with running(sandbox.environment) as server:
+        id = server.generate()
+        wait_until(sandbox, posts=1)
+        while "trying again" not in json.dumps(server.receive()):
+            pass
+        server.notify("notifications/cancelled", requestId=id)
+        server.request("tools/list")
+        _, err = server.close()
+    assert (sandbox.posts, sandbox.charges) == (1, 0)
+    assert err == ""
+
+
+def test_a_call_that_is_cancelled_after_its_request_has_left_is_read_to_its_end(sandbox: Any) -> None:
+    sandbox.script([{"delay_seconds": 1}])
+    with running(sandbox.environment) as server:
+        id = server.generate()
+        wait_until(sandbox, posts=1)
+        server.notify("notifications/cancelled", requestId=id)
+        _, err = server.close()
+    assert (sandbox.posts, sandbox.charges) == (1, 1)
+    assert f"{sandbox.origin}/images/" in err
+    assert "Charged: $0.021" in err
+
+
+def test_a_closed_stdin_leaves_a_paid_request_ten_seconds(sandbox: Any) -> None:
+    sandbox.script([{"delay_seconds": 30}])
+    with running(sandbox.environment) as server:
+        server.generate()
+        wait_until(sandbox, posts=1)
+        _, err = server.close()
+    assert "no answer came in time" in err
+    assert "It may have been charged" in err
+
+
+def test_text_that_is_no_protocol_does_not_end_the_server() -> None:
+    with running({}) as server:
+        assert server.process.stdin is not None
+        server.process.stdin.write(b"\xff\xfe not json\n{}\n[]\n")
+        assert server.request("tools/list")["result"]["tools"]
+
+
+def test_the_server_starts_and_lists_with_nothing_but_blank_and_unsubstituted_settings() -> None:
+    settings = {"BLOCKRUN_API_KEY": "", "BLOCKRUN_IMAGE_GATEWAY": "${user_config.gateway}", "BLOCKRUN_WALLET_KEY": " "}
+    with running(settings) as server:
+        assert server.request("tools/call", name="estimate_cost", arguments={})["result"]["isError"] is False
+        answer = server.request("tools/call", name="generate_image", arguments={"prompt": "A fox", "model": "dall-e-3"})
+        assert "BLOCKRUN_API_KEY" in answer["result"]["content"][0]["text"]
+        assert answer["result"]["structuredContent"]["error"]["charged"] == "no"
+
+
+def test_a_credential_never_reaches_a_log_line(sandbox: Any) -> None:
+    secret = "brk_very_secret_0123456789"
+    settings = {**sandbox.environment, "BLOCKRUN_API_KEY": secret, "BLOCKRUN_IMAGE_LOG_LEVEL": "debug"}
+    sandbox.script([{"status": 401, "body": {"error": {"message": f"Incorrect key {secret}", "code": secret}}}])
+    with running(settings) as server:
+        answer = server.request("tools/call", name="generate_image", arguments={"prompt": "A fox", "model": "dall-e-3"})
+        out, err = server.close()
+    assert "[redacted]" in json.dumps(answer)
+    assert secret not in json.dumps(answer) + out + err
+    assert "HTTP Request" in err
+    assert os.fsencode(secret) not in err.encode()

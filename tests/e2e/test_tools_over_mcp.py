@@ -1,0 +1,146 @@
+"""The three tools as an agent's client sees them, over memory and stdio, on both protocol eras."""
+
+import json
+from typing import Any
+
+import pytest
+from mcp_types import CallToolResult, TextContent
+from tests.conftest import Connect, Sandbox
+
+pytestmark = pytest.mark.anyio
+
+FOX = {"prompt": "A red fox in the snow", "model": "dall-e-3"}
+
+
+def text(result: CallToolResult) -> str:
+    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+
+
+def data(result: CallToolResult) -> dict[str, Any]:
+    assert result.structured_content is not None
+    return result.structured_content
+
+
+async def test_an_agent_gets_urls_revised_prompts_and_the_cost(connect: Connect, sandbox: Sandbox) -> None:
+    async with connect(sandbox.environment) as client:
+        result = await client.call_tool("generate_image", {**FOX, "n": 2})
+    assert not result.is_error
+    answer = data(result)
+    assert len(answer["images"]) == 2
+    assert answer["cost"]["estimated_usd"] == answer["cost"]["charged_usd"] == "0.084"
+    assert answer["cost"]["exact"] is True
+    assert answer["quality"] == "standard"
+    assert answer["gateway"] == "127.0.0.1"
+    for image in answer["images"]:
+        assert sandbox.get(image["url"]).content.startswith(b"\x89PNG")
+        assert text(result).count(image["url"]) == text(result).count(image["revised_prompt"]) == 1
+    assert (sandbox.posts, sandbox.charges, sandbox.charged_micro_usd) == (1, 1, 84_000)
+
+
+async def test_the_tools_say_truly_whether_they_spend(connect: Connect) -> None:
+    async with connect({}) as client:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+    assert list(tools) == ["generate_image", "list_models", "estimate_cost"]
+    for name, tool in tools.items():
+        assert tool.annotations is not None
+        assert tool.annotations.read_only_hint == (name != "generate_image")
+        assert tool.annotations.destructive_hint is False
+        assert set(tool.input_schema) == {"type", "properties", "required"}
+
+
+async def test_everything_but_pictures_works_without_a_credential(connect: Connect) -> None:
+    async with connect({}) as client:
+        models = await client.call_tool("list_models", {})
+        estimate = await client.call_tool("estimate_cost", {"model": "dall-e-3", "size": "1024x1792"})
+        refused = await client.call_tool("generate_image", FOX)
+    assert "nano-banana-pro" in text(models)
+    assert data(estimate)["estimates"][0]["high_usd"] == "0.126"
+    assert refused.is_error
+    assert "BLOCKRUN_API_KEY" in text(refused)
+    assert data(refused)["error"]["charged"] == "no"
+
+
+BAD_INPUT = [
+    ({**FOX, "model": "dall-e-4"}, "dall-e-3, dall-e-2, nano-banana, nano-banana-pro"),
+    ({**FOX, "model": "nano-banana", "size": "1792x1024"}, "Its sizes: 1024x1024"),
+    ({**FOX, "n": 0}, "from 1 to 10"),
+    ({**FOX, "n": 11}, "from 1 to 10"),
+    ({**FOX, "n": 2.5}, "a whole number"),
+    ({**FOX, "prompt": ""}, "needs prompt"),
+    ({**FOX, "prompt": " \n\t"}, "empty"),
+    ({**FOX, "prompt": "x" * 4001}, "at most 4,000"),
+    ({**FOX, "prompt": "x" * 2**20}, "at most 4,000"),
+    ({**FOX, "seed": 7}, "prompt, model, size, quality, n"),
+    ({**FOX, "prompt": 3}, "must be text"),
+    ({**FOX, "size": ["1024x1024"]}, "Choices: auto, 256x256"),
+    ({**FOX, "model": "nano-banana", "quality": "hd"}, "dall-e-3, dall-e-2"),
+    ({"prompt": "A fox"}, "needs model"),
+]
+
+
+async def test_bad_input_is_refused_with_the_valid_values_before_anything_is_sent(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    async with connect(sandbox.environment) as client:
+        for arguments, named in BAD_INPUT:
+            result = await client.call_tool("generate_image", arguments)
+            assert result.is_error, arguments
+            assert named in text(result)
+            assert len(text(result).encode()) <= 400
+            assert data(result)["error"]["charged"] == "no"
+    assert sandbox.posts == 0
+
+
+async def test_what_hosts_send_for_not_set_is_taken_as_that(connect: Connect, sandbox: Sandbox) -> None:
+    async with connect(sandbox.environment) as client:
+        for more in ({"n": "3"}, {"n": 3.0}, {"size": None, "quality": "", "n": 3}, {"size": "auto", "n": 3}):
+            result = await client.call_tool("generate_image", {**FOX, **more})
+            assert len(data(result)["images"]) == 3, more
+    assert sandbox.charges == 4
+
+
+async def test_a_failure_of_the_gateway_is_an_error_in_both_forms(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.script([{"status": 403}, {"status": 500}])
+    async with connect(sandbox.environment) as client:
+        refused = await client.call_tool("generate_image", FOX)
+        failed = await client.call_tool("generate_image", FOX)
+    error = data(refused)["error"]
+    assert refused.is_error
+    assert (error["type"], error["status"], error["code"]) == ("content_policy", 403, "content_policy_violation")
+    assert (error["charged"], error["retryable"]) == ("no", False)
+    assert "Rephrase" in text(refused)
+    assert data(failed)["error"]["charged"] == "unknown"
+    assert "may have been charged" in text(failed)
+
+
+async def test_progress_comes_at_once_and_tells_of_every_wait(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.script([{"status": 429, "headers": {"Retry-After": "1"}}])
+    heard: list[tuple[float, str]] = []
+
+    async def listen(progress: float, total: float | None, message: str | None) -> None:
+        heard.append((progress, message or ""))
+
+    async with connect(sandbox.environment) as client:
+        await client.call_tool("generate_image", FOX, progress_callback=listen)
+    assert heard[0] == (0.0, "starting (0 s)")
+    assert "trying again" in json.dumps(heard)
+    assert [progress for progress, _ in heard] == sorted(progress for progress, _ in heard)
+
+
+async def test_calls_side_by_side_are_each_paid_once(connect: Connect, sandbox: Sandbox) -> None:
+    import anyio
+
+    async with connect(sandbox.environment) as client, anyio.create_task_group() as tasks:
+        for _ in range(8):
+            tasks.start_soon(client.call_tool, "generate_image", FOX)
+    assert (sandbox.posts, sandbox.charges) == (8, 8)
+
+
+async def test_a_default_model_makes_the_argument_optional(connect: Connect, sandbox: Sandbox) -> None:
+    async with connect({**sandbox.environment, "BLOCKRUN_IMAGE_DEFAULT_MODEL": "nano-banana"}) as client:
+        tool = (await client.list_tools()).tools[0]
+        result = await client.call_tool("generate_image", {"prompt": "A fox"})
+    assert tool.input_schema["required"] == ["prompt"]
+    assert "nano-banana" in tool.input_schema["properties"]["model"]["description"]
+    assert data(result)["model"] == "nano-banana"
+    assert "quality" not in data(result)

@@ -1,0 +1,191 @@
+"""Every cell of the table of when a request may be sent again, counted by the sandbox."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from blockrun_image.errors import (
+    AuthenticationError,
+    Charged,
+    ContentPolicyError,
+    GatewayError,
+    GatewayUnavailableError,
+    OutcomeUnknownError,
+    PaymentRequiredError,
+    RateLimitError,
+)
+from blockrun_image.images import ImageRequest, ImagesResponse
+from blockrun_image_mcp.gateway.client import HttpGateway
+from blockrun_image_mcp.gateway.credentials import Endpoint
+from blockrun_image_mcp.gateway.transport import Pacing
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = ImageRequest("A red fox", "dall-e-3", "1024x1024", "standard", 1)
+QUICK = Pacing(connect=2, write=2, answer=5, backoff=0.01, waiting=2, poll=0.01, drain=1)
+
+
+async def generate(base_url: str, pacing: Pacing = QUICK) -> ImagesResponse:
+    endpoint = Endpoint(base_url, {"Authorization": "Bearer brk_test"}, "test")
+    async with HttpGateway(endpoint, pacing=pacing) as gateway:
+        return await gateway.generate(REQUEST, lambda status: None)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "charged"),
+    [
+        (301, GatewayError, "no"),
+        (302, GatewayError, "no"),
+        (303, GatewayError, "unknown"),
+        (307, GatewayError, "no"),
+        (308, GatewayError, "no"),
+        (400, GatewayError, "no"),
+        (401, AuthenticationError, "no"),
+        (402, PaymentRequiredError, "no"),
+        (403, ContentPolicyError, "no"),
+        (404, GatewayError, "no"),
+        (408, OutcomeUnknownError, "unknown"),
+        (418, OutcomeUnknownError, "unknown"),
+        (500, OutcomeUnknownError, "unknown"),
+        (502, OutcomeUnknownError, "unknown"),
+        (503, OutcomeUnknownError, "unknown"),
+        (504, OutcomeUnknownError, "unknown"),
+        (599, OutcomeUnknownError, "unknown"),
+    ],
+)
+async def test_a_paid_request_is_never_sent_again_after_this_status(
+    sandbox: Any, status: int, error: type[GatewayError], charged: Charged
+) -> None:
+    sandbox.script([{"status": status, "headers": {"Location": "/v1/elsewhere"}}])
+    with pytest.raises(error) as caught:
+        await generate(sandbox.base_url)
+    assert (sandbox.posts, sandbox.charges) == (1, 0)
+    assert caught.value.charged == charged
+    assert caught.value.answer.status == status
+    assert not caught.value.retryable
+
+
+async def test_a_rate_limited_request_is_sent_again_after_the_wait_with_the_same_key(sandbox: Any) -> None:
+    sandbox.script([{"status": 429, "headers": {"Retry-After": "0"}}, {"status": 429, "headers": {"Retry-After": "0"}}])
+    response = await generate(sandbox.base_url)
+    assert len(response.images) == 1
+    assert (sandbox.posts, sandbox.charges) == (3, 1)
+    assert len(sandbox.last_settlement["idempotency_key"]) == 36
+
+
+async def test_a_rate_limited_request_is_sent_again_at_most_twice(sandbox: Any) -> None:
+    sandbox.script([{"status": 429, "headers": {"Retry-After": "0"}}] * 3)
+    with pytest.raises(RateLimitError) as caught:
+        await generate(sandbox.base_url)
+    assert (sandbox.posts, sandbox.charges) == (3, 0)
+    assert caught.value.charged == "no"
+    assert caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"), [({"Retry-After": "3600"}, 3600), ({}, 60), ({"Retry-After": "soon"}, 60)]
+)
+async def test_a_wait_that_no_caller_would_sit_through_is_handed_to_the_caller(
+    sandbox: Any, headers: Mapping[str, str], seconds: float
+) -> None:
+    sandbox.script([{"status": 429, "headers": headers}])
+    with pytest.raises(RateLimitError, match="Too many requests") as caught:
+        await generate(sandbox.base_url)
+    assert sandbox.posts == 1
+    assert caught.value.answer.retry_after_seconds == seconds
+    assert f"Wait {seconds:.0f} seconds" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("fault", "charges"),
+    [
+        ({"cut": "before"}, 0),
+        ({"cut": "during"}, 1),
+        ({"cut": "after"}, 1),
+        ({"delay_seconds": 30}, 1),
+    ],
+)
+async def test_a_paid_request_without_an_answer_is_not_paid_twice(
+    sandbox: Any, fault: Mapping[str, Any], charges: int
+) -> None:
+    sandbox.script([fault])
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await generate(sandbox.base_url, Pacing(connect=2, write=2, answer=0.5, backoff=0.01))
+    assert (sandbox.posts, sandbox.charges) == (1, charges)
+    assert caught.value.charged == "unknown"
+    assert not caught.value.retryable
+    assert "Do not send it again" in caught.value.hint
+
+
+async def test_a_request_that_never_left_is_tried_three_times_and_not_charged(unused_port: int) -> None:
+    told: list[str] = []
+    endpoint = Endpoint(f"http://127.0.0.1:{unused_port}/v1", {}, "test")
+    async with HttpGateway(endpoint, pacing=QUICK) as gateway:
+        with pytest.raises(GatewayUnavailableError) as caught:
+            await gateway.generate(REQUEST, told.append)
+    assert caught.value.charged == "no"
+    assert caught.value.retryable
+    assert len(told) == 2
+    assert all("could not be reached" in words for words in told)
+
+
+async def test_a_host_that_does_not_exist_is_named_as_unreachable_and_not_charged() -> None:
+    with pytest.raises(GatewayUnavailableError, match="could not be reached") as caught:
+        await generate("http://no-such-host.invalid/v1")
+    assert caught.value.charged == "no"
+
+
+POLL_FAULTS: Sequence[Mapping[str, Any]] = [
+    {"cut": "before"},
+    {"status": 429, "headers": {"Retry-After": "0"}},
+    {"status": 502},
+    {"status": 503},
+    {"status": 504},
+]
+
+
+async def test_a_slow_picture_is_asked_for_until_it_is_there_and_charged_once(sandbox: Any) -> None:
+    sandbox.script([{"slow": True, "delay_seconds": 0.1}])
+    response = await generate(sandbox.base_url)
+    assert len(response.images) == 1
+    assert (sandbox.posts, sandbox.charges) == (1, 1)
+
+
+@pytest.mark.parametrize("fault", POLL_FAULTS)
+async def test_a_poll_is_free_and_is_sent_again_after(sandbox: Any, fault: Mapping[str, Any]) -> None:
+    sandbox.script([{"slow": True, "polls": [fault] * 3}])
+    assert len((await generate(sandbox.base_url)).images) == 1
+    assert (sandbox.posts, sandbox.charges) == (1, 1)
+
+
+async def test_a_poll_is_sent_again_once_after_a_500(sandbox: Any) -> None:
+    sandbox.script([{"slow": True, "polls": [{"status": 500}]}])
+    assert len((await generate(sandbox.base_url)).images) == 1
+    sandbox.script([{"slow": True, "polls": [{"status": 500}] * 2}])
+    with pytest.raises(OutcomeUnknownError, match="accepted the job and then answered 500"):
+        await generate(sandbox.base_url)
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 303])
+async def test_a_poll_that_is_refused_leaves_the_outcome_unknown(sandbox: Any, status: int) -> None:
+    sandbox.script([{"slow": True, "polls": [{"status": status}]}])
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await generate(sandbox.base_url)
+    assert caught.value.charged == "unknown"
+    assert sandbox.posts == 1
+
+
+async def test_a_job_that_takes_too_long_is_named_so_that_it_can_be_found(sandbox: Any) -> None:
+    sandbox.script([{"slow": True, "delay_seconds": 60}])
+    with pytest.raises(OutcomeUnknownError, match="Its job there is job_") as caught:
+        await generate(sandbox.base_url, Pacing(answer=0.5, poll=0.05))
+    assert caught.value.charged == "unknown"
+
+
+async def test_a_job_that_fails_was_not_charged(sandbox: Any) -> None:
+    sandbox.script([{"slow": True, "status": 403}])
+    with pytest.raises(ContentPolicyError, match="Content policy violation") as caught:
+        await generate(sandbox.base_url)
+    assert caught.value.charged == "no"
+    assert sandbox.charges == 0

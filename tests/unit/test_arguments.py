@@ -1,0 +1,256 @@
+import json
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blockrun_image.arguments import check_arguments
+from blockrun_image.catalog import Catalog
+from blockrun_image.errors import ImageError, InvalidRequestError, UnknownModelError
+from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image.ports import OnStatus
+from blockrun_image.schemas import ToolSchema, tool_schemas
+from blockrun_image.toolset import ImageToolset
+
+
+class FakeGateway:
+    """Keeps what it is asked for, and answers with one picture."""
+
+    name = "fake"
+
+    def __init__(self) -> None:
+        self.requests: list[ImageRequest] = []
+
+    async def generate(self, request: ImageRequest, on_status: OnStatus) -> ImagesResponse:
+        self.requests.append(request)
+        return ImagesResponse([Image("https://pictures.example/1.png")])
+
+
+@pytest.fixture(scope="module")
+def large_catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    """Return a catalogue of 200 models with long ids and 200 sizes."""
+    document = json.loads(resources.files("blockrun_image").joinpath("openapi.json").read_text(encoding="utf-8"))
+    document["x-models"] = {
+        f"vendor-{number % 9}/landscape-painter-{number:03}-turbo": document["x-models"]["nano-banana"]
+        | {"sizes": [f"{1000 + number}x1000"], "prices": []}
+        for number in range(200)
+    }
+    path: Path = tmp_path_factory.mktemp("large") / "openapi.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return Catalog.load(path)
+
+
+def tool(catalog: Catalog, name: str, default_model: str | None = None) -> ToolSchema:
+    return next(each for each in tool_schemas(catalog, default_model) if each.name == name)
+
+
+async def refused(catalog: Catalog, arguments: Mapping[str, object]) -> ImageError:
+    """Return what a call of generate_image is refused with, before anything reached the gateway."""
+    gateway = FakeGateway()
+    with pytest.raises(ImageError) as caught:
+        await ImageToolset(catalog, gateway).generate_image(
+            **check_arguments(tool(catalog, "generate_image"), arguments)
+        )
+    assert gateway.requests == []
+    assert caught.value.charged == "no"
+    assert "Nothing was charged." in caught.value.to_text()
+    assert len(caught.value.to_text().encode()) <= 400
+    assert json.dumps(caught.value.to_dict(), ensure_ascii=False).encode()
+    return caught.value
+
+
+MODELS = "dall-e-3, dall-e-2, nano-banana, nano-banana-pro"
+SIZES = "auto, 256x256, 512x512, 1024x1024, 1024x1792, 1792x1024"
+USE_CASES = "any, highest_quality, multiple_variations, fast_and_cheap, professional_quality"
+LIMIT = "dall-e-3 takes at most 4,000"
+ARGUMENTS = "Its arguments: prompt, model, size, quality, n."
+MEGABYTE = "x" * 1_000_000
+GOOD = {"prompt": "a cat", "model": "dall-e-3"}
+
+
+def short(case: object) -> str:
+    return str(case)[:40].encode("ascii", "replace").decode()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("wrong", "says", "names"),
+    [
+        ({"model": "midjourney"}, "There is no model 'midjourney'.", MODELS),
+        ({"model": "any"}, "There is no model 'any'.", MODELS),
+        ({"model": None}, "needs model", MODELS),
+        ({"model": 5}, "'5'", MODELS),
+        ({"model": ["dall-e-3"]}, "'['dall-e-3']'", MODELS),
+        ({"model": MEGABYTE}, "There is no model 'xxx", MODELS),
+        ({"model": "dall-e-3\ud800"}, "There is no model 'dall-e-3'", MODELS),
+        ({"model": "🦊" * 100}, "There is no model '🦊", MODELS),
+        ({"size": "256x256"}, "dall-e-3 has no size '256x256'", "1024x1024, 1024x1792, 1792x1024"),
+        ({"size": "7x7"}, "size cannot be '7x7'", SIZES),
+        ({"size": " "}, "size cannot be ''", SIZES),
+        ({"size": 5}, "'5'", SIZES),
+        ({"size": True}, "'True'", SIZES),
+        ({"size": ["1024x1024"]}, "'['1024x1024']'", SIZES),
+        ({"size": MEGABYTE}, "size cannot be 'xxx", SIZES),
+        ({"size": "\udfff"}, "size cannot be ''", SIZES),
+        ({"quality": "8k"}, "quality cannot be '8k'", "standard, hd"),
+        ({"quality": 5}, "'5'", "standard, hd"),
+        ({"model": "nano-banana", "quality": "hd"}, "nano-banana cannot do quality 'hd'", "dall-e-3, dall-e-2 can"),
+        ({"n": 0}, "'0'", "from 1 to 10"),
+        ({"n": 11}, "'11'", "from 1 to 10"),
+        ({"n": "11"}, "'11'", "from 1 to 10"),
+        ({"n": -1}, "'-1'", "from 1 to 10"),
+        ({"n": 2.5}, "'2.5'", "from 1 to 10"),
+        ({"n": "2.5"}, "'2.5'", "from 1 to 10"),
+        ({"n": "many"}, "'many'", "from 1 to 10"),
+        ({"n": True}, "'True'", "from 1 to 10"),
+        ({"n": [1]}, "'[1]'", "from 1 to 10"),
+        ({"n": float("inf")}, "'inf'", "from 1 to 10"),
+        ({"n": "9" * 100}, "'999", "from 1 to 10"),
+        ({"prompt": ""}, "generate_image needs prompt", "must not be empty"),
+        ({"prompt": None}, "generate_image needs prompt", "must not be empty"),
+        ({"prompt": " \n\t"}, "The prompt is empty.", "Describe the picture in words."),
+        ({"prompt": 3}, "prompt must be", "text, not '3'"),
+        ({"prompt": ["a", "cat"]}, "prompt must be", "text, not '['a', 'cat']'"),
+        ({"prompt": {"text": "a cat"}}, "prompt must be", "text, not '{'text': 'a cat'}'"),
+        ({"prompt": "x" * 4_001}, "The prompt has 4,001 characters", LIMIT),
+        ({"prompt": MEGABYTE}, "The prompt has 1,000,000 characters", LIMIT),
+        ({"prompt": "a \ud83e cat"}, "The prompt is not valid Unicode text", "lone surrogates"),
+        ({"style": "vivid"}, "generate_image has no argument 'style'", ARGUMENTS),
+        ({MEGABYTE: "x"}, "generate_image has no argument 'xxx", ARGUMENTS),
+        ({"\ud800": "x"}, "generate_image has no argument ''", ARGUMENTS),
+    ],
+    ids=short,
+)
+async def test_bad_input_is_refused_before_the_gateway_with_what_would_be_taken(
+    catalog: Catalog, wrong: Mapping[str, object], says: str, names: str
+) -> None:
+    text = (await refused(catalog, {**GOOD, **wrong})).to_text()
+    assert says in text
+    assert names in text
+
+
+@pytest.mark.anyio
+async def test_nothing_at_all_is_refused_with_what_is_needed(catalog: Catalog) -> None:
+    error = await refused(catalog, {})
+    assert error.message == (
+        f"generate_image needs prompt and model, which must not be empty. Choices for model: {MODELS}."
+    )
+    assert error.valid_values == tuple(MODELS.split(", "))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("model", ["vendor-5/landscape-painter-104", "VENDOR-5/Landscape-Painter-104-TURBO"])
+async def test_the_closest_of_200_models_are_named(large_catalog: Catalog, model: str) -> None:
+    error = await refused(large_catalog, {"prompt": "a cat", "model": model})
+    assert isinstance(error, UnknownModelError)
+    assert "vendor-5/landscape-painter-104-turbo" in error.message
+    assert "(the closest of 200)" in error.message
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("size", ["1104x1001", "1104 x 1000"])
+async def test_the_closest_of_200_sizes_are_named(large_catalog: Catalog, size: str) -> None:
+    error = await refused(large_catalog, {"prompt": "a cat", "model": next(iter(large_catalog.models)), "size": size})
+    assert "1104x1000" in error.message
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"model": "x" * 1000},
+        {"model": "🦊" * 1000},
+        {"model": 5},
+        {"size": "🦊" * 1000},
+        {"size": ["🦊" * 1000]},
+        {"size": "1000x1000"},
+        {"n": "🦊" * 1000},
+        {"🦊" * 1000: "x"},
+    ],
+    ids=short,
+)
+async def test_a_refusal_stays_short_in_a_catalogue_of_200_models(
+    large_catalog: Catalog, wrong: Mapping[str, object]
+) -> None:
+    last = list(large_catalog.models)[-1]
+    arguments: dict[str, object] = {"prompt": "a cat", "model": last, **wrong} if wrong else {}
+    assert isinstance(await refused(large_catalog, arguments), InvalidRequestError)
+
+
+@pytest.mark.anyio
+async def test_what_is_at_the_limit_reaches_the_gateway_unchanged(catalog: Catalog) -> None:
+    gateway = FakeGateway()
+    arguments = {"prompt": "🦊" * 4_000, "model": "dall-e-3", "size": "1792x1024", "quality": "hd", "n": 10}
+
+    checked = check_arguments(tool(catalog, "generate_image"), arguments)
+    await ImageToolset(catalog, gateway).generate_image(**checked)
+
+    assert [request.body() for request in gateway.requests] == [arguments]
+
+
+@pytest.mark.parametrize("n", [3, "3", " 3 ", "+3", 3.0])
+def test_a_whole_number_in_another_guise_becomes_an_integer(catalog: Catalog, n: object) -> None:
+    checked = check_arguments(tool(catalog, "generate_image"), GOOD | {"n": n})
+    assert checked == GOOD | {"n": 3}
+    assert type(checked["n"]) is int
+
+
+@pytest.mark.parametrize("price", ["0.05", " 0.05 ", 0.05])
+def test_a_number_in_quotes_becomes_a_number(catalog: Catalog, price: object) -> None:
+    assert check_arguments(tool(catalog, "list_models"), {"max_price_usd": price}) == {"max_price_usd": 0.05}
+
+
+@pytest.mark.parametrize("unset", [None, ""])
+def test_null_and_the_empty_text_mean_that_an_argument_is_not_set(catalog: Catalog, unset: object) -> None:
+    generate_image, list_models = tool(catalog, "generate_image"), tool(catalog, "list_models")
+    assert check_arguments(generate_image, GOOD | {"size": unset, "quality": unset, "n": unset}) == GOOD
+    assert check_arguments(list_models, {"use_case": unset, "max_price_usd": unset}) == {}
+
+
+@pytest.mark.parametrize("unset", [None, ""])
+def test_a_default_model_takes_the_place_of_one_that_is_not_set(catalog: Catalog, unset: object) -> None:
+    generate_image = tool(catalog, "generate_image", "dall-e-2")
+    assert check_arguments(generate_image, {"prompt": "a cat", "model": unset}) == {"prompt": "a cat"}
+
+
+def test_the_given_arguments_are_left_as_they_are(catalog: Catalog) -> None:
+    given: dict[str, Any] = {"prompt": "a cat", "model": "dall-e-3", "n": "3", "size": None}
+    check_arguments(tool(catalog, "generate_image"), given)
+    assert given == {"prompt": "a cat", "model": "dall-e-3", "n": "3", "size": None}
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "message"),
+    [
+        ("list_models", {"max_price_usd": -1}, "max_price_usd must be a number of at least 0, not '-1'."),
+        ("list_models", {"max_price_usd": "-0.5"}, "max_price_usd must be a number of at least 0, not '-0.5'."),
+        (
+            "list_models",
+            {"use_case": "logos"},
+            f"use_case cannot be 'logos'. Choices: {USE_CASES}.",
+        ),
+        ("list_models", {"model": "x"}, "list_models has no argument 'model'. Its arguments: use_case, max_price_usd."),
+        ("estimate_cost", {"model": "x"}, f"There is no model 'x'. Models: {MODELS}."),
+        (
+            "estimate_cost",
+            {"prompt": "a cat"},
+            "estimate_cost has no argument 'prompt'. Its arguments: model, size, quality, n.",
+        ),
+    ],
+)
+def test_the_free_tools_refuse_with_what_would_be_taken(
+    catalog: Catalog, name: str, wrong: Mapping[str, object], message: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        check_arguments(tool(catalog, name), wrong)
+    assert caught.value.message == message
+    assert caught.value.charged == "no"
+
+
+@pytest.mark.parametrize("price", ["cheap", "1e3", "1_0", "NaN", True, [1], {}])
+def test_a_price_that_is_no_number_is_refused(catalog: Catalog, price: object) -> None:
+    with pytest.raises(InvalidRequestError, match="max_price_usd must be a number"):
+        check_arguments(tool(catalog, "list_models"), {"max_price_usd": price})

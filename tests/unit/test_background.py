@@ -1,0 +1,125 @@
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from blockrun_image_mcp.background import Background, meanwhile
+
+pytestmark = pytest.mark.anyio
+
+
+def ignore(_: object) -> None:
+    pass
+
+
+async def test_work_gives_its_result_or_its_error_to_its_caller() -> None:
+    async def fail() -> None:
+        raise LookupError("lost")
+
+    async def succeed() -> int:
+        return 7
+
+    async with Background(ignore) as background:
+        assert await background.run(succeed) == 7
+        with pytest.raises(LookupError, match="lost"):
+            await background.run(fail)
+        assert background.busy == 0
+
+
+async def test_a_caller_that_leaves_cancels_its_work() -> None:
+    ended = anyio.Event()
+
+    async def work() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.set()
+
+    async with Background(ignore) as background:
+        with anyio.move_on_after(0.01):
+            await background.run(work)
+        await ended.wait()
+        await background.finish()
+
+
+async def test_work_that_shields_itself_goes_on_without_its_caller_and_its_result_is_told() -> None:
+    told: list[object] = []
+    go_on = anyio.Event()
+
+    async def work() -> str:
+        with anyio.CancelScope(shield=True):
+            await go_on.wait()
+        return "picture"
+
+    async with Background(told.append) as background:
+        with anyio.move_on_after(0.01):
+            await background.run(work)
+        assert background.busy == 1
+        go_on.set()
+        await background.finish()
+    assert told == ["picture"]
+
+
+async def test_a_resource_stays_open_until_the_end() -> None:
+    open_now: list[str] = []
+
+    @asynccontextmanager
+    async def resource() -> AsyncGenerator[str]:
+        open_now.append("it")
+        yield "it"
+        open_now.clear()
+
+    async with Background(ignore) as background:
+        assert await background.hold(resource()) == "it"
+        assert open_now
+    assert not open_now
+
+
+async def test_a_resource_that_cannot_be_opened_harms_only_who_asked() -> None:
+    @asynccontextmanager
+    async def resource() -> AsyncGenerator[str]:
+        raise LookupError("no key")
+        yield ""
+
+    async with Background(ignore) as background:
+        with pytest.raises(LookupError, match="no key"):
+            await background.hold(resource())
+
+
+async def test_an_error_of_the_block_is_not_wrapped_in_a_group_and_ends_what_runs_beside_it() -> None:
+    ended: list[str] = []
+
+    async def work() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ended.append("work")
+
+    async def fail() -> None:
+        async with Background(ignore), meanwhile(work):
+            await anyio.lowlevel.checkpoint()
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await fail()
+    assert ended == ["work"]
+
+
+async def test_a_caller_that_asyncio_itself_cancels_does_not_take_the_work_along() -> None:
+    told: list[object] = []
+    go_on = anyio.Event()
+
+    async def work() -> str:
+        with anyio.CancelScope(shield=True):
+            await go_on.wait()
+        return "picture"
+
+    async with Background(told.append) as background:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(background.run(work), 0.01)
+        go_on.set()
+        await background.finish()
+    assert told == ["picture"]

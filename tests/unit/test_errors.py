@@ -1,0 +1,127 @@
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from blockrun_image import errors
+from blockrun_image.errors import (
+    Answer,
+    AuthenticationError,
+    Charged,
+    ConfigurationError,
+    ContentPolicyError,
+    GatewayError,
+    GatewayUnavailableError,
+    ImageError,
+    InvalidRequestError,
+    OutcomeUnknownError,
+    PaymentRequiredError,
+    RateLimitError,
+    SpecError,
+    StorageError,
+    UnknownModelError,
+)
+
+# Each class, the word that it is called by, whether it was charged, and whether it may be sent again.
+CLASSES: list[tuple[type[ImageError], str, Charged, bool]] = [
+    (ImageError, "image", "no", False),
+    (InvalidRequestError, "invalid_request", "no", False),
+    (UnknownModelError, "unknown_model", "no", False),
+    (SpecError, "spec", "no", False),
+    (ConfigurationError, "configuration", "no", False),
+    (StorageError, "storage", "yes", False),
+    (GatewayError, "gateway", "no", False),
+    (AuthenticationError, "authentication", "no", False),
+    (PaymentRequiredError, "payment_required", "no", False),
+    (ContentPolicyError, "content_policy", "no", False),
+    (RateLimitError, "rate_limit", "no", True),
+    (GatewayUnavailableError, "gateway_unavailable", "no", True),
+    (OutcomeUnknownError, "outcome_unknown", "unknown", False),
+]
+
+
+def of_the_module(parent: type[ImageError]) -> Iterator[tuple[str, str]]:
+    """Yield (class, parent) for what the module defines below `parent`."""
+    for child in parent.__subclasses__():
+        if child.__module__ == errors.__name__:
+            yield child.__name__, parent.__name__
+            yield from of_the_module(child)
+
+
+def drawn() -> Iterator[tuple[str, str]]:
+    """Yield (class, parent) as the module's docstring draws them."""
+    above: list[str] = []
+    for branch, name in re.findall(r"^([│├└─ ]*)(\w+Error)\b", errors.__doc__ or "", flags=re.MULTILINE):
+        depth = len(branch) // 4
+        above[depth:] = [name]
+        if depth:
+            yield name, above[depth - 1]
+
+
+def test_the_tree_that_is_drawn_is_the_tree_that_exists() -> None:
+    assert sorted(drawn()) == sorted(of_the_module(ImageError))
+
+
+def test_every_class_of_the_tree_is_in_the_table_of_these_tests() -> None:
+    assert {kind.__name__ for kind, *_ in CLASSES} == {"ImageError", *(name for name, _ in of_the_module(ImageError))}
+
+
+@pytest.mark.parametrize(("kind", "word", "charged", "retryable"), CLASSES)
+def test_an_error_says_its_type_its_message_whether_it_was_charged_and_whether_to_retry(
+    kind: type[ImageError], word: str, charged: Charged, retryable: bool
+) -> None:
+    assert kind("It went wrong.").to_dict() == {
+        "error": {"type": word, "message": "It went wrong.", "charged": charged, "retryable": retryable}
+    }
+
+
+@pytest.mark.parametrize(("kind", "_word", "charged", "retryable"), CLASSES)
+def test_the_text_says_what_of_the_money_and_whether_to_send_it_again(
+    kind: type[ImageError], _word: str, charged: Charged, retryable: bool
+) -> None:
+    money = {"no": "Nothing was charged.", "yes": "It was charged.", "unknown": "It may have been charged."}[charged]
+    again = "The same call may be sent again." if retryable else "Do not resend it unchanged."
+    assert kind("It went wrong.").to_text() == f"It went wrong. {money} {again}"
+
+
+@pytest.mark.parametrize("kind", [kind for kind, *_ in CLASSES if issubclass(kind, GatewayError)])
+@pytest.mark.parametrize("charged", ["no", "yes", "unknown"])
+def test_a_gateways_error_can_be_told_what_was_charged(kind: type[GatewayError], charged: Charged) -> None:
+    assert kind("It went wrong.", charged=charged).charged == charged
+
+
+def test_an_error_is_an_exception_with_its_message() -> None:
+    assert str(ImageError("It went wrong.")) == "It went wrong."
+
+
+def test_a_hint_is_the_last_sentence_of_the_text_and_a_field_of_the_content() -> None:
+    error = ImageError("It went wrong.", hint="Ask the operator.")
+
+    assert error.to_text().endswith(" Ask the operator.")
+    assert error.to_dict()["error"] == {
+        "type": "image",
+        "message": "It went wrong.",
+        "charged": "no",
+        "retryable": False,
+        "hint": "Ask the operator.",
+    }
+
+
+def test_valid_values_are_a_list_of_the_content() -> None:
+    error = InvalidRequestError("It went wrong.", valid_values=("a", "b"))
+    content = error.to_dict()["error"]
+    assert isinstance(content, dict)
+    assert content["valid_values"] == ["a", "b"]
+
+
+def test_a_gateways_error_carries_what_is_known_of_the_answer_and_nothing_else() -> None:
+    error = RateLimitError("Slow down.", answer=Answer(status=429, request_id="req_1", retry_after_seconds=2.5))
+    assert error.to_dict()["error"] == {
+        "type": "rate_limit",
+        "message": "Slow down.",
+        "charged": "no",
+        "retryable": True,
+        "status": 429,
+        "request_id": "req_1",
+        "retry_after_seconds": 2.5,
+    }

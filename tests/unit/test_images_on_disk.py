@@ -1,0 +1,79 @@
+import stat
+from pathlib import Path
+
+import pytest
+from tests.conftest import Sandbox
+
+from blockrun_image.errors import StorageError
+from blockrun_image_mcp.images.download import download
+from blockrun_image_mcp.images.store import FolderStore
+from blockrun_image_mcp.sandbox.drawing import draw
+
+pytestmark = pytest.mark.anyio
+
+PNG = draw("a fox", width=64, height=64)
+
+
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+async def test_a_picture_is_kept_whole_under_an_absolute_path_of_its_own(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "new" / "folder")
+    first, second = await store.save(PNG), await store.save(PNG)
+    assert first != second
+    assert first.is_absolute()
+    assert first.suffix == ".png"
+    assert first.read_bytes() == second.read_bytes() == PNG
+    assert stat.S_IMODE(first.stat().st_mode) == 0o600
+    assert len(files_in(first.parent)) == 2
+
+
+async def test_the_default_folder_is_the_users_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert tmp_path in FolderStore().folder.parents
+
+
+@pytest.mark.parametrize("data", [b"", b"<svg/>", PNG[:40], b"\x89PNG\r\n\x1a\n", b"BM" + b"\0" * 100])
+async def test_what_is_no_picture_is_not_written(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(StorageError, match="no PNG"):
+        await FolderStore(tmp_path).save(data)
+    assert files_in(tmp_path) == []
+
+
+async def test_a_folder_that_cannot_be_written_is_named_with_the_setting_that_changes_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match="could not be written") as caught:
+        await FolderStore(tmp_path / "file").save(PNG)
+    assert "BLOCKRUN_IMAGE_DIR" in caught.value.hint
+
+
+async def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(StorageError, match="No space left"):
+        await FolderStore(tmp_path).save(PNG)
+    assert files_in(tmp_path) == []
+
+
+async def test_a_picture_that_is_on_disk_already_is_not_fetched(tmp_path: Path) -> None:
+    path = await FolderStore(tmp_path / "with space").save(PNG)
+    assert await download(path.as_uri(), FolderStore(tmp_path)) == path
+
+
+async def test_a_url_that_gives_no_picture_is_said_to(sandbox: Sandbox, tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="could not be fetched"):
+        await download(f"{sandbox.origin}/images/none.png", FolderStore(tmp_path))
+    with pytest.raises(StorageError, match="no PNG"):
+        await download(f"{sandbox.origin}/sandbox/settlements", FolderStore(tmp_path))
+
+
+async def test_a_picture_that_does_not_end_is_given_up(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blockrun_image_mcp.images.download._LARGEST_PICTURE_BYTES", 10)
+    with pytest.raises(StorageError, match="could not be fetched"):
+        await download(f"{sandbox.origin}/sandbox/settlements", FolderStore(tmp_path))

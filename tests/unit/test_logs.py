@@ -1,0 +1,25 @@
+import pytest
+
+from blockrun_image_mcp.logs import Redactor
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "brk_live_0123456789",
+        "0x4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318",
+        "4C0883A69102937D6231471B5DBB6204FE5129617082792AE468D01A3F362318",
+    ],
+)
+def test_what_has_the_shape_of_a_credential_is_taken_out_of_any_text(secret: str) -> None:
+    assert Redactor()(f"key {secret}, and 0x12") == "key [redacted], and 0x12"
+
+
+def test_a_bearer_token_is_taken_out_whatever_its_shape() -> None:
+    assert Redactor()("Authorization: Bearer abc.def'") == "Authorization: Bearer [redacted]'"
+
+
+def test_what_it_is_told_of_is_taken_out_and_the_rest_stays() -> None:
+    redact = Redactor(["open sesame", "", "open sesame seed"])
+    assert redact("say open sesame seed or open sesame") == "say [redacted] or [redacted]"
+    assert redact("nothing secret here") == "nothing secret here"

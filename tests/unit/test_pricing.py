@@ -1,0 +1,255 @@
+import itertools
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from blockrun_image.catalog import Catalog
+from blockrun_image.errors import InvalidRequestError
+from blockrun_image.images import ImageRequest
+from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, price_range, spread, usd
+
+PUBLISHED = "The published price, rounded; the charge can differ by that rounding."
+
+
+def priced(catalog: Catalog, model: str, size: str = "", quality: str | None = None, *, n: int = 1) -> Estimate:
+    return estimate(catalog, catalog.resolve(ImageRequest("a cat", model, size, quality, n)))
+
+
+@pytest.fixture
+def with_flux(tmp_path: Path) -> Catalog:
+    """Return the built-in catalogue and a model that it does not have."""
+    document = json.loads(resources.files("blockrun_image").joinpath("openapi.json").read_text(encoding="utf-8"))
+    document["x-models"]["flux"] = {
+        "name": "Flux",
+        "provider": "Black Forest Labs",
+        "sizes": ["1440x810", "768x768"],
+        "list_price_usd": {"low": "0.01", "high": "0.06"},
+        "prices": [{"size": "768x768", "usd": "0.011"}],
+        "max_images": 4,
+        "max_prompt_characters": 2000,
+    }
+    path = tmp_path / "openapi.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return Catalog.load(path)
+
+
+@pytest.mark.parametrize("n", [1, 3, 10])
+@pytest.mark.parametrize(
+    ("model", "size_and_quality", "price"),
+    [
+        ("dall-e-3", ("1024x1024", "standard"), "0.042"),
+        ("dall-e-3", ("1024x1792", "hd"), "0.084"),
+        ("dall-e-3", ("1792x1024", "hd"), "0.126"),
+        ("dall-e-2", ("1024x1024", "standard"), "0.021"),
+        ("nano-banana", ("1024x1024",), "0.053"),
+        ("nano-banana", ("1024x1024", "standard"), "0.053"),
+        ("nano-banana-pro", ("1024x1024",), "0.105"),
+    ],
+)
+def test_a_published_price_is_the_estimate_times_n(
+    catalog: Catalog, model: str, size_and_quality: tuple[str, ...], price: str, n: int
+) -> None:
+    expected = priced(catalog, model, *size_and_quality, n=n)
+    assert expected.low_usd == expected.high_usd == Decimal(price) * n
+    assert expected.exact
+    assert expected.basis == PUBLISHED
+
+
+RANGES = {"dall-e-3": ("0.042", "0.126", "$0.04-0.12"), "dall-e-2": ("0.021", "0.042", "$0.02-0.04")}
+
+
+@pytest.mark.parametrize("n", [1, 3, 10])
+@pytest.mark.parametrize(
+    ("model", "quality", "size"),
+    [
+        ("dall-e-3", "standard", "1024x1792"),
+        ("dall-e-3", "standard", "1792x1024"),
+        ("dall-e-3", "hd", "1024x1024"),
+        ("dall-e-2", "standard", "256x256"),
+        ("dall-e-2", "standard", "512x512"),
+        ("dall-e-2", "hd", "256x256"),
+        ("dall-e-2", "hd", "512x512"),
+        ("dall-e-2", "hd", "1024x1024"),
+    ],
+)
+def test_without_a_published_price_the_models_range_with_the_margin_is_the_estimate(
+    catalog: Catalog, model: str, quality: str, size: str, n: int
+) -> None:
+    expected = priced(catalog, model, size, quality, n=n)
+    low, high, listed = RANGES[model]
+    assert (expected.low_usd, expected.high_usd) == (Decimal(low) * n, Decimal(high) * n)
+    assert not expected.exact
+    assert expected.basis == (
+        f"No price is published for {model} {quality} {size}: the model's list price of {listed} plus the 5 % margin."
+    )
+
+
+def test_the_structured_estimate_is_the_high_end_and_shows_both_ends_of_a_range(catalog: Catalog) -> None:
+    assert priced(catalog, "dall-e-2", "256x256", n=2).to_dict() == {
+        "model": "dall-e-2",
+        "size": "256x256",
+        "quality": "standard",
+        "n": 2,
+        "estimated_usd": "0.084",
+        "low_usd": "0.042",
+        "high_usd": "0.084",
+        "currency": "USD",
+        "exact": False,
+        "basis": "No price is published for dall-e-2 standard 256x256: the model's list price of $0.02-0.04 plus the"
+        " 5 % margin.",
+    }
+
+
+def test_the_structured_estimate_of_an_exact_price_has_one_amount(catalog: Catalog) -> None:
+    assert priced(catalog, "nano-banana", n=2).to_dict() == {
+        "model": "nano-banana",
+        "size": "1024x1024",
+        "n": 2,
+        "estimated_usd": "0.106",
+        "currency": "USD",
+        "exact": True,
+        "basis": PUBLISHED,
+    }
+
+
+def leaves(content: object) -> Iterator[object]:
+    match content:
+        case dict():
+            for value in cast("dict[str, object]", content).values():
+                yield from leaves(value)
+        case list():
+            for value in cast("list[object]", content):
+                yield from leaves(value)
+        case _:
+            yield content
+
+
+def every_request(catalog: Catalog) -> Iterator[ImageRequest]:
+    for model in catalog:
+        for size, quality, n in itertools.product(model.sizes, model.qualities or [None], range(1, 11)):
+            yield ImageRequest("a cat", model.id, size, quality, n)
+
+
+def test_no_amount_is_ever_a_float(catalog: Catalog) -> None:
+    contents = [estimate(catalog, request).to_dict() for request in every_request(catalog)]
+    assert not [leaf for leaf in leaves(contents) if isinstance(leaf, float)]
+    assert all(isinstance(content["estimated_usd"], str) for content in contents)
+
+
+def test_the_dearest_call_costs_1_26(catalog: Catalog) -> None:
+    assert usd(max(estimate(catalog, request).high_usd for request in every_request(catalog))) == "1.26"
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "words"),
+    [("dall-e-3", "1024x1024", "$0.042"), ("dall-e-3", "1024x1792", "$0.042-0.126"), ("nano-banana", "", "$0.053")],
+)
+def test_an_estimate_says_its_money_in_words(catalog: Catalog, model: str, size: str, words: str) -> None:
+    assert priced(catalog, model, size).amount() == words
+
+
+@pytest.mark.parametrize(
+    ("amount", "written"),
+    [
+        ("0", "0.00"),
+        ("0.0420", "0.042"),
+        ("0.1", "0.10"),
+        ("1.260", "1.26"),
+        ("2", "2.00"),
+        ("1E+2", "100.00"),
+        ("1E-7", "0.0000001"),
+        ("999999.999999", "999999.999999"),
+    ],
+)
+def test_an_amount_is_written_exactly_with_at_least_two_decimals(amount: str, written: str) -> None:
+    assert usd(Decimal(amount)) == written
+
+
+def test_a_spread_of_equal_ends_is_one_amount() -> None:
+    assert spread(Decimal("0.10"), Decimal("0.1")) == "$0.10"
+    assert spread(Decimal("0.1"), Decimal("0.25")) == "$0.10-0.25"
+
+
+def named(estimates: Any) -> list[tuple[str, str]]:
+    return [(each.model, each.amount()) for each in estimates]
+
+
+@pytest.mark.parametrize("size", ["", "auto", "1024x1024"])
+def test_all_models_are_compared_cheapest_first(catalog: Catalog, size: str) -> None:
+    assert named(compare(catalog, ImageRequest("", "any", size, n=2))) == [
+        ("dall-e-2", "$0.042"),
+        ("dall-e-3", "$0.084"),
+        ("nano-banana", "$0.106"),
+        ("nano-banana-pro", "$0.21"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size", "quality", "compared"),
+    [
+        ("256x256", None, [("dall-e-2", "$0.021-0.042")]),
+        ("1792x1024", "hd", [("dall-e-3", "$0.126")]),
+        ("", "hd", [("dall-e-2", "$0.021-0.042"), ("dall-e-3", "$0.042-0.126")]),
+    ],
+)
+def test_only_models_that_can_do_what_is_asked_are_compared(
+    catalog: Catalog, size: str, quality: str | None, compared: list[tuple[str, str]]
+) -> None:
+    assert named(compare(catalog, ImageRequest("", "any", size, quality))) == compared
+
+
+def test_a_comparison_goes_by_the_high_end_of_a_range(with_flux: Catalog) -> None:
+    assert named(compare(with_flux, ImageRequest("", "any", ""))) == [
+        ("dall-e-2", "$0.021"),
+        ("dall-e-3", "$0.042"),
+        ("nano-banana", "$0.053"),
+        ("flux", "$0.0105-0.063"),
+        ("nano-banana-pro", "$0.105"),
+    ]
+
+
+def test_what_no_model_can_do_is_refused_with_what_was_asked(catalog: Catalog) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        compare(catalog, ImageRequest("", "any", "256x256", "hd", 11))
+    assert caught.value.message == "No model can do size '256x256', quality 'hd', n '11'."
+    assert caught.value.hint == "list_models shows sizes and qualities."
+    assert caught.value.valid_values == ("256x256", "512x512", "1024x1024", "1024x1792", "1792x1024")
+
+
+def test_a_refused_comparison_names_the_defaults_as_auto(catalog: Catalog) -> None:
+    with pytest.raises(InvalidRequestError, match="size 'auto', quality 'auto', n '0'"):
+        compare(catalog, ImageRequest("", "any", "", n=0))
+
+
+@pytest.mark.parametrize(
+    ("model", "low", "high"),
+    [
+        ("dall-e-3", "0.042", "0.126"),
+        ("dall-e-2", "0.021", "0.042"),
+        ("nano-banana", "0.053", "0.053"),
+        ("nano-banana-pro", "0.105", "0.105"),
+    ],
+)
+def test_a_models_prices_range_over_everything_that_it_offers(
+    catalog: Catalog, model: str, low: str, high: str
+) -> None:
+    prices = price_range(catalog, catalog.find(model))
+    assert (prices.low, prices.high) == (Decimal(low), Decimal(high))
+
+
+def test_a_models_cheapest_offer_is_one_image_with_the_lowest_high_end(catalog: Catalog) -> None:
+    offer = cheapest_offer(catalog, catalog.find("dall-e-2"))
+    assert (offer.size, offer.quality, offer.n, usd(offer.high_usd)) == ("1024x1024", "standard", 1, "0.021")
+
+
+def test_an_added_model_is_priced_by_its_own_entry(with_flux: Catalog) -> None:
+    assert priced(with_flux, "flux", "768x768", n=4).amount() == "$0.044"
+    unpublished = priced(with_flux, "flux")
+    assert (unpublished.size, unpublished.amount(), unpublished.exact) == ("1440x810", "$0.0105-0.063", False)
+    assert unpublished.basis.startswith("No price is published for flux 1440x810: ")
+    assert cheapest_offer(with_flux, with_flux.find("flux")).size == "768x768"

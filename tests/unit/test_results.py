@@ -1,0 +1,249 @@
+import json
+from decimal import Decimal
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from blockrun_image.catalog import Catalog
+from blockrun_image.images import Image, ImageRequest
+from blockrun_image.pricing import estimate
+from blockrun_image.results import GeneratedImages, ModelList
+from blockrun_image.toolset import ImageToolset
+
+PUBLISHED = "The published price, rounded; the charge can differ by that rounding."
+HEADS = ["Model", "Provider", "Sizes", "Qualities", "Price (USD)", "Requests/min", "Best for"]
+
+
+def generated(
+    catalog: Catalog, request: ImageRequest, *images: Image, charged: str | None = None, warnings: tuple[str, ...] = ()
+) -> GeneratedImages:
+    asked = catalog.resolve(request)
+    charged_usd = None if charged is None else Decimal(charged)
+    return GeneratedImages(asked, images, estimate(catalog, asked), charged_usd, "pictures.example", warnings)
+
+
+@pytest.fixture
+def two_pictures(catalog: Catalog) -> GeneratedImages:
+    return generated(
+        catalog,
+        ImageRequest("a cat\non a mat", "dall-e-3", "1024x1792", n=2),
+        Image("https://pictures.example/1.png", revised_prompt="a black cat on a mat"),
+        Image("https://pictures.example/2.png", revised_prompt="a white cat on a mat"),
+        charged="0.10",
+        warnings=("It rains.", "It pours."),
+    )
+
+
+def test_the_pictures_structured_content_is_complete(two_pictures: GeneratedImages) -> None:
+    assert two_pictures.to_dict() == {
+        "images": [
+            {"url": "https://pictures.example/1.png", "revised_prompt": "a black cat on a mat"},
+            {"url": "https://pictures.example/2.png", "revised_prompt": "a white cat on a mat"},
+        ],
+        "model": "dall-e-3",
+        "size": "1024x1792",
+        "quality": "standard",
+        "prompt": "a cat\non a mat",
+        "cost": {
+            "estimated_usd": "0.252",
+            "low_usd": "0.084",
+            "high_usd": "0.252",
+            "currency": "USD",
+            "exact": False,
+            "basis": "No price is published for dall-e-3 standard 1024x1792: the model's list price of $0.04-0.12 plus"
+            " the 5 % margin.",
+            "charged_usd": "0.10",
+        },
+        "gateway": "pictures.example",
+        "warnings": ["It rains.", "It pours."],
+    }
+
+
+def test_the_pictures_text_is_complete(two_pictures: GeneratedImages) -> None:
+    assert two_pictures.to_text() == (
+        "2 images by dall-e-3 standard 1024x1792 from pictures.example.\n"
+        "1. https://pictures.example/1.png\n"
+        "   Revised prompt: a black cat on a mat\n"
+        "2. https://pictures.example/2.png\n"
+        "   Revised prompt: a white cat on a mat\n"
+        "Prompt: a cat\non a mat\n"
+        "Charged: $0.10. Estimated: $0.084-0.252 USD. No price is published for dall-e-3 standard 1024x1792: the"
+        " model's list price of $0.04-0.12 plus the 5 % margin.\n"
+        "Warning: It rains.\n"
+        "Warning: It pours."
+    )
+
+
+def test_one_picture_without_a_revision_a_choice_of_quality_or_a_reported_charge(catalog: Catalog) -> None:
+    result = generated(catalog, ImageRequest("a cat", "nano-banana", ""), Image("https://pictures.example/1.png"))
+    assert result.to_text() == (
+        "1 image by nano-banana 1024x1024 from pictures.example.\n"
+        "1. https://pictures.example/1.png\n"
+        "Prompt: a cat\n"
+        f"Charged: not reported. Estimated: $0.053 USD. {PUBLISHED}"
+    )
+    assert result.to_dict() == {
+        "images": [{"url": "https://pictures.example/1.png"}],
+        "model": "nano-banana",
+        "size": "1024x1024",
+        "prompt": "a cat",
+        "cost": {
+            "estimated_usd": "0.053",
+            "currency": "USD",
+            "exact": True,
+            "basis": PUBLISHED,
+            "charged_usd": None,
+        },
+        "gateway": "pictures.example",
+        "warnings": [],
+    }
+
+
+def test_a_charge_of_nothing_is_reported_as_such(catalog: Catalog) -> None:
+    request = ImageRequest("a cat", "nano-banana", "")
+    result: Any = generated(catalog, request, Image("https://pictures.example/1.png"), charged="0")
+    assert result.to_dict()["cost"]["charged_usd"] == "0.00"
+    assert "Charged: $0.00." in result.to_text()
+
+
+def test_the_fixed_part_of_ten_pictures_is_at_most_1_2_kilobytes(catalog: Catalog) -> None:
+    images = [Image(f"https://pictures.example/{n}.png", revised_prompt=f"a cat, take {n}") for n in range(10)]
+    request = ImageRequest("a cat on a mat", "dall-e-3", "1024x1792", n=10)
+    content = generated(catalog, request, *images, charged="1.26").to_dict()
+    variable = [request.prompt, *(part for image in images for part in (image.url, image.revised_prompt) if part)]
+    assert len(json.dumps(content).encode()) - sum(map(len, variable)) <= 1200
+
+
+def test_a_comparison_is_a_line_for_each_model_and_then_what_the_prices_rest_on(catalog: Catalog) -> None:
+    result = ImageToolset(catalog).estimate_cost(quality="hd", n=2)
+    assert result.to_text() == (
+        "dall-e-2 hd 1024x1024, n=2: $0.042-0.084 USD\n"
+        "dall-e-3 hd 1024x1024, n=2: $0.084-0.252 USD\n"
+        "No price is published for dall-e-2 hd 1024x1024: the model's list price of $0.02-0.04 plus the 5 % margin.\n"
+        "No price is published for dall-e-3 hd 1024x1024: the model's list price of $0.04-0.12 plus the 5 % margin."
+    )
+
+
+def test_what_several_prices_rest_on_is_said_once(catalog: Catalog) -> None:
+    assert ImageToolset(catalog).estimate_cost().to_text() == (
+        "dall-e-2 standard 1024x1024, n=1: $0.021 USD\n"
+        "dall-e-3 standard 1024x1024, n=1: $0.042 USD\n"
+        "nano-banana 1024x1024, n=1: $0.053 USD\n"
+        "nano-banana-pro 1024x1024, n=1: $0.105 USD\n"
+        f"{PUBLISHED}"
+    )
+
+
+def test_a_structured_comparison_holds_every_estimate(catalog: Catalog) -> None:
+    result = ImageToolset(catalog).estimate_cost("dall-e-3", n=3)
+    assert result.to_dict() == {
+        "estimates": [
+            {
+                "model": "dall-e-3",
+                "size": "1024x1024",
+                "quality": "standard",
+                "n": 3,
+                "estimated_usd": "0.126",
+                "currency": "USD",
+                "exact": True,
+                "basis": PUBLISHED,
+            }
+        ]
+    }
+
+
+def cells(table: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+
+
+def test_the_models_table_is_markdown_with_everything_that_tells_them_apart(catalog: Catalog) -> None:
+    heads, rule, *rows = cells(ImageToolset(catalog).list_models().to_table())
+    assert heads == HEADS
+    assert all(set(cell) == {"-"} and len(cell) >= 3 for cell in rule)
+    assert [row[:6] for row in rows] == [
+        ["dall-e-3", "OpenAI", "1024x1024, 1024x1792, 1792x1024", "standard, hd", "$0.042-0.126", "50"],
+        ["dall-e-2", "OpenAI", "256x256, 512x512, 1024x1024", "standard, hd", "$0.021-0.042", "100"],
+        ["nano-banana", "Google", "1024x1024", "-", "$0.053", "100"],
+        ["nano-banana-pro", "Google", "1024x1024", "-", "$0.105", "-"],
+    ]
+    assert [row[6] for row in rows] == [
+        "Highest quality (hd)",
+        "Multiple variations",
+        "Fast & cheap",
+        "Professional quality",
+    ]
+
+
+def test_the_tables_lines_are_of_one_width(catalog: Catalog) -> None:
+    assert len({len(line) for line in ImageToolset(catalog).list_models().to_table().splitlines()}) == 1
+
+
+def test_the_cheapest_model_is_named_below_the_table(catalog: Catalog) -> None:
+    table, _, cheapest = ImageToolset(catalog).list_models().to_text().rpartition("\n\n")
+    assert cells(table)[0] == HEADS
+    assert cheapest == "Cheapest: dall-e-2 standard 1024x1024 at $0.021 an image."
+
+
+def test_a_structured_model_has_what_the_table_says(catalog: Catalog) -> None:
+    content: Any = ImageToolset(catalog).list_models().to_dict()
+    assert content["models"][0] == {
+        "id": "dall-e-3",
+        "provider": "OpenAI",
+        "sizes": ["1024x1024", "1024x1792", "1792x1024"],
+        "qualities": ["standard", "hd"],
+        "low_usd": "0.042",
+        "high_usd": "0.126",
+        "requests_per_minute": 50,
+        "best_for": ["Highest quality (hd)"],
+    }
+    assert content["currency"] == "USD"
+
+
+def test_a_model_without_a_published_limit_has_no_requests_per_minute(catalog: Catalog) -> None:
+    content: Any = ImageToolset(catalog).list_models().to_dict()
+    limits = {model["id"]: model.get("requests_per_minute", "none") for model in content["models"]}
+    assert limits == {"dall-e-3": 50, "dall-e-2": 100, "nano-banana": 100, "nano-banana-pro": "none"}
+
+
+def test_the_recommendations_are_the_apis_own_and_the_cheapest_is_marked_apart(catalog: Catalog) -> None:
+    content: Any = ImageToolset(catalog).list_models().to_dict()
+    assert {each["use_case"]: each["model"].lower() for each in content["recommendations"]} == {
+        "Highest quality": "dall-e-3 hd",
+        "Multiple variations": "dall-e-2",
+        "Fast & cheap": "nano-banana",
+        "Professional quality": "nano-banana-pro",
+    }
+    assert (content["cheapest"]["model"], content["cheapest"]["estimated_usd"]) == ("dall-e-2", "0.021")
+
+
+def test_an_empty_list_says_how_to_ask_again(catalog: Catalog) -> None:
+    result = ModelList(catalog, [])
+    assert result.to_text() == "No model fits. Ask again with a higher max_price_usd, or use_case any."
+    assert result.to_dict() == {"models": [], "recommendations": [], "currency": "USD"}
+
+
+def test_an_added_model_is_a_row_of_the_table_and_may_have_no_use_of_its_own(tmp_path: Path) -> None:
+    document = json.loads(resources.files("blockrun_image").joinpath("openapi.json").read_text(encoding="utf-8"))
+    document["x-models"]["flux"] = {
+        "name": "Flux",
+        "provider": "Black Forest Labs",
+        "sizes": ["1440x810", "768x768"],
+        "list_price_usd": {"low": "0.04", "high": "0.06"},
+        "max_prompt_characters": 2000,
+    }
+    path = tmp_path / "openapi.json"
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+    listed = ImageToolset(Catalog.load(path)).list_models()
+
+    assert cells(listed.to_table())[-1] == [
+        "flux",
+        "Black Forest Labs",
+        "1440x810, 768x768",
+        "-",
+        "$0.042-0.063",
+        "-",
+        "-",
+    ]

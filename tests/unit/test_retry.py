@@ -1,0 +1,118 @@
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import httpx2
+import pytest
+
+from blockrun_image_mcp.gateway.retry import (
+    BEARER_POST,
+    POLL,
+    Fault,
+    Outcome,
+    fault_of,
+    may_resend,
+    retry_after_seconds,
+    rule_for,
+    wait_seconds,
+)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "resends", "charged"),
+    [
+        (Fault.NEVER_SENT, 2, "no"),
+        (Fault.OUTCOME_UNKNOWN, 0, "unknown"),
+        (429, 2, "no"),
+        (500, 0, "unknown"),
+        (502, 0, "unknown"),
+        (503, 0, "unknown"),
+        (504, 0, "unknown"),
+        (400, 0, "no"),
+        (401, 0, "no"),
+        (402, 0, "no"),
+        (403, 0, "no"),
+        (404, 0, "no"),
+        (202, 0, "unknown"),
+        (303, 0, "unknown"),
+        (451, 0, "unknown"),
+    ],
+)
+def test_a_paid_request_is_resent_only_where_nothing_can_have_been_charged(
+    outcome: Outcome, resends: int, charged: str
+) -> None:
+    assert [may_resend(BEARER_POST, outcome, done) for done in range(4)] == [done < resends for done in range(4)]
+    assert rule_for(BEARER_POST, outcome).charged == charged
+
+
+@pytest.mark.parametrize("outcome", [Fault.NEVER_SENT, Fault.OUTCOME_UNKNOWN, 429, 502, 503, 504])
+def test_a_poll_is_resent_as_long_as_the_call_lasts(outcome: Outcome) -> None:
+    assert may_resend(POLL, outcome, 1_000)
+
+
+@pytest.mark.parametrize(("outcome", "resends"), [(500, 1), (400, 0), (401, 0), (402, 0), (403, 0), (404, 0)])
+def test_a_poll_ends_with_a_refusal(outcome: Outcome, resends: int) -> None:
+    assert [may_resend(POLL, outcome, done) for done in range(3)] == [done < resends for done in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (httpx2.ConnectError, Fault.NEVER_SENT),
+        (httpx2.ConnectTimeout, Fault.NEVER_SENT),
+        (httpx2.PoolTimeout, Fault.NEVER_SENT),
+        (httpx2.ProxyError, Fault.NEVER_SENT),
+        (httpx2.UnsupportedProtocol, Fault.NEVER_SENT),
+        (httpx2.LocalProtocolError, Fault.NEVER_SENT),
+        (httpx2.RemoteProtocolError, Fault.OUTCOME_UNKNOWN),
+        (httpx2.ReadError, Fault.OUTCOME_UNKNOWN),
+        (httpx2.ReadTimeout, Fault.OUTCOME_UNKNOWN),
+        (httpx2.WriteError, Fault.OUTCOME_UNKNOWN),
+        (httpx2.WriteTimeout, Fault.OUTCOME_UNKNOWN),
+        (httpx2.CloseError, Fault.OUTCOME_UNKNOWN),
+    ],
+)
+def test_a_failure_counts_as_sent_unless_it_provably_came_before(
+    error: type[httpx2.TransportError], fault: Fault
+) -> None:
+    assert fault_of(error("x")) is fault
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("0", 0),
+        ("9" * 400, 86_400),
+        ("7", 7),
+        (" 7 ", 7),
+        ("soon", None),
+        ("-3", None),
+        ("1.5", None),
+    ],
+)
+def test_a_wait_can_be_asked_for_in_seconds(header: str | None, seconds: float | None) -> None:
+    assert retry_after_seconds(header) == seconds
+
+
+def test_a_wait_can_be_asked_for_as_a_date() -> None:
+    now = datetime.now(UTC)
+    assert 3500 < (retry_after_seconds(format_datetime(now + timedelta(hours=1), usegmt=True)) or 0) <= 3600
+    assert retry_after_seconds(format_datetime(now - timedelta(hours=1))) == 0
+    assert retry_after_seconds("Sun, 06 Nov 1994 08:49:37") == 0
+    assert retry_after_seconds("Sun, 06 Nov 9994 08:49:37 GMT") == 86_400
+    assert retry_after_seconds("Sun, 06 Nov 99994 08:49:37 GMT") is None
+
+
+def test_what_the_answer_asks_for_is_waited_for() -> None:
+    assert wait_seconds(503, 0, "9", 0.5) == 9
+
+
+def test_a_rate_limit_without_a_time_means_a_minute() -> None:
+    assert wait_seconds(429, 0, None, 0.5) == 60
+
+
+def test_other_waits_are_random_below_a_doubling_and_bounded_ceiling() -> None:
+    for resends, ceiling in ((0, 0.5), (1, 1.0), (2, 2.0), (40, 8.0)):
+        waits = [wait_seconds(Fault.NEVER_SENT, resends, None, 0.5) for _ in range(200)]
+        assert 0 <= min(waits) < ceiling / 2 < max(waits) <= ceiling

@@ -1,0 +1,325 @@
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from importlib import resources
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from blockrun_image.catalog import Catalog
+from blockrun_image.errors import (
+    Answer,
+    AuthenticationError,
+    ConfigurationError,
+    ContentPolicyError,
+    GatewayError,
+    GatewayUnavailableError,
+    ImageError,
+    InvalidRequestError,
+    OutcomeUnknownError,
+    PaymentRequiredError,
+    RateLimitError,
+    SpecError,
+    StorageError,
+    UnknownModelError,
+)
+from blockrun_image.images import Image, ImageRequest
+from blockrun_image.pricing import estimate
+from blockrun_image.results import GeneratedImages, ModelList, Result
+from blockrun_image.schemas import Schema, ToolSchema, tool_schemas
+from blockrun_image.toolset import ImageToolset
+
+FLUX: dict[str, Any] = {
+    "name": "Flux",
+    "provider": "Black Forest Labs",
+    "sizes": ["1440x810", "768x768"],
+    "list_price_usd": {"low": "0.04", "high": "0.06"},
+    "max_images": 12,
+    "max_prompt_characters": 2000,
+    "recommended_for": [{"use_case": "Wide & large pictures"}],
+}
+TOOLS = ["generate_image", "list_models", "estimate_cost"]
+
+Changed = Callable[[Callable[[dict[str, Any]], object]], Catalog]
+
+
+@pytest.fixture
+def changed(tmp_path: Path) -> Changed:
+    """Return what reads a copy of the built-in description after a change to its models."""
+
+    def load(change: Callable[[dict[str, Any]], object]) -> Catalog:
+        packaged = resources.files("blockrun_image").joinpath("openapi.json")
+        document = json.loads(packaged.read_text(encoding="utf-8"))
+        change(document["x-models"])
+        path = tmp_path / "openapi.json"
+        path.write_text(json.dumps(document), encoding="utf-8")
+        return Catalog.load(path)
+
+    return load
+
+
+@pytest.fixture(params=["built-in", "with an added model"])
+def each_catalog(request: pytest.FixtureRequest, catalog: Catalog, changed: Changed) -> Catalog:
+    return catalog if request.param == "built-in" else changed(lambda models: models.update(flux=FLUX))
+
+
+def tool(catalog: Catalog, name: str, default_model: str | None = None) -> ToolSchema:
+    return next(each for each in tool_schemas(catalog, default_model) if each.name == name)
+
+
+def not_portable(schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what some model API or host would not take of an input schema."""
+    if extra := set(schema) - {"type", "properties", "required"}:
+        yield f"the root has {extra}"
+    if schema.get("type") != "object":
+        yield "the root is no object"
+    if unknown := set(schema.get("required", [])) - set(schema["properties"]):
+        yield f"{unknown} are required and not there"
+    for name, described in schema["properties"].items():
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
+            yield f"{name} is no name"
+        if not str(described.get("description", "")).strip():
+            yield f"{name} has no description"
+        yield from (f"{name}: {fault}" for fault in not_plain(described))
+
+
+def not_plain(described: Mapping[str, Any]) -> Iterator[str]:
+    kind = described.get("type")
+    if extra := set(described) - {"type", "description", "enum", "items", "minimum", "maximum"}:
+        yield f"has {extra}"
+    if kind not in ("string", "integer", "number", "boolean", "array"):
+        yield f"is of type {kind}"
+    if ("items" in described) != (kind == "array"):
+        yield "items and array do not go together"
+    if "enum" in described and (kind != "string" or not described["enum"]):
+        yield "has an enum that is empty or not of text"
+    if not all(isinstance(value, str) and value for value in described.get("enum", [])):
+        yield "has a choice that is no text or empty"
+    if len(set(described.get("enum", []))) != len(described.get("enum", [])):
+        yield "has a choice twice"
+
+
+@pytest.mark.parametrize("default_model", [None, "nano-banana"])
+@pytest.mark.parametrize("name", TOOLS)
+def test_an_input_schema_keeps_to_what_every_host_takes(
+    each_catalog: Catalog, name: str, default_model: str | None
+) -> None:
+    assert list(not_portable(tool(each_catalog, name, default_model).input)) == []
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        {"type": "string"},
+        {"type": ["string", "null"], "description": "Text"},
+        {"type": "string", "description": "Text", "default": "x"},
+        {"type": "string", "description": "Text", "enum": ["x", ""]},
+        {"type": "integer", "description": "Number", "enum": [1]},
+        {"type": "array", "description": "List"},
+        {"anyOf": [{"type": "string"}], "description": "Text"},
+    ],
+)
+def test_what_some_host_would_not_take_is_noticed(described: Schema) -> None:
+    assert list(not_portable({"type": "object", "properties": {"a": described}}))
+
+
+def test_there_are_three_tools_and_one_of_them_spends(catalog: Catalog) -> None:
+    assert [(each.name, each.title, each.spends) for each in tool_schemas(catalog)] == [
+        ("generate_image", "Generate image", True),
+        ("list_models", "List models", False),
+        ("estimate_cost", "Estimate cost", False),
+    ]
+
+
+def test_the_choices_and_limits_are_those_of_the_catalogue(catalog: Catalog) -> None:
+    arguments = tool(catalog, "generate_image").properties
+    assert arguments["model"]["enum"] == ["dall-e-3", "dall-e-2", "nano-banana", "nano-banana-pro"]
+    assert arguments["size"]["enum"] == ["auto", "256x256", "512x512", "1024x1024", "1024x1792", "1792x1024"]
+    assert arguments["quality"]["enum"] == ["standard", "hd"]
+    assert (arguments["n"]["minimum"], arguments["n"]["maximum"]) == (1, 10)
+
+
+def test_every_optional_choice_has_a_value_that_means_its_default(catalog: Catalog) -> None:
+    estimate_cost, list_models = tool(catalog, "estimate_cost"), tool(catalog, "list_models")
+    assert (estimate_cost.required, list_models.required) == ([], [])
+    assert estimate_cost.properties["model"]["enum"][0] == "any"
+    assert estimate_cost.properties["size"]["enum"][0] == "auto"
+    assert list_models.properties["use_case"]["enum"] == [
+        "any",
+        "highest_quality",
+        "multiple_variations",
+        "fast_and_cheap",
+        "professional_quality",
+    ]
+    assert list_models.properties["max_price_usd"]["minimum"] == 0
+
+
+def test_the_model_is_required_and_has_no_default(catalog: Catalog) -> None:
+    generate_image = tool(catalog, "generate_image")
+    assert generate_image.input["required"] == ["prompt", "model"]
+    assert "Default" not in generate_image.properties["model"]["description"]
+
+
+def test_a_default_model_makes_the_model_optional_and_is_named(catalog: Catalog) -> None:
+    generate_image = tool(catalog, "generate_image", "nano-banana")
+    assert generate_image.input["required"] == ["prompt"]
+    assert generate_image.properties["model"]["description"].endswith(". Default nano-banana.")
+
+
+def test_an_added_model_is_in_every_schema_that_names_models_sizes_and_uses(changed: Changed) -> None:
+    catalog = changed(lambda models: models.update(flux=FLUX))
+    for name in ("generate_image", "estimate_cost"):
+        arguments = tool(catalog, name).properties
+        assert arguments["model"]["enum"][-1] == "flux"
+        assert {"1440x810", "768x768"} < set(arguments["size"]["enum"])
+        assert arguments["n"]["maximum"] == 12
+    assert tool(catalog, "list_models").properties["use_case"]["enum"][-1] == "wide_and_large_pictures"
+
+
+def test_an_added_models_qualities_can_be_chosen(changed: Changed) -> None:
+    catalog = changed(lambda models: models.update(flux=FLUX | {"qualities": ["standard", "fine"]}))
+    quality = tool(catalog, "generate_image").properties["quality"]
+    assert quality["enum"] == ["standard", "hd", "fine"]
+    assert quality["description"] == "Default standard; others only for dall-e-3, dall-e-2, flux."
+
+
+def test_many_models_with_qualities_are_not_listed_one_by_one(changed: Changed) -> None:
+    many = {f"flux-{number}": FLUX | {"qualities": ["standard", "hd"]} for number in range(3)}
+    catalog = changed(lambda models: models.update(many))
+    assert tool(catalog, "generate_image").properties["quality"]["description"] == "Default standard."
+
+
+def test_where_no_model_has_qualities_none_are_spoken_of(changed: Changed) -> None:
+    catalog = changed(lambda models: [models.pop(id) for id in ("dall-e-3", "dall-e-2")])
+    assert tool(catalog, "generate_image").properties["quality"] == {
+        "type": "string",
+        "description": "Default standard.",
+        "enum": ["standard"],
+    }
+
+
+@pytest.mark.parametrize(("name", "words"), [("generate_image", 60), ("list_models", 15), ("estimate_cost", 15)])
+def test_a_tools_description_is_short(catalog: Catalog, name: str, words: int) -> None:
+    assert 5 <= len(tool(catalog, name).description.split()) <= words
+
+
+@pytest.mark.parametrize("default_model", [None, "nano-banana-pro"])
+@pytest.mark.parametrize("name", TOOLS)
+def test_an_arguments_description_is_at_most_12_words(
+    each_catalog: Catalog, name: str, default_model: str | None
+) -> None:
+    described = tool(each_catalog, name, default_model).properties
+    assert {name: schema["description"] for name, schema in described.items() if len(words(schema)) > 12} == {}
+
+
+def words(schema: Schema) -> Sequence[str]:
+    return str(schema["description"]).split()
+
+
+@pytest.mark.filterwarnings("ignore:open_binary is deprecated:DeprecationWarning")  # in the tokenizer
+@pytest.mark.parametrize("default_model", [None, "dall-e-3", "nano-banana-pro"])
+def test_all_three_tools_together_take_at_most_550_tokens(catalog: Catalog, default_model: str | None) -> None:
+    import bpe_openai  # pyright: ignore[reportMissingTypeStubs]
+
+    listed = [
+        {"name": each.name, "description": each.description, "input_schema": each.input}
+        for each in tool_schemas(catalog, default_model)
+    ]
+    tokens = bpe_openai.get_encoding("o200k_base").encode(json.dumps(listed, separators=(",", ":")))
+    assert 100 < len(tokens) <= 550
+
+
+@pytest.mark.parametrize("words", ["costs real money", "estimate_cost", "may have been charged"])
+def test_generate_image_warns_of_the_money(catalog: Catalog, words: str) -> None:
+    assert words in tool(catalog, "generate_image").description.lower()
+
+
+ERRORS: list[ImageError] = [
+    ImageError("It went wrong."),
+    InvalidRequestError("It went wrong.", hint="Ask again.", valid_values=["a", "b"]),
+    UnknownModelError("It went wrong.", valid_values=["a"]),
+    SpecError("It went wrong."),
+    ConfigurationError("It went wrong.", hint="Set it."),
+    StorageError("It went wrong."),
+    GatewayError("It went wrong.", answer=Answer(status=404, code="not_found", request_id="req_1")),
+    AuthenticationError("It went wrong."),
+    PaymentRequiredError("It went wrong."),
+    ContentPolicyError("It went wrong."),
+    RateLimitError("It went wrong.", answer=Answer(status=429, retry_after_seconds=1.5)),
+    GatewayUnavailableError("It went wrong."),
+    OutcomeUnknownError("It went wrong.", charged="yes"),
+]
+
+
+def generated(catalog: Catalog, model: str, charged_usd: Decimal | None, revised_prompt: str | None) -> GeneratedImages:
+    request = catalog.resolve(ImageRequest("a cat", model, ""))
+    image = Image("https://pictures.example/1.png", revised_prompt=revised_prompt)
+    priced = estimate(catalog, request)
+    return GeneratedImages(request, [image], priced, charged_usd, "pictures.example", ["Take care."])
+
+
+def results(catalog: Catalog) -> Mapping[str, Sequence[Result]]:
+    """Return answers of each tool that differ in what is optional."""
+    toolset = ImageToolset(catalog)
+    return {
+        "generate_image": [
+            generated(catalog, "dall-e-3", Decimal("0.042"), "a black cat"),
+            generated(catalog, "nano-banana", None, None),
+        ],
+        "list_models": [toolset.list_models(), ModelList(catalog, [])],
+        "estimate_cost": [toolset.estimate_cost(), toolset.estimate_cost("dall-e-2", "256x256")],
+    }
+
+
+def closed(schema: Any) -> Any:
+    """Return the schema with every object closed to what it does not name."""
+    if isinstance(schema, list):
+        return [closed(each) for each in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    shut = {key: closed(value) for key, value in cast("dict[str, Any]", schema).items()}
+    return shut | ({"additionalProperties": False} if shut.get("type") == "object" else {})
+
+
+def validator(schema: Schema) -> Any:
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(closed(schema))
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_an_output_schema_holds_its_tools_results_and_names_all_that_is_in_them(
+    each_catalog: Catalog, name: str
+) -> None:
+    holds = validator(tool(each_catalog, name).output)
+    for result in results(each_catalog)[name]:
+        holds.validate(result.to_dict())
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+@pytest.mark.parametrize("name", TOOLS)
+def test_an_output_schema_holds_every_error(catalog: Catalog, name: str, error: ImageError) -> None:
+    validator(tool(catalog, name).output).validate(error.to_dict())
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_an_output_schema_does_not_hold_an_error_without_word_of_the_money(catalog: Catalog, name: str) -> None:
+    content: Any = ImageError("It went wrong.").to_dict()
+    del content["error"]["charged"]
+    assert not validator(tool(catalog, name).output).is_valid(content)
+
+
+def test_an_output_schema_does_not_hold_an_amount_that_is_a_float(catalog: Catalog) -> None:
+    content: Any = ImageToolset(catalog).estimate_cost("dall-e-3").to_dict()
+    content["estimates"][0]["estimated_usd"] = 0.042
+    assert not validator(tool(catalog, "estimate_cost").output).is_valid(content)
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_an_output_schema_requires_nothing_at_its_root_and_refers_to_nothing(each_catalog: Catalog, name: str) -> None:
+    output = tool(each_catalog, name).output
+    assert output["type"] == "object"
+    assert "required" not in output
+    assert "$" not in json.dumps(output)

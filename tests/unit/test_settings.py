@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import pytest
+
+from blockrun_image import ConfigurationError
+from blockrun_image_mcp.settings import VARIABLES, Settings
+
+
+@pytest.mark.parametrize("blank", ["", " ", "${user_config.key}", " ${X} "])
+def test_a_blank_or_unsubstituted_value_is_not_set(blank: str) -> None:
+    assert Settings.read(dict.fromkeys(VARIABLES.values(), blank)) == Settings()
+
+
+def test_every_variable_sets_the_field_of_its_name() -> None:
+    values = {variable: "error" if field == "log_level" else f"x-{field}" for field, variable in VARIABLES.items()}
+    settings = Settings.read(values)
+    for field in VARIABLES:
+        assert getattr(settings, field) != getattr(Settings(), field)
+    assert set(VARIABLES) == set(Settings.model_fields)
+
+
+def test_a_flag_beats_its_variable_and_a_flag_that_is_not_given_does_not() -> None:
+    environment = {"BLOCKRUN_IMAGE_GATEWAY": "https://a.example/v1", "BLOCKRUN_IMAGE_DEFAULT_MODEL": "dall-e-2"}
+    settings = Settings.read(environment, gateway="sandbox", default_model=None)
+    assert (settings.gateway, settings.default_model) == ("sandbox", "dall-e-2")
+
+
+def test_a_folder_may_start_at_home() -> None:
+    assert Settings.read({"BLOCKRUN_IMAGE_DIR": "~/pictures"}).dir == Path.home() / "pictures"
+
+
+def test_secrets_do_not_show() -> None:
+    settings = Settings.read({"BLOCKRUN_API_KEY": "brk_secret", "BLOCKRUN_WALLET_KEY": "0xabc"})
+    assert "brk_secret" not in repr(settings) + str(settings.model_dump())
+    assert list(settings.credentials) == ["BLOCKRUN_API_KEY", "BLOCKRUN_WALLET_KEY"]
+
+
+def test_what_cannot_be_used_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="BLOCKRUN_IMAGE_LOG_LEVEL cannot be 'LOUD'"):
+        Settings.read({"BLOCKRUN_IMAGE_LOG_LEVEL": "loud"})

@@ -1,0 +1,328 @@
+import json
+from collections.abc import Callable
+from decimal import ROUND_HALF_UP, Decimal
+from functools import reduce
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator, validate
+
+from blockrun_image.catalog import Catalog
+from blockrun_image.errors import SpecError
+from blockrun_image.spec import Spec
+from blockrun_image.toolset import ImageToolset
+
+Step = str | int
+
+PATH = "/images/generations"
+RESPONSES = ("paths", PATH, "post", "responses")
+REQUEST = ("components", "schemas", "ImageGenerationRequest", "properties")
+IMAGE = ("components", "schemas", "Image", "properties")
+
+
+@pytest.fixture
+def document() -> dict[str, Any]:
+    return json.loads(resources.files("blockrun_image").joinpath("openapi.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[[object], Path]:
+    """Return what writes a document into a file called `broken.json`."""
+
+    def write(document: object) -> Path:
+        path = tmp_path / "broken.json"
+        path.write_text(json.dumps(document), encoding="utf-8")
+        return path
+
+    return write
+
+
+def at(document: Any, *steps: Step) -> Any:
+    return reduce(lambda node, step: node[step], steps, document)
+
+
+def refusal(path: Path) -> str:
+    """Return what is said of the file at `path`, which is SPEC in it."""
+    with pytest.raises(SpecError) as caught:
+        Catalog.load(path)
+    assert str(path) in caught.value.message
+    assert caught.value.charged == "no"
+    return caught.value.message.replace(str(path), "SPEC")
+
+
+def test_the_built_in_description_is_a_valid_openapi_3_1_document(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    validate(document, cls=OpenAPIV31SpecValidator)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("paths", PATH, "post", "requestBody"),
+        (*RESPONSES, "200"),
+        ("components", "responses", "InvalidRequest"),
+        ("components", "responses", "PaymentRequired"),
+        ("components", "responses", "ContentPolicyViolation"),
+        ("components", "responses", "RateLimitExceeded"),
+        ("components", "responses", "ServerError"),
+    ],
+    ids=lambda place: place[-1],
+)
+def test_an_example_of_the_description_keeps_to_its_own_schema(
+    document: dict[str, Any], place: tuple[str, ...]
+) -> None:
+    content = at(document, *place, "content", "application/json")
+    validator: Any = Draft202012Validator(content["schema"] | {"components": document["components"]})
+    validator.validate(content["example"])
+
+
+def test_every_example_of_the_description_is_held_against_a_schema(document: dict[str, Any]) -> None:
+    assert json.dumps(document).count('"example": ') == 7
+
+
+def test_every_published_price_lies_in_the_list_prices_range_with_the_margin() -> None:
+    catalog = Catalog.load()
+    factor = 1 + catalog.spec.margin
+    mill = Decimal("0.001")
+    for model in catalog:
+        low, high = (
+            (end * factor).quantize(mill, ROUND_HALF_UP)
+            for end in (model.list_price_usd.low, model.list_price_usd.high)
+        )
+        assert [price for price in model.prices if not low <= price.usd <= high] == []
+        assert model.prices
+
+
+def test_the_description_tells_where_the_api_is_and_what_it_adds_to_prices() -> None:
+    spec = Spec.load()
+    assert (spec.base_url, spec.generations_path) == ("https://blockrun.ai/api/v1", PATH)
+    assert (spec.margin, spec.currency) == (Decimal("0.05"), "USD")
+    assert spec.image.url.description == "URL to generated image"
+    assert list(spec.request_schema["properties"]) == ["model", "prompt", "size", "quality", "n"]
+    assert spec.source == "the built-in openapi.json"
+
+
+def test_the_description_tells_of_every_error_status_with_an_example_body() -> None:
+    errors = Spec.load().errors
+    assert {status: error.example["error"]["code"] for status, error in errors.items()} == {
+        400: "invalid_request",
+        402: "insufficient_balance",
+        403: "content_policy_violation",
+        429: "rate_limit_exceeded",
+        500: "server_error",
+    }
+    assert errors[402].description == "Payment required (insufficient balance)"
+
+
+def test_an_error_may_be_described_in_its_place_rather_than_by_reference(
+    document: dict[str, Any], written: Callable[[object], Path]
+) -> None:
+    body = {"description": "Gone", "content": {"application/json": {"example": {"error": {"message": "Gone"}}}}}
+    at(document, *RESPONSES)["410"] = body
+    error = Spec.load(written(document)).errors[410]
+    assert (error.description, error.example) == ("Gone", {"error": {"message": "Gone"}})
+
+
+@pytest.mark.parametrize("status", ["default", "5XX", "202"])
+def test_a_response_that_is_no_errors_status_is_passed_over(
+    document: dict[str, Any], written: Callable[[object], Path], status: str
+) -> None:
+    at(document, *RESPONSES)[status] = {"$ref": "#/components/responses/ServerError"}
+    assert sorted(Spec.load(written(document)).errors) == [400, 402, 403, 429, 500]
+
+
+def test_a_margin_that_is_written_as_a_number_prices_as_the_same_margin_in_quotes(
+    document: dict[str, Any], written: Callable[[object], Path]
+) -> None:
+    document["x-pricing"]["margin"] = 0.05
+    toolset = ImageToolset(Catalog.load(written(document)))
+    assert toolset.estimate_cost("dall-e-2", "256x256").estimates[0].amount() == "$0.021-0.042"
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    assert "No such file" in refusal(tmp_path / "absent.json")
+
+
+def test_a_folder_is_not_a_description(tmp_path: Path) -> None:
+    assert "Cannot read" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"openapi: 3.1.0", b'{"openapi": ', b"\xff\xfe\x00", b"[" * 100_000])
+def test_what_is_not_json_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.json"
+    path.write_bytes(content)
+    assert refusal(path).startswith("Cannot read SPEC: ")
+
+
+@pytest.mark.parametrize("document", [[], "openapi", 3, None])
+def test_json_that_is_no_object_is_refused(document: object, written: Callable[[object], Path]) -> None:
+    assert refusal(written(document)).startswith("SPEC: the document: ")
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ("x-models",),
+        ("x-pricing",),
+        ("x-pricing", "margin"),
+        ("x-pricing", "currency"),
+        ("servers",),
+        ("servers", 0, "url"),
+        ("paths",),
+        ("paths", PATH, "post"),
+        RESPONSES,
+        ("components",),
+        ("components", "schemas", "ImageGenerationRequest"),
+        ("components", "schemas", "Image"),
+        ("components", "responses", "ServerError", "description"),
+        ("components", "responses", "ServerError", "content", "application/json", "example"),
+        (*REQUEST, "prompt"),
+        (*REQUEST, "prompt", "description"),
+        (*REQUEST, "model", "description"),
+        (*REQUEST, "size"),
+        (*REQUEST, "size", "default"),
+        (*REQUEST, "size", "description"),
+        (*REQUEST, "quality", "enum"),
+        (*REQUEST, "n", "minimum"),
+        (*REQUEST, "n", "maximum"),
+        (*REQUEST, "n", "default"),
+        (*REQUEST, "n", "description"),
+        (*IMAGE, "url", "description"),
+        (*IMAGE, "revised_prompt"),
+    ],
+    ids=lambda steps: ".".join(str(step) for step in steps),
+)
+def test_a_part_that_the_tools_are_derived_from_is_named_when_it_is_missing(
+    document: dict[str, Any], written: Callable[[object], Path], steps: tuple[Step, ...]
+) -> None:
+    *above, last = steps
+    del at(document, *above)[last]
+    assert refusal(written(document)) == f"SPEC: {'.'.join(map(str, steps))}: Field required"
+
+
+def test_a_reference_to_nothing_is_refused(document: dict[str, Any], written: Callable[[object], Path]) -> None:
+    del document["components"]["responses"]["ServerError"]
+    assert "#/components/responses/ServerError leads nowhere" in refusal(written(document))
+
+
+@pytest.mark.parametrize(
+    ("steps", "value"),
+    [
+        (("x-models",), {}),
+        (("x-models",), ["dall-e-3"]),
+        (("x-models",), "dall-e-3"),
+        (("x-models",), None),
+        (("x-models", "flux"), None),
+        (("x-models", "flux"), "black forest"),
+        (("x-models", "flux"), 3),
+        (("paths",), {}),
+        (("servers",), []),
+        (("x-pricing", "margin"), "a lot"),
+        (("x-pricing", "margin"), "NaN"),
+        (("x-pricing", "margin"), "Infinity"),
+        (("x-pricing", "margin"), "-2"),
+        ((*REQUEST, "size", "default"), "big"),
+        ((*REQUEST, "quality", "enum"), []),
+        ((*REQUEST, "n", "maximum"), "many"),
+        ((*REQUEST, "n"), {"description": "x", "minimum": 1, "maximum": 10, "default": 50}),
+        ((*REQUEST, "n"), {"description": "x", "minimum": 5, "maximum": 4, "default": 5}),
+        ((*REQUEST, "prompt", "description"), ""),
+    ],
+)
+def test_a_part_in_an_unusable_form_is_refused_with_its_place(
+    document: dict[str, Any], written: Callable[[object], Path], steps: tuple[Step, ...], value: object
+) -> None:
+    *above, last = steps
+    at(document, *above)[last] = value
+    assert refusal(written(document)).startswith(f"SPEC: {'.'.join(map(str, steps))}: ")
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "words"),
+    [
+        ({"colour": "blue"}, "colour", "Extra inputs are not permitted"),
+        ({"sizes": ["1024x1024", "big"]}, "sizes.1", "String should match pattern"),
+        ({"sizes": ["0x1024"]}, "sizes.0", "String should match pattern"),
+        ({"sizes": []}, "sizes", "at least 1 item"),
+        ({"qualities": ["High Definition"]}, "qualities.0", "String should match pattern"),
+        ({"prices": [{"size": "512x512", "usd": "0.05"}]}, "", "prices: 512x512 is not offered"),
+        ({"prices": [{"size": "1024x1024", "quality": "hd", "usd": "1"}]}, "", "prices: 1024x1024 hd is not offered"),
+        ({"prices": [{"size": "1024x1024", "usd": "free"}]}, "prices.0.usd", "valid decimal"),
+        ({"prices": [{"size": "1024x1024", "usd": "-0.01"}]}, "prices.0.usd", "greater than or equal to 0"),
+        ({"list_price_usd": {"low": "0.06", "high": "0.05"}}, "", "list_price_usd: low is above high"),
+        ({"list_price_usd": {"low": "0", "high": "Infinity"}}, "list_price_usd.high", "finite"),
+        ({"list_price_usd": {"low": "0.05"}}, "list_price_usd.high", "Field required"),
+        ({"name": "two\nlines"}, "name", "String should match pattern"),
+        ({"max_images": 0}, "max_images", "greater than or equal to 1"),
+        ({"max_prompt_characters": "long"}, "max_prompt_characters", "valid integer"),
+        ({"requests_per_minute": 0}, "requests_per_minute", "greater than or equal to 1"),
+    ],
+    ids=lambda case: json.dumps(case) if isinstance(case, dict) else None,
+)
+def test_a_model_that_cannot_be_used_is_refused_with_its_place(
+    document: dict[str, Any], written: Callable[[object], Path], change: dict[str, object], place: str, words: str
+) -> None:
+    document["x-models"]["nano-banana"].update(change)
+    message = refusal(written(document))
+    assert message.startswith(f"SPEC: x-models.nano-banana{place and '.' + place}: ")
+    assert words in message
+
+
+def test_a_models_id_that_is_no_id_is_refused(document: dict[str, Any], written: Callable[[object], Path]) -> None:
+    document["x-models"]["my\u202emodel"] = document["x-models"]["nano-banana"]
+    assert refusal(written(document)).startswith("SPEC: x-models.my model.id: String should match pattern")
+
+
+def test_a_description_of_ones_own_takes_the_place_of_the_built_in_one(
+    document: dict[str, Any], written: Callable[[object], Path]
+) -> None:
+    document["x-pricing"]["margin"] = "0.5"
+    path = written(document)
+
+    catalog = Catalog.load(path)
+
+    assert catalog.spec.source == str(path)
+    wanted = ImageToolset(catalog).estimate_cost("dall-e-2", "256x256").estimates[0]
+    assert (wanted.low_usd, wanted.high_usd) == (Decimal("0.03"), Decimal("0.06"))
+    assert "50 % margin" in wanted.basis
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        {"$ref": "#/components/responses/Nothing"},
+        {"$ref": "other.json#/x"},
+        {"description": "Gone"},
+        {"description": "Gone", "content": {"application/json": {}}},
+    ],
+)
+def test_an_error_status_without_a_description_and_an_example_is_refused(
+    document: dict[str, Any], written: Callable[[object], Path], response: object
+) -> None:
+    at(document, *RESPONSES)["400"] = response
+    assert "Value error" in refusal(written(document))
+
+
+@pytest.mark.parametrize("use_case", ["!!", "Any"])
+def test_a_use_case_that_cannot_be_asked_for_is_refused(
+    document: dict[str, Any], written: Callable[[object], Path], use_case: str
+) -> None:
+    at(document, "x-models", "dall-e-3")["recommended_for"] = [{"use_case": use_case}]
+    assert "x-models.dall-e-3.recommended_for.0" in refusal(written(document))
+
+
+def test_a_model_cannot_be_called_what_stands_for_all_models(
+    document: dict[str, Any], written: Callable[[object], Path]
+) -> None:
+    document["x-models"]["any"] = document["x-models"]["nano-banana"]
+    assert "any stands for all models" in refusal(written(document))
+
+
+def test_a_price_that_no_request_can_match_is_refused(
+    document: dict[str, Any], written: Callable[[object], Path]
+) -> None:
+    del at(document, "x-models", "dall-e-2", "prices", 0)["quality"]
+    assert "is not offered" in refusal(written(document))

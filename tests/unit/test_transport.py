@@ -1,0 +1,65 @@
+import httpx2
+import pytest
+
+from blockrun_image_mcp.gateway.transport import GuardedTransport, Pacing, RetryingTransport, open_transport
+
+pytestmark = pytest.mark.anyio
+
+PRIVATE_KEY = "0x4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
+
+
+class Network(httpx2.AsyncBaseTransport):
+    """Answers everything, and remembers what left."""
+
+    def __init__(self) -> None:
+        self.left: list[httpx2.Request] = []
+        self.closed = False
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        self.left.append(request)
+        return httpx2.Response(200, content=b"ok")
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Authorization": f"Bearer {PRIVATE_KEY}"},
+        {"Authorization": f"Bearer {PRIVATE_KEY[2:].upper()}"},
+        {"X-Anything": f"a{PRIVATE_KEY}b"},
+        {PRIVATE_KEY: "x"},
+    ],
+)
+async def test_a_request_whose_headers_hold_a_private_key_does_not_leave(headers: dict[str, str]) -> None:
+    network = Network()
+    async with httpx2.AsyncClient(transport=GuardedTransport(network, [PRIVATE_KEY])) as client:
+        with pytest.raises(httpx2.LocalProtocolError, match="private key") as caught:
+            await client.get("https://x.example", headers=headers)
+    assert network.left == []
+    assert PRIVATE_KEY[2:] not in str(caught.value)
+
+
+async def test_other_requests_leave_and_the_network_is_closed_at_the_end() -> None:
+    network = Network()
+    transport = RetryingTransport(GuardedTransport(network, [PRIVATE_KEY]), Pacing())
+    async with httpx2.AsyncClient(transport=transport) as client:
+        answer = await client.get("https://x.example", headers={"Authorization": "Bearer brk_1"})
+    assert answer.text == "ok"
+    assert len(network.left) == 1
+    assert network.closed
+
+
+@pytest.mark.parametrize("proxy", ["http://127.0.0.1:{port}", "127.0.0.1:{port}"])
+async def test_the_proxy_of_the_environment_is_used_but_not_for_this_machine(
+    monkeypatch: pytest.MonkeyPatch, unused_port: int, sandbox_origin: str, proxy: str
+) -> None:
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, proxy.format(port=unused_port))
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with httpx2.AsyncClient(transport=open_transport("https://x.example", [], Pacing())) as client:
+        with pytest.raises(httpx2.ConnectError):
+            await client.get("https://x.example")
+    async with httpx2.AsyncClient(transport=open_transport(sandbox_origin, [], Pacing())) as client:
+        assert (await client.get(f"{sandbox_origin}/sandbox/settlements")).status_code == 200
