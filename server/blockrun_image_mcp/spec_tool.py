@@ -22,7 +22,7 @@ from blockrun_image_mcp.background import meanwhile
 Call = Callable[[Any, Mapping[str, Any], OnStatus], Awaitable[Result]]
 """A tool's work: takes what the server's lifespan holds, checked arguments, and whom to tell what it waits for."""
 
-_PROGRESS_SECONDS = 5.0
+_PROGRESS_SECONDS = 4.0
 
 _log = logging.getLogger(__name__)
 

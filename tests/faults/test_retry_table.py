@@ -37,7 +37,7 @@ async def generate(base_url: str, pacing: Pacing = QUICK) -> ImagesResponse:
     [
         (301, GatewayError, "no"),
         (302, GatewayError, "no"),
-        (303, GatewayError, "unknown"),
+        (303, OutcomeUnknownError, "unknown"),
         (307, GatewayError, "no"),
         (308, GatewayError, "no"),
         (400, GatewayError, "no"),
@@ -156,6 +156,13 @@ async def test_a_slow_picture_is_asked_for_until_it_is_there_and_charged_once(sa
 async def test_a_poll_is_free_and_is_sent_again_after(sandbox: Any, fault: Mapping[str, Any]) -> None:
     sandbox.script([{"slow": True, "polls": [fault] * 3}])
     assert len((await generate(sandbox.base_url)).images) == 1
+    assert (sandbox.posts, sandbox.charges) == (1, 1)
+
+
+async def test_a_gateway_that_is_away_for_long_does_not_lose_the_job(sandbox: Any) -> None:
+    sandbox.script([{"slow": True, "polls": [{"status": 503}] * 3 + [{"cut": "before"}] * 2}])
+    impatient = Pacing(connect=2, write=2, answer=5, backoff=0.01, waiting=0, poll=0.01)
+    assert len((await generate(sandbox.base_url, impatient)).images) == 1
     assert (sandbox.posts, sandbox.charges) == (1, 1)
 
 

@@ -14,7 +14,7 @@ from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import OnStatus
 from blockrun_image_mcp.gateway.credentials import Endpoint
 from blockrun_image_mcp.gateway.responses import Reader
-from blockrun_image_mcp.gateway.retry import BEARER_POST, POLL, Fault, Outcome, fault_of
+from blockrun_image_mcp.gateway.retry import BEARER_POST, POLL, Fault, Outcome, fault_of, retry_after_seconds
 from blockrun_image_mcp.gateway.transport import ON_WAIT, RULES, Pacing, open_transport
 from blockrun_image_mcp.logs import Redactor
 
@@ -87,9 +87,10 @@ class HttpGateway:
     async def _follow(self, job: str, call: "_PaidCall") -> ImagesResponse:
         """Ask after an accepted job until it has ended."""
         call.job = job
+        pause = self._pacing.poll
         while True:
             call.on_status("the gateway is still drawing")
-            await anyio.sleep(self._pacing.poll)
+            await anyio.sleep(pause)
             try:
                 response = await self._http.get(f"{_GENERATIONS}/{job}", extensions={RULES: POLL})
             except httpx2.TransportError:
@@ -97,6 +98,7 @@ class HttpGateway:
             images = self._reader.finished_job(response)
             if images is not None:
                 return images
+            pause = max(self._pacing.poll, retry_after_seconds(response.headers.get("retry-after")) or 0.0)
 
 
 class _PaidCall:

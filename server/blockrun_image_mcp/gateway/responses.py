@@ -23,7 +23,7 @@ from blockrun_image.errors import (
 )
 from blockrun_image.images import Image, ImagesResponse
 from blockrun_image.text import clean
-from blockrun_image_mcp.gateway.retry import BEARER_POST, retry_after_seconds, rule_for
+from blockrun_image_mcp.gateway.retry import BEARER_POST, NO_RETRY_AFTER_SECONDS, POLL, retry_after_seconds, rule_for
 from blockrun_image_mcp.logs import Redactor
 
 _LONGEST_URL = 8_192
@@ -68,7 +68,7 @@ class Reader:
         """Return the images of a poll's answer, `None` while the job goes on, or raise how it ended."""
         body = _object(_json(response))
         status = body.get("status")
-        if response.status_code == 202:
+        if response.status_code == 202 or rule_for(POLL, response.status_code).resends > 1:
             return None
         if response.status_code == 200 and status == "failed":
             raise self._failed(response, body)
@@ -84,9 +84,14 @@ class Reader:
         """Return the error that an answer other than 200 means; 5xx and unlisted statuses may have been charged."""
         body = _object(_json(response))
         answer = self._answer(response, body)
-        charged = rule_for(BEARER_POST, response.status_code).charged
-        error, what, hint = _meaning(response.status_code, answer)
-        return error(f"{what}{self._says(body)}.", hint=hint, charged=charged, answer=answer)
+        meaning = _meaning(answer, response.status_code)
+        wait = answer.retry_after_seconds
+        return meaning.error(
+            f"{meaning.what} (HTTP {response.status_code}){self._says(body)}.",
+            hint=meaning.hint if wait is None else f"Wait {wait:.0f} seconds before the next call.",
+            charged=rule_for(BEARER_POST, response.status_code).charged,
+            answer=answer,
+        )
 
     def _failed(self, response: httpx2.Response, body: Mapping[str, Any]) -> GatewayError:
         answer = self._answer(response, body)
@@ -127,7 +132,7 @@ class Reader:
             status=response.status_code,
             code=clean(self.redact(str(code)), 64) if code else None,
             request_id=self._request_id(response),
-            retry_after_seconds=(retry_after_seconds(response.headers.get("retry-after")) or 60.0) if limited else None,
+            retry_after_seconds=_wait(response) if limited else None,
         )
 
     def _request_id(self, response: httpx2.Response) -> str | None:
@@ -142,54 +147,67 @@ class Reader:
         return f": {clean(self.redact(words), _LONGEST_MESSAGE).rstrip('.')}" if words else ""
 
 
-def _meaning(status: int, answer: Answer) -> tuple[type[GatewayError], str, str]:
-    """Return an error's class, what happened, and the next step."""
-    if status == 403 or (status == 400 and _POLICY_CODE.search(answer.code or "")):
-        return (
-            ContentPolicyError,
-            "The prompt was refused for its content (HTTP 403)"
-            if status == 403
-            else ("The prompt was refused for its content"),
-            "Rephrase the prompt; sending it again will not help.",
-        )
-    if status == 429:
-        wait = f"Wait {answer.retry_after_seconds:.0f} seconds" if answer.retry_after_seconds else "Wait a minute"
-        return RateLimitError, "Too many requests (HTTP 429)", f"{wait} before the next call."
-    if status in _MEANINGS:
-        return _MEANINGS[status]
-    if 300 <= status < 400:
-        return (
-            GatewayError,
-            f"The gateway redirects (HTTP {status}), which is never followed",
-            ("Set BLOCKRUN_IMAGE_GATEWAY to the base URL that it redirects to, if you trust it."),
-        )
-    if rule_for(BEARER_POST, status).charged == "unknown":
-        return OutcomeUnknownError, f"The gateway failed (HTTP {status})", _CHECK_BEFORE_RESENDING
-    return GatewayError, f"The gateway refused the request (HTTP {status})", ""
+@dataclass(frozen=True)
+class _Meaning:
+    """What a status means: the error, what happened, and the next step."""
+
+    error: type[GatewayError]
+    what: str
+    hint: str
 
 
-_MEANINGS: Mapping[int, tuple[type[GatewayError], str, str]] = {
-    400: (
+_CONTENT = _Meaning(
+    ContentPolicyError,
+    "The prompt was refused for its content",
+    "Rephrase the prompt; sending it again will not help.",
+)
+_REDIRECT = _Meaning(
+    GatewayError,
+    "The gateway redirects, which is never followed",
+    "Set BLOCKRUN_IMAGE_GATEWAY to the base URL that it redirects to, if you trust it.",
+)
+_FAILURE = _Meaning(OutcomeUnknownError, "The gateway did not say what became of the request", _CHECK_BEFORE_RESENDING)
+_REFUSAL = _Meaning(GatewayError, "The gateway refused the request", "")
+
+_MEANINGS: Mapping[int, _Meaning] = {
+    400: _Meaning(
         GatewayError,
-        "The gateway refused the request as invalid (HTTP 400)",
+        "The gateway refused the request as invalid",
         "Correct the prompt or the parameters.",
     ),
-    401: (
+    401: _Meaning(
         AuthenticationError,
-        "The gateway does not accept the credential (HTTP 401)",
+        "The gateway does not accept the credential",
         "Check BLOCKRUN_API_KEY, and that BLOCKRUN_IMAGE_GATEWAY is where it belongs.",
     ),
-    402: (
+    402: _Meaning(
         PaymentRequiredError,
-        "The gateway wants a payment (HTTP 402)",
+        "The gateway wants a payment",
         "Add credit to the account. If the credential is no brk_ key, blockrun.ai ignores it: set BLOCKRUN_API_KEY.",
     ),
-    404: (
+    403: _CONTENT,
+    404: _Meaning(
         GatewayError,
-        "The gateway does not know the model or the address (HTTP 404)",
+        "The gateway does not know the model or the address",
         "Choose another model, or check that BLOCKRUN_IMAGE_GATEWAY is a base URL such as https://api.blockrun.ai/v1.",
     ),
+    429: _Meaning(RateLimitError, "Too many requests", ""),
 }
+
+
+def _meaning(answer: Answer, status: int) -> _Meaning:
+    if status == 400 and _POLICY_CODE.search(answer.code or ""):
+        return _CONTENT
+    if status in _MEANINGS:
+        return _MEANINGS[status]
+    if rule_for(BEARER_POST, status).charged == "unknown":
+        return _FAILURE
+    return _REDIRECT if 300 <= status < 400 else _REFUSAL
+
+
+def _wait(response: httpx2.Response) -> float:
+    asked = retry_after_seconds(response.headers.get("retry-after"))
+    return NO_RETRY_AFTER_SECONDS if asked is None else asked
 
 
 def _charged(response: httpx2.Response, body: Mapping[str, Any]) -> Decimal | None:

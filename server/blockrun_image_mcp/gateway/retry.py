@@ -16,7 +16,6 @@ import httpx2
 
 from blockrun_image.errors import Charged
 
-_NO_RETRY_AFTER_SECONDS = 60.0
 _LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 _LONGEST_BACKOFF_SECONDS = 8.0
 
@@ -27,6 +26,9 @@ class Fault(Enum):
     NEVER_SENT = auto()
     OUTCOME_UNKNOWN = auto()
 
+
+NO_RETRY_AFTER_SECONDS = 60.0
+"""The wait after a 429 that names none."""
 
 Outcome = Fault | int
 """How an attempt ended: with a fault, or with an HTTP status."""
@@ -85,7 +87,7 @@ def wait_seconds(outcome: Outcome, resends: int, retry_after: str | None, backof
     if asked is not None:
         return asked
     if outcome == 429:
-        return _NO_RETRY_AFTER_SECONDS
+        return NO_RETRY_AFTER_SECONDS
     ceiling = min(_LONGEST_BACKOFF_SECONDS, backoff_seconds * 2.0**resends)
     return random.uniform(0, ceiling)  # noqa: S311 - jitter, not a secret
 
