@@ -1,17 +1,18 @@
 # Every target sets up what it needs; on a fresh machine each of them is enough.
 PYTHON ?= python3.11
 BIN := .venv/bin
-RUN_TESTS := $(BIN)/coverage run -m pytest
+# uv trusts what pip trusts
+export UV_SYSTEM_CERTS := true
 
 .PHONY: setup demo test check lint types pins clean
 
 setup: .venv/.installed
 
-.venv/.installed: pyproject.toml requirements/dev.txt
+.venv/.installed: pyproject.toml requirements/dev.txt requirements/uv.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/uv.txt requirements/dev.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # Starts the server on the sandbox, as a host would, and makes two pictures.
@@ -42,4 +43,4 @@ pins: setup
 	echo uv | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade - -o requirements/uv.txt
 
 clean:
-	rm -rf .venv .coverage* .pytest_cache .ruff_cache build dist
+	rm -rf .venv .coverage* .pytest_cache .ruff_cache .import_linter_cache build dist demo-pictures

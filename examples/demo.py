@@ -12,6 +12,7 @@ import click
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult, TextContent
 
+from blockrun_image import ImageError
 from blockrun_image_mcp.images.download import download
 from blockrun_image_mcp.images.store import FolderStore
 
@@ -67,4 +68,7 @@ def urls(result: CallToolResult) -> list[str]:
 
 
 if __name__ == "__main__":
-    anyio.run(main, Path(sys.argv[1] if len(sys.argv) > 1 else "demo-pictures"))
+    try:
+        anyio.run(main, Path(sys.argv[1] if len(sys.argv) > 1 else "demo-pictures"))
+    except* ImageError as errors:
+        sys.exit("\n".join(str(error) for error in errors.exceptions))

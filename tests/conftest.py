@@ -66,6 +66,11 @@ class Sandbox:
     def last_settlement(self) -> dict[str, Any]:
         return self._statement()["items"][-1]
 
+    @property
+    def idempotency_keys(self) -> list[str]:
+        """The key of each generation request."""
+        return self._statement()["idempotency_keys"][-self.posts :]
+
     def get(self, url: str) -> httpx2.Response:
         return self._http.get(url)
 

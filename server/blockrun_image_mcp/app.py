@@ -1,5 +1,6 @@
 """The composition root: makes the parts that the settings ask for and puts them together."""
 
+import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -30,14 +31,14 @@ NAME = "blockrun-image-mcp"
 _log = logging.getLogger(__name__)
 
 
-def default_model(settings: Settings, catalog: Catalog) -> str | None:
-    """Return the operator's default model; one that does not exist is warned about and not used."""
+def with_known_default_model(settings: Settings, catalog: Catalog) -> Settings:
+    """Return the settings without a default model that does not exist, which is warned about."""
     if settings.default_model is None or settings.default_model in catalog.models:
-        return settings.default_model
+        return settings
     _log.warning(
         "%s: there is no model %r, so agents must name one", VARIABLES["default_model"], settings.default_model
     )
-    return None
+    return settings.model_copy(update={"default_model": None})
 
 
 @asynccontextmanager
@@ -67,24 +68,16 @@ async def open_toolset(settings: Settings, catalog: Catalog) -> AsyncGenerator[I
     """Open the three tools with the gateway and the images folder that the settings name.
 
     The gateway is opened by the first picture. A caller who is cancelled does not take a paid picture along: it is read
-    to its end and logged, and at the end such calls are given time to be answered.
+    to its end and logged, and at the end such calls have ten seconds to be answered.
     """
     async with Background(_log_orphan) as background:
         gateway = _GatewayOnDemand(settings, catalog, background)
-        model = default_model(settings, catalog)
         try:
-            yield ImageToolset(catalog, gateway, FolderStore(settings.dir), model, background.run)
+            yield ImageToolset(catalog, gateway, FolderStore(settings.dir), settings.default_model, background.run)
         finally:
-            gateway.hurry()
-            await _finish(background)
-
-
-async def _finish(background: Background) -> None:
-    try:
-        await background.finish()
-    finally:
-        if background.busy:
-            _log.warning("stopped with %d paid calls unanswered; they may have been charged", background.busy)
+            with anyio.CancelScope(shield=True):
+                gateway.hurry()
+                await background.finish()
 
 
 def build_server(
@@ -105,7 +98,7 @@ def build_server(
             on_closed()
 
     calls = {"generate_image": _generate_image, "list_models": _list_models, "estimate_cost": _estimate_cost}
-    schemas = tool_schemas(catalog, default_model(settings, catalog))
+    schemas = tool_schemas(catalog, settings.default_model)
     return MCPServer(
         NAME,
         title="BlockRun images",
@@ -144,8 +137,11 @@ class _GatewayOnDemand:
         return self._gateway.name if self._gateway else ""
 
     def hurry(self) -> None:
-        if self._gateway:
-            self._gateway.hurry()
+        if self._gateway is None:
+            return
+        if self._gateway.unanswered:
+            _log.warning("closing with %d paid calls unanswered; they may be charged", self._gateway.unanswered)
+        self._gateway.hurry()
 
     async def generate(self, request: ImageRequest, on_status: OnStatus) -> ImagesResponse:
         async with self._opening:
@@ -155,12 +151,13 @@ class _GatewayOnDemand:
 
 
 def _log_orphan(outcome: object) -> None:
-    if isinstance(outcome, GeneratedImages):
-        _log.warning(
-            "a call was cancelled after its request had been sent; it was read to its end:\n%s", outcome.to_text()
-        )
-    elif isinstance(outcome, ImageError) and outcome.charged != "no":
-        _log.warning("a call was cancelled after its request had been sent: %s", outcome.to_text())
+    """Log what became of a paid call whose caller has gone, as JSON: its text is not ours."""
+    if isinstance(outcome, ImageError) and outcome.charged == "no":
+        return
+    if isinstance(outcome, Exception) and not isinstance(outcome, ImageError):
+        _log.error("a call was cancelled after its request had been sent, and failed", exc_info=outcome)
+    elif isinstance(outcome, GeneratedImages | ImageError):
+        _log.warning("a call was cancelled after its request had been sent: %s", json.dumps(outcome.to_dict()))
 
 
 def _instructions(settings: Settings) -> str:

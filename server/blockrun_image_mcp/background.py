@@ -8,6 +8,8 @@ from typing import Any, Generic, Self, TypeVar
 import anyio
 from anyio.abc import TaskStatus
 
+from blockrun_image.errors import ConfigurationError
+
 T = TypeVar("T")
 
 OnOrphan = Callable[[object], None]
@@ -32,20 +34,15 @@ class Background:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._closing.set()
-        if error is not None:
-            self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)  # so that the caller's error is not wrapped in a group
-
-    @property
-    def busy(self) -> int:
-        """The number of pieces of work under way."""
-        return len(self._jobs)
 
     async def run(self, work: Callable[[], Awaitable[T]]) -> T:
         """Do the work and return its result.
 
         A cancelled caller leaves at once; the work is cancelled, and it may shield itself from that and go on.
         """
+        if self._closing.is_set():
+            raise ConfigurationError("This is closed: open a new one.")
         job = _Job(work)
         self._jobs.add(job)
         self._tasks.start_soon(self._do, job)
@@ -77,9 +74,11 @@ class Background:
     async def _hold(
         self, resource: AbstractAsyncContextManager[T], *, task_status: TaskStatus[T] = anyio.TASK_STATUS_IGNORED
     ) -> None:
-        async with resource as opened:
-            task_status.started(opened)
-            await self._closing.wait()
+        with anyio.CancelScope() as scope:
+            async with resource as opened:
+                scope.shield = True  # what work shields itself for must not be closed under it
+                task_status.started(opened)
+                await self._closing.wait()
 
 
 class _Job(Generic[T]):

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import wraps
 from pathlib import Path
@@ -16,16 +16,20 @@ import click
 
 from blockrun_image.arguments import check_arguments
 from blockrun_image.catalog import Catalog
-from blockrun_image.errors import ImageError
+from blockrun_image.errors import GatewayError, ImageError, StorageError, UnexpectedError
 from blockrun_image.ports import OnStatus
 from blockrun_image.results import GeneratedImages, Result
 from blockrun_image.schemas import tool_schemas
 from blockrun_image.toolset import ImageToolset
+from blockrun_image_mcp.app import build_server, open_toolset, with_known_default_model
 from blockrun_image_mcp.background import meanwhile
+from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.logs import Redactor, configure_logging
 from blockrun_image_mcp.settings import SANDBOX, Settings
 
 P = ParamSpec("P")
+
+_ABOUT_MONEY = (GatewayError, StorageError, UnexpectedError)
 
 _TICK_SECONDS = 0.1
 
@@ -54,7 +58,8 @@ def _reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except ImageError as error:
-            click.echo(f"Error: {error.to_text()}", err=True)
+            words = error.to_text() if isinstance(error, _ABOUT_MONEY) else f"{error.message} {error.hint}".strip()
+            click.echo(f"Error: {Redactor()(words)}", err=True)
             sys.exit(1)
 
     return run
@@ -78,8 +83,7 @@ def serve(sandbox: bool, **flags: str | None) -> None:
 
     Example: blockrun-image-mcp serve --sandbox
     """
-    from blockrun_image_mcp.app import build_server  # noqa: PLC0415 - mcp is for this command only
-    from blockrun_image_mcp.transports import serve_stdio  # noqa: PLC0415 - as above
+    from blockrun_image_mcp.transports import serve_stdio  # noqa: PLC0415 - mcp is for this command only
 
     settings, catalog = _start(sandbox, flags)
     closed = anyio.Event()
@@ -155,9 +159,12 @@ def estimate(as_json: bool, spec: str | None, **asked: str | None) -> None:
 
 def _start(sandbox: bool, flags: Mapping[str, str | None]) -> tuple[Settings, Catalog]:
     """Read the settings, set up logging, and read the catalogue."""
+    if sandbox and flags.get("gateway"):
+        raise click.UsageError("--sandbox and --gateway exclude each other.")
     settings = Settings.read(os.environ, **(dict(flags) | ({"gateway": SANDBOX} if sandbox else {})))
     configure_logging(settings.log_level, Redactor(settings.credentials.values()))
-    return settings, Catalog.load(settings.spec)
+    catalog = Catalog.load(settings.spec)
+    return with_known_default_model(settings, catalog), catalog
 
 
 def _checked(
@@ -171,17 +178,39 @@ def _checked(
 async def _generate(
     settings: Settings, catalog: Catalog, asked: Mapping[str, object], save: Path | None, as_json: bool
 ) -> None:
-    from blockrun_image_mcp.app import default_model, open_toolset  # noqa: PLC0415 - httpx2 is for this command only
-    from blockrun_image_mcp.images.download import download  # noqa: PLC0415 - as above
-    from blockrun_image_mcp.images.store import FolderStore  # noqa: PLC0415 - as above
-
-    checked = _checked(catalog, "generate_image", asked, default_model(settings, catalog))
+    checked = _checked(catalog, "generate_image", asked, settings.default_model)
     async with open_toolset(settings, catalog) as toolset:
-        async with _progress_bar() as on_status:
-            result = await toolset.generate_image(**checked, on_status=on_status)
-        _print(result, as_json)
-        if save is not None:
-            await _save(result, lambda url: download(url, FolderStore(save)))
+        with anyio.CancelScope() as scope:
+            async with meanwhile(lambda: _cancel_on_signal(scope)), _progress_bar() as on_status:
+                result = await toolset.generate_image(**checked, on_status=on_status)
+            _print(result, as_json)
+            if save is not None or settings.gateway == SANDBOX:  # this sandbox's URLs end with this command
+                await _save(result, FolderStore(save or settings.dir))
+    if scope.cancelled_caught:
+        raise click.Abort
+
+
+async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
+    if sys.platform == "win32":
+        return
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            click.echo("\nStopping. A request that has left is given ten seconds; again to leave at once.", err=True)
+            scope.cancel()
+            return
+
+
+async def _save(result: GeneratedImages, store: FolderStore) -> None:
+    from blockrun_image_mcp.images.download import download  # noqa: PLC0415 - httpx2 is for this command only
+
+    failures: list[ImageError] = []
+    for image in result.images:
+        try:
+            click.echo(f"Saved: {await download(image.url or '', store)}")
+        except ImageError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
 
 
 async def _run_sandbox(catalog: Catalog, port: int) -> None:
@@ -194,11 +223,6 @@ async def _run_sandbox(catalog: Catalog, port: int) -> None:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
                 break
-
-
-async def _save(result: GeneratedImages, fetch: Callable[[str], Awaitable[Path]]) -> None:
-    for image in result.images:
-        click.echo(f"Saved: {await fetch(image.url or '')}")
 
 
 def _print(result: Result, as_json: bool) -> None:

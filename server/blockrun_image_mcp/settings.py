@@ -34,7 +34,10 @@ def _upper(value: object) -> object:
 
 
 def _expanded(value: object) -> object:
-    return Path(value).expanduser() if isinstance(value, str) else value
+    try:
+        return Path(value).expanduser() if isinstance(value, str) else value
+    except RuntimeError as error:
+        raise ValueError("there is no such user") from error
 
 
 class Settings(BaseModel):
@@ -80,4 +83,6 @@ class Settings(BaseModel):
 
 def _value(text: str | None) -> str | None:
     stripped = (text or "").strip()
+    if len(stripped) > 1 and stripped[0] == stripped[-1] and stripped[0] in "\"'":
+        stripped = stripped[1:-1].strip()  # as env files are often written
     return None if not stripped or _UNSUBSTITUTED.fullmatch(stripped) else stripped

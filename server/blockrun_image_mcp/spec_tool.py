@@ -13,7 +13,7 @@ from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import Field
 
 from blockrun_image.arguments import check_arguments
-from blockrun_image.errors import ImageError
+from blockrun_image.errors import ImageError, UnexpectedError
 from blockrun_image.ports import OnStatus
 from blockrun_image.results import Result
 from blockrun_image.schemas import ToolSchema
@@ -75,7 +75,8 @@ class SpecTool(Tool):
             return _result(error, is_error=True)
         except Exception:  # noqa: BLE001 - its text must not reach the model
             _log.exception("%s failed unexpectedly", self.name)
-            return _result(_UnexpectedError(self.tool_schema), is_error=True)
+            charged = "unknown" if self.tool_schema.spends else "no"
+            return _result(UnexpectedError(f"{self.name} failed unexpectedly.", charged=charged), is_error=True)
 
 
 @asynccontextmanager
@@ -105,14 +106,6 @@ async def _reporting(context: Context[Any, Any], interval_seconds: float) -> Asy
     await report()
     async with meanwhile(keep_reporting):
         yield note
-
-
-class _UnexpectedError(ImageError):
-    """Something broke that nobody foresaw; its text stays in the log."""
-
-    def __init__(self, schema: ToolSchema) -> None:
-        super().__init__(f"{schema.name} failed unexpectedly; the server's log says why.")
-        self.charged = "unknown" if schema.spends else "no"
 
 
 def _result(result: Result | ImageError, *, is_error: bool = False) -> CallToolResult:

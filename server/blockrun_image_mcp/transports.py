@@ -9,7 +9,10 @@ from typing import Any
 import anyio
 from mcp.server.mcpserver import MCPServer
 
-_CLOSING_SECONDS = 0.8
+CLOSING_SECONDS = 0.8
+"""How long a server that is told to end waits for what is under way."""
+
+_log = logging.getLogger(__name__)
 
 
 async def serve_stdio(server: MCPServer[Any], closed: anyio.Event) -> None:
@@ -22,17 +25,24 @@ async def serve_stdio(server: MCPServer[Any], closed: anyio.Event) -> None:
         if sys.platform != "win32":
             tasks.start_soon(_exit_on_signal, scope, closed)
         with scope:
-            await server.run_stdio_async()
+            await _run(server)
         if scope.cancelled_caught:
             await anyio.sleep_forever()  # _exit_on_signal ends the process
         tasks.cancel_scope.cancel()
+
+
+async def _run(server: MCPServer[Any]) -> None:
+    try:
+        await server.run_stdio_async()
+    except* (BrokenPipeError, ConnectionResetError):
+        _log.warning("the client has gone")
 
 
 async def _exit_on_signal(scope: anyio.CancelScope, closed: anyio.Event) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for number in signals:
             scope.cancel()
-            with anyio.move_on_after(_CLOSING_SECONDS):
+            with anyio.move_on_after(CLOSING_SECONDS):
                 await closed.wait()
             logging.shutdown()
             os._exit(128 + number)  # the thread that reads stdin cannot be left in any other way

@@ -15,7 +15,6 @@ from blockrun_image_mcp.sandbox.server import running_sandbox
 pytestmark = pytest.mark.anyio
 
 FLUX = {
-    "name": "Flux Pro",
     "provider": "Black Forest Labs",
     "sizes": ["1344x768", "768x1344"],
     "list_price_usd": {"low": "0.04", "high": "0.06"},

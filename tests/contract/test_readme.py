@@ -1,6 +1,7 @@
 """What the README says is what the code does."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,8 @@ from blockrun_image_mcp.settings import VARIABLES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^\$ blockrun-image-mcp (.+)$", README, re.MULTILINE)
+CONSOLE = "".join(re.findall(r"^```console\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
+SESSIONS = re.findall(r"^\$ blockrun-image-mcp (.+)\n((?:(?!\$ ).*\n)*)", CONSOLE, re.MULTILINE)
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
@@ -37,10 +39,8 @@ def test_every_kind_of_error_is_explained() -> None:
     assert explained - {"type"} == kinds - {"image", "spec"}
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_runs_as_it_is_written(command: str, tmp_path: Path) -> None:
-    import shlex
-
+@pytest.mark.parametrize(("command", "printed"), SESSIONS, ids=[command for command, _ in SESSIONS])
+def test_every_command_prints_what_is_written_below_it(command: str, printed: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "blockrun_image_mcp", *shlex.split(command)],
         cwd=tmp_path,
@@ -50,6 +50,12 @@ def test_every_command_runs_as_it_is_written(command: str, tmp_path: Path) -> No
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+    assert without_chance(done.stdout) == without_chance(printed)
+
+
+def without_chance(printed: str) -> str:
+    """Return what was printed without the port, the folder and the file name, which are never the same."""
+    return re.sub(r"(?<=127\.0\.0\.1:)\d+|(?<=Saved: ).*/pictures/[\w-]+", "…", printed).strip()
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -77,5 +83,6 @@ def test_every_command_is_in_the_readme_or_the_default_and_has_an_example_that_n
 
 
 def test_there_is_something_to_run() -> None:
-    assert len(COMMANDS) == 3
+    assert len(SESSIONS) == 4
+    assert all(printed for _, printed in SESSIONS)
     assert len(PROGRAMS) == 2

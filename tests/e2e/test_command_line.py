@@ -72,6 +72,19 @@ def test_generate_prints_url_revised_prompt_and_cost_and_saves_the_picture(sandb
     assert done.stderr == ""
 
 
+def test_a_sandbox_and_another_gateway_exclude_each_other() -> None:
+    done = run("generate", "A fox", "--model", "dall-e-2", "--sandbox", "--gateway", "https://x.example/v1")
+    assert done.returncode == 2
+    assert "exclude each other" in done.stderr
+
+
+def test_pictures_of_a_sandbox_that_ends_with_the_command_are_kept(tmp_path: Path) -> None:
+    settings = {"BLOCKRUN_IMAGE_DIR": str(tmp_path), "HTTP_PROXY": "http://127.0.0.1:9"}
+    done = run("generate", "A fox", "--model", "nano-banana", "--sandbox", settings=settings)
+    (picture,) = tmp_path.iterdir()
+    assert f"Saved: {picture}" in done.stdout
+
+
 def test_generate_works_on_a_sandbox_of_its_own(tmp_path: Path) -> None:
     done = run("generate", "A fox", "--model", "nano-banana", "-n", "2", "--sandbox", "--save", str(tmp_path))
     assert done.returncode == 0
@@ -184,4 +197,5 @@ def test_ctrl_c_does_not_lose_a_picture_that_is_being_paid_for(sandbox: Sandbox)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1
     assert f"{sandbox.origin}/images/" in err
-    assert "Charged: $0.021" in err
+    assert '"charged_usd": "0.021"' in err
+    assert "Stopping" in err

@@ -98,9 +98,10 @@ async def test_fewer_pictures_than_asked_are_handed_over_with_a_warning(ask: Ask
     assert result.warnings == ["Asked for 3 images, and 1 came back."]
 
 
-async def test_more_pictures_than_any_call_may_ask_for_do_not_flood_the_asker(ask: Asker) -> None:
-    result = await ask({"body": {"data": [{"url": f"{URL}?{number}"} for number in range(5_000)]}})
-    assert len(result.images) == 10
+async def test_more_pictures_than_asked_do_not_flood_the_asker(ask: Asker) -> None:
+    result = await ask({"body": {"data": [{"url": f"{URL}?{number}"} for number in range(5_000)]}}, n=2)
+    assert [image.url for image in result.images] == [f"{URL}?0", f"{URL}?1"]
+    assert result.warnings == ["5000 images came; only those asked for are here."]
 
 
 @pytest.mark.parametrize(
@@ -113,6 +114,8 @@ async def test_more_pictures_than_any_call_may_ask_for_do_not_flood_the_asker(as
         ({"body": {"data": [{"url": URL}]}, "headers": {"x-blockrun-cost-usd": "-1"}}, None),
         ({"body": {"data": [{"url": URL}]}, "headers": {"x-blockrun-cost-usd": "1e99"}}, None),
         ({"body": {"data": [{"url": URL}], "price": "much"}}, None),
+        ({"body": {"data": [{"url": URL}], "price": {"amount": 0.042}}}, None),
+        ({"body": {"data": [{"url": URL}]}, "headers": {"x-blockrun-cost-usd": "1e-999999"}}, None),
     ],
 )
 async def test_what_was_charged_is_what_the_answer_names(
@@ -215,6 +218,24 @@ async def test_a_400_for_content_is_a_content_policy_error(ask: Asker) -> None:
     with pytest.raises(ImageError, match="refused for its content") as caught:
         await ask({"status": 400, "body": {"error": {"message": "No", "code": "content_policy_violation"}}})
     assert caught.value.type == "content_policy"
+
+
+async def test_a_retry_after_that_is_no_date_does_not_lose_a_paid_picture(ask: Asker) -> None:
+    never = "Wed, 21 Oct 99999999999999999999 07:28:00 GMT"
+    assert len((await ask({"headers": {"Retry-After": never}})).images) == 1
+
+
+async def test_a_refusal_is_read_no_further_than_its_reason(ask: Asker, sandbox: Sandbox) -> None:
+    with pytest.raises(GatewayError, match=r"as invalid \(HTTP 400\)\.") as caught:
+        await ask({"status": 400, "body": {"error": {"message": "brk_ x" * 100_000}}})
+    assert caught.value.charged == "no"
+    assert sandbox.posts == 1
+
+
+@pytest.mark.parametrize("poll", [{"status": "in_progress"}, {"status": "resting", "data": []}, {}, "", "{"])
+async def test_a_poll_that_does_not_say_how_the_job_ended_is_asked_again(ask: Asker, poll: object) -> None:
+    result = await ask({"slow": True, "polls": [{"status": 200, "body": poll}] * 2})
+    assert len(result.images) == 1
 
 
 @pytest.mark.parametrize(

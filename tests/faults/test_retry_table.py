@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from tests.conftest import Sandbox
 
 from blockrun_image.errors import (
     AuthenticationError,
@@ -55,7 +56,7 @@ async def generate(base_url: str, pacing: Pacing = QUICK) -> ImagesResponse:
     ],
 )
 async def test_a_paid_request_is_never_sent_again_after_this_status(
-    sandbox: Any, status: int, error: type[GatewayError], charged: Charged
+    sandbox: Sandbox, status: int, error: type[GatewayError], charged: Charged
 ) -> None:
     sandbox.script([{"status": status, "headers": {"Location": "/v1/elsewhere"}}])
     with pytest.raises(error) as caught:
@@ -66,15 +67,18 @@ async def test_a_paid_request_is_never_sent_again_after_this_status(
     assert not caught.value.retryable
 
 
-async def test_a_rate_limited_request_is_sent_again_after_the_wait_with_the_same_key(sandbox: Any) -> None:
+async def test_a_rate_limited_request_is_sent_again_after_the_wait_with_the_same_key(sandbox: Sandbox) -> None:
     sandbox.script([{"status": 429, "headers": {"Retry-After": "0"}}, {"status": 429, "headers": {"Retry-After": "0"}}])
     response = await generate(sandbox.base_url)
     assert len(response.images) == 1
     assert (sandbox.posts, sandbox.charges) == (3, 1)
-    assert len(sandbox.last_settlement["idempotency_key"]) == 36
+    assert len(set(sandbox.idempotency_keys)) == 1
+    await generate(sandbox.base_url)
+    assert len(set(sandbox.idempotency_keys)) == 2
+    assert all(len(key) == 36 for key in sandbox.idempotency_keys)
 
 
-async def test_a_rate_limited_request_is_sent_again_at_most_twice(sandbox: Any) -> None:
+async def test_a_rate_limited_request_is_sent_again_at_most_twice(sandbox: Sandbox) -> None:
     sandbox.script([{"status": 429, "headers": {"Retry-After": "0"}}] * 3)
     with pytest.raises(RateLimitError) as caught:
         await generate(sandbox.base_url)
@@ -87,7 +91,7 @@ async def test_a_rate_limited_request_is_sent_again_at_most_twice(sandbox: Any) 
     ("headers", "seconds"), [({"Retry-After": "3600"}, 3600), ({}, 60), ({"Retry-After": "soon"}, 60)]
 )
 async def test_a_wait_that_no_caller_would_sit_through_is_handed_to_the_caller(
-    sandbox: Any, headers: Mapping[str, str], seconds: float
+    sandbox: Sandbox, headers: Mapping[str, str], seconds: float
 ) -> None:
     sandbox.script([{"status": 429, "headers": headers}])
     with pytest.raises(RateLimitError, match="Too many requests") as caught:
@@ -107,7 +111,7 @@ async def test_a_wait_that_no_caller_would_sit_through_is_handed_to_the_caller(
     ],
 )
 async def test_a_paid_request_without_an_answer_is_not_paid_twice(
-    sandbox: Any, fault: Mapping[str, Any], charges: int
+    sandbox: Sandbox, fault: Mapping[str, Any], charges: int
 ) -> None:
     sandbox.script([fault])
     with pytest.raises(OutcomeUnknownError) as caught:
@@ -145,7 +149,7 @@ POLL_FAULTS: Sequence[Mapping[str, Any]] = [
 ]
 
 
-async def test_a_slow_picture_is_asked_for_until_it_is_there_and_charged_once(sandbox: Any) -> None:
+async def test_a_slow_picture_is_asked_for_until_it_is_there_and_charged_once(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 0.1}])
     response = await generate(sandbox.base_url)
     assert len(response.images) == 1
@@ -153,20 +157,20 @@ async def test_a_slow_picture_is_asked_for_until_it_is_there_and_charged_once(sa
 
 
 @pytest.mark.parametrize("fault", POLL_FAULTS)
-async def test_a_poll_is_free_and_is_sent_again_after(sandbox: Any, fault: Mapping[str, Any]) -> None:
+async def test_a_poll_is_free_and_is_sent_again_after(sandbox: Sandbox, fault: Mapping[str, Any]) -> None:
     sandbox.script([{"slow": True, "polls": [fault] * 3}])
     assert len((await generate(sandbox.base_url)).images) == 1
     assert (sandbox.posts, sandbox.charges) == (1, 1)
 
 
-async def test_a_gateway_that_is_away_for_long_does_not_lose_the_job(sandbox: Any) -> None:
+async def test_a_gateway_that_is_away_for_long_does_not_lose_the_job(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "polls": [{"status": 503}] * 3 + [{"cut": "before"}] * 2}])
     impatient = Pacing(connect=2, write=2, answer=5, backoff=0.01, waiting=0, poll=0.01)
     assert len((await generate(sandbox.base_url, impatient)).images) == 1
     assert (sandbox.posts, sandbox.charges) == (1, 1)
 
 
-async def test_a_poll_is_sent_again_once_after_a_500(sandbox: Any) -> None:
+async def test_a_poll_is_sent_again_once_after_a_500(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "polls": [{"status": 500}]}])
     assert len((await generate(sandbox.base_url)).images) == 1
     sandbox.script([{"slow": True, "polls": [{"status": 500}] * 2}])
@@ -175,7 +179,7 @@ async def test_a_poll_is_sent_again_once_after_a_500(sandbox: Any) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 303])
-async def test_a_poll_that_is_refused_leaves_the_outcome_unknown(sandbox: Any, status: int) -> None:
+async def test_a_poll_that_is_refused_leaves_the_outcome_unknown(sandbox: Sandbox, status: int) -> None:
     sandbox.script([{"slow": True, "polls": [{"status": status}]}])
     with pytest.raises(OutcomeUnknownError) as caught:
         await generate(sandbox.base_url)
@@ -183,14 +187,14 @@ async def test_a_poll_that_is_refused_leaves_the_outcome_unknown(sandbox: Any, s
     assert sandbox.posts == 1
 
 
-async def test_a_job_that_takes_too_long_is_named_so_that_it_can_be_found(sandbox: Any) -> None:
+async def test_a_job_that_takes_too_long_is_named_so_that_it_can_be_found(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 60}])
     with pytest.raises(OutcomeUnknownError, match="Its job there is job_") as caught:
         await generate(sandbox.base_url, Pacing(answer=0.5, poll=0.05))
     assert caught.value.charged == "unknown"
 
 
-async def test_a_job_that_fails_was_not_charged(sandbox: Any) -> None:
+async def test_a_job_that_fails_was_not_charged(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "status": 403}])
     with pytest.raises(ContentPolicyError, match="Content policy violation") as caught:
         await generate(sandbox.base_url)

@@ -6,6 +6,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from blockrun_image import ConfigurationError
 from blockrun_image_mcp.background import Background, meanwhile
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +27,6 @@ async def test_work_gives_its_result_or_its_error_to_its_caller() -> None:
         assert await background.run(succeed) == 7
         with pytest.raises(LookupError, match="lost"):
             await background.run(fail)
-        assert background.busy == 0
 
 
 async def test_a_caller_that_leaves_cancels_its_work() -> None:
@@ -57,7 +57,7 @@ async def test_work_that_shields_itself_goes_on_without_its_caller_and_its_resul
     async with Background(told.append) as background:
         with anyio.move_on_after(0.01):
             await background.run(work)
-        assert background.busy == 1
+        assert told == []
         go_on.set()
         await background.finish()
     assert told == ["picture"]
@@ -123,3 +123,13 @@ async def test_a_caller_that_asyncio_itself_cancels_does_not_take_the_work_along
         go_on.set()
         await background.finish()
     assert told == ["picture"]
+
+
+async def test_after_its_end_it_takes_no_more_work() -> None:
+    async def work() -> None:
+        pass
+
+    async with Background(ignore) as background:
+        pass
+    with pytest.raises(ConfigurationError, match="closed"):
+        await background.run(work)

@@ -8,11 +8,10 @@ import pytest
 
 from blockrun_image.catalog import Catalog, slug
 from blockrun_image.errors import InvalidRequestError, UnknownModelError
-from blockrun_image.images import ImageRequest
+from blockrun_image.images import ImageArguments
 
 FLUX = "black-forest-labs/flux-1.1"
 FLUX_ENTRY: dict[str, Any] = {
-    "name": "Flux 1.1",
     "provider": "Black Forest Labs",
     "sizes": ["1440x810", "768x768"],
     "list_price_usd": {"low": "0.04", "high": "0.06"},
@@ -39,7 +38,7 @@ def with_models(tmp_path: Path) -> WithModels:
     return load
 
 
-def refused(catalog: Catalog, request: ImageRequest) -> InvalidRequestError:
+def refused(catalog: Catalog, request: ImageArguments) -> InvalidRequestError:
     with pytest.raises(InvalidRequestError) as caught:
         catalog.resolve(request)
     error = caught.value
@@ -69,7 +68,7 @@ def test_a_model_is_found_by_its_id(catalog: Catalog) -> None:
 
 @pytest.mark.parametrize("id", ["midjourney", "", "DALL-E-3", "any"])
 def test_an_unknown_model_is_refused_with_all_ids_of_a_small_catalogue(catalog: Catalog, id: str) -> None:
-    error = refused(catalog, ImageRequest("a cat", id, ""))
+    error = refused(catalog, ImageArguments("a cat", id, ""))
     assert isinstance(error, UnknownModelError)
     assert error.message == (f"There is no model '{id}'. Models: dall-e-3, dall-e-2, nano-banana, nano-banana-pro.")
     assert error.valid_values == ("dall-e-3", "dall-e-2", "nano-banana", "nano-banana-pro")
@@ -78,7 +77,7 @@ def test_an_unknown_model_is_refused_with_all_ids_of_a_small_catalogue(catalog: 
 
 def test_an_unknown_model_is_refused_with_the_closest_ids_of_a_large_catalogue(with_models: WithModels) -> None:
     catalog = with_models({f"vendor-{number % 7}/painter-{number:03}": FLUX_ENTRY for number in range(196)})
-    error = refused(catalog, ImageRequest("a cat", "vendor-3/painter-10", ""))
+    error = refused(catalog, ImageArguments("a cat", "vendor-3/painter-10", ""))
     assert "vendor-3/painter-101" in error.message
     assert error.message.endswith(" (the closest of 200).")
     assert error.valid_values == ()
@@ -86,27 +85,27 @@ def test_an_unknown_model_is_refused_with_the_closest_ids_of_a_large_catalogue(w
 
 @pytest.mark.parametrize("size", ["", "auto"])
 def test_the_default_size_is_1024x1024(catalog: Catalog, size: str) -> None:
-    assert catalog.resolve(ImageRequest("a cat", "dall-e-2", size)).size == "1024x1024"
+    assert catalog.resolve(ImageArguments("a cat", "dall-e-2", size)).size == "1024x1024"
 
 
 def test_a_size_that_the_model_has_is_kept(catalog: Catalog) -> None:
-    assert catalog.resolve(ImageRequest("a cat", "dall-e-3", "1792x1024")).size == "1792x1024"
+    assert catalog.resolve(ImageArguments("a cat", "dall-e-3", "1792x1024")).size == "1792x1024"
 
 
 def test_a_size_of_another_model_is_refused_with_the_sizes_that_it_has(catalog: Catalog) -> None:
-    error = refused(catalog, ImageRequest("a cat", "dall-e-3", "256x256"))
+    error = refused(catalog, ImageArguments("a cat", "dall-e-3", "256x256"))
     assert error.message == "dall-e-3 has no size '256x256'. Its sizes: 1024x1024, 1024x1792, 1792x1024."
     assert error.hint == "estimate_cost with this size lists the models that have it."
     assert error.valid_values == ("1024x1024", "1024x1792", "1792x1024")
 
 
 def test_a_size_that_no_model_has_is_refused_without_the_hint_to_look_for_one(catalog: Catalog) -> None:
-    error = refused(catalog, ImageRequest("a cat", "nano-banana", "7x7"))
+    error = refused(catalog, ImageArguments("a cat", "nano-banana", "7x7"))
     assert error.message == "nano-banana has no size '7x7'. Its sizes: 1024x1024."
     assert error.hint == ""
 
 
-@pytest.mark.parametrize("quality", [None, "", "auto", "standard"])
+@pytest.mark.parametrize("quality", [None, "", "standard"])
 @pytest.mark.parametrize(
     ("model", "sent"),
     [("dall-e-3", "standard"), ("dall-e-2", "standard"), ("nano-banana", None), ("nano-banana-pro", None)],
@@ -114,18 +113,18 @@ def test_a_size_that_no_model_has_is_refused_without_the_hint_to_look_for_one(ca
 def test_every_model_takes_the_standard_quality_and_is_sent_it_where_it_has_qualities(
     catalog: Catalog, model: str, sent: str | None, quality: str | None
 ) -> None:
-    body = catalog.resolve(ImageRequest("a cat", model, "", quality)).body()
+    body = catalog.resolve(ImageArguments("a cat", model, "", quality)).body()
     assert body.get("quality") == sent
     assert ("quality" in body) == (sent is not None)
 
 
 @pytest.mark.parametrize("model", ["dall-e-3", "dall-e-2"])
 def test_a_model_with_qualities_is_sent_hd(catalog: Catalog, model: str) -> None:
-    assert catalog.resolve(ImageRequest("a cat", model, "", "hd")).body()["quality"] == "hd"
+    assert catalog.resolve(ImageArguments("a cat", model, "", "hd")).body()["quality"] == "hd"
 
 
 def test_hd_is_refused_for_a_model_without_it_with_the_models_that_can(catalog: Catalog) -> None:
-    error = refused(catalog, ImageRequest("a cat", "nano-banana", "", "hd"))
+    error = refused(catalog, ImageArguments("a cat", "nano-banana", "", "hd"))
     assert error.message == "nano-banana cannot do quality 'hd'. dall-e-3, dall-e-2 can."
     assert error.valid_values == ("standard",)
 
@@ -134,38 +133,38 @@ def test_hd_is_refused_for_a_model_without_it_with_the_models_that_can(catalog: 
 def test_a_quality_that_no_model_has_is_refused_with_the_models_own(
     catalog: Catalog, model: str, qualities: str
 ) -> None:
-    error = refused(catalog, ImageRequest("a cat", model, "", "8k"))
+    error = refused(catalog, ImageArguments("a cat", model, "", "8k"))
     assert error.message == f"{model} cannot do quality '8k'. Its qualities: {qualities}."
 
 
 def test_a_model_whose_qualities_have_other_names_is_sent_its_first_by_default(with_models: WithModels) -> None:
     catalog = with_models({FLUX: FLUX_ENTRY | {"qualities": ["draft", "fine"]}})
-    assert catalog.resolve(ImageRequest("a cat", FLUX, "")).quality == "draft"
-    assert catalog.resolve(ImageRequest("a cat", FLUX, "", "fine")).quality == "fine"
+    assert catalog.resolve(ImageArguments("a cat", FLUX, "")).quality == "draft"
+    assert catalog.resolve(ImageArguments("a cat", FLUX, "", "fine")).quality == "fine"
     assert catalog.qualities == ["standard", "hd", "draft", "fine"]
 
 
 @pytest.mark.parametrize("n", [1, 10])
 def test_as_many_images_as_the_model_makes_can_be_asked_for(catalog: Catalog, n: int) -> None:
-    assert catalog.resolve(ImageRequest("a cat", "dall-e-3", "", n=n)).body()["n"] == n
+    assert catalog.resolve(ImageArguments("a cat", "dall-e-3", "", n=n)).body()["n"] == n
 
 
-@pytest.mark.parametrize("n", [0, 11, -1, 2.5, 3.0, True, "3", None])
+@pytest.mark.parametrize("n", [0, 11, -1, 2.5, 3.0, True, "3"])
 def test_a_number_of_images_out_of_range_is_refused_with_the_range(catalog: Catalog, n: Any) -> None:
-    error = refused(catalog, ImageRequest("a cat", "dall-e-3", "", n=n))
+    error = refused(catalog, ImageArguments("a cat", "dall-e-3", "", n=n))
     assert error.message == f"n must be a whole number from 1 to 10 for dall-e-3, not '{n}'."
 
 
 @pytest.mark.parametrize("prompt", ["", " ", "\n\t", "\u3000"])
 def test_an_empty_prompt_is_refused(catalog: Catalog, prompt: str) -> None:
-    error = refused(catalog, ImageRequest(prompt, "dall-e-3", ""))
+    error = refused(catalog, ImageArguments(prompt, "dall-e-3", ""))
     assert error.message == "The prompt is empty."
     assert error.hint == "Describe the picture in words."
 
 
 @pytest.mark.parametrize("prompt", [3, None, ["a cat"]])
 def test_a_prompt_that_is_no_text_is_refused(catalog: Catalog, prompt: Any) -> None:
-    assert "prompt" in refused(catalog, ImageRequest(prompt, "dall-e-3", "")).message
+    assert "prompt" in refused(catalog, ImageArguments(prompt, "dall-e-3", "")).message
 
 
 LIMITS = [("dall-e-3", 4_000), ("dall-e-2", 1_000), ("nano-banana", 32_768), ("nano-banana-pro", 65_536)]
@@ -175,23 +174,23 @@ LIMITS = [("dall-e-3", 4_000), ("dall-e-2", 1_000), ("nano-banana", 32_768), ("n
 @pytest.mark.parametrize("character", ["x", "東", "🦊"])
 def test_a_prompt_at_the_models_limit_is_sent_whole(catalog: Catalog, model: str, limit: int, character: str) -> None:
     prompt = character * limit
-    assert catalog.resolve(ImageRequest(prompt, model, "")).body()["prompt"] == prompt
+    assert catalog.resolve(ImageArguments(prompt, model, "")).body()["prompt"] == prompt
 
 
 @pytest.mark.parametrize(("model", "limit"), LIMITS)
 def test_a_prompt_over_the_models_limit_is_refused_and_never_cut(catalog: Catalog, model: str, limit: int) -> None:
-    error = refused(catalog, ImageRequest("x" * (limit + 1), model, ""))
+    error = refused(catalog, ImageArguments("x" * (limit + 1), model, ""))
     assert error.message == f"The prompt has {limit + 1:,} characters; {model} takes at most {limit:,}."
     assert error.hint == "Shorten it; it is never cut for you."
 
 
 def test_a_prompt_keeps_its_blanks_and_lines(catalog: Catalog) -> None:
     prompt = "  a cat\n\n\ta dog  "
-    assert catalog.resolve(ImageRequest(prompt, "dall-e-3", "")).body()["prompt"] == prompt
+    assert catalog.resolve(ImageArguments(prompt, "dall-e-3", "")).body()["prompt"] == prompt
 
 
 def test_a_prompt_with_lone_surrogates_is_refused(catalog: Catalog) -> None:
-    assert "lone surrogates" in refused(catalog, ImageRequest("a cat \ud800", "dall-e-3", "")).message
+    assert "lone surrogates" in refused(catalog, ImageArguments("a cat \ud800", "dall-e-3", "")).message
 
 
 @pytest.mark.parametrize(
@@ -210,7 +209,7 @@ def test_a_use_case_becomes_a_value_without_blanks_and_signs(words: str, value: 
 def test_an_added_model_is_found_and_sent_its_own_first_size(with_models: WithModels) -> None:
     catalog = with_models({FLUX: FLUX_ENTRY})
     assert catalog.find(FLUX).provider == "Black Forest Labs"
-    assert catalog.resolve(ImageRequest("a cat", FLUX, "")).body() == {
+    assert catalog.resolve(ImageArguments("a cat", FLUX, "")).body() == {
         "model": FLUX,
         "prompt": "a cat",
         "size": "1440x810",
@@ -222,14 +221,14 @@ def test_an_added_model_is_found_and_sent_its_own_first_size(with_models: WithMo
 
 def test_an_added_model_has_its_own_limits(with_models: WithModels) -> None:
     catalog = with_models({FLUX: FLUX_ENTRY})
-    assert "from 1 to 4" in refused(catalog, ImageRequest("a cat", FLUX, "", n=5)).message
-    assert "at most 2,000" in refused(catalog, ImageRequest("x" * 2001, FLUX, "")).message
-    assert "Its sizes: 1440x810, 768x768." in refused(catalog, ImageRequest("a cat", FLUX, "1024x1024")).message
+    assert "from 1 to 4" in refused(catalog, ImageArguments("a cat", FLUX, "", n=5)).message
+    assert "at most 2,000" in refused(catalog, ImageArguments("x" * 2001, FLUX, "")).message
+    assert "Its sizes: 1440x810, 768x768." in refused(catalog, ImageArguments("a cat", FLUX, "1024x1024")).message
 
 
 def test_a_refusal_stays_short_for_long_ids_many_sizes_and_wide_letters(with_models: WithModels) -> None:
     sizes = [f"{side}x10000" for side in range(20_000, 20_040)]
     id = "m" * 80
     catalog = with_models({id: FLUX_ENTRY | {"sizes": sizes}})
-    assert "Its sizes: " in refused(catalog, ImageRequest("a cat", id, "🦊" * 100)).message
-    assert "Its sizes: " in refused(catalog, ImageRequest("a cat", id, "1024x1024")).message
+    assert "Its sizes: " in refused(catalog, ImageArguments("a cat", id, "🦊" * 100)).message
+    assert "Its sizes: " in refused(catalog, ImageArguments("a cat", id, "1024x1024")).message

@@ -7,7 +7,7 @@ from blockrun_image_mcp.settings import Settings
 CONTRACT = "https://blockrun.ai/api/v1"
 ACCOUNT = "https://api.blockrun.ai/v1"
 PRIVATE_KEY = "0x" + "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
-SOLANA = "5" * 88
+SOLANA = "zY9" * 29
 
 
 @pytest.mark.parametrize(
@@ -17,6 +17,13 @@ SOLANA = "5" * 88
         (PRIVATE_KEY, Shape.PRIVATE_KEY),
         (PRIVATE_KEY.upper(), Shape.PRIVATE_KEY),
         (PRIVATE_KEY[2:], Shape.PRIVATE_KEY),
+        (f'"{PRIVATE_KEY}"', Shape.PRIVATE_KEY),
+        (f"Bearer {PRIVATE_KEY}", Shape.PRIVATE_KEY),
+        (f"key={PRIVATE_KEY};", Shape.PRIVATE_KEY),
+        (f"brk_{PRIVATE_KEY}", Shape.PRIVATE_KEY),
+        (f"{PRIVATE_KEY}0", Shape.PRIVATE_KEY),
+        (f"'{SOLANA}'", Shape.SOLANA_SECRET),
+        ('"[12, 34, 56]"', Shape.SOLANA_SECRET),
         (SOLANA, Shape.SOLANA_SECRET),
         ("[12, 34, 56]", Shape.SOLANA_SECRET),
         ("sk-abc", Shape.TOKEN),
@@ -80,11 +87,10 @@ def test_a_private_key_is_never_put_into_a_header_for_any_host(variable: str, ga
     assert variable in caught.value.to_text()
 
 
-def test_a_private_key_beside_the_credential_is_named_to_the_transports_guard() -> None:
+def test_a_private_key_beside_the_credential_stays_where_it_is() -> None:
     settings = Settings.read({"BLOCKRUN_API_KEY": "brk_1", "BLOCKRUN_WALLET_KEY": PRIVATE_KEY})
     endpoint = endpoint_for(settings, CONTRACT)
-    assert endpoint.private_keys == (PRIVATE_KEY,)
-    assert PRIVATE_KEY not in repr(endpoint)
+    assert PRIVATE_KEY not in repr(endpoint) + str(endpoint.headers)
     assert "brk_1" not in repr(endpoint)
 
 
@@ -108,6 +114,9 @@ def test_without_a_credential_the_setting_is_named() -> None:
         "https://g.example/v1#x",
         "https://g.example:99999/v1",
         "https://[::1/v1",
+        "https://\u2603/v1",
+        "https://[v1.a]/",
+        PRIVATE_KEY,
     ],
 )
 def test_a_credential_is_not_sent_to_what_is_no_safe_base_url(gateway: str) -> None:
@@ -115,6 +124,7 @@ def test_a_credential_is_not_sent_to_what_is_no_safe_base_url(gateway: str) -> N
     with pytest.raises(ConfigurationError, match="BLOCKRUN_IMAGE_GATEWAY is not a base URL") as caught:
         endpoint_for(settings, CONTRACT)
     assert "secret" not in caught.value.to_text()
+    assert PRIVATE_KEY not in caught.value.to_text()
 
 
 @pytest.mark.parametrize("credential", ["brk_a b", "brk_a\nX-Evil: 1", "brk_é"])

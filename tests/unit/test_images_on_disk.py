@@ -1,4 +1,5 @@
 import stat
+import zlib
 from pathlib import Path
 
 import pytest
@@ -59,9 +60,28 @@ async def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypa
     assert files_in(tmp_path) == []
 
 
-async def test_a_picture_that_is_on_disk_already_is_not_fetched(tmp_path: Path) -> None:
+async def test_a_picture_that_is_on_disk_already_is_saved_where_it_is_wanted(tmp_path: Path) -> None:
     path = await FolderStore(tmp_path / "with space").save(PNG)
-    assert await download(path.as_uri(), FolderStore(tmp_path)) == path
+    saved = await download(path.as_uri(), FolderStore(tmp_path / "wanted"))
+    assert saved.parent == tmp_path / "wanted"
+    assert saved.read_bytes() == PNG
+    with pytest.raises(StorageError, match="could not be fetched"):
+        await download((tmp_path / "none.png").as_uri(), FolderStore(tmp_path))
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/", "http://127.0.0.1:abc/", "ftp://127.0.0.1/"])
+async def test_a_url_that_cannot_be_asked_is_said_to_be_one(tmp_path: Path, url: str) -> None:
+    with pytest.raises(StorageError, match="could not be fetched"):
+        await download(url, FolderStore(tmp_path))
+
+
+@pytest.mark.parametrize("side", [10_000, 30_000])
+async def test_a_picture_of_huge_dimensions_is_refused_without_a_word_on_stderr(tmp_path: Path, side: int) -> None:
+    header = side.to_bytes(4) + side.to_bytes(4) + b"\x08\x02\x00\x00\x00"
+    chunk = b"IHDR" + header
+    huge = b"\x89PNG\r\n\x1a\n" + len(header).to_bytes(4) + chunk + zlib.crc32(chunk).to_bytes(4) + PNG[33:]
+    with pytest.raises(StorageError, match="no PNG"):
+        await FolderStore(tmp_path).save(huge)
 
 
 async def test_a_url_that_gives_no_picture_is_said_to(sandbox: Sandbox, tmp_path: Path) -> None:

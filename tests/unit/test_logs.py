@@ -1,6 +1,8 @@
+import logging
+
 import pytest
 
-from blockrun_image_mcp.logs import Redactor
+from blockrun_image_mcp.logs import Redactor, configure_logging
 
 
 @pytest.mark.parametrize(
@@ -23,3 +25,17 @@ def test_what_it_is_told_of_is_taken_out_and_the_rest_stays() -> None:
     redact = Redactor(["open sesame", "", "open sesame seed"])
     assert redact("say open sesame seed or open sesame") == "say [redacted] or [redacted]"
     assert redact("nothing secret here") == "nothing secret here"
+
+
+def test_a_logged_secret_does_not_reach_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    try:
+        configure_logging("INFO", Redactor(["open sesame"]))
+        logging.getLogger("test").info("say %s and %s", "open sesame", "brk_live_0123456789")
+        logging.getLogger("test").debug("not this")
+    finally:
+        root.handlers[:], root.level = before
+    said = capsys.readouterr().err
+    assert "say [redacted] and [redacted]" in said
+    assert "not this" not in said

@@ -10,14 +10,14 @@ import pytest
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError
-from blockrun_image.images import ImageRequest
+from blockrun_image.images import ImageArguments, ImageRequest
 from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, price_range, spread, usd
 
 PUBLISHED = "The published price, rounded; the charge can differ by that rounding."
 
 
 def priced(catalog: Catalog, model: str, size: str = "", quality: str | None = None, *, n: int = 1) -> Estimate:
-    return estimate(catalog, catalog.resolve(ImageRequest("a cat", model, size, quality, n)))
+    return estimate(catalog, catalog.resolve(ImageArguments("a cat", model, size, quality, n)))
 
 
 @pytest.fixture
@@ -25,7 +25,6 @@ def with_flux(tmp_path: Path) -> Catalog:
     """Return the built-in catalogue and a model that it does not have."""
     document = json.loads(resources.files("blockrun_image").joinpath("openapi.json").read_text(encoding="utf-8"))
     document["x-models"]["flux"] = {
-        "name": "Flux",
         "provider": "Black Forest Labs",
         "sizes": ["1440x810", "768x768"],
         "list_price_usd": {"low": "0.01", "high": "0.06"},
@@ -181,7 +180,7 @@ def named(estimates: Any) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("size", ["", "auto", "1024x1024"])
 def test_all_models_are_compared_cheapest_first(catalog: Catalog, size: str) -> None:
-    assert named(compare(catalog, ImageRequest("", "any", size, n=2))) == [
+    assert named(compare(catalog, ImageArguments("", "any", size, n=2))) == [
         ("dall-e-2", "$0.042"),
         ("dall-e-3", "$0.084"),
         ("nano-banana", "$0.106"),
@@ -200,11 +199,11 @@ def test_all_models_are_compared_cheapest_first(catalog: Catalog, size: str) -> 
 def test_only_models_that_can_do_what_is_asked_are_compared(
     catalog: Catalog, size: str, quality: str | None, compared: list[tuple[str, str]]
 ) -> None:
-    assert named(compare(catalog, ImageRequest("", "any", size, quality))) == compared
+    assert named(compare(catalog, ImageArguments("", "any", size, quality))) == compared
 
 
 def test_a_comparison_goes_by_the_high_end_of_a_range(with_flux: Catalog) -> None:
-    assert named(compare(with_flux, ImageRequest("", "any", ""))) == [
+    assert named(compare(with_flux, ImageArguments("", "any", ""))) == [
         ("dall-e-2", "$0.021"),
         ("dall-e-3", "$0.042"),
         ("nano-banana", "$0.053"),
@@ -215,15 +214,14 @@ def test_a_comparison_goes_by_the_high_end_of_a_range(with_flux: Catalog) -> Non
 
 def test_what_no_model_can_do_is_refused_with_what_was_asked(catalog: Catalog) -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        compare(catalog, ImageRequest("", "any", "256x256", "hd", 11))
+        compare(catalog, ImageArguments("", "any", "256x256", "hd", 11))
     assert caught.value.message == "No model can do size '256x256', quality 'hd', n '11'."
-    assert caught.value.hint == "list_models shows sizes and qualities."
-    assert caught.value.valid_values == ("256x256", "512x512", "1024x1024", "1024x1792", "1792x1024")
+    assert caught.value.hint == "Sizes: 256x256, 512x512, 1024x1024, 1024x1792, 1792x1024; n up to 10."
 
 
-def test_a_refused_comparison_names_the_defaults_as_auto(catalog: Catalog) -> None:
-    with pytest.raises(InvalidRequestError, match="size 'auto', quality 'auto', n '0'"):
-        compare(catalog, ImageRequest("", "any", "", n=0))
+def test_a_refused_comparison_names_only_what_was_asked_for(catalog: Catalog) -> None:
+    with pytest.raises(InvalidRequestError, match="No model can do n '0'\\."):
+        compare(catalog, ImageArguments("", "any", "", n=0))
 
 
 @pytest.mark.parametrize(

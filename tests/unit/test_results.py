@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from blockrun_image.catalog import Catalog
-from blockrun_image.images import Image, ImageRequest
+from blockrun_image.images import Image, ImageArguments
 from blockrun_image.pricing import estimate
 from blockrun_image.results import GeneratedImages, ModelList
 from blockrun_image.toolset import ImageToolset
@@ -17,7 +17,11 @@ HEADS = ["Model", "Provider", "Sizes", "Qualities", "Price (USD)", "Requests/min
 
 
 def generated(
-    catalog: Catalog, request: ImageRequest, *images: Image, charged: str | None = None, warnings: tuple[str, ...] = ()
+    catalog: Catalog,
+    request: ImageArguments,
+    *images: Image,
+    charged: str | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> GeneratedImages:
     asked = catalog.resolve(request)
     charged_usd = None if charged is None else Decimal(charged)
@@ -28,7 +32,7 @@ def generated(
 def two_pictures(catalog: Catalog) -> GeneratedImages:
     return generated(
         catalog,
-        ImageRequest("a cat\non a mat", "dall-e-3", "1024x1792", n=2),
+        ImageArguments("a cat\non a mat", "dall-e-3", "1024x1792", n=2),
         Image("https://pictures.example/1.png", revised_prompt="a black cat on a mat"),
         Image("https://pictures.example/2.png", revised_prompt="a white cat on a mat"),
         charged="0.10",
@@ -69,7 +73,7 @@ def test_the_pictures_text_is_complete(two_pictures: GeneratedImages) -> None:
         "2. https://pictures.example/2.png\n"
         "   Revised prompt: a white cat on a mat\n"
         "Prompt: a cat\non a mat\n"
-        "Charged: $0.10. Estimated: $0.084-0.252 USD. No price is published for dall-e-3 standard 1024x1792: the"
+        "Charged: $0.10. Estimated: $0.084-0.252. No price is published for dall-e-3 standard 1024x1792: the"
         " model's list price of $0.04-0.12 plus the 5 % margin.\n"
         "Warning: It rains.\n"
         "Warning: It pours."
@@ -77,12 +81,12 @@ def test_the_pictures_text_is_complete(two_pictures: GeneratedImages) -> None:
 
 
 def test_one_picture_without_a_revision_a_choice_of_quality_or_a_reported_charge(catalog: Catalog) -> None:
-    result = generated(catalog, ImageRequest("a cat", "nano-banana", ""), Image("https://pictures.example/1.png"))
+    result = generated(catalog, ImageArguments("a cat", "nano-banana", ""), Image("https://pictures.example/1.png"))
     assert result.to_text() == (
         "1 image by nano-banana 1024x1024 from pictures.example.\n"
         "1. https://pictures.example/1.png\n"
         "Prompt: a cat\n"
-        f"Charged: not reported. Estimated: $0.053 USD. {PUBLISHED}"
+        f"Charged: not reported. Estimated: $0.053. {PUBLISHED}"
     )
     assert result.to_dict() == {
         "images": [{"url": "https://pictures.example/1.png"}],
@@ -102,7 +106,7 @@ def test_one_picture_without_a_revision_a_choice_of_quality_or_a_reported_charge
 
 
 def test_a_charge_of_nothing_is_reported_as_such(catalog: Catalog) -> None:
-    request = ImageRequest("a cat", "nano-banana", "")
+    request = ImageArguments("a cat", "nano-banana", "")
     result: Any = generated(catalog, request, Image("https://pictures.example/1.png"), charged="0")
     assert result.to_dict()["cost"]["charged_usd"] == "0.00"
     assert "Charged: $0.00." in result.to_text()
@@ -110,7 +114,7 @@ def test_a_charge_of_nothing_is_reported_as_such(catalog: Catalog) -> None:
 
 def test_the_fixed_part_of_ten_pictures_is_at_most_1_2_kilobytes(catalog: Catalog) -> None:
     images = [Image(f"https://pictures.example/{n}.png", revised_prompt=f"a cat, take {n}") for n in range(10)]
-    request = ImageRequest("a cat on a mat", "dall-e-3", "1024x1792", n=10)
+    request = ImageArguments("a cat on a mat", "dall-e-3", "1024x1792", n=10)
     content = generated(catalog, request, *images, charged="1.26").to_dict()
     variable = [request.prompt, *(part for image in images for part in (image.url, image.revised_prompt) if part)]
     assert len(json.dumps(content).encode()) - sum(map(len, variable)) <= 1200
@@ -119,8 +123,8 @@ def test_the_fixed_part_of_ten_pictures_is_at_most_1_2_kilobytes(catalog: Catalo
 def test_a_comparison_is_a_line_for_each_model_and_then_what_the_prices_rest_on(catalog: Catalog) -> None:
     result = ImageToolset(catalog).estimate_cost(quality="hd", n=2)
     assert result.to_text() == (
-        "dall-e-2 hd 1024x1024, n=2: $0.042-0.084 USD\n"
-        "dall-e-3 hd 1024x1024, n=2: $0.084-0.252 USD\n"
+        "dall-e-2 hd 1024x1024, n=2: $0.042-0.084\n"
+        "dall-e-3 hd 1024x1024, n=2: $0.084-0.252\n"
         "No price is published for dall-e-2 hd 1024x1024: the model's list price of $0.02-0.04 plus the 5 % margin.\n"
         "No price is published for dall-e-3 hd 1024x1024: the model's list price of $0.04-0.12 plus the 5 % margin."
     )
@@ -128,10 +132,10 @@ def test_a_comparison_is_a_line_for_each_model_and_then_what_the_prices_rest_on(
 
 def test_what_several_prices_rest_on_is_said_once(catalog: Catalog) -> None:
     assert ImageToolset(catalog).estimate_cost().to_text() == (
-        "dall-e-2 standard 1024x1024, n=1: $0.021 USD\n"
-        "dall-e-3 standard 1024x1024, n=1: $0.042 USD\n"
-        "nano-banana 1024x1024, n=1: $0.053 USD\n"
-        "nano-banana-pro 1024x1024, n=1: $0.105 USD\n"
+        "dall-e-2 standard 1024x1024, n=1: $0.021\n"
+        "dall-e-3 standard 1024x1024, n=1: $0.042\n"
+        "nano-banana 1024x1024, n=1: $0.053\n"
+        "nano-banana-pro 1024x1024, n=1: $0.105\n"
         f"{PUBLISHED}"
     )
 
@@ -227,7 +231,6 @@ def test_an_empty_list_says_how_to_ask_again(catalog: Catalog) -> None:
 def test_an_added_model_is_a_row_of_the_table_and_may_have_no_use_of_its_own(tmp_path: Path) -> None:
     document = json.loads(resources.files("blockrun_image").joinpath("openapi.json").read_text(encoding="utf-8"))
     document["x-models"]["flux"] = {
-        "name": "Flux",
         "provider": "Black Forest Labs",
         "sizes": ["1440x810", "768x768"],
         "list_price_usd": {"low": "0.04", "high": "0.06"},

@@ -7,9 +7,9 @@ import pytest
 from blockrun_image_mcp.gateway.retry import (
     BEARER_POST,
     POLL,
-    Fault,
+    Failure,
     Outcome,
-    fault_of,
+    failure_of,
     may_resend,
     retry_after_seconds,
     rule_for,
@@ -20,8 +20,8 @@ from blockrun_image_mcp.gateway.retry import (
 @pytest.mark.parametrize(
     ("outcome", "resends", "charged"),
     [
-        (Fault.NEVER_SENT, 2, "no"),
-        (Fault.OUTCOME_UNKNOWN, 0, "unknown"),
+        (Failure.NEVER_SENT, 2, "no"),
+        (Failure.OUTCOME_UNKNOWN, 0, "unknown"),
         (429, 2, "no"),
         (500, 0, "unknown"),
         (502, 0, "unknown"),
@@ -44,7 +44,7 @@ def test_a_paid_request_is_resent_only_where_nothing_can_have_been_charged(
     assert rule_for(BEARER_POST, outcome).charged == charged
 
 
-@pytest.mark.parametrize("outcome", [Fault.NEVER_SENT, Fault.OUTCOME_UNKNOWN, 429, 502, 503, 504])
+@pytest.mark.parametrize("outcome", [Failure.NEVER_SENT, Failure.OUTCOME_UNKNOWN, 429, 502, 503, 504])
 def test_a_poll_is_resent_as_long_as_the_call_lasts(outcome: Outcome) -> None:
     assert may_resend(POLL, outcome, 1_000)
 
@@ -57,24 +57,24 @@ def test_a_poll_ends_with_a_refusal(outcome: Outcome, resends: int) -> None:
 @pytest.mark.parametrize(
     ("error", "fault"),
     [
-        (httpx2.ConnectError, Fault.NEVER_SENT),
-        (httpx2.ConnectTimeout, Fault.NEVER_SENT),
-        (httpx2.PoolTimeout, Fault.NEVER_SENT),
-        (httpx2.ProxyError, Fault.NEVER_SENT),
-        (httpx2.UnsupportedProtocol, Fault.NEVER_SENT),
-        (httpx2.LocalProtocolError, Fault.NEVER_SENT),
-        (httpx2.RemoteProtocolError, Fault.OUTCOME_UNKNOWN),
-        (httpx2.ReadError, Fault.OUTCOME_UNKNOWN),
-        (httpx2.ReadTimeout, Fault.OUTCOME_UNKNOWN),
-        (httpx2.WriteError, Fault.OUTCOME_UNKNOWN),
-        (httpx2.WriteTimeout, Fault.OUTCOME_UNKNOWN),
-        (httpx2.CloseError, Fault.OUTCOME_UNKNOWN),
+        (httpx2.ConnectError, Failure.NEVER_SENT),
+        (httpx2.ConnectTimeout, Failure.NEVER_SENT),
+        (httpx2.PoolTimeout, Failure.NEVER_SENT),
+        (httpx2.ProxyError, Failure.NEVER_SENT),
+        (httpx2.UnsupportedProtocol, Failure.NEVER_SENT),
+        (httpx2.LocalProtocolError, Failure.NEVER_SENT),
+        (httpx2.RemoteProtocolError, Failure.OUTCOME_UNKNOWN),
+        (httpx2.ReadError, Failure.OUTCOME_UNKNOWN),
+        (httpx2.ReadTimeout, Failure.OUTCOME_UNKNOWN),
+        (httpx2.WriteError, Failure.OUTCOME_UNKNOWN),
+        (httpx2.WriteTimeout, Failure.OUTCOME_UNKNOWN),
+        (httpx2.CloseError, Failure.OUTCOME_UNKNOWN),
     ],
 )
 def test_a_failure_counts_as_sent_unless_it_provably_came_before(
-    error: type[httpx2.TransportError], fault: Fault
+    error: type[httpx2.TransportError], fault: Failure
 ) -> None:
-    assert fault_of(error("x")) is fault
+    assert failure_of(error("x")) is fault
 
 
 @pytest.mark.parametrize(
@@ -114,5 +114,5 @@ def test_a_rate_limit_without_a_time_means_a_minute() -> None:
 
 def test_other_waits_are_random_below_a_doubling_and_bounded_ceiling() -> None:
     for resends, ceiling in ((0, 0.5), (1, 1.0), (2, 2.0), (40, 8.0)):
-        waits = [wait_seconds(Fault.NEVER_SENT, resends, None, 0.5) for _ in range(200)]
+        waits = [wait_seconds(Failure.NEVER_SENT, resends, None, 0.5) for _ in range(200)]
         assert 0 <= min(waits) < ceiling / 2 < max(waits) <= ceiling

@@ -26,18 +26,17 @@ from blockrun_image.errors import (
     StorageError,
     UnknownModelError,
 )
-from blockrun_image.images import Image, ImageRequest
+from blockrun_image.images import Image, ImageArguments
 from blockrun_image.pricing import estimate
 from blockrun_image.results import GeneratedImages, ModelList, Result
 from blockrun_image.schemas import Schema, ToolSchema, tool_schemas
 from blockrun_image.toolset import ImageToolset
 
 FLUX: dict[str, Any] = {
-    "name": "Flux",
     "provider": "Black Forest Labs",
     "sizes": ["1440x810", "768x768"],
     "list_price_usd": {"low": "0.04", "high": "0.06"},
-    "max_images": 12,
+    "max_images": 7,
     "max_prompt_characters": 2000,
     "recommended_for": [{"use_case": "Wide & large pictures"}],
 }
@@ -175,7 +174,7 @@ def test_an_added_model_is_in_every_schema_that_names_models_sizes_and_uses(chan
         arguments = tool(catalog, name).properties
         assert arguments["model"]["enum"][-1] == "flux"
         assert {"1440x810", "768x768"} < set(arguments["size"]["enum"])
-        assert arguments["n"]["maximum"] == 12
+        assert arguments["n"]["maximum"] == 10
     assert tool(catalog, "list_models").properties["use_case"]["enum"][-1] == "wide_and_large_pictures"
 
 
@@ -255,7 +254,7 @@ ERRORS: list[ImageError] = [
 
 
 def generated(catalog: Catalog, model: str, charged_usd: Decimal | None, revised_prompt: str | None) -> GeneratedImages:
-    request = catalog.resolve(ImageRequest("a cat", model, ""))
+    request = catalog.resolve(ImageArguments("a cat", model, ""))
     image = Image("https://pictures.example/1.png", revised_prompt=revised_prompt)
     priced = estimate(catalog, request)
     return GeneratedImages(request, [image], priced, charged_usd, "pictures.example", ["Take care."])

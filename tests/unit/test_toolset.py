@@ -33,7 +33,7 @@ class FakeGateway:
 
     def __init__(self, *images: Image, charged: str | None = None, warnings: Sequence[str] = ()) -> None:
         self.requests: list[ImageRequest] = []
-        self._response = ImagesResponse(images, Decimal(charged) if charged else None, "req_1", warnings)
+        self._response = ImagesResponse(images, Decimal(charged) if charged else None, warnings)
 
     async def generate(self, request: ImageRequest, on_status: OnStatus) -> ImagesResponse:
         self.requests.append(request)
@@ -361,8 +361,8 @@ def test_with_a_model_only_that_one_is_priced(catalog: Catalog) -> None:
         (("dall-e-3", "256x256"), "dall-e-3 has no size '256x256'"),
         (("nano-banana", None, "hd"), "nano-banana cannot do quality 'hd'"),
         (("dall-e-3", None, None, 11), "n must be a whole number from 1 to 10"),
-        ((None, "256x256", None, 11), "No model can do size '256x256', quality 'auto', n '11'."),
-        ((None, "1x1"), "No model can do size '1x1', quality 'auto', n '1'."),
+        ((None, "256x256", None, 11), "No model can do size '256x256', n '11'."),
+        ((None, "1x1"), "No model can do size '1x1'."),
     ],
 )
 def test_an_estimate_of_what_cannot_be_asked_for_is_refused(
@@ -378,7 +378,6 @@ def test_an_estimate_of_what_cannot_be_asked_for_is_refused(
 async def test_an_added_model_can_be_listed_priced_and_asked_with_its_own_defaults(tmp_path: Path) -> None:
     document = json.loads(resources.files("blockrun_image").joinpath("openapi.json").read_text(encoding="utf-8"))
     document["x-models"]["flux"] = {
-        "name": "Flux",
         "provider": "Black Forest Labs",
         "sizes": ["1440x810", "768x768"],
         "list_price_usd": {"low": "0.01", "high": "0.01"},

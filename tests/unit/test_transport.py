@@ -1,6 +1,8 @@
 import httpx2
 import pytest
+from tests.conftest import Sandbox
 
+from blockrun_image import ConfigurationError
 from blockrun_image_mcp.gateway.transport import GuardedTransport, Pacing, RetryingTransport, open_transport
 
 pytestmark = pytest.mark.anyio
@@ -34,8 +36,8 @@ class Network(httpx2.AsyncBaseTransport):
 )
 async def test_a_request_whose_headers_hold_a_private_key_does_not_leave(headers: dict[str, str]) -> None:
     network = Network()
-    async with httpx2.AsyncClient(transport=GuardedTransport(network, [PRIVATE_KEY])) as client:
-        with pytest.raises(httpx2.LocalProtocolError, match="private key") as caught:
+    async with httpx2.AsyncClient(transport=GuardedTransport(network)) as client:
+        with pytest.raises(ConfigurationError, match="private key") as caught:
             await client.get("https://x.example", headers=headers)
     assert network.left == []
     assert PRIVATE_KEY[2:] not in str(caught.value)
@@ -43,12 +45,37 @@ async def test_a_request_whose_headers_hold_a_private_key_does_not_leave(headers
 
 async def test_other_requests_leave_and_the_network_is_closed_at_the_end() -> None:
     network = Network()
-    transport = RetryingTransport(GuardedTransport(network, [PRIVATE_KEY]), Pacing())
+    transport = RetryingTransport(GuardedTransport(network), Pacing())
     async with httpx2.AsyncClient(transport=transport) as client:
         answer = await client.get("https://x.example", headers={"Authorization": "Bearer brk_1"})
     assert answer.text == "ok"
     assert len(network.left) == 1
     assert network.closed
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("https_proxy", "socks5://127.0.0.1:1"), ("https_proxy", "ftp://127.0.0.1:1"), ("SSL_CERT_FILE", "/none/such")],
+)
+async def test_an_unusable_environment_is_named_and_nothing_is_sent(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match="No connection can be set up") as caught:
+        open_transport("https://x.example", Pacing())
+    assert variable.upper() in caught.value.hint
+
+
+async def test_the_guard_is_part_of_the_transport(sandbox: Sandbox) -> None:
+    async with httpx2.AsyncClient(transport=open_transport(sandbox.origin, Pacing())) as client:
+        with pytest.raises(ConfigurationError, match="private key"):
+            await client.post(f"{sandbox.base_url}/images/generations", headers={"Authorization": PRIVATE_KEY})
+    assert sandbox.posts == 0
+
+
+def test_each_phase_of_a_request_has_its_own_limit() -> None:
+    timeout = Pacing(connect=1, write=2, answer=3).timeout()
+    assert (timeout.connect, timeout.write, timeout.read, timeout.pool) == (1, 2, 3, 1)
 
 
 @pytest.mark.parametrize("proxy", ["http://127.0.0.1:{port}", "127.0.0.1:{port}"])
@@ -58,8 +85,8 @@ async def test_the_proxy_of_the_environment_is_used_but_not_for_this_machine(
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, proxy.format(port=unused_port))
     monkeypatch.delenv("no_proxy", raising=False)
-    async with httpx2.AsyncClient(transport=open_transport("https://x.example", [], Pacing())) as client:
+    async with httpx2.AsyncClient(transport=open_transport("https://x.example", Pacing())) as client:
         with pytest.raises(httpx2.ConnectError):
             await client.get("https://x.example")
-    async with httpx2.AsyncClient(transport=open_transport(sandbox_origin, [], Pacing())) as client:
+    async with httpx2.AsyncClient(transport=open_transport(sandbox_origin, Pacing())) as client:
         assert (await client.get(f"{sandbox_origin}/sandbox/settlements")).status_code == 200

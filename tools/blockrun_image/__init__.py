@@ -14,9 +14,10 @@ from blockrun_image.errors import (
     RateLimitError,
     SpecError,
     StorageError,
+    UnexpectedError,
     UnknownModelError,
 )
-from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image.images import Image, ImageArguments, ImageRequest, ImagesResponse
 from blockrun_image.ports import ImageGateway, ImageStore
 from blockrun_image.pricing import Estimate
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList
@@ -33,6 +34,7 @@ __all__ = [
     "GatewayUnavailableError",
     "GeneratedImages",
     "Image",
+    "ImageArguments",
     "ImageError",
     "ImageGateway",
     "ImageRequest",
@@ -47,5 +49,6 @@ __all__ = [
     "RateLimitError",
     "SpecError",
     "StorageError",
+    "UnexpectedError",
     "UnknownModelError",
 ]

@@ -28,15 +28,18 @@ def check_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[s
         for name, value in arguments.items()
         if value is not None and value != ""
     }
-    validator: Any = Draft202012Validator(tool.input | {"additionalProperties": False})
+    for name in arguments:
+        if name not in tool.properties:
+            raise _unknown_argument(tool, name)
+    validator: Any = Draft202012Validator(tool.input)
     fault = next(validator.iter_errors(given), None)
     if fault is not None:
-        raise _Fault(tool, fault.validator, next(iter(fault.path), ""), fault.instance).refusal()
+        raise _Violation(tool, fault.validator, next(iter(fault.path), ""), fault.instance).refusal()
     return given
 
 
 @dataclass(frozen=True)
-class _Fault:
+class _Violation:
     """A rule of the schema that an argument breaks; `name` is empty where it is about the arguments as a whole."""
 
     tool: ToolSchema
@@ -48,8 +51,6 @@ class _Fault:
         match self.rule:
             case "required":
                 return self._missing()
-            case "additionalProperties":
-                return self._unknown_argument()
             case "enum":
                 return self._not_a_choice()
             case "type" if "enum" in self._schema:
@@ -68,12 +69,6 @@ class _Fault:
         named = f" Choices for {missing[-1]}: {choices(valid)}." if valid else ""
         return InvalidRequestError(message + named, valid_values=valid)
 
-    def _unknown_argument(self) -> InvalidRequestError:
-        known = list(self.tool.properties)
-        unknown = next(name for name in self.value if name not in known)
-        message = f"{self.tool.name} has no argument {quoted(unknown)}. Its arguments: {', '.join(known)}."
-        return InvalidRequestError(message, valid_values=known)
-
     def _not_a_choice(self) -> InvalidRequestError:
         valid: list[str] = self._schema["enum"]
         if self.name == "model":
@@ -87,6 +82,12 @@ class _Fault:
         return InvalidRequestError(
             f"{self.name} must be {_TYPE_NAMES[self._schema['type']]}{span}, not {quoted(self.value)}."
         )
+
+
+def _unknown_argument(tool: ToolSchema, name: str) -> InvalidRequestError:
+    known = list(tool.properties)
+    message = f"{tool.name} has no argument {quoted(name)}. Its arguments: {', '.join(known)}."
+    return InvalidRequestError(message, valid_values=known)
 
 
 def _as_advertised(value: object, schema: Schema) -> object:

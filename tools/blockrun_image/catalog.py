@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from blockrun_image.errors import InvalidRequestError, UnknownModelError
-from blockrun_image.images import ImageRequest
+from blockrun_image.errors import InvalidRequestError, SpecError, UnknownModelError
+from blockrun_image.images import ImageArguments, ImageRequest
 from blockrun_image.spec import Line, Size, Spec, UsdAmount, Word, unusable
 from blockrun_image.text import choices, clean, is_unicode, quoted
 
@@ -52,7 +52,6 @@ class Model(_Entry):
     """An image model, as the API's description lists it."""
 
     id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,79}$")]
-    name: Line
     provider: Line
     sizes: tuple[Size, ...] = Field(min_length=1)
     qualities: tuple[Word, ...] = ()
@@ -90,8 +89,7 @@ class Catalog:
         Raises `SpecError` when the file or one of its models cannot be used.
         """
         spec = Spec.load(path)
-        most = {"max_images": spec.request.n.maximum}
-        return cls(spec, {id: _read_model(spec, most | dict(entry) | {"id": id}) for id, entry in spec.models.items()})
+        return cls(spec, {id: _read_model(spec, id, entry) for id, entry in spec.models.items()})
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self.models.values())
@@ -126,30 +124,33 @@ class Catalog:
         """The use cases that the API recommends models for, in its own words."""
         return list(dict.fromkeys(each.use_case for model in self for each in model.recommended_for))
 
-    def find(self, id: str) -> Model:
+    def find(self, id: object) -> Model:
         """Return the model with that id; raises `UnknownModelError` with the valid (or closest) ids."""
-        model = self.models.get(id)
+        model = self.models.get(id) if isinstance(id, str) else None
         if model is None:
             raise unknown_model(id, list(self.models))
         return model
 
-    def resolve(self, request: ImageRequest) -> ImageRequest:
-        """Return the request as it is to be sent, its defaults filled in.
+    def resolve(self, asked: ImageArguments) -> ImageRequest:
+        """Return what was asked for as it is to be sent, its defaults filled in.
 
         Raises `InvalidRequestError` with the valid values when its model does not take it.
         """
-        model = self.find(request.model)
-        _check_prompt(model, request.prompt)
-        return self.fill_in(model, request)
+        model = self.find(asked.model or "")
+        _check_prompt(model, asked.prompt)
+        return self.fill_in(model, asked)
 
-    def fill_in(self, model: Model, request: ImageRequest) -> ImageRequest:
-        """Return the request for `model` with its size, quality and n checked and its defaults filled in."""
+    def fill_in(self, model: Model, asked: ImageArguments) -> ImageRequest:
+        """Return the request to `model`, whichever model was asked for, with size, quality and n checked or filled in.
+
+        The prompt is taken as it is. Raises `InvalidRequestError` with the valid values.
+        """
         return ImageRequest(
-            prompt=request.prompt,
+            prompt=asked.prompt,
             model=model.id,
-            size=self.size_for(model, request.size),
-            quality=self.quality_for(model, request.quality),
-            n=self.count_for(model, request.n),
+            size=self.size_for(model, asked.size),
+            quality=self.quality_for(model, asked.quality),
+            n=self.count_for(model, asked.n),
         )
 
     def size_for(self, model: Model, size: str | None) -> str:
@@ -167,14 +168,13 @@ class Catalog:
     def quality_for(self, model: Model, quality: str | None) -> str | None:
         """Return the quality to ask `model` for, `None` where it has no choice.
 
-        Raises `InvalidRequestError` where it does not take `quality`.
+        The standard quality means the model's first where it has none of that name. Raises `InvalidRequestError` where
+        the model does not take `quality`.
         """
-        if quality in (None, "", AUTO):
-            return model.qualities[0] if model.qualities else None
         if quality in model.qualities:
             return quality
-        if quality == self.standard:
-            return None
+        if quality in (None, "", self.standard):
+            return model.qualities[0] if model.qualities else None
         others = [other.id for other in self if quality in other.qualities]
         offered = (
             f"{choices(others)} can." if others else f"Its qualities: {choices(model.qualities or [self.standard])}."
@@ -186,9 +186,12 @@ class Catalog:
 
     def count_for(self, model: Model, n: object) -> int:
         """Return the number of images; raises `InvalidRequestError` unless `model` makes so many in one call."""
-        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= model.max_images:
+        limits = self.spec.request.n
+        if n is None:
+            return min(limits.default, model.max_images)
+        if isinstance(n, bool) or not isinstance(n, int) or not limits.minimum <= n <= model.max_images:
             raise InvalidRequestError(
-                f"n must be a whole number from 1 to {model.max_images} for {model.id}, not {quoted(n)}."
+                f"n must be a whole number from {limits.minimum} to {model.max_images} for {model.id}, not {quoted(n)}."
             )
         return n
 
@@ -210,22 +213,26 @@ def slug(use_case: str) -> str:
 def _check_prompt(model: Model, prompt: object) -> None:
     if not isinstance(prompt, str):
         raise InvalidRequestError(f"prompt must be text, not {quoted(prompt)}.")
-    if not prompt.strip():
+    if not is_unicode(prompt):
+        raise InvalidRequestError("The prompt is not valid Unicode text: it holds lone surrogates.")
+    if not any(character.isprintable() and not character.isspace() for character in prompt):
         raise InvalidRequestError("The prompt is empty.", hint="Describe the picture in words.")
     if len(prompt) > model.max_prompt_characters:
         raise InvalidRequestError(
             f"The prompt has {len(prompt):,} characters; {model.id} takes at most {model.max_prompt_characters:,}.",
             hint="Shorten it; it is never cut for you.",
         )
-    if not is_unicode(prompt):
-        raise InvalidRequestError("The prompt is not valid Unicode text: it holds lone surrogates.")
 
 
-def _read_model(spec: Spec, entry: Mapping[str, Any]) -> Model:
+def _read_model(spec: Spec, id: str, entry: Mapping[str, Any]) -> Model:
+    most = spec.request.n.maximum
     try:
-        return Model.model_validate(entry)
+        model = Model.model_validate({"max_images": most, **entry, "id": id})
     except ValidationError as error:
-        raise unusable(spec.source, error, "x-models", entry["id"]) from error
+        raise unusable(spec.source, error, "x-models", id) from error
+    if model.max_images > most:
+        raise SpecError(f"{spec.source}: x-models.{clean(id, 80)}.max_images: no request may ask for more than {most}")
+    return model
 
 
 def _pixels(size: str) -> tuple[int, int]:

@@ -7,6 +7,7 @@ ImageError
 ├── SpecError                   the API's description could not be used
 ├── ConfigurationError          a setting is missing or cannot be used; nothing was sent
 ├── StorageError                a picture could not be written
+├── UnexpectedError             something broke that nobody foresaw
 └── GatewayError                the gateway refused or could not be understood
     ├── AuthenticationError     401
     ├── PaymentRequiredError    402
@@ -25,6 +26,7 @@ from typing import ClassVar, Literal
 Charged = Literal["no", "yes", "unknown"]
 
 _MOST_VALID_VALUES = 20
+_CHECK_BEFORE_RESENDING = "Do not send it again before the account's usage shows that it was not charged."
 
 _MONEY = {
     "no": "Nothing was charged.",
@@ -71,8 +73,13 @@ class ImageError(Exception):
 
     def to_text(self) -> str:
         """Return the error as one paragraph, complete without the structured content."""
-        retry = "The same call may be sent again." if self.retryable else "Do not resend it unchanged."
-        return " ".join(part for part in (self.message, _MONEY[self.charged], retry, self.hint) if part)
+        return " ".join(part for part in (self.message, _MONEY[self.charged], self._resending, self.hint) if part)
+
+    @property
+    def _resending(self) -> str:
+        if self.retryable:
+            return "The same call may be sent again."
+        return "Do not resend it unchanged." if self.charged == "no" else ""
 
     def _particulars(self) -> dict[str, object]:
         return {}
@@ -98,6 +105,14 @@ class StorageError(ImageError):
     """A picture that came as data could not be written to disk; it had been paid for."""
 
     charged: Charged = "yes"
+
+
+class UnexpectedError(ImageError):
+    """Something broke that nobody foresaw; what it was stays in the log."""
+
+    def __init__(self, message: str, *, charged: Charged = "unknown") -> None:
+        super().__init__(message, hint="Look into the server's log before the next call.")
+        self.charged = charged
 
 
 @dataclass(frozen=True)
@@ -152,4 +167,4 @@ class OutcomeUnknownError(GatewayError):
     def __init__(
         self, message: str, *, hint: str = "", charged: Charged = "unknown", answer: Answer | None = None
     ) -> None:
-        super().__init__(message, hint=hint, charged=charged, answer=answer)
+        super().__init__(message, hint=hint or _CHECK_BEFORE_RESENDING, charged=charged, answer=answer)

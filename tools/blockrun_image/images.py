@@ -6,14 +6,25 @@ from decimal import Decimal
 
 
 @dataclass(frozen=True)
+class ImageArguments:
+    """What was asked for, as yet unchecked; `None` or an empty text is "not set"."""
+
+    prompt: str = ""
+    model: str | None = None
+    size: str | None = None
+    quality: str | None = None
+    n: int | None = None
+
+
+@dataclass(frozen=True)
 class ImageRequest:
     """A request that has been checked against its model; `quality` is `None` where the model has no such choice."""
 
     prompt: str
     model: str
     size: str
-    quality: str | None = None
-    n: int = 1
+    quality: str | None
+    n: int
 
     def body(self) -> Mapping[str, object]:
         """Return the request as the API's JSON body."""
@@ -36,5 +47,4 @@ class ImagesResponse:
 
     images: Sequence[Image]
     charged_usd: Decimal | None = None
-    request_id: str | None = None
     warnings: Sequence[str] = ()

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 from blockrun_image.catalog import Catalog, Model, PriceRange
 from blockrun_image.errors import InvalidRequestError
-from blockrun_image.images import ImageRequest
-from blockrun_image.text import quoted
+from blockrun_image.images import ImageArguments, ImageRequest
+from blockrun_image.text import choices, quoted
 
 _CENT = Decimal("0.01")
 _PUBLISHED = "The published price, rounded; the charge can differ by that rounding."
@@ -45,6 +45,10 @@ class Estimate:
             "basis": self.basis,
         }
 
+    def what(self) -> str:
+        """Return what is priced in words, such as `dall-e-3 hd 1792x1024`."""
+        return _named(self.model, self.quality, self.size)
+
     def amount(self) -> str:
         """Return the money in words, such as `$0.042` or `$0.042-0.126`."""
         return spread(self.low_usd, self.high_usd)
@@ -63,28 +67,28 @@ def estimate(catalog: Catalog, request: ImageRequest) -> Estimate:
         low_usd=listed.low * request.n,
         high_usd=listed.high * request.n,
         exact=published is not None,
-        basis=_PUBLISHED if published is not None else _unpublished(catalog, model, request),
+        basis=_PUBLISHED if published is not None else _unpublished(catalog, request),
         currency=catalog.spec.currency,
     )
 
 
-def compare(catalog: Catalog, wanted: ImageRequest) -> Sequence[Estimate]:
-    """Return the estimates of all models that can do what is wanted, cheapest first; `wanted.model` is not read.
+def compare(catalog: Catalog, asked: ImageArguments) -> Sequence[Estimate]:
+    """Return the estimates of all models that can do what was asked for, cheapest first; `asked.model` is not read.
 
     Raises `InvalidRequestError` when no model can.
     """
     estimates: list[Estimate] = []
     for model in catalog:
         try:
-            estimates.append(estimate(catalog, catalog.fill_in(model, wanted)))
+            estimates.append(estimate(catalog, catalog.fill_in(model, asked)))
         except InvalidRequestError:
             continue
     if not estimates:
-        asked = (
-            f"size {quoted(wanted.size or 'auto')}, quality {quoted(wanted.quality or 'auto')}, n {quoted(wanted.n)}"
-        )
+        wanted = {"size": asked.size, "quality": asked.quality, "n": asked.n}
+        named = ", ".join(f"{name} {quoted(value)}" for name, value in wanted.items() if value not in (None, ""))
         raise InvalidRequestError(
-            f"No model can do {asked}.", hint="list_models shows sizes and qualities.", valid_values=catalog.sizes
+            f"No model can do {named}.",
+            hint=f"Sizes: {choices(catalog.sizes, str(asked.size))}; n up to {catalog.max_images}.",
         )
     return sorted(estimates, key=lambda each: (each.high_usd, each.low_usd))
 
@@ -113,7 +117,9 @@ def spread(low_usd: Decimal, high_usd: Decimal) -> str:
 
 
 def _offers(model: Model) -> Sequence[ImageRequest]:
-    return [ImageRequest("", model.id, size, quality) for size in model.sizes for quality in model.qualities or [None]]
+    return [
+        ImageRequest("", model.id, size, quality, 1) for size in model.sizes for quality in model.qualities or [None]
+    ]
 
 
 def _published(model: Model, request: ImageRequest) -> Decimal | None:
@@ -126,8 +132,13 @@ def _with_margin(catalog: Catalog, model: Model) -> PriceRange:
     return PriceRange(low=model.list_price_usd.low * factor, high=model.list_price_usd.high * factor)
 
 
-def _unpublished(catalog: Catalog, model: Model, request: ImageRequest) -> str:
-    what = " ".join(part for part in (model.id, request.quality, request.size) if part)
+def _unpublished(catalog: Catalog, request: ImageRequest) -> str:
+    what = _named(request.model, request.quality, request.size)
+    model = catalog.find(request.model)
     listed = spread(model.list_price_usd.low, model.list_price_usd.high)
     percent = f"{(catalog.spec.margin * 100).normalize():f}"
     return f"No price is published for {what}: the model's list price of {listed} plus the {percent} % margin."
+
+
+def _named(model: str, quality: str | None, size: str) -> str:
+    return " ".join(part for part in (model, quality, size) if part)

@@ -50,9 +50,8 @@ class GeneratedImages:
 
     def to_text(self) -> str:
         """Return the answer as text."""
-        asked = " ".join(part for part in (self.request.model, self.request.quality, self.request.size) if part)
         pictures = "1 image" if len(self.images) == 1 else f"{len(self.images)} images"
-        lines = [f"{pictures} by {asked} from {self.gateway}."]
+        lines = [f"{pictures} by {self.estimate.what()} from {self.gateway}."]
         for number, image in enumerate(self.images, start=1):
             lines.append(f"{number}. {image.url}")
             if image.revised_prompt:
@@ -62,8 +61,7 @@ class GeneratedImages:
 
     def _cost(self) -> str:
         charged = "not reported" if self.charged_usd is None else f"${usd(self.charged_usd)}"
-        estimated = f"{self.estimate.amount()} {self.estimate.currency}"
-        return f"Charged: {charged}. Estimated: {estimated}. {self.estimate.basis}"
+        return f"Charged: {charged}. Estimated: {self.estimate.amount()}. {self.estimate.basis}"
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,7 @@ class CostComparison:
         return "\n".join([*(self._line(each) for each in self.estimates), *bases])
 
     def _line(self, each: Estimate) -> str:
-        asked = " ".join(part for part in (each.model, each.quality, each.size) if part)
-        return f"{asked}, n={each.n}: {each.amount()} {each.currency}"
+        return f"{each.what()}, n={each.n}: {each.amount()}"
 
 
 @dataclass(frozen=True)
@@ -110,8 +107,7 @@ class ModelList:
         offer = self._cheapest()
         if offer is None:
             return "No model fits. Ask again with a higher max_price_usd, or use_case any."
-        asked = " ".join(part for part in (offer.model, offer.quality, offer.size) if part)
-        return f"{self.to_table()}\n\nCheapest: {asked} at {offer.amount()} an image."
+        return f"{self.to_table()}\n\nCheapest: {offer.what()} at {offer.amount()} an image."
 
     def to_table(self) -> str:
         """Return the models as a Markdown table; prices are for one image, margin included."""

@@ -16,7 +16,7 @@ from blockrun_image.text import clean
 Size = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,31}$")]
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,120}$")]
-UsdAmount = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
+UsdAmount = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)

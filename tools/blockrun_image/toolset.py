@@ -8,7 +8,7 @@ import anyio
 
 from blockrun_image.catalog import ANY, Catalog, Model, slug
 from blockrun_image.errors import ConfigurationError, InvalidRequestError, OutcomeUnknownError, StorageError
-from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image.images import Image, ImageArguments, ImageRequest, ImagesResponse
 from blockrun_image.ports import ImageGateway, ImageStore, OnStatus, Runner, run_here
 from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, spread, usd
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList
@@ -42,7 +42,7 @@ class ImageToolset:
         model: str | None = None,
         size: str | None = None,
         quality: str | None = None,
-        n: int = 1,
+        n: int | None = None,
         *,
         on_status: OnStatus = lambda status: None,
     ) -> GeneratedImages:
@@ -51,7 +51,7 @@ class ImageToolset:
         Raises `InvalidRequestError` before anything is sent for what the model does not take, and the other kinds of
         `ImageError` with what is known of the money.
         """
-        request = self.catalog.resolve(ImageRequest(prompt, model or self._default_model or "", size or "", quality, n))
+        request = self.catalog.resolve(ImageArguments(prompt, model or self._default_model, size, quality, n))
         expected = estimate(self.catalog, request)
         return await self._run(lambda: self._make(request, expected, on_status))
 
@@ -69,17 +69,17 @@ class ImageToolset:
         return ModelList(self.catalog, models)
 
     def estimate_cost(
-        self, model: str | None = None, size: str | None = None, quality: str | None = None, n: int = 1
+        self, model: str | None = None, size: str | None = None, quality: str | None = None, n: int | None = None
     ) -> CostComparison:
         """Price a request without making it; without a model, compare all that can do it, cheapest first.
 
         Raises `InvalidRequestError` for what the model, or every model, does not take.
         """
-        wanted = ImageRequest("", model or ANY, size or "", quality, n)
-        if wanted.model == ANY:
-            return CostComparison(compare(self.catalog, wanted))
-        known = self.catalog.find(wanted.model)
-        return CostComparison([estimate(self.catalog, self.catalog.fill_in(known, wanted))])
+        asked = ImageArguments(model=model, size=size, quality=quality, n=n)
+        if model in (None, "", ANY):
+            return CostComparison(compare(self.catalog, asked))
+        request = self.catalog.fill_in(self.catalog.find(model), asked)
+        return CostComparison([estimate(self.catalog, request)])
 
     def _is_for(self, model: Model, use_case: str) -> bool:
         names = [slug(name) for name in self.catalog.use_cases]

@@ -14,7 +14,15 @@ from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import OnStatus
 from blockrun_image_mcp.gateway.credentials import Endpoint
 from blockrun_image_mcp.gateway.responses import Reader
-from blockrun_image_mcp.gateway.retry import BEARER_POST, POLL, Fault, Outcome, fault_of, retry_after_seconds
+from blockrun_image_mcp.gateway.retry import (
+    BEARER_POST,
+    POLL,
+    Failure,
+    Outcome,
+    failure_of,
+    may_resend,
+    retry_after_seconds,
+)
 from blockrun_image_mcp.gateway.transport import ON_WAIT, RULES, Pacing, open_transport
 from blockrun_image_mcp.logs import Redactor
 
@@ -25,7 +33,7 @@ class HttpGateway:
     """An `ImageGateway` at an OpenAI-compatible base URL; one HTTP client, open from `async with` to its end.
 
     A call can be cancelled until its request leaves. From then on it is read to its end, and only then gives way to
-    the cancellation; `aclose` grants it `pacing.drain` seconds more.
+    the cancellation; `hurry` grants it `pacing.drain` seconds more.
     """
 
     def __init__(self, endpoint: Endpoint, redact: Redactor | None = None, pacing: Pacing | None = None) -> None:
@@ -37,7 +45,7 @@ class HttpGateway:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        transport = open_transport(self._endpoint.base_url, self._endpoint.private_keys, self._pacing)
+        transport = open_transport(self._endpoint.base_url, self._pacing)
         self._http = await self._stack.enter_async_context(
             httpx2.AsyncClient(
                 base_url=f"{self._endpoint.base_url}/",
@@ -58,6 +66,11 @@ class HttpGateway:
         """Give the calls under way only `pacing.drain` seconds more."""
         for call in self._calls:
             call.hurry(self._pacing.drain)
+
+    @property
+    def unanswered(self) -> int:
+        """The number of calls whose request has left."""
+        return sum(call.scope.shield for call in self._calls)
 
     async def generate(self, request: ImageRequest, on_status: OnStatus) -> ImagesResponse:
         """Make the pictures, sending one request that may be charged; raises `GatewayError`."""
@@ -81,23 +94,28 @@ class HttpGateway:
         except httpx2.TransportError as error:
             raise _failure(error) from error
         if response.status_code != 202:
-            return self._reader.images(response)
-        return await self._follow(self._reader.job(response), call)
+            return self._reader.images(response, most=request.n)
+        return await self._follow(self._reader.job(response), request.n, call)
 
-    async def _follow(self, job: str, call: "_PaidCall") -> ImagesResponse:
-        """Ask after an accepted job until it has ended."""
+    async def _follow(self, job: str, most: int, call: "_PaidCall") -> ImagesResponse:
+        """Ask after an accepted job, which is free, until it has ended or the call's time is over."""
         call.job = job
-        pause = self._pacing.poll
+        pause, resends = self._pacing.poll, 0
         while True:
             call.on_status("the gateway is still drawing")
             await anyio.sleep(pause)
             try:
-                response = await self._http.get(f"{_GENERATIONS}/{job}", extensions={RULES: POLL})
+                response = await self._http.get(f"{_GENERATIONS}/{job}")
             except httpx2.TransportError:
                 continue
-            images = self._reader.finished_job(response)
-            if images is not None:
-                return images
+            if response.status_code in (200, 202):
+                images = self._reader.finished_job(response, most)
+                if images is not None:
+                    return images
+            elif may_resend(POLL, response.status_code, resends):
+                resends += 1
+            else:
+                raise self._reader.lost_job(response)
             pause = max(self._pacing.poll, retry_after_seconds(response.headers.get("retry-after")) or 0.0)
 
 
@@ -116,7 +134,7 @@ class _PaidCall:
 
     def on_wait(self, outcome: Outcome, seconds: float) -> None:
         self.scope.shield = False
-        why = "the gateway could not be reached" if outcome is Fault.NEVER_SENT else f"the gateway answered {outcome}"
+        why = "the gateway could not be reached" if outcome is Failure.NEVER_SENT else f"the gateway answered {outcome}"
         self.on_status(f"{why}; trying again in {seconds:.0f} s")
 
     def hurry(self, seconds: float) -> None:
@@ -126,19 +144,15 @@ class _PaidCall:
         if not self.scope.shield:
             return GatewayUnavailableError("The gateway could not be reached in time.", hint="Try again later.")
         job = f" Its job there is {self.job}." if self.job else ""
-        return OutcomeUnknownError(
-            f"The request was sent, and no answer came in time.{job}",
-            hint="Do not send it again before the account's usage shows that it was not charged.",
-        )
+        return OutcomeUnknownError(f"The request was sent, and no answer came in time.{job}")
 
 
 def _failure(error: httpx2.TransportError) -> GatewayUnavailableError | OutcomeUnknownError:
-    if fault_of(error) is Fault.NEVER_SENT:
+    if failure_of(error) is Failure.NEVER_SENT:
         return GatewayUnavailableError(
             f"The gateway could not be reached ({type(error).__name__}).",
             hint="Check the network and BLOCKRUN_IMAGE_GATEWAY, or try again later.",
         )
     return OutcomeUnknownError(
-        f"The request was sent, and the connection failed before its answer had come ({type(error).__name__}).",
-        hint="Do not send it again before the account's usage shows that it was not charged.",
+        f"The request was sent, and the connection failed before its answer had come ({type(error).__name__})."
     )

@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from ipaddress import ip_address
-from urllib.parse import urlsplit
+
+import httpx2
 
 from blockrun_image.errors import ConfigurationError
-from blockrun_image.text import clean
+from blockrun_image_mcp.network import is_loopback
 from blockrun_image_mcp.settings import VARIABLES, Settings
 
 _ACCOUNT_HOST = "https://api.blockrun.ai"
@@ -30,25 +30,26 @@ class Shape(Enum):
     TOKEN = auto()
 
 
+PRIVATE_KEY = re.compile(r"[0-9a-fA-F]{64}")
+_SOLANA_SECRET = re.compile(r"\b[1-9A-HJ-NP-Za-km-z]{87,88}\b|\[(?:\s*\d+\s*,){2,}\s*\d+\s*\]")
+
+
 @dataclass(frozen=True)
 class Endpoint:
-    """Where requests go, with which headers; `private_keys` must never be part of any."""
+    """Where requests go, with which headers."""
 
     base_url: str
     headers: Mapping[str, str] = field(repr=False)
     name: str
-    private_keys: tuple[str, ...] = field(default=(), repr=False)
 
 
 def shape_of(credential: str) -> Shape:
-    """Return the shape of a credential."""
-    if credential.startswith("brk_"):
-        return Shape.ACCOUNT_KEY
-    if re.fullmatch(r"(0[xX])?[0-9a-fA-F]{64}", credential):
+    """Return the shape of a credential; what holds a private key is one, whatever stands around it."""
+    if PRIVATE_KEY.search(credential):
         return Shape.PRIVATE_KEY
-    if re.fullmatch(r"[1-9A-HJ-NP-Za-km-z]{87,88}", credential) or re.fullmatch(r"\[[\s\d,]+\]", credential):
+    if _SOLANA_SECRET.search(credential):
         return Shape.SOLANA_SECRET
-    return Shape.TOKEN
+    return Shape.ACCOUNT_KEY if credential.startswith("brk_") else Shape.TOKEN
 
 
 def endpoint_for(settings: Settings, contract_base_url: str) -> Endpoint:
@@ -61,11 +62,11 @@ def endpoint_for(settings: Settings, contract_base_url: str) -> Endpoint:
         raise ConfigurationError("No credential is set, so no picture can be made.", hint=_ANOTHER)
     variable, credential = next(iter(credentials.items()))
     base_url, base_from = _base_for(variable, credential, settings, contract_base_url)
+    base_url = _checked(base_url, base_from)
     return Endpoint(
-        base_url=_checked(base_url, base_from),
+        base_url=base_url,
         headers={"Authorization": f"Bearer {_checked_header(variable, credential)}"},
-        name=urlsplit(base_url).hostname or base_url,
-        private_keys=tuple(key for key in credentials.values() if shape_of(key) is Shape.PRIVATE_KEY),
+        name=httpx2.URL(base_url).host,
     )
 
 
@@ -101,25 +102,21 @@ def _operators_base(settings: Settings, host_field: str) -> tuple[str, str] | No
 
 def _checked(base_url: str, named_by: str) -> str:
     try:
-        parts = urlsplit(base_url)
-        plain = parts.scheme == "http" and _is_loopback(parts.hostname or "")
-        usable = parts.hostname and (parts.scheme == "https" or plain) and parts.port != 0
-        usable = usable and not (parts.username or parts.password or parts.query or parts.fragment)
-    except ValueError:
+        usable = _is_safe(httpx2.URL(base_url))
+    except httpx2.InvalidURL:
         usable = False
     if not usable:
         raise ConfigurationError(
-            f"{named_by} is not a base URL that a credential may be sent to: {clean(base_url.rpartition('@')[2], 100)}",
+            f"{named_by} is not a base URL that a credential may be sent to.",
             hint="It must be https (plain http only on this machine), such as https://api.blockrun.ai/v1.",
         )
     return base_url
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
+def _is_safe(url: httpx2.URL) -> bool:
+    if not url.host or url.userinfo or url.query or url.fragment or (url.port or 443) > 65_535:
         return False
+    return url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))
 
 
 def _checked_header(variable: str, credential: str) -> str:

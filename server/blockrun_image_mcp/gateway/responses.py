@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -23,19 +23,16 @@ from blockrun_image.errors import (
 )
 from blockrun_image.images import Image, ImagesResponse
 from blockrun_image.text import clean
-from blockrun_image_mcp.gateway.retry import BEARER_POST, NO_RETRY_AFTER_SECONDS, POLL, retry_after_seconds, rule_for
+from blockrun_image_mcp.gateway.retry import BEARER_POST, NO_RETRY_AFTER_SECONDS, retry_after_seconds, rule_for
 from blockrun_image_mcp.logs import Redactor
 
 _LONGEST_URL = 8_192
 _LONGEST_REVISION = 2_000
 _LONGEST_MESSAGE = 200
-_MOST_IMAGES = 10
-_LARGEST_AMOUNT = Decimal(1_000_000)
+_AMOUNT = re.compile(r"\d{1,6}(\.\d{1,12})?")
 _POLICY_CODE = re.compile(r"content|policy|moderation|safety", re.IGNORECASE)
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _POLL_URL = re.compile(r"/(?:api/)?v1/images/generations/([A-Za-z0-9_-]{1,128})")
-
-_CHECK_BEFORE_RESENDING = "Do not send it again before the account's usage shows that it was not charged."
 
 
 @dataclass(frozen=True)
@@ -44,16 +41,17 @@ class Reader:
 
     redact: Redactor
 
-    def images(self, response: httpx2.Response) -> ImagesResponse:
-        """Return the images of a 200, or raise the error that any other answer means."""
+    def images(self, response: httpx2.Response, most: int) -> ImagesResponse:
+        """Return at most `most` images of a 200, or raise the error that any other answer means."""
         if response.status_code != 200:
             raise self.refusal(response)
         body = _json(response)
         entries = _list(_object(body).get("data"))
-        images = [image for image in map(self._image, entries[:_MOST_IMAGES]) if image is not None]
+        images = [image for image in map(self._image, entries[:most]) if image is not None]
         if not images:
             raise self._useless(response, "an answer without a usable image" if body else "a malformed answer")
-        return ImagesResponse(images, _charged(response, _object(body)), self._request_id(response))
+        warnings = [f"{len(entries)} images came; only those asked for are here."] if len(entries) > most else []
+        return ImagesResponse(images, _charged(response, _object(body)), warnings)
 
     def job(self, response: httpx2.Response) -> str:
         """Return the id of the job that a 202 tells of; raises `OutcomeUnknownError` when it cannot be followed."""
@@ -64,19 +62,19 @@ class Reader:
             raise self._useless(response, "a job that cannot be followed")
         return id
 
-    def finished_job(self, response: httpx2.Response) -> ImagesResponse | None:
-        """Return the images of a poll's answer, `None` while the job goes on, or raise how it ended."""
+    def finished_job(self, response: httpx2.Response, most: int) -> ImagesResponse | None:
+        """Return the images of a poll's answer, `None` while the job goes on, or raise how it failed."""
         body = _object(_json(response))
-        status = body.get("status")
-        if response.status_code == 202 or rule_for(POLL, response.status_code).resends > 1:
-            return None
-        if response.status_code == 200 and status == "failed":
+        if body.get("status") == "failed":
             raise self._failed(response, body)
-        if response.status_code == 200:
-            return self.images(response)
-        raise OutcomeUnknownError(
+        done = response.status_code == 200 and body.get("status", "completed") == "completed" and "data" in body
+        return self.images(response, most) if done else None
+
+    def lost_job(self, response: httpx2.Response) -> OutcomeUnknownError:
+        """Return the error that a refused poll means."""
+        body = _object(_json(response))
+        return OutcomeUnknownError(
             f"The gateway accepted the job and then answered {response.status_code}{self._says(body)}.",
-            hint=_CHECK_BEFORE_RESENDING,
             answer=self._answer(response, body),
         )
 
@@ -97,9 +95,7 @@ class Reader:
         answer = self._answer(response, body)
         policy = _POLICY_CODE.search(answer.code or "")
         if body.get("payment_status") != "not_charged":
-            return OutcomeUnknownError(
-                f"The gateway's job failed{self._says(body)}.", hint=_CHECK_BEFORE_RESENDING, answer=answer
-            )
+            return OutcomeUnknownError(f"The gateway's job failed{self._says(body)}.", answer=answer)
         error = ContentPolicyError if policy else GatewayError
         return error(f"The gateway's job failed{self._says(body)}.", charged="no", answer=answer)
 
@@ -107,7 +103,6 @@ class Reader:
         charged = _charged(response, {})
         return OutcomeUnknownError(
             f"The gateway sent {what} (HTTP {response.status_code}, {len(response.content):,} bytes).",
-            hint=_CHECK_BEFORE_RESENDING,
             charged="unknown" if charged is None else "yes" if charged else "no",
             answer=self._answer(response, {}),
         )
@@ -115,7 +110,11 @@ class Reader:
     def _image(self, entry: object) -> Image | None:
         fields = _object(entry)
         revised = fields.get("revised_prompt")
-        revision = clean(revised, _LONGEST_REVISION) if isinstance(revised, str) else None
+        revision = (
+            clean(self.redact(revised[: 4 * _LONGEST_REVISION]), _LONGEST_REVISION)
+            if isinstance(revised, str)
+            else None
+        )
         url, encoded = fields.get("url"), fields.get("b64_json")
         if isinstance(url, str) and url.startswith("data:"):
             url, encoded = None, url.partition(";base64,")[2]
@@ -124,27 +123,30 @@ class Reader:
         data = _decoded(encoded)
         return Image(data=data, revised_prompt=revision or None) if data else None
 
+    def _quoted(self, text: str, limit: int) -> str:
+        return clean(self.redact(text[: 4 * limit]), limit)
+
     def _answer(self, response: httpx2.Response, body: Mapping[str, Any]) -> Answer:
         error = _object(body.get("error"))
         code = error.get("code") or body.get("code") or error.get("type")
         limited = response.status_code == 429
         return Answer(
             status=response.status_code,
-            code=clean(self.redact(str(code)), 64) if code else None,
+            code=self._quoted(str(code), 64) if code else None,
             request_id=self._request_id(response),
             retry_after_seconds=_wait(response) if limited else None,
         )
 
     def _request_id(self, response: httpx2.Response) -> str | None:
         id = response.headers.get("x-blockrun-request-id") or response.headers.get("x-request-id")
-        return clean(self.redact(id), 128) if id else None
+        return self._quoted(id, 128) if id else None
 
     def _says(self, body: Mapping[str, Any]) -> str:
         """Return the gateway's own words, as a clause."""
         error = body.get("error")
         titles = [error if isinstance(error, str) else _object(error).get("message"), body.get("message")]
         words = ": ".join(dict.fromkeys(title for title in titles if isinstance(title, str) and title.strip()))
-        return f": {clean(self.redact(words), _LONGEST_MESSAGE).rstrip('.')}" if words else ""
+        return f": {self._quoted(words, _LONGEST_MESSAGE).rstrip('.')}" if words else ""
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ _REDIRECT = _Meaning(
     "The gateway redirects, which is never followed",
     "Set BLOCKRUN_IMAGE_GATEWAY to the base URL that it redirects to, if you trust it.",
 )
-_FAILURE = _Meaning(OutcomeUnknownError, "The gateway did not say what became of the request", _CHECK_BEFORE_RESENDING)
+_FAILURE = _Meaning(OutcomeUnknownError, "The gateway did not say what became of the request", "")
 _REFUSAL = _Meaning(GatewayError, "The gateway refused the request", "")
 
 _MEANINGS: Mapping[int, _Meaning] = {
@@ -213,11 +215,7 @@ def _wait(response: httpx2.Response) -> float:
 def _charged(response: httpx2.Response, body: Mapping[str, Any]) -> Decimal | None:
     """Return what the answer says was charged, in US dollars; `None` where it does not say."""
     named = response.headers.get("x-blockrun-cost-usd") or _object(body.get("price")).get("amount")
-    try:
-        amount = Decimal(str(named))
-    except InvalidOperation:
-        return None
-    return amount if amount.is_finite() and 0 <= amount <= _LARGEST_AMOUNT else None
+    return Decimal(named) if isinstance(named, str) and _AMOUNT.fullmatch(named) else None
 
 
 def _json(response: httpx2.Response) -> object:
@@ -240,9 +238,9 @@ def _is_web_url(url: str) -> bool:
         return False
     try:
         parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _decoded(encoded: object) -> bytes | None:

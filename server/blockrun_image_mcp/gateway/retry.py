@@ -4,6 +4,7 @@ A Bearer POST has nothing that would stop the gateway from charging twice, so it
 provably was not billed: it never left, or was refused for its rate.
 """
 
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ _LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 _LONGEST_BACKOFF_SECONDS = 8.0
 
 
-class Fault(Enum):
+class Failure(Enum):
     """Why a request has no answer: it never left, or it left and what became of it is not known."""
 
     NEVER_SENT = auto()
@@ -30,27 +31,27 @@ class Fault(Enum):
 NO_RETRY_AFTER_SECONDS = 60.0
 """The wait after a 429 that names none."""
 
-Outcome = Fault | int
-"""How an attempt ended: with a fault, or with an HTTP status."""
+Outcome = Failure | int
+"""How an attempt ended: without an answer, or with an HTTP status."""
 
 
 @dataclass(frozen=True)
 class Rule:
     """How many times a request may be sent again after an outcome, and whether it then counts as charged."""
 
-    resends: int
+    resends: float
     charged: Charged
 
 
 _REFUSED = Rule(0, "no")
 _UNKNOWN = Rule(0, "unknown")
 _TWICE = Rule(2, "no")
-_ALWAYS = Rule(1_000_000, "unknown")
+_ALWAYS = Rule(math.inf, "unknown")
 
 BEARER_POST: Mapping[Outcome, Rule] = MappingProxyType(
     {
-        Fault.NEVER_SENT: _TWICE,
-        Fault.OUTCOME_UNKNOWN: _UNKNOWN,
+        Failure.NEVER_SENT: _TWICE,
+        Failure.OUTCOME_UNKNOWN: _UNKNOWN,
         429: _TWICE,
         **dict.fromkeys((500, 502, 503, 504), _UNKNOWN),
         **dict.fromkeys((301, 302, 307, 308), _REFUSED),
@@ -61,8 +62,8 @@ BEARER_POST: Mapping[Outcome, Rule] = MappingProxyType(
 
 POLL: Mapping[Outcome, Rule] = MappingProxyType(
     {
-        Fault.NEVER_SENT: _ALWAYS,
-        Fault.OUTCOME_UNKNOWN: _ALWAYS,
+        Failure.NEVER_SENT: _ALWAYS,
+        Failure.OUTCOME_UNKNOWN: _ALWAYS,
         429: _ALWAYS,
         500: Rule(1, "unknown"),
         **dict.fromkeys((502, 503, 504), _ALWAYS),
@@ -88,7 +89,7 @@ def wait_seconds(outcome: Outcome, resends: int, retry_after: str | None, backof
         return asked
     if outcome == 429:
         return NO_RETRY_AFTER_SECONDS
-    ceiling = min(_LONGEST_BACKOFF_SECONDS, backoff_seconds * 2.0**resends)
+    ceiling = min(_LONGEST_BACKOFF_SECONDS, backoff_seconds * 2.0 ** min(resends, 30))
     return random.uniform(0, ceiling)  # noqa: S311 - jitter, not a secret
 
 
@@ -100,13 +101,13 @@ def retry_after_seconds(header: str | None) -> float | None:
         return min(_LONGEST_RETRY_AFTER_SECONDS, float(header))
     try:
         when = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     seconds = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     return min(_LONGEST_RETRY_AFTER_SECONDS, max(0.0, seconds))
 
 
-def fault_of(error: httpx2.TransportError) -> Fault:
+def failure_of(error: httpx2.TransportError) -> Failure:
     """Tell whether a request that failed had left: DNS, TCP, TLS, proxy and pool failures come before that."""
     never_sent = (
         httpx2.ConnectError,
@@ -116,4 +117,4 @@ def fault_of(error: httpx2.TransportError) -> Fault:
         httpx2.UnsupportedProtocol,
         httpx2.LocalProtocolError,
     )
-    return Fault.NEVER_SENT if isinstance(error, never_sent) else Fault.OUTCOME_UNKNOWN
+    return Failure.NEVER_SENT if isinstance(error, never_sent) else Failure.OUTCOME_UNKNOWN

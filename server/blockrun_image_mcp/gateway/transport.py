@@ -1,19 +1,22 @@
 """What lies between the client and the network: a guard against leaked keys, bounded answers, and safe retries."""
 
-import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
 import anyio
 import httpx2
 
-from blockrun_image_mcp.gateway.retry import Outcome, Rule, fault_of, may_resend, wait_seconds
+from blockrun_image.errors import ConfigurationError
+from blockrun_image_mcp.gateway.credentials import PRIVATE_KEY
+from blockrun_image_mcp.gateway.retry import Outcome, Rule, failure_of, may_resend, wait_seconds
+from blockrun_image_mcp.network import proxy_for
 
 RULES = "blockrun_rules"
 ON_WAIT = "blockrun_on_wait"
 
-_LARGEST_ANSWER_BYTES = 128 * 2**20
+_LARGEST_ANSWER_BYTES = 64 * 2**20
+_LARGEST_REFUSAL_BYTES = 2**16
 
 OnWait = Callable[[Outcome, float], None]
 """Is told, before a request is sent again, how it ended and how many seconds it will wait."""
@@ -36,30 +39,34 @@ class Pacing:
         return httpx2.Timeout(connect=self.connect, read=self.answer, write=self.write, pool=self.connect)
 
 
-def open_transport(base_url: str, private_keys: Sequence[str], pacing: Pacing) -> httpx2.AsyncBaseTransport:
-    """Return the transport to `base_url`.
+def open_transport(base_url: str, pacing: Pacing) -> httpx2.AsyncBaseTransport:
+    """Return the transport to `base_url`; raises `ConfigurationError` when the environment's proxy or CA is unusable.
 
     Connections are not kept alive: a request on one that the other side has just closed would end with an unknown
     outcome, and a new connection costs nothing beside a picture.
     """
-    network = httpx2.AsyncHTTPTransport(
-        limits=httpx2.Limits(max_keepalive_connections=0), proxy=_proxy_for(httpx2.URL(base_url))
-    )
-    return RetryingTransport(GuardedTransport(network, private_keys), pacing)
+    try:
+        network = httpx2.AsyncHTTPTransport(
+            limits=httpx2.Limits(max_keepalive_connections=0), proxy=proxy_for(httpx2.URL(base_url))
+        )
+    except (ImportError, OSError, ValueError, httpx2.InvalidURL) as error:
+        raise ConfigurationError(
+            f"No connection can be set up ({type(error).__name__}).",
+            hint="Check HTTPS_PROXY, SSL_CERT_FILE and SSL_CERT_DIR in the server's environment.",
+        ) from error
+    return RetryingTransport(GuardedTransport(network), pacing)
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
     """Refuses to send a request whose headers hold a private key, whoever put it there."""
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport, private_keys: Sequence[str]) -> None:
+    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
         self._inner = inner
-        self._private_keys = [key.lower().removeprefix("0x").encode() for key in private_keys]
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send the request, or raise `LocalProtocolError` before a byte of it leaves."""
-        lines = [name.lower() + b": " + value.lower() for name, value in request.headers.raw]
-        if any(key in line for key in self._private_keys for line in lines):
-            raise httpx2.LocalProtocolError("a private key was about to leave in a header", request=request)
+        """Send the request, or raise `ConfigurationError` before a byte of it leaves."""
+        if any(PRIVATE_KEY.search(f"{name}: {value}") for name, value in request.headers.multi_items()):
+            raise ConfigurationError("A private key was about to leave in a header, and was stopped.")
         return await self._inner.handle_async_request(request)
 
     async def aclose(self) -> None:
@@ -84,10 +91,12 @@ class RetryingTransport(httpx2.AsyncBaseTransport):
         resends, waited = 0, 0.0
         while True:
             attempt = await self._attempt(request)
-            outcome = attempt.status_code if isinstance(attempt, httpx2.Response) else fault_of(attempt)
+            outcome = attempt.status_code if isinstance(attempt, httpx2.Response) else failure_of(attempt)
+            if not may_resend(rules, outcome, resends):
+                return _answer(attempt)
             seconds = wait_seconds(outcome, resends, _retry_after(attempt), self.pacing.backoff)
             waited += seconds
-            if not may_resend(rules, outcome, resends) or waited > self.pacing.waiting:
+            if waited > self.pacing.waiting:
                 return _answer(attempt)
             on_wait(outcome, seconds)
             await anyio.sleep(seconds)
@@ -110,10 +119,14 @@ def _tell_nobody(_outcome: Outcome, _seconds: float) -> None:
 
 
 async def _read_whole(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+    """Read an answer to its end; of a refusal, no more than is needed to say why."""
     body = bytearray()
+    refused = response.status_code >= 300
     try:
         async for chunk in cast("httpx2.AsyncByteStream", response.stream):
             body += chunk
+            if refused and len(body) > _LARGEST_REFUSAL_BYTES:
+                break
             if len(body) > _LARGEST_ANSWER_BYTES:
                 raise httpx2.RemoteProtocolError("the answer is too large", request=request)
     finally:
@@ -132,11 +145,3 @@ def _answer(attempt: httpx2.Response | httpx2.TransportError) -> httpx2.Response
     if isinstance(attempt, httpx2.Response):
         return attempt
     raise attempt
-
-
-def _proxy_for(url: httpx2.URL) -> str | None:
-    """Return the proxy that the environment names for `url`."""
-    if urllib.request.proxy_bypass(url.host) or url.host in ("localhost", "127.0.0.1", "::1"):
-        return None
-    proxy = urllib.request.getproxies().get(url.scheme)
-    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"

@@ -1,38 +1,45 @@
 """Fetches generated pictures from their URLs, so that they outlive them."""
 
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+import anyio
 import httpx2
 
 from blockrun_image.errors import StorageError
 from blockrun_image.ports import ImageStore
 from blockrun_image.text import clean
+from blockrun_image_mcp.network import proxy_for
 
 _LARGEST_PICTURE_BYTES = 64 * 2**20
 _TIMEOUT_SECONDS = 60
 
 
 async def download(url: str, store: ImageStore) -> Path:
-    """Save the picture at `url` in the store and return its path; a `file:` URL is there already.
+    """Save the picture at `url`, which may be a `file:` URL, in the store and return its path.
 
     Raises `StorageError`; the URL stays good.
     """
-    if url.startswith("file:"):
-        return Path(unquote(urlsplit(url).path))
     try:
-        picture = await _fetch(url)
-    except httpx2.HTTPError as error:
+        parts = urlsplit(url)
+        _ = parts.port  # raises ValueError for one that no socket takes
+        picture = await (_read(parts.path) if parts.scheme == "file" else _fetch(httpx2.URL(url)))
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
         raise StorageError(
             f"A picture could not be fetched ({type(error).__name__}): {clean(url, 300)}", hint="Open the URL yourself."
         ) from error
     return await store.save(picture)
 
 
-async def _fetch(url: str) -> bytes:
+async def _read(path: str) -> bytes:
+    return await anyio.Path(url2pathname(path)).read_bytes()
+
+
+async def _fetch(url: httpx2.URL) -> bytes:
     picture = bytearray()
     async with (
-        httpx2.AsyncClient(timeout=_TIMEOUT_SECONDS, follow_redirects=False) as http,
+        httpx2.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False, proxy=proxy_for(url)) as http,
         http.stream("GET", url) as response,
     ):
         response.raise_for_status()

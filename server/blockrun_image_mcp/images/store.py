@@ -3,6 +3,7 @@
 import os
 import tempfile
 import time
+import warnings
 from io import BytesIO
 from pathlib import Path
 
@@ -56,11 +57,11 @@ class FolderStore:
 
 
 def _suffix(picture: bytes) -> str:
-    from PIL import Image, UnidentifiedImageError  # noqa: PLC0415 - only needed when a picture comes as data
+    from PIL import Image  # noqa: PLC0415 - only needed when a picture comes as data
 
     try:
-        with Image.open(BytesIO(picture)) as image:
+        with warnings.catch_warnings(action="error"), Image.open(BytesIO(picture), formats=list(_SUFFIXES)) as image:
             image.verify()
             return _SUFFIXES[image.format or ""]
-    except (UnidentifiedImageError, KeyError, OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # decoders raise all kinds for what is no picture, or one too large to be one
         raise StorageError(f"A picture came as {len(picture):,} bytes that are no PNG, JPEG, WebP or GIF.") from error

@@ -21,7 +21,7 @@ from blockrun_image.text import clean
 from blockrun_image_mcp.sandbox.faults import Fault, FaultScript
 from blockrun_image_mcp.sandbox.studio import Generation, Job, Studio
 
-_LARGEST_BODY_BYTES = 2**20
+_LARGEST_BODY_BYTES = 2**20  # the longest prompt, four bytes a character, and room
 
 
 def sandbox_app(catalog: Catalog) -> Starlette:
@@ -44,7 +44,7 @@ class _Sandbox:
         self._studio = studio
 
     async def generate(self, request: Request) -> Response:
-        self._studio.posts += 1
+        self._studio.keys.append(_key(request))
         fault = self._studio.faults.next()
         if fault.cut == "before":
             return _Cut()
@@ -90,7 +90,7 @@ class _Sandbox:
         try:
             self._studio.faults = FaultScript.parse(await _body(request))
         except (ValidationError, ValueError) as error:
-            return _refusal(400, clean(error, 400), "invalid_faults")
+            return _refusal(400, _first_words(error), "invalid_faults")
         return JSONResponse({"scripted": len(self._studio.faults)})
 
     async def _response(self, request: Request, fault: Fault) -> Response:
@@ -100,14 +100,14 @@ class _Sandbox:
             return self._scripted(fault)
         try:
             asked = self._studio.check(json.loads(await _body(request)))
-        except (InvalidRequestError, ValueError) as error:
+        except (InvalidRequestError, ValueError, RecursionError) as error:
             return _refusal(400, clean(error, 400), "invalid_request")
         origin = str(request.base_url).rstrip("/")
         if fault.slow:
             return self._accepted(
                 Job(asked, origin, fault, time.monotonic() + fault.delay_seconds, FaultScript(fault.polls)), request
             )
-        generation = self._studio.settle(asked, origin, clean(request.headers.get("idempotency-key", ""), 64))
+        generation = self._studio.settle(asked, origin, _key(request))
         if fault.body is not None or fault.status is not None:
             return self._scripted(fault)
         return _generated(generation, {}, fault.headers)
@@ -118,6 +118,8 @@ class _Sandbox:
         return JSONResponse(_job_body(id, job, "queued") | {"poll_url": f"{request.url.path}/{id}"}, 202)
 
     def _scripted(self, fault: Fault) -> Response:
+        if fault.status in (204, 304):
+            return Response(None, fault.status, fault.headers)
         if isinstance(fault.body, str):
             return Response(fault.body, fault.status or 200, fault.headers, "application/json")
         body = self._error_body(fault) if fault.body is None else fault.body
@@ -175,6 +177,15 @@ def _refusal(status: int, message: str, code: str) -> Response:
 
 def _error(message: str, code: str) -> dict[str, object]:
     return {"error": {"message": message, "type": "invalid_request_error", "code": code}}
+
+
+def _key(request: Request) -> str:
+    return clean(request.headers.get("idempotency-key", ""), 64)
+
+
+def _first_words(error: ValueError) -> str:
+    first = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
+    return clean(error if first is None else f"{first['loc']}: {first['msg']}", 200)
 
 
 async def _body(request: Request) -> bytes:

@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 _MOST_FAULTS = 1_000
 
 
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
+HeaderValue = Annotated[str, Field(pattern=r"^[\x20-\x7e]{0,4096}$")]
+
+
 class Fault(BaseModel):
     """What one call suffers.
 
@@ -21,7 +25,7 @@ class Fault(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     status: int | None = Field(default=None, ge=200, le=599)
-    headers: dict[str, str] = {}
+    headers: dict[HeaderName, HeaderValue] = {}
     body: Any = None
     delay_seconds: float = Field(default=0, ge=0, le=600)
     cut: Literal["before", "during", "after"] | None = None

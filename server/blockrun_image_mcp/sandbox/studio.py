@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError
-from blockrun_image.images import ImageRequest
+from blockrun_image.images import ImageArguments, ImageRequest
 from blockrun_image.pricing import estimate, usd
 from blockrun_image.text import clean
 from blockrun_image_mcp.sandbox.faults import Fault, FaultScript
@@ -58,7 +58,7 @@ class Studio:
 
     catalog: Catalog
     faults: FaultScript = field(default_factory=FaultScript)
-    posts: int = 0
+    keys: list[str] = field(default_factory=list[str])
     settlements: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
     jobs: dict[str, Job] = field(default_factory=dict[str, Job])
     pictures: OrderedDict[str, Picture] = field(default_factory=OrderedDict[str, Picture])
@@ -74,8 +74,8 @@ class Studio:
         model = self.catalog.find(fields["model"])
         if "quality" in fields and not model.qualities:
             raise InvalidRequestError(f"{model.id} does not take quality.")
-        size, quality, n = fields.get("size", ""), fields.get("quality"), fields.get("n", 1)
-        return self.catalog.resolve(ImageRequest(fields["prompt"], model.id, size, quality, n))
+        size, quality, n = fields.get("size"), fields.get("quality"), fields.get("n")
+        return self.catalog.resolve(ImageArguments(fields["prompt"], model.id, size, quality, n))
 
     def settle(self, request: ImageRequest, origin: str, idempotency_key: str) -> Generation:
         """Do the work and charge it once, at the high end of its price."""
@@ -100,7 +100,8 @@ class Studio:
         return {
             "count": len(self.settlements),
             "total_micro_usd": total,
-            "posts": self.posts,
+            "posts": len(self.keys),
+            "idempotency_keys": self.keys[-1_000:],
             "items": self.settlements[-1_000:],
         }
 
