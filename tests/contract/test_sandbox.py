@@ -1,5 +1,6 @@
 """What the sandbox adds to the API: a till, scripted faults, jobs, and pictures under their own URL."""
 
+import socket
 from typing import Any
 
 import httpx2
@@ -76,3 +77,25 @@ def test_the_same_request_gives_the_same_picture_under_the_same_url(sandbox: San
     first, second = (post(sandbox).json()["data"][0]["url"] for _ in range(2))
     assert first == second
     assert sandbox.get(first).content == sandbox.get(second).content
+
+
+def test_a_client_that_leaves_in_the_middle_of_its_request_harms_nobody(sandbox: Sandbox) -> None:
+    host, port = sandbox.origin.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port))) as client:
+        head = "POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer brk_1\r\n"
+        client.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+    assert post(sandbox).status_code == 200
+    assert sandbox.charges == 1
+
+
+@pytest.mark.parametrize("fault", [{"status": 204}, {"status": 304}, {"status": 200, "body": "[" * 100}])
+def test_an_answer_may_be_of_any_status_and_body(sandbox: Sandbox, fault: dict[str, Any]) -> None:
+    sandbox.script([fault])
+    assert post(sandbox).status_code == fault["status"]
+
+
+@pytest.mark.parametrize("headers", [{"a b": "c"}, {"a": "b\r\nc: d"}, {"a": "\u2603"}])
+def test_a_header_that_is_none_is_refused(sandbox: Sandbox, headers: dict[str, str]) -> None:
+    answer = httpx2.post(f"{sandbox.origin}/sandbox/faults", json=[{"headers": headers}])
+    assert answer.status_code == 400
+    assert "pydantic" not in answer.text

@@ -117,6 +117,7 @@ def test_without_a_credential_the_setting_is_named() -> None:
         "https://\u2603/v1",
         "https://[v1.a]/",
         PRIVATE_KEY,
+        f"http://127.0.0.1:8/{PRIVATE_KEY}",
     ],
 )
 def test_a_credential_is_not_sent_to_what_is_no_safe_base_url(gateway: str) -> None:

@@ -114,7 +114,9 @@ def _checked(base_url: str, named_by: str) -> str:
 
 
 def _is_safe(url: httpx2.URL) -> bool:
-    if not url.host or url.userinfo or url.query or url.fragment or (url.port or 443) > 65_535:
+    if PRIVATE_KEY.search(str(url)) or url.userinfo or url.query or url.fragment:
+        return False
+    if not url.host or (url.port or 443) > 65_535:
         return False
     return url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))
 

@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 from pydantic import ValidationError
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -48,7 +48,10 @@ class _Sandbox:
         fault = self._studio.faults.next()
         if fault.cut == "before":
             return _Cut()
-        response = await self._response(request, fault)
+        try:
+            response = await self._response(request, fault)
+        except ClientDisconnect:
+            return _Cut()
         if not fault.slow:
             await anyio.sleep(fault.delay_seconds)
         if fault.cut == "after":
