@@ -3,9 +3,14 @@
 import socket
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import httpx2
 import pytest
 from tests.conftest import Sandbox
+
+from blockrun_image import Catalog
+from blockrun_image_mcp.sandbox.server import running_sandbox
 
 HEADERS = {"Authorization": "Bearer brk_test"}
 FOX = {"model": "nano-banana", "prompt": "A fox"}
@@ -99,3 +104,24 @@ def test_a_header_that_is_none_is_refused(sandbox: Sandbox, headers: dict[str, s
     answer = httpx2.post(f"{sandbox.origin}/sandbox/faults", json=[{"headers": headers}])
     assert answer.status_code == 400
     assert "pydantic" not in answer.text
+
+
+@pytest.mark.anyio
+async def test_a_call_that_is_held_is_let_go_when_the_sandbox_ends(
+    catalog: Catalog, capfd: pytest.CaptureFixture[str]
+) -> None:
+    async def held(origin: str) -> None:
+        async with httpx2.AsyncClient(trust_env=False) as http:
+            with pytest.raises(httpx2.TransportError):
+                await http.post(f"{origin}/v1/images/generations", json=FOX, headers=HEADERS, timeout=30)
+
+    async with (
+        anyio.create_task_group() as tasks,
+        running_sandbox(catalog) as origin,
+        httpx2.AsyncClient(trust_env=False) as http,
+    ):
+        await http.post(f"{origin}/sandbox/faults", json=[{"delay_seconds": 30}])
+        tasks.start_soon(held, origin)
+        while not (await http.get(f"{origin}/sandbox/settlements")).json()["posts"]:
+            await anyio.lowlevel.checkpoint()
+    assert capfd.readouterr().err == ""

@@ -171,7 +171,7 @@ async def test_a_gateway_that_is_away_for_long_does_not_lose_the_job(sandbox: Sa
 
 
 async def test_a_poll_is_sent_again_once_after_a_500(sandbox: Sandbox) -> None:
-    sandbox.script([{"slow": True, "polls": [{"status": 500}]}])
+    sandbox.script([{"slow": True, "polls": [{"status": 503}, {"status": 500}, {"status": 503}]}])
     assert len((await generate(sandbox.base_url)).images) == 1
     sandbox.script([{"slow": True, "polls": [{"status": 500}] * 2}])
     with pytest.raises(OutcomeUnknownError, match="accepted the job and then answered 500"):

@@ -1,6 +1,7 @@
 """The image API over HTTP, as an `ImageGateway` that never pays twice and reads what it has paid for to its end."""
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from types import TracebackType
@@ -100,22 +101,22 @@ class HttpGateway:
     async def _follow(self, job: str, most: int, call: "_PaidCall") -> ImagesResponse:
         """Ask after an accepted job, which is free, until it has ended or the call's time is over."""
         call.job = job
-        pause, resends = self._pacing.poll, 0
+        pause = self._pacing.poll
+        resends: Counter[int] = Counter()
         while True:
             call.on_status("the gateway is still drawing")
             await anyio.sleep(pause)
             try:
                 response = await self._http.get(f"{_GENERATIONS}/{job}")
             except httpx2.TransportError:
-                continue
+                continue  # whichever it was, POLL has it asked again
             if response.status_code in (200, 202):
                 images = self._reader.finished_job(response, most)
                 if images is not None:
                     return images
-            elif may_resend(POLL, response.status_code, resends):
-                resends += 1
-            else:
+            elif not may_resend(POLL, response.status_code, resends[response.status_code]):
                 raise self._reader.lost_job(response)
+            resends[response.status_code] += 1
             pause = max(self._pacing.poll, retry_after_seconds(response.headers.get("retry-after")) or 0.0)
 
 

@@ -24,9 +24,9 @@ from blockrun_image_mcp.sandbox.studio import Generation, Job, Studio
 _LARGEST_BODY_BYTES = 2**20  # the longest prompt, four bytes a character, and room
 
 
-def sandbox_app(catalog: Catalog) -> Starlette:
-    """Return the application; it starts with an empty till and no faults."""
-    sandbox = _Sandbox(Studio(catalog))
+def sandbox_app(catalog: Catalog, closing: anyio.Event) -> Starlette:
+    """Return the application; it starts with an empty till and no faults, and lets go of held calls at `closing`."""
+    sandbox = _Sandbox(Studio(catalog), closing)
     path = catalog.spec.generations_path
     return Starlette(
         routes=[
@@ -40,8 +40,9 @@ def sandbox_app(catalog: Catalog) -> Starlette:
 
 
 class _Sandbox:
-    def __init__(self, studio: Studio) -> None:
+    def __init__(self, studio: Studio, closing: anyio.Event) -> None:
         self._studio = studio
+        self._closing = closing
 
     async def generate(self, request: Request) -> Response:
         self._studio.keys.append(_key(request))
@@ -53,8 +54,9 @@ class _Sandbox:
         except ClientDisconnect:
             return _Cut()
         if not fault.slow:
-            await anyio.sleep(fault.delay_seconds)
-        if fault.cut == "after":
+            with anyio.move_on_after(fault.delay_seconds):
+                await self._closing.wait()
+        if fault.cut == "after" or self._closing.is_set():
             return _Cut()
         return _Cut(response) if fault.cut == "during" else response
 

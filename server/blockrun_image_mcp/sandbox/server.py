@@ -21,9 +21,10 @@ async def running_sandbox(catalog: Catalog, port: int = 0) -> AsyncGenerator[str
     Raises `ConfigurationError` when the port cannot be had.
     """
     listener = _listener(port)
+    closing = anyio.Event()
     server = _EmbeddedServer(
         uvicorn.Config(
-            sandbox_app(catalog),
+            sandbox_app(catalog, closing),
             http=_ClosableProtocol,
             ws="none",
             lifespan="off",
@@ -38,6 +39,7 @@ async def running_sandbox(catalog: Catalog, port: int = 0) -> AsyncGenerator[str
             await server.ready.wait()
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
+            closing.set()
             server.should_exit = True
 
 
