@@ -50,6 +50,8 @@ class Background:
             await job.done.wait()
         except anyio.get_cancelled_exc_class():
             job.abandon()
+            if job.outcome:  # it ended in the same moment as its caller left
+                self._on_orphan(job.outcome[0])
             raise
         return job.result()
 

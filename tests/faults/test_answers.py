@@ -152,7 +152,7 @@ async def test_data_that_is_no_picture_was_paid_for_and_is_said_to_be_none(ask: 
     assert list(ask.folder.iterdir()) == []
 
 
-async def test_a_compressed_answer_is_not_unpacked(ask: Asker) -> None:
+async def test_an_answer_that_cannot_be_unpacked_is_malformed(ask: Asker) -> None:
     with pytest.raises(OutcomeUnknownError, match="malformed answer"):
         await ask({"headers": {"content-encoding": "gzip"}, "body": "\x1f\x8b\x08"})
 

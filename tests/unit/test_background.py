@@ -133,3 +133,18 @@ async def test_after_its_end_it_takes_no_more_work() -> None:
         pass
     with pytest.raises(ConfigurationError, match="closed"):
         await background.run(work)
+
+
+async def test_work_that_ends_in_the_moment_its_caller_leaves_is_told() -> None:
+    told: list[object] = []
+
+    async with Background(told.append) as background:
+        with anyio.CancelScope() as caller:
+
+            async def work() -> str:
+                caller.cancel()
+                return "picture"
+
+            await background.run(work)
+    assert caller.cancelled_caught
+    assert told == ["picture"]

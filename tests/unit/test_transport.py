@@ -1,3 +1,6 @@
+import gzip
+import zlib
+
 import httpx2
 import pytest
 from tests.conftest import Sandbox
@@ -7,6 +10,7 @@ from blockrun_image_mcp.gateway.transport import GuardedTransport, Pacing, Retry
 
 pytestmark = pytest.mark.anyio
 
+BOMB = gzip.compress(b"0" * 10_000)
 PRIVATE_KEY = "0x4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
 
 
@@ -90,3 +94,28 @@ async def test_the_proxy_of_the_environment_is_used_but_not_for_this_machine(
             await client.get("https://x.example")
     async with httpx2.AsyncClient(transport=open_transport(sandbox_origin, Pacing())) as client:
         assert (await client.get(f"{sandbox_origin}/sandbox/settlements")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed", "read"),
+    [
+        ("gzip", gzip.compress(b"picture"), b"picture"),
+        ("deflate", zlib.compress(b"picture"), b"picture"),
+        ("GZIP", gzip.compress(b"picture") + b"more", b"picture"),
+        ("gzip", b"plain", b"plain"),
+        ("br", b"plain", b"plain"),
+        ("identity", b"plain", b"plain"),
+        ("gzip", BOMB, BOMB),
+    ],
+)
+async def test_what_a_server_packed_unasked_is_unpacked_within_bounds(
+    encoding: str, packed: bytes, read: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blockrun_image_mcp.gateway.transport._LARGEST_ANSWER_BYTES", 1_000)
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-encoding": encoding}, stream=httpx2.ByteStream(packed))
+
+    transport = RetryingTransport(httpx2.MockTransport(answer), Pacing())
+    async with httpx2.AsyncClient(transport=transport) as client:
+        assert (await client.get("https://x.example")).content == read

@@ -1,5 +1,6 @@
 """What lies between the client and the network: a guard against leaked keys, bounded answers, and safe retries."""
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
@@ -131,10 +132,25 @@ async def _read_whole(request: httpx2.Request, response: httpx2.Response) -> htt
                 raise httpx2.RemoteProtocolError("the answer is too large", request=request)
     finally:
         await response.aclose()
+    encoding = response.headers.get("content-encoding", "")
     headers = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
-    return httpx2.Response(  # a packed body stays packed: plain was asked for, and unpacking is how memory gets filled
-        response.status_code, headers=headers, stream=httpx2.ByteStream(bytes(body)), request=request
+    return httpx2.Response(
+        response.status_code,
+        headers=headers,
+        stream=httpx2.ByteStream(_unpacked(bytes(body), encoding)),
+        request=request,
     )
+
+
+def _unpacked(body: bytes, encoding: str) -> bytes:
+    """Return a body as it was before a server packed it that was asked not to; a bomb stays packed."""
+    if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
+        return body
+    try:
+        unpacked = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(body, _LARGEST_ANSWER_BYTES + 1)
+    except zlib.error:
+        return body
+    return unpacked if len(unpacked) <= _LARGEST_ANSWER_BYTES else body
 
 
 def _retry_after(attempt: httpx2.Response | httpx2.TransportError) -> str | None:
