@@ -180,13 +180,15 @@ async def _generate(
 ) -> None:
     checked = _checked(catalog, "generate_image", asked, settings.default_model)
     async with open_toolset(settings, catalog) as toolset:
+        result: GeneratedImages | None = None
         with anyio.CancelScope() as scope:
             async with meanwhile(lambda: _cancel_on_signal(scope)), _progress_bar() as on_status:
                 result = await toolset.generate_image(**checked, on_status=on_status)
+        if result is not None:  # also where a signal came in the moment in which it did
             _print(result, as_json)
             if save is not None or settings.gateway == SANDBOX:  # this sandbox's URLs end with this command
                 await _save(result, FolderStore(save or settings.dir))
-    if scope.cancelled_caught:
+    if result is None:
         raise click.Abort
 
 

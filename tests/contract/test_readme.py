@@ -21,6 +21,17 @@ SESSIONS = re.findall(r"^\$ blockrun-image-mcp (.+)\n((?:(?!\$ ).*\n)*)", CONSOL
 PROGRAMS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
+def run_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=process_environment({}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def test_the_model_table_is_the_catalogue(catalog: Catalog) -> None:
     table = ImageToolset(catalog).list_models().to_table()
     assert f"<!-- models -->\n{table}\n<!-- /models -->" in README, f"The table should be:\n{table}"
@@ -41,14 +52,7 @@ def test_every_kind_of_error_is_explained() -> None:
 
 @pytest.mark.parametrize(("command", "printed"), SESSIONS, ids=[command for command, _ in SESSIONS])
 def test_every_command_prints_what_is_written_below_it(command: str, printed: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "blockrun_image_mcp", *shlex.split(command)],
-        cwd=tmp_path,
-        env=process_environment({}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_in(tmp_path, "-m", "blockrun_image_mcp", *shlex.split(command))
     assert (done.returncode, done.stderr) == (0, "")
     assert without_chance(done.stdout) == without_chance(printed)
 
@@ -60,14 +64,7 @@ def without_chance(printed: str) -> str:
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_every_program_runs_as_it_is_written(program: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=tmp_path,
-        env=process_environment({}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_in(tmp_path, "-c", program)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
 

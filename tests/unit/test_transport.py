@@ -70,6 +70,11 @@ async def test_an_unusable_environment_is_named_and_nothing_is_sent(
     assert variable.upper() in caught.value.hint
 
 
+def test_a_call_lasts_as_long_as_the_readme_says_and_waits_less_than_hosts_do() -> None:
+    assert (Pacing().answer, Pacing().drain) == (300, 10)
+    assert Pacing().waiting < 50
+
+
 async def test_the_guard_is_part_of_the_transport(sandbox: Sandbox) -> None:
     async with httpx2.AsyncClient(transport=open_transport(sandbox.origin, Pacing())) as client:
         with pytest.raises(ConfigurationError, match="private key"):

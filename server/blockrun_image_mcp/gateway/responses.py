@@ -110,11 +110,7 @@ class Reader:
     def _image(self, entry: object) -> Image | None:
         fields = _object(entry)
         revised = fields.get("revised_prompt")
-        revision = (
-            clean(self.redact(revised[: 4 * _LONGEST_REVISION]), _LONGEST_REVISION)
-            if isinstance(revised, str)
-            else None
-        )
+        revision = self._quoted(revised, _LONGEST_REVISION) if isinstance(revised, str) else None
         url, encoded = fields.get("url"), fields.get("b64_json")
         if isinstance(url, str) and url.startswith("data:"):
             url, encoded = None, url.partition(";base64,")[2]
