@@ -47,12 +47,15 @@ class _Sandbox:
     async def generate(self, request: Request) -> Response:
         self._studio.keys.append(_key(request))
         fault = self._studio.faults.next()
-        if fault.cut == "before":
-            return _Cut()
         try:
-            response = await self._response(request, fault)
+            body = await _body(request)  # whole, or an end of the connection would now be a reset and now a close
         except ClientDisconnect:
             return _Cut()
+        except ValueError as error:
+            return _refusal(400, clean(error, 400), "invalid_request")
+        if fault.cut == "before":
+            return _Cut()
+        response = self._response(request, body, fault)
         if not fault.slow:
             with anyio.move_on_after(fault.delay_seconds):
                 await self._closing.wait()
@@ -98,13 +101,13 @@ class _Sandbox:
             return _refusal(400, _first_words(error), "invalid_faults")
         return JSONResponse({"scripted": len(self._studio.faults)})
 
-    async def _response(self, request: Request, fault: Fault) -> Response:
+    def _response(self, request: Request, body: bytes, fault: Fault) -> Response:
         if not request.headers.get("authorization", "").startswith("Bearer brk_"):
             return _refusal(401, "The sandbox takes any key that starts with brk_.", "invalid_api_key")
         if fault.is_refusal and not fault.slow:
             return self._scripted(fault)
         try:
-            asked = self._studio.check(json.loads(await _body(request)))
+            asked = self._studio.check(json.loads(body))
         except (InvalidRequestError, ValueError, RecursionError) as error:
             return _refusal(400, clean(error, 400), "invalid_request")
         origin = str(request.base_url).rstrip("/")
