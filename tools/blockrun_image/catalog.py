@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -60,6 +60,7 @@ class Model(_Entry):
     requests_per_minute: int | None = Field(default=None, ge=1)
     max_images: int = Field(ge=1)
     max_prompt_characters: int = Field(ge=1)
+    prompt_form: Literal["sentence", "tags"] = "sentence"
     revises_prompt: bool = False
     recommended_for: tuple[Recommendation, ...] = ()
 
@@ -137,7 +138,7 @@ class Catalog:
         Raises `InvalidRequestError` with the valid values when its model does not take it.
         """
         model = self.find(asked.model or "")
-        _check_prompt(model, asked.prompt)
+        check_prompt(model, asked.prompt)
         return self.fill_in(model, asked)
 
     def fill_in(self, model: Model, asked: ImageArguments) -> ImageRequest:
@@ -210,7 +211,8 @@ def slug(use_case: str) -> str:
     return "_".join("".join(c if c.isalnum() else " " for c in use_case.lower().replace("&", " and ")).split())
 
 
-def _check_prompt(model: Model, prompt: object) -> None:
+def check_prompt(model: Model, prompt: object) -> None:
+    """Raise `InvalidRequestError` where `model` does not take the prompt."""
     if not isinstance(prompt, str):
         raise InvalidRequestError(f"prompt must be text, not {quoted(prompt)}.")
     if not is_unicode(prompt):

@@ -1,5 +1,6 @@
 """Text from outside, made safe and short enough to show."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -19,6 +20,16 @@ def clean(value: object, limit: int) -> str:
 def clip(text: str, limit: int) -> str:
     """Return `text`, cut to `limit` characters with an ellipsis as the last one."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def within(text: str, limit: int) -> str:
+    """Return `text`, cut with an ellipsis where it takes more than `limit` bytes in JSON."""
+    if 6 * len(text) <= limit or _json_bytes(text) <= limit:
+        return text
+    fitting = text[:limit]
+    while _json_bytes(fitting) > limit - len("…".encode()):
+        fitting = fitting[: -max(1, (_json_bytes(fitting) - limit) // 6)]
+    return f"{fitting}…"
 
 
 def quoted(value: object, limit: int = 40) -> str:
@@ -41,6 +52,10 @@ def choices(valid: Sequence[str], wanted: str = "", limit: int = 160) -> str:
 def is_unicode(text: str) -> bool:
     """Tell whether `text` can be sent as UTF-8, which lone surrogates cannot."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _json_bytes(text: str) -> int:
+    return len(json.dumps(text, ensure_ascii=False).encode("utf-8", "replace")) - 2
 
 
 def _words(value: object) -> str:

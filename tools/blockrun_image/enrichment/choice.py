@@ -1,0 +1,99 @@
+"""Chooses, for each facet that a prompt lacks, the first phrase that suits it and contradicts nothing."""
+
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+from zlib import crc32
+
+from blockrun_image.enrichment.enriched import MAIN_FACETS, Addition, Advice
+from blockrun_image.enrichment.reading import Reading
+from blockrun_image.enrichment.tips import Phrase, Tips
+
+Source: TypeAlias = Literal["purpose", "size", "subject", "fallback"]
+
+OTHER = "other"
+"""The class of subjects that are of no other class, or not known."""
+
+_MOST_WORDS_OF_A_BARE_PROMPT = 8
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What suits one prompt, as it was read.
+
+    `key_word` tells what it is about, `shape` is `wide`, `tall` or empty, and `given` are the facets that it has.
+    """
+
+    tips: Tips
+    reading: Reading
+    key_word: str
+    purpose: str
+    shape: str
+    given: AbstractSet[str]
+
+    @property
+    def wanted(self) -> Sequence[str]:
+        """The main facets that the prompt lacks and its purpose does not do without."""
+        purpose = self.tips.purposes.get(self.purpose)
+        skipped = purpose.skips if purpose else ()
+        return [facet for facet in MAIN_FACETS if facet not in self.given and facet not in skipped]
+
+    def additions(self) -> Sequence[Addition]:
+        """Return one phrase for each wanted facet that has a fitting one, in the order of the facets."""
+        chosen: list[Addition] = []
+        tags = self.reading.tags
+        for facet in self.wanted:
+            for source, rule, phrase in self._fitting(facet, tags):
+                if facet != "style" or source == "purpose" or self._is_bare():
+                    chosen.append(Addition(facet, phrase.text, source, rule, f"no {facet} named; {self._fits(source)}"))
+                    tags = tags | phrase.tags
+                break
+        return chosen
+
+    def advice(self, facets: Sequence[str]) -> Sequence[Advice]:
+        """Return what to say about each of the facets, with the phrase that would fit best."""
+        examples = {facet: next(self._fitting(facet, self.reading.tags), None) for facet in facets}
+        return [Advice(facet, self.tips.says[facet], example[2].text) for facet, example in examples.items() if example]
+
+    @property
+    def _subject(self) -> str:
+        return self.reading.subject.kind if self.reading.subject else OTHER
+
+    def _is_bare(self) -> bool:
+        return not self.given & set(MAIN_FACETS) and self.reading.words <= _MOST_WORDS_OF_A_BARE_PROMPT
+
+    def _fitting(self, facet: str, tags: frozenset[str]) -> Iterator[tuple[Source, str, Phrase]]:
+        for source, rule, phrases in self._offers(facet):
+            for phrase in phrases if source == "fallback" else self._turned(phrases):
+                contradicts = self.tips.conflict(phrase.tags, tags) or self.reading.rules_out(phrase.words, phrase.tags)
+                if not contradicts:
+                    yield source, f"{rule}.{phrase.id}", phrase
+
+    def _offers(self, facet: str) -> Iterator[tuple[Source, str, Sequence[Phrase]]]:
+        """Yield the lists of phrases to choose from, the most particular first, with where each stands in the data."""
+        purpose = self.tips.purposes.get(self.purpose)
+        if facet == "composition" and self.shape:
+            if purpose:
+                yield "purpose", f"purposes.{self.purpose}.{self.shape}", purpose.phrases[self.shape]
+            yield "size", f"shapes.{self.shape}", self.tips.shapes[self.shape]
+        if purpose:
+            yield "purpose", f"purposes.{self.purpose}.{facet}", purpose.phrases[facet]
+        yield "subject", f"subjects.{self._subject}.{facet}", self.tips.subjects[self._subject].phrases[facet]
+        yield "fallback", f"fallbacks.{facet}", self.tips.fallbacks.phrases[facet]
+
+    def _turned(self, phrases: Sequence[Phrase]) -> Iterator[Phrase]:
+        """Yield the phrases, beginning at one that depends on what the prompt is about, so that prompts differ."""
+        start = crc32(self.key_word.encode("utf-8", "replace"))
+        return (phrases[(start + step) % len(phrases)] for step in range(len(phrases)))
+
+    def _fits(self, source: Source) -> str:
+        match source:
+            case "purpose":
+                return f"suits the purpose {self.purpose}"
+            case "size":
+                return f"suits a {self.shape} picture"
+            case "subject":
+                return f"suits the subject ({self._subject})"
+            case "fallback":
+                return "suits most pictures"

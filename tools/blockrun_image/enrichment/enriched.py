@@ -1,0 +1,125 @@
+"""What enriching a prompt gives: the prompt to send, what was added to it and why, and what is still missing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias, TypedDict, get_args
+
+from blockrun_image.text import within
+
+Mode: TypeAlias = Literal["auto", "suggest", "off"]
+"""Whether missing tips are added, only said, or not looked for."""
+
+Purpose: TypeAlias = Literal[
+    "auto",
+    "photo",
+    "portrait",
+    "product",
+    "landscape",
+    "illustration",
+    "childrens_illustration",
+    "logo_icon",
+    "diagram",
+    "ui_mockup",
+    "pixel_art",
+    "texture_pattern",
+    "poster_text",
+]
+"""What a picture is for; `auto` goes by the prompt's own words."""
+
+MODES: Sequence[str] = get_args(Mode)
+PURPOSES: Sequence[str] = get_args(Purpose)
+MAIN_FACETS = ("style", "composition", "lighting")
+
+_SHOWN_BYTES = 6_000
+
+
+class Wishes(TypedDict, total=False):
+    """What a call can say about its prompt: its purpose, and the words or the preset for each facet."""
+
+    purpose: str
+    art_style: str
+    composition: str
+    lighting: str
+
+
+@dataclass(frozen=True)
+class Addition:
+    """A phrase that was added: to which facet, where it comes from, by which rule of the tips, and why."""
+
+    facet: str
+    text: str
+    source: Literal["argument", "purpose", "size", "subject", "fallback"]
+    rule: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What the asker could say about a facet that is missing, with an example."""
+
+    facet: str
+    say: str
+    example: str
+
+
+@dataclass(frozen=True)
+class EnrichedPrompt:
+    """The prompt that is sent; `present` are the facets found in the original, `reason` says why it was left alone."""
+
+    prompt: str
+    original: str
+    applied: Sequence[Addition] = ()
+    present: Sequence[str] = ()
+    missing: Sequence[str] = ()
+    advice: Sequence[Advice] = ()
+    warnings: Sequence[str] = ()
+    reason: str = ""
+
+    @classmethod
+    def untouched(cls, prompt: str, wishes: Wishes) -> "EnrichedPrompt":
+        """Return a prompt that was not looked at, with a warning for each facet that was wished for all the same."""
+        wasted = [name for name, wish in wishes.items() if wish and name != "purpose"]
+        warnings = [f"{name} was not used, because enrich is off." for name in wasted]
+        return cls(prompt, prompt, warnings=warnings, reason="enrich is off")
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was added."""
+        return self.prompt != self.original
+
+    def as_advice(self) -> "EnrichedPrompt":
+        """Return the original prompt as it is, with what would have been added as advice."""
+        advice = [Advice(each.facet, "Would have been added", each.text) for each in self.applied]
+        missing = [facet for facet in MAIN_FACETS if facet in (*self.missing, *(each.facet for each in self.applied))]
+        return replace(
+            self,
+            prompt=self.original,
+            applied=(),
+            missing=missing,
+            advice=[*advice, *self.advice],
+            reason=self.reason or "only suggestions were asked for",
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """Return it as structured content, without the warnings; very long prompts are cut there, never as sent."""
+        original = {"original": within(self.original, _SHOWN_BYTES)} if self.changed else {}
+        reason = {"reason": self.reason} if self.reason else {}
+        return {
+            "prompt": {"sent": self.shown(), **original, "changed": self.changed, **reason},
+            "applied": [vars(each) for each in self.applied],
+            "missing": list(self.missing),
+            "advice": [vars(each) for each in self.advice],
+        }
+
+    def shown(self) -> str:
+        """Return the prompt that is sent, cut to 6,000 bytes where it is longer than that."""
+        return within(self.prompt, _SHOWN_BYTES)
+
+    def to_lines(self) -> Sequence[str]:
+        """Return, in at most two lines, what was added to the prompt and what is missing; never the prompt itself."""
+        added = "; ".join(f"{each.text} ({each.facet})" for each in self.applied)
+        lines = [f"Added to the prompt: {added}." if added else f"Nothing added to the prompt: {self.reason}."]
+        if self.advice:
+            examples = "; ".join(f"{each.facet}, such as {each.example}" for each in self.advice)
+            lines.append(f"Missing from the prompt: {examples}.")
+        return lines

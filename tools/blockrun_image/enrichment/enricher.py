@@ -1,0 +1,226 @@
+"""Adds to a prompt what it lacks and what fits it: never more than a few words, and never against its own.
+
+The order of choice is argument, purpose, size, subject, fallback. A composition and a light are added freely; a style
+only for a purpose that has one, or to a bare prompt, where the API's tips say to specify one.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import cache
+
+from blockrun_image.catalog import Catalog, Model
+from blockrun_image.enrichment.choice import Choice
+from blockrun_image.enrichment.enriched import MAIN_FACETS, PURPOSES, Addition, EnrichedPrompt
+from blockrun_image.enrichment.reading import Reading, read
+from blockrun_image.enrichment.tips import Tips, words_of
+from blockrun_image.errors import InvalidRequestError
+from blockrun_image.text import choices, quoted
+
+_MOST_READ_CHARACTERS = 2_000
+_MOST_WORDS = 40
+_MOST_WORDS_BESIDE_TWO_FACETS = 22
+_WIDE = 1.2
+_RICH = "it is rich already"
+
+_WISH = re.compile(r"\w(?:[\w ,.&+%-]|(?<=\w)['’](?=\w)){0,119}")
+_ENDED = re.compile(r"[.!?…。！？]['\"”’»)\]]{0,3}\Z")
+_PAUSED = re.compile(r"[,;:—–]\Z")
+
+
+def enrich(  # noqa: PLR0913 - the tool's own arguments
+    prompt: str,
+    *,
+    model: Model | str,
+    size: str | None = None,
+    purpose: str = "auto",
+    art_style: str = "",
+    composition: str = "",
+    lighting: str = "",
+) -> EnrichedPrompt:
+    """Return the prompt as it is best sent to `model`: the user's words, first and verbatim, plus what they lack.
+
+    Offline and deterministic; done again, it changes nothing more. The result is within the model's limit in
+    characters, or is the prompt itself. Raises `UnknownModelError` for the id of a model that the built-in catalogue
+    lacks, and `InvalidRequestError` for a purpose that does not exist or words that are no short phrase.
+    """
+    tips = Tips.built_in()
+    wishes = {
+        facet: _wish(tips, facet, name, words.strip())
+        for facet, name, words in (
+            ("style", "art_style", art_style),
+            ("composition", "composition", composition),
+            ("lighting", "lighting", lighting),
+        )
+        if words.strip()
+    }
+    return _Enricher(
+        tips=tips,
+        model=_built_in_catalog().find(model) if isinstance(model, str) else model,
+        purpose=_known_purpose(purpose),
+        shape=_shape(size),
+        wishes=wishes,
+    ).enrich(prompt)
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What an argument asks to be added."""
+
+    argument: str
+    text: str
+
+    @property
+    def words(self) -> Sequence[str]:
+        return words_of(self.text)
+
+
+@dataclass(frozen=True)
+class _Enricher:
+    """The rules for one call."""
+
+    tips: Tips
+    model: Model
+    purpose: str
+    shape: str
+    wishes: Mapping[str, _Wish]
+
+    def enrich(self, prompt: str) -> EnrichedPrompt:
+        original = read(self.tips, prompt)
+        wished, warnings = self._wished(prompt, original)
+        reading = read(self.tips, self._joined(prompt, wished)) if wished else original
+        own = read(self.tips, self._without_wishes(prompt))
+        choice = self._choice(reading, own.key_word)
+        reason = reading.untouchable or (_RICH if _is_rich(prompt, reading, choice.given) else own.unclear)
+        chosen: Sequence[Addition] = () if reason else choice.additions()
+        applied = self._fitting(prompt, wished, chosen)
+        missing = [facet for facet in choice.wanted if facet not in {each.facet for each in applied}]
+        return EnrichedPrompt(
+            prompt=self._joined(prompt, applied),
+            original=prompt,
+            applied=applied,
+            present=original.named_facets(),
+            missing=missing,
+            advice=[] if reading.untouchable or reason == _RICH else choice.advice(missing),
+            warnings=warnings,
+            reason="" if applied else reason or _why_nothing(chosen, missing),
+        )
+
+    def _wished(self, prompt: str, reading: Reading) -> tuple[Sequence[Addition], Sequence[str]]:
+        """Return what the arguments add, and a warning for each that cannot be added."""
+        wished: list[Addition] = []
+        warnings: list[str] = []
+        for facet, wish in self.wishes.items():
+            addition = Addition(facet, wish.text, "argument", f"arguments.{wish.argument}", "asked for in the call")
+            refusal = self._refusal(wish, reading)
+            if not refusal and reading.says(wish.words):
+                continue
+            if not refusal and not self._fits(prompt, [*wished, addition]):
+                refusal = "there is no room for it"
+            if refusal:
+                warnings.append(f"{wish.argument} {quoted(wish.text)} was not added: {refusal}.")
+            else:
+                wished.append(addition)
+        return wished, warnings
+
+    def _refusal(self, wish: _Wish, reading: Reading) -> str:
+        if reading.untouchable:
+            return f"the prompt was left alone, because {reading.untouchable}"
+        tags = read(self.tips, wish.text).tags
+        clashes = self.tips.conflict(tags, reading.tags) or reading.rules_out(
+            self.tips.lexicon.content_of(wish.text), tags
+        )
+        return "it contradicts the prompt's own words" if clashes else ""
+
+    def _without_wishes(self, prompt: str) -> str:
+        """Return the prompt without what an earlier call may have added to it for an argument."""
+        for wish in sorted((wish.text for wish in self.wishes.values()), key=len, reverse=True):
+            prompt = re.sub(rf"(?<!\w){re.escape(wish)}(?!\w)", " ", prompt, flags=re.IGNORECASE)
+        return prompt
+
+    def _choice(self, reading: Reading, key_word: str) -> Choice:
+        """Return the choice for what was read, in which a facet that an argument named counts as given."""
+        purpose = self.purpose
+        if purpose == "auto":
+            purpose = next((name for name in self.tips.purposes if name in reading.purposes), "")
+        named = {facet for facet, wish in self.wishes.items() if reading.says(wish.words)}
+        return Choice(self.tips, reading, key_word, purpose, self.shape, reading.present | named)
+
+    def _fitting(self, prompt: str, wished: Sequence[Addition], chosen: Sequence[Addition]) -> Sequence[Addition]:
+        kept = list(chosen)
+        while kept and not self._fits(prompt, [*wished, *kept]):
+            kept.pop()
+        return _in_order([*wished, *kept])
+
+    def _fits(self, prompt: str, additions: Sequence[Addition]) -> bool:
+        return len(self._joined(prompt, additions)) <= self.model.max_prompt_characters
+
+    def _joined(self, prompt: str, additions: Sequence[Addition]) -> str:
+        """Return the prompt with the additions after it; whatever its last clause is, it ends there."""
+        if not additions:
+            return prompt
+        words = ", ".join(each.text for each in _in_order(additions))
+        if self.model.prompt_form == "sentence":
+            words += "."
+        if _PAUSED.search(prompt):
+            return f"{prompt} {words}"
+        if self.model.prompt_form == "tags" and not _ENDED.search(prompt) and not prompt[-1:].isspace():
+            return f"{prompt}, {words}"
+        between = "\n" if prompt[-1:].isspace() else " " if _ENDED.search(prompt) else ". "
+        return f"{prompt}{between}{words[0].upper()}{words[1:]}"
+
+
+@cache
+def _built_in_catalog() -> Catalog:
+    return Catalog.load()
+
+
+def _known_purpose(purpose: str) -> str:
+    if purpose not in PURPOSES:
+        raise InvalidRequestError(
+            f"There is no purpose {quoted(purpose)}. Purposes: {choices(PURPOSES, purpose)}.", valid_values=PURPOSES
+        )
+    return purpose
+
+
+def _wish(tips: Tips, facet: str, argument: str, words: str) -> _Wish:
+    """Return what an argument asks for: the phrase that it is the id of, or its own words."""
+    preset = tips.phrases[facet].get("_".join(words_of(words)))
+    if preset:
+        return _Wish(argument, preset.text)
+    if not _WISH.fullmatch(words) or "--" in words or not any(map(str.isalpha, words)):
+        raise InvalidRequestError(
+            f"{argument} must be a short phrase, not {quoted(words)}.",
+            hint="At most 120 characters: words, without quotes, line breaks, brackets or flags.",
+        )
+    return _Wish(argument, words.rstrip(" ,.-"))
+
+
+def _shape(size: str | None) -> str:
+    width, _, height = (size or "").partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        return ""
+    if int(width) >= _WIDE * int(height):
+        return "wide"
+    return "tall" if int(height) >= _WIDE * int(width) else ""
+
+
+def _is_rich(prompt: str, reading: Reading, given: AbstractSet[str]) -> bool:
+    facets = sum(facet in given for facet in MAIN_FACETS)
+    return (
+        len(prompt) > _MOST_READ_CHARACTERS
+        or reading.words > _MOST_WORDS
+        or facets == len(MAIN_FACETS)
+        or (facets > 1 and reading.words > _MOST_WORDS_BESIDE_TWO_FACETS)
+    )
+
+
+def _why_nothing(chosen: Sequence[Addition], missing: Sequence[str]) -> str:
+    if chosen:
+        return "there is no room for more"
+    return "nothing fits that it does not say" if missing else "it has what its purpose needs"
+
+
+def _in_order(additions: Sequence[Addition]) -> Sequence[Addition]:
+    return sorted(additions, key=lambda each: MAIN_FACETS.index(each.facet))

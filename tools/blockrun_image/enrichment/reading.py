@@ -1,0 +1,162 @@
+"""Reads a prompt: what its words name and what they rule out, and whether it had better be left alone."""
+
+import re
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from blockrun_image.enrichment.tips import Label, Tips, singular
+from blockrun_image.text import is_unicode
+
+_SCANNED_CHARACTERS = 2_000
+_FEWEST_LETTERS = 3
+_LATIN_SHARE = 0.6
+
+_QUOTED = re.compile(
+    r'"[^"]{1,400}"|“[^”]{1,400}”|„[^“”]{1,400}[“”]|«[^»]{1,400}»|「[^」]{1,400}」|`[^`]{1,400}`'
+    r"|‘[^’]{1,400}’(?!\w)|(?<!\w)'[^'\n]{1,400}'(?!\w)"
+)
+_TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\w\s'/-]|\n")
+_APOSTROPHE = re.compile(r"(?<=\w)’(?=\w)")
+_LETTER = re.compile(r"[^\W\d_]")
+_LATIN_LETTER = re.compile(r"[A-Za-zÀ-ɏ]")
+_BIDI_CONTROL = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_CODE = re.compile(
+    r"\A\s*[\[{].*[\]}]\s*\Z|```|</?[a-z][^<>]*>|<[a-z]+:|(?<!\S)--[a-z]|\([^()]*:\d[\d.]*\)|::-?\d|\(\(|\w\(\)"
+    r"|\A\s*(?:graph|flowchart)\s+(?:td|tb|bt|rl|lr)\b|\A\s*(?:sequence|class|state|er)diagram\b|\w\s*[:=]\s*[{\[]",
+    re.IGNORECASE | re.DOTALL,
+)
+_NEGATION = Label("negation", "")
+_OPT_OUT = Label("opt_out", "")
+_NOTING = {"facet", "tag", "subject", "purpose"}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a prompt is about: the class of subjects, and the word that tells it."""
+
+    kind: str
+    word: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the words of a prompt tell, outside of quoted text.
+
+    What a negation covers, to the next punctuation mark, is only in `negated_words` and `negated_tags`. `untouchable`
+    says why nothing whatever may be added, `unclear` why the words cannot be judged; both are empty for most prompts.
+    """
+
+    words: int
+    plain: Sequence[str]
+    present: frozenset[str]
+    tags: frozenset[str]
+    purposes: frozenset[str]
+    subject: Subject | None
+    key_word: str
+    negated_words: AbstractSet[str]
+    negated_tags: AbstractSet[str]
+    untouchable: str
+    unclear: str
+
+    def named_facets(self) -> Sequence[str]:
+        """Return the facets that the prompt names, its subject among them."""
+        return sorted([*self.present, *(["subject"] if self.subject else [])])
+
+    def says(self, words: Sequence[str]) -> bool:
+        """Tell whether the prompt has just these words, one after the other."""
+        return f" {' '.join(words)} " in f" {' '.join(self.plain)} "
+
+    def rules_out(self, words: AbstractSet[str], tags: AbstractSet[str]) -> bool:
+        """Tell whether the prompt negates one of these words or tags."""
+        return bool(words & self.negated_words or tags & self.negated_tags)
+
+
+def read(tips: Tips, prompt: str) -> Reading:
+    """Read the first 2,000 characters of a prompt."""
+    text = _APOSTROPHE.sub("'", prompt[:_SCANNED_CHARACTERS])
+    unquoted = _QUOTED.sub(' " ', text)
+    scan = _Scan(tips)
+    scan.walk(_TOKEN.findall(unquoted.lower()))
+    return Reading(
+        words=len(text.split()),
+        plain=scan.plain,
+        present=scan.values("facet"),
+        tags=scan.values("tag"),
+        purposes=scan.values("purpose"),
+        subject=scan.subject,
+        key_word=scan.subject.word if scan.subject else next(iter(scan.content), ""),
+        negated_words=scan.negated_words,
+        negated_tags=scan.negated_tags,
+        untouchable=_untouchable(scan, prompt, text),
+        unclear=_unclear(scan, unquoted),
+    )
+
+
+@dataclass
+class _Scan:
+    """One walk over the tokens of a prompt."""
+
+    tips: Tips
+    plain: list[str] = field(default_factory=list[str])
+    content: list[str] = field(default_factory=list[str])
+    labels: set[Label] = field(default_factory=set[Label])
+    subject: Subject | None = None
+    negated_words: set[str] = field(default_factory=set[str])
+    negated_tags: set[str] = field(default_factory=set[str])
+    opts_out: bool = False
+    english: int = 0
+    foreign: int = 0
+
+    def walk(self, tokens: Sequence[str]) -> None:
+        negating = False
+        for words, labels in self.tips.lexicon.walk(tokens):
+            if not words[0][0].isalnum():
+                negating = False
+                continue
+            self._count(words, labels)
+            if _NEGATION in labels:
+                negating = True
+            elif negating:
+                self._negate(words, labels)
+            else:
+                self._take(words, labels)
+
+    def values(self, kind: str) -> frozenset[str]:
+        return frozenset(label.value for label in self.labels if label.kind == kind)
+
+    def _count(self, words: Sequence[str], labels: AbstractSet[Label]) -> None:
+        self.plain += words
+        self.opts_out |= _OPT_OUT in labels
+        languages = {label.value for label in labels if label.kind == "language"}
+        known = not languages and any(label.kind in _NOTING for label in labels)
+        self.english += languages == {"english"} or known
+        self.foreign += languages == {"other"}
+
+    def _negate(self, words: Sequence[str], labels: AbstractSet[Label]) -> None:
+        self.negated_words.update(map(singular, words))
+        self.negated_tags.update(label.value for label in labels if label.kind == "tag")
+
+    def _take(self, words: Sequence[str], labels: AbstractSet[Label]) -> None:
+        self.labels |= labels
+        if not any(label.kind == "language" for label in labels):
+            self.content += words
+        if self.subject is None:
+            kinds = [label.value for label in labels if label.kind == "subject"]
+            self.subject = Subject(min(kinds), singular(words[0])) if kinds else None
+
+
+def _untouchable(scan: _Scan, prompt: str, text: str) -> str:
+    if scan.opts_out:
+        return "it asks to be left as it is"
+    if not is_unicode(prompt) or _BIDI_CONTROL.search(prompt):
+        return "it has characters that change how others are read"
+    return "it looks like code or has flags" if _CODE.search(text) else ""
+
+
+def _unclear(scan: _Scan, text: str) -> str:
+    letters = len(_LETTER.findall(text))
+    if letters < _FEWEST_LETTERS or not scan.content:
+        return "it has too few words"
+    latin = len(_LATIN_LETTER.findall(text)) >= _LATIN_SHARE * letters
+    return "" if latin and scan.english > scan.foreign else "it is not recognisably English"

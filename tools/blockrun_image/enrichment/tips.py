@@ -1,0 +1,179 @@
+"""Reads the prompt vocabulary, `prompt_tips.json`, into a lexicon that is searched word by word."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, NamedTuple
+
+from blockrun_image.enrichment.enriched import MAIN_FACETS, PURPOSES
+
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+
+
+class Label(NamedTuple):
+    """What a term of the lexicon tells: its kind, such as `facet`, `tag` or `subject`, and which one."""
+
+    kind: str
+    value: str
+
+
+_NOTHING: frozenset[Label] = frozenset()
+_GUARD = Label("guard", "")
+_ENGLISH = Label("language", "english")
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """Words that can be added for a facet; `tags` are those that its own words have."""
+
+    id: str
+    facet: str
+    text: str
+    words: frozenset[str]
+    tags: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A purpose or a class of subjects: which phrases suit it, facet by facet, and which facets it does without."""
+
+    phrases: Mapping[str, Sequence[Phrase]]
+    skips: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Tips:
+    """The vocabulary, ready for use."""
+
+    lexicon: "Lexicon"
+    phrases: Mapping[str, Mapping[str, Phrase]]
+    purposes: Mapping[str, Kind]
+    subjects: Mapping[str, Kind]
+    fallbacks: Kind
+    shapes: Mapping[str, Sequence[Phrase]]
+    conflicts: frozenset[tuple[str, str]]
+    says: Mapping[str, str]
+
+    @classmethod
+    @cache
+    def built_in(cls) -> "Tips":
+        """Return the packaged vocabulary, read on first use."""
+        file = resources.files("blockrun_image").joinpath("prompt_tips.json")
+        return cls.read(json.loads(file.read_text(encoding="utf-8")))
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> "Tips":
+        """Read a vocabulary; raises `KeyError` for a phrase that it does not define and `ValueError` for a purpose."""
+        if set(data["purposes"]) != set(PURPOSES) - {"auto"}:
+            raise ValueError("the purposes are not those that can be asked for")
+        lexicon = Lexicon(_terms(data))
+        phrases = {
+            facet: {id: _phrase(lexicon, id, facet, text) for id, text in texts.items()}
+            for facet, texts in data["phrases"].items()
+        }
+        pairs = [(one, other) for one, other in data["conflicts"]]
+        return cls(
+            lexicon=lexicon,
+            phrases=phrases,
+            purposes={name: _kind(phrases, entry) for name, entry in data["purposes"].items()},
+            subjects={name: _kind(phrases, entry) for name, entry in data["subjects"].items()},
+            fallbacks=_kind(phrases, data["fallbacks"]),
+            shapes={shape: [phrases["composition"][id] for id in ids] for shape, ids in data["shapes"].items()},
+            conflicts=frozenset(pairs + [(other, one) for one, other in pairs]),
+            says={facet: data["facets"][facet]["say"] for facet in MAIN_FACETS},
+        )
+
+    def conflict(self, some: frozenset[str], others: frozenset[str]) -> tuple[str, str] | None:
+        """Return the first two tags, one of each side, that contradict each other."""
+        return min(((one, other) for one in some for other in others if (one, other) in self.conflicts), default=None)
+
+
+class Lexicon:
+    """Terms of one or more words with what they tell, their regular plurals included, found by their first word."""
+
+    def __init__(self, terms: Iterable[tuple[str, Label]]) -> None:
+        told: dict[tuple[str, ...], set[Label]] = {}
+        for term, label in terms:
+            *first, last = words_of(term)
+            for form in (last, plural(last)):
+                told.setdefault((*first, form), set()).add(label)
+        self._by_first: dict[str, list[tuple[tuple[str, ...], frozenset[Label]]]] = {}
+        for words in sorted(told, key=len, reverse=True):
+            self._by_first.setdefault(words[0], []).append((words, frozenset(told[words])))
+
+    def walk(self, tokens: Sequence[str]) -> Iterator[tuple[Sequence[str], AbstractSet[Label]]]:
+        """Yield the tokens, mostly one by one, each with what it and the ones after it tell.
+
+        A guard, such as "light bulb", comes as a whole: it hides what its words would tell by themselves.
+        """
+        position = 0
+        while position < len(tokens):
+            labels, length = self._at(tokens, position)
+            yield tokens[position : position + length], labels
+            position += length
+
+    def content_of(self, text: str) -> frozenset[str]:
+        """Return the words of a text that carry its meaning, in the singular."""
+        return frozenset(singular(word) for word in words_of(text) if _ENGLISH not in self._at([word], 0)[0])
+
+    def _at(self, tokens: Sequence[str], position: int) -> tuple[AbstractSet[Label], int]:
+        labels: AbstractSet[Label] = _NOTHING
+        for term, told in self._by_first.get(tokens[position], ()):
+            length = len(term)
+            if length == 1 or tuple(tokens[position : position + length]) == term:
+                labels = labels | told
+                if _GUARD in told:
+                    return labels, length
+        return labels, 1
+
+
+def words_of(text: str) -> Sequence[str]:
+    """Return the words of a text in lower case, without punctuation."""
+    return _WORD.findall(text.lower().replace("’", "'"))
+
+
+def plural(word: str) -> str:
+    """Return the regular plural of an English noun."""
+    if word.endswith(("s", "x", "ch", "sh")):
+        return f"{word}es"
+    return f"{word[:-1]}ies" if word.endswith("y") and word[-2:-1] not in "aeiou" else f"{word}s"
+
+
+def singular(word: str) -> str:
+    """Return a word without the ending of a regular plural, as far as its letters show."""
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+def _terms(data: Mapping[str, Any]) -> Iterator[tuple[str, Label]]:
+    for facet, entry in data["facets"].items():
+        yield from ((term, Label("facet", facet)) for term in entry["terms"])
+    for term in data["facets"]["lighting"]["terms"]:
+        yield term, Label("tag", "shaded" if "shad" in term else "lit")
+    for tag, terms in data["tags"].items():
+        yield from ((term, Label("tag", tag)) for term in terms)
+    for purpose, entry in data["purposes"].items():
+        yield from ((cue, Label("purpose", purpose)) for cue in entry["cues"])
+    for subject, entry in data["subjects"].items():
+        yield from ((noun, Label("subject", subject)) for noun in entry["nouns"])
+    for kind in ("guard", "opt_out", "negation"):
+        yield from ((term, Label(kind, "")) for term in data[f"{kind}s"])
+    for language, words in data["languages"].items():
+        yield from ((word, Label("language", language)) for word in words)
+
+
+def _phrase(lexicon: Lexicon, id: str, facet: str, text: str) -> Phrase:
+    told = [label for _, labels in lexicon.walk(words_of(text)) for label in labels]
+    tags = frozenset(label.value for label in told if label.kind == "tag")
+    return Phrase(id, facet, text, lexicon.content_of(text), tags)
+
+
+def _kind(phrases: Mapping[str, Mapping[str, Phrase]], entry: Mapping[str, Any]) -> Kind:
+    wanted = {facet: facet for facet in MAIN_FACETS} | {"wide": "composition", "tall": "composition"}
+    return Kind(
+        phrases={name: [phrases[facet][id] for id in entry.get(name, [])] for name, facet in wanted.items()},
+        skips=entry.get("skips", ()),
+    )
