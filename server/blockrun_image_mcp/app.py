@@ -73,7 +73,7 @@ async def open_toolset(settings: Settings, catalog: Catalog) -> AsyncGenerator[I
     async with Background(_log_orphan) as background:
         gateway = _GatewayOnDemand(settings, catalog, background)
         try:
-            yield ImageToolset(catalog, gateway, FolderStore(settings.dir), settings.default_model, background.run)
+            yield ImageToolset(catalog, gateway, FolderStore(settings.dir), settings.defaults, background.run)
         finally:
             with anyio.CancelScope(shield=True):
                 gateway.hurry()
@@ -98,7 +98,7 @@ def build_server(
             on_closed()
 
     calls = {"generate_image": _generate_image, "list_models": _list_models, "estimate_cost": _estimate_cost}
-    schemas = tool_schemas(catalog, settings.default_model)
+    schemas = tool_schemas(catalog, settings.defaults)
     return MCPServer(
         NAME,
         title="BlockRun images",

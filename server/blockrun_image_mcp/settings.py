@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
 
+from blockrun_image.enrichment.enriched import Mode
 from blockrun_image.errors import ConfigurationError
+from blockrun_image.images import Defaults
 from blockrun_image.text import clean, quoted
 
 SANDBOX = "sandbox"
@@ -20,6 +22,7 @@ VARIABLES: Mapping[str, str] = {
     "wallet_key": "BLOCKRUN_WALLET_KEY",
     "api_url": "BLOCKRUN_API_URL",
     "default_model": "BLOCKRUN_IMAGE_DEFAULT_MODEL",
+    "enrich": "BLOCKRUN_IMAGE_ENRICH",
     "spec": "BLOCKRUN_IMAGE_SPEC",
     "dir": "BLOCKRUN_IMAGE_DIR",
     "log_level": "BLOCKRUN_IMAGE_LOG_LEVEL",
@@ -31,6 +34,10 @@ _UNSUBSTITUTED = re.compile(r"\$\{[^}]*\}")
 
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _expanded(value: object) -> object:
@@ -52,6 +59,7 @@ class Settings(BaseModel):
     wallet_key: SecretStr | None = None
     api_url: str | None = None
     default_model: str | None = None
+    enrich: Annotated[Mode, BeforeValidator(_lower)] = "auto"
     spec: Annotated[Path | None, BeforeValidator(_expanded)] = None
     dir: Annotated[Path | None, BeforeValidator(_expanded)] = None
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "WARNING"
@@ -73,6 +81,11 @@ class Settings(BaseModel):
             raise ConfigurationError(
                 f"{VARIABLES.get(field, field)} cannot be {quoted(first['input'])}: {clean(first['msg'], 120)}"
             ) from error
+
+    @property
+    def defaults(self) -> Defaults:
+        """What calls get that do not say."""
+        return Defaults(self.default_model, self.enrich)
 
     @property
     def credentials(self) -> Mapping[str, str]:

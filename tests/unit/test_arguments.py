@@ -9,7 +9,7 @@ import pytest
 from blockrun_image.arguments import check_arguments
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError, InvalidRequestError, UnknownModelError
-from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image.images import Defaults, Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import OnStatus
 from blockrun_image.schemas import ToolSchema, tool_schemas
 from blockrun_image.toolset import ImageToolset
@@ -43,7 +43,7 @@ def large_catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
 
 
 def tool(catalog: Catalog, name: str, default_model: str | None = None) -> ToolSchema:
-    return next(each for each in tool_schemas(catalog, default_model) if each.name == name)
+    return next(each for each in tool_schemas(catalog, Defaults(default_model)) if each.name == name)
 
 
 async def refused(catalog: Catalog, arguments: Mapping[str, object]) -> ImageError:
@@ -65,7 +65,8 @@ MODELS = "dall-e-3, dall-e-2, nano-banana, nano-banana-pro"
 SIZES = "auto, 256x256, 512x512, 1024x1024, 1024x1792, 1792x1024"
 USE_CASES = "any, highest_quality, multiple_variations, fast_and_cheap, professional_quality"
 LIMIT = "dall-e-3 takes at most 4,000"
-ARGUMENTS = "Its arguments: prompt, model, size, quality, n."
+ARGUMENTS = "Its arguments: prompt, model, size, quality, n, enrich, purpose, art_style, composition, lighting."
+DRY_RUN_ARGUMENTS = "Its arguments: model, size, quality, n, prompt, enrich, purpose."
 MEGABYTE = "x" * 1_000_000
 GOOD = {"prompt": "a cat", "model": "dall-e-3"}
 
@@ -117,6 +118,13 @@ def short(case: object) -> str:
         ({"prompt": "x" * 4_001}, "The prompt has 4,001 characters", LIMIT),
         ({"prompt": MEGABYTE}, "The prompt has 1,000,000 characters", LIMIT),
         ({"prompt": "a \ud83e cat"}, "The prompt is not valid Unicode text", "lone surrogates"),
+        ({"enrich": "always"}, "enrich cannot be 'always'", "auto, suggest, off"),
+        ({"purpose": "meme"}, "purpose cannot be 'meme'", "texture_pattern, poster_text"),
+        ({"art_style": 5}, "art_style must be text", "'5'"),
+        ({"art_style": 'a "quoted" style'}, "art_style must be a short phrase", "without quotes"),
+        ({"composition": "close-up\n--ar 16:9"}, "composition must be a short phrase", "flags"),
+        ({"lighting": "x" * 121}, "lighting must be a short phrase", "At most 120 characters"),
+        ({"lighting": "..."}, "lighting must be a short phrase", "words"),
         ({"style": "vivid"}, "generate_image has no argument 'style'", ARGUMENTS),
         ({MEGABYTE: "x"}, "generate_image has no argument 'xxx", ARGUMENTS),
         ({"\ud800": "x"}, "generate_image has no argument ''", ARGUMENTS),
@@ -236,8 +244,8 @@ def test_the_given_arguments_are_left_as_they_are(catalog: Catalog) -> None:
         ("estimate_cost", {"model": "x"}, f"There is no model 'x'. Models: {MODELS}."),
         (
             "estimate_cost",
-            {"prompt": "a cat"},
-            "estimate_cost has no argument 'prompt'. Its arguments: model, size, quality, n.",
+            {"art_style": "watercolor"},
+            f"estimate_cost has no argument 'art_style'. {DRY_RUN_ARGUMENTS}",
         ),
     ],
 )

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from blockrun_image.catalog import Catalog
+from blockrun_image.enrichment import EnrichedPrompt, enrich
 from blockrun_image.images import Image, ImageArguments
 from blockrun_image.pricing import estimate
 from blockrun_image.results import GeneratedImages, ModelList
@@ -25,7 +27,8 @@ def generated(
 ) -> GeneratedImages:
     asked = catalog.resolve(request)
     charged_usd = None if charged is None else Decimal(charged)
-    return GeneratedImages(asked, images, estimate(catalog, asked), charged_usd, "pictures.example", warnings)
+    prompt = EnrichedPrompt.untouched(asked.prompt, {})
+    return GeneratedImages(asked, prompt, images, estimate(catalog, asked), charged_usd, "pictures.example", warnings)
 
 
 @pytest.fixture
@@ -49,7 +52,10 @@ def test_the_pictures_structured_content_is_complete(two_pictures: GeneratedImag
         "model": "dall-e-3",
         "size": "1024x1792",
         "quality": "standard",
-        "prompt": "a cat\non a mat",
+        "prompt": {"sent": "a cat\non a mat", "changed": False, "reason": "enrich is off"},
+        "applied": [],
+        "missing": [],
+        "advice": [],
         "cost": {
             "estimated_usd": "0.252",
             "low_usd": "0.084",
@@ -72,7 +78,7 @@ def test_the_pictures_text_is_complete(two_pictures: GeneratedImages) -> None:
         "   Revised prompt: a black cat on a mat\n"
         "2. https://pictures.example/2.png\n"
         "   Revised prompt: a white cat on a mat\n"
-        "Prompt: a cat\non a mat\n"
+        "Nothing added to the prompt: enrich is off.\n"
         "Charged: $0.10. Estimated: $0.084-0.252. No price is published for dall-e-3 standard 1024x1792: the"
         " model's list price of $0.04-0.12 plus the 5 % margin.\n"
         "Warning: It rains.\n"
@@ -85,14 +91,17 @@ def test_one_picture_without_a_revision_a_choice_of_quality_or_a_reported_charge
     assert result.to_text() == (
         "1 image by nano-banana 1024x1024 from pictures.example.\n"
         "1. https://pictures.example/1.png\n"
-        "Prompt: a cat\n"
+        "Nothing added to the prompt: enrich is off.\n"
         f"Charged: not reported. Estimated: $0.053. {PUBLISHED}"
     )
     assert result.to_dict() == {
         "images": [{"url": "https://pictures.example/1.png"}],
         "model": "nano-banana",
         "size": "1024x1024",
-        "prompt": "a cat",
+        "prompt": {"sent": "a cat", "changed": False, "reason": "enrich is off"},
+        "applied": [],
+        "missing": [],
+        "advice": [],
         "cost": {
             "estimated_usd": "0.053",
             "currency": "USD",
@@ -115,9 +124,64 @@ def test_a_charge_of_nothing_is_reported_as_such(catalog: Catalog) -> None:
 def test_the_fixed_part_of_ten_pictures_is_at_most_1_2_kilobytes(catalog: Catalog) -> None:
     images = [Image(f"https://pictures.example/{n}.png", revised_prompt=f"a cat, take {n}") for n in range(10)]
     request = ImageArguments("a cat on a mat", "dall-e-3", "1024x1792", n=10)
-    content = generated(catalog, request, *images, charged="1.26").to_dict()
+    result = generated(catalog, request, *images, charged="1.26")
     variable = [request.prompt, *(part for image in images for part in (image.url, image.revised_prompt) if part)]
-    assert len(json.dumps(content).encode()) - sum(map(len, variable)) <= 1200
+    assert len(json.dumps(result.to_dict()).encode()) - sum(map(len, variable)) <= 1200
+
+
+@pytest.mark.parametrize("prompt", ["A dog", "A cat at sunset", "A photo of a train, no people, not in close-up"])
+def test_the_fixed_part_of_an_enriched_picture_is_at_most_1_2_kilobytes_in_each_form(
+    catalog: Catalog, prompt: str
+) -> None:
+    enriched = enrich(prompt, model="dall-e-3")
+    plain = generated(catalog, ImageArguments(prompt, "dall-e-3", "1024x1792"), Image("u"), charged="0.126")
+    result = replace(plain, prompt=enriched)
+    structured = len(json.dumps(result.to_dict())) - len(enriched.prompt) - len(prompt) * enriched.changed
+    assert structured <= 1200
+    assert len(result.to_text()) <= 600
+
+
+def test_the_text_names_what_was_added_and_not_the_prompt(catalog: Catalog) -> None:
+    plain = generated(catalog, ImageArguments("A dog", "dall-e-3"), Image("https://pictures.example/1.png"))
+    added = replace(plain, prompt=enrich("A dog", model="dall-e-3", art_style="ink on old paper")).to_text()
+    assert "Added to the prompt: ink on old paper (style);" in added
+    assert "A dog" not in added
+    missing = replace(plain, prompt=enrich("A dog at sunset", model="dall-e-3")).to_text()
+    assert "Missing from the prompt: style, such as " in missing
+
+
+def test_original_and_sent_are_both_told_only_where_they_differ(catalog: Catalog) -> None:
+    changed: Any = enrich("A dog", model="dall-e-3").to_dict()["prompt"]
+    assert (changed["original"], changed["changed"]) == ("A dog", True)
+    assert changed["sent"].startswith("A dog. ")
+    same: Any = enrich("A dog, exactly as written", model="dall-e-3").to_dict()["prompt"]
+    assert same == {"sent": "A dog, exactly as written", "changed": False, "reason": "it asks to be left as it is"}
+
+
+def test_a_picture_in_a_file_is_told_by_its_path_and_its_url(catalog: Catalog) -> None:
+    image = Image("file:///pictures/1.png", Path("/pictures/1.png"))
+    result: Any = generated(catalog, ImageArguments("a cat", "dall-e-3"), image)
+    assert result.to_dict()["images"] == [{"url": "file:///pictures/1.png", "path": "/pictures/1.png"}]
+    assert "1. file:///pictures/1.png\n   File: /pictures/1.png\n" in result.to_text()
+
+
+def test_a_dry_run_tells_what_each_model_would_be_sent(catalog: Catalog) -> None:
+    result = ImageToolset(catalog).estimate_cost(prompt="A dog")
+    content: Any = result.to_dict()
+    assert content["prompt"]["sent"].startswith("A dog, ")
+    assert [other["models"] for other in content["other_prompts"]] == [["dall-e-3", "nano-banana", "nano-banana-pro"]]
+    assert content["other_prompts"][0]["sent"].startswith("A dog. ")
+    assert {each["facet"] for each in content["applied"]} == {"style", "composition", "lighting"}
+    for sent in (content["prompt"]["sent"], content["other_prompts"][0]["sent"]):
+        assert result.to_text().count(sent) == 1
+
+
+def test_a_dry_run_of_one_model_tells_the_warnings_too(catalog: Catalog) -> None:
+    result = ImageToolset(catalog).estimate_cost("dall-e-3", prompt="A dog", enrich="off", art_style="anime")
+    content: Any = result.to_dict()
+    assert content["warnings"] == ["art_style was not used, because enrich is off."]
+    assert "other_prompts" not in content
+    assert "Warning: art_style was not used" in result.to_text()
 
 
 def test_a_comparison_is_a_line_for_each_model_and_then_what_the_prices_rest_on(catalog: Catalog) -> None:

@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from blockrun_image.catalog import Catalog
+from blockrun_image.enrichment import enrich
 from blockrun_image.errors import (
     Answer,
     AuthenticationError,
@@ -26,7 +27,7 @@ from blockrun_image.errors import (
     StorageError,
     UnknownModelError,
 )
-from blockrun_image.images import Image, ImageArguments
+from blockrun_image.images import Defaults, Image, ImageArguments
 from blockrun_image.pricing import estimate
 from blockrun_image.results import GeneratedImages, ModelList, Result
 from blockrun_image.schemas import Schema, ToolSchema, tool_schemas
@@ -66,7 +67,7 @@ def each_catalog(request: pytest.FixtureRequest, catalog: Catalog, changed: Chan
 
 
 def tool(catalog: Catalog, name: str, default_model: str | None = None) -> ToolSchema:
-    return next(each for each in tool_schemas(catalog, default_model) if each.name == name)
+    return next(each for each in tool_schemas(catalog, Defaults(default_model)) if each.name == name)
 
 
 def not_portable(schema: Mapping[str, Any]) -> Iterator[str]:
@@ -220,15 +221,19 @@ def words(schema: Schema) -> Sequence[str]:
 
 @pytest.mark.filterwarnings("ignore:open_binary is deprecated:DeprecationWarning")  # in the tokenizer
 @pytest.mark.parametrize("default_model", [None, "dall-e-3", "nano-banana-pro"])
-def test_all_three_tools_together_take_at_most_550_tokens(catalog: Catalog, default_model: str | None) -> None:
+def test_the_tools_take_few_tokens_as_a_model_sees_them(catalog: Catalog, default_model: str | None) -> None:
     import bpe_openai  # pyright: ignore[reportMissingTypeStubs]
 
+    def tokens(described: object) -> int:
+        return len(encoding.encode(json.dumps(described, separators=(",", ":"))))
+
+    encoding = bpe_openai.get_encoding("o200k_base")
     listed = [
         {"name": each.name, "description": each.description, "input_schema": each.input}
-        for each in tool_schemas(catalog, default_model)
+        for each in tool_schemas(catalog, Defaults(default_model))
     ]
-    tokens = bpe_openai.get_encoding("o200k_base").encode(json.dumps(listed, separators=(",", ":")))
-    assert 100 < len(tokens) <= 550
+    assert 100 < tokens(listed) <= 850
+    assert 100 < tokens(listed[0]) <= 420
 
 
 @pytest.mark.parametrize("words", ["costs real money", "estimate_cost", "may have been charged"])
@@ -257,7 +262,8 @@ def generated(catalog: Catalog, model: str, charged_usd: Decimal | None, revised
     request = catalog.resolve(ImageArguments("a cat", model, ""))
     image = Image("https://pictures.example/1.png", revised_prompt=revised_prompt)
     priced = estimate(catalog, request)
-    return GeneratedImages(request, [image], priced, charged_usd, "pictures.example", ["Take care."])
+    prompt = enrich(request.prompt, model=model)
+    return GeneratedImages(request, prompt, [image], priced, charged_usd, "pictures.example", ["Take care."])
 
 
 def results(catalog: Catalog) -> Mapping[str, Sequence[Result]]:
@@ -269,7 +275,12 @@ def results(catalog: Catalog) -> Mapping[str, Sequence[Result]]:
             generated(catalog, "nano-banana", None, None),
         ],
         "list_models": [toolset.list_models(), ModelList(catalog, [])],
-        "estimate_cost": [toolset.estimate_cost(), toolset.estimate_cost("dall-e-2", "256x256")],
+        "estimate_cost": [
+            toolset.estimate_cost(),
+            toolset.estimate_cost("dall-e-2", "256x256"),
+            toolset.estimate_cost(prompt="a cat"),
+            toolset.estimate_cost("dall-e-3", prompt="a cat at sunset", enrich="suggest"),
+        ],
     }
 
 

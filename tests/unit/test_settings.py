@@ -12,7 +12,8 @@ def test_a_blank_or_unsubstituted_value_is_not_set(blank: str) -> None:
 
 
 def test_every_variable_sets_the_field_of_its_name() -> None:
-    values = {variable: "error" if field == "log_level" else f"x-{field}" for field, variable in VARIABLES.items()}
+    choices = {"log_level": "error", "enrich": "Suggest"}
+    values = {variable: choices.get(field, f"x-{field}") for field, variable in VARIABLES.items()}
     settings = Settings.read(values)
     for field in VARIABLES:
         assert getattr(settings, field) != getattr(Settings(), field)

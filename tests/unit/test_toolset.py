@@ -18,8 +18,9 @@ from blockrun_image.errors import (
     StorageError,
     UnknownModelError,
 )
-from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image.images import Defaults, Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import OnStatus
+from blockrun_image.results import GeneratedImages
 from blockrun_image.toolset import ImageToolset
 
 URL = "https://pictures.example/1.png"
@@ -55,19 +56,30 @@ class FakeStore:
         self.kept[path] = picture
         return path
 
+    async def save_url(self, url: str) -> Path:
+        await anyio.lowlevel.checkpoint()
+        if "lost" in url:
+            raise StorageError("The disk is full.")
+        path = Path(f"/pictures/{len(self.kept) + 1}.url.txt")
+        self.kept[path] = url.encode()
+        return path
+
 
 @pytest.mark.anyio
 async def test_a_request_reaches_the_gateway_once_with_its_defaults_filled_in(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL))
     result = await ImageToolset(catalog, gateway).generate_image("a cat", "dall-e-3")
-    assert gateway.requests == [ImageRequest("a cat", "dall-e-3", "1024x1024", "standard", 1)]
+    sent = gateway.requests[0].prompt
+    assert gateway.requests == [ImageRequest(sent, "dall-e-3", "1024x1024", "standard", 1)]
+    assert sent.startswith("a cat. ")
+    assert (result.prompt.original, result.prompt.prompt) == ("a cat", sent)
     assert (result.request, result.gateway) == (gateway.requests[0], "pictures.example")
 
 
 @pytest.mark.anyio
 async def test_everything_that_is_asked_for_reaches_the_gateway(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL), Image(OTHER_URL))
-    await ImageToolset(catalog, gateway).generate_image("a cat", "dall-e-3", "1792x1024", "hd", 2)
+    await ImageToolset(catalog, gateway).generate_image("a cat", "dall-e-3", "1792x1024", "hd", 2, enrich="off")
     assert gateway.requests[0].body() == {
         "model": "dall-e-3",
         "prompt": "a cat",
@@ -95,7 +107,7 @@ async def test_a_call_tells_what_it_waits_for(catalog: Catalog) -> None:
 @pytest.mark.anyio
 async def test_the_default_model_is_asked_where_none_is_named(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL))
-    toolset = ImageToolset(catalog, gateway, default_model="nano-banana")
+    toolset = ImageToolset(catalog, gateway, defaults=Defaults("nano-banana"))
     await toolset.generate_image("a cat")
     await toolset.generate_image("a cat", "dall-e-2")
     assert [request.model for request in gateway.requests] == ["nano-banana", "dall-e-2"]
@@ -136,7 +148,7 @@ async def test_the_library_refuses_what_the_model_does_not_take_before_the_gatew
 async def test_a_default_model_that_is_not_in_the_catalogue_is_refused(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL))
     with pytest.raises(UnknownModelError, match="midjourney"):
-        await ImageToolset(catalog, gateway, default_model="midjourney").generate_image("a cat")
+        await ImageToolset(catalog, gateway, defaults=Defaults("midjourney")).generate_image("a cat")
     assert gateway.requests == []
 
 
@@ -179,8 +191,10 @@ def times(text: str, result: Any) -> tuple[int, int]:
 async def test_each_url_prompt_and_revision_stands_once_in_the_text_and_once_in_the_content(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL, revised_prompt="Ein Hund 🐕"), Image(OTHER_URL, revised_prompt="Ein Fuchs 🦊"))
     result = await ImageToolset(catalog, gateway).generate_image("an animal", "dall-e-3", n=2)
-    for part in (URL, OTHER_URL, "Ein Hund 🐕", "Ein Fuchs 🦊", "an animal"):
+    for part in (URL, OTHER_URL, "Ein Hund 🐕", "Ein Fuchs 🦊"):
         assert times(part, result) == (1, 1)
+    for prompt in ("an animal", result.prompt.prompt):
+        assert times(prompt, result) == (0, 1)
 
 
 @pytest.mark.anyio
@@ -194,8 +208,8 @@ async def test_a_revision_that_all_pictures_share_is_told_once(catalog: Catalog)
 @pytest.mark.anyio
 async def test_a_revision_that_is_the_prompt_itself_is_not_told(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL, revised_prompt="an animal"), Image(OTHER_URL))
-    result = await ImageToolset(catalog, gateway).generate_image("an animal", "dall-e-3", n=2)
-    assert times("an animal", result) == (1, 1)
+    result = await ImageToolset(catalog, gateway).generate_image("an animal", "dall-e-3", n=2, enrich="off")
+    assert times("an animal", result) == (0, 1)
     assert times(OTHER_URL, result) == (1, 1)
 
 
@@ -240,7 +254,8 @@ async def test_pictures_that_come_as_data_are_stored_and_come_back_as_file_urls(
     gateway = FakeGateway(Image(data=b"png", revised_prompt="Ein Hund"), Image(OTHER_URL))
     result = await ImageToolset(catalog, gateway, store).generate_image("a dog", "dall-e-3", n=2)
     assert store.kept == {Path("/pictures/1.png"): b"png"}
-    assert result.images == [Image("file:///pictures/1.png", revised_prompt="Ein Hund"), Image(OTHER_URL)]
+    path = Path("/pictures/1.png")
+    assert result.images == [Image(path.as_uri(), path, revised_prompt="Ein Hund"), Image(OTHER_URL)]
     assert result.warnings == []
 
 
@@ -266,6 +281,116 @@ async def test_data_without_a_store_is_an_error_that_says_that_it_was_charged(ca
     with pytest.raises(StorageError, match="no store") as caught:
         await ImageToolset(catalog, FakeGateway(Image(data=b"png"))).generate_image("a cat", "dall-e-3")
     assert caught.value.charged == "yes"
+
+
+def wire_bytes(result: GeneratedImages) -> int:
+    """Return the size of a result as it is sent, text and structured content together."""
+    return len(json.dumps({"text": result.to_text(), "structured": result.to_dict()}, ensure_ascii=False).encode())
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("letter", ["x", "犬", "🦊", "\\", "\n"])
+@pytest.mark.parametrize("words", [1, 40])
+@pytest.mark.parametrize("length", [200, 1_600, 4_000, 65_000])
+async def test_the_largest_result_of_all_that_is_allowed_is_at_most_60_kilobytes(
+    catalog: Catalog, letter: str, words: int, length: int
+) -> None:
+    url = "https://pictures.example/"
+    images = [
+        Image(url + "u" * (length - len(url) - 1) + str(number), revised_prompt=f"{number} " + letter * 1_990)
+        for number in range(10)
+    ]
+    prompt = ("a dog " + letter * (4_000 // words - 7) + " ") * words
+    store = FakeStore()
+    result = await ImageToolset(catalog, FakeGateway(*images, charged="9"), store).generate_image(
+        prompt[:4_000], "dall-e-3", "1024x1792", n=10, art_style="x" * 120, composition="y" * 120, lighting="z" * 120
+    )
+    assert wire_bytes(result) <= 60_000
+    told = {image.url: image.path for image in result.images}
+    for image in images:
+        assert image.url in told or (image.url or "").encode() in store.kept.values()
+
+
+@pytest.mark.anyio
+async def test_the_longest_prompt_of_all_does_not_flood_the_result(catalog: Catalog) -> None:
+    gateway = FakeGateway(Image(URL))
+    result = await ImageToolset(catalog, gateway).generate_image("犬" * 65_536, "nano-banana-pro")
+    assert gateway.requests[0].prompt == "犬" * 65_536
+    assert wire_bytes(result) <= 10_000
+
+
+@pytest.mark.anyio
+async def test_a_url_that_is_too_long_to_tell_is_in_a_file_whole_and_one_alone_may_be_longer(catalog: Catalog) -> None:
+    store = FakeStore()
+    long = f"{URL}?{'s' * 9_000}"
+    toolset = ImageToolset(catalog, FakeGateway(Image(long), Image(OTHER_URL)), store)
+    result = await toolset.generate_image("a cat", "dall-e-3", n=2)
+    path = Path("/pictures/1.url.txt")
+    assert store.kept == {path: long.encode()}
+    assert [image.url for image in result.images] == [path.as_uri(), OTHER_URL]
+    assert result.images[0].path == path
+    assert result.warnings == [f"The URL of image 1 has {len(long):,} characters: it is in the file, in full."]
+    alone = await ImageToolset(catalog, FakeGateway(Image(long)), store).generate_image("a cat", "dall-e-3")
+    assert [image.url for image in alone.images] == [long]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("has_store", [True, False])
+async def test_a_url_that_cannot_be_put_into_a_file_is_told_all_the_same(catalog: Catalog, has_store: bool) -> None:
+    long = f"{URL}?lost={'s' * 20_000}"
+    store = FakeStore() if has_store else None
+    result = await ImageToolset(catalog, FakeGateway(Image(long)), store).generate_image("a cat", "dall-e-3")
+    assert [image.url for image in result.images] == [long]
+    assert result.warnings == (["The disk is full."] if has_store else [])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("default", ["auto", "suggest", "off"])
+@pytest.mark.parametrize("mode", [None, "auto", "suggest", "off"])
+async def test_only_auto_adds_to_the_prompt_and_the_operators_default_holds_where_none_is_named(
+    catalog: Catalog, default: str, mode: str | None
+) -> None:
+    gateway = FakeGateway(Image(URL))
+    toolset = ImageToolset(catalog, gateway, defaults=Defaults(enrich=default))
+    result = await toolset.generate_image("A dog", "dall-e-3", enrich=mode)
+    in_force = mode or default
+    assert (gateway.requests[0].prompt != "A dog") == result.prompt.changed == (in_force == "auto")
+    assert bool(result.prompt.advice) == (in_force == "suggest")
+
+
+@pytest.mark.anyio
+async def test_a_way_to_enrich_that_does_not_exist_is_refused_before_anything_is_sent(catalog: Catalog) -> None:
+    gateway = FakeGateway(Image(URL))
+    with pytest.raises(InvalidRequestError, match="auto, suggest, off"):
+        await ImageToolset(catalog, gateway).generate_image("A dog", "dall-e-3", enrich="always")
+    assert gateway.requests == []
+
+
+def test_a_dry_run_sends_what_the_generation_would(catalog: Catalog) -> None:
+    asked: Any = {"prompt": "A dog", "purpose": "portrait", "enrich": "auto", "lighting": "dusk"}
+    gateway = FakeGateway(Image(URL))
+    toolset = ImageToolset(catalog, gateway)
+    made = anyio.run(lambda: toolset.generate_image(model="dall-e-3", size="1792x1024", **asked))
+    assert toolset.estimate_cost("dall-e-3", "1792x1024", **asked).prompts == {"dall-e-3": made.prompt}
+
+
+def test_a_dry_run_leaves_out_the_models_that_do_not_take_the_prompt(catalog: Catalog) -> None:
+    compared = ImageToolset(catalog).estimate_cost(prompt="a dog " * 500)
+    assert [each.model for each in compared.estimates] == ["dall-e-3", "nano-banana", "nano-banana-pro"]
+
+
+@pytest.mark.parametrize(
+    ("model", "prompt", "says"),
+    [
+        ("dall-e-2", "x" * 1_001, "dall-e-2 takes at most 1,000"),
+        ("any", "x" * 100_000, "takes at most"),
+        ("any", " ", "The prompt is empty."),
+        ("dall-e-3", "\ud800 dog", "lone surrogates"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_generation_would(catalog: Catalog, model: str, prompt: str, says: str) -> None:
+    with pytest.raises(InvalidRequestError, match=says):
+        ImageToolset(catalog).estimate_cost(model, prompt=prompt)
 
 
 @pytest.mark.anyio
@@ -390,7 +515,7 @@ async def test_an_added_model_can_be_listed_priced_and_asked_with_its_own_defaul
     gateway = FakeGateway(Image(URL))
     toolset = ImageToolset(Catalog.load(path), gateway)
 
-    await toolset.generate_image("a cat", "flux")
+    await toolset.generate_image("a cat", "flux", enrich="off")
 
     assert gateway.requests == [ImageRequest("a cat", "flux", "1440x810", None, 1)]
     assert listed(toolset, "wide_pictures") == listed(toolset, None, 0.0105) == ["flux"]

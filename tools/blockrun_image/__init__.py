@@ -1,6 +1,7 @@
 """Make pictures and know what they cost: the three tools as a library, without MCP and without a network of its own."""
 
 from blockrun_image.catalog import Catalog, Model
+from blockrun_image.enrichment import EnrichedPrompt, enrich
 from blockrun_image.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -17,7 +18,7 @@ from blockrun_image.errors import (
     UnexpectedError,
     UnknownModelError,
 )
-from blockrun_image.images import Image, ImageArguments, ImageRequest, ImagesResponse
+from blockrun_image.images import Defaults, Image, ImageArguments, ImageRequest, ImagesResponse
 from blockrun_image.ports import ImageGateway, ImageStore
 from blockrun_image.pricing import Estimate
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList
@@ -29,6 +30,8 @@ __all__ = [
     "ConfigurationError",
     "ContentPolicyError",
     "CostComparison",
+    "Defaults",
+    "EnrichedPrompt",
     "Estimate",
     "GatewayError",
     "GatewayUnavailableError",
@@ -51,4 +54,5 @@ __all__ = [
     "StorageError",
     "UnexpectedError",
     "UnknownModelError",
+    "enrich",
 ]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,14 @@ class ImageArguments:
     size: str | None = None
     quality: str | None = None
     n: int | None = None
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What a call gets that does not say: its model, which may have no default, and how its prompt is enriched."""
+
+    model: str | None = None
+    enrich: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -34,9 +43,13 @@ class ImageRequest:
 
 @dataclass(frozen=True)
 class Image:
-    """One generated image: its URL, or the picture's bytes where the gateway sends it as data."""
+    """One generated image: its URL, or the picture's bytes where the gateway sends it as data.
+
+    `path` is the file that was written for it, absolute; `url` then is the same as a `file:` URL.
+    """
 
     url: str | None = None
+    path: Path | None = None
     data: bytes | None = None
     revised_prompt: str | None = None
 

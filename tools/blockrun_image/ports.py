@@ -26,10 +26,14 @@ class ImageGateway(Protocol):
 
 
 class ImageStore(Protocol):
-    """A place for pictures that come as data."""
+    """A place for what a result cannot hold: pictures that come as data, and URLs that are too long to tell."""
 
     async def save(self, picture: bytes) -> Path:
         """Write the picture and return its absolute path; raises `StorageError`."""
+        ...
+
+    async def save_url(self, url: str) -> Path:
+        """Write the URL to a text file and return its absolute path; raises `StorageError`."""
         ...
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from blockrun_image.catalog import Catalog, Model, PriceRange
+from blockrun_image.catalog import Catalog, Model, PriceRange, check_prompt
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.images import ImageArguments, ImageRequest
 from blockrun_image.text import choices, quoted
@@ -75,15 +75,24 @@ def estimate(catalog: Catalog, request: ImageRequest) -> Estimate:
 def compare(catalog: Catalog, asked: ImageArguments) -> Sequence[Estimate]:
     """Return the estimates of all models that can do what was asked for, cheapest first; `asked.model` is not read.
 
-    Raises `InvalidRequestError` when no model can.
+    An empty prompt is not judged. Raises `InvalidRequestError` when no model can.
     """
     estimates: list[Estimate] = []
+    refusals: list[InvalidRequestError] = []
     for model in catalog:
         try:
-            estimates.append(estimate(catalog, catalog.fill_in(model, asked)))
+            request = catalog.fill_in(model, asked)
         except InvalidRequestError:
             continue
+        try:
+            if asked.prompt:
+                check_prompt(model, asked.prompt)
+            estimates.append(estimate(catalog, request))
+        except InvalidRequestError as refusal:
+            refusals.append(refusal)
     if not estimates:
+        if refusals:
+            raise refusals[-1]
         wanted = {"size": asked.size, "quality": asked.quality, "n": asked.n}
         named = ", ".join(f"{name} {quoted(value)}" for name, value in wanted.items() if value not in (None, ""))
         raise InvalidRequestError(

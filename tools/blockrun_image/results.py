@@ -1,11 +1,12 @@
 """What the three tools return: each as structured content and as text, complete alone."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
 from blockrun_image.catalog import Catalog, Model, Recommendation
+from blockrun_image.enrichment import EnrichedPrompt
 from blockrun_image.images import Image, ImageRequest
 from blockrun_image.pricing import Estimate, cheapest_offer, price_range, spread, usd
 
@@ -27,6 +28,7 @@ class GeneratedImages:
     """The pictures that were made, and what they cost; `charged_usd` is `None` where the gateway did not say."""
 
     request: ImageRequest
+    prompt: EnrichedPrompt
     images: Sequence[Image]
     estimate: Estimate
     charged_usd: Decimal | None
@@ -42,10 +44,10 @@ class GeneratedImages:
             "model": self.request.model,
             "size": self.request.size,
             **quality,
-            "prompt": self.request.prompt,
+            **self.prompt.to_dict(),
             "cost": self.estimate.cost() | {"charged_usd": charged},
             "gateway": self.gateway,
-            "warnings": list(self.warnings),
+            "warnings": self._all_warnings(),
         }
 
     def to_text(self) -> str:
@@ -54,10 +56,15 @@ class GeneratedImages:
         lines = [f"{pictures} by {self.estimate.what()} from {self.gateway}."]
         for number, image in enumerate(self.images, start=1):
             lines.append(f"{number}. {image.url}")
+            if image.path:
+                lines.append(f"   File: {image.path}")
             if image.revised_prompt:
                 lines.append(f"   Revised prompt: {image.revised_prompt}")
-        lines += [f"Prompt: {self.request.prompt}", self._cost()]
-        return "\n".join(lines + [f"Warning: {warning}" for warning in self.warnings])
+        lines += [*self.prompt.to_lines(), self._cost()]
+        return "\n".join(lines + [f"Warning: {warning}" for warning in self._all_warnings()])
+
+    def _all_warnings(self) -> list[str]:
+        return [*self.prompt.warnings, *self.warnings]
 
     def _cost(self) -> str:
         charged = "not reported" if self.charged_usd is None else f"${usd(self.charged_usd)}"
@@ -66,21 +73,56 @@ class GeneratedImages:
 
 @dataclass(frozen=True)
 class CostComparison:
-    """The estimates of one model or of several, cheapest first."""
+    """The estimates of one model or of several, cheapest first, and what each would be sent of a prompt, if asked."""
 
     estimates: Sequence[Estimate]
+    prompts: Mapping[str, EnrichedPrompt] = field(default_factory=dict[str, EnrichedPrompt])
 
     def to_dict(self) -> dict[str, object]:
-        """Return the answer as structured content; amounts are decimal strings."""
-        return {"estimates": [each.to_dict() for each in self.estimates]}
+        """Return the answer as structured content; amounts are decimal strings.
+
+        The prompt is that of the cheapest model; the models that would be sent another one are told separately.
+        """
+        answer: dict[str, object] = {"estimates": [each.to_dict() for each in self.estimates]}
+        if not self.prompts:
+            return answer
+        first, *others = self._groups()
+        answer |= first.prompt.to_dict() | {"warnings": list(first.prompt.warnings)}
+        return answer | ({"other_prompts": [each.to_dict() for each in others]} if others else {})
 
     def to_text(self) -> str:
-        """Return the answer as text: one line for each model, and what the prices rest on."""
+        """Return the answer as text: one line for each model, what the prices rest on, and what would be sent."""
         bases = dict.fromkeys(each.basis for each in self.estimates)
-        return "\n".join([*(self._line(each) for each in self.estimates), *bases])
+        return "\n".join([*(self._line(each) for each in self.estimates), *bases, *self._dry_run()])
+
+    def _dry_run(self) -> Sequence[str]:
+        return [line for group in self._groups() for line in group.to_lines()]
+
+    def _groups(self) -> Sequence["_Group"]:
+        """Return the prompts that would be sent, each with the models that it would be sent to."""
+        models: dict[str, list[str]] = {}
+        for estimate in self.estimates:
+            if estimate.model in self.prompts:
+                models.setdefault(self.prompts[estimate.model].prompt, []).append(estimate.model)
+        return [_Group(ids, self.prompts[ids[0]]) for ids in models.values()]
 
     def _line(self, each: Estimate) -> str:
         return f"{each.what()}, n={each.n}: {each.amount()}"
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Models that would be sent the same prompt."""
+
+    models: Sequence[str]
+    prompt: EnrichedPrompt
+
+    def to_dict(self) -> dict[str, object]:
+        return {"models": list(self.models), "sent": self.prompt.shown()}
+
+    def to_lines(self) -> Sequence[str]:
+        warnings = [f"Warning: {warning}" for warning in self.prompt.warnings]
+        return [f"Prompt for {', '.join(self.models)}: {self.prompt.shown()}", *self.prompt.to_lines(), *warnings]
 
 
 @dataclass(frozen=True)
@@ -174,5 +216,6 @@ def _use_case(recommended: Recommendation) -> str:
 
 
 def _image(image: Image) -> dict[str, object]:
+    path = {} if image.path is None else {"path": str(image.path)}
     revised = {} if image.revised_prompt is None else {"revised_prompt": image.revised_prompt}
-    return {"url": image.url, **revised}
+    return {"url": image.url, **path, **revised}

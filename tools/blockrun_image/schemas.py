@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from blockrun_image.catalog import ANY, AUTO, Catalog, slug
+from blockrun_image.enrichment import MODES, PURPOSES
+from blockrun_image.images import Defaults
 
 Schema = dict[str, Any]
 
@@ -35,14 +37,14 @@ class ToolSchema:
         return _object(self.properties, required=self.required)
 
 
-def tool_schemas(catalog: Catalog, default_model: str | None = None) -> Sequence[ToolSchema]:
+def tool_schemas(catalog: Catalog, defaults: Defaults | None = None) -> Sequence[ToolSchema]:
     """Return the three tools, as the catalogue's models and limits make them."""
-    return [_generate_image(catalog, default_model), _list_models(catalog), _estimate_cost(catalog)]
+    arguments = _Arguments(catalog, defaults or Defaults())
+    return [_generate_image(arguments), _list_models(catalog), _estimate_cost(arguments)]
 
 
-def _generate_image(catalog: Catalog, default_model: str | None) -> ToolSchema:
-    request = catalog.spec.request
-    arguments = _Arguments(catalog)
+def _generate_image(arguments: "_Arguments") -> ToolSchema:
+    catalog, default_model = arguments.catalog, arguments.defaults.model
     model = arguments.model()
     if default_model:
         model["description"] += f". Default {default_model}."
@@ -54,11 +56,16 @@ def _generate_image(catalog: Catalog, default_model: str | None) -> ToolSchema:
             " and the cost. Show the URLs to the user. Never repeat a call that may have been charged."
         ),
         properties={
-            "prompt": {"type": "string", "description": request.prompt.description},
+            "prompt": {"type": "string", "description": catalog.spec.request.prompt.description},
             "model": model,
             "size": arguments.size(),
             "quality": arguments.quality(),
             "n": arguments.n(),
+            "enrich": arguments.enrich(),
+            "purpose": arguments.purpose(),
+            "art_style": _text("Style to add, such as watercolor. Default none."),
+            "composition": _text("Framing to add, such as close-up. Default none."),
+            "lighting": _text("Light to add, such as golden hour. Default none."),
         },
         required=["prompt"] if default_model else ["prompt", "model"],
         output=_generated_images(catalog),
@@ -88,21 +95,25 @@ def _list_models(catalog: Catalog) -> ToolSchema:
     )
 
 
-def _estimate_cost(catalog: Catalog) -> ToolSchema:
-    arguments = _Arguments(catalog)
+def _estimate_cost(arguments: "_Arguments") -> ToolSchema:
+    priced = _object(_REQUEST | _COST, required=["model", "size", "n", *_COST_ALWAYS])
+    others = _object({"models": _array(_TEXT), "sent": _TEXT}, required=["models", "sent"])
     return ToolSchema(
         name="estimate_cost",
         title="Estimate cost",
-        description="Price a generate_image call, or compare all models. Free.",
+        description="Price a generate_image call, or compare all models; shows the prompt it would send. Free.",
         properties={
             "model": arguments.model(ANY, note=". Default any: compare all."),
             "size": arguments.size(),
             "quality": arguments.quality(),
             "n": arguments.n(),
+            "prompt": _text("Prompt of the dry run. Default none."),
+            "enrich": arguments.enrich(),
+            "purpose": arguments.purpose(),
         },
         required=[],
         output=_output(
-            {"estimates": _array(_object(_REQUEST | _COST, required=["model", "size", "n", *_COST_ALWAYS]))}
+            {"estimates": _array(priced), **_ENRICHMENT, "other_prompts": _array(others), "warnings": _array(_TEXT)}
         ),
     )
 
@@ -112,6 +123,7 @@ class _Arguments:
     """The arguments that two tools share."""
 
     catalog: Catalog
+    defaults: Defaults
 
     def model(self, *before: str, note: str = "") -> Schema:
         description = self.catalog.spec.request.model.description
@@ -137,6 +149,17 @@ class _Arguments:
             "maximum": self.catalog.max_images,
         }
 
+    def enrich(self) -> Schema:
+        description = f"Add missing style, composition, light? suggest: only say. Default {self.defaults.enrich}."
+        return {"type": "string", "description": description, "enum": list(MODES)}
+
+    def purpose(self) -> Schema:
+        return {"type": "string", "description": "Kind of picture. Default auto.", "enum": list(PURPOSES)}
+
+
+def _text(description: str) -> Schema:
+    return {"type": "string", "description": description}
+
 
 def _object(properties: Mapping[str, Schema], required: Sequence[str] = ()) -> Schema:
     return {"type": "object", "properties": dict(properties), "required": list(required)}
@@ -158,6 +181,12 @@ _COST: dict[str, Schema] = {
     "basis": _TEXT,
 }
 _COST_ALWAYS = ("estimated_usd", "currency", "exact", "basis")
+_ENRICHMENT: dict[str, Schema] = {
+    "prompt": _object({"sent": _TEXT, "original": _TEXT, "changed": {"type": "boolean"}, "reason": _TEXT}),
+    "applied": _array(_object(dict.fromkeys(("facet", "text", "source", "rule", "why"), _TEXT))),
+    "missing": _array(_TEXT),
+    "advice": _array(_object(dict.fromkeys(("facet", "say", "example"), _TEXT))),
+}
 _ERROR: Schema = _object(
     {
         "type": _TEXT,
@@ -188,6 +217,7 @@ def _generated_images(catalog: Catalog) -> Schema:
                 _object(
                     {
                         "url": {"type": "string", "description": image.url.description},
+                        "path": _TEXT,
                         "revised_prompt": {"type": "string", "description": image.revised_prompt.description},
                     },
                     required=["url"],
@@ -196,7 +226,7 @@ def _generated_images(catalog: Catalog) -> Schema:
             "model": _TEXT,
             "size": _TEXT,
             "quality": _TEXT,
-            "prompt": _TEXT,
+            **_ENRICHMENT,
             "cost": _object({**_COST, "charged_usd": charged}, required=[*_COST_ALWAYS, "charged_usd"]),
             "gateway": _TEXT,
             "warnings": _array(_TEXT),

@@ -3,16 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Unpack
 
 import anyio
 
 from blockrun_image.catalog import ANY, Catalog, Model, slug
+from blockrun_image.enrichment import MODES, EnrichedPrompt, Wishes, enrich
 from blockrun_image.errors import ConfigurationError, InvalidRequestError, OutcomeUnknownError, StorageError
-from blockrun_image.images import Image, ImageArguments, ImageRequest, ImagesResponse
+from blockrun_image.images import Defaults, Image, ImageArguments, ImageRequest, ImagesResponse
 from blockrun_image.ports import ImageGateway, ImageStore, OnStatus, Runner, run_here
 from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, spread, usd
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList
-from blockrun_image.text import choices, quoted
+from blockrun_image.text import choices, quoted, within
+
+_MOST_URL_BYTES = 16_000
+_MOST_REVISION_BYTES = 4_000
 
 
 class ImageToolset:
@@ -27,13 +32,13 @@ class ImageToolset:
         catalog: Catalog,
         gateway: ImageGateway | None = None,
         store: ImageStore | None = None,
-        default_model: str | None = None,
+        defaults: Defaults | None = None,
         run: Runner = run_here,
     ) -> None:
         self.catalog = catalog
         self._gateway = gateway
         self._store = store
-        self._default_model = default_model
+        self._defaults = defaults or Defaults()
         self._run = run
 
     async def generate_image(  # noqa: PLR0913 - the tool's own arguments
@@ -44,16 +49,19 @@ class ImageToolset:
         quality: str | None = None,
         n: int | None = None,
         *,
+        enrich: str | None = None,
         on_status: OnStatus = lambda status: None,
+        **wishes: Unpack[Wishes],
     ) -> GeneratedImages:
         """Make images; this costs money. `on_status` is told what the call is waiting for.
 
         Raises `InvalidRequestError` before anything is sent for what the model does not take, and the other kinds of
         `ImageError` with what is known of the money.
         """
-        request = self.catalog.resolve(ImageArguments(prompt, model or self._default_model, size, quality, n))
+        request = self.catalog.resolve(ImageArguments(prompt, model or self._defaults.model, size, quality, n))
+        enriched = self._enriched(request, enrich, wishes)
         expected = estimate(self.catalog, request)
-        return await self._run(lambda: self._make(request, expected, on_status))
+        return await self._run(lambda: self._make(request, enriched, expected, on_status))
 
     def list_models(self, use_case: str | None = None, max_price_usd: float | Decimal = 0) -> ModelList:
         """List the models that are recommended for a use case and have an image at most that dear; 0 means any price.
@@ -68,18 +76,45 @@ class ImageToolset:
             models = [model for model in models if cheapest_offer(self.catalog, model).high_usd <= highest]
         return ModelList(self.catalog, models)
 
-    def estimate_cost(
-        self, model: str | None = None, size: str | None = None, quality: str | None = None, n: int | None = None
+    def estimate_cost(  # noqa: PLR0913 - the tool's own arguments
+        self,
+        model: str | None = None,
+        size: str | None = None,
+        quality: str | None = None,
+        n: int | None = None,
+        *,
+        prompt: str = "",
+        enrich: str | None = None,
+        **wishes: Unpack[Wishes],
     ) -> CostComparison:
         """Price a request without making it; without a model, compare all that can do it, cheapest first.
 
-        Raises `InvalidRequestError` for what the model, or every model, does not take.
+        With a prompt, this is a dry run: it also tells the prompt that would be sent, and why. Raises
+        `InvalidRequestError` for what the model, or every model, does not take.
         """
-        asked = ImageArguments(model=model, size=size, quality=quality, n=n)
+        asked = ImageArguments(prompt, model, size, quality, n)
         if model in (None, "", ANY):
-            return CostComparison(compare(self.catalog, asked))
-        request = self.catalog.fill_in(self.catalog.find(model), asked)
-        return CostComparison([estimate(self.catalog, request)])
+            estimates = compare(self.catalog, asked)
+        else:
+            chosen = self.catalog.find(model)
+            request = self.catalog.resolve(asked) if prompt else self.catalog.fill_in(chosen, asked)
+            estimates = [estimate(self.catalog, request)]
+        return CostComparison(estimates, self._dry_run(asked, estimates, enrich, wishes) if prompt else {})
+
+    def _dry_run(
+        self, asked: ImageArguments, estimates: Sequence[Estimate], mode: str | None, wishes: Wishes
+    ) -> dict[str, EnrichedPrompt]:
+        requests = [self.catalog.fill_in(self.catalog.find(each.model), asked) for each in estimates]
+        return {request.model: self._enriched(request, mode, wishes) for request in requests}
+
+    def _enriched(self, request: ImageRequest, mode: str | None, wishes: Wishes) -> EnrichedPrompt:
+        mode = mode or self._defaults.enrich
+        if mode not in MODES:
+            raise InvalidRequestError(f"enrich cannot be {quoted(mode)}. Choices: {choices(MODES, mode)}.")
+        if mode == "off":
+            return EnrichedPrompt.untouched(request.prompt, wishes)
+        enriched = enrich(request.prompt, model=self.catalog.find(request.model), size=request.size, **wishes)
+        return enriched.as_advice() if mode == "suggest" else enriched
 
     def _is_for(self, model: Model, use_case: str) -> bool:
         names = [slug(name) for name in self.catalog.use_cases]
@@ -90,26 +125,30 @@ class ImageToolset:
             )
         return use_case == ANY or any(slug(each.use_case) == use_case for each in model.recommended_for)
 
-    async def _make(self, request: ImageRequest, expected: Estimate, on_status: OnStatus) -> GeneratedImages:
+    async def _make(
+        self, request: ImageRequest, prompt: EnrichedPrompt, expected: Estimate, on_status: OnStatus
+    ) -> GeneratedImages:
         if self._gateway is None:
             raise ConfigurationError("This toolset has no gateway to make images with.")
         on_status(f"waiting for {request.model}")
+        request = replace(request, prompt=prompt.prompt)
         response = await self._gateway.generate(request, on_status)
         if not response.images:
             charged = "unknown" if response.charged_usd is None else "yes"
             raise OutcomeUnknownError("The gateway made no image.", charged=charged)
         with anyio.CancelScope(shield=True):  # these pictures are paid for
-            response = await self._keep_data(response)
+            response = await self._with_long_urls_in_files(await self._with_data_in_files(response))
         return GeneratedImages(
             request=request,
-            images=_without_repetition(request.prompt, response.images),
+            prompt=prompt,
+            images=_with_telling_revisions(prompt, response.images),
             estimate=expected,
             charged_usd=response.charged_usd,
             gateway=self._gateway.name,
             warnings=_warnings(expected, response),
         )
 
-    async def _keep_data(self, response: ImagesResponse) -> ImagesResponse:
+    async def _with_data_in_files(self, response: ImagesResponse) -> ImagesResponse:
         """Return the response with a URL for each picture: those that came as data are written to the store.
 
         Raises `StorageError` when none is left to return.
@@ -118,27 +157,47 @@ class ImageToolset:
         failures: list[StorageError] = []
         for image in response.images:
             try:
-                images.append(image if image.data is None else await self._stored(image, image.data))
+                images.append(image if image.data is None else await self._stored(image.data, image))
             except StorageError as error:
                 failures.append(error)
         if failures and not images:
             raise failures[0]
         return replace(response, images=images, warnings=[*response.warnings, *(error.message for error in failures)])
 
-    async def _stored(self, image: Image, picture: bytes) -> Image:
+    async def _stored(self, picture: bytes, image: Image) -> Image:
         if self._store is None:
             raise StorageError("A picture came as data, and this toolset has no store to keep it in.")
         path = await self._store.save(picture)
-        return replace(image, url=path.as_uri(), data=None)
+        return replace(image, url=path.as_uri(), path=path, data=None)
+
+    async def _with_long_urls_in_files(self, response: ImagesResponse) -> ImagesResponse:
+        """Return the response with each URL that would flood the result in a text file; none is ever cut."""
+        images: list[Image] = []
+        warnings = list(response.warnings)
+        for number, image in enumerate(response.images, start=1):
+            images.append(image)
+            length = len(image.url or "")
+            if self._store is None or length <= _MOST_URL_BYTES // len(response.images):
+                continue
+            try:
+                path = await self._store.save_url(image.url or "")
+            except StorageError as error:
+                warnings.append(error.message)
+                continue
+            images[-1] = replace(image, url=path.as_uri(), path=path)
+            warnings.append(f"The URL of image {number} has {length:,} characters: it is in the file, in full.")
+        return replace(response, images=images, warnings=warnings)
 
 
-def _without_repetition(prompt: str, images: Sequence[Image]) -> Sequence[Image]:
-    """Return the images with each revised prompt only once, and none that revises nothing."""
-    seen = {prompt, ""}
+def _with_telling_revisions(prompt: EnrichedPrompt, images: Sequence[Image]) -> Sequence[Image]:
+    """Return the images with each revised prompt once, none that revises nothing, and no more than a result bears."""
+    seen = {prompt.prompt, prompt.original, "", None}
+    most_bytes = _MOST_REVISION_BYTES // len(images)
     kept: list[Image] = []
     for image in images:
-        kept.append(replace(image, revised_prompt=None) if image.revised_prompt in seen else image)
-        seen.add(image.revised_prompt or "")
+        revision = None if image.revised_prompt in seen else image.revised_prompt
+        seen.add(image.revised_prompt)
+        kept.append(replace(image, revised_prompt=revision and within(revision, most_bytes)))
     return kept
 
 

@@ -26,7 +26,7 @@ from blockrun_image.text import clean
 from blockrun_image_mcp.gateway.retry import BEARER_POST, NO_RETRY_AFTER_SECONDS, retry_after_seconds, rule_for
 from blockrun_image_mcp.logs import Redactor
 
-_LONGEST_URL = 8_192
+_LONGEST_URL = 65_536
 _LONGEST_REVISION = 2_000
 _LONGEST_MESSAGE = 200
 _AMOUNT = re.compile(r"\d{1,6}(\.\d{1,12})?")

@@ -29,22 +29,28 @@ class FolderStore:
         """
         return await anyio.to_thread.run_sync(self._save, picture)
 
+    async def save_url(self, url: str) -> Path:
+        """Write the URL to a text file under a new name and return its absolute path; raises `StorageError`."""
+        return await anyio.to_thread.run_sync(self._write_new, url.encode(), ".url.txt")
+
     def _save(self, picture: bytes) -> Path:
-        suffix = _suffix(picture)
+        return self._write_new(picture, _suffix(picture))
+
+    def _write_new(self, content: bytes, suffix: str) -> Path:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            return self._write(picture, suffix)
+            return self._write(content, suffix)
         except OSError as error:
             raise StorageError(
                 f"A picture could not be written to {clean(self.folder, 200)}: {clean(error.strerror, 80)}.",
                 hint="Set BLOCKRUN_IMAGE_DIR to a folder that can be written.",
             ) from error
 
-    def _write(self, picture: bytes, suffix: str) -> Path:
+    def _write(self, content: bytes, suffix: str) -> Path:
         handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=".incoming-")
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(picture)
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             unique = Path(temporary).name.removeprefix(".incoming-")
