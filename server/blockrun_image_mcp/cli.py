@@ -1,12 +1,9 @@
 """The command `blockrun-image-mcp`: the server, the sandbox, and the three tools for a person at a terminal."""
 
-import itertools
-import json
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -16,22 +13,22 @@ import click
 
 from blockrun_image.arguments import check_arguments
 from blockrun_image.catalog import Catalog
+from blockrun_image.enrichment import enrich
 from blockrun_image.errors import GatewayError, ImageError, StorageError, UnexpectedError
+from blockrun_image.images import Defaults, ImageArguments
 from blockrun_image.ports import OnStatus
-from blockrun_image.results import GeneratedImages, Result
+from blockrun_image.results import GeneratedImages
 from blockrun_image.schemas import tool_schemas
 from blockrun_image.toolset import ImageToolset
-from blockrun_image_mcp.app import build_server, open_toolset, with_known_default_model
-from blockrun_image_mcp.background import meanwhile
-from blockrun_image_mcp.images.store import FolderStore
+from blockrun_image_mcp import terminal
+from blockrun_image_mcp.app import build_server, with_known_default_model
 from blockrun_image_mcp.logs import Redactor, configure_logging
 from blockrun_image_mcp.settings import SANDBOX, Settings
 
 P = ParamSpec("P")
 
+_ASKED = ("model", "size", "quality", "n", "enrich", "purpose", "art_style", "composition", "lighting")
 _ABOUT_MONEY = (GatewayError, StorageError, UnexpectedError)
-
-_TICK_SECONDS = 0.1
 
 
 class _Cli(click.Group):
@@ -68,13 +65,27 @@ def _reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
 _gateway = click.option("--gateway", metavar="URL", help="OpenAI-compatible base URL, or sandbox.")
 _sandbox = click.option("--sandbox", is_flag=True, help="Use a sandbox in this process: no key, no network, no money.")
 _spec = click.option("--spec", metavar="FILE", help="Another description of the API than the built-in openapi.json.")
+_enrich = click.option("--enrich", metavar="MODE", help="auto, suggest or off: whether missing tips are added.")
+_purpose = click.option("--purpose", metavar="KIND", help="What it is for, such as portrait or logo_icon.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _wishes(command: Callable[P, None]) -> Callable[P, None]:
+    """Add the options that say what to add to the prompt."""
+    for name, help in (
+        ("--lighting", "Light to add, such as 'golden hour'."),
+        ("--composition", "Framing to add, such as close-up."),
+        ("--art-style", "Style to add, such as watercolor."),
+    ):
+        command = click.option(name, metavar="WORDS", help=help)(command)
+    return command
 
 
 @main.command()
 @_sandbox
 @_gateway
 @_spec
+@_enrich
 @click.option("--default-model", metavar="ID", help="The model of calls that name none.")
 @click.option("--dir", metavar="FOLDER", help="Where pictures are kept that come as data.")
 @_reporting_errors
@@ -109,6 +120,9 @@ def sandbox_command(port: int, spec: str | None) -> None:
 @click.option("--size", metavar="WxH", help="The model's default if not given.")
 @click.option("--quality", help="standard or hd.")
 @click.option("-n", "n", metavar="COUNT", help="How many images.")
+@_enrich
+@_purpose
+@_wishes
 @click.option("--save", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path), help="Save them there too.")
 @_json
 @_sandbox
@@ -120,9 +134,14 @@ def generate(prompt: str, save: Path | None, as_json: bool, sandbox: bool, **fla
 
     Example: blockrun-image-mcp generate "A red fox in the snow" --model dall-e-3 --sandbox --save .
     """
-    asked = {name: flags.pop(name) for name in ("model", "size", "quality", "n")} | {"prompt": prompt}
+    asked = {name: flags.pop(name) for name in _ASKED} | {"prompt": prompt}
     settings, catalog = _start(sandbox, flags)
-    anyio.run(_generate, settings, catalog, asked, save, as_json)
+    checked = _checked(catalog, "generate_image", asked, settings.defaults)
+
+    async def call(toolset: ImageToolset, on_status: OnStatus) -> GeneratedImages:
+        return await toolset.generate_image(**checked, on_status=on_status)
+
+    anyio.run(terminal.generate, settings, catalog, call, save, as_json)
 
 
 @main.command()
@@ -137,7 +156,7 @@ def models(as_json: bool, spec: str | None, **asked: str | None) -> None:
     Example: blockrun-image-mcp models --max-price-usd 0.05
     """
     _, catalog = _start(sandbox=False, flags={"spec": spec})
-    _print(ImageToolset(catalog).list_models(**_checked(catalog, "list_models", asked)), as_json)
+    terminal.show(ImageToolset(catalog).list_models(**_checked(catalog, "list_models", asked)), as_json)
 
 
 @main.command()
@@ -145,6 +164,9 @@ def models(as_json: bool, spec: str | None, **asked: str | None) -> None:
 @click.option("--size", metavar="WxH", help="The model's default if not given.")
 @click.option("--quality", help="standard or hd.")
 @click.option("-n", "n", metavar="COUNT", help="How many images.")
+@click.option("--prompt", help="A dry run: show what would be sent of it, and why.")
+@_enrich
+@_purpose
 @_json
 @_spec
 @_reporting_errors
@@ -153,8 +175,50 @@ def estimate(as_json: bool, spec: str | None, **asked: str | None) -> None:
 
     Example: blockrun-image-mcp estimate --model dall-e-3 --quality hd --size 1792x1024
     """
-    _, catalog = _start(sandbox=False, flags={"spec": spec})
-    _print(ImageToolset(catalog).estimate_cost(**_checked(catalog, "estimate_cost", asked)), as_json)
+    settings, catalog = _start(sandbox=False, flags={"spec": spec})
+    toolset = ImageToolset(catalog, defaults=settings.defaults)
+    terminal.show(toolset.estimate_cost(**_checked(catalog, "estimate_cost", asked)), as_json)
+
+
+@main.command("prompt")
+@click.argument("prompt")
+@click.option("--model", metavar="ID", help="The model; the default one, or the first, if not given.")
+@click.option("--size", metavar="WxH", help="A wide or tall size is named in the composition.")
+@_purpose
+@_wishes
+@_json
+@_spec
+@_reporting_errors
+def prompt_command(prompt: str, model: str | None, as_json: bool, spec: str | None, **asked: str | None) -> None:
+    """Show what enrichment would do to a prompt: what it has, what would be added and why. Free and offline.
+
+    Example: blockrun-image-mcp prompt "A dog" --purpose portrait
+    """
+    settings, catalog = _start(sandbox=False, flags={"spec": spec})
+    checked = _checked(catalog, "generate_image", asked | {"prompt": prompt, "model": _model(settings, catalog, model)})
+    request = catalog.resolve(ImageArguments(prompt, checked.pop("model"), checked.pop("size", None)))
+    enriched = enrich(checked.pop("prompt"), model=catalog.find(request.model), size=request.size, **checked)
+    terminal.show_enrichment(enriched, request.model, as_json)
+
+
+@main.command()
+@_sandbox
+@_gateway
+@_spec
+@_reporting_errors
+def doctor(sandbox: bool, **flags: str | None) -> None:
+    """Check the settings, the credential's shape, the gateway and the folders, and say what to do. Free.
+
+    Example: blockrun-image-mcp doctor
+    """
+    from blockrun_image_mcp.doctor import examine  # noqa: PLC0415 - httpx2 is for this command only
+
+    settings, catalog = _start(sandbox, flags)
+    findings = anyio.run(examine, settings, catalog, os.environ)
+    for finding in findings:
+        click.echo(Redactor(settings.credentials.values())(str(finding)))
+    if any(finding.is_trouble for finding in findings):
+        sys.exit(1)
 
 
 def _start(sandbox: bool, flags: Mapping[str, str | None]) -> tuple[Settings, Catalog]:
@@ -167,52 +231,16 @@ def _start(sandbox: bool, flags: Mapping[str, str | None]) -> tuple[Settings, Ca
     return with_known_default_model(settings, catalog), catalog
 
 
+def _model(settings: Settings, catalog: Catalog, model: str | None) -> str:
+    return model or settings.default_model or next(iter(catalog.models))
+
+
 def _checked(
-    catalog: Catalog, tool: str, asked: Mapping[str, object], default_model: str | None = None
+    catalog: Catalog, tool: str, asked: Mapping[str, object], defaults: Defaults | None = None
 ) -> dict[str, Any]:
     """Check what was asked for as the tool's own arguments would be."""
-    schema = next(schema for schema in tool_schemas(catalog, default_model) if schema.name == tool)
+    schema = next(schema for schema in tool_schemas(catalog, defaults) if schema.name == tool)
     return check_arguments(schema, asked)
-
-
-async def _generate(
-    settings: Settings, catalog: Catalog, asked: Mapping[str, object], save: Path | None, as_json: bool
-) -> None:
-    checked = _checked(catalog, "generate_image", asked, settings.default_model)
-    async with open_toolset(settings, catalog) as toolset:
-        result: GeneratedImages | None = None
-        with anyio.CancelScope() as scope:
-            async with meanwhile(lambda: _cancel_on_signal(scope)), _progress_bar() as on_status:
-                result = await toolset.generate_image(**checked, on_status=on_status)
-        if result is not None:  # also where a signal came in the moment in which it did
-            _print(result, as_json)
-            if save is not None or settings.gateway == SANDBOX:  # this sandbox's URLs end with this command
-                await _save(result, FolderStore(save or settings.dir))
-    if result is None:
-        raise click.Abort
-
-
-async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
-    if sys.platform == "win32":
-        return
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            click.echo("\nStopping. A request that has left is given ten seconds; again to leave at once.", err=True)
-            scope.cancel()
-            return
-
-
-async def _save(result: GeneratedImages, store: FolderStore) -> None:
-    from blockrun_image_mcp.images.download import download  # noqa: PLC0415 - httpx2 is for this command only
-
-    failures: list[ImageError] = []
-    for image in result.images:
-        try:
-            click.echo(f"Saved: {await download(image.url or '', store)}")
-        except ImageError as error:
-            failures.append(error)
-    if failures:
-        raise failures[0]
 
 
 async def _run_sandbox(catalog: Catalog, port: int) -> None:
@@ -225,33 +253,3 @@ async def _run_sandbox(catalog: Catalog, port: int) -> None:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
                 break
-
-
-def _print(result: Result, as_json: bool) -> None:
-    click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=2) if as_json else result.to_text())
-
-
-@asynccontextmanager
-async def _progress_bar() -> AsyncGenerator[OnStatus]:
-    """Show on a terminal's stderr that a call is under way, and what it is waiting for."""
-    if not sys.stderr.isatty():
-        yield lambda status: None
-        return
-    status, start = "", anyio.current_time()
-
-    def note(words: str) -> None:
-        nonlocal status
-        status = words
-
-    def show(_: object) -> str:
-        return f"{status} ({anyio.current_time() - start:.0f} s)"
-
-    with click.progressbar(itertools.count(), label="Drawing", item_show_func=show, file=sys.stderr) as bar:
-
-        async def keep_moving() -> None:
-            while True:
-                bar.update(1)
-                await anyio.sleep(_TICK_SECONDS)
-
-        async with meanwhile(keep_moving):
-            yield note

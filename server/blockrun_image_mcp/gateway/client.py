@@ -28,6 +28,7 @@ from blockrun_image_mcp.gateway.transport import ON_WAIT, RULES, Pacing, open_tr
 from blockrun_image_mcp.logs import Redactor
 
 _GENERATIONS = "images/generations"
+_MODELS = "models"
 
 
 class HttpGateway:
@@ -83,6 +84,17 @@ class HttpGateway:
         finally:
             self._calls.discard(call)
         raise call.gave_up()
+
+    async def ask_for_models(self) -> int:
+        """Ask for the gateway's list of models, which is free, and return the answer's HTTP status.
+
+        Raises `GatewayUnavailableError` or `OutcomeUnknownError` where there is no answer within seconds.
+        """
+        try:
+            response = await self._http.get(_MODELS, timeout=self._pacing.connect)
+        except httpx2.TransportError as error:
+            raise _failure(error) from error
+        return response.status_code
 
     async def _generate(self, request: ImageRequest, call: "_PaidCall") -> ImagesResponse:
         try:

@@ -7,7 +7,7 @@ and variables are those of BlockRun's own documentation and SDKs.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum, auto
+from enum import Enum
 
 import httpx2
 
@@ -24,10 +24,10 @@ _ANOTHER = (
 class Shape(Enum):
     """What a credential is, as its text shows."""
 
-    ACCOUNT_KEY = auto()
-    PRIVATE_KEY = auto()
-    SOLANA_SECRET = auto()
-    TOKEN = auto()
+    ACCOUNT_KEY = "a BlockRun account key"
+    PRIVATE_KEY = "a wallet's private key"
+    SOLANA_SECRET = "a Solana secret"  # noqa: S105 - its name
+    TOKEN = "a token"  # noqa: S105 - as above
 
 
 PRIVATE_KEY = re.compile(r"[0-9a-fA-F]{64}")

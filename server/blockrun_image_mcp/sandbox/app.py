@@ -32,6 +32,7 @@ def sandbox_app(catalog: Catalog, closing: anyio.Event) -> Starlette:
         routes=[
             *(Route(f"{prefix}{path}", sandbox.generate, methods=["POST"]) for prefix in ("/v1", "/api/v1")),
             *(Route(f"{prefix}{path}/{{id}}", sandbox.poll) for prefix in ("/v1", "/api/v1")),
+            *(Route(f"{prefix}/models", sandbox.models) for prefix in ("/v1", "/api/v1")),
             Route("/images/{id}.png", sandbox.picture),
             Route("/sandbox/settlements", sandbox.settlements),
             Route("/sandbox/faults", sandbox.script, methods=["POST"]),
@@ -80,6 +81,11 @@ class _Sandbox:
         job.generation = job.generation or self._studio.settle(job.request, job.origin, "")
         return _generated(job.generation, {"status": "completed"})
 
+    async def models(self, request: Request) -> Response:
+        refused = _unauthorized(request)
+        models = [{"id": model.id, "object": "model", "owned_by": model.provider} for model in self._studio.catalog]
+        return refused or JSONResponse({"object": "list", "data": models})
+
     async def picture(self, request: Request) -> Response:
         from blockrun_image_mcp.sandbox.drawing import draw  # noqa: PLC0415 - Pillow, when a picture is looked at
 
@@ -102,8 +108,9 @@ class _Sandbox:
         return JSONResponse({"scripted": len(self._studio.faults)})
 
     def _response(self, request: Request, body: bytes, fault: Fault) -> Response:
-        if not request.headers.get("authorization", "").startswith("Bearer brk_"):
-            return _refusal(401, "The sandbox takes any key that starts with brk_.", "invalid_api_key")
+        refused = _unauthorized(request)
+        if refused:
+            return refused
         if fault.is_refusal and not fault.slow:
             return self._scripted(fault)
         try:
@@ -177,6 +184,12 @@ def _job_body(id: str, job: Job, status: str) -> dict[str, object]:
         **{name: value for name, value in job.request.body().items() if name != "prompt"},
         "payment_status": "verified",
     }
+
+
+def _unauthorized(request: Request) -> Response | None:
+    if request.headers.get("authorization", "").startswith("Bearer brk_"):
+        return None
+    return _refusal(401, "The sandbox takes any key that starts with brk_.", "invalid_api_key")
 
 
 def _refusal(status: int, message: str, code: str) -> Response:

@@ -126,8 +126,6 @@ _STYLES = ("flat shapes", "soft curves", "bold outlines", "layered paper", "broa
 
 
 def _revised(prompt: str, variant: int) -> str:
-    """Return the prompt with a style put into its middle, as a model that rewrites prompts would do it."""
-    words = prompt.split()
-    middle = (len(words) + 1) // 2
-    style = f"drawn in {_STYLES[variant % len(_STYLES)]}, as variation {variant + 1},"
-    return " ".join([*words[:middle], style, *words[middle:]]).rstrip(",")
+    """Return the prompt with a style of our own, as a model that rewrites prompts would do it."""
+    style = _STYLES[variant % len(_STYLES)]
+    return f"Variation {variant + 1}, drawn in {style}: {' '.join(prompt.split())}"

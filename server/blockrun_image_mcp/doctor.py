@@ -1,0 +1,110 @@
+"""Looks for what would keep pictures from being made, without making one and without showing a secret."""
+
+import platform
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.metadata import version
+from pathlib import Path
+
+from blockrun_image.catalog import Catalog
+from blockrun_image.errors import ImageError
+from blockrun_image.text import clean, quoted
+from blockrun_image_mcp.app import NAME, open_gateway
+from blockrun_image_mcp.gateway.credentials import shape_of
+from blockrun_image_mcp.images.store import FolderStore
+from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings
+
+_PREFIX = "BLOCKRUN_IMAGE_"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: whether it is in order, and what to do about it."""
+
+    subject: str
+    state: str
+    advice: str = ""
+    is_trouble: bool = False
+
+    def __str__(self) -> str:
+        mark = "TROUBLE" if self.is_trouble else "note" if self.advice else "ok"
+        return f"{mark:8}{self.subject}: {self.state}" + (f"\n{'':8}{self.advice}" if self.advice else "")
+
+
+async def examine(settings: Settings, catalog: Catalog, environ: Mapping[str, str]) -> Sequence[Finding]:
+    """Return what was found; the gateway is asked once, for its list of models, which is free."""
+    return [
+        Finding("version", f"{NAME} {version(NAME)}, Python {platform.python_version()}"),
+        _settings(settings, environ),
+        *_unknown_variables(environ),
+        Finding("models", f"{', '.join(catalog.models)} (from {catalog.spec.source})"),
+        *_credentials(settings),
+        await _gateway(settings, catalog),
+        _folder(FolderStore(settings.dir).folder),
+    ]
+
+
+def _settings(settings: Settings, environ: Mapping[str, str]) -> Finding:
+    named = [variable for variable in VARIABLES.values() if environ.get(variable, "").strip()]
+    defaults = f"default model {settings.default_model or 'none'}, enrich {settings.enrich}"
+    return Finding("settings", f"{', '.join(named) or 'none'} in the environment; {defaults}")
+
+
+def _unknown_variables(environ: Mapping[str, str]) -> Sequence[Finding]:
+    known = list(VARIABLES.values())
+    unknown = [name for name in sorted(environ) if name.startswith(_PREFIX) and name not in known]
+    return [
+        Finding(
+            "settings", f"{quoted(name)} is no setting", f"The closest is {get_close_matches(name, known, 1, 0)[0]}."
+        )
+        for name in unknown
+    ]
+
+
+def _credentials(settings: Settings) -> Sequence[Finding]:
+    """Tell the shape of each credential, never a part of it; only the first one counts."""
+    return [
+        Finding(
+            "credential",
+            f"{variable} has the shape of {shape_of(credential).value}{' and is not used' if rank else ''}",
+        )
+        for rank, (variable, credential) in enumerate(settings.credentials.items())
+    ]
+
+
+async def _gateway(settings: Settings, catalog: Catalog) -> Finding:
+    try:
+        async with open_gateway(settings, catalog) as gateway:
+            status = await gateway.ask_for_models()
+            name = gateway.name
+    except ImageError as error:
+        return Finding("gateway", error.message, error.hint, is_trouble=True)
+    if status in (401, 403):
+        return Finding(
+            "gateway",
+            f"{name} refuses the credential (HTTP {status})",
+            "Set another one, or ask its host.",
+            is_trouble=True,
+        )
+    if status >= 500:
+        return Finding("gateway", f"{name} answers HTTP {status}", "Try again later.", is_trouble=True)
+    free = "; nothing costs money there" if name == SANDBOX else ""
+    return Finding("gateway", f"{name} answers (HTTP {status}) and does not refuse the credential{free}")
+
+
+def _folder(folder: Path) -> Finding:
+    """Try to write where pictures would be kept, and leave nothing behind."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b"x")
+    except OSError as error:
+        return Finding(
+            "images folder",
+            f"{clean(folder, 200)} cannot be written ({clean(error.strerror, 80)})",
+            f"Set {VARIABLES['dir']} to a folder that can be.",
+            is_trouble=True,
+        )
+    return Finding("images folder", clean(folder, 200))

@@ -1,0 +1,117 @@
+"""What a person sees at a terminal: a bar while pictures are made, what came of it, and where it is saved."""
+
+import itertools
+import json
+import signal
+import sys
+import textwrap
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import click
+
+from blockrun_image.catalog import Catalog
+from blockrun_image.enrichment import EnrichedPrompt
+from blockrun_image.errors import ImageError
+from blockrun_image.ports import OnStatus
+from blockrun_image.results import GeneratedImages, Result
+from blockrun_image.toolset import ImageToolset
+from blockrun_image_mcp.app import open_toolset
+from blockrun_image_mcp.background import meanwhile
+from blockrun_image_mcp.images.store import FolderStore
+from blockrun_image_mcp.settings import SANDBOX, Settings
+
+_TICK_SECONDS = 0.1
+_HEAD_COLUMNS = 20
+
+Call = Callable[[ImageToolset, OnStatus], Awaitable[GeneratedImages]]
+
+
+async def generate(settings: Settings, catalog: Catalog, call: Call, save: Path | None, as_json: bool) -> None:
+    """Do the call, print its result, and save its pictures where that was asked for.
+
+    Raises `click.Abort` where a signal came before the result.
+    """
+    async with open_toolset(settings, catalog) as toolset:
+        result: GeneratedImages | None = None
+        with anyio.CancelScope() as scope:
+            async with meanwhile(lambda: _cancel_on_signal(scope)), _progress_bar() as on_status:
+                result = await call(toolset, on_status)
+        if result is not None:  # also where a signal came in the moment in which it did
+            show(result, as_json)
+            if save is not None or settings.gateway == SANDBOX:  # this sandbox's URLs end with this command
+                await _save(result, FolderStore(save or settings.dir))
+    if result is None:
+        raise click.Abort
+
+
+def show(result: Result, as_json: bool) -> None:
+    """Print a result as an agent would get it, as text or as structured content."""
+    click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=2) if as_json else result.to_text())
+
+
+def show_enrichment(enriched: EnrichedPrompt, model: str, as_json: bool) -> None:
+    """Print what enrichment makes of a prompt, on one screen."""
+    if as_json:
+        about = {"model": model, **enriched.to_dict(), "present": enriched.present, "warnings": enriched.warnings}
+        click.echo(json.dumps(about, ensure_ascii=False, indent=2))
+        return
+    rows = [("Yours", enriched.original), ("It names", ", ".join(enriched.present) or "no facet")]
+    rows += [("Added", f"{each.text}\n{each.facet}: {each.why} [{each.rule}]") for each in enriched.applied]
+    rows += [("Not added", f"{enriched.reason}")] if enriched.reason else []
+    rows += [("Missing", f"{each.facet}: {each.say}, such as {each.example}") for each in enriched.advice]
+    rows += [("Warning", warning) for warning in enriched.warnings]
+    rows.append((f"For {model}", enriched.prompt))
+    for head, words in rows:
+        click.echo(textwrap.indent(words, " " * _HEAD_COLUMNS).replace(" " * len(head), head, 1))
+
+
+async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
+    if sys.platform == "win32":
+        return
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _ in signals:
+            click.echo("\nStopping. A request that has left is given ten seconds; again to leave at once.", err=True)
+            scope.cancel()
+            return
+
+
+async def _save(result: GeneratedImages, store: FolderStore) -> None:
+    from blockrun_image_mcp.images.download import download  # noqa: PLC0415 - httpx2 is for this command only
+
+    failures: list[ImageError] = []
+    for image in result.images:
+        try:
+            click.echo(f"Saved: {await download(image.url or '', store)}")
+        except ImageError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+@asynccontextmanager
+async def _progress_bar() -> AsyncGenerator[OnStatus]:
+    """Show on a terminal's stderr that a call is under way, and what it is waiting for."""
+    if not sys.stderr.isatty():
+        yield lambda status: None
+        return
+    status, start = "", anyio.current_time()
+
+    def note(words: str) -> None:
+        nonlocal status
+        status = words
+
+    def show(_: object) -> str:
+        return f"{status} ({anyio.current_time() - start:.0f} s)"
+
+    with click.progressbar(itertools.count(), label="Drawing", item_show_func=show, file=sys.stderr) as bar:
+
+        async def keep_moving() -> None:
+            while True:
+                bar.update(1)
+                await anyio.sleep(_TICK_SECONDS)
+
+        async with meanwhile(keep_moving):
+            yield note
