@@ -1,10 +1,11 @@
 # Every target sets up what it needs; on a fresh machine each of them is enough.
 PYTHON ?= python3.11
 BIN := .venv/bin
+DIST := dist
 # uv trusts what pip trusts
 export UV_SYSTEM_CERTS := true
 
-.PHONY: setup demo test check lint types pins clean
+.PHONY: setup demo test check lint types bundle pins clean
 
 setup: .venv/.installed
 
@@ -36,6 +37,11 @@ lint: setup
 
 types: setup
 	$(BIN)/pyright
+
+# Packs what hosts install with a click, after a check of the manifest. Needs Node.js.
+bundle: VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+bundle:
+	npx --yes @anthropic-ai/mcpb@2.1.2 pack . $(DIST)/blockrun-image-mcp-$(VERSION).mcpb
 
 # Writes the hashed pins anew, from the bounds in pyproject.toml.
 pins: setup
