@@ -2,10 +2,12 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 DIST := dist
+BENCH := build/bench
+BENCH_INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --constraint requirements/dev.txt --python
 # uv trusts what pip trusts
 export UV_SYSTEM_CERTS := true
 
-.PHONY: setup demo test check lint types bundle pins clean
+.PHONY: setup demo test check lint types bench bundle pins clean
 
 setup: .venv/.installed
 
@@ -42,6 +44,19 @@ types: setup
 bundle: VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 bundle:
 	npx --yes @anthropic-ai/mcpb@2.1.2 pack . $(DIST)/blockrun-image-mcp-$(VERSION).mcpb
+
+# Measures the server beside the least that mcp makes possible, without the development tools; ARGS=--json for programs.
+bench: $(BENCH)/.installed
+	@$(BIN)/uv build --quiet --wheel --clear --no-build-isolation --python $(BIN)/python --out-dir $(BENCH)/wheel
+	@$(BENCH_INSTALL) $(BENCH)/ours/bin/python --no-deps --reinstall $(BENCH)/wheel/*.whl
+	@$(BIN)/python -m tests.benchmarks --python $(BENCH)/ours/bin/python --floor-python $(BENCH)/floor/bin/python $(ARGS)
+
+$(BENCH)/.installed: .venv/.installed
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(BENCH)/ours
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(BENCH)/floor
+	$(BENCH_INSTALL) $(BENCH)/ours/bin/python --requirements pyproject.toml
+	$(BENCH_INSTALL) $(BENCH)/floor/bin/python mcp
+	@touch $@
 
 # Writes the hashed pins anew, from the bounds in pyproject.toml.
 pins: setup
