@@ -68,10 +68,17 @@ def _result_figures(name: str, line: bytes, most: float | None = None) -> Iterab
 
 
 def _fixed(line: str, content: Mapping[str, Any]) -> bytes:
-    """Return a result's line without the words that come from elsewhere: prompts, revised prompts and URLs."""
+    """Return a result's line without what differs from call to call: prompts, what was added to them, and URLs."""
     images: list[dict[str, str]] = content["images"]
-    variable = {content["prompt"], *(value for image in images for value in image.values())}
-    for words in sorted(variable, key=len, reverse=True):  # a revised prompt may hold the prompt
+    prompt: dict[str, Any] = content["prompt"]
+    added = [addition["text"] for addition in content["applied"]]
+    variable = {
+        prompt["sent"],
+        prompt.get("original", ""),
+        *added,
+        *(value for image in images for value in image.values()),
+    }
+    for words in sorted(filter(None, variable), key=len, reverse=True):  # a revised prompt may hold the prompt
         line = line.replace(_compact(words)[1:-1], "")
     return line.encode()
 

@@ -13,7 +13,7 @@ from blockrun_image.errors import InvalidRequestError
 from blockrun_image.images import ImageArguments, ImageRequest
 from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, price_range, spread, usd
 
-PUBLISHED = "The published price, rounded; the charge can differ by that rounding."
+PUBLISHED = "The published price, rounded."
 
 
 def priced(catalog: Catalog, model: str, size: str = "", quality: str | None = None, *, n: int = 1) -> Estimate:

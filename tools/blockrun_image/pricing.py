@@ -10,7 +10,7 @@ from blockrun_image.images import ImageArguments, ImageRequest
 from blockrun_image.text import choices, quoted
 
 _CENT = Decimal("0.01")
-_PUBLISHED = "The published price, rounded; the charge can differ by that rounding."
+_PUBLISHED = "The published price, rounded."
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Choice:
         for facet in self.wanted:
             for source, rule, phrase in self._fitting(facet, tags):
                 if facet != "style" or source == "purpose" or self._is_bare():
-                    chosen.append(Addition(facet, phrase.text, source, rule, f"no {facet} named; {self._fits(source)}"))
+                    chosen.append(Addition(facet, phrase.text, source, rule, f"no {facet} named"))
                     tags = tags | phrase.tags
                 break
         return chosen
@@ -68,7 +68,7 @@ class Choice:
             for phrase in phrases if source == "fallback" else self._turned(phrases):
                 contradicts = self.tips.conflict(phrase.tags, tags) or self.reading.rules_out(phrase.words, phrase.tags)
                 if not contradicts:
-                    yield source, f"{rule}.{phrase.id}", phrase
+                    yield source, rule, phrase
 
     def _offers(self, facet: str) -> Iterator[tuple[Source, str, Sequence[Phrase]]]:
         """Yield the lists of phrases to choose from, the most particular first, with where each stands in the data."""
@@ -86,14 +86,3 @@ class Choice:
         """Yield the phrases, beginning at one that depends on what the prompt is about, so that prompts differ."""
         start = crc32(self.key_word.encode("utf-8", "replace"))
         return (phrases[(start + step) % len(phrases)] for step in range(len(phrases)))
-
-    def _fits(self, source: Source) -> str:
-        match source:
-            case "purpose":
-                return f"suits the purpose {self.purpose}"
-            case "size":
-                return f"suits a {self.shape} picture"
-            case "subject":
-                return f"suits the subject ({self._subject})"
-            case "fallback":
-                return "suits most pictures"

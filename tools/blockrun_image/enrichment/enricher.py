@@ -112,7 +112,7 @@ class _Enricher:
         wished: list[Addition] = []
         warnings: list[str] = []
         for facet, wish in self.wishes.items():
-            addition = Addition(facet, wish.text, "argument", f"arguments.{wish.argument}", "asked for in the call")
+            addition = Addition(facet, wish.text, "argument", f"arguments.{wish.argument}", "the call asks for it")
             refusal = self._refusal(wish, reading)
             if not refusal and reading.says(wish.words):
                 continue
