@@ -1,24 +1,36 @@
 """What the README says is what the code does."""
 
+import json
 import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
-from tests.conftest import process_environment
+from mcp import Client
+from PIL import Image, ImageChops
+from tests.conftest import process_environment, server_parameters
 
-from blockrun_image import Catalog, ImageError, ImageToolset, errors
+from blockrun_image import Catalog, ImageError, ImageToolset, enrich, errors
+from blockrun_image.schemas import tool_schemas
 from blockrun_image_mcp.cli import main
+from blockrun_image_mcp.sandbox.drawing import draw
 from blockrun_image_mcp.settings import VARIABLES
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-CONSOLE = "".join(re.findall(r"^```console\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
-SESSIONS = re.findall(r"^\$ blockrun-image-mcp (.+)\n((?:(?!\$ ).*\n)*)", CONSOLE, re.MULTILINE)
-PROGRAMS = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+BLOCKS: Sequence[tuple[str, str]] = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+CONSOLE = "".join(block for kind, block in BLOCKS if kind == "console")
+COMMANDS: Sequence[tuple[str, str]] = re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", CONSOLE, re.MULTILINE)
+SESSIONS = [(command, printed) for command, printed in COMMANDS if command.startswith("blockrun-image-mcp ")]
+OTHERS = [command for command, _ in COMMANDS if not command.startswith("blockrun-image-mcp ")]
+PROGRAMS = [block for kind, block in BLOCKS if kind == "python"]
+HOSTS = [json.loads(block) for kind, block in BLOCKS if kind == "json"]
 
 
 def run_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -52,14 +64,15 @@ def test_every_kind_of_error_is_explained() -> None:
 
 @pytest.mark.parametrize(("command", "printed"), SESSIONS, ids=[command for command, _ in SESSIONS])
 def test_every_command_prints_what_is_written_below_it(command: str, printed: str, tmp_path: Path) -> None:
-    done = run_in(tmp_path, "-m", "blockrun_image_mcp", *shlex.split(command))
+    done = run_in(tmp_path, "-m", *shlex.split(command.replace("-", "_", 2)))
     assert (done.returncode, done.stderr) == (0, "")
     assert without_chance(done.stdout) == without_chance(printed)
 
 
 def without_chance(printed: str) -> str:
-    """Return what was printed without the port, the folder and the file name, which are never the same."""
-    return re.sub(r"(?<=127\.0\.0\.1:)\d+|(?<=Saved: ).*/pictures/[\w-]+", "…", printed).strip()
+    """Return what was printed without what differs from place to place: the port, folders, file names and versions."""
+    chance = r"(?<=127\.0\.0\.1:)\d+|(?<=Saved: ).*/pictures/[\w-]+|(?<=folder: ).*(?=/\.local)|(?<=Python 3\.)[\d.]+"
+    return re.sub(chance, "…", printed).strip()
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -79,7 +92,57 @@ def test_every_command_is_in_the_readme_or_the_default_and_has_an_example_that_n
         assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", example)) <= options | {"--help"}
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("file", HOSTS, ids=lambda file: next(iter(file)))
+async def test_every_hosts_file_starts_a_server_with_the_tools(file: dict[str, Any]) -> None:
+    ((_, servers),) = file.items()
+    ((name, server),) = servers.items()
+    assert Path(server["command"]).name == "blockrun-image-mcp"
+    assert server.get("env", {}).keys() <= set(VARIABLES.values())
+    assert all(len(f"{name}_{schema.name}") < 60 for schema in tool_schemas(Catalog.load()))
+    parameters = server_parameters(server.get("env", {}), *server.get("args", []))
+    async with Client(parameters) as client:
+        assert len((await client.list_tools()).tools) == 3
+
+
+def test_the_picture_is_what_the_call_below_it_draws() -> None:
+    (shown,) = re.findall(r'<img src="([^"]+)"', README)
+    command = shlex.split(next(command for command, _ in SESSIONS if " generate " in command))
+    prompt, size = command[2], command[command.index("--size") + 1]
+    width, height = (int(side) for side in size.split("x"))
+    drawn = draw(enrich(prompt, model="dall-e-3", size=size).prompt, width=width, height=height)
+    with Image.open(ROOT / shown) as picture, Image.open(BytesIO(drawn)) as again:
+        assert ImageChops.difference(picture.convert("RGB"), again.convert("RGB")).getbbox() is None
+
+
+def test_the_demonstration_makes_and_keeps_two_pictures(tmp_path: Path) -> None:
+    recipe = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "python examples/demo.py" in recipe.stdout
+    done = run_in(tmp_path, str(ROOT / "examples/demo.py"))
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "demo-pictures").glob("*.png"))) == 2
+    assert done.stdout.count("Charged: $") == 2
+
+
+def test_every_other_command_is_one_that_is_tried_elsewhere() -> None:
+    tried = {"make demo", "make bundle", "make test", "uv tool install ."}
+    assert {command for command in OTHERS if not command.startswith("claude mcp add ")} == tried
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"(?:`|\$ )make ([a-z]+)", README)) <= targets
+
+
 def test_there_is_something_to_run() -> None:
-    assert len(SESSIONS) == 4
+    assert len(SESSIONS) == 6
     assert all(printed for _, printed in SESSIONS)
-    assert len(PROGRAMS) == 2
+    assert len(PROGRAMS) == 3
+    assert len(HOSTS) == 2
+    assert {kind for kind, _ in BLOCKS} == {"console", "json", "python"}
+
+
+def test_every_link_within_the_repository_leads_somewhere() -> None:
+    for page in ("README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+            assert (ROOT / link).exists(), (page, link)
+        for anchor in re.findall(r"\]\(#([^)]+)\)", text):
+            assert re.search(rf"^#+ {anchor.replace('-', ' ')}$", text, re.MULTILINE | re.IGNORECASE), (page, anchor)

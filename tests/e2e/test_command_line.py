@@ -5,10 +5,12 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from tests.conftest import Sandbox, process_environment
@@ -48,7 +50,9 @@ def test_estimate_prices_one_model_or_compares_all() -> None:
     assert [each["model"] for each in compared] == ["dall-e-2", "dall-e-3", "nano-banana", "nano-banana-pro"]
 
 
-@pytest.mark.parametrize("arguments", [("models",), ("estimate",), ("--help",)])
+@pytest.mark.parametrize(
+    "arguments", [("models",), ("estimate",), ("estimate", "--prompt", "A dog"), ("prompt", "A dog"), ("--help",)]
+)
 def test_offline_commands_do_not_import_mcp(arguments: tuple[str, ...]) -> None:
     code = (
         "import sys\nfrom blockrun_image_mcp.cli import main\n"
@@ -64,12 +68,115 @@ def test_generate_prints_url_revised_prompt_and_cost_and_saves_the_picture(sandb
     done = run("generate", "A red fox", "--model", "dall-e-3", "--save", str(tmp_path), settings=sandbox.environment)
     assert done.returncode == 0
     assert f"{sandbox.origin}/images/" in done.stdout
-    assert "Revised prompt: A red drawn in" in done.stdout
+    assert "Revised prompt: Variation 1, drawn in flat shapes: A red fox. " in done.stdout
+    assert "Added to the prompt: " in done.stdout
     assert "Charged: $0.042" in done.stdout
     (picture,) = tmp_path.iterdir()
     assert f"Saved: {picture}" in done.stdout
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert done.stderr == ""
+
+
+def test_generate_takes_words_for_the_prompt_and_the_operators_way_with_it(sandbox: Sandbox) -> None:
+    asked = ("generate", "A dog", "--model", "dall-e-3", "--art-style", "ink_wash", "--purpose", "portrait", "--json")
+    made = json.loads(run(*asked, settings=sandbox.environment).stdout)
+    assert made["prompt"]["sent"].startswith("A dog. Ink wash painting style, ")
+    off = json.loads(run(*asked, settings={**sandbox.environment, "BLOCKRUN_IMAGE_ENRICH": "off"}).stdout)
+    assert (off["prompt"]["sent"], off["prompt"]["changed"]) == ("A dog", False)
+    assert off["warnings"] == ["art_style was not used, because enrich is off."]
+    auto = run(*asked, "--enrich", "auto", settings={**sandbox.environment, "BLOCKRUN_IMAGE_ENRICH": "off"})
+    assert json.loads(auto.stdout)["prompt"]["changed"]
+
+
+def test_prompt_shows_on_one_screen_what_would_happen_and_sends_nothing(sandbox: Sandbox) -> None:
+    asked = ("prompt", "A dog with a sign 'no'", "--lighting", "at dusk", "--size", "1792x1024")
+    shown = run(*asked, settings=sandbox.environment).stdout
+    assert len(shown.splitlines()) <= 24
+    for words in ("Yours", "It names", "subject", "arguments.lighting", "For dall-e-3", ", at dusk."):
+        assert words in shown
+    alone = run("prompt", "A cat, exactly as written", "--art-style", "anime").stdout
+    assert "it asks to be left as it is" in alone
+    assert "Warning" in alone
+    assert "such as" in run("prompt", "A cat at sunset").stdout
+    about = json.loads(run("prompt", "A dog", "--model", "dall-e-2", "--json").stdout)
+    assert (about["model"], about["present"]) == ("dall-e-2", ["subject"])
+    assert sandbox.posts == 0
+
+
+def test_estimate_is_a_dry_run_where_it_is_given_a_prompt() -> None:
+    shown = run("estimate", "--prompt", "A dog", "--enrich", "suggest").stdout
+    assert "Prompt for dall-e-2, dall-e-3, nano-banana, nano-banana-pro: A dog\n" in shown
+    assert "Missing from the prompt: style, such as " in shown
+
+
+SECRET = "brk_very_secret_0123456789"
+
+
+def test_doctor_finds_nothing_wrong_where_nothing_is(sandbox: Sandbox, tmp_path: Path) -> None:
+    folder = tmp_path / "not" / "there yet"
+    settings = {**sandbox.environment, "BLOCKRUN_API_KEY": SECRET, "BLOCKRUN_IMAGE_DIR": str(folder)}
+    done = run("doctor", settings=settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "BLOCKRUN_API_KEY has the shape of a BlockRun account key" in done.stdout
+    assert "127.0.0.1 answers (HTTP 200) and does not refuse the credential" in done.stdout
+    assert str(folder) in done.stdout
+    assert SECRET not in done.stdout
+    assert list(tmp_path.iterdir()) == []
+    assert sandbox.posts == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"BLOCKRUN_API_KEY": ""}, "No credential is set"),
+        ({"BLOCKRUN_API_KEY": "opaque-0123"}, "refuses the credential (HTTP 401)"),
+        ({"BLOCKRUN_API_KEY": "0x" + "ab" * 32}, "BLOCKRUN_API_KEY has the shape of a wallet's private key"),
+        ({"BLOCKRUN_API_KEY": "[" + "12," * 63 + "7]"}, "has the shape of a Solana secret"),
+        ({"BLOCKRUN_IMAGE_GATEWAY": "http://127.0.0.1:1/v1"}, "could not be reached"),
+        ({"BLOCKRUN_IMAGE_GATEWAY": "http://x.example/v1"}, "is not a base URL that a credential may be sent to"),
+        ({"BLOCKRUN_IMAGE_DIR": "/proc/pictures"}, "/proc/pictures cannot be written"),
+    ],
+)
+def test_doctor_names_the_trouble_and_what_to_do_and_never_a_secret(
+    sandbox: Sandbox, settings: Mapping[str, str], words: str
+) -> None:
+    done = run("doctor", settings={**sandbox.environment, **settings})
+    assert done.returncode == 1
+    assert words in done.stdout
+    assert re.search(r"^TROUBLE .*\n +\S", done.stdout, re.MULTILINE)
+    key = settings.get("BLOCKRUN_API_KEY", "")
+    assert len(key) < 10 or key not in done.stdout + done.stderr
+
+
+def test_doctor_says_where_a_gateway_fails_and_where_it_only_lacks_a_list_of_models(sandbox: Sandbox) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread = Thread(target=answer_once, args=(listener, b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"))
+        thread.start()
+        failing = run("doctor", settings={"BLOCKRUN_API_KEY": SECRET, "BLOCKRUN_IMAGE_GATEWAY": f"{origin}/v1"})
+        thread.join()
+    assert "answers HTTP 503" in failing.stdout
+    assert failing.returncode == 1
+    lacking = run("doctor", settings={**sandbox.environment, "BLOCKRUN_IMAGE_GATEWAY": f"{sandbox.origin}/v2"})
+    assert "answers (HTTP 404)" in lacking.stdout
+    assert lacking.returncode == 0
+
+
+def answer_once(listener: socket.socket, answer: bytes) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(answer)
+
+
+def test_doctor_notices_a_misspelt_setting_and_a_credential_that_does_not_count(sandbox: Sandbox) -> None:
+    settings = {**sandbox.environment, "BLOCKRUN_IMAGE_DIRR": SECRET, "BLOCKRUN_WALLET_KEY": "opaque-0123"}
+    done = run("doctor", settings=settings)
+    assert "'BLOCKRUN_IMAGE_DIRR' is no setting" in done.stdout
+    assert "The closest is BLOCKRUN_IMAGE_DIR." in done.stdout
+    assert "BLOCKRUN_WALLET_KEY has the shape of a token and is not used" in done.stdout
+    assert SECRET not in done.stdout
+    assert done.returncode == 0
 
 
 def test_a_sandbox_and_another_gateway_exclude_each_other() -> None:

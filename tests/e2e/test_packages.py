@@ -1,7 +1,9 @@
 """What people install: the bundle, the wheel and the source archive, each alive when it is fresh from the index."""
 
+import itertools
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -144,6 +146,25 @@ def test_a_fresh_install_has_none_of_the_packages_that_only_developers_need(inst
     names = {package["name"] for package in listed}
     assert {"blockrun-image-mcp", "mcp", "httpx2"} <= names
     assert not names & {"openai", "fastmcp", "litellm", "pytest", "hatchling", "ruff"}
+
+
+async def test_the_readmes_first_two_commands_give_a_host_the_tools(
+    place: Path, another_project: Path, bare: Mapping[str, str]
+) -> None:
+    console = (ROOT / "README.md").read_text(encoding="utf-8").partition("```console\n")[2].partition("```")[0]
+    install, add = (shlex.split(line.removeprefix("$ ")) for line in console.splitlines())
+    assert install[:1] == ["uv"]
+    assert add[:3] == ["claude", "mcp", "add"]
+    env = {**bare, "UV_TOOL_DIR": str(place / "tools"), "UV_TOOL_BIN_DIR": str(place / "bin")}
+    run(BIN / "uv", *install[1:], "--python", sys.executable, env=env)
+    named = dict(value.split("=", 1) for option, value in itertools.pairwise(add) if option == "--env")
+    assert set(named) <= set(VARIABLES.values())
+    command = add[add.index("--") + 1 :]
+    server = StdioServerParameters(
+        command=str(place / "bin" / command[0]), args=command[1:], env={**bare, **named}, cwd=another_project
+    )
+    async with Client(server) as client:
+        assert len((await client.list_tools()).tools) == 3
 
 
 def test_the_bundle_holds_the_project_and_nothing_else(archives: Path) -> None:
