@@ -71,6 +71,11 @@ class Sandbox:
         """The key of each generation request."""
         return self._statement()["idempotency_keys"][-self.posts :]
 
+    @property
+    def prompts(self) -> list[str]:
+        """The prompts of the calls that were charged."""
+        return [item["prompt"] for item in self._statement()["items"]]
+
     def get(self, url: str) -> httpx2.Response:
         return self._http.get(url)
 

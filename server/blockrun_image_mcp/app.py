@@ -164,7 +164,8 @@ def _instructions(settings: Settings) -> str:
     sandbox = " This server runs on a sandbox: nothing costs money." if settings.gateway == SANDBOX else ""
     return (
         "Makes images and tells what they cost. list_models and estimate_cost are free; generate_image costs money"
-        " and is charged at most once a call. Write specific prompts with a style, a composition and a lighting; what is"
-        " missing and fits is added behind your words and told in the result. estimate_cost with a prompt is a dry run."
+        " and is charged at most once a call. Write specific prompts with a style, a composition and a lighting; what"
+        " is missing and fits is added behind your words and told in the result. estimate_cost with a prompt is a dry"
+        " run."
         f"{sandbox}"
     )

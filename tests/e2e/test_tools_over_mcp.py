@@ -1,11 +1,15 @@
 """The three tools as an agent's client sees them, over memory and stdio, on both protocol eras."""
 
+import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp_types import CallToolResult, TextContent
 from tests.conftest import Connect, Sandbox
+
+from blockrun_image_mcp.sandbox.drawing import draw
 
 pytestmark = pytest.mark.anyio
 
@@ -35,6 +39,52 @@ async def test_an_agent_gets_urls_revised_prompts_and_the_cost(connect: Connect,
         assert sandbox.get(image["url"]).content.startswith(b"\x89PNG")
         assert text(result).count(image["url"]) == text(result).count(image["revised_prompt"]) == 1
     assert (sandbox.posts, sandbox.charges, sandbox.charged_micro_usd) == (1, 1, 84_000)
+
+
+async def test_what_is_sent_is_the_users_words_and_what_the_result_says_was_added(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    async with connect(sandbox.environment) as client:
+        dry = data(await client.call_tool("estimate_cost", {"prompt": "A dog", "model": "nano-banana"}))
+        result = await client.call_tool("generate_image", {"prompt": "A dog", "model": "nano-banana"})
+        as_is = data(await client.call_tool("generate_image", {**FOX, "enrich": "off"}))
+        advised = await client.call_tool("generate_image", {**FOX, "enrich": "suggest"})
+    answer = data(result)
+    assert answer["prompt"] == dry["prompt"]
+    assert (answer["prompt"]["original"], answer["prompt"]["changed"]) == ("A dog", True)
+    assert sandbox.prompts[-3] == answer["prompt"]["sent"]
+    assert sandbox.prompts[-3].startswith("A dog. ")
+    assert [addition["facet"] for addition in answer["applied"]] == ["style", "composition", "lighting"]
+    for addition in answer["applied"]:
+        assert addition["text"] in text(result)
+    assert answer["prompt"]["sent"] not in text(result)
+    assert sandbox.prompts[-2:] == [FOX["prompt"], FOX["prompt"]]
+    assert as_is["prompt"] == {"sent": FOX["prompt"], "changed": False, "reason": "enrich is off"}
+    assert {advice["facet"] for advice in data(advised)["advice"]} == {"style", "composition", "lighting"}
+    assert "Missing from the prompt" in text(advised)
+
+
+async def test_pictures_that_come_as_data_are_files_and_no_base64_reaches_the_agent(
+    connect: Connect, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    encoded = base64.b64encode(draw("a fox", width=512, height=512)).decode()
+    pictures = [{"url": f"data:image/png;base64,{encoded}"}, {"b64_json": encoded, "revised_prompt": "A vixen"}]
+    sandbox.script([{"status": 200, "body": {"created": 1, "data": pictures}}])
+    async with connect({**sandbox.environment, "BLOCKRUN_IMAGE_DIR": str(tmp_path / "pictures")}) as client:
+        result = await client.call_tool("generate_image", {**FOX, "n": 2})
+    assert not result.is_error
+    for image in data(result)["images"]:
+        assert_is_told_and_kept(image, text(result))
+    assert encoded[:100] not in result.model_dump_json()
+    assert len(result.model_dump_json()) < 3_000
+
+
+def assert_is_told_and_kept(image: dict[str, str], told: str) -> None:
+    path = Path(image["path"])
+    assert path.is_absolute()
+    assert image["url"] == path.as_uri()
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert told.count(image["path"]) == 2
 
 
 async def test_the_tools_say_truly_whether_they_spend(connect: Connect) -> None:
@@ -71,6 +121,10 @@ BAD_INPUT = [
     ({**FOX, "prompt": "x" * 4001}, "at most 4,000"),
     ({**FOX, "prompt": "x" * 2**20}, "at most 4,000"),
     ({**FOX, "seed": 7}, "prompt, model, size, quality, n"),
+    ({**FOX, "enrich": "maybe"}, "auto, suggest, off"),
+    ({**FOX, "purpose": "meme"}, "childrens_illustration"),
+    ({**FOX, "art_style": "x" * 4_000}, "At most 120 characters"),
+    ({**FOX, "lighting": 'dusk" --ar 16:9'}, "without quotes"),
     ({**FOX, "prompt": 3}, "must be text"),
     ({**FOX, "size": ["1024x1024"]}, "Choices: auto, 256x256"),
     ({**FOX, "model": "nano-banana", "quality": "hd"}, "dall-e-3, dall-e-2"),

@@ -17,7 +17,7 @@ ANY = "any"
 
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # built once, as parts of Model
 
 
 class Price(_Entry):

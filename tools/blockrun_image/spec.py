@@ -102,7 +102,7 @@ def unusable(source: str, error: ValidationError, *within: str) -> SpecError:
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)  # built once, as parts of Api, instead of one by one
 
 
 class Described(_Part):

@@ -83,6 +83,7 @@ class Studio:
         self.settlements.append(
             {
                 "model": request.model,
+                "prompt": request.prompt[:_MOST_DRAWN_CHARACTERS],
                 "size": request.size,
                 "quality": request.quality,
                 "n": request.n,

@@ -1,6 +1,36 @@
 """The user's prompt, first and verbatim, plus tips that fit it; offline and deterministic."""
 
+from functools import cache
+
+from blockrun_image.catalog import Catalog, Model
 from blockrun_image.enrichment.enriched import MODES, PURPOSES, Addition, Advice, EnrichedPrompt, Wishes
-from blockrun_image.enrichment.enricher import enrich
 
 __all__ = ["MODES", "PURPOSES", "Addition", "Advice", "EnrichedPrompt", "Wishes", "enrich"]
+
+
+def enrich(  # noqa: PLR0913 - the tool's own arguments
+    prompt: str,
+    *,
+    model: Model | str,
+    size: str | None = None,
+    purpose: str = "auto",
+    art_style: str = "",
+    composition: str = "",
+    lighting: str = "",
+) -> EnrichedPrompt:
+    """Return the prompt as it is best sent to `model`: the user's words, first and verbatim, plus what they lack.
+
+    Offline and deterministic; done again, it changes nothing more. The result is within the model's limit in
+    characters, or is the prompt itself. Raises `UnknownModelError` for the id of a model that the built-in catalogue
+    lacks, and `InvalidRequestError` for a purpose that does not exist or words that are no short phrase.
+    """
+    from blockrun_image.enrichment.enricher import Enricher  # noqa: PLC0415 - the first prompt pays, not the start
+
+    chosen = _built_in_catalog().find(model) if isinstance(model, str) else model
+    wishes = Wishes(purpose=purpose, art_style=art_style, composition=composition, lighting=lighting)
+    return Enricher.of(chosen, size, wishes).enrich(prompt)
+
+
+@cache
+def _built_in_catalog() -> Catalog:
+    return Catalog.load()

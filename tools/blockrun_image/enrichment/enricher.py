@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from functools import cache
+from typing import Literal
 
-from blockrun_image.catalog import Catalog, Model
+from blockrun_image.catalog import Model
 from blockrun_image.enrichment.choice import Choice
-from blockrun_image.enrichment.enriched import MAIN_FACETS, PURPOSES, Addition, EnrichedPrompt
+from blockrun_image.enrichment.enriched import MAIN_FACETS, PURPOSES, Addition, EnrichedPrompt, Wishes
 from blockrun_image.enrichment.reading import Reading, read
 from blockrun_image.enrichment.tips import Tips, words_of
 from blockrun_image.errors import InvalidRequestError
@@ -22,46 +22,16 @@ _MOST_READ_CHARACTERS = 2_000
 _MOST_WORDS = 40
 _MOST_WORDS_BESIDE_TWO_FACETS = 22
 _WIDE = 1.2
+_ARGUMENTS: Mapping[str, Literal["art_style", "composition", "lighting"]] = {
+    "style": "art_style",
+    "composition": "composition",
+    "lighting": "lighting",
+}
 _RICH = "it is rich already"
 
 _WISH = re.compile(r"\w(?:[\w ,.&+%-]|(?<=\w)['’](?=\w)){0,119}")
 _ENDED = re.compile(r"[.!?…。！？]['\"”’»)\]]{0,3}\Z")
 _PAUSED = re.compile(r"[,;:—–]\Z")
-
-
-def enrich(  # noqa: PLR0913 - the tool's own arguments
-    prompt: str,
-    *,
-    model: Model | str,
-    size: str | None = None,
-    purpose: str = "auto",
-    art_style: str = "",
-    composition: str = "",
-    lighting: str = "",
-) -> EnrichedPrompt:
-    """Return the prompt as it is best sent to `model`: the user's words, first and verbatim, plus what they lack.
-
-    Offline and deterministic; done again, it changes nothing more. The result is within the model's limit in
-    characters, or is the prompt itself. Raises `UnknownModelError` for the id of a model that the built-in catalogue
-    lacks, and `InvalidRequestError` for a purpose that does not exist or words that are no short phrase.
-    """
-    tips = Tips.built_in()
-    wishes = {
-        facet: _wish(tips, facet, name, words.strip())
-        for facet, name, words in (
-            ("style", "art_style", art_style),
-            ("composition", "composition", composition),
-            ("lighting", "lighting", lighting),
-        )
-        if words.strip()
-    }
-    return _Enricher(
-        tips=tips,
-        model=_built_in_catalog().find(model) if isinstance(model, str) else model,
-        purpose=_known_purpose(purpose),
-        shape=_shape(size),
-        wishes=wishes,
-    ).enrich(prompt)
 
 
 @dataclass(frozen=True)
@@ -77,8 +47,8 @@ class _Wish:
 
 
 @dataclass(frozen=True)
-class _Enricher:
-    """The rules for one call."""
+class Enricher:
+    """Enriches prompts for one model, size, purpose and choice of words."""
 
     tips: Tips
     model: Model
@@ -86,7 +56,21 @@ class _Enricher:
     shape: str
     wishes: Mapping[str, _Wish]
 
+    @classmethod
+    def of(cls, model: Model, size: str | None, wishes: Wishes) -> "Enricher":
+        """Return the one for a call; raises `InvalidRequestError` for a purpose or words that cannot be used."""
+        tips = Tips.built_in()
+        named = {facet: (argument, wishes.get(argument, "").strip()) for facet, argument in _ARGUMENTS.items()}
+        return cls(
+            tips=tips,
+            model=model,
+            purpose=_known_purpose(wishes.get("purpose") or "auto"),
+            shape=_shape(size),
+            wishes={facet: _wish(tips, facet, *wish) for facet, wish in named.items() if wish[1]},
+        )
+
     def enrich(self, prompt: str) -> EnrichedPrompt:
+        """Return the prompt with what it lacks and what fits it."""
         original = read(self.tips, prompt)
         wished, warnings = self._wished(prompt, original)
         reading = read(self.tips, self._joined(prompt, wished)) if wished else original
@@ -169,11 +153,6 @@ class _Enricher:
             return f"{prompt}, {words}"
         between = "\n" if prompt[-1:].isspace() else " " if _ENDED.search(prompt) else ". "
         return f"{prompt}{between}{words[0].upper()}{words[1:]}"
-
-
-@cache
-def _built_in_catalog() -> Catalog:
-    return Catalog.load()
 
 
 def _known_purpose(purpose: str) -> str:
