@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from blockrun_image.catalog import Catalog
+from blockrun_image.enrichment import MODES
 from blockrun_image.errors import ImageError
 from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import OnStatus
@@ -31,14 +32,18 @@ NAME = "blockrun-image-mcp"
 _log = logging.getLogger(__name__)
 
 
-def with_known_default_model(settings: Settings, catalog: Catalog) -> Settings:
-    """Return the settings without a default model that does not exist, which is warned about."""
-    if settings.default_model is None or settings.default_model in catalog.models:
-        return settings
-    _log.warning(
-        "%s: there is no model %r, so agents must name one", VARIABLES["default_model"], settings.default_model
-    )
-    return settings.model_copy(update={"default_model": None})
+def with_known_defaults(settings: Settings, catalog: Catalog) -> Settings:
+    """Return the settings without defaults that do not exist, which are warned about: a server must not die of them."""
+    mended: dict[str, str | None] = {}
+    if settings.default_model not in (None, *catalog.models):
+        words = "%s: there is no model %r, so agents must name one"
+        _log.warning(words, VARIABLES["default_model"], settings.default_model)
+        mended["default_model"] = None
+    if settings.enrich not in MODES:
+        words = "%s: %r is none of %s, so prompts are sent as they are"
+        _log.warning(words, VARIABLES["enrich"], settings.enrich, ", ".join(MODES))
+        mended["enrich"] = "off"
+    return settings.model_copy(update=mended)
 
 
 @asynccontextmanager

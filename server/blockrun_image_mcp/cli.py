@@ -21,7 +21,7 @@ from blockrun_image.results import GeneratedImages
 from blockrun_image.schemas import tool_schemas
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp import terminal
-from blockrun_image_mcp.app import build_server, with_known_default_model
+from blockrun_image_mcp.app import build_server, with_known_defaults
 from blockrun_image_mcp.logs import Redactor, configure_logging
 from blockrun_image_mcp.settings import SANDBOX, Settings
 
@@ -228,7 +228,7 @@ def _start(sandbox: bool, flags: Mapping[str, str | None]) -> tuple[Settings, Ca
     settings = Settings.read(os.environ, **(dict(flags) | ({"gateway": SANDBOX} if sandbox else {})))
     configure_logging(settings.log_level, Redactor(settings.credentials.values()))
     catalog = Catalog.load(settings.spec)
-    return with_known_default_model(settings, catalog), catalog
+    return with_known_defaults(settings, catalog), catalog
 
 
 def _model(settings: Settings, catalog: Catalog, model: str | None) -> str:

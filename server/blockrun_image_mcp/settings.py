@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
 
-from blockrun_image.enrichment.enriched import Mode
 from blockrun_image.errors import ConfigurationError
 from blockrun_image.images import Defaults
 from blockrun_image.text import clean, quoted
@@ -59,7 +58,7 @@ class Settings(BaseModel):
     wallet_key: SecretStr | None = None
     api_url: str | None = None
     default_model: str | None = None
-    enrich: Annotated[Mode, BeforeValidator(_lower)] = "auto"
+    enrich: Annotated[str, BeforeValidator(_lower)] = "auto"
     spec: Annotated[Path | None, BeforeValidator(_expanded)] = None
     dir: Annotated[Path | None, BeforeValidator(_expanded)] = None
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "WARNING"
