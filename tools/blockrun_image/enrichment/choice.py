@@ -7,13 +7,10 @@ from typing import Literal, TypeAlias
 from zlib import crc32
 
 from blockrun_image.enrichment.enriched import MAIN_FACETS, Addition, Advice
-from blockrun_image.enrichment.reading import Reading
+from blockrun_image.enrichment.reading import OTHER, Reading
 from blockrun_image.enrichment.tips import Phrase, Tips
 
 Source: TypeAlias = Literal["purpose", "size", "subject", "fallback"]
-
-OTHER = "other"
-"""The class of subjects that are of no other class, or not known."""
 
 _MOST_WORDS_OF_A_BARE_PROMPT = 8
 
@@ -56,10 +53,6 @@ class Choice:
         examples = {facet: next(self._fitting(facet, self.reading.tags), None) for facet in facets}
         return [Advice(facet, self.tips.says[facet], example[2].text) for facet, example in examples.items() if example]
 
-    @property
-    def _subject(self) -> str:
-        return self.reading.subject.kind if self.reading.subject else OTHER
-
     def _is_bare(self) -> bool:
         return not self.given & set(MAIN_FACETS) and self.reading.words <= _MOST_WORDS_OF_A_BARE_PROMPT
 
@@ -73,13 +66,16 @@ class Choice:
     def _offers(self, facet: str) -> Iterator[tuple[Source, str, Sequence[Phrase]]]:
         """Yield the lists of phrases to choose from, the most particular first, with where each stands in the data."""
         purpose = self.tips.purposes.get(self.purpose)
+        kind = self.reading.subject.kind if self.reading.subject else OTHER
+        subject = self.tips.subjects[kind]
         if facet == "composition" and self.shape:
             if purpose:
                 yield "purpose", f"purposes.{self.purpose}.{self.shape}", purpose.phrases[self.shape]
+            yield "size", f"subjects.{kind}.{self.shape}", subject.phrases[self.shape]
             yield "size", f"shapes.{self.shape}", self.tips.shapes[self.shape]
         if purpose:
             yield "purpose", f"purposes.{self.purpose}.{facet}", purpose.phrases[facet]
-        yield "subject", f"subjects.{self._subject}.{facet}", self.tips.subjects[self._subject].phrases[facet]
+        yield "subject", f"subjects.{kind}.{facet}", subject.phrases[facet]
         yield "fallback", f"fallbacks.{facet}", self.tips.fallbacks.phrases[facet]
 
     def _turned(self, phrases: Sequence[Phrase]) -> Iterator[Phrase]:

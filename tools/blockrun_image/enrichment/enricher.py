@@ -74,7 +74,7 @@ class Enricher:
         original = read(self.tips, prompt)
         wished, warnings = self._wished(prompt, original)
         reading = read(self.tips, self._joined(prompt, wished)) if wished else original
-        own = read(self.tips, self._without_wishes(prompt))
+        own = read(self.tips, self._without_wishes(prompt)) if self.wishes else original
         choice = self._choice(reading, own.key_word)
         reason = reading.untouchable or (_RICH if _is_rich(prompt, reading, choice.given) else own.unclear)
         chosen: Sequence[Addition] = () if reason else choice.additions()

@@ -26,9 +26,13 @@ _CODE = re.compile(
     r"|\A\s*(?:graph|flowchart)\s+(?:td|tb|bt|rl|lr)\b|\A\s*(?:sequence|class|state|er)diagram\b|\w\s*[:=]\s*[{\[]",
     re.IGNORECASE | re.DOTALL,
 )
+OTHER = "other"
+"""The class of subjects that are of no other class, or not known."""
+
+_RANKS = {OTHER: 0, "fantasy": 2}
 _NEGATION = Label("negation", "")
 _OPT_OUT = Label("opt_out", "")
-_NOTING = {"facet", "tag", "subject", "purpose"}
+_NOTING = {"facet", "tag", "subject", "purpose", "guard"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,11 @@ class Subject:
 
     kind: str
     word: str
+
+    @property
+    def rank(self) -> int:
+        """How much it tells: what is imagined the most, since no photograph has it."""
+        return _RANKS.get(self.kind, 1)
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,7 @@ class _Scan:
     content: list[str] = field(default_factory=list[str])
     labels: set[Label] = field(default_factory=set[Label])
     subject: Subject | None = None
+    subject_end: int = 0
     negated_words: set[str] = field(default_factory=set[str])
     negated_tags: set[str] = field(default_factory=set[str])
     opts_out: bool = False
@@ -113,6 +123,7 @@ class _Scan:
         for words, labels in self.tips.lexicon.walk(tokens):
             if not words[0][0].isalnum():
                 negating = False
+                self.subject_end = 0
                 continue
             self._count(words, labels)
             if _NEGATION in labels:
@@ -141,9 +152,15 @@ class _Scan:
         self.labels |= labels
         if not any(label.kind == "language" for label in labels):
             self.content += words
-        if self.subject is None:
-            kinds = [label.value for label in labels if label.kind == "subject"]
-            self.subject = Subject(min(kinds), singular(words[0])) if kinds else None
+        for kind in sorted(label.value for label in labels if label.kind == "subject"):
+            self._name(Subject(kind, singular(words[-1])), len(self.plain) - len(words))
+
+    def _name(self, noun: Subject, start: int) -> None:
+        """Note a noun as the subject if it tells more than the one before; of a compound, the last tells the most."""
+        compound = start == self.subject_end
+        if self.subject is None or noun.rank > self.subject.rank or (compound and noun.rank == self.subject.rank):
+            self.subject = noun
+            self.subject_end = len(self.plain)
 
 
 def _untouchable(scan: _Scan, prompt: str, text: str) -> str:

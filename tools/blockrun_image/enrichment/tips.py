@@ -23,6 +23,7 @@ class Label(NamedTuple):
 
 _NOTHING: frozenset[Label] = frozenset()
 _GUARD = Label("guard", "")
+_LIT = frozenset({"lit"})
 _ENGLISH = Label("language", "english")
 
 
@@ -108,7 +109,8 @@ class Lexicon:
     def walk(self, tokens: Sequence[str]) -> Iterator[tuple[Sequence[str], AbstractSet[Label]]]:
         """Yield the tokens, mostly one by one, each with what it and the ones after it tell.
 
-        A guard, such as "light bulb", comes as a whole: it hides what its words would tell by themselves.
+        A guard, such as "light blue", comes as a whole: it hides what its words would tell by themselves. A possessive
+        tells what its owner does.
         """
         position = 0
         while position < len(tokens):
@@ -122,7 +124,9 @@ class Lexicon:
 
     def _at(self, tokens: Sequence[str], position: int) -> tuple[AbstractSet[Label], int]:
         labels: AbstractSet[Label] = _NOTHING
-        for term, told in self._by_first.get(tokens[position], ()):
+        first = tokens[position]
+        entries = self._by_first.get(first) or self._by_first.get(first.removesuffix("'s"), ())
+        for term, told in entries:
             length = len(term)
             if length == 1 or tuple(tokens[position : position + length]) == term:
                 labels = labels | told
@@ -151,14 +155,13 @@ def singular(word: str) -> str:
 def _terms(data: Mapping[str, Any]) -> Iterator[tuple[str, Label]]:
     for facet, entry in data["facets"].items():
         yield from ((term, Label("facet", facet)) for term in entry["terms"])
-    for term in data["facets"]["lighting"]["terms"]:
-        yield term, Label("tag", "shaded" if "shad" in term else "lit")
     for tag, terms in data["tags"].items():
         yield from ((term, Label("tag", tag)) for term in terms)
     for purpose, entry in data["purposes"].items():
         yield from ((cue, Label("purpose", purpose)) for cue in entry["cues"])
     for subject, entry in data["subjects"].items():
         yield from ((noun, Label("subject", subject)) for noun in entry["nouns"])
+        yield from ((noun, _GUARD) for noun in entry["nouns"] if " " in noun)
     for kind in ("guard", "opt_out", "negation"):
         yield from ((term, Label(kind, "")) for term in data[f"{kind}s"])
     for language, words in data["languages"].items():
@@ -168,6 +171,8 @@ def _terms(data: Mapping[str, Any]) -> Iterator[tuple[str, Label]]:
 def _phrase(lexicon: Lexicon, id: str, facet: str, text: str) -> Phrase:
     told = [label for _, labels in lexicon.walk(words_of(text)) for label in labels]
     tags = frozenset(label.value for label in told if label.kind == "tag")
+    if facet == "lighting" and "shaded" not in tags:
+        tags |= _LIT
     return Phrase(id, facet, text, lexicon.content_of(text), tags)
 
 
