@@ -18,21 +18,26 @@ _QUOTED = re.compile(
 )
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\w\s'/-]|\n")
 _APOSTROPHE = re.compile(r"(?<=\w)’(?=\w)")
-_LETTER = re.compile(r"[^\W\d_]")
-_LATIN_LETTER = re.compile(r"[A-Za-zÀ-ɏ]")
+_LAST_LATIN_LETTER = "ɏ"
 _BIDI_CONTROL = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _CODE = re.compile(
-    r"\A\s*[\[{].*[\]}]\s*\Z|```|</?[a-z][^<>]*>|<[a-z]+:|(?<!\S)--[a-z]|\([^()]*:\d[\d.]*\)|::-?\d|\(\(|\w\(\)"
-    r"|\A\s*(?:graph|flowchart)\s+(?:td|tb|bt|rl|lr)\b|\A\s*(?:sequence|class|state|er)diagram\b|\w\s*[:=]\s*[{\[]",
+    r"\s*(?:[\[{].*[\]}]\s*\Z|(?:graph|flowchart)\s+(?:td|tb|bt|rl|lr)\b|(?:sequence|class|state|er)diagram\b)",
     re.IGNORECASE | re.DOTALL,
+)
+_CODE_WITHIN = re.compile(
+    r"```|<(?:/?[A-Za-z][^<>]*>|[A-Za-z]+:)|(?<!\S)--[A-Za-z]|\((?:[^()]*:\d[\d.]*\)|\()|(?<=\w)\(\)|::-?\d"
+    r"|(?<=[\w\s])[:=]\s*[{\[]"
 )
 OTHER = "other"
 """The class of subjects that are of no other class, or not known."""
 
 _RANKS = {OTHER: 0, "fantasy": 2}
+_ENGLISH = Label("language", "english")
+_FOREIGN = Label("language", "other")
+_LANGUAGES = frozenset({_ENGLISH, _FOREIGN})
 _NEGATION = Label("negation", "")
 _OPT_OUT = Label("opt_out", "")
-_NOTING = {"facet", "tag", "subject", "purpose", "guard"}
+_ENGLISH_KINDS = {"facet", "tag", "subject", "purpose", "guard"}
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,9 @@ class _Scan:
                 negating = False
                 self.subject_end = 0
                 continue
-            self._count(words, labels)
+            self.plain += words
+            if labels:
+                self._count(labels)
             if _NEGATION in labels:
                 negating = True
             elif negating:
@@ -136,24 +143,25 @@ class _Scan:
     def values(self, kind: str) -> frozenset[str]:
         return frozenset(label.value for label in self.labels if label.kind == kind)
 
-    def _count(self, words: Sequence[str], labels: AbstractSet[Label]) -> None:
-        self.plain += words
+    def _count(self, labels: AbstractSet[Label]) -> None:
         self.opts_out |= _OPT_OUT in labels
-        languages = {label.value for label in labels if label.kind == "language"}
-        known = not languages and any(label.kind in _NOTING for label in labels)
-        self.english += languages == {"english"} or known
-        self.foreign += languages == {"other"}
+        if _LANGUAGES.isdisjoint(labels):
+            self.english += any(label.kind in _ENGLISH_KINDS for label in labels)
+        elif not labels >= _LANGUAGES:
+            self.english += _ENGLISH in labels
+            self.foreign += _FOREIGN in labels
 
     def _negate(self, words: Sequence[str], labels: AbstractSet[Label]) -> None:
         self.negated_words.update(map(singular, words))
         self.negated_tags.update(label.value for label in labels if label.kind == "tag")
 
     def _take(self, words: Sequence[str], labels: AbstractSet[Label]) -> None:
-        self.labels |= labels
-        if not any(label.kind == "language" for label in labels):
+        if _LANGUAGES.isdisjoint(labels):
             self.content += words
-        for kind in sorted(label.value for label in labels if label.kind == "subject"):
-            self._name(Subject(kind, singular(words[-1])), len(self.plain) - len(words))
+        if labels:
+            self.labels |= labels
+            for kind in sorted(label.value for label in labels if label.kind == "subject"):
+                self._name(Subject(kind, singular(words[-1])), len(self.plain) - len(words))
 
     def _name(self, noun: Subject, start: int) -> None:
         """Note a noun as the subject if it tells more than the one before; of a compound, the last tells the most."""
@@ -168,12 +176,14 @@ def _untouchable(scan: _Scan, prompt: str, text: str) -> str:
         return "it asks to be left as it is"
     if not is_unicode(prompt) or _BIDI_CONTROL.search(prompt):
         return "it has characters that change how others are read"
-    return "it looks like code or has flags" if _CODE.search(text) else ""
+    return "it looks like code or has flags" if _CODE.match(text) or _CODE_WITHIN.search(text) else ""
 
 
 def _unclear(scan: _Scan, text: str) -> str:
-    letters = len(_LETTER.findall(text))
-    if letters < _FEWEST_LETTERS or not scan.content:
+    letters = [character for character in text if character.isalpha()]
+    if len(letters) < _FEWEST_LETTERS or not scan.content:
         return "it has too few words"
-    latin = len(_LATIN_LETTER.findall(text)) >= _LATIN_SHARE * letters
-    return "" if latin and scan.english > scan.foreign else "it is not recognisably English"
+    latin = sum(letter <= _LAST_LATIN_LETTER for letter in letters)
+    return (
+        "" if latin >= _LATIN_SHARE * len(letters) and scan.english > scan.foreign else "it is not recognisably English"
+    )
