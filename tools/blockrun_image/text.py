@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Co", "Cs", "Cn"}
 _SCANNED_FACTOR = 4
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def clean(value: object, limit: int) -> str:
@@ -51,7 +52,7 @@ def choices(valid: Sequence[str], wanted: str = "", limit: int = 160) -> str:
 
 def is_unicode(text: str) -> bool:
     """Tell whether `text` can be sent as UTF-8, which lone surrogates cannot."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+    return not _SURROGATE.search(text)
 
 
 def _json_bytes(text: str) -> int:

@@ -74,9 +74,11 @@ class Enricher:
         original = read(self.tips, prompt)
         wished, warnings = self._wished(prompt, original)
         reading = read(self.tips, self._joined(prompt, wished)) if wished else original
-        own = read(self.tips, self._without_wishes(prompt)) if self.wishes else original
-        choice = self._choice(reading, own.key_word)
-        reason = reading.untouchable or (_RICH if _is_rich(prompt, reading, choice.given) else own.unclear)
+        given = self._given(reading)
+        rich = _is_rich(prompt, reading, given)
+        own = reading if rich else self._own(prompt, original)
+        choice = Choice(self.tips, reading, own.key_word, self._purpose_of(reading), self.shape, given)
+        reason = reading.untouchable or (_RICH if rich else own.unclear)
         chosen: Sequence[Addition] = () if reason else choice.additions()
         applied = self._fitting(prompt, wished, chosen)
         missing = [facet for facet in choice.wanted if facet not in {each.facet for each in applied}]
@@ -117,19 +119,21 @@ class Enricher:
         )
         return "it contradicts the prompt's own words" if clashes else ""
 
-    def _without_wishes(self, prompt: str) -> str:
-        """Return the prompt without what an earlier call may have added to it for an argument."""
+    def _own(self, prompt: str, original: Reading) -> Reading:
+        """Return what the prompt tells without what an earlier call may have added to it for an argument."""
+        own = prompt
         for wish in sorted((wish.text for wish in self.wishes.values()), key=len, reverse=True):
-            prompt = re.sub(rf"(?<!\w){re.escape(wish)}(?!\w)", " ", prompt, flags=re.IGNORECASE)
-        return prompt
+            own = re.sub(rf"(?<!\w){re.escape(wish)}(?!\w)", " ", own, flags=re.IGNORECASE)
+        return original if own == prompt else read(self.tips, own)
 
-    def _choice(self, reading: Reading, key_word: str) -> Choice:
-        """Return the choice for what was read, in which a facet that an argument named counts as given."""
-        purpose = self.purpose
-        if purpose == "auto":
-            purpose = next((name for name in self.tips.purposes if name in reading.purposes), "")
-        named = {facet for facet, wish in self.wishes.items() if reading.says(wish.words)}
-        return Choice(self.tips, reading, key_word, purpose, self.shape, reading.present | named)
+    def _purpose_of(self, reading: Reading) -> str:
+        if self.purpose != "auto":
+            return self.purpose
+        return next((name for name in self.tips.purposes if name in reading.purposes), "")
+
+    def _given(self, reading: Reading) -> AbstractSet[str]:
+        """Return the facets that the words name, those among them that an argument asked for."""
+        return reading.present | {facet for facet, wish in self.wishes.items() if reading.says(wish.words)}
 
     def _fitting(self, prompt: str, wished: Sequence[Addition], chosen: Sequence[Addition]) -> Sequence[Addition]:
         kept = list(chosen)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from blockrun_image.enrichment.tips import Label, Tips, singular
+from blockrun_image.enrichment.tips import ENGLISH, Label, Tips, singular
 from blockrun_image.text import is_unicode
 
 _SCANNED_CHARACTERS = 2_000
@@ -13,7 +13,7 @@ _FEWEST_LETTERS = 3
 _LATIN_SHARE = 0.6
 
 _QUOTED = re.compile(
-    r'"[^"]{1,400}"|“[^”]{1,400}”|„[^“”]{1,400}[“”]|«[^»]{1,400}»|「[^」]{1,400}」|`[^`]{1,400}`'
+    r'"[^"]{1,400}"|“[^”]{1,400}”|„[^„“”]{1,400}[“”]|«[^»]{1,400}»|「[^」]{1,400}」|`[^`]{1,400}`'
     r"|‘[^’]{1,400}’(?!\w)|(?<!\w)'[^'\n]{1,400}'(?!\w)"
 )
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\w\s'/-]|\n")
@@ -32,9 +32,8 @@ OTHER = "other"
 """The class of subjects that are of no other class, or not known."""
 
 _RANKS = {OTHER: 0, "fantasy": 2}
-_ENGLISH = Label("language", "english")
 _FOREIGN = Label("language", "other")
-_LANGUAGES = frozenset({_ENGLISH, _FOREIGN})
+_LANGUAGES = frozenset({ENGLISH, _FOREIGN})
 _NEGATION = Label("negation", "")
 _OPT_OUT = Label("opt_out", "")
 _ENGLISH_KINDS = {"facet", "tag", "subject", "purpose", "guard"}
@@ -148,7 +147,7 @@ class _Scan:
         if _LANGUAGES.isdisjoint(labels):
             self.english += any(label.kind in _ENGLISH_KINDS for label in labels)
         elif not labels >= _LANGUAGES:
-            self.english += _ENGLISH in labels
+            self.english += ENGLISH in labels
             self.foreign += _FOREIGN in labels
 
     def _negate(self, words: Sequence[str], labels: AbstractSet[Label]) -> None:

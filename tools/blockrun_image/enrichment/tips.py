@@ -21,10 +21,12 @@ class Label(NamedTuple):
     value: str
 
 
+ENGLISH = Label("language", "english")
+"""Marks the small words of English, which say nothing of the picture."""
+
 _NOTHING: frozenset[Label] = frozenset()
 _GUARD = Label("guard", "")
 _LIT = frozenset({"lit"})
-_ENGLISH = Label("language", "english")
 
 
 @dataclass(frozen=True)
@@ -102,9 +104,10 @@ class Lexicon:
             *first, last = words_of(term)
             for form in (last, plural(last)):
                 told.setdefault((*first, form), set()).add(label)
-        self._by_first: dict[str, list[tuple[tuple[str, ...], frozenset[Label]]]] = {}
-        for words in sorted(told, key=len, reverse=True):
-            self._by_first.setdefault(words[0], []).append((words, frozenset(told[words])))
+        self._told = {words: frozenset(labels) for words, labels in told.items()}
+        self._lengths: dict[str, list[int]] = {}
+        for first, length in sorted({(words[0], len(words)) for words in told}, reverse=True):
+            self._lengths.setdefault(first, []).append(length)
 
     def walk(self, tokens: Sequence[str]) -> Iterator[tuple[Sequence[str], AbstractSet[Label]]]:
         """Yield the tokens, mostly one by one, each with what it and the ones after it tell.
@@ -120,18 +123,18 @@ class Lexicon:
 
     def content_of(self, text: str) -> frozenset[str]:
         """Return the words of a text that carry its meaning, in the singular."""
-        return frozenset(singular(word) for word in words_of(text) if _ENGLISH not in self._at([word], 0)[0])
+        return frozenset(singular(word) for word in words_of(text) if ENGLISH not in self._at([word], 0)[0])
 
     def _at(self, tokens: Sequence[str], position: int) -> tuple[AbstractSet[Label], int]:
         labels: AbstractSet[Label] = _NOTHING
         first = tokens[position]
-        entries = self._by_first.get(first) or self._by_first.get(first.removesuffix("'s"), ())
-        for term, told in entries:
-            length = len(term)
-            if length == 1 or tuple(tokens[position : position + length]) == term:
-                labels = labels | told
-                if _GUARD in told:
-                    return labels, length
+        if first not in self._lengths:
+            first = first.removesuffix("'s")
+        for length in self._lengths.get(first, ()):
+            told = self._told.get((first, *tokens[position + 1 : position + length]), _NOTHING)
+            labels = labels | told
+            if _GUARD in told:
+                return labels, length
         return labels, 1
 
 
