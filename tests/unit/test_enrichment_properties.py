@@ -44,7 +44,9 @@ wishes = st.one_of(
     st.just(""),
     st.sampled_from([id for texts in TIPS.phrases.values() for id in texts]),
     st.sampled_from([term for term in TERMS if "'" not in term]),
-    st.sampled_from(["no people in it", "as is", "the style of my grandmother", "a dog, at night"]),
+    st.sampled_from(
+        ["no people in it", "as is", "the style of my grandmother", "a dog, at night", "ışık", "ßtyle", "éclat"]
+    ),
 )
 arguments = st.fixed_dictionaries(
     {

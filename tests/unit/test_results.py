@@ -154,6 +154,12 @@ def test_the_text_names_what_was_added_and_not_the_prompt(catalog: Catalog) -> N
     assert "Missing from the prompt: style, such as " in missing
 
 
+def test_where_only_a_style_is_missing_the_reason_is_that_none_is_added_unasked(catalog: Catalog) -> None:
+    enriched = enrich("A dog at sunset in close-up", model="dall-e-3")
+    assert (enriched.missing, [each.facet for each in enriched.advice]) == (["style"], ["style"])
+    assert enriched.reason == "a style is added only to a bare prompt or for a purpose"
+
+
 def test_original_and_sent_are_both_told_only_where_they_differ(catalog: Catalog) -> None:
     changed: Any = enrich("A dog", model="dall-e-3").to_dict()["prompt"]
     assert (changed["original"], changed["changed"]) == ("A dog", True)

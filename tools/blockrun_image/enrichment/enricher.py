@@ -12,7 +12,7 @@ from typing import Literal
 
 from blockrun_image.catalog import Model
 from blockrun_image.enrichment.choice import Choice
-from blockrun_image.enrichment.enriched import MAIN_FACETS, PURPOSES, Addition, EnrichedPrompt, Wishes
+from blockrun_image.enrichment.enriched import MAIN_FACETS, PURPOSES, Addition, Advice, EnrichedPrompt, Wishes
 from blockrun_image.enrichment.reading import Reading, read
 from blockrun_image.enrichment.tips import Tips, words_of
 from blockrun_image.errors import InvalidRequestError
@@ -82,15 +82,16 @@ class Enricher:
         chosen: Sequence[Addition] = () if reason else choice.additions()
         applied = self._fitting(prompt, wished, chosen)
         missing = [facet for facet in choice.wanted if facet not in {each.facet for each in applied}]
+        advice = choice.advice([] if reading.untouchable or reason == _RICH else missing)
         return EnrichedPrompt(
             prompt=self._joined(prompt, applied),
             original=prompt,
             applied=applied,
             present=original.named_facets(),
             missing=missing,
-            advice=[] if reading.untouchable or reason == _RICH else choice.advice(missing),
+            advice=advice,
             warnings=warnings,
-            reason="" if applied else reason or _why_nothing(chosen, missing),
+            reason="" if applied else reason or _why_nothing(chosen, missing, advice),
         )
 
     def _wished(self, prompt: str, reading: Reading) -> tuple[Sequence[Addition], Sequence[str]]:
@@ -156,7 +157,7 @@ class Enricher:
         if self.model.prompt_form == "tags" and not _ENDED.search(prompt) and not prompt[-1:].isspace():
             return f"{prompt}, {words}"
         between = "\n" if prompt[-1:].isspace() else " " if _ENDED.search(prompt) else ". "
-        return f"{prompt}{between}{words[0].upper()}{words[1:]}"
+        return f"{prompt}{between}{_capital(words[0])}{words[1:]}"
 
 
 def _known_purpose(purpose: str) -> str:
@@ -180,6 +181,11 @@ def _wish(tips: Tips, facet: str, argument: str, words: str) -> _Wish:
     return _Wish(argument, words.rstrip(" ,.-"))
 
 
+def _capital(letter: str) -> str:
+    """Return the letter as a capital, unless that could not be told for the same letter again, as with ß."""
+    return letter.upper() if letter.upper().lower() == letter.lower() else letter
+
+
 def _shape(size: str | None) -> str:
     width, _, height = (size or "").partition("x")
     if not (width.isdecimal() and height.isdecimal()):
@@ -199,9 +205,11 @@ def _is_rich(prompt: str, reading: Reading, given: AbstractSet[str]) -> bool:
     )
 
 
-def _why_nothing(chosen: Sequence[Addition], missing: Sequence[str]) -> str:
+def _why_nothing(chosen: Sequence[Addition], missing: Sequence[str], advice: Sequence[Advice]) -> str:
     if chosen:
         return "there is no room for more"
+    if advice:  # a composition or a light that could be advised would have been chosen
+        return "a style is added only to a bare prompt or for a purpose"
     return "nothing fits that it does not say" if missing else "it has what its purpose needs"
 
 
