@@ -17,6 +17,9 @@ from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings
 
 _PREFIX = "BLOCKRUN_IMAGE_"
+_LOOK_AT_THE_BASE = (
+    "Not every gateway has one. If pictures fail too, its base URL is another, such as one that ends in /v1."
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,11 @@ async def examine(settings: Settings, catalog: Catalog, environ: Mapping[str, st
 def _settings(settings: Settings, environ: Mapping[str, str]) -> Finding:
     named = [variable for variable in VARIABLES.values() if environ.get(variable, "").strip()]
     defaults = f"default model {settings.default_model or 'none'}, enrich {settings.enrich}"
-    return Finding("settings", f"{', '.join(named) or 'none'} in the environment; {defaults}")
+    unknown = settings.default_model is None and VARIABLES["default_model"] in named
+    advice = (
+        f"{VARIABLES['default_model']} names no model that there is, so that calls must name one." if unknown else ""
+    )
+    return Finding("settings", f"{', '.join(named) or 'none'} in the environment; {defaults}", advice)
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> Sequence[Finding]:
@@ -90,14 +97,18 @@ async def _gateway(settings: Settings, catalog: Catalog) -> Finding:
         )
     if status >= 500:
         return Finding("gateway", f"{name} answers HTTP {status}", "Try again later.", is_trouble=True)
+    if 300 <= status < 400:
+        return Finding("gateway", f"{name} redirects (HTTP {status})", "Name where it leads to.", is_trouble=True)
+    if status >= 400:
+        return Finding("gateway", f"{name} has no list of models (HTTP {status})", _LOOK_AT_THE_BASE)
     free = "; nothing costs money there" if name == SANDBOX else ""
     return Finding("gateway", f"{name} answers (HTTP {status}) and does not refuse the credential{free}")
 
 
 def _folder(folder: Path) -> Finding:
     """Try to write where pictures would be kept, and leave nothing behind."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
     try:
+        there = next(path for path in (folder, *folder.parents) if path.exists())
         with tempfile.TemporaryFile(dir=there) as file:
             file.write(b"x")
     except OSError as error:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, Validati
 
 from blockrun_image.errors import ConfigurationError
 from blockrun_image.images import Defaults
-from blockrun_image.text import clean, quoted
+from blockrun_image.text import clean
 
 SANDBOX = "sandbox"
 
@@ -75,10 +75,10 @@ class Settings(BaseModel):
         try:
             return cls.model_validate({field: value for field, value in values.items() if value is not None})
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=True)[0]
+            first = error.errors(include_url=False, include_input=False)[0]
             field = str(first["loc"][0])
-            raise ConfigurationError(
-                f"{VARIABLES.get(field, field)} cannot be {quoted(first['input'])}: {clean(first['msg'], 120)}"
+            raise ConfigurationError(  # its value is not told: it may be a key in the wrong variable
+                f"{VARIABLES.get(field, field)} cannot be used: {clean(first['msg'], 120)}."
             ) from error
 
     @property

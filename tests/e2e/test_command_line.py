@@ -15,6 +15,8 @@ from threading import Thread
 import pytest
 from tests.conftest import Sandbox, process_environment
 
+from blockrun_image_mcp.settings import VARIABLES
+
 
 def run(
     *arguments: str, settings: Mapping[str, str] | None = None, input: str | None = None
@@ -142,6 +144,7 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(sandbox: Sandbox, tmp_path:
         ({"BLOCKRUN_IMAGE_GATEWAY": "http://127.0.0.1:1/v1"}, "could not be reached"),
         ({"BLOCKRUN_IMAGE_GATEWAY": "http://x.example/v1"}, "is not a base URL that a credential may be sent to"),
         ({"BLOCKRUN_IMAGE_DIR": "/proc/pictures"}, "/proc/pictures cannot be written"),
+        ({"BLOCKRUN_IMAGE_DIR": "/tmp/" + "x" * 300}, "cannot be written (File name too long)"),
     ],
 )
 def test_doctor_names_the_trouble_and_what_to_do_and_never_a_secret(
@@ -155,18 +158,49 @@ def test_doctor_names_the_trouble_and_what_to_do_and_never_a_secret(
     assert len(key) < 10 or key not in done.stdout + done.stderr
 
 
-def test_doctor_says_where_a_gateway_fails_and_where_it_only_lacks_a_list_of_models(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [("503 Busy", "127.0.0.1 answers HTTP 503"), ("301 Moved\r\nLocation: /v2", "127.0.0.1 redirects (HTTP 301)")],
+)
+def test_doctor_says_where_a_gateway_fails(answer: str, words: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        thread = Thread(target=answer_once, args=(listener, b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"))
+        whole = f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n".encode()
+        thread = Thread(target=answer_once, args=(listener, whole))
         thread.start()
         failing = run("doctor", settings={"BLOCKRUN_API_KEY": SECRET, "BLOCKRUN_IMAGE_GATEWAY": f"{origin}/v1"})
         thread.join()
-    assert "answers HTTP 503" in failing.stdout
+    assert words in failing.stdout
     assert failing.returncode == 1
+
+
+def test_doctor_says_where_a_gateway_only_lacks_a_list_of_models(sandbox: Sandbox) -> None:
     lacking = run("doctor", settings={**sandbox.environment, "BLOCKRUN_IMAGE_GATEWAY": f"{sandbox.origin}/v2"})
-    assert "answers (HTTP 404)" in lacking.stdout
+    assert "note    gateway: 127.0.0.1 has no list of models (HTTP 404)" in lacking.stdout
+    assert "one that ends in /v1" in lacking.stdout
     assert lacking.returncode == 0
+
+
+def test_doctor_names_a_default_model_that_does_not_exist_whatever_is_logged() -> None:
+    settings = {"BLOCKRUN_IMAGE_DEFAULT_MODEL": "gone", "BLOCKRUN_IMAGE_LOG_LEVEL": "CRITICAL"}
+    done = run("doctor", "--sandbox", settings=settings)
+    assert "BLOCKRUN_IMAGE_DEFAULT_MODEL names no model that there is" in done.stdout
+    assert done.returncode == 0
+
+
+KEYS = ["0x" + "ab12" * 16, "zY9" * 29, "[" + "12, " * 63 + "7]", "brk_ab12ab12ab12"]
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("alone", ["BLOCKRUN_IMAGE_SPEC", "BLOCKRUN_IMAGE_GATEWAY", ""])
+def test_doctor_never_shows_a_key_in_whichever_variable_it_is(alone: str, key: str) -> None:
+    others = set(VARIABLES.values()) - {"BLOCKRUN_IMAGE_SPEC", "BLOCKRUN_IMAGE_ENRICH", "BLOCKRUN_IMAGE_LOG_LEVEL"}
+    settings = {alone: key} if alone else dict.fromkeys(others, key) | {"BLOCKRUN_IMAGE_GATEWAY": "sandbox"}
+    done = run("doctor", settings=settings)
+    said = done.stdout + done.stderr
+    assert "BLOCKRUN_IMAGE" in said or "Cannot read" in said
+    assert "Traceback" not in said
+    assert key[4:16] not in said
 
 
 def answer_once(listener: socket.socket, answer: bytes) -> None:
@@ -246,7 +280,7 @@ def test_an_error_of_the_gateway_says_what_happened_to_the_money(sandbox: Sandbo
 def test_a_setting_that_cannot_be_used_is_named() -> None:
     done = run("models", settings={"BLOCKRUN_IMAGE_LOG_LEVEL": "loud"})
     assert done.returncode == 1
-    assert "BLOCKRUN_IMAGE_LOG_LEVEL cannot be 'LOUD'" in done.stderr
+    assert "BLOCKRUN_IMAGE_LOG_LEVEL cannot be used: " in done.stderr
 
 
 def test_a_default_model_that_does_not_exist_is_warned_about_and_not_used(sandbox: Sandbox) -> None:

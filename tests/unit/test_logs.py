@@ -11,10 +11,30 @@ from blockrun_image_mcp.logs import Redactor, configure_logging
         "brk_live_0123456789",
         "0x4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318",
         "4C0883A69102937D6231471B5DBB6204FE5129617082792AE468D01A3F362318",
+        "zY9" * 29,
+        f"[{'7,' * 63}7]",
+        f"[{'12, ' * 50}",
     ],
 )
 def test_what_has_the_shape_of_a_credential_is_taken_out_of_any_text(secret: str) -> None:
     assert Redactor()(f"key {secret}, and 0x12") == "key [redacted], and 0x12"
+
+
+@pytest.mark.parametrize("around", ["k_{}", "x{}", "{}_", "/tmp/{}/x"])
+def test_a_private_key_is_taken_out_whatever_it_is_glued_to(around: str) -> None:
+    assert "ab12" not in Redactor()(around.format("ab12" * 16))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://pictures.example/1.png?X-Amz-Date=20261124T120000Z&X-Amz-Signature={'ab12' * 16}",
+        f"https://pictures.example/1.png?X-Goog-Signature={'ab12' * 128}",
+        "https://pictures.example/[1, 2, 3].png",
+    ],
+)
+def test_the_url_of_a_picture_stays_whole(url: str) -> None:
+    assert Redactor()(url) == url
 
 
 def test_a_bearer_token_is_taken_out_whatever_its_shape() -> None:
