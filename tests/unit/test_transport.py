@@ -36,6 +36,8 @@ class Network(httpx2.AsyncBaseTransport):
         {"Authorization": f"Bearer {PRIVATE_KEY[2:].upper()}"},
         {"X-Anything": f"a{PRIVATE_KEY}b"},
         {PRIVATE_KEY: "x"},
+        {"Authorization": f"Bearer {'zY9' * 29}"},
+        {"X-Anything": "[12, 34, 56]"},
     ],
 )
 async def test_a_request_whose_headers_hold_a_private_key_does_not_leave(headers: dict[str, str]) -> None:

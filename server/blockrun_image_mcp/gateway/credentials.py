@@ -30,7 +30,7 @@ class Shape(Enum):
     TOKEN = "a token"  # noqa: S105 - as above
 
 
-PRIVATE_KEY = re.compile(r"[0-9a-fA-F]{64}")
+_PRIVATE_KEY = re.compile(r"[0-9a-fA-F]{64}")
 _SOLANA_SECRET = re.compile(r"\b[1-9A-HJ-NP-Za-km-z]{87,88}\b|\[(?:\s*\d+\s*,){2,}\s*\d+\s*\]")
 
 
@@ -45,11 +45,16 @@ class Endpoint:
 
 def shape_of(credential: str) -> Shape:
     """Return the shape of a credential; what holds a private key is one, whatever stands around it."""
-    if PRIVATE_KEY.search(credential):
+    if _PRIVATE_KEY.search(credential):
         return Shape.PRIVATE_KEY
     if _SOLANA_SECRET.search(credential):
         return Shape.SOLANA_SECRET
     return Shape.ACCOUNT_KEY if credential.startswith("brk_") else Shape.TOKEN
+
+
+def is_never_sent(text: str) -> bool:
+    """Tell whether a text holds what signs payments, which no one is ever sent."""
+    return shape_of(text) in (Shape.PRIVATE_KEY, Shape.SOLANA_SECRET)
 
 
 def endpoint_for(settings: Settings, contract_base_url: str) -> Endpoint:
@@ -114,7 +119,7 @@ def _checked(base_url: str, named_by: str) -> str:
 
 
 def _is_safe(url: httpx2.URL) -> bool:
-    if PRIVATE_KEY.search(str(url)) or url.userinfo or url.query or url.fragment:
+    if is_never_sent(str(url)) or url.userinfo or url.query or url.fragment:
         return False
     if not url.host or (url.port or 443) > 65_535:
         return False

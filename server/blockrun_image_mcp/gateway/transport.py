@@ -9,7 +9,7 @@ import anyio
 import httpx2
 
 from blockrun_image.errors import ConfigurationError
-from blockrun_image_mcp.gateway.credentials import PRIVATE_KEY
+from blockrun_image_mcp.gateway.credentials import is_never_sent
 from blockrun_image_mcp.gateway.retry import Outcome, Rule, failure_of, may_resend, wait_seconds
 from blockrun_image_mcp.network import proxy_for
 
@@ -66,7 +66,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send the request, or raise `ConfigurationError` before a byte of it leaves."""
-        if any(PRIVATE_KEY.search(f"{name}: {value}") for name, value in request.headers.multi_items()):
+        if any(is_never_sent(f"{name}: {value}") for name, value in request.headers.multi_items()):
             raise ConfigurationError("A private key was about to leave in a header, and was stopped.")
         return await self._inner.handle_async_request(request)
 
