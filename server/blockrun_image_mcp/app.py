@@ -162,7 +162,15 @@ def _log_orphan(outcome: object) -> None:
     if isinstance(outcome, Exception) and not isinstance(outcome, ImageError):
         _log.error("a call was cancelled after its request had been sent, and failed", exc_info=outcome)
     elif isinstance(outcome, GeneratedImages | ImageError):
-        _log.warning("a call was cancelled after its request had been sent: %s", json.dumps(outcome.to_dict()))
+        told = outcome.to_dict() if isinstance(outcome, ImageError) else _without_prompts(outcome)
+        _log.warning("a call was cancelled after its request had been sent: %s", json.dumps(told))
+
+
+def _without_prompts(result: GeneratedImages) -> Mapping[str, object]:
+    """Return what finds a picture and its charge again; prompts, which are the users' own, are never logged."""
+    content = result.to_dict()
+    kept = {name: content[name] for name in ("model", "size", "cost", "gateway")}
+    return {"images": [{"url": image.url} for image in result.images], **kept}
 
 
 def _instructions(settings: Settings) -> str:

@@ -172,6 +172,8 @@ def test_a_host_that_dies_does_not_take_a_paid_picture_along(sandbox: Sandbox) -
         said = process.stderr.read().decode()
         process.wait(timeout=20)
     assert f"{sandbox.origin}/images/" in said
+    assert '"charged_usd": "0.021"' in said
+    assert "fox" not in said
     assert "Traceback" not in said
 
 
