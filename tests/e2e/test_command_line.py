@@ -233,6 +233,20 @@ def test_pictures_of_a_sandbox_that_ends_with_the_command_are_kept(tmp_path: Pat
     assert f"Saved: {picture}" in done.stdout
 
 
+def test_a_picture_is_saved_too_whose_url_is_too_long_to_tell(sandbox: Sandbox, tmp_path: Path) -> None:
+    asked = ("generate", "A fox", "--model", "dall-e-2")
+    settings = {**sandbox.environment, "BLOCKRUN_IMAGE_DIR": str(tmp_path / "urls")}
+    (image,) = json.loads(run(*asked, "--json", settings=settings).stdout)["images"]
+    long = f"{image['url']}?{'s' * 20_000}"
+    sandbox.script([{"body": {"data": [{"url": long}]}}])
+    done = run(*asked, "--save", str(tmp_path / "pictures"), settings=settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    (kept,), (saved,) = (tmp_path / "urls").iterdir(), (tmp_path / "pictures").iterdir()
+    assert kept.read_text() == long
+    assert kept.as_uri() in done.stdout
+    assert saved.read_bytes().startswith(b"\x89PNG")
+
+
 def test_generate_works_on_a_sandbox_of_its_own(tmp_path: Path) -> None:
     done = run("generate", "A fox", "--model", "nano-banana", "-n", "2", "--sandbox", "--save", str(tmp_path))
     assert done.returncode == 0

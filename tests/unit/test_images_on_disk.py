@@ -30,6 +30,18 @@ async def test_a_picture_is_kept_whole_under_an_absolute_path_of_its_own(tmp_pat
     assert len(files_in(first.parent)) == 2
 
 
+async def test_a_url_is_kept_whole_in_a_text_file_of_its_own(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "new")
+    url = f"https://pictures.example/1.png?{'s' * 20_000}"
+    first, second = await store.save_url(url), await store.save_url(url)
+    assert first != second
+    assert first.name.endswith(".url.txt")
+    assert first.read_text() == second.read_text() == url
+    assert stat.S_IMODE(first.stat().st_mode) == 0o600
+    assert stat.S_IMODE(store.folder.stat().st_mode) == 0o700
+    assert len(files_in(store.folder)) == 2
+
+
 async def test_the_default_folder_is_the_users_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -48,6 +60,8 @@ async def test_a_folder_that_cannot_be_written_is_named_with_the_setting_that_ch
     with pytest.raises(StorageError, match="could not be written") as caught:
         await FolderStore(tmp_path / "file").save(PNG)
     assert "BLOCKRUN_IMAGE_DIR" in caught.value.hint
+    with pytest.raises(StorageError, match="or its URL could not be written"):
+        await FolderStore(tmp_path / "file").save_url("https://pictures.example/1.png")
 
 
 async def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

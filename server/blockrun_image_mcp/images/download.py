@@ -10,6 +10,7 @@ import httpx2
 from blockrun_image.errors import StorageError
 from blockrun_image.ports import ImageStore
 from blockrun_image.text import clean
+from blockrun_image_mcp.images.store import URL_SUFFIX
 from blockrun_image_mcp.network import proxy_for
 
 _LARGEST_PICTURE_BYTES = 64 * 2**20
@@ -17,14 +18,15 @@ _TIMEOUT_SECONDS = 60
 
 
 async def download(url: str, store: ImageStore) -> Path:
-    """Save the picture at `url`, which may be a `file:` URL, in the store and return its path.
+    """Save the picture at `url`, which may be that of a file with the picture or its URL, and return its path.
 
     Raises `StorageError`; the URL stays good.
     """
     try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises ValueError for one that no socket takes
-        picture = await (_read(parts.path) if parts.scheme == "file" else _fetch(httpx2.URL(url)))
+        if url.endswith(URL_SUFFIX) and urlsplit(url).scheme == "file":
+            picture = await _picture((await _read(url)).decode())
+        else:
+            picture = await _picture(url)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
         raise StorageError(
             f"A picture could not be fetched ({type(error).__name__}): {clean(url, 300)}", hint="Open the URL yourself."
@@ -32,8 +34,14 @@ async def download(url: str, store: ImageStore) -> Path:
     return await store.save(picture)
 
 
-async def _read(path: str) -> bytes:
-    return await anyio.Path(url2pathname(path)).read_bytes()
+async def _picture(url: str) -> bytes:
+    parts = urlsplit(url)
+    _ = parts.port  # raises ValueError for one that no socket takes
+    return await (_read(url) if parts.scheme == "file" else _fetch(httpx2.URL(url)))
+
+
+async def _read(url: str) -> bytes:
+    return await anyio.Path(url2pathname(urlsplit(url).path)).read_bytes()
 
 
 async def _fetch(url: httpx2.URL) -> bytes:

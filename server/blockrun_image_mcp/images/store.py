@@ -1,4 +1,4 @@
-"""Keeps pictures that come as data in a folder, whole or not at all."""
+"""Keeps pictures that come as data, and URLs that are too long to tell, in a folder, whole or not at all."""
 
 import os
 import tempfile
@@ -13,11 +13,14 @@ import platformdirs
 from blockrun_image.errors import StorageError
 from blockrun_image.text import clean
 
+URL_SUFFIX = ".url.txt"
+"""Ends the name of a file that holds a picture's URL."""
+
 _SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "GIF": ".gif"}
 
 
 class FolderStore:
-    """An `ImageStore` that is a folder, made when the first picture comes."""
+    """An `ImageStore` that is a folder, made when the first picture or long URL comes."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = (folder or platformdirs.user_data_path("blockrun-image-mcp") / "images").absolute()
@@ -31,7 +34,7 @@ class FolderStore:
 
     async def save_url(self, url: str) -> Path:
         """Write the URL to a text file under a new name and return its absolute path; raises `StorageError`."""
-        return await anyio.to_thread.run_sync(self._write_new, url.encode(), ".url.txt")
+        return await anyio.to_thread.run_sync(self._write_new, url.encode(), URL_SUFFIX)
 
     def _save(self, picture: bytes) -> Path:
         return self._write_new(picture, _suffix(picture))
@@ -42,7 +45,7 @@ class FolderStore:
             return self._write(content, suffix)
         except OSError as error:
             raise StorageError(
-                f"A picture could not be written to {clean(self.folder, 200)}: {clean(error.strerror, 80)}.",
+                f"A picture or its URL could not be written to {clean(self.folder, 200)}: {clean(error.strerror, 80)}.",
                 hint="Set BLOCKRUN_IMAGE_DIR to a folder that can be written.",
             ) from error
 
