@@ -1,7 +1,9 @@
 import stat
+import warnings
 import zlib
 from pathlib import Path
 
+import anyio
 import pytest
 from tests.conftest import Sandbox
 
@@ -40,6 +42,17 @@ async def test_a_url_is_kept_whole_in_a_text_file_of_its_own(tmp_path: Path) -> 
     assert stat.S_IMODE(first.stat().st_mode) == 0o600
     assert stat.S_IMODE(store.folder.stat().st_mode) == 0o700
     assert len(files_in(store.folder)) == 2
+
+
+async def test_pictures_that_are_kept_at_once_leave_the_warnings_of_the_process_as_they_are(tmp_path: Path) -> None:
+    store, before = FolderStore(tmp_path), list(warnings.filters)
+    picture = draw("a fox", width=1024, height=1024)
+    for _ in range(5):
+        async with anyio.create_task_group() as calls:
+            for _ in range(12):
+                calls.start_soon(store.save, picture)
+    assert list(warnings.filters) == before
+    assert len(files_in(tmp_path)) == 60
 
 
 async def test_the_default_folder_is_the_users_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import warnings
 from io import BytesIO
 from pathlib import Path
 
+import anyio
 import anyio.to_thread
 import platformdirs
 
@@ -24,13 +25,14 @@ class FolderStore:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = (folder or platformdirs.user_data_path("blockrun-image-mcp") / "images").absolute()
+        self._one_at_a_time = anyio.CapacityLimiter(1)  # the warnings that `_suffix` makes errors are the process's
 
     async def save(self, picture: bytes) -> Path:
         """Write the picture under a new name and return its absolute path.
 
         Raises `StorageError` when the bytes are no picture or cannot be written.
         """
-        return await anyio.to_thread.run_sync(self._save, picture)
+        return await anyio.to_thread.run_sync(self._save, picture, limiter=self._one_at_a_time)
 
     async def save_url(self, url: str) -> Path:
         """Write the URL to a text file under a new name and return its absolute path; raises `StorageError`."""
