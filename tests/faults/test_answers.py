@@ -134,6 +134,8 @@ async def test_a_charge_above_the_estimate_is_warned_about(ask: Asker) -> None:
     [
         {"b64_json": base64.b64encode(PNG).decode()},
         {"url": f"data:image/png;base64,{base64.b64encode(PNG).decode()}"},
+        {"url": f"DATA:image/png;charset=binary;base64,{base64.b64encode(PNG).decode()}"},
+        {"b64_json": base64.encodebytes(PNG).decode()},
     ],
 )
 async def test_a_picture_that_comes_as_data_is_kept_as_a_file(ask: Asker, entry: Mapping[str, str]) -> None:

@@ -112,7 +112,7 @@ class Reader:
         revised = fields.get("revised_prompt")
         revision = self._quoted(revised, _LONGEST_REVISION) if isinstance(revised, str) else None
         url, encoded = fields.get("url"), fields.get("b64_json")
-        if isinstance(url, str) and url.startswith("data:"):
+        if isinstance(url, str) and url[:5].lower() == "data:":
             url, encoded = None, url.partition(";base64,")[2]
         if isinstance(url, str) and _is_web_url(url):
             return Image(url=url, revised_prompt=revision or None)
@@ -241,6 +241,6 @@ def _is_web_url(url: str) -> bool:
 
 def _decoded(encoded: object) -> bytes | None:
     try:
-        return base64.b64decode(encoded, validate=True) if isinstance(encoded, str) else None
+        return base64.b64decode("".join(encoded.split()), validate=True) if isinstance(encoded, str) else None
     except (binascii.Error, ValueError):
         return None
