@@ -268,6 +268,14 @@ async def test_a_picture_that_could_not_be_stored_is_warned_of_and_the_other_com
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("lost", [Image(data=b"lost"), Image(f"{URL}?lost={'s' * 20_000}")])
+async def test_what_keeps_several_pictures_from_a_file_is_warned_of_once(catalog: Catalog, lost: Image) -> None:
+    gateway = FakeGateway(*([lost] * 9), Image(URL), warnings=["The disk is full."])
+    result = await ImageToolset(catalog, gateway, FakeStore()).generate_image("a cat", "dall-e-3", n=10)
+    assert result.warnings.count("The disk is full.") == 1
+
+
+@pytest.mark.anyio
 async def test_when_no_picture_could_be_stored_the_error_says_that_it_was_charged(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(data=b"lost"), Image(data=b"lost"))
     with pytest.raises(StorageError, match="The disk is full") as caught:

@@ -162,7 +162,8 @@ class ImageToolset:
                 failures.append(error)
         if failures and not images:
             raise failures[0]
-        return replace(response, images=images, warnings=[*response.warnings, *(error.message for error in failures)])
+        warnings = dict.fromkeys([*response.warnings, *(error.message for error in failures)])
+        return replace(response, images=images, warnings=[*warnings])
 
     async def _stored(self, picture: bytes, image: Image) -> Image:
         if self._store is None:
@@ -186,7 +187,7 @@ class ImageToolset:
                 continue
             images[-1] = replace(image, url=path.as_uri(), path=path)
             warnings.append(f"The URL of image {number} has {length:,} characters: it is in the file, in full.")
-        return replace(response, images=images, warnings=warnings)
+        return replace(response, images=images, warnings=[*dict.fromkeys(warnings)])
 
 
 def _with_telling_revisions(prompt: EnrichedPrompt, images: Sequence[Image]) -> Sequence[Image]:
