@@ -4,7 +4,6 @@ import itertools
 import json
 import signal
 import sys
-import textwrap
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -60,12 +59,12 @@ def show_enrichment(enriched: EnrichedPrompt, model: str, as_json: bool) -> None
         return
     rows = [("Yours", enriched.original), ("It names", ", ".join(enriched.present) or "no facet")]
     rows += [("Added", f"{each.text}\n{each.facet}: {each.why} [{each.rule}]") for each in enriched.applied]
-    rows += [("Not added", f"{enriched.reason}")] if enriched.reason else []
+    rows += [("Not added", enriched.reason)] if enriched.reason else []
     rows += [("Missing", f"{each.facet}: {each.say}, such as {each.example}") for each in enriched.advice]
     rows += [("Warning", warning) for warning in enriched.warnings]
     rows.append((f"For {model}", enriched.prompt))
     for head, words in rows:
-        click.echo(textwrap.indent(words, " " * _HEAD_COLUMNS).replace(" " * len(head), head, 1))
+        click.echo(f"{head:{_HEAD_COLUMNS - 1}} " + words.replace("\n", "\n" + " " * _HEAD_COLUMNS))
 
 
 async def _cancel_on_signal(scope: anyio.CancelScope) -> None:

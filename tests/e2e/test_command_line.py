@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from threading import Thread
 
@@ -104,12 +105,31 @@ def test_prompt_shows_on_one_screen_what_would_happen_and_sends_nothing(sandbox:
     for words in ("Yours", "It names", "subject", "arguments.lighting", "For dall-e-3", ", at dusk."):
         assert words in shown
     alone = run("prompt", "A cat, exactly as written", "--art-style", "anime").stdout
-    assert "it asks to be left as it is" in alone
-    assert "Warning" in alone
-    assert "such as" in run("prompt", "A cat at sunset").stdout
+    assert "Not added           it asks to be left as it is\n" in alone
+    assert "Warning             art_style 'anime style' was not added: " in alone
+    assert (
+        "Missing             style: Name a medium or a rendering, such as " in run("prompt", "A cat at sunset").stdout
+    )
     about = json.loads(run("prompt", "A dog", "--model", "dall-e-2", "--json").stdout)
     assert (about["model"], about["present"]) == ("dall-e-2", ["subject"])
     assert sandbox.posts == 0
+
+
+def test_prompt_keeps_its_columns_whatever_stands_in_them(tmp_path: Path) -> None:
+    document = json.loads(resources.files("blockrun_image").joinpath("openapi.json").read_text(encoding="utf-8"))
+    id = "a-model-of-a-very-long-name"
+    document["x-models"][id] = document["x-models"]["nano-banana"]
+    spec = tmp_path / "openapi.json"
+    spec.write_text(json.dumps(document), encoding="utf-8")
+    shown = run("prompt", "A dog\n  in a box, as is", "--model", id, "--spec", str(spec)).stdout
+    assert shown == (
+        "Yours               A dog\n"
+        "                      in a box, as is\n"
+        "It names            subject\n"
+        "Not added           it asks to be left as it is\n"
+        f"For {id} A dog\n"
+        "                      in a box, as is\n"
+    )
 
 
 def test_estimate_is_a_dry_run_where_it_is_given_a_prompt() -> None:
