@@ -40,8 +40,7 @@ def with_known_defaults(settings: Settings, catalog: Catalog) -> Settings:
         _log.warning(words, VARIABLES["default_model"], settings.default_model)
         mended["default_model"] = None
     if settings.enrich not in MODES:
-        words = "%s: %r is none of %s, so prompts are sent as they are"
-        _log.warning(words, VARIABLES["enrich"], settings.enrich, ", ".join(MODES))
+        _log.warning("%s is none of %s, so prompts are sent as they are", VARIABLES["enrich"], ", ".join(MODES))
         mended["enrich"] = "off"
     return settings.model_copy(update=mended)
 

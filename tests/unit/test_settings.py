@@ -41,7 +41,7 @@ def test_what_cannot_be_used_is_named() -> None:
         Settings.read({"BLOCKRUN_IMAGE_LOG_LEVEL": "loud"})
 
 
-@pytest.mark.parametrize("variable", ["BLOCKRUN_IMAGE_LOG_LEVEL", "BLOCKRUN_IMAGE_ENRICH", "BLOCKRUN_IMAGE_DIR"])
+@pytest.mark.parametrize("variable", ["BLOCKRUN_IMAGE_LOG_LEVEL", "BLOCKRUN_IMAGE_DIR"])
 def test_a_key_in_the_wrong_variable_is_not_quoted(variable: str) -> None:
     with pytest.raises(ConfigurationError, match=variable) as caught:
         Settings.read({variable: "~secret"})
