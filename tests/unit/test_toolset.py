@@ -10,6 +10,7 @@ import anyio.lowlevel
 import pytest
 
 from blockrun_image.catalog import Catalog
+from blockrun_image.enrichment import enrich
 from blockrun_image.errors import (
     ConfigurationError,
     ImageError,
@@ -211,6 +212,24 @@ async def test_a_revision_that_is_the_prompt_itself_is_not_told(catalog: Catalog
     result = await ImageToolset(catalog, gateway).generate_image("an animal", "dall-e-3", n=2, enrich="off")
     assert times("an animal", result) == (0, 1)
     assert times(OTHER_URL, result) == (1, 1)
+
+
+@pytest.mark.anyio
+async def test_a_revision_that_is_the_asked_or_the_sent_prompt_is_not_told(catalog: Catalog) -> None:
+    sent = enrich("an animal", model="dall-e-3").prompt
+    gateway = FakeGateway(Image(URL, revised_prompt="an animal"), Image(OTHER_URL, revised_prompt=sent))
+    result = await ImageToolset(catalog, gateway).generate_image("an animal", "dall-e-3", n=2)
+    assert result.prompt.prompt == sent != "an animal"
+    assert [image.revised_prompt for image in result.images] == [None, None]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("n", [1, 2, 10])
+async def test_the_revisions_of_a_result_share_4_000_bytes(catalog: Catalog, n: int) -> None:
+    gateway = FakeGateway(*(Image(URL, revised_prompt=f"{number}{'犬' * 2_000}") for number in range(n)))
+    result = await ImageToolset(catalog, gateway).generate_image("a dog", "dall-e-3", n=n)
+    told = [(image.revised_prompt or "").encode() for image in result.images]
+    assert all(0.9 * 4_000 / n < len(each) <= 4_000 / n for each in told)
 
 
 @pytest.mark.anyio
