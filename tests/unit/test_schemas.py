@@ -169,6 +169,13 @@ def test_a_default_model_makes_the_model_optional_and_is_named(catalog: Catalog)
     assert generate_image.properties["model"]["description"].endswith(". Default nano-banana.")
 
 
+@pytest.mark.parametrize("name", ["generate_image", "estimate_cost"])
+@pytest.mark.parametrize("mode", ["auto", "suggest", "off"])
+def test_how_a_prompt_is_enriched_by_default_is_the_operators_and_named(catalog: Catalog, name: str, mode: str) -> None:
+    schema = next(each for each in tool_schemas(catalog, Defaults(enrich=mode)) if each.name == name)
+    assert schema.properties["enrich"]["description"].endswith(f" Default {mode}.")
+
+
 def test_an_added_model_is_in_every_schema_that_names_models_sizes_and_uses(changed: Changed) -> None:
     catalog = changed(lambda models: models.update(flux=FLUX))
     for name in ("generate_image", "estimate_cost"):

@@ -1,6 +1,8 @@
+import json
+
 import pytest
 
-from blockrun_image.text import choices, clean, clip, is_unicode, quoted
+from blockrun_image.text import choices, clean, clip, is_unicode, quoted, within
 
 
 @pytest.mark.parametrize(
@@ -34,6 +36,21 @@ def test_text_at_the_limit_is_not_cut() -> None:
 
 def test_no_blank_stands_before_the_ellipsis() -> None:
     assert clip("one two three", 5) == "one…"
+
+
+def json_bytes(text: str) -> int:
+    return len(json.dumps(text, ensure_ascii=False).encode()) - 2
+
+
+@pytest.mark.parametrize("letter", ["x", "é", "犬", "🦊", '"', "\\", "\n", "\x01", "x\x01"])
+@pytest.mark.parametrize("limit", [40, 400, 6_000])
+def test_text_is_cut_only_where_it_takes_more_bytes_in_json_and_then_fills_them(letter: str, limit: int) -> None:
+    fits = limit // json_bytes(letter)
+    assert within(letter * fits, limit) == letter * fits
+    cut = within(letter * (fits + 1), limit)
+    assert cut.endswith("…")
+    assert (letter * (fits + 1)).startswith(cut[:-1])
+    assert limit - 3 - 3 * 6 <= json_bytes(cut) <= limit
 
 
 def test_a_quotation_is_short_and_one_line() -> None:
