@@ -4,6 +4,7 @@ import json
 import sys
 
 import click
+from tests.benchmarks.prompts import prompt_figures
 from tests.benchmarks.report import table
 from tests.benchmarks.rounds import call_figures, start_figures
 from tests.benchmarks.sizes import size_figures
@@ -22,7 +23,7 @@ def main(rounds: int, calls: int, python: str, floor_python: str, as_json: bool)
         starts = start_figures(subjects, rounds)
         with subjects.ours() as server:
             sizes = size_figures(subjects, server)  # first, so that the ids of its requests are always as long
-            figures = [*starts, *call_figures(subjects, server, calls), *sizes]
+            figures = [*starts, *call_figures(subjects, server, calls), *prompt_figures(rounds), *sizes]
     if as_json:
         click.echo(json.dumps({figure.name: figure.to_dict() for figure in figures}, indent=2))
     else:

@@ -21,7 +21,7 @@ COMPARED = {
     "packages",
     "installed_mb",
 }
-TIMED = {"first_call_overhead_ms", "call_overhead_ms", "upstream_ms"}
+TIMED = {"first_call_overhead_ms", "call_overhead_ms", "upstream_ms", "enrich_ms", "enrich_slowest_ms"}
 SIZED = {
     "tools_tokens",
     "generate_image_tokens",

@@ -1,8 +1,6 @@
 """What holds of every enriched prompt, over generated text."""
 
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -186,28 +184,3 @@ def test_a_prompt_that_is_not_looked_at_is_sent_as_it_is(prompt: str, wish: str)
     assert (untouched.prompt, untouched.changed) == (prompt, False)
     assert bool(untouched.warnings) == bool(wish)
     assert replace(untouched, warnings=()).advice == ()
-
-
-SLOWEST = """
-import time
-from blockrun_image import enrich
-
-def milliseconds(text, model, wish):
-    started = time.process_time()
-    enrich(text, model=model, art_style=wish, composition=wish + "c", lighting=wish + "d")
-    return 1_000 * (time.process_time() - started)
-
-for part, wish in (
-    ("\u201e", "x"), ("\u201c", "x"), ("<a", "x"), ("(a:1", "x"), ("a,", "a," * 59 + "b"), ("a ", "a " * 59 + "b"),
-    ("light ", "light " * 19 + "b"), ("\u00e9 ", "\u00e9 " * 59 + "b"), ("\U0001f98a", "x"),
-):
-    for length, model in ((1_990, "dall-e-3"), (65_536, "nano-banana-pro")):
-        text = (part * length)[:length]
-        print(ascii(part), length, min(milliseconds(text, model, wish) for _ in range(7)))
-"""
-
-
-def test_no_text_of_any_length_takes_long() -> None:
-    """Ten milliseconds are promised, and twice that is allowed here: of processor time, where no tracer slows it."""
-    done = subprocess.run([sys.executable, "-c", SLOWEST], env={}, capture_output=True, text=True, check=True)
-    assert {line for line in done.stdout.splitlines() if float(line.split()[-1]) > 20} == set()

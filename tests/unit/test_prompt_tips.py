@@ -10,7 +10,7 @@ import pytest
 
 from blockrun_image.enrichment.enriched import MAIN_FACETS, PURPOSES
 from blockrun_image.enrichment.reading import OTHER, read
-from blockrun_image.enrichment.tips import Label, Phrase, Tips, words_of
+from blockrun_image.enrichment.tips import Label, Phrase, Tips, plural, singular, words_of
 
 DATA: dict[str, Any] = json.loads(resources.files("blockrun_image").joinpath("prompt_tips.json").read_text("utf-8"))
 TIPS = Tips.built_in()
@@ -135,6 +135,18 @@ def test_every_list_of_terms_is_sorted_without_repeats_and_in_lower_case() -> No
         assert len(terms) == len(set(terms)), sorted({term for term in terms if terms.count(term) > 1})
         assert all(term == term.lower() and words_of(term) for term in terms)
         assert terms == sorted(terms)
+
+
+@pytest.mark.parametrize(
+    ("word", "many"), [("dog", "dogs"), ("box", "boxes"), ("church", "churches"), ("berry", "berries"), ("toy", "toys")]
+)
+def test_a_noun_has_its_regular_plural(word: str, many: str) -> None:
+    assert plural(word) == many
+
+
+@pytest.mark.parametrize(("word", "one"), [("dogs", "dog"), ("dog", "dog"), ("glass", "glass"), ("bus", "bus")])
+def test_only_the_ending_of_a_plural_is_taken_from_a_word(word: str, one: str) -> None:
+    assert singular(word) == one
 
 
 def test_a_noun_is_of_one_class_only() -> None:

@@ -362,6 +362,16 @@ async def test_a_url_that_is_too_long_to_tell_is_in_a_file_whole_and_one_alone_m
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize(("n", "length"), [(1, 16_000), (2, 8_000), (10, 1_600)])
+async def test_the_urls_of_a_result_share_16_000_characters(catalog: Catalog, n: int, length: int) -> None:
+    store = FakeStore()
+    urls = [f"{URL}?".ljust(length, "s"), f"{URL}?".ljust(length + 1, "s")]
+    for url, files in zip(urls, (0, n), strict=True):
+        await ImageToolset(catalog, FakeGateway(*[Image(url)] * n), store).generate_image("a cat", "dall-e-3", n=n)
+        assert len(store.kept) == files
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("has_store", [True, False])
 async def test_a_url_that_cannot_be_put_into_a_file_is_told_all_the_same(catalog: Catalog, has_store: bool) -> None:
     long = f"{URL}?lost={'s' * 20_000}"

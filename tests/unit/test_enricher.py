@@ -1,0 +1,292 @@
+"""What enriching does to one prompt or another, by example."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from blockrun_image.catalog import Catalog, Model
+from blockrun_image.enrichment import EnrichedPrompt, enrich
+from blockrun_image.enrichment.enriched import MAIN_FACETS
+from blockrun_image.errors import InvalidRequestError, UnknownModelError
+
+CODE = "it looks like code or has flags"
+OPT_OUT = "it asks to be left as it is"
+FEW = "it has too few words"
+FOREIGN = "it is not recognisably English"
+RICH = "it is rich already"
+
+
+def enriched(prompt: str, model: Model | str = "dall-e-3", **asked: Any) -> EnrichedPrompt:
+    return enrich(prompt, model=model, **asked)
+
+
+def facets(prompt: EnrichedPrompt) -> list[str]:
+    return [addition.facet for addition in prompt.applied]
+
+
+def rules(prompt: EnrichedPrompt) -> dict[str, str]:
+    return {addition.facet: addition.rule for addition in prompt.applied}
+
+
+def test_a_dog_gains_a_style_a_composition_and_a_light() -> None:
+    assert facets(enriched("A dog")) == list(MAIN_FACETS)
+
+
+@pytest.mark.parametrize("size", [None, "1024x1024", "1792x1024", "1024x1792"])
+def test_the_contracts_good_prompt_keeps_its_words_and_its_light(size: str | None) -> None:
+    prompt = "A golden retriever puppy sitting in a sunlit meadow, soft focus background"
+    result = enriched(prompt, size=size)
+    assert result.prompt.startswith(prompt)
+    assert "lighting" in result.present
+    assert "lighting" not in facets(result)
+    assert not result.warnings
+
+
+@pytest.mark.parametrize(
+    "quotation",
+    ['"at night"', "“at night”", "„at night“", "«at night»", "「at night」", "`at night`", "‘at night’", "'at night'"],
+)
+def test_a_quoted_text_is_neither_read_nor_touched(quotation: str) -> None:
+    result = enriched(f"A dog under a sign {quotation}")
+    assert result.prompt.startswith(f"A dog under a sign {quotation}")
+    assert "lighting" not in result.present
+    assert "lighting" in facets(result)
+
+
+@pytest.mark.parametrize("prompt", ["A dog’s day at night", "A dog isn't 'sad' at night", 'A 6" dog at night'])
+def test_an_apostrophe_or_an_inch_begins_no_quotation(prompt: str) -> None:
+    assert "lighting" in enriched(prompt).present
+
+
+@pytest.mark.parametrize("negation", ["no sunset", "without a sunset", "don't show a sunset", "don’t show a sunset"])
+def test_what_is_negated_is_not_present(negation: str) -> None:
+    assert "lighting" not in enriched(f"A dog, {negation}").present
+    assert "lighting" in enriched(f"A dog, {negation}, at night").present
+
+
+@pytest.mark.parametrize(
+    ("prompt", "reason"),
+    [
+        ("A dog, as is", OPT_OUT),
+        ("A dog, exactly as written", OPT_OUT),
+        ('{"subject": "a dog"}', CODE),
+        ("[a dog]", CODE),
+        ("<svg>a dog</svg>", CODE),
+        ("```a dog```", CODE),
+        ("A dog <lora:fur>", CODE),
+        ("A dog --ar 16:9", CODE),
+        ("A (dog:1.2)", CODE),
+        ("A dog::2", CODE),
+        ("A ((dog))", CODE),
+        ("draw_dog()", CODE),
+        ("graph TD; a dog", CODE),
+        ("sequenceDiagram of a dog", CODE),
+        ("A dog with options: {fur}", CODE),
+        ("A dog \u202ewith its tail", "it has characters that change how others are read"),
+        ("ox", FEW),
+        ("!?", FEW),
+        ("the", FEW),
+        ("Ein Hund auf der Wiese", FOREIGN),
+        ("un dog", FOREIGN),
+        ("Zyzzyva quux", FOREIGN),
+        ("a dog near the дерево дом", FOREIGN),
+        (f"A dog {'that runs ' * 20}", RICH),
+        ("An oil painting of a dog at sunset, close-up", RICH),
+        ("A dog at sunset in close-up, " + "with a ball and " * 5, RICH),
+        ("A dog " + "x" * 2_000, RICH),
+    ],
+)
+def test_a_prompt_that_had_better_be_left_alone_is_and_says_why(prompt: str, reason: str) -> None:
+    result = enriched(prompt)
+    assert (result.prompt, result.applied, result.reason) == (prompt, [], reason)
+    assert bool(result.advice) == (reason in (FEW, FOREIGN))
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "cat",
+        "A dog with his friend: a cat",
+        "A well--known dog",
+        "A dog (the brown one)",
+        "A dog at 5:30",
+        "A graph of a dog",
+        "A dog that runs and runs and runs and runs and runs and runs and runs and runs and runs and runs and runs",
+        "A dog at sunset with a ball and a ball and a ball and a ball and a ball and a ball and a ball and a ball",
+        "A dog near the дом",
+    ],
+)
+def test_other_prompts_are_not_left_alone(prompt: str) -> None:
+    assert "composition" in facets(enriched(prompt))
+
+
+def test_what_stands_late_in_a_prompt_is_read_too() -> None:
+    assert "lighting" in enriched(f"A dog {'x' * 1_900} at sunset").present
+
+
+@pytest.mark.parametrize(
+    ("prompt", "has_style"),
+    [
+        ("A dog and a cat on a mat", True),
+        ("A dog and a cat on a red mat", False),
+        ("A dog at sunset", False),
+        ("A photo of a dog", False),
+        ("A logo of a dog and a cat on a big red mat", True),
+    ],
+)
+def test_a_style_is_added_only_to_a_bare_prompt_or_for_a_purpose(prompt: str, has_style: bool) -> None:
+    result = enriched(prompt)
+    assert ("style" in facets(result)) == has_style
+    assert ("style" in {each.facet for each in result.advice}) == (not has_style and "style" not in result.present)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "subject"),
+    [
+        ("A fire truck", "vehicle"),
+        ("Two sports cars", "vehicle"),
+        ("A sea turtle", "sea_life"),
+        ("A castle in the sky", "fantasy"),
+        ("A castle", "building"),
+        ("A fire", "other"),
+        ("Churches", "building"),
+        ("Students", "group"),
+        ("Puppies", "animal"),
+    ],
+)
+def test_the_longest_term_tells_what_a_prompt_is_about(prompt: str, subject: str) -> None:
+    assert rules(enriched(prompt))["style"] == f"subjects.{subject}.style"
+
+
+@pytest.mark.parametrize(
+    ("size", "rule"),
+    [
+        ("1792x1024", "shapes.wide"),
+        ("1024x1792", "shapes.tall"),
+        ("1024x768", "shapes.wide"),
+        ("768x1024", "shapes.tall"),
+        ("1024x1024", "subjects.animal.composition"),
+        ("1024x900", "subjects.animal.composition"),
+        ("auto", "subjects.animal.composition"),
+    ],
+)
+def test_a_wide_or_tall_size_is_named_in_the_composition(size: str, rule: str) -> None:
+    assert rules(enriched("A dog", size=size))["composition"] == rule
+
+
+def test_a_purpose_goes_before_the_size_and_the_subject_and_does_without_what_it_skips() -> None:
+    assert rules(enriched("A dog", size="1024x1792", purpose="logo_icon")) == {
+        "style": "purposes.logo_icon.style",
+        "composition": "purposes.logo_icon.tall",
+    }
+    assert enriched("A dog", purpose="logo_icon").missing == []
+    assert rules(enriched("A logo of a dog", purpose="portrait"))["lighting"] == "purposes.portrait.lighting"
+
+
+def test_what_is_added_does_not_contradict_what_was_added_before_it() -> None:
+    told = enriched("A ghost", purpose="childrens_illustration").prompt
+    assert "Gentle storybook art style" in told
+    assert "dramatic" not in told
+
+
+def test_phrases_differ_with_what_a_prompt_is_about() -> None:
+    animals = ["dog", "cat", "horse", "owl", "fox", "bear", "whale", "frog"]
+    assert len({enriched(f"A {animal}").prompt.partition(". ")[2] for animal in animals}) > 3
+
+
+@pytest.mark.parametrize(
+    ("prompt", "sentence", "tags"),
+    [
+        ("A dog", "A dog. Anime style, close crop.", "A dog, anime style, close crop"),
+        ("A dog.", "A dog. Anime style, close crop.", "A dog. Anime style, close crop"),
+        ("A dog!”", "A dog!” Anime style, close crop.", "A dog!” Anime style, close crop"),
+        ("A dog,", "A dog, anime style, close crop.", "A dog, anime style, close crop"),
+        ("A dog\n", "A dog\n\nAnime style, close crop.", "A dog\n\nAnime style, close crop"),
+    ],
+)
+def test_what_is_added_ends_the_clause_before_it_in_the_form_that_the_model_likes(
+    prompt: str, sentence: str, tags: str
+) -> None:
+    for model, expected in (("dall-e-3", sentence), ("dall-e-2", tags)):
+        result = enriched(prompt, model, art_style="anime", composition="close crop", lighting="")
+        assert result.prompt.partition(", clear")[0].rstrip(".") == expected.rstrip(".")
+        assert result.prompt.endswith(".") == (model == "dall-e-3")
+
+
+def test_an_argument_is_added_in_its_own_words_or_those_of_the_preset() -> None:
+    result = enriched("A dog", art_style="Ink_Wash", composition="from the sofa, ", lighting=" golden hour ")
+    assert [(each.text, each.source) for each in result.applied] == [
+        ("ink wash painting style", "argument"),
+        ("from the sofa", "argument"),
+        ("warm golden hour light", "argument"),
+    ]
+
+
+def test_an_argument_that_the_prompt_says_already_is_not_added_and_not_warned_of() -> None:
+    result = enriched("A dog in the lamp's shadow", lighting="in the lamp's shadow")
+    assert "arguments.lighting" not in rules(result).values()
+    assert "lighting" not in facets(result)
+    assert result.warnings == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "asked", "why"),
+    [
+        ("A dog at night", {"lighting": "golden_hour"}, "it contradicts the prompt's own words"),
+        ("A dog, no people", {"composition": "people behind it"}, "it contradicts the prompt's own words"),
+        ("A dog, as is", {"art_style": "anime"}, f"the prompt was left alone, because {OPT_OUT}"),
+    ],
+)
+def test_an_argument_that_cannot_be_added_is_warned_of(prompt: str, asked: dict[str, str], why: str) -> None:
+    result = enriched(prompt, **asked)
+    (warning,) = result.warnings
+    assert warning.endswith(f"was not added: {why}.")
+    assert not {"arguments.lighting", "arguments.composition", "arguments.art_style"} & set(rules(result).values())
+
+
+@pytest.mark.parametrize(
+    "words", ["(dog)", 'a "dog"', "a\ndog", "dog --ar 2", "<dog>", "{dog}", "12", "x" * 121, "-dog"]
+)
+def test_an_argument_that_is_no_short_phrase_is_refused(words: str) -> None:
+    with pytest.raises(InvalidRequestError, match="lighting must be a short phrase"):
+        enriched("A dog", lighting=words)
+
+
+def test_a_purpose_or_a_model_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(InvalidRequestError, match="no purpose 'meme'"):
+        enriched("A dog", purpose="meme")
+    with pytest.raises(UnknownModelError):
+        enriched("A dog", "dall-e-4")
+
+
+def test_what_does_not_fit_is_left_out_from_the_end_and_arguments_go_first(catalog: Catalog) -> None:
+    model, whole = catalog.find("dall-e-3"), enriched("A dog")
+    kept = [facets(enriched("A dog", tight(model, room))) for room in range(len(whole.prompt), 4, -1)]
+    assert kept[0] == list(MAIN_FACETS)
+    assert kept[1] == ["style", "composition"]
+    assert kept[-1] == []
+    last = enriched("A dog", tight(model, 10))
+    assert last.reason == "there is no room for more"
+    only = enriched("A dog", tight(model, 23), lighting="by candle light")
+    assert [each.text for each in only.applied] == ["by candle light"]
+    assert enriched("A dog", tight(model, 20), lighting="by candle light").warnings == [
+        "lighting 'by candle light' was not added: there is no room for it."
+    ]
+
+
+def tight(model: Model, room: int) -> Model:
+    return model.model_copy(update={"max_prompt_characters": room})
+
+
+def test_a_suggestion_names_what_is_missing_and_why_it_is_only_one() -> None:
+    suggested = enriched("A dog").as_advice()
+    assert (suggested.prompt, suggested.missing) == ("A dog", list(MAIN_FACETS))
+    assert suggested.reason == "only suggestions were asked for"
+    assert enriched("A dog, as is").as_advice().reason == OPT_OUT
+    assert replace(enriched("A dog at sunset"), missing=["style"]).as_advice().missing == ["style", "composition"]
+
+
+def test_a_prompt_that_is_not_looked_at_warns_of_words_that_are_wasted_and_not_of_a_purpose() -> None:
+    untouched = EnrichedPrompt.untouched("A dog", {"purpose": "photo", "lighting": "", "art_style": "anime"})
+    assert untouched.warnings == ["art_style was not used, because enrich is off."]
