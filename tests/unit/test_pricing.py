@@ -219,6 +219,11 @@ def test_what_no_model_can_do_is_refused_with_what_was_asked(catalog: Catalog) -
     assert caught.value.hint == "Sizes: 256x256, 512x512, 1024x1024, 1024x1792, 1792x1024; n up to 10."
 
 
+def test_a_prompt_that_no_model_takes_is_refused_with_the_limit_of_the_one_that_takes_most(with_flux: Catalog) -> None:
+    with pytest.raises(InvalidRequestError, match="nano-banana-pro takes at most 65,536"):
+        compare(with_flux, ImageArguments("x" * 100_000, "any"))
+
+
 def test_a_refused_comparison_names_only_what_was_asked_for(catalog: Catalog) -> None:
     with pytest.raises(InvalidRequestError, match="No model can do n '0'\\."):
         compare(catalog, ImageArguments("", "any", "", n=0))

@@ -420,7 +420,7 @@ def test_a_dry_run_leaves_out_the_models_that_do_not_take_the_prompt(catalog: Ca
     ("model", "prompt", "says"),
     [
         ("dall-e-2", "x" * 1_001, "dall-e-2 takes at most 1,000"),
-        ("any", "x" * 100_000, "takes at most"),
+        ("any", "x" * 100_000, "nano-banana-pro takes at most 65,536"),
         ("any", " ", "The prompt is empty."),
         ("dall-e-3", "\ud800 dog", "lone surrogates"),
     ],

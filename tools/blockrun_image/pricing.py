@@ -78,7 +78,7 @@ def compare(catalog: Catalog, asked: ImageArguments) -> Sequence[Estimate]:
     An empty prompt is not judged. Raises `InvalidRequestError` when no model can.
     """
     estimates: list[Estimate] = []
-    refusals: list[InvalidRequestError] = []
+    refusals: dict[int, InvalidRequestError] = {}
     for model in catalog:
         try:
             request = catalog.fill_in(model, asked)
@@ -89,10 +89,10 @@ def compare(catalog: Catalog, asked: ImageArguments) -> Sequence[Estimate]:
                 check_prompt(model, asked.prompt)
             estimates.append(estimate(catalog, request))
         except InvalidRequestError as refusal:
-            refusals.append(refusal)
+            refusals[model.max_prompt_characters] = refusal
     if not estimates:
         if refusals:
-            raise refusals[-1]
+            raise refusals[max(refusals)]
         wanted = {"size": asked.size, "quality": asked.quality, "n": asked.n}
         named = ", ".join(f"{name} {quoted(value)}" for name, value in wanted.items() if value not in (None, ""))
         raise InvalidRequestError(
