@@ -17,6 +17,8 @@ from blockrun_image_mcp.app import build_server
 from blockrun_image_mcp.sandbox.server import running_sandbox
 from blockrun_image_mcp.settings import Settings
 
+_KEPT = ("PATH", "XDG_STATE_HOME")
+
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
@@ -28,6 +30,12 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def catalog() -> Catalog:
     return Catalog.load()
+
+
+@pytest.fixture(autouse=True)
+def a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what a test spends out of the ledger, and the budget, of whoever runs it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
 
 
 class Sandbox:
@@ -101,7 +109,7 @@ def sandbox(sandbox_origin: str) -> Iterator[Sandbox]:
 
 def process_environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Return the bare environment that hosts start servers in, with what measures the tests' coverage."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_") or name == "PATH"}
+    kept = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_") or name in _KEPT}
     return {**kept, **settings}
 
 

@@ -4,16 +4,18 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import platformdirs
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import MODES
 from blockrun_image.errors import ImageError
 from blockrun_image.images import ImageRequest, ImagesResponse
-from blockrun_image.ports import OnStatus
+from blockrun_image.ports import Attempt, OnStatus
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList
 from blockrun_image.schemas import tool_schemas
 from blockrun_image.toolset import ImageToolset
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
 
     from blockrun_image_mcp.gateway.client import HttpGateway
+    from blockrun_image_mcp.ledger.sqlite import SqliteLedger
 
 NAME = "blockrun-image-mcp"
 
@@ -42,6 +45,9 @@ def with_known_defaults(settings: Settings, catalog: Catalog) -> Settings:
     if settings.enrich not in MODES:
         _log.warning("%s is none of %s, so prompts are sent as they are", VARIABLES["enrich"], ", ".join(MODES))
         mended["enrich"] = "off"
+    for field in ("max_cost_usd", "daily_budget_usd"):
+        if getattr(settings, field).lower() == "none":
+            _log.warning("%s is none: nothing limits what is spent", VARIABLES[field])
     return settings.model_copy(update=mended)
 
 
@@ -67,6 +73,18 @@ async def open_gateway(settings: Settings, catalog: Catalog) -> AsyncGenerator["
             yield gateway
 
 
+def ledger_of(settings: Settings) -> "SqliteLedger":
+    """Return the ledger that all processes of this user share; the sandbox has one of its own.
+
+    Raises `ConfigurationError` for a limit that cannot be read.
+    """
+    from blockrun_image_mcp.ledger.limits import Limits  # noqa: PLC0415 - not needed before money is spent
+    from blockrun_image_mcp.ledger.sqlite import SqliteLedger  # noqa: PLC0415 - as above
+
+    name = "sandbox.sqlite3" if settings.gateway == SANDBOX else "ledger.sqlite3"
+    return SqliteLedger(platformdirs.user_state_path(NAME) / name, Limits.of(settings))
+
+
 @asynccontextmanager
 async def open_toolset(settings: Settings, catalog: Catalog) -> AsyncGenerator[ImageToolset]:
     """Open the three tools with the gateway and the images folder that the settings name.
@@ -76,12 +94,15 @@ async def open_toolset(settings: Settings, catalog: Catalog) -> AsyncGenerator[I
     """
     async with Background(_log_orphan) as background:
         gateway = _GatewayOnDemand(settings, catalog, background)
+        ledger = _LedgerOnDemand(settings)
+        store = FolderStore(settings.dir)
         try:
-            yield ImageToolset(catalog, gateway, FolderStore(settings.dir), settings.defaults, background.run)
+            yield ImageToolset(catalog, gateway, store, settings.defaults, background.run, ledger)
         finally:
             with anyio.CancelScope(shield=True):
                 gateway.hurry()
                 await background.finish()
+                await ledger.close()
 
 
 def build_server(
@@ -147,11 +168,27 @@ class _GatewayOnDemand:
             _log.warning("closing with %d paid calls unanswered; they may be charged", self._gateway.unanswered)
         self._gateway.hurry()
 
-    async def generate(self, request: ImageRequest, on_status: OnStatus) -> ImagesResponse:
+    async def generate(self, request: ImageRequest, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
         async with self._opening:
             if self._gateway is None:
                 self._gateway = await self._background.hold(open_gateway(self._settings, self._catalog))
-        return await self._gateway.generate(request, on_status)
+        return await self._gateway.generate(request, attempt, on_status)
+
+
+class _LedgerOnDemand:
+    """A `SpendLedger` that is opened by its first call: limits that cannot be read stop only what costs money."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._ledger: SqliteLedger | None = None
+
+    async def reserve(self, request: ImageRequest, most_usd: Decimal) -> Attempt:
+        self._ledger = self._ledger or ledger_of(self._settings)
+        return await self._ledger.reserve(request, most_usd)
+
+    async def close(self) -> None:
+        if self._ledger is not None:
+            await self._ledger.close()
 
 
 def _log_orphan(outcome: object) -> None:

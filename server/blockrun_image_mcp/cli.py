@@ -4,11 +4,10 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 
 import anyio
 import click
@@ -16,21 +15,17 @@ import click
 from blockrun_image.arguments import check_arguments
 from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import enrich
-from blockrun_image.errors import GatewayError, ImageError, StorageError, UnexpectedError
 from blockrun_image.images import Defaults, ImageArguments
 from blockrun_image.ports import OnStatus
 from blockrun_image.results import GeneratedImages
 from blockrun_image.schemas import tool_schemas
 from blockrun_image.toolset import ImageToolset
-from blockrun_image_mcp import terminal
-from blockrun_image_mcp.app import build_server, with_known_defaults
-from blockrun_image_mcp.logs import Redactor, configure_logging
-from blockrun_image_mcp.settings import SANDBOX, Settings
-
-P = ParamSpec("P")
+from blockrun_image_mcp import accounts, options, terminal
+from blockrun_image_mcp.app import build_server
+from blockrun_image_mcp.logs import Redactor
+from blockrun_image_mcp.settings import Settings
 
 _ASKED = ("model", "size", "quality", "n", "enrich", "purpose", "art_style", "composition", "lighting")
-_ABOUT_MONEY = (GatewayError, StorageError, UnexpectedError)
 
 
 class _Cli(click.Group):
@@ -49,48 +44,14 @@ def main() -> None:
     """
 
 
-def _reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn an `ImageError` into its words on stderr and exit status 1."""
-
-    @wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except ImageError as error:
-            words = error.to_text() if isinstance(error, _ABOUT_MONEY) else f"{error.message} {error.hint}".strip()
-            click.echo(f"Error: {Redactor()(words)}", err=True)
-            sys.exit(1)
-
-    return run
-
-
-_gateway = click.option("--gateway", metavar="URL", help="OpenAI-compatible base URL, or sandbox.")
-_sandbox = click.option("--sandbox", is_flag=True, help="Use a sandbox in this process: no key, no network, no money.")
-_spec = click.option("--spec", metavar="FILE", help="Another description of the API than the built-in openapi.json.")
-_enrich = click.option("--enrich", metavar="MODE", help="auto, suggest or off: whether missing tips are added.")
-_purpose = click.option("--purpose", metavar="KIND", help="What it is for, such as portrait or logo_icon.")
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
-
-def _wishes(command: Callable[P, None]) -> Callable[P, None]:
-    """Add the options that say what to add to the prompt."""
-    for name, help in (
-        ("--lighting", "Light to add, such as 'golden hour'."),
-        ("--composition", "Framing to add, such as close-up."),
-        ("--art-style", "Style to add, such as watercolor."),
-    ):
-        command = click.option(name, metavar="WORDS", help=help)(command)
-    return command
-
-
 @main.command()
-@_sandbox
-@_gateway
-@_spec
-@_enrich
+@options.sandbox
+@options.gateway
+@options.spec
+@options.enrich
 @click.option("--default-model", metavar="ID", help="The model of calls that name none.")
 @click.option("--dir", metavar="FOLDER", help="Where pictures are kept that come as data.")
-@_reporting_errors
+@options.reporting_errors
 def serve(sandbox: bool, **flags: str | None) -> None:
     """Serve MCP on stdin and stdout (the default).
 
@@ -99,7 +60,7 @@ def serve(sandbox: bool, **flags: str | None) -> None:
     with _nothing_collected():
         from blockrun_image_mcp.transports import serve_stdio  # noqa: PLC0415 - mcp is for this command only
 
-        settings, catalog = _start(sandbox, flags)
+        settings, catalog = options.start(sandbox, flags)
         closed = anyio.Event()
         server = build_server(settings, catalog, closed.set)
     anyio.run(serve_stdio, server, closed)
@@ -107,14 +68,14 @@ def serve(sandbox: bool, **flags: str | None) -> None:
 
 @main.command("sandbox")
 @click.option("--port", type=click.IntRange(0, 65535), default=8402, show_default=True, help="0 takes any free one.")
-@_spec
-@_reporting_errors
+@options.spec
+@options.reporting_errors
 def sandbox_command(port: int, spec: str | None) -> None:
     """Run the image API's sandbox on this machine until Ctrl-C: real HTTP, drawn pictures, no money.
 
     Example: blockrun-image-mcp sandbox --port 8402
     """
-    _, catalog = _start(sandbox=False, flags={"spec": spec})
+    _, catalog = options.start(sandbox=False, flags={"spec": spec})
     anyio.run(_run_sandbox, catalog, port)
 
 
@@ -124,22 +85,22 @@ def sandbox_command(port: int, spec: str | None) -> None:
 @click.option("--size", metavar="WxH", help="The model's default if not given.")
 @click.option("--quality", help="standard or hd.")
 @click.option("-n", "n", metavar="COUNT", help="How many images.")
-@_enrich
-@_purpose
-@_wishes
+@options.enrich
+@options.purpose
+@options.wishes
 @click.option("--save", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path), help="Save them there too.")
-@_json
-@_sandbox
-@_gateway
-@_spec
-@_reporting_errors
+@options.as_json
+@options.sandbox
+@options.gateway
+@options.spec
+@options.reporting_errors
 def generate(prompt: str, save: Path | None, as_json: bool, sandbox: bool, **flags: str | None) -> None:
     """Make images. This costs money, unless on the sandbox.
 
     Example: blockrun-image-mcp generate "A red fox in the snow" --model dall-e-3 --sandbox --save .
     """
     asked = {name: flags.pop(name) for name in _ASKED} | {"prompt": prompt}
-    settings, catalog = _start(sandbox, flags)
+    settings, catalog = options.start(sandbox, flags)
     checked = _checked(catalog, "generate_image", asked, settings.defaults)
 
     async def call(toolset: ImageToolset, on_status: OnStatus) -> GeneratedImages:
@@ -151,15 +112,15 @@ def generate(prompt: str, save: Path | None, as_json: bool, sandbox: bool, **fla
 @main.command()
 @click.option("--use-case", metavar="NAME", help="Only models recommended for it, such as fast_and_cheap.")
 @click.option("--max-price-usd", metavar="USD", help="Only models with an image at most this dear.")
-@_json
-@_spec
-@_reporting_errors
+@options.as_json
+@options.spec
+@options.reporting_errors
 def models(as_json: bool, spec: str | None, **asked: str | None) -> None:
     """List the models with sizes, prices, limits and recommended uses. Free and offline.
 
     Example: blockrun-image-mcp models --max-price-usd 0.05
     """
-    _, catalog = _start(sandbox=False, flags={"spec": spec})
+    _, catalog = options.start(sandbox=False, flags={"spec": spec})
     terminal.show(ImageToolset(catalog).list_models(**_checked(catalog, "list_models", asked)), as_json)
 
 
@@ -169,17 +130,17 @@ def models(as_json: bool, spec: str | None, **asked: str | None) -> None:
 @click.option("--quality", help="standard or hd.")
 @click.option("-n", "n", metavar="COUNT", help="How many images.")
 @click.option("--prompt", help="A dry run: show what would be sent of it, and why.")
-@_enrich
-@_purpose
-@_json
-@_spec
-@_reporting_errors
+@options.enrich
+@options.purpose
+@options.as_json
+@options.spec
+@options.reporting_errors
 def estimate(as_json: bool, spec: str | None, **asked: str | None) -> None:
     """Price a generation without making it. Free and offline.
 
     Example: blockrun-image-mcp estimate --model dall-e-3 --quality hd --size 1792x1024
     """
-    settings, catalog = _start(sandbox=False, flags={"spec": spec})
+    settings, catalog = options.start(sandbox=False, flags={"spec": spec})
     toolset = ImageToolset(catalog, defaults=settings.defaults)
     terminal.show(toolset.estimate_cost(**_checked(catalog, "estimate_cost", asked)), as_json)
 
@@ -188,17 +149,17 @@ def estimate(as_json: bool, spec: str | None, **asked: str | None) -> None:
 @click.argument("prompt")
 @click.option("--model", metavar="ID", help="The model; the default one, or the first, if not given.")
 @click.option("--size", metavar="WxH", help="A wide or tall size is named in the composition.")
-@_purpose
-@_wishes
-@_json
-@_spec
-@_reporting_errors
+@options.purpose
+@options.wishes
+@options.as_json
+@options.spec
+@options.reporting_errors
 def prompt_command(prompt: str, model: str | None, as_json: bool, spec: str | None, **asked: str | None) -> None:
     """Show what enrichment would do to a prompt: what it has, what would be added and why. Free and offline.
 
     Example: blockrun-image-mcp prompt "A dog" --purpose portrait
     """
-    settings, catalog = _start(sandbox=False, flags={"spec": spec})
+    settings, catalog = options.start(sandbox=False, flags={"spec": spec})
     checked = _checked(catalog, "generate_image", asked | {"prompt": prompt, "model": _model(settings, catalog, model)})
     request = catalog.resolve(ImageArguments(prompt, checked.pop("model"), checked.pop("size", None)))
     enriched = enrich(checked.pop("prompt"), model=catalog.find(request.model), size=request.size, **checked)
@@ -206,10 +167,10 @@ def prompt_command(prompt: str, model: str | None, as_json: bool, spec: str | No
 
 
 @main.command()
-@_sandbox
-@_gateway
-@_spec
-@_reporting_errors
+@options.sandbox
+@options.gateway
+@options.spec
+@options.reporting_errors
 def doctor(sandbox: bool, **flags: str | None) -> None:
     """Check the settings, the credential's shape, the gateway and the folders, and say what to do. Free.
 
@@ -217,7 +178,7 @@ def doctor(sandbox: bool, **flags: str | None) -> None:
     """
     from blockrun_image_mcp.doctor import examine  # noqa: PLC0415 - httpx2 is for this command only
 
-    settings, catalog = _start(sandbox, flags)
+    settings, catalog = options.start(sandbox, flags)
     findings = anyio.run(examine, settings, catalog, os.environ)
     for finding in findings:
         click.echo(Redactor(settings.credentials.values())(str(finding)))
@@ -225,14 +186,8 @@ def doctor(sandbox: bool, **flags: str | None) -> None:
         sys.exit(1)
 
 
-def _start(sandbox: bool, flags: Mapping[str, str | None]) -> tuple[Settings, Catalog]:
-    """Read the settings, set up logging, and read the catalogue."""
-    if sandbox and flags.get("gateway"):
-        raise click.UsageError("--sandbox and --gateway exclude each other.")
-    settings = Settings.read(os.environ, **(dict(flags) | ({"gateway": SANDBOX} if sandbox else {})))
-    configure_logging(settings.log_level, Redactor(settings.credentials.values()))
-    catalog = Catalog.load(settings.spec)
-    return with_known_defaults(settings, catalog), catalog
+for command in (accounts.spend, accounts.images, accounts.recover):
+    main.add_command(command)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pathlib import Path
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError
 from blockrun_image.text import clean, quoted
-from blockrun_image_mcp.app import NAME, open_gateway
+from blockrun_image_mcp.app import NAME, ledger_of, open_gateway
 from blockrun_image_mcp.gateway.credentials import shape_of
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings
@@ -46,6 +46,7 @@ async def examine(settings: Settings, catalog: Catalog, environ: Mapping[str, st
         *_credentials(settings),
         await _gateway(settings, catalog),
         _folder(FolderStore(settings.dir).folder),
+        await _ledger(settings),
     ]
 
 
@@ -103,6 +104,16 @@ async def _gateway(settings: Settings, catalog: Catalog) -> Finding:
         return Finding("gateway", f"{name} has no list of models (HTTP {status})", _LOOK_AT_THE_BASE)
     free = "; nothing costs money there" if name == SANDBOX else ""
     return Finding("gateway", f"{name} answers (HTTP {status}) and does not refuse the credential{free}")
+
+
+async def _ledger(settings: Settings) -> Finding:
+    try:
+        ledger = ledger_of(settings)
+        statement = await ledger.statement()
+        await ledger.close()
+    except ImageError as error:
+        return Finding("ledger", error.message, error.hint, is_trouble=True)
+    return Finding("ledger", f"{statement.summary()} ({clean(ledger.path, 200)})")
 
 
 def _folder(folder: Path) -> Finding:

@@ -22,6 +22,8 @@ VARIABLES: Mapping[str, str] = {
     "api_url": "BLOCKRUN_API_URL",
     "default_model": "BLOCKRUN_IMAGE_DEFAULT_MODEL",
     "enrich": "BLOCKRUN_IMAGE_ENRICH",
+    "max_cost_usd": "BLOCKRUN_IMAGE_MAX_COST_USD",
+    "daily_budget_usd": "BLOCKRUN_IMAGE_DAILY_BUDGET_USD",
     "spec": "BLOCKRUN_IMAGE_SPEC",
     "dir": "BLOCKRUN_IMAGE_DIR",
     "log_level": "BLOCKRUN_IMAGE_LOG_LEVEL",
@@ -59,6 +61,8 @@ class Settings(BaseModel):
     api_url: str | None = None
     default_model: str | None = None
     enrich: Annotated[str, BeforeValidator(_lower)] = "auto"
+    max_cost_usd: str = "1.50"
+    daily_budget_usd: str = "10.00"
     spec: Annotated[Path | None, BeforeValidator(_expanded)] = None
     dir: Annotated[Path | None, BeforeValidator(_expanded)] = None
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "WARNING"

@@ -149,6 +149,7 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(sandbox: Sandbox, tmp_path:
     assert "BLOCKRUN_API_KEY has the shape of a BlockRun account key" in done.stdout
     assert "127.0.0.1 answers (HTTP 200) and does not refuse the credential" in done.stdout
     assert str(folder) in done.stdout
+    assert "$0.00 spent, $10.00 of $10.00 left" in done.stdout
     assert SECRET not in done.stdout
     assert list(tmp_path.iterdir()) == []
     assert sandbox.posts == 0
@@ -165,6 +166,8 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(sandbox: Sandbox, tmp_path:
         ({"BLOCKRUN_IMAGE_GATEWAY": "http://x.example/v1"}, "is not a base URL that a credential may be sent to"),
         ({"BLOCKRUN_IMAGE_DIR": "/proc/pictures"}, "/proc/pictures cannot be written"),
         ({"BLOCKRUN_IMAGE_DIR": "/tmp/" + "x" * 300}, "cannot be written (File name too long)"),
+        ({"BLOCKRUN_IMAGE_MAX_COST_USD": "much"}, "BLOCKRUN_IMAGE_MAX_COST_USD cannot be read"),
+        ({"XDG_STATE_HOME": "/proc"}, "The ledger of what is spent cannot be used"),
     ],
 )
 def test_doctor_names_the_trouble_and_what_to_do_and_never_a_secret(

@@ -17,6 +17,7 @@ from blockrun_image.errors import (
     RateLimitError,
 )
 from blockrun_image.images import ImageRequest, ImagesResponse
+from blockrun_image.ports import Unrecorded
 from blockrun_image_mcp.gateway.client import HttpGateway
 from blockrun_image_mcp.gateway.credentials import Endpoint
 from blockrun_image_mcp.gateway.transport import Pacing
@@ -30,7 +31,7 @@ QUICK = Pacing(connect=2, write=2, answer=5, backoff=0.01, waiting=2, poll=0.01,
 async def generate(base_url: str, pacing: Pacing = QUICK) -> ImagesResponse:
     endpoint = Endpoint(base_url, {"Authorization": "Bearer brk_test"}, "test")
     async with HttpGateway(endpoint, pacing=pacing) as gateway:
-        return await gateway.generate(REQUEST, lambda status: None)
+        return await gateway.generate(REQUEST, Unrecorded(), lambda status: None)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ async def test_a_request_that_never_left_is_tried_three_times_and_not_charged(un
     endpoint = Endpoint(f"http://127.0.0.1:{unused_port}/v1", {}, "test")
     async with HttpGateway(endpoint, pacing=QUICK) as gateway:
         with pytest.raises(GatewayUnavailableError) as caught:
-            await gateway.generate(REQUEST, told.append)
+            await gateway.generate(REQUEST, Unrecorded(), told.append)
     assert caught.value.charged == "no"
     assert caught.value.retryable
     assert len(told) == 2

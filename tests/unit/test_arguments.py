@@ -10,7 +10,7 @@ from blockrun_image.arguments import check_arguments
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError, InvalidRequestError, UnknownModelError
 from blockrun_image.images import Defaults, Image, ImageRequest, ImagesResponse
-from blockrun_image.ports import OnStatus
+from blockrun_image.ports import Attempt, OnStatus
 from blockrun_image.schemas import ToolSchema, tool_schemas
 from blockrun_image.toolset import ImageToolset
 
@@ -23,7 +23,7 @@ class FakeGateway:
     def __init__(self) -> None:
         self.requests: list[ImageRequest] = []
 
-    async def generate(self, request: ImageRequest, on_status: OnStatus) -> ImagesResponse:
+    async def generate(self, request: ImageRequest, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
         self.requests.append(request)
         return ImagesResponse([Image("https://pictures.example/1.png")])
 

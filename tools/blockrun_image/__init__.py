@@ -4,12 +4,14 @@ from blockrun_image.catalog import Catalog, Model
 from blockrun_image.enrichment import EnrichedPrompt, enrich
 from blockrun_image.errors import (
     AuthenticationError,
+    BudgetExceededError,
     ConfigurationError,
     ContentPolicyError,
     GatewayError,
     GatewayUnavailableError,
     ImageError,
     InvalidRequestError,
+    LedgerError,
     OutcomeUnknownError,
     PaymentRequiredError,
     RateLimitError,
@@ -19,13 +21,15 @@ from blockrun_image.errors import (
     UnknownModelError,
 )
 from blockrun_image.images import Defaults, Image, ImageArguments, ImageRequest, ImagesResponse
-from blockrun_image.ports import ImageGateway, ImageStore
+from blockrun_image.ports import Attempt, ImageGateway, ImageStore, SpendLedger
 from blockrun_image.pricing import Estimate
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList
 from blockrun_image.toolset import ImageToolset
 
 __all__ = [
+    "Attempt",
     "AuthenticationError",
+    "BudgetExceededError",
     "Catalog",
     "ConfigurationError",
     "ContentPolicyError",
@@ -45,12 +49,14 @@ __all__ = [
     "ImageToolset",
     "ImagesResponse",
     "InvalidRequestError",
+    "LedgerError",
     "Model",
     "ModelList",
     "OutcomeUnknownError",
     "PaymentRequiredError",
     "RateLimitError",
     "SpecError",
+    "SpendLedger",
     "StorageError",
     "UnexpectedError",
     "UnknownModelError",

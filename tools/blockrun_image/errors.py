@@ -6,6 +6,8 @@ ImageError
 │   └── UnknownModelError
 ├── SpecError                   the API's description could not be used
 ├── ConfigurationError          a setting is missing or cannot be used; nothing was sent
+├── BudgetExceededError         the operator's limits do not allow the call; nothing was sent
+├── LedgerError                 what is spent cannot be written down, so nothing is spent
 ├── StorageError                a picture could not be written
 ├── UnexpectedError             something broke that nobody foresaw
 └── GatewayError                the gateway refused or could not be understood
@@ -21,6 +23,7 @@ ImageError
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import ClassVar, Literal
 
 Charged = Literal["no", "yes", "unknown"]
@@ -39,11 +42,13 @@ class ImageError(Exception):
     """Anything that keeps a picture from its asker.
 
     `hint` is the next step, in words for the agent; `valid_values` are the values that would have been taken, if few;
-    `charged` says whether money was spent; `retryable` whether the same request may be sent again.
+    `charged` says whether money was spent, and `charged_usd` how much, where that is known; `retryable` whether the
+    same request may be sent again.
     """
 
     retryable: ClassVar[bool] = False
     charged: Charged = "no"
+    charged_usd: Decimal | None = None
 
     def __init__(self, message: str, *, hint: str = "", valid_values: Sequence[str] = ()) -> None:
         super().__init__(message)
@@ -99,6 +104,14 @@ class SpecError(ImageError):
 
 class ConfigurationError(ImageError):
     """A setting is missing or cannot be used; nothing was sent."""
+
+
+class BudgetExceededError(ImageError):
+    """The call would cost more than the operator's limits allow; nothing was sent."""
+
+
+class LedgerError(ImageError):
+    """What is spent cannot be written down; a call that has not left yet is not made."""
 
 
 class StorageError(ImageError):

@@ -1,15 +1,60 @@
 """What the toolset needs from the world, as protocols for adapters to fulfil."""
 
-from collections.abc import Awaitable, Callable
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 
-from blockrun_image.images import ImageRequest, ImagesResponse
+from blockrun_image.images import Image, ImageRequest, ImagesResponse
 
 T = TypeVar("T")
 
 OnStatus: TypeAlias = Callable[[str], None]
 """Is told in a few words what a call is waiting for."""
+
+
+class Attempt(Protocol):
+    """One attempt to spend, written down before each step that cannot be taken back. `id` is its idempotency key.
+
+    Each method returns when it is on disk; raises `LedgerError`.
+    """
+
+    @property
+    def id(self) -> str:
+        """A UUID, the same however often the request is sent."""
+        ...
+
+    async def sent(self) -> None:
+        """Note that the request, which may be charged, is about to leave."""
+        ...
+
+    async def accepted(self, job: str) -> None:
+        """Note that the gateway has taken it on as a job, which can be asked after."""
+        ...
+
+    async def settled(self, charged_usd: Decimal | None, images: Sequence[Image]) -> None:
+        """Note what it cost, the most that it could cost where that is `None`, and the pictures' URLs."""
+        ...
+
+    async def released(self) -> None:
+        """Note that nothing was charged."""
+        ...
+
+    async def unknown(self) -> None:
+        """Note that nobody knows whether it was charged; it counts as if it had been."""
+        ...
+
+
+class SpendLedger(Protocol):
+    """Where attempts to spend are written down, and kept within the operator's limits."""
+
+    async def reserve(self, request: ImageRequest, most_usd: Decimal) -> Attempt:
+        """Set aside the most that a request can cost.
+
+        Raises `BudgetExceededError` where the limits do not allow it, and `LedgerError` where it cannot be noted.
+        """
+        ...
 
 
 class ImageGateway(Protocol):
@@ -20,8 +65,12 @@ class ImageGateway(Protocol):
         """What to call it before the asker: its host, or `sandbox`."""
         ...
 
-    async def generate(self, request: ImageRequest, on_status: OnStatus) -> ImagesResponse:
-        """Make the pictures, sending a request that may be charged at most once; raises `ImageError`."""
+    async def generate(self, request: ImageRequest, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
+        """Make the pictures, sending a request that may be charged at most once; raises `ImageError`.
+
+        It tells the attempt before the request leaves. It lets a cancellation through only while nothing is under way
+        that may be charged.
+        """
         ...
 
 
@@ -35,6 +84,32 @@ class ImageStore(Protocol):
     async def save_url(self, url: str) -> Path:
         """Write the URL to a text file and return its absolute path; raises `StorageError`."""
         ...
+
+
+class Unrecorded:
+    """A `SpendLedger` without limits that writes nothing down, and its `Attempt`."""
+
+    def __init__(self) -> None:
+        self.id = str(uuid.uuid4())
+
+    async def reserve(self, request: ImageRequest, most_usd: Decimal) -> "Unrecorded":
+        """Return an attempt of its own."""
+        return Unrecorded()
+
+    async def sent(self) -> None:
+        """Note nothing."""
+
+    async def accepted(self, job: str) -> None:
+        """Note nothing."""
+
+    async def settled(self, charged_usd: Decimal | None, images: Sequence[Image]) -> None:
+        """Note nothing."""
+
+    async def released(self) -> None:
+        """Note nothing."""
+
+    async def unknown(self) -> None:
+        """Note nothing."""
 
 
 class Runner(Protocol):

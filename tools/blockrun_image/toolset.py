@@ -1,6 +1,7 @@
 """The three tools as a library: `generate_image`, `list_models` and `estimate_cost`."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Unpack
@@ -9,9 +10,25 @@ import anyio
 
 from blockrun_image.catalog import ANY, Catalog, Model, slug
 from blockrun_image.enrichment import MODES, EnrichedPrompt, Wishes, enrich
-from blockrun_image.errors import ConfigurationError, InvalidRequestError, OutcomeUnknownError, StorageError
+from blockrun_image.errors import (
+    ConfigurationError,
+    ImageError,
+    InvalidRequestError,
+    LedgerError,
+    OutcomeUnknownError,
+    StorageError,
+)
 from blockrun_image.images import Defaults, Image, ImageArguments, ImageRequest, ImagesResponse
-from blockrun_image.ports import ImageGateway, ImageStore, OnStatus, Runner, run_here
+from blockrun_image.ports import (
+    Attempt,
+    ImageGateway,
+    ImageStore,
+    OnStatus,
+    Runner,
+    SpendLedger,
+    Unrecorded,
+    run_here,
+)
 from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, spread, usd
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList
 from blockrun_image.text import choices, quoted, within
@@ -27,19 +44,21 @@ class ImageToolset:
     default does it in the caller's own task, which must not be cancelled by asyncio's own means (anyio's are shielded).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - one for each port
         self,
         catalog: Catalog,
         gateway: ImageGateway | None = None,
         store: ImageStore | None = None,
         defaults: Defaults | None = None,
         run: Runner = run_here,
+        ledger: SpendLedger | None = None,
     ) -> None:
         self.catalog = catalog
         self._gateway = gateway
         self._store = store
         self._defaults = defaults or Defaults()
         self._run = run
+        self._ledger = ledger or Unrecorded()
 
     async def generate_image(  # noqa: PLR0913 - the tool's own arguments
         self,
@@ -132,12 +151,15 @@ class ImageToolset:
             raise ConfigurationError("This toolset has no gateway to make images with.")
         on_status(f"waiting for {request.model}")
         request = replace(request, prompt=prompt.prompt)
-        response = await self._gateway.generate(request, on_status)
-        if not response.images:
-            charged = "unknown" if response.charged_usd is None else "yes"
-            raise OutcomeUnknownError("The gateway made no image.", charged=charged)
+        attempt = await self._ledger.reserve(request, expected.high_usd)
+        try:
+            response = await _generated(self._gateway, request, attempt, on_status)
+        except (Exception, anyio.get_cancelled_exc_class()) as error:
+            with anyio.CancelScope(shield=True), suppress(LedgerError):  # what it could not end counts as spent
+                await _end(attempt, error)
+            raise
         with anyio.CancelScope(shield=True):  # these pictures are paid for
-            response = await self._with_long_urls_in_files(await self._with_data_in_files(response))
+            response = await self._kept(attempt, response)
         return GeneratedImages(
             request=request,
             prompt=prompt,
@@ -147,6 +169,19 @@ class ImageToolset:
             gateway=self._gateway.name,
             warnings=_warnings(expected, response),
         )
+
+    async def _kept(self, attempt: Attempt, response: ImagesResponse) -> ImagesResponse:
+        """Return the response with its data in files, and with its charge and its URLs written down."""
+        kept: Sequence[Image] = ()
+        try:
+            response = await self._with_long_urls_in_files(await self._with_data_in_files(response))
+            kept = response.images
+        finally:
+            try:
+                await attempt.settled(response.charged_usd, kept)
+            except LedgerError as error:
+                response = replace(response, warnings=[*response.warnings, error.message])
+        return response
 
     async def _with_data_in_files(self, response: ImagesResponse) -> ImagesResponse:
         """Return the response with a URL for each picture: those that came as data are written to the store.
@@ -188,6 +223,29 @@ class ImageToolset:
             images[-1] = replace(image, url=path.as_uri(), path=path)
             warnings.append(f"The URL of image {number} has {length:,} characters: it is in the file, in full.")
         return replace(response, images=images, warnings=[*dict.fromkeys(warnings)])
+
+
+async def _generated(
+    gateway: ImageGateway, request: ImageRequest, attempt: Attempt, on_status: OnStatus
+) -> ImagesResponse:
+    response = await gateway.generate(request, attempt, on_status)
+    if not response.images:
+        charged = "unknown" if response.charged_usd is None else "yes"
+        raise OutcomeUnknownError("The gateway made no image.", charged=charged)
+    return response
+
+
+async def _end(attempt: Attempt, error: BaseException) -> None:
+    """Write down what an error tells of the money; a gateway that could be cancelled has charged nothing."""
+    match error:
+        case ImageError(charged="no"):
+            await attempt.released()
+        case ImageError(charged="yes"):
+            await attempt.settled(error.charged_usd, ())
+        case Exception():
+            await attempt.unknown()
+        case _:
+            await attempt.released()
 
 
 def _with_telling_revisions(prompt: EnrichedPrompt, images: Sequence[Image]) -> Sequence[Image]:

@@ -1,18 +1,17 @@
 """The image API over HTTP, as an `ImageGateway` that never pays twice and reads what it has paid for to its end."""
 
-import uuid
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
 import httpx2
 
-from blockrun_image.errors import GatewayUnavailableError, OutcomeUnknownError
+from blockrun_image.errors import GatewayUnavailableError, LedgerError, OutcomeUnknownError
 from blockrun_image.images import ImageRequest, ImagesResponse
-from blockrun_image.ports import OnStatus
+from blockrun_image.ports import Attempt, OnStatus
 from blockrun_image_mcp.gateway.credentials import Endpoint
 from blockrun_image_mcp.gateway.responses import Reader
 from blockrun_image_mcp.gateway.retry import (
@@ -74,9 +73,9 @@ class HttpGateway:
         """The number of calls whose request has left."""
         return sum(call.scope.shield for call in self._calls)
 
-    async def generate(self, request: ImageRequest, on_status: OnStatus) -> ImagesResponse:
-        """Make the pictures, sending one request that may be charged; raises `GatewayError`."""
-        call = _PaidCall(self._pacing.answer, on_status)
+    async def generate(self, request: ImageRequest, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
+        """Make the pictures, sending one request that may be charged; raises `GatewayError` or `LedgerError`."""
+        call = _PaidCall(self._pacing.answer, attempt, on_status)
         self._calls.add(call)
         try:
             with call.scope:
@@ -101,7 +100,7 @@ class HttpGateway:
             response = await self._http.post(
                 _GENERATIONS,
                 json=request.body(),
-                headers={"Idempotency-Key": str(uuid.uuid4())},
+                headers={"Idempotency-Key": call.attempt.id},
                 extensions={RULES: BEARER_POST, ON_WAIT: call.on_wait, "trace": call.on_trace},
             )
         except httpx2.TransportError as error:
@@ -113,6 +112,8 @@ class HttpGateway:
     async def _follow(self, job: str, most: int, call: "_PaidCall") -> ImagesResponse:
         """Ask after an accepted job, which is free, until it has ended or the call's time is over."""
         call.job = job
+        with suppress(LedgerError):  # the job goes on, whoever knows of it
+            await call.attempt.accepted(job)
         pause = self._pacing.poll
         resends: Counter[int] = Counter()
         while True:
@@ -135,8 +136,9 @@ class HttpGateway:
 class _PaidCall:
     """One call: cancellable until its request leaves, shielded from then on, and ended by its time limit."""
 
-    def __init__(self, limit_seconds: float, on_status: OnStatus) -> None:
+    def __init__(self, limit_seconds: float, attempt: Attempt, on_status: OnStatus) -> None:
         self.scope = anyio.CancelScope(deadline=anyio.current_time() + limit_seconds)
+        self.attempt = attempt
         self.on_status = on_status
         self.job: str | None = None
 
@@ -144,6 +146,7 @@ class _PaidCall:
         request = info.get("request")
         if event.endswith(".send_request_headers.started") and getattr(request, "method", b"") == b"POST":
             self.scope.shield = True
+            await self.attempt.sent()
 
     def on_wait(self, outcome: Outcome, seconds: float) -> None:
         self.scope.shield = False

@@ -101,11 +101,13 @@ class Reader:
 
     def _useless(self, response: httpx2.Response, what: str) -> OutcomeUnknownError:
         charged = _charged(response, {})
-        return OutcomeUnknownError(
+        error = OutcomeUnknownError(
             f"The gateway sent {what} (HTTP {response.status_code}, {len(response.content):,} bytes).",
             charged="unknown" if charged is None else "yes" if charged else "no",
             answer=self._answer(response, {}),
         )
+        error.charged_usd = charged
+        return error
 
     def _image(self, entry: object) -> Image | None:
         fields = _object(entry)

@@ -1,0 +1,74 @@
+"""The commands that look into the ledger: what was spent, which pictures were made, and an operator's last word."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+import click
+
+from blockrun_image_mcp import options, terminal
+from blockrun_image_mcp.app import ledger_of
+from blockrun_image_mcp.settings import Settings
+
+if TYPE_CHECKING:
+    from blockrun_image_mcp.ledger.sqlite import SqliteLedger
+
+T = TypeVar("T")
+
+
+@click.command()
+@options.sandbox
+@options.as_json
+@options.reporting_errors
+def spend(sandbox: bool, as_json: bool) -> None:
+    """Show what was spent today (UTC), what is held or unknown, and what is left. Free and offline.
+
+    Example: blockrun-image-mcp spend --json
+    """
+    settings, _ = options.start(sandbox, {})
+    terminal.show(_asked(settings, lambda ledger: ledger.statement()), as_json)
+
+
+@click.command()
+@click.option("--most", type=click.IntRange(1, 1_000), default=10, show_default=True, help="How many, newest first.")
+@options.sandbox
+@options.as_json
+@options.reporting_errors
+def images(most: int, sandbox: bool, as_json: bool) -> None:
+    """Show the pictures that were made last: when, for how much, their prompts and URLs. Free and offline.
+
+    Example: blockrun-image-mcp images --most 3
+    """
+    settings, _ = options.start(sandbox, {})
+    entries = _asked(settings, lambda ledger: ledger.recent(most))
+    if as_json:
+        click.echo(json.dumps([entry.to_dict() for entry in entries], ensure_ascii=False, indent=2))
+    else:
+        click.echo("\n".join(entry.to_text() for entry in entries) or "There are none yet.")
+
+
+@click.command()
+@click.option("--release", "id", metavar="ID", required=True, help="The attempt, as images --json names it.")
+@options.sandbox
+@options.reporting_errors
+def recover(id: str, sandbox: bool) -> None:
+    """Take an attempt of unknown outcome out of the budget, once the account shows that it was not charged.
+
+    Example: blockrun-image-mcp recover --release 6f1c3a52-0b5e-4c1f-9d7e-2f8a4b6c0d1e
+    """
+    settings, _ = options.start(sandbox, {})
+    if not _asked(settings, lambda ledger: ledger.release(id)):
+        raise click.UsageError("There is no attempt of that id whose outcome is unknown.")
+    click.echo("Released: it no longer counts as spent.")
+
+
+def _asked(settings: Settings, question: "Callable[[SqliteLedger], Awaitable[T]]") -> T:
+    async def ask() -> T:
+        ledger = ledger_of(settings)
+        try:
+            return await question(ledger)
+        finally:
+            await ledger.close()
+
+    return anyio.run(ask)

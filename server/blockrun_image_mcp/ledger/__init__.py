@@ -1,0 +1,1 @@
+"""What is spent, written down before it is spent."""

@@ -1,0 +1,70 @@
+"""The operator's limits on spending, which no argument of a tool can raise."""
+
+import re
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+
+from blockrun_image.errors import BudgetExceededError, ConfigurationError
+from blockrun_image.pricing import usd
+from blockrun_image_mcp.settings import VARIABLES, Settings
+
+_NO_LIMIT = "none"
+_AMOUNT = re.compile(r"\$?(\d{1,9}(?:\.\d{1,6})?)")
+_MICRO = 1_000_000
+
+
+def micro_usd(amount_usd: Decimal) -> int:
+    """Return an amount of dollars in millionths, rounded up."""
+    return int((amount_usd * _MICRO).to_integral_value(ROUND_CEILING))
+
+
+def in_usd(amount_micro_usd: int) -> str:
+    """Return an amount in millionths of a dollar in words, such as `$0.042`."""
+    return f"${usd(Decimal(amount_micro_usd) / _MICRO)}"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that one call, and that all calls of one UTC day, may cost; `None` is no limit."""
+
+    call_micro_usd: int | None
+    day_micro_usd: int | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        """Return the limits that the settings name; raises `ConfigurationError` for one that cannot be read."""
+        return cls(
+            _amount(VARIABLES["max_cost_usd"], settings.max_cost_usd),
+            _amount(VARIABLES["daily_budget_usd"], settings.daily_budget_usd),
+        )
+
+    def check(self, call_micro_usd: int, spent_micro_usd: int) -> None:
+        """Raise `BudgetExceededError` where a call of that price may not follow what was spent today."""
+        if self.call_micro_usd is not None and call_micro_usd > self.call_micro_usd:
+            raise _refusal(call_micro_usd, f"one call may cost {in_usd(self.call_micro_usd)}", "max_cost_usd")
+        if self.day_micro_usd is not None and spent_micro_usd + call_micro_usd > self.day_micro_usd:
+            left = in_usd(max(0, self.day_micro_usd - spent_micro_usd))
+            raise _refusal(
+                call_micro_usd,
+                f"{left} of the {in_usd(self.day_micro_usd)} for this UTC day is left",
+                "daily_budget_usd",
+            )
+
+
+def _amount(variable: str, text: str) -> int | None:
+    if text.lower() == _NO_LIMIT:
+        return None
+    amount = _AMOUNT.fullmatch(text)
+    if amount is None:
+        raise ConfigurationError(
+            f"{variable} cannot be read. No picture is paid for until it can.",
+            hint="It must be an amount of US dollars such as 10.00, or none for no limit.",
+        )
+    return micro_usd(Decimal(amount[1]))
+
+
+def _refusal(call_micro_usd: int, why: str, setting: str) -> BudgetExceededError:
+    return BudgetExceededError(
+        f"The call can cost {in_usd(call_micro_usd)}, and {why}.",
+        hint=f"Ask for something cheaper, or let the user raise {VARIABLES[setting]}; an agent cannot.",
+    )

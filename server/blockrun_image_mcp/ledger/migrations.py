@@ -1,0 +1,51 @@
+"""The ledger's tables, step by step; a step that was taken is recorded and never changed."""
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+
+
+class NewerLedgerError(sqlite3.DatabaseError):
+    """The file was made by a newer version, whose steps are not known here."""
+
+
+def m001_attempts(connection: sqlite3.Connection) -> None:
+    """One row for each attempt to spend. Money is in millionths of a US dollar, times are in seconds since 1970."""
+    connection.execute(
+        """
+        CREATE TABLE attempts (
+            id TEXT PRIMARY KEY,
+            state TEXT NOT NULL
+                CHECK (state IN ('reserved', 'sent', 'accepted', 'settled', 'released', 'unknown')),
+            day TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            lease_until REAL NOT NULL,
+            model TEXT NOT NULL,
+            size TEXT NOT NULL,
+            quality TEXT,
+            n INTEGER NOT NULL,
+            prompt TEXT NOT NULL,
+            reserved_micro_usd INTEGER NOT NULL CHECK (reserved_micro_usd >= 0),
+            charged_micro_usd INTEGER CHECK (charged_micro_usd >= 0),
+            job TEXT,
+            images TEXT NOT NULL DEFAULT '[]'
+        ) STRICT
+        """
+    )
+    connection.execute("CREATE INDEX attempts_by_day ON attempts (day)")
+    connection.execute("CREATE INDEX attempts_by_lease ON attempts (state, lease_until)")
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_attempts,)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Take the steps that were not taken yet, within the caller's transaction; raises `NewerLedgerError`."""
+    connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, taken_at REAL NOT NULL) STRICT")
+    taken = {name for (name,) in connection.execute("SELECT name FROM migrations")}
+    steps = {step.__name__: step for step in MIGRATIONS}
+    if taken - steps.keys():
+        raise NewerLedgerError("it was made by a newer version")
+    for name in (name for name in steps if name not in taken):
+        steps[name](connection)
+        connection.execute("INSERT INTO migrations VALUES (?, ?)", (name, time.time()))

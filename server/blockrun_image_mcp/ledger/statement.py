@@ -1,0 +1,121 @@
+"""What the ledger tells: what a day cost, and which pictures were made."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from blockrun_image.text import clean, clip
+from blockrun_image_mcp.ledger.limits import Limits, in_usd
+
+_HELD = ("reserved", "sent", "accepted")
+_SHOWN_CHARACTERS = 80
+
+
+@dataclass(frozen=True)
+class Total:
+    """What the attempts of one model and state count for, in millionths of a US dollar."""
+
+    model: str
+    state: str
+    attempts: int
+    micro_usd: int
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What was spent on one UTC day, and under which limits."""
+
+    day: str
+    limits: Limits
+    totals: Sequence[Total]
+
+    @property
+    def spent_micro_usd(self) -> int:
+        """What counts against the day's budget: settled, held and unknown together."""
+        return sum(total.micro_usd for total in self.totals)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the statement as data; amounts are decimal strings of US dollars."""
+        return {
+            "day": self.day,
+            "spent_usd": _plain(self.spent_micro_usd),
+            "held_usd": _plain(self._sum(*_HELD)),
+            "unknown_usd": _plain(self._sum("unknown")),
+            "left_usd": None if self.limits.day_micro_usd is None else _plain(self._left()),
+            "daily_budget_usd": _optional(self.limits.day_micro_usd),
+            "max_cost_usd": _optional(self.limits.call_micro_usd),
+            "models": [
+                {"model": total.model, "state": total.state, "calls": total.attempts, "usd": _plain(total.micro_usd)}
+                for total in self.totals
+            ],
+        }
+
+    def summary(self) -> str:
+        """Return what was spent and what is left, in a few words."""
+        budget = self.limits.day_micro_usd
+        left = "no daily limit" if budget is None else f"{in_usd(self._left())} of {in_usd(budget)} left"
+        return f"{self.day} (UTC): {in_usd(self.spent_micro_usd)} spent, {left}"
+
+    def to_text(self) -> str:
+        """Return the statement as text."""
+        lines = [f"{self.summary()}."]
+        for total in self.totals:
+            calls = "1 call" if total.attempts == 1 else f"{total.attempts} calls"
+            lines.append(f"{total.model:20} {total.state:9} {calls:>10} {in_usd(total.micro_usd):>12}")
+        if self._sum("unknown"):
+            lines.append("Unknown: sent, and never answered. It counts as spent; look into the account.")
+        return "\n".join(lines)
+
+    def _sum(self, *states: str) -> int:
+        return sum(total.micro_usd for total in self.totals if total.state in states)
+
+    def _left(self) -> int:
+        return max(0, (self.limits.day_micro_usd or 0) - self.spent_micro_usd)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One attempt, with the URLs of its pictures."""
+
+    id: str
+    state: str
+    created_at: float
+    model: str
+    size: str
+    n: int
+    prompt: str
+    reserved_micro_usd: int
+    charged_micro_usd: int | None
+    images: Sequence[str]
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the attempt as data; `charged_usd` is `None` where nobody said."""
+        return {
+            "id": self.id,
+            "state": self.state,
+            "created": self._created(),
+            "model": self.model,
+            "size": self.size,
+            "n": self.n,
+            "prompt": clip(self.prompt, 1_000),
+            "estimated_usd": _plain(self.reserved_micro_usd),
+            "charged_usd": _optional(self.charged_micro_usd),
+            "images": list(self.images),
+        }
+
+    def to_text(self) -> str:
+        """Return the attempt as text: when, what and for how much, then its pictures."""
+        cost = self.reserved_micro_usd if self.charged_micro_usd is None else self.charged_micro_usd
+        head = f"{self._created()}  {self.state:9}{in_usd(cost):>9}  {self.model} {self.size}"
+        return "\n".join([head, f"  {clean(self.prompt, _SHOWN_CHARACTERS)}", *(f"  {url}" for url in self.images)])
+
+    def _created(self) -> str:
+        return datetime.fromtimestamp(self.created_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _plain(micro_usd: int) -> str:
+    return in_usd(micro_usd).removeprefix("$")
+
+
+def _optional(micro_usd: int | None) -> str | None:
+    return None if micro_usd is None else _plain(micro_usd)

@@ -1,0 +1,62 @@
+"""What several commands share: their options, how they start, and how they say that something went wrong."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import ParamSpec
+
+import click
+
+from blockrun_image.catalog import Catalog
+from blockrun_image.errors import GatewayError, ImageError, StorageError, UnexpectedError
+from blockrun_image_mcp.app import with_known_defaults
+from blockrun_image_mcp.logs import Redactor, configure_logging
+from blockrun_image_mcp.settings import SANDBOX, Settings
+
+P = ParamSpec("P")
+
+_ABOUT_MONEY = (GatewayError, StorageError, UnexpectedError)
+
+gateway = click.option("--gateway", metavar="URL", help="OpenAI-compatible base URL, or sandbox.")
+sandbox = click.option("--sandbox", is_flag=True, help="Use a sandbox in this process: no key, no network, no money.")
+spec = click.option("--spec", metavar="FILE", help="Another description of the API than the built-in openapi.json.")
+enrich = click.option("--enrich", metavar="MODE", help="auto, suggest or off: whether missing tips are added.")
+purpose = click.option("--purpose", metavar="KIND", help="What it is for, such as portrait or logo_icon.")
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def wishes(command: Callable[P, None]) -> Callable[P, None]:
+    """Add the options that say what to add to the prompt."""
+    for name, help in (
+        ("--lighting", "Light to add, such as 'golden hour'."),
+        ("--composition", "Framing to add, such as close-up."),
+        ("--art-style", "Style to add, such as watercolor."),
+    ):
+        command = click.option(name, metavar="WORDS", help=help)(command)
+    return command
+
+
+def start(sandbox: bool, flags: Mapping[str, str | None]) -> tuple[Settings, Catalog]:
+    """Read the settings, set up logging, and read the catalogue."""
+    if sandbox and flags.get("gateway"):
+        raise click.UsageError("--sandbox and --gateway exclude each other.")
+    settings = Settings.read(os.environ, **(dict(flags) | ({"gateway": SANDBOX} if sandbox else {})))
+    configure_logging(settings.log_level, Redactor(settings.credentials.values()))
+    catalog = Catalog.load(settings.spec)
+    return with_known_defaults(settings, catalog), catalog
+
+
+def reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn an `ImageError` into its words on stderr and exit status 1."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except ImageError as error:
+            words = error.to_text() if isinstance(error, _ABOUT_MONEY) else f"{error.message} {error.hint}".strip()
+            click.echo(f"Error: {Redactor()(words)}", err=True)
+            sys.exit(1)
+
+    return run

@@ -1,0 +1,186 @@
+"""What a call leaves in the ledger, and what the limits let through: over real processes that share one."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import Connect, Sandbox
+from tests.e2e.test_command_line import run
+from tests.e2e.test_stdio_process import running, wait_until
+from tests.e2e.test_tools_over_mcp import FOX, data, text
+
+pytestmark = pytest.mark.anyio
+
+BUDGET = "BLOCKRUN_IMAGE_DAILY_BUDGET_USD"
+MOST = "BLOCKRUN_IMAGE_MAX_COST_USD"
+
+
+def spend() -> dict[str, Any]:
+    return json.loads(run("spend", "--json").stdout)
+
+
+def images() -> list[dict[str, Any]]:
+    return json.loads(run("images", "--json").stdout)
+
+
+def states() -> dict[str, int]:
+    """Return how many of today's calls are in each state."""
+    counted: Counter[str] = Counter()
+    for each in spend()["models"]:
+        counted[each["state"]] += each["calls"]
+    return dict(counted)
+
+
+async def test_a_call_over_the_days_budget_is_refused_before_anything_is_sent(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    async with connect({**sandbox.environment, BUDGET: "0.05"}) as client:
+        made = await client.call_tool("generate_image", FOX)
+        refused = await client.call_tool("generate_image", FOX)
+        free = await client.call_tool("estimate_cost", {"model": "dall-e-3"})
+    assert (made.is_error, refused.is_error, free.is_error) == (False, True, False)
+    error = data(refused)["error"]
+    assert (error["type"], error["charged"], error["retryable"]) == ("budget_exceeded", "no", False)
+    assert "can cost $0.042, and $0.008 of the $0.05 for this UTC day is left" in text(refused)
+    assert BUDGET in text(refused)
+    assert (sandbox.posts, sandbox.charges) == (1, 1)
+
+
+async def test_a_call_over_the_limit_for_one_call_is_refused_by_the_most_that_it_can_cost(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    async with connect({**sandbox.environment, MOST: "0.1"}) as client:
+        refused = await client.call_tool("generate_image", {**FOX, "size": "1024x1792"})
+    assert "can cost $0.126, and one call may cost $0.10" in text(refused)
+    assert sandbox.posts == 0
+
+
+async def test_the_dearest_call_of_the_catalogue_is_allowed_by_default(sandbox: Sandbox, connect: Connect) -> None:
+    async with connect(sandbox.environment) as client:
+        dearest = await client.call_tool(
+            "generate_image", {**FOX, "size": "1792x1024", "quality": "hd", "n": 10, "enrich": "off"}
+        )
+    assert data(dearest)["cost"]["charged_usd"] == "1.26"
+
+
+@pytest.mark.parametrize("limits", [{MOST: "abc"}, {BUDGET: "-1"}])
+async def test_a_limit_that_cannot_be_read_stops_what_costs_money_and_nothing_else(
+    connect: Connect, sandbox: Sandbox, limits: Mapping[str, str]
+) -> None:
+    async with connect({**sandbox.environment, **limits}) as client:
+        refused = await client.call_tool("generate_image", FOX)
+        free = await client.call_tool("list_models", {})
+    assert "cannot be read" in text(refused)
+    assert data(refused)["error"]["charged"] == "no"
+    assert not free.is_error
+    assert sandbox.posts == 0
+
+
+async def test_a_ledger_that_cannot_be_used_stops_what_costs_money_and_nothing_else(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    ledger_file().parent.mkdir()
+    ledger_file().write_bytes(b"no database" * 1_000)
+    async with connect(sandbox.environment) as client:
+        refused = await client.call_tool("generate_image", FOX)
+        free = await client.call_tool("estimate_cost", {})
+    assert data(refused)["error"]["type"] == "ledger"
+    assert str(ledger_file()) in text(refused)
+    assert not free.is_error
+    assert sandbox.posts == 0
+
+
+def ledger_file() -> Path:
+    return Path(os.environ["XDG_STATE_HOME"]) / "blockrun-image-mcp" / "ledger.sqlite3"
+
+
+def test_all_processes_of_a_user_share_one_budget(sandbox: Sandbox) -> None:
+    settings = {**sandbox.environment, BUDGET: "0.1"}
+    with running(settings) as server:
+        for model in ("dall-e-2", "dall-e-3"):
+            server.request("tools/call", name="generate_image", arguments={"prompt": "A fox", "model": model})
+    at_a_terminal = run("generate", "A fox", "--model", "dall-e-3", settings=settings)
+    assert "$0.037 of the $0.10 for this UTC day is left" in at_a_terminal.stderr
+    assert (spend()["spent_usd"], states()) == ("0.063", {"settled": 2})
+
+
+def test_the_sandbox_in_this_process_spends_from_a_ledger_of_its_own(tmp_path: Path) -> None:
+    run("generate", "A fox", "--model", "dall-e-3", "--sandbox", "--save", str(tmp_path))
+    assert spend()["spent_usd"] == "0.00"
+    assert json.loads(run("spend", "--json", "--sandbox").stdout)["spent_usd"] == "0.042"
+
+
+@pytest.mark.parametrize(
+    ("fault", "state", "spent"),
+    [
+        ({}, "settled", "0.042"),
+        ({"slow": True}, "settled", "0.042"),
+        ({"status": 403}, "released", "0.00"),
+        ({"status": 500}, "unknown", "0.042"),
+        ({"cut": "after"}, "unknown", "0.042"),
+        ({"status": 200, "body": {"data": []}, "headers": {"x-blockrun-cost-usd": "0.01"}}, "settled", "0.01"),
+    ],
+)
+def test_each_ending_of_a_call_is_written_down_as_what_it_is(
+    sandbox: Sandbox, fault: Mapping[str, Any], state: str, spent: str
+) -> None:
+    sandbox.script([fault])
+    run("generate", "A fox", "--model", "dall-e-3", settings=sandbox.environment)
+    assert (states(), spend()["spent_usd"]) == ({state: 1}, spent)
+
+
+def test_a_picture_whose_caller_has_gone_is_found_again(sandbox: Sandbox) -> None:
+    sandbox.script([{"delay_seconds": 1}])
+    with running(sandbox.environment) as server:
+        id = server.generate()
+        wait_until(sandbox, posts=1)
+        server.notify("notifications/cancelled", requestId=id)
+        server.close()
+    (entry,) = images()
+    assert (entry["state"], entry["charged_usd"], entry["model"]) == ("settled", "0.021", "dall-e-2")
+    assert sandbox.get(entry["images"][0]).content.startswith(b"\x89PNG")
+    assert entry["images"][0] in run("images").stdout
+
+
+def test_a_call_that_is_cancelled_before_its_request_leaves_is_released(sandbox: Sandbox) -> None:
+    sandbox.script([{"status": 429, "headers": {"Retry-After": "2"}}])
+    with running(sandbox.environment) as server:
+        id = server.generate()
+        while "trying again" not in json.dumps(server.receive()):
+            pass
+        server.notify("notifications/cancelled", requestId=id)
+        server.request("tools/list")
+        server.close()
+    assert states() == {"released": 1}
+    assert run("images").stdout == "There are none yet.\n"
+
+
+def test_a_process_that_is_killed_leaves_what_it_had_sent_in_the_budget(sandbox: Sandbox) -> None:
+    sandbox.script([{"delay_seconds": 20}])
+    with running(sandbox.environment) as server:
+        server.generate()
+        wait_until(sandbox, posts=1)
+        server.process.kill()
+    assert (states(), spend()["held_usd"]) == ({"sent": 1}, "0.021")
+
+
+def test_the_operator_can_take_an_unknown_attempt_out_of_the_budget(sandbox: Sandbox) -> None:
+    sandbox.script([{"cut": "after"}])
+    run("generate", "A fox", "--model", "dall-e-3", settings=sandbox.environment)
+    assert "It counts as spent" in run("spend").stdout
+    (entry,) = images()
+    assert run("recover", "--release", entry["id"]).stdout == "Released: it no longer counts as spent.\n"
+    assert spend()["spent_usd"] == "0.00"
+    again = run("recover", "--release", entry["id"])
+    assert (again.returncode, "no attempt" in again.stderr) == (2, True)
+
+
+def test_no_limit_at_all_is_warned_of_at_the_start() -> None:
+    with running({BUDGET: "none"}) as server:
+        server.request("tools/list")
+        _, err = server.close()
+    assert f"{BUDGET} is none: nothing limits what is spent" in err

@@ -1,0 +1,80 @@
+"""The ledger under many processes at once, and under processes that are killed at any moment."""
+
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import process_environment
+
+from blockrun_image_mcp.ledger.limits import Limits
+from blockrun_image_mcp.ledger.sqlite import LEASE_SECONDS, SqliteLedger
+
+SPENDER = Path(__file__).with_name("ledger_spender.py")
+SEED = 20261124
+
+
+def spend(path: Path, cap_usd: str, attempts: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(SPENDER), str(path), cap_usd, str(attempts)],
+        env=process_environment({}),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def rows(path: Path, query: str) -> Sequence[tuple[Any, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_eight_processes_with_200_attempts_each_make_exactly_as_many_as_the_cap_allows(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    processes = [spend(path, "10.00", 200) for _ in range(8)]
+    said = "".join(process.communicate(timeout=50)[0] for process in processes)
+    assert [process.returncode for process in processes] == [0] * 8
+    assert said.count("settled ") == 1_000
+    assert rows(path, "SELECT count(*), sum(charged_micro_usd) FROM attempts") == [(1_000, 10_000_000)]
+
+
+@pytest.mark.anyio
+@pytest.mark.timeout(120)
+async def test_after_100_kills_at_any_moment_the_file_is_sound_and_every_attempt_is_explained(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    dice = random.Random(SEED)
+    said: list[tuple[str, str]] = []
+    for _ in range(25):
+        said += killed([spend(path, "1000000", 1_000_000) for _ in range(4)], dice)
+    before = dict(rows(path, "SELECT id, state FROM attempts"))
+    later = SqliteLedger(path, Limits(None, None), lambda: time.time() + LEASE_SECONDS + 1)
+    await later.statement()
+    await later.close()
+    after = dict(rows(path, "SELECT id, state FROM attempts"))
+    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+    assert [rank(before[id]) for state, id in said if rank(before[id]) < rank(state)] == []
+    assert {(before[id], after[id]) for id in after} == {
+        ("settled", "settled"),
+        ("reserved", "released"),
+        ("sent", "unknown"),
+    }
+
+
+def killed(processes: Sequence[subprocess.Popen[str]], dice: random.Random) -> list[tuple[str, str]]:
+    """Kill each process after a few of its lines; return what all of them said."""
+    said: list[str] = []
+    for process in processes:
+        assert process.stdout is not None
+        said += [process.stdout.readline() for _ in range(dice.randint(1, 20))]
+        process.kill()
+        said += process.communicate()[0].splitlines()
+    return [(state, id) for state, _, id in (line.strip().partition(" ") for line in said) if len(id) == 36]
+
+
+def rank(state: str) -> int:
+    return ["reserved", "sent", "settled"].index(state)
