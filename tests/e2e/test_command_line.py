@@ -110,6 +110,8 @@ def test_prompt_shows_on_one_screen_what_would_happen_and_sends_nothing(sandbox:
     assert (
         "Missing             style: Name a medium or a rendering, such as " in run("prompt", "A cat at sunset").stdout
     )
+    default = run("prompt", "A dog", settings={"BLOCKRUN_IMAGE_DEFAULT_MODEL": "nano-banana"}).stdout
+    assert "For nano-banana     A dog. " in default
     about = json.loads(run("prompt", "A dog", "--model", "dall-e-2", "--json").stdout)
     assert (about["model"], about["present"]) == ("dall-e-2", ["subject"])
     assert sandbox.posts == 0
@@ -183,7 +185,11 @@ def test_doctor_names_the_trouble_and_what_to_do_and_never_a_secret(
 
 @pytest.mark.parametrize(
     ("answer", "words"),
-    [("503 Busy", "127.0.0.1 answers HTTP 503"), ("301 Moved\r\nLocation: /v2", "127.0.0.1 redirects (HTTP 301)")],
+    [
+        ("500 Broken", "127.0.0.1 answers HTTP 500"),
+        ("301 Moved\r\nLocation: /v2", "127.0.0.1 redirects (HTTP 301)"),
+        ("403 Forbidden", "127.0.0.1 refuses the credential (HTTP 403)"),
+    ],
 )
 def test_doctor_says_where_a_gateway_fails(answer: str, words: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:

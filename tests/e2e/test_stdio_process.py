@@ -148,6 +148,17 @@ def test_a_call_that_is_cancelled_after_its_request_has_left_is_read_to_its_end(
     assert '"charged_usd": "0.021"' in err
 
 
+def test_a_call_that_is_cancelled_and_then_refused_for_nothing_leaves_no_word_in_the_log(sandbox: Sandbox) -> None:
+    sandbox.script([{"delay_seconds": 1, "status": 400}])
+    with running(sandbox.environment) as server:
+        id = server.generate()
+        wait_until(sandbox, posts=1)
+        server.notify("notifications/cancelled", requestId=id)
+        _, err = server.close()
+    assert (sandbox.posts, sandbox.charges) == (1, 0)
+    assert "was cancelled after" not in err
+
+
 def test_a_closed_stdin_leaves_a_paid_request_ten_seconds(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 30}])
     with running(sandbox.environment) as server:
