@@ -84,7 +84,7 @@ def test_without_a_published_price_the_models_range_with_the_margin_is_the_estim
     assert (expected.low_usd, expected.high_usd) == (Decimal(low) * n, Decimal(high) * n)
     assert not expected.exact
     assert expected.basis == (
-        f"No price is published for {model} {quality} {size}: the model's list price of {listed} plus the 5 % margin."
+        f"No published price for {model} {quality} {size}: list price of {listed} plus the 5 % margin."
     )
 
 
@@ -99,8 +99,7 @@ def test_the_structured_estimate_is_the_high_end_and_shows_both_ends_of_a_range(
         "high_usd": "0.084",
         "currency": "USD",
         "exact": False,
-        "basis": "No price is published for dall-e-2 standard 256x256: the model's list price of $0.02-0.04 plus the"
-        " 5 % margin.",
+        "basis": "No published price for dall-e-2 standard 256x256: list price of $0.02-0.04 plus the 5 % margin.",
     }
 
 
@@ -254,5 +253,5 @@ def test_an_added_model_is_priced_by_its_own_entry(with_flux: Catalog) -> None:
     assert priced(with_flux, "flux", "768x768", n=4).amount() == "$0.044"
     unpublished = priced(with_flux, "flux")
     assert (unpublished.size, unpublished.amount(), unpublished.exact) == ("1440x810", "$0.0105-0.063", False)
-    assert unpublished.basis.startswith("No price is published for flux 1440x810: ")
+    assert unpublished.basis.startswith("No published price for flux 1440x810: ")
     assert cheapest_offer(with_flux, with_flux.find("flux")).size == "768x768"

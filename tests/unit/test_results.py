@@ -62,7 +62,7 @@ def test_the_pictures_structured_content_is_complete(two_pictures: GeneratedImag
             "high_usd": "0.252",
             "currency": "USD",
             "exact": False,
-            "basis": "No price is published for dall-e-3 standard 1024x1792: the model's list price of $0.04-0.12 plus"
+            "basis": "No published price for dall-e-3 standard 1024x1792: list price of $0.04-0.12 plus"
             " the 5 % margin.",
             "charged_usd": "0.10",
         },
@@ -79,8 +79,8 @@ def test_the_pictures_text_is_complete(two_pictures: GeneratedImages) -> None:
         "2. https://pictures.example/2.png\n"
         "   Revised prompt: a white cat on a mat\n"
         "Nothing added to the prompt: enrich is off.\n"
-        "Charged: $0.10. Estimated: $0.084-0.252. No price is published for dall-e-3 standard 1024x1792: the"
-        " model's list price of $0.04-0.12 plus the 5 % margin.\n"
+        "Charged: $0.10. Estimated: $0.084-0.252. No published price for dall-e-3 standard 1024x1792: list"
+        " price of $0.04-0.12 plus the 5 % margin.\n"
         "Warning: It rains.\n"
         "Warning: It pours."
     )
@@ -186,6 +186,14 @@ def test_a_dry_run_tells_what_each_model_would_be_sent(catalog: Catalog) -> None
         assert result.to_text().count(sent) == 1
 
 
+def test_a_prompt_that_is_shown_cut_is_said_to_be_sent_whole(catalog: Catalog) -> None:
+    result = ImageToolset(catalog).estimate_cost("nano-banana", prompt="x" * 7_000)
+    content: Any = result.to_dict()
+    assert content["prompt"]["sent"].endswith("…")
+    assert content["warnings"] == ["The prompt is sent whole; it is cut only here."]
+    assert "Warning: The prompt is sent whole" in result.to_text()
+
+
 def test_a_dry_run_of_one_model_tells_the_warnings_too(catalog: Catalog) -> None:
     result = ImageToolset(catalog).estimate_cost("dall-e-3", prompt="A dog", enrich="off", art_style="anime")
     content: Any = result.to_dict()
@@ -199,8 +207,8 @@ def test_a_comparison_is_a_line_for_each_model_and_then_what_the_prices_rest_on(
     assert result.to_text() == (
         "dall-e-2 hd 1024x1024, n=2: $0.042-0.084\n"
         "dall-e-3 hd 1024x1024, n=2: $0.084-0.252\n"
-        "No price is published for dall-e-2 hd 1024x1024: the model's list price of $0.02-0.04 plus the 5 % margin.\n"
-        "No price is published for dall-e-3 hd 1024x1024: the model's list price of $0.04-0.12 plus the 5 % margin."
+        "No published price for dall-e-2 hd 1024x1024: list price of $0.02-0.04 plus the 5 % margin.\n"
+        "No published price for dall-e-3 hd 1024x1024: list price of $0.04-0.12 plus the 5 % margin."
     )
 
 

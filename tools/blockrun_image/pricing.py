@@ -146,7 +146,7 @@ def _unpublished(catalog: Catalog, request: ImageRequest) -> str:
     model = catalog.find(request.model)
     listed = spread(model.list_price_usd.low, model.list_price_usd.high)
     percent = f"{(catalog.spec.margin * 100).normalize():f}"
-    return f"No price is published for {what}: the model's list price of {listed} plus the {percent} % margin."
+    return f"No published price for {what}: list price of {listed} plus the {percent} % margin."
 
 
 def _named(model: str, quality: str | None, size: str) -> str:

@@ -64,7 +64,7 @@ class GeneratedImages:
         return "\n".join(lines + [f"Warning: {warning}" for warning in self._all_warnings()])
 
     def _all_warnings(self) -> list[str]:
-        return [*self.prompt.warnings, *self.warnings]
+        return [*self.prompt.notes, *self.warnings]
 
     def _cost(self) -> str:
         charged = "not reported" if self.charged_usd is None else f"${usd(self.charged_usd)}"
@@ -87,7 +87,7 @@ class CostComparison:
         if not self.prompts:
             return answer
         first, *others = self._groups()
-        answer |= first.prompt.to_dict() | {"warnings": list(first.prompt.warnings)}
+        answer |= first.prompt.to_dict() | {"warnings": list(first.prompt.notes)}
         return answer | ({"other_prompts": [each.to_dict() for each in others]} if others else {})
 
     def to_text(self) -> str:
@@ -121,7 +121,7 @@ class _Group:
         return {"models": list(self.models), "sent": self.prompt.shown()}
 
     def to_lines(self) -> Sequence[str]:
-        warnings = [f"Warning: {warning}" for warning in self.prompt.warnings]
+        warnings = [f"Warning: {warning}" for warning in self.prompt.notes]
         return [f"Prompt for {', '.join(self.models)}: {self.prompt.shown()}", *self.prompt.to_lines(), *warnings]
 
 

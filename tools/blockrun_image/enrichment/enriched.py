@@ -83,6 +83,12 @@ class EnrichedPrompt:
         return cls(prompt, prompt, warnings=warnings, reason="enrich is off")
 
     @property
+    def notes(self) -> Sequence[str]:
+        """The warnings, and one that tells it where the prompt is shown cut."""
+        is_cut = self.shown() != self.prompt
+        return [*self.warnings, *(["The prompt is sent whole; it is cut only here."] if is_cut else [])]
+
+    @property
     def changed(self) -> bool:
         """Whether anything was added."""
         return self.prompt != self.original
