@@ -65,10 +65,7 @@ def recover(id: str, sandbox: bool) -> None:
 
 def _asked(settings: Settings, question: "Callable[[SqliteLedger], Awaitable[T]]") -> T:
     async def ask() -> T:
-        ledger = ledger_of(settings)
-        try:
+        async with ledger_of(settings) as ledger:
             return await question(ledger)
-        finally:
-            await ledger.close()
 
     return anyio.run(ask)

@@ -108,9 +108,8 @@ async def _gateway(settings: Settings, catalog: Catalog) -> Finding:
 
 async def _ledger(settings: Settings) -> Finding:
     try:
-        ledger = ledger_of(settings)
-        statement = await ledger.statement()
-        await ledger.close()
+        async with ledger_of(settings) as ledger:
+            statement = await ledger.statement()
     except ImageError as error:
         return Finding("ledger", error.message, error.hint, is_trouble=True)
     return Finding("ledger", f"{statement.summary()} ({clean(ledger.path, 200)})")

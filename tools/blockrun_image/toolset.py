@@ -115,8 +115,7 @@ class ImageToolset:
         if model in (None, "", ANY):
             estimates = compare(self.catalog, asked)
         else:
-            chosen = self.catalog.find(model)
-            request = self.catalog.resolve(asked) if prompt else self.catalog.fill_in(chosen, asked)
+            request = self.catalog.resolve(asked) if prompt else self.catalog.fill_in(self.catalog.find(model), asked)
             estimates = [estimate(self.catalog, request)]
         return CostComparison(estimates, self._dry_run(asked, estimates, enrich, wishes) if prompt else {})
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -36,7 +37,7 @@ _COUNTED = "CASE state WHEN 'released' THEN 0 ELSE coalesce(charged_micro_usd, r
 
 @dataclass
 class SqliteLedger:
-    """Keeps attempts in the file at `path`, which is made with the first one.
+    """Keeps attempts in the file at `path`, which is made with the first one and open until `async with` ends.
 
     A transaction is on disk when its method returns (write-ahead log, synchronous FULL).
     """
@@ -48,6 +49,14 @@ class SqliteLedger:
     def __post_init__(self) -> None:
         self._lock = anyio.Lock()
         self._connection: sqlite3.Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
 
     async def reserve(self, request: ImageRequest, most_usd: Decimal) -> "SqliteAttempt":
         """Set aside the most that a request can cost, in the transaction that checks the limits.
