@@ -1,71 +1,26 @@
 import json
-from collections.abc import Sequence
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 import pytest
+from tests.fakes import OTHER_URL, URL, FakeGateway, FakeStore
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import enrich
 from blockrun_image.errors import (
     ConfigurationError,
-    ContentPolicyError,
     ImageError,
     InvalidRequestError,
-    LedgerError,
     OutcomeUnknownError,
     StorageError,
     UnknownModelError,
 )
 from blockrun_image.images import Defaults, Image, ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, OnStatus, Unrecorded
-from blockrun_image.results import GeneratedImages
+from blockrun_image.ports import Attempt, OnStatus
 from blockrun_image.toolset import ImageToolset
-
-URL = "https://pictures.example/1.png"
-OTHER_URL = "https://pictures.example/2.png"
-
-
-class FakeGateway:
-    """Keeps what it is asked for, and answers with the images that it was given."""
-
-    name = "pictures.example"
-
-    def __init__(self, *images: Image, charged: str | None = None, warnings: Sequence[str] = ()) -> None:
-        self.requests: list[ImageRequest] = []
-        self._response = ImagesResponse(images, Decimal(charged) if charged else None, warnings)
-
-    async def generate(self, request: ImageRequest, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
-        self.requests.append(request)
-        on_status("drawing")
-        return self._response
-
-
-class FakeStore:
-    """Keeps pictures in memory; of those that are called `lost` it says that it could not."""
-
-    def __init__(self) -> None:
-        self.kept: dict[Path, bytes] = {}
-
-    async def save(self, picture: bytes) -> Path:
-        await anyio.lowlevel.checkpoint()
-        if picture == b"lost":
-            raise StorageError("The disk is full.")
-        path = Path(f"/pictures/{len(self.kept) + 1}.png")
-        self.kept[path] = picture
-        return path
-
-    async def save_url(self, url: str) -> Path:
-        await anyio.lowlevel.checkpoint()
-        if "lost" in url:
-            raise StorageError("The disk is full.")
-        path = Path(f"/pictures/{len(self.kept) + 1}.url.txt")
-        self.kept[path] = url.encode()
-        return path
 
 
 @pytest.mark.anyio
@@ -310,219 +265,6 @@ async def test_data_without_a_store_is_an_error_that_says_that_it_was_charged(ca
     with pytest.raises(StorageError, match="no store") as caught:
         await ImageToolset(catalog, FakeGateway(Image(data=b"png"))).generate_image("a cat", "dall-e-3")
     assert caught.value.charged == "yes"
-
-
-class FakeLedger:
-    """Keeps what it is told, in order; the steps that are called `broken` cannot be written down."""
-
-    id = "7d0b8a52-0b5e-4c1f-9d7e-2f8a4b6c0d1e"
-
-    def __init__(self, *broken: str) -> None:
-        self.told: list[tuple[Any, ...]] = []
-        self._broken = broken
-
-    async def _note(self, step: str, *what: object) -> None:
-        await anyio.lowlevel.checkpoint()
-        if step in self._broken:
-            raise LedgerError("The disk is full.")
-        self.told.append((step, *what))
-
-    async def reserve(self, request: ImageRequest, most_usd: Decimal) -> "FakeLedger":
-        await self._note("reserved", request.model, most_usd)
-        return self
-
-    async def sent(self) -> None:
-        await self._note("sent")
-
-    async def accepted(self, job: str) -> None:
-        await self._note("accepted", job)
-
-    async def settled(self, charged_usd: Decimal | None, images: Sequence[Image]) -> None:
-        await self._note("settled", charged_usd, [image.url for image in images])
-
-    async def released(self) -> None:
-        await self._note("released")
-
-    async def unknown(self) -> None:
-        await self._note("unknown")
-
-
-RESERVED = ("reserved", "dall-e-3", Decimal("0.126"))
-
-
-async def make(catalog: Catalog, gateway: FakeGateway, ledger: FakeLedger, store: FakeStore | None = None) -> Any:
-    toolset = ImageToolset(catalog, gateway, store, ledger=ledger)
-    return await toolset.generate_image("a cat", "dall-e-3", "1024x1792")
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("charged", [None, "0.05"])
-async def test_the_most_that_a_call_can_cost_is_reserved_before_it_and_its_charge_and_urls_are_settled_after(
-    catalog: Catalog, charged: str | None
-) -> None:
-    ledger = FakeLedger()
-    await make(catalog, FakeGateway(Image(URL), Image(data=b"png"), charged=charged), ledger, FakeStore())
-    kept = [URL, "file:///pictures/1.png"]
-    assert ledger.told == [RESERVED, ("settled", Decimal(charged) if charged else None, kept)]
-
-
-ENDINGS: Sequence[tuple[Exception, tuple[Any, ...]]] = [
-    (ContentPolicyError("No."), ("released",)),
-    (OutcomeUnknownError("Silence."), ("unknown",)),
-    (OutcomeUnknownError("Useless.", charged="yes"), ("settled", None, [])),
-    (ZeroDivisionError(), ("unknown",)),
-]
-
-
-class FailingGateway(FakeGateway):
-    """Fails as it is told to."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__()
-        self._error = error
-
-    async def generate(self, request: ImageRequest, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
-        await attempt.sent()
-        raise self._error
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize(("error", "ending"), ENDINGS)
-async def test_each_way_in_which_a_call_fails_is_written_down_as_what_it_means_for_the_money(
-    catalog: Catalog, error: BaseException, ending: tuple[Any, ...]
-) -> None:
-    ledger = FakeLedger()
-    with pytest.raises(type(error)):
-        await make(catalog, FailingGateway(error), ledger)
-    assert ledger.told == [RESERVED, ("sent",), ending]
-
-
-@pytest.mark.anyio
-async def test_a_call_that_a_gateway_lets_be_cancelled_is_released(catalog: Catalog) -> None:
-    class WaitingGateway(FakeGateway):
-        async def generate(self, request: ImageRequest, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
-            call.cancel()
-            await anyio.sleep_forever()
-            raise AssertionError
-
-    ledger = FakeLedger()
-    with anyio.CancelScope() as call:
-        await make(catalog, WaitingGateway(), ledger)
-    assert ledger.told == [RESERVED, ("released",)]
-
-
-@pytest.mark.anyio
-async def test_pictures_that_could_not_be_kept_are_settled_all_the_same(catalog: Catalog) -> None:
-    ledger = FakeLedger()
-    with pytest.raises(StorageError):
-        await make(catalog, FakeGateway(Image(data=b"lost"), charged="0.05"), ledger, FakeStore())
-    assert ledger.told[1:] == [("settled", Decimal("0.05"), [])]
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("broken", ["reserved", "sent"])
-async def test_what_cannot_be_written_down_before_is_not_sent(catalog: Catalog, broken: str) -> None:
-    ledger = FakeLedger(broken)
-    with pytest.raises(LedgerError) as caught:
-        await make(catalog, FailingGateway(ZeroDivisionError()), ledger)
-    assert caught.value.charged == "no"
-    assert ledger.told == ([] if broken == "reserved" else [RESERVED, ("released",)])
-
-
-@pytest.mark.anyio
-async def test_a_picture_is_not_lost_with_the_line_that_should_have_settled_it(catalog: Catalog) -> None:
-    result = await make(catalog, FakeGateway(Image(URL)), FakeLedger("settled"))
-    assert [image.url for image in result.images] == [URL]
-    assert "The disk is full." in result.warnings
-
-
-@pytest.mark.anyio
-async def test_an_error_is_told_also_where_it_cannot_be_written_down(catalog: Catalog) -> None:
-    with pytest.raises(ContentPolicyError):
-        await make(catalog, FailingGateway(ContentPolicyError("No.")), FakeLedger("released"))
-
-
-@pytest.mark.anyio
-async def test_without_a_ledger_an_attempt_is_only_told_apart_from_others() -> None:
-    request = ImageRequest("a cat", "dall-e-3", "1024x1024", None, 1)
-    one, other = [await Unrecorded().reserve(request, Decimal(1)) for _ in range(2)]
-    assert one.id != other.id
-    await one.sent()
-    await one.accepted("job")
-    await one.settled(None, [])
-    await one.released()
-    await one.unknown()
-
-
-def wire_bytes(result: GeneratedImages) -> int:
-    """Return the size of a result as it is sent, text and structured content together."""
-    return len(json.dumps({"text": result.to_text(), "structured": result.to_dict()}, ensure_ascii=False).encode())
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("letter", ["x", "犬", "🦊", "\\", "\n"])
-@pytest.mark.parametrize("words", [1, 40])
-@pytest.mark.parametrize("length", [200, 1_600, 4_000, 65_000])
-async def test_the_largest_result_of_all_that_is_allowed_is_at_most_60_kilobytes(
-    catalog: Catalog, letter: str, words: int, length: int
-) -> None:
-    url = "https://pictures.example/"
-    images = [
-        Image(url + "u" * (length - len(url) - 1) + str(number), revised_prompt=f"{number} " + letter * 1_990)
-        for number in range(10)
-    ]
-    prompt = ("a dog " + letter * (4_000 // words - 7) + " ") * words
-    store = FakeStore()
-    result = await ImageToolset(catalog, FakeGateway(*images, charged="9"), store).generate_image(
-        prompt[:4_000], "dall-e-3", "1024x1792", n=10, art_style="x" * 120, composition="y" * 120, lighting="z" * 120
-    )
-    assert wire_bytes(result) <= 60_000
-    told = {image.url: image.path for image in result.images}
-    for image in images:
-        assert image.url in told or (image.url or "").encode() in store.kept.values()
-
-
-@pytest.mark.anyio
-async def test_the_longest_prompt_of_all_does_not_flood_the_result(catalog: Catalog) -> None:
-    gateway = FakeGateway(Image(URL))
-    result = await ImageToolset(catalog, gateway).generate_image("犬" * 65_536, "nano-banana-pro")
-    assert gateway.requests[0].prompt == "犬" * 65_536
-    assert wire_bytes(result) <= 10_000
-
-
-@pytest.mark.anyio
-async def test_a_url_that_is_too_long_to_tell_is_in_a_file_whole_and_one_alone_may_be_longer(catalog: Catalog) -> None:
-    store = FakeStore()
-    long = f"{URL}?{'s' * 9_000}"
-    toolset = ImageToolset(catalog, FakeGateway(Image(long), Image(OTHER_URL)), store)
-    result = await toolset.generate_image("a cat", "dall-e-3", n=2)
-    path = Path("/pictures/1.url.txt")
-    assert store.kept == {path: long.encode()}
-    assert [image.url for image in result.images] == [path.as_uri(), OTHER_URL]
-    assert result.images[0].path == path
-    assert result.warnings == [f"The URL of image 1 has {len(long):,} characters: it is in the file, in full."]
-    alone = await ImageToolset(catalog, FakeGateway(Image(long)), store).generate_image("a cat", "dall-e-3")
-    assert [image.url for image in alone.images] == [long]
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize(("n", "length"), [(1, 16_000), (2, 8_000), (10, 1_600)])
-async def test_the_urls_of_a_result_share_16_000_characters(catalog: Catalog, n: int, length: int) -> None:
-    store = FakeStore()
-    urls = [f"{URL}?".ljust(length, "s"), f"{URL}?".ljust(length + 1, "s")]
-    for url, files in zip(urls, (0, n), strict=True):
-        await ImageToolset(catalog, FakeGateway(*[Image(url)] * n), store).generate_image("a cat", "dall-e-3", n=n)
-        assert len(store.kept) == files
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("has_store", [True, False])
-async def test_a_url_that_cannot_be_put_into_a_file_is_told_all_the_same(catalog: Catalog, has_store: bool) -> None:
-    long = f"{URL}?lost={'s' * 20_000}"
-    store = FakeStore() if has_store else None
-    result = await ImageToolset(catalog, FakeGateway(Image(long)), store).generate_image("a cat", "dall-e-3")
-    assert [image.url for image in result.images] == [long]
-    assert result.warnings == (["The disk is full."] if has_store else [])
 
 
 @pytest.mark.anyio
