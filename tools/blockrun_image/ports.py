@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
@@ -14,6 +15,22 @@ OnStatus: TypeAlias = Callable[[str], None]
 """Is told in a few words what a call is waiting for."""
 
 
+@dataclass(frozen=True)
+class Payment:
+    """A payment that a wallet has signed; whoever holds `header` can move this amount to this payee, once.
+
+    `header` is what the gateway is sent, `nonce` what makes a second move impossible, `valid_before` the end of its
+    life in seconds since 1970.
+    """
+
+    network: str
+    payee: str
+    amount_usd: Decimal
+    nonce: str
+    valid_before: int
+    header: str = field(repr=False)
+
+
 class Attempt(Protocol):
     """One attempt to spend, written down before each step that cannot be taken back. `id` is its idempotency key.
 
@@ -23,6 +40,19 @@ class Attempt(Protocol):
     @property
     def id(self) -> str:
         """A UUID, the same however often the request is sent."""
+        ...
+
+    @property
+    def most_usd(self) -> Decimal:
+        """The most that it was expected to cost when it was reserved."""
+        ...
+
+    async def quoted(self, exact_usd: Decimal) -> None:
+        """Set aside the exact price instead; raises `BudgetExceededError` where the limits do not allow it."""
+        ...
+
+    async def signed(self, payment: Payment) -> None:
+        """Note the payment that is about to leave; what is set aside for it stays so until it can no longer be used."""
         ...
 
     async def sent(self) -> None:
@@ -89,12 +119,19 @@ class ImageStore(Protocol):
 class Unrecorded:
     """A `SpendLedger` without limits that writes nothing down, and its `Attempt`."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_usd: Decimal = Decimal(0)) -> None:
         self.id = str(uuid.uuid4())
+        self.most_usd = most_usd
 
     async def reserve(self, request: ImageRequest, most_usd: Decimal) -> "Unrecorded":
         """Return an attempt of its own."""
-        return Unrecorded()
+        return Unrecorded(most_usd)
+
+    async def quoted(self, exact_usd: Decimal) -> None:
+        """Note nothing."""
+
+    async def signed(self, payment: Payment) -> None:
+        """Note nothing."""
 
     async def sent(self) -> None:
         """Note nothing."""
