@@ -11,7 +11,7 @@ from blockrun_image.errors import (
     StorageError,
 )
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, OnStatus
+from blockrun_image.ports import Attempt, Job, OnStatus
 
 URL = "https://pictures.example/1.png"
 OTHER_URL = "https://pictures.example/2.png"
@@ -24,12 +24,22 @@ class FakeGateway:
 
     def __init__(self, *images: Image, charged: str | None = None, warnings: Sequence[str] = ()) -> None:
         self.requests: list[ImageRequest] = []
+        self.followed: list[Job] = []
         self._response = ImagesResponse(images, Decimal(charged) if charged else None, warnings)
 
-    async def generate(self, request: ImageRequest, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
+    async def generate(
+        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+    ) -> ImagesResponse:
         self.requests.append(request)
         on_status("drawing")
         return self._response
+
+    async def follow(self, job: Job, most: int, on_status: OnStatus) -> ImagesResponse:
+        self.followed.append(job)
+        return self._response
+
+    async def quote(self, request: ImageRequest) -> Decimal | None:
+        return None
 
 
 class FakeStore:

@@ -2,10 +2,12 @@
 
 import json
 import logging
+import math
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from decimal import Decimal
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -15,14 +17,15 @@ from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import MODES
 from blockrun_image.errors import ImageError
 from blockrun_image.images import ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, OnStatus
-from blockrun_image.results import CostComparison, GeneratedImages, ModelList
+from blockrun_image.ports import Attempt, Job, OnStatus
+from blockrun_image.purchase import Ports, Purchase
+from blockrun_image.results import CostComparison, GeneratedImages, ModelList, Result
 from blockrun_image.schemas import tool_schemas
 from blockrun_image.toolset import ImageToolset
-from blockrun_image_mcp.background import Background
+from blockrun_image_mcp.background import Background, meanwhile
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.logs import Redactor
-from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings
+from blockrun_image_mcp.settings import CALL_SECONDS, SANDBOX, VARIABLES, Settings
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from blockrun_image_mcp.ledger.sqlite import SqliteLedger
 
 NAME = "blockrun-image-mcp"
+
+_FIRST_LOOK_SECONDS = 3.0  # after the start, which it must not slow down
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +50,9 @@ def with_known_defaults(settings: Settings, catalog: Catalog) -> Settings:
     if settings.enrich not in MODES:
         _log.warning("%s is none of %s, so prompts are sent as they are", VARIABLES["enrich"], ", ".join(MODES))
         mended["enrich"] = "off"
+    if settings.patience_seconds is None:
+        _log.warning("%s cannot be read, so calls wait %s seconds", VARIABLES["call_seconds"], CALL_SECONDS)
+        mended["call_seconds"] = CALL_SECONDS
     for field in ("max_cost_usd", "daily_budget_usd"):
         if getattr(settings, field).lower() == "none":
             _log.warning("%s is none: nothing limits what is spent", VARIABLES[field])
@@ -73,36 +81,77 @@ async def open_gateway(settings: Settings, catalog: Catalog) -> AsyncGenerator["
             yield gateway
 
 
-def ledger_of(settings: Settings) -> "SqliteLedger":
+def ledger_of(settings: Settings, catalog: Catalog | None = None) -> "SqliteLedger":
     """Return the ledger that all processes of this user share; the sandbox has one of its own.
 
-    Raises `ConfigurationError` for a limit that cannot be read.
+    With a catalogue it is that of the account which the settings name, whose attempts can be finished and collected.
+    Raises `ConfigurationError` for a limit that cannot be read, and for a credential that cannot be used.
     """
-    from blockrun_image_mcp.ledger.limits import Limits  # noqa: PLC0415 - not needed before money is spent
+    from blockrun_image_mcp.ledger.attempts import Account  # noqa: PLC0415 - not needed before money is spent
+    from blockrun_image_mcp.ledger.limits import Limits  # noqa: PLC0415 - as above
     from blockrun_image_mcp.ledger.sqlite import SqliteLedger  # noqa: PLC0415 - as above
 
+    account = Account()
+    if catalog is not None and settings.gateway == SANDBOX:
+        account = Account(SANDBOX, SANDBOX)
+    elif catalog is not None:
+        from blockrun_image_mcp.gateway.credentials import endpoint_for  # noqa: PLC0415 - as above
+
+        endpoint = endpoint_for(settings, catalog.spec.base_url)
+        account = Account(endpoint.base_url, endpoint.principal)
+    return SqliteLedger(ledger_path(settings), Limits.of(settings), account)
+
+
+def ledger_path(settings: Settings) -> Path:
+    """Return the ledger's file, which may not be there yet."""
     name = "sandbox.sqlite3" if settings.gateway == SANDBOX else "ledger.sqlite3"
-    return SqliteLedger(platformdirs.user_state_path(NAME) / name, Limits.of(settings))
+    return platformdirs.user_state_path(NAME) / name
 
 
 @asynccontextmanager
-async def open_toolset(settings: Settings, catalog: Catalog) -> AsyncGenerator[ImageToolset]:
+async def open_toolset(
+    settings: Settings, catalog: Catalog, patience_seconds: float = math.inf
+) -> AsyncGenerator[ImageToolset]:
     """Open the three tools with the gateway and the images folder that the settings name.
 
-    The gateway is opened by the first picture. A caller who is cancelled does not take a paid picture along: it is read
-    to its end and logged, and at the end such calls have ten seconds to be answered.
+    The gateway is opened by the first picture. Callers wait `patience_seconds`; what takes longer, or was cancelled
+    when it was paid for already, goes on. At the end such calls have ten seconds to be answered, and jobs are left to
+    the next process.
     """
-    async with Background(_log_orphan) as background:
-        gateway = _GatewayOnDemand(settings, catalog, background)
-        ledger = _LedgerOnDemand(settings)
-        store = FolderStore(settings.dir)
-        try:
-            yield ImageToolset(catalog, gateway, store, settings.defaults, background.run, ledger)
-        finally:
-            with anyio.CancelScope(shield=True):
-                gateway.hurry()
-                await background.finish()
-                await ledger.close()
+    store = FolderStore(settings.dir)
+    ledger = _LedgerOnDemand(settings, catalog)
+    try:
+        async with Background(_log_orphan) as background:
+            gateway = _GatewayOnDemand(settings, catalog, background)
+            await ledger.keep_in(background, Ports(gateway, ledger, store))
+            try:
+                yield ImageToolset(
+                    catalog,
+                    gateway,
+                    store,
+                    settings.defaults,
+                    background.run,
+                    ledger,
+                    patience_seconds=patience_seconds,
+                )
+            finally:
+                with anyio.CancelScope(shield=True):
+                    gateway.hurry()
+                    await background.finish()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await ledger.close()
+
+
+async def finish_jobs(settings: Settings, catalog: Catalog, on_status: OnStatus) -> None:
+    """Ask after every job of the account that no process asks after; raises `ImageError`, if only for one of them."""
+    from blockrun_image_mcp.ledger.keeping import renewed  # noqa: PLC0415 - not needed before money is spent
+
+    async with ledger_of(settings, catalog) as ledger, open_gateway(settings, catalog) as gateway:
+        ports = Ports(gateway, ledger, FolderStore(settings.dir))
+        async with renewed(ledger):
+            for attempt, request in (await ledger.jobs()).items():
+                await Purchase(ports, request, Decimal(0), on_status).finish(attempt)
 
 
 def build_server(
@@ -117,7 +166,7 @@ def build_server(
     @asynccontextmanager
     async def lifespan(_server: "MCPServer[ImageToolset]") -> AsyncGenerator[ImageToolset]:
         try:
-            async with open_toolset(settings, catalog) as toolset:
+            async with open_toolset(settings, catalog, settings.patience_seconds or math.inf) as toolset:
                 yield toolset
         finally:
             on_closed()
@@ -135,7 +184,7 @@ def build_server(
     )
 
 
-async def _generate_image(toolset: ImageToolset, arguments: Mapping[str, Any], on_status: OnStatus) -> GeneratedImages:
+async def _generate_image(toolset: ImageToolset, arguments: Mapping[str, Any], on_status: OnStatus) -> Result:
     return await toolset.generate_image(**arguments, on_status=on_status)
 
 
@@ -168,27 +217,71 @@ class _GatewayOnDemand:
             _log.warning("closing with %d paid calls unanswered; they may be charged", self._gateway.unanswered)
         self._gateway.hurry()
 
-    async def generate(self, request: ImageRequest, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
+    async def generate(
+        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+    ) -> ImagesResponse:
+        return await (await self._opened()).generate(request, attempt, on_status, within_seconds)
+
+    async def follow(self, job: Job, most: int, on_status: OnStatus) -> ImagesResponse:
+        return await (await self._opened()).follow(job, most, on_status)
+
+    async def quote(self, request: ImageRequest) -> Decimal | None:
+        return await (await self._opened()).quote(request)
+
+    async def _opened(self) -> "HttpGateway":
         async with self._opening:
             if self._gateway is None:
                 self._gateway = await self._background.hold(open_gateway(self._settings, self._catalog))
-        return await self._gateway.generate(request, attempt, on_status)
+        return self._gateway
 
 
 class _LedgerOnDemand:
-    """A `SpendLedger` that is opened by its first call: limits that cannot be read stop only what costs money."""
+    """A `SpendLedger` that is opened by its first call: limits that cannot be read stop only what costs money.
 
-    def __init__(self, settings: Settings) -> None:
+    Where there is one from earlier already, it is also opened some seconds after the start, to finish what was left.
+    """
+
+    def __init__(self, settings: Settings, catalog: Catalog) -> None:
         self._settings = settings
+        self._catalog = catalog
+        self._opening = anyio.Lock()
         self._ledger: SqliteLedger | None = None
 
+    async def keep_in(self, background: Background, ports: Ports) -> None:
+        self._background = background
+        self._ports = ports
+        if ledger_path(self._settings).exists():
+            await background.hold(meanwhile(self._open_soon))
+
+    async def find(self, request: ImageRequest) -> Attempt | None:
+        return await (await self._opened()).find(request)
+
     async def reserve(self, request: ImageRequest, most_usd: Decimal) -> Attempt:
-        self._ledger = self._ledger or ledger_of(self._settings)
-        return await self._ledger.reserve(request, most_usd)
+        return await (await self._opened()).reserve(request, most_usd)
+
+    async def book(self, model: str, per_minute: int, within_seconds: float) -> float:
+        return await (await self._opened()).book(model, per_minute, within_seconds)
 
     async def close(self) -> None:
         if self._ledger is not None:
             await self._ledger.close()
+
+    async def _open_soon(self) -> None:
+        await anyio.sleep(_FIRST_LOOK_SECONDS)
+        with suppress(ImageError):  # the first call that costs money says it
+            await self._opened()
+
+    async def _opened(self) -> "SqliteLedger":
+        async with self._opening:
+            if self._ledger is None:
+                from blockrun_image_mcp.ledger.keeping import kept  # noqa: PLC0415 - not needed before money is spent
+
+                self._ledger = ledger_of(self._settings, self._catalog)
+                await self._background.hold(kept(self._ledger, self._finish))
+        return self._ledger
+
+    async def _finish(self, attempt: Attempt, request: ImageRequest) -> None:
+        await Purchase(self._ports, request, Decimal(0), lambda status: None).finish(attempt)
 
 
 def _log_orphan(outcome: object) -> None:

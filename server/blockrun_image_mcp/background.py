@@ -12,6 +12,8 @@ from blockrun_image.errors import ConfigurationError
 
 T = TypeVar("T")
 
+_LEAVING_SECONDS = 1.0
+
 OnOrphan = Callable[[object], None]
 """Is told the result, or the exception, of work whose caller has gone."""
 
@@ -36,10 +38,13 @@ class Background:
         self._closing.set()
         await self._tasks.__aexit__(None, None, None)  # so that the caller's error is not wrapped in a group
 
-    async def run(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do the work and return its result.
+    async def run(
+        self, work: Callable[[], Awaitable[T]], patience_seconds: float, left: Callable[[], Awaitable[None]]
+    ) -> T | None:
+        """Do the work and return its result; `None` where it goes on because its caller's patience has ended.
 
-        A cancelled caller leaves at once; the work is cancelled, and it may shield itself from that and go on.
+        A cancelled caller leaves at once; the work is cancelled, and it may shield itself from that and go on. `left`
+        is awaited where work may go on without its caller, before that caller is told.
         """
         if self._closing.is_set():
             raise ConfigurationError("This is closed: open a new one.")
@@ -47,20 +52,30 @@ class Background:
         self._jobs.add(job)
         self._tasks.start_soon(self._do, job)
         try:
-            await job.done.wait()
+            with anyio.move_on_after(patience_seconds):
+                await job.done.wait()
+            if not job.done.is_set():
+                await left()
         except anyio.get_cancelled_exc_class():
             job.abandon()
+            with anyio.CancelScope(shield=True), anyio.move_on_after(_LEAVING_SECONDS):
+                await left()
             if job.outcome:  # it ended in the same moment as its caller left
                 self._on_orphan(job.outcome[0])
             raise
-        return job.result()
+        if job.done.is_set():
+            return job.result()
+        job.is_orphan = True
+        return None
 
     async def hold(self, resource: AbstractAsyncContextManager[T]) -> T:
         """Open a resource that stays open until this ends."""
         return await self._tasks.start(self._hold, resource)
 
     async def finish(self) -> None:
-        """Wait for the work under way."""
+        """Cancel the work under way, and wait for what shields itself from that."""
+        for job in self._jobs:
+            job.cancel()
         while self._jobs:
             self._idle = anyio.Event()
             await self._idle.wait()
@@ -68,7 +83,7 @@ class Background:
     async def _do(self, job: "_Job[T]") -> None:
         await job.run()
         self._jobs.discard(job)
-        if job.abandoned and job.outcome:
+        if job.is_orphan and job.outcome:
             self._on_orphan(job.outcome[0])
         if not self._jobs:
             self._idle.set()
@@ -89,7 +104,7 @@ class _Job(Generic[T]):
         self._scope = anyio.CancelScope()
         self.done = anyio.Event()
         self.outcome: list[T | Exception] = []
-        self.abandoned = False
+        self.is_orphan = False
 
     async def run(self) -> None:
         with self._scope:
@@ -100,7 +115,10 @@ class _Job(Generic[T]):
         self.done.set()
 
     def abandon(self) -> None:
-        self.abandoned = True
+        self.is_orphan = True
+        self.cancel()
+
+    def cancel(self) -> None:
         self._scope.cancel()
 
     def result(self) -> T:

@@ -24,11 +24,17 @@ VARIABLES: Mapping[str, str] = {
     "enrich": "BLOCKRUN_IMAGE_ENRICH",
     "max_cost_usd": "BLOCKRUN_IMAGE_MAX_COST_USD",
     "daily_budget_usd": "BLOCKRUN_IMAGE_DAILY_BUDGET_USD",
+    "call_seconds": "BLOCKRUN_IMAGE_CALL_SECONDS",
     "spec": "BLOCKRUN_IMAGE_SPEC",
     "dir": "BLOCKRUN_IMAGE_DIR",
     "log_level": "BLOCKRUN_IMAGE_LOG_LEVEL",
 }
 """The environment variable of each setting; a blank one, or an unsubstituted `${...}`, is not set."""
+
+CALL_SECONDS = "50"
+"""How long a call takes before it is answered without its pictures, where the operator does not say."""
+
+_MOST_CALL_SECONDS = 3_600
 
 _UNSUBSTITUTED = re.compile(r"\$\{[^}]*\}")
 
@@ -63,6 +69,7 @@ class Settings(BaseModel):
     enrich: Annotated[str, BeforeValidator(_lower)] = "auto"
     max_cost_usd: str = "1.50"
     daily_budget_usd: str = "10.00"
+    call_seconds: str = CALL_SECONDS
     spec: Annotated[Path | None, BeforeValidator(_expanded)] = None
     dir: Annotated[Path | None, BeforeValidator(_expanded)] = None
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "WARNING"
@@ -84,6 +91,15 @@ class Settings(BaseModel):
             raise ConfigurationError(  # its value is not told: it may be a key in the wrong variable
                 f"{VARIABLES.get(field, field)} cannot be used: {clean(first['msg'], 120)}."
             ) from error
+
+    @property
+    def patience_seconds(self) -> float | None:
+        """How long a call takes before it is answered without its pictures; `None` where that cannot be read."""
+        try:
+            seconds = float(self.call_seconds)
+        except ValueError:
+            return None
+        return seconds if 1 <= seconds <= _MOST_CALL_SECONDS else None
 
     @property
     def defaults(self) -> Defaults:

@@ -15,7 +15,7 @@ from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import EnrichedPrompt
 from blockrun_image.errors import ImageError
 from blockrun_image.ports import OnStatus
-from blockrun_image.results import GeneratedImages, Result
+from blockrun_image.results import GeneratedImages, PendingImages, Result
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.app import open_toolset
 from blockrun_image_mcp.background import meanwhile
@@ -40,6 +40,8 @@ async def generate(settings: Settings, catalog: Catalog, call: Call, save: Path 
                 result = await call(toolset, on_status)
         if result is not None:  # also where a signal came in the moment in which it did
             show(result, as_json)
+            if isinstance(result, PendingImages):
+                return
             if save is not None or settings.gateway == SANDBOX:  # this sandbox's URLs end with this command
                 await _save(result, FolderStore(save or settings.dir))
     if result is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 
 from blockrun_image.errors import BudgetExceededError
-from blockrun_image.images import ImageRequest
+from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image_mcp.ledger.limits import Limits, micro_usd
 from blockrun_image_mcp.ledger.sqlite import SqliteLedger
 
@@ -26,7 +26,7 @@ async def main(path: str, cap_usd: str, attempts: int) -> None:
         say("reserved", attempt.id)
         await attempt.sent()
         say("sent", attempt.id)
-        await attempt.settled(CENT, [])
+        await attempt.settled(ImagesResponse((), CENT))
         say("settled", attempt.id)
     await ledger.close()
 

@@ -5,27 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes import URL, FakeGateway
 
 from blockrun_image.arguments import check_arguments
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError, InvalidRequestError, UnknownModelError
-from blockrun_image.images import Defaults, Image, ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, OnStatus
+from blockrun_image.images import Defaults, Image
 from blockrun_image.schemas import ToolSchema, tool_schemas
 from blockrun_image.toolset import ImageToolset
-
-
-class FakeGateway:
-    """Keeps what it is asked for, and answers with one picture."""
-
-    name = "fake"
-
-    def __init__(self) -> None:
-        self.requests: list[ImageRequest] = []
-
-    async def generate(self, request: ImageRequest, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
-        self.requests.append(request)
-        return ImagesResponse([Image("https://pictures.example/1.png")])
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +35,7 @@ def tool(catalog: Catalog, name: str, default_model: str | None = None) -> ToolS
 
 async def refused(catalog: Catalog, arguments: Mapping[str, object]) -> ImageError:
     """Return what a call of generate_image is refused with, before anything reached the gateway."""
-    gateway = FakeGateway()
+    gateway = FakeGateway(Image(URL))
     with pytest.raises(ImageError) as caught:
         await ImageToolset(catalog, gateway).generate_image(
             **check_arguments(tool(catalog, "generate_image"), arguments)
@@ -190,7 +177,7 @@ async def test_a_refusal_stays_short_in_a_catalogue_of_200_models(
 
 @pytest.mark.anyio
 async def test_what_is_at_the_limit_reaches_the_gateway_unchanged(catalog: Catalog) -> None:
-    gateway = FakeGateway()
+    gateway = FakeGateway(Image(URL))
     arguments = {"prompt": "🦊" * 4_000, "model": "dall-e-3", "size": "1792x1024", "quality": "hd", "n": 10}
 
     checked = check_arguments(tool(catalog, "generate_image"), arguments)

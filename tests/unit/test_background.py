@@ -1,4 +1,5 @@
 import asyncio
+import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -16,6 +17,10 @@ def ignore(_: object) -> None:
     pass
 
 
+async def nothing() -> None:
+    pass
+
+
 async def test_work_gives_its_result_or_its_error_to_its_caller() -> None:
     async def fail() -> None:
         raise LookupError("lost")
@@ -24,9 +29,9 @@ async def test_work_gives_its_result_or_its_error_to_its_caller() -> None:
         return 7
 
     async with Background(ignore) as background:
-        assert await background.run(succeed) == 7
+        assert await background.run(succeed, math.inf, nothing) == 7
         with pytest.raises(LookupError, match="lost"):
-            await background.run(fail)
+            await background.run(fail, math.inf, nothing)
 
 
 async def test_a_caller_that_leaves_cancels_its_work() -> None:
@@ -40,7 +45,7 @@ async def test_a_caller_that_leaves_cancels_its_work() -> None:
 
     async with Background(ignore) as background:
         with anyio.move_on_after(0.01):
-            await background.run(work)
+            await background.run(work, math.inf, nothing)
         await ended.wait()
         await background.finish()
 
@@ -56,7 +61,7 @@ async def test_work_that_shields_itself_goes_on_without_its_caller_and_its_resul
 
     async with Background(told.append) as background:
         with anyio.move_on_after(0.01):
-            await background.run(work)
+            await background.run(work, math.inf, nothing)
         assert told == []
         go_on.set()
         await background.finish()
@@ -119,7 +124,7 @@ async def test_a_caller_that_asyncio_itself_cancels_does_not_take_the_work_along
 
     async with Background(told.append) as background:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(background.run(work), 0.01)
+            await asyncio.wait_for(background.run(work, math.inf, nothing), 0.01)
         go_on.set()
         await background.finish()
     assert told == ["picture"]
@@ -132,7 +137,7 @@ async def test_after_its_end_it_takes_no_more_work() -> None:
     async with Background(ignore) as background:
         pass
     with pytest.raises(ConfigurationError, match="closed"):
-        await background.run(work)
+        await background.run(work, math.inf, nothing)
 
 
 async def test_work_that_ends_in_the_moment_its_caller_leaves_is_told() -> None:
@@ -145,6 +150,6 @@ async def test_work_that_ends_in_the_moment_its_caller_leaves_is_told() -> None:
                 caller.cancel()
                 return "picture"
 
-            await background.run(work)
+            await background.run(work, math.inf, nothing)
     assert caller.cancelled_caught
     assert told == ["picture"]

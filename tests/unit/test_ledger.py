@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from blockrun_image.errors import BudgetExceededError, ConfigurationError, LedgerError
-from blockrun_image.images import Image, ImageRequest
+from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image_mcp.ledger.attempts import LEASE_SECONDS
 from blockrun_image_mcp.ledger.limits import Limits, in_usd, micro_usd
-from blockrun_image_mcp.ledger.sqlite import LEASE_SECONDS, SqliteLedger
+from blockrun_image_mcp.ledger.sqlite import SqliteLedger
 from blockrun_image_mcp.settings import VARIABLES, Settings
 
 pytestmark = pytest.mark.anyio
@@ -35,7 +36,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def ledger(tmp_path: Path, clock: Clock) -> SqliteLedger:
-    return SqliteLedger(tmp_path / "state" / "ledger.sqlite3", Limits(100_000, 200_000), clock)
+    return SqliteLedger(tmp_path / "state" / "ledger.sqlite3", Limits(100_000, 200_000), clock=clock)
 
 
 async def spent(ledger: SqliteLedger) -> int:
@@ -50,9 +51,9 @@ async def test_a_charge_that_was_named_counts_and_one_that_was_not_counts_as_the
     named, unnamed = await ledger.reserve(REQUEST, PRICE), await ledger.reserve(REQUEST, PRICE)
     assert await spent(ledger) == 84_000
     await named.sent()
-    await named.settled(Decimal("0.0401"), [Image("https://pictures.example/1.png")])
+    await named.settled(ImagesResponse([Image("https://pictures.example/1.png")], Decimal("0.0401")))
     await unnamed.sent()
-    await unnamed.settled(None, [])
+    await unnamed.settled(ImagesResponse(()))
     assert await spent(ledger) == 40_100 + 42_000
     newest, first = await ledger.recent(2)
     assert (newest.charged_micro_usd, first.charged_micro_usd) == (None, 40_100)
@@ -74,10 +75,9 @@ async def test_a_job_that_was_accepted_stays_so_where_its_end_is_not_known(ledge
     attempt = await ledger.reserve(REQUEST, PRICE)
     await attempt.sent()
     await attempt.accepted("job_1")
-    with pytest.raises(LedgerError):
-        await attempt.unknown()
+    await attempt.stopped()
     assert await states(ledger) == ["accepted"]
-    await attempt.settled(PRICE, [])
+    await attempt.settled(ImagesResponse((), PRICE))
     assert await states(ledger) == ["settled"]
 
 
@@ -91,7 +91,7 @@ async def test_a_request_that_is_sent_again_is_still_one_attempt(ledger: SqliteL
 async def test_what_has_ended_cannot_be_sent(ledger: SqliteLedger) -> None:
     attempt = await ledger.reserve(REQUEST, PRICE)
     await attempt.released()
-    with pytest.raises(LedgerError, match="is not reserved or sent"):
+    with pytest.raises(LedgerError, match="is not reserved or sent any more"):
         await attempt.sent()
 
 
@@ -138,13 +138,16 @@ async def test_an_attempt_whose_process_is_gone_is_released_if_it_had_not_left_a
     accepted = await ledger.reserve(REQUEST, PRICE)
     await accepted.sent()
     await accepted.accepted("job_1")
+    other_process = SqliteLedger(ledger.path, ledger.limits, clock=clock)
     clock.now += LEASE_SECONDS
-    assert await states(ledger) == ["accepted", "reserved", "sent"]
+    assert await states(other_process) == ["accepted", "reserved", "sent"]
     clock.now += 1
-    assert await states(ledger) == ["accepted", "released", "unknown"]
+    assert await states(ledger) == ["accepted", "reserved", "sent"]  # they are its own
+    assert await states(other_process) == ["accepted", "released", "unknown"]
     assert await spent(ledger) == 84_000
-    await gone.settled(PRICE, [])  # it had only been slow
+    await gone.settled(ImagesResponse((), PRICE))  # it had only been slow
     assert await states(ledger) == ["accepted", "released", "settled"]
+    await other_process.close()
 
 
 async def test_only_what_is_unknown_can_be_released_by_the_operator(ledger: SqliteLedger) -> None:
@@ -167,7 +170,7 @@ async def test_the_file_and_its_folder_are_only_for_their_user(ledger: SqliteLed
 async def test_what_was_written_is_there_for_the_next_process(ledger: SqliteLedger, clock: Clock) -> None:
     await ledger.reserve(REQUEST, PRICE)
     await ledger.close()
-    again = SqliteLedger(ledger.path, ledger.limits, clock)
+    again = SqliteLedger(ledger.path, ledger.limits, clock=clock)
     assert await spent(again) == 42_000
     await again.close()
     await again.close()
@@ -212,7 +215,7 @@ async def test_a_ledger_that_cannot_be_used_is_an_error_that_names_the_file(
 
 async def test_a_full_disk_refuses_the_reservation_and_leaves_the_file_sound(ledger: SqliteLedger) -> None:
     await ledger.reserve(REQUEST, PRICE)
-    connection = ledger._connection  # pyright: ignore[reportPrivateUsage] - a small disk, as SQLite sees it
+    connection = ledger.database._connection  # pyright: ignore[reportPrivateUsage] - a small disk, as SQLite sees it
     assert connection is not None
     connection.execute("PRAGMA max_page_count = 1")
     with pytest.raises(LedgerError, match="full"):
@@ -223,7 +226,7 @@ async def test_a_full_disk_refuses_the_reservation_and_leaves_the_file_sound(led
 async def test_a_ledger_that_another_process_keeps_locked_is_an_error_after_a_while(
     ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("blockrun_image_mcp.ledger.sqlite._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("blockrun_image_mcp.ledger.database._BUSY_SECONDS", 0.05)
     await ledger.reserve(REQUEST, PRICE)
     other = sqlite3.connect(ledger.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -122,7 +122,9 @@ async def test_a_gateways_error_comes_through_as_it_is(catalog: Catalog) -> None
     error = OutcomeUnknownError("It fell silent.")
 
     class SilentGateway(FakeGateway):
-        async def generate(self, request: ImageRequest, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
+        async def generate(
+            self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+        ) -> ImagesResponse:
             raise error
 
     with pytest.raises(OutcomeUnknownError) as caught:

@@ -21,20 +21,19 @@ from blockrun_image.ports import Attempt, OnStatus, Unrecorded
 from blockrun_image.toolset import ImageToolset
 
 
-class FakeLedger:
+class FakeLedger(Unrecorded):
     """Keeps what it is told, in order; the steps that are called `broken` cannot be written down."""
 
-    id = "7d0b8a52-0b5e-4c1f-9d7e-2f8a4b6c0d1e"
-
     def __init__(self, *broken: str) -> None:
-        self.told: list[tuple[Any, ...]] = []
+        super().__init__()
+        self.notes: list[tuple[Any, ...]] = []
         self._broken = broken
 
     async def _note(self, step: str, *what: object) -> None:
         await anyio.lowlevel.checkpoint()
         if step in self._broken:
             raise LedgerError("The disk is full.")
-        self.told.append((step, *what))
+        self.notes.append((step, *what))
 
     async def reserve(self, request: ImageRequest, most_usd: Decimal) -> "FakeLedger":
         await self._note("reserved", request.model, most_usd)
@@ -46,14 +45,20 @@ class FakeLedger:
     async def accepted(self, job: str) -> None:
         await self._note("accepted", job)
 
-    async def settled(self, charged_usd: Decimal | None, images: Sequence[Image]) -> None:
-        await self._note("settled", charged_usd, [image.url for image in images])
+    async def settled(self, response: ImagesResponse) -> None:
+        await self._note("settled", response.charged_usd, [image.url for image in response.images])
 
     async def released(self) -> None:
         await self._note("released")
 
     async def unknown(self) -> None:
         await self._note("unknown")
+
+    async def stopped(self) -> None:
+        await self._note("stopped")
+
+    async def told(self) -> None:
+        await self._note("told")
 
 
 RESERVED = ("reserved", "dall-e-3", Decimal("0.126"))
@@ -72,7 +77,7 @@ async def test_the_most_that_a_call_can_cost_is_reserved_before_it_and_its_charg
     ledger = FakeLedger()
     await make(catalog, FakeGateway(Image(URL), Image(data=b"png"), charged=charged), ledger, FakeStore())
     kept = [URL, "file:///pictures/1.png"]
-    assert ledger.told == [RESERVED, ("settled", Decimal(charged) if charged else None, kept)]
+    assert ledger.notes == [RESERVED, ("settled", Decimal(charged) if charged else None, kept), ("told",)]
 
 
 ENDINGS: Sequence[tuple[Exception, tuple[Any, ...]]] = [
@@ -90,7 +95,9 @@ class FailingGateway(FakeGateway):
         super().__init__()
         self._error = error
 
-    async def generate(self, request: ImageRequest, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
+    async def generate(
+        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+    ) -> ImagesResponse:
         await attempt.sent()
         raise self._error
 
@@ -103,13 +110,15 @@ async def test_each_way_in_which_a_call_fails_is_written_down_as_what_it_means_f
     ledger = FakeLedger()
     with pytest.raises(type(error)):
         await make(catalog, FailingGateway(error), ledger)
-    assert ledger.told == [RESERVED, ("sent",), ending]
+    assert ledger.notes == [RESERVED, ("sent",), ending, ("told",)]
 
 
 @pytest.mark.anyio
-async def test_a_call_that_a_gateway_lets_be_cancelled_is_released(catalog: Catalog) -> None:
+async def test_a_call_that_a_gateway_lets_be_cancelled_is_stopped(catalog: Catalog) -> None:
     class WaitingGateway(FakeGateway):
-        async def generate(self, request: ImageRequest, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
+        async def generate(
+            self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+        ) -> ImagesResponse:
             call.cancel()
             await anyio.sleep_forever()
             raise AssertionError
@@ -117,7 +126,7 @@ async def test_a_call_that_a_gateway_lets_be_cancelled_is_released(catalog: Cata
     ledger = FakeLedger()
     with anyio.CancelScope() as call:
         await make(catalog, WaitingGateway(), ledger)
-    assert ledger.told == [RESERVED, ("released",)]
+    assert ledger.notes == [RESERVED, ("stopped",)]
 
 
 @pytest.mark.anyio
@@ -125,7 +134,7 @@ async def test_pictures_that_could_not_be_kept_are_settled_all_the_same(catalog:
     ledger = FakeLedger()
     with pytest.raises(StorageError):
         await make(catalog, FakeGateway(Image(data=b"lost"), charged="0.05"), ledger, FakeStore())
-    assert ledger.told[1:] == [("settled", Decimal("0.05"), [])]
+    assert ledger.notes[1:] == [("settled", Decimal("0.05"), []), ("told",)]
 
 
 @pytest.mark.anyio
@@ -135,7 +144,7 @@ async def test_what_cannot_be_written_down_before_is_not_sent(catalog: Catalog, 
     with pytest.raises(LedgerError) as caught:
         await make(catalog, FailingGateway(ZeroDivisionError()), ledger)
     assert caught.value.charged == "no"
-    assert ledger.told == ([] if broken == "reserved" else [RESERVED, ("released",)])
+    assert ledger.notes == ([] if broken == "reserved" else [RESERVED, ("released",), ("told",)])
 
 
 @pytest.mark.anyio
@@ -158,6 +167,6 @@ async def test_without_a_ledger_an_attempt_is_only_told_apart_from_others() -> N
     assert one.id != other.id
     await one.sent()
     await one.accepted("job")
-    await one.settled(None, [])
+    await one.settled(ImagesResponse(()))
     await one.released()
     await one.unknown()

@@ -1,18 +1,24 @@
 """What the toolset needs from the world, as protocols for adapters to fulfil."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
-from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image.images import ImageRequest, ImagesResponse
 
 T = TypeVar("T")
 
 OnStatus: TypeAlias = Callable[[str], None]
 """Is told in a few words what a call is waiting for."""
+
+State: TypeAlias = Literal["reserved", "sent", "accepted", "settled", "released", "unknown"]
+
+
+class StillDrawingError(Exception):
+    """A job goes on that was asked after for long enough; it can be asked after again later."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,24 @@ class Payment:
     nonce: str
     valid_before: int
     header: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work that a gateway has accepted, and the payment that its polls carry, where a wallet pays for it."""
+
+    id: str
+    payment: Payment | None = None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an attempt stands: what is set aside for it, its job once there is one, and what came of it in the end."""
+
+    state: State
+    held_usd: Decimal = Decimal(0)
+    job: Job | None = None
+    response: ImagesResponse | None = None
 
 
 class Attempt(Protocol):
@@ -63,8 +87,8 @@ class Attempt(Protocol):
         """Note that the gateway has taken it on as a job, which can be asked after."""
         ...
 
-    async def settled(self, charged_usd: Decimal | None, images: Sequence[Image]) -> None:
-        """Note what it cost, the most that it could cost where that is `None`, and the pictures' URLs."""
+    async def settled(self, response: ImagesResponse) -> None:
+        """Note what came of it, and what it cost: the most that it could where the response does not say."""
         ...
 
     async def released(self) -> None:
@@ -75,14 +99,45 @@ class Attempt(Protocol):
         """Note that nobody knows whether it was charged; it counts as if it had been."""
         ...
 
+    async def stopped(self) -> None:
+        """Note that its work was stopped: nothing is charged for what had not left, and a job is left to others."""
+        ...
+
+    async def left(self) -> None:
+        """Note that its caller has gone: the same call again may collect it."""
+        ...
+
+    async def told(self) -> None:
+        """Note that its caller has been told what came of it: the same call again is another purchase."""
+        ...
+
+    async def look(self) -> Standing:
+        """Return where it stands, also where another process works on it."""
+        ...
+
+    async def adopt(self) -> bool:
+        """Become the one who asks after its job, and tell whether that was possible: nobody else does."""
+        ...
+
 
 class SpendLedger(Protocol):
     """Where attempts to spend are written down, and kept within the operator's limits."""
+
+    async def find(self, request: ImageRequest) -> Attempt | None:
+        """Return an attempt at the same request whose caller has gone, to be collected; raises `LedgerError`."""
+        ...
 
     async def reserve(self, request: ImageRequest, most_usd: Decimal) -> Attempt:
         """Set aside the most that a request can cost.
 
         Raises `BudgetExceededError` where the limits do not allow it, and `LedgerError` where it cannot be noted.
+        """
+        ...
+
+    async def book(self, model: str, per_minute: int, within_seconds: float) -> float:
+        """Book the next turn of a model that takes so many requests a minute, and return the seconds until then.
+
+        A turn that is further away than `within_seconds` is not booked. Raises `LedgerError`.
         """
         ...
 
@@ -95,12 +150,23 @@ class ImageGateway(Protocol):
         """What to call it before the asker: its host, or `sandbox`."""
         ...
 
-    async def generate(self, request: ImageRequest, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
-        """Make the pictures, sending a request that may be charged at most once; raises `ImageError`.
+    async def generate(
+        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+    ) -> ImagesResponse:
+        """Make the pictures, sending a request that may be charged at most once.
 
-        It tells the attempt before the request leaves. It lets a cancellation through only while nothing is under way
-        that may be charged.
+        It tells the attempt before the request leaves, which happens within so many seconds or not at all. It lets a
+        cancellation through only while nothing is under way that may be charged. Raises `ImageError`, and
+        `StillDrawingError` for a job that takes long.
         """
+        ...
+
+    async def follow(self, job: Job, most: int, on_status: OnStatus) -> ImagesResponse:
+        """Ask after a job until it has ended, and return its pictures, at most so many; raises as `generate` does."""
+        ...
+
+    async def quote(self, request: ImageRequest) -> Decimal | None:
+        """Ask what a request would cost, in US dollars, for free; `None` where the gateway does not tell."""
         ...
 
 
@@ -123,9 +189,16 @@ class Unrecorded:
         self.id = str(uuid.uuid4())
         self.most_usd = most_usd
 
+    async def find(self, request: ImageRequest) -> "Unrecorded | None":
+        """Return nothing."""
+
     async def reserve(self, request: ImageRequest, most_usd: Decimal) -> "Unrecorded":
         """Return an attempt of its own."""
         return Unrecorded(most_usd)
+
+    async def book(self, model: str, per_minute: int, within_seconds: float) -> float:
+        """Return that it is everybody's turn."""
+        return 0
 
     async def quoted(self, exact_usd: Decimal) -> None:
         """Note nothing."""
@@ -139,7 +212,7 @@ class Unrecorded:
     async def accepted(self, job: str) -> None:
         """Note nothing."""
 
-    async def settled(self, charged_usd: Decimal | None, images: Sequence[Image]) -> None:
+    async def settled(self, response: ImagesResponse) -> None:
         """Note nothing."""
 
     async def released(self) -> None:
@@ -148,15 +221,39 @@ class Unrecorded:
     async def unknown(self) -> None:
         """Note nothing."""
 
+    async def stopped(self) -> None:
+        """Note nothing."""
+
+    async def left(self) -> None:
+        """Note nothing."""
+
+    async def told(self) -> None:
+        """Note nothing."""
+
+    async def look(self) -> Standing:
+        """Return that nobody knows."""
+        return Standing("unknown")
+
+    async def adopt(self) -> bool:
+        """Return that it was not."""
+        return False
+
 
 class Runner(Protocol):
     """Does work that costs money, perhaps where it outlives a caller who leaves."""
 
-    async def __call__(self, work: Callable[[], Awaitable[T]], /) -> T:
-        """Return what the work returns, or raise what it raises."""
+    async def __call__(
+        self, work: Callable[[], Awaitable[T]], patience_seconds: float, left: Callable[[], Awaitable[None]], /
+    ) -> T | None:
+        """Return what the work returns, or raise what it raises; `None` when it takes longer than its caller waits.
+
+        `left` is awaited when the work goes on without its caller, before that caller is told.
+        """
         ...
 
 
-async def run_here(work: Callable[[], Awaitable[T]], /) -> T:
-    """Do the work in its caller's own task, as a `Runner`."""
+async def run_here(
+    work: Callable[[], Awaitable[T]], _patience_seconds: float, _left: Callable[[], Awaitable[None]], /
+) -> T | None:
+    """Do the work in its caller's own task, to its end, as a `Runner`."""
     return await work()

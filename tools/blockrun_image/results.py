@@ -40,6 +40,7 @@ class GeneratedImages:
         charged = None if self.charged_usd is None else usd(self.charged_usd)
         quality = {} if self.request.quality is None else {"quality": self.request.quality}
         return {
+            "status": "complete",
             "images": [_image(image) for image in self.images],
             "model": self.request.model,
             "size": self.request.size,
@@ -69,6 +70,27 @@ class GeneratedImages:
     def _cost(self) -> str:
         charged = "not reported" if self.charged_usd is None else f"${usd(self.charged_usd)}"
         return f"Charged: {charged}. Estimated: {self.estimate.amount()}. {self.estimate.basis}"
+
+
+@dataclass(frozen=True)
+class PendingImages(GeneratedImages):
+    """Pictures that are still being made, for which `held_usd` is set aside; the same call again collects them."""
+
+    held_usd: Decimal = Decimal(0)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the answer as structured content; amounts are decimal strings."""
+        cost = self.estimate.cost() | {"charged_usd": None, "held_usd": usd(self.held_usd)}
+        return super().to_dict() | {"status": "pending", "next_step": _COLLECT, "cost": cost}
+
+    def to_text(self) -> str:
+        """Return the answer as text."""
+        lines = [f"Pending: {self.estimate.what()} at {self.gateway} is still being made. {_COLLECT}"]
+        lines += [*self.prompt.to_lines(), f"Held: ${usd(self.held_usd)}. {self.estimate.basis}"]
+        return "\n".join(lines + [f"Warning: {warning}" for warning in self._all_warnings()])
+
+
+_COLLECT = "The same generate_image call again, within an hour, collects it without paying again."
 
 
 @dataclass(frozen=True)

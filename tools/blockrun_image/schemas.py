@@ -213,6 +213,8 @@ def _generated_images(catalog: Catalog) -> Schema:
     charged: Schema = {"type": ["string", "null"], "description": "What was charged; null where it was not reported"}
     return _output(
         {
+            "status": {"type": "string", "enum": ["complete", "pending"]},
+            "next_step": _TEXT,
             "images": _array(
                 _object(
                     {
@@ -227,7 +229,9 @@ def _generated_images(catalog: Catalog) -> Schema:
             "size": _TEXT,
             "quality": _TEXT,
             **_ENRICHMENT,
-            "cost": _object({**_COST, "charged_usd": charged}, required=[*_COST_ALWAYS, "charged_usd"]),
+            "cost": _object(
+                {**_COST, "charged_usd": charged, "held_usd": _USD}, required=[*_COST_ALWAYS, "charged_usd"]
+            ),
             "gateway": _TEXT,
             "warnings": _array(_TEXT),
         }

@@ -1,40 +1,32 @@
 """The three tools as a library: `generate_image`, `list_models` and `estimate_cost`."""
 
+import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Unpack
 
-import anyio
-
 from blockrun_image.catalog import ANY, Catalog, Model, slug
 from blockrun_image.enrichment import MODES, EnrichedPrompt, Wishes, enrich
-from blockrun_image.errors import (
-    ConfigurationError,
-    ImageError,
-    InvalidRequestError,
-    LedgerError,
-    OutcomeUnknownError,
-    StorageError,
-)
+from blockrun_image.errors import ConfigurationError, InvalidRequestError
 from blockrun_image.images import Defaults, Image, ImageArguments, ImageRequest, ImagesResponse
 from blockrun_image.ports import (
-    Attempt,
     ImageGateway,
     ImageStore,
     OnStatus,
     Runner,
     SpendLedger,
+    StillDrawingError,
     Unrecorded,
     run_here,
 )
 from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, spread, usd
-from blockrun_image.results import CostComparison, GeneratedImages, ModelList
+from blockrun_image.purchase import Ports, Purchase
+from blockrun_image.results import CostComparison, GeneratedImages, ModelList, PendingImages
 from blockrun_image.text import choices, quoted, within
 
-_MOST_URL_BYTES = 16_000
 _MOST_REVISION_BYTES = 4_000
+_LEAVES_WITHIN = 0.8  # of the time that a caller waits, so that what has not left ends with an error in time
 
 
 class ImageToolset:
@@ -42,6 +34,7 @@ class ImageToolset:
 
     `list_models` and `estimate_cost` are free and work offline, without a gateway. `run` does what costs money; the
     default does it in the caller's own task, which must not be cancelled by asyncio's own means (anyio's are shielded).
+    Callers wait `patience_seconds`.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - one for each port
@@ -52,6 +45,7 @@ class ImageToolset:
         defaults: Defaults | None = None,
         run: Runner = run_here,
         ledger: SpendLedger | None = None,
+        patience_seconds: float = math.inf,
     ) -> None:
         self.catalog = catalog
         self._gateway = gateway
@@ -59,6 +53,7 @@ class ImageToolset:
         self._defaults = defaults or Defaults()
         self._run = run
         self._ledger = ledger or Unrecorded()
+        self._patience_seconds = patience_seconds
 
     async def generate_image(  # noqa: PLR0913 - the tool's own arguments
         self,
@@ -74,13 +69,15 @@ class ImageToolset:
     ) -> GeneratedImages:
         """Make images; this costs money. `on_status` is told what the call is waiting for.
 
+        What takes longer than callers wait goes on, and the same call again collects it without paying.
+
         Raises `InvalidRequestError` before anything is sent for what the model does not take, and the other kinds of
         `ImageError` with what is known of the money.
         """
         request = self.catalog.resolve(ImageArguments(prompt, model or self._defaults.model, size, quality, n))
         enriched = self._enriched(request, enrich, wishes)
         expected = estimate(self.catalog, request)
-        return await self._run(lambda: self._make(request, enriched, expected, on_status))
+        return await self._buy(replace(request, prompt=enriched.prompt), enriched, expected, on_status)
 
     def list_models(self, use_case: str | None = None, max_price_usd: float | Decimal = 0) -> ModelList:
         """List the models that are recommended for a use case and have an image at most that dear; 0 means any price.
@@ -143,22 +140,22 @@ class ImageToolset:
             )
         return use_case == ANY or any(slug(each.use_case) == use_case for each in model.recommended_for)
 
-    async def _make(
+    async def _buy(
         self, request: ImageRequest, prompt: EnrichedPrompt, expected: Estimate, on_status: OnStatus
     ) -> GeneratedImages:
         if self._gateway is None:
             raise ConfigurationError("This toolset has no gateway to make images with.")
         on_status(f"waiting for {request.model}")
-        request = replace(request, prompt=prompt.prompt)
-        attempt = await self._ledger.reserve(request, expected.high_usd)
-        try:
-            response = await _generated(self._gateway, request, attempt, on_status)
-        except (Exception, anyio.get_cancelled_exc_class()) as error:
-            with anyio.CancelScope(shield=True), suppress(LedgerError):  # what it could not end counts as spent
-                await _end(attempt, error)
-            raise
-        with anyio.CancelScope(shield=True):  # these pictures are paid for
-            response = await self._kept(attempt, response)
+        ports = Ports(self._gateway, self._ledger, self._store)
+        per_minute = self.catalog.find(request.model).requests_per_minute
+        within = self._patience_seconds * _LEAVES_WITHIN
+        purchase = Purchase(ports, request, expected.high_usd, on_status, within, per_minute)
+        response = await self._bought(purchase)
+        if response is None:
+            standing = await purchase.look()
+            held = expected.high_usd if standing is None else standing.held_usd
+            return PendingImages(request, prompt, (), expected, None, self._gateway.name, held_usd=held)
+        await purchase.told()
         return GeneratedImages(
             request=request,
             prompt=prompt,
@@ -169,82 +166,16 @@ class ImageToolset:
             warnings=_warnings(expected, response),
         )
 
-    async def _kept(self, attempt: Attempt, response: ImagesResponse) -> ImagesResponse:
-        """Return the response with its data in files, and with its charge and its URLs written down."""
-        kept: Sequence[Image] = ()
+    async def _bought(self, purchase: Purchase) -> ImagesResponse | None:
+        """Return what was bought, or `None` where it goes on without its caller."""
         try:
-            response = await self._with_long_urls_in_files(await self._with_data_in_files(response))
-            kept = response.images
-        finally:
-            try:
-                await attempt.settled(response.charged_usd, kept)
-            except LedgerError as error:
-                response = replace(response, warnings=[*response.warnings, error.message])
-        return response
-
-    async def _with_data_in_files(self, response: ImagesResponse) -> ImagesResponse:
-        """Return the response with a URL for each picture: those that came as data are written to the store.
-
-        Raises `StorageError` when none is left to return.
-        """
-        images: list[Image] = []
-        failures: list[StorageError] = []
-        for image in response.images:
-            try:
-                images.append(image if image.data is None else await self._stored(image.data, image))
-            except StorageError as error:
-                failures.append(error)
-        if failures and not images:
-            raise failures[0]
-        warnings = dict.fromkeys([*response.warnings, *(error.message for error in failures)])
-        return replace(response, images=images, warnings=[*warnings])
-
-    async def _stored(self, picture: bytes, image: Image) -> Image:
-        if self._store is None:
-            raise StorageError("A picture came as data, and this toolset has no store to keep it in.")
-        path = await self._store.save(picture)
-        return replace(image, url=path.as_uri(), path=path, data=None)
-
-    async def _with_long_urls_in_files(self, response: ImagesResponse) -> ImagesResponse:
-        """Return the response with each URL that would flood the result in a text file; none is ever cut."""
-        images: list[Image] = []
-        warnings = list(response.warnings)
-        for number, image in enumerate(response.images, start=1):
-            images.append(image)
-            length = len(image.url or "")
-            if self._store is None or length <= _MOST_URL_BYTES // len(response.images):
-                continue
-            try:
-                path = await self._store.save_url(image.url or "")
-            except StorageError as error:
-                warnings.append(error.message)
-                continue
-            images[-1] = replace(image, url=path.as_uri(), path=path)
-            warnings.append(f"The URL of image {number} has {length:,} characters: it is in the file, in full.")
-        return replace(response, images=images, warnings=[*dict.fromkeys(warnings)])
-
-
-async def _generated(
-    gateway: ImageGateway, request: ImageRequest, attempt: Attempt, on_status: OnStatus
-) -> ImagesResponse:
-    response = await gateway.generate(request, attempt, on_status)
-    if not response.images:
-        charged = "unknown" if response.charged_usd is None else "yes"
-        raise OutcomeUnknownError("The gateway made no image.", charged=charged)
-    return response
-
-
-async def _end(attempt: Attempt, error: BaseException) -> None:
-    """Write down what an error tells of the money; a gateway that could be cancelled has charged nothing."""
-    match error:
-        case ImageError(charged="no"):
-            await attempt.released()
-        case ImageError(charged="yes"):
-            await attempt.settled(error.charged_usd, ())
-        case Exception():
-            await attempt.unknown()
-        case _:
-            await attempt.released()
+            return await self._run(purchase.make, self._patience_seconds, purchase.left)
+        except StillDrawingError:
+            await purchase.left()
+            return None
+        except Exception:
+            await purchase.told()
+            raise
 
 
 def _with_telling_revisions(prompt: EnrichedPrompt, images: Sequence[Image]) -> Sequence[Image]:

@@ -1,24 +1,36 @@
 """The image API over HTTP, as an `ImageGateway` that never pays twice and reads what it has paid for to its end."""
 
+import math
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from types import TracebackType
-from typing import Any, Self
+from decimal import Decimal
+from types import MappingProxyType, TracebackType
+from typing import Any, Protocol, Self
 
 import anyio
 import httpx2
 
-from blockrun_image.errors import GatewayUnavailableError, LedgerError, OutcomeUnknownError
+from blockrun_image.errors import (
+    GatewayError,
+    GatewayUnavailableError,
+    LedgerError,
+    OutcomeUnknownError,
+    RateLimitError,
+)
 from blockrun_image.images import ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, OnStatus
+from blockrun_image.ports import Attempt, Job, OnStatus, Payment, StillDrawingError
 from blockrun_image_mcp.gateway.credentials import Endpoint
-from blockrun_image_mcp.gateway.responses import Reader
+from blockrun_image_mcp.gateway.responses import Reader, Sent
 from blockrun_image_mcp.gateway.retry import (
     BEARER_POST,
     POLL,
+    SIGNED_POST,
+    UNPAID_QUOTE,
     Failure,
     Outcome,
+    Rule,
     failure_of,
     may_resend,
     retry_after_seconds,
@@ -26,22 +38,44 @@ from blockrun_image_mcp.gateway.retry import (
 from blockrun_image_mcp.gateway.transport import ON_WAIT, RULES, Pacing, open_transport
 from blockrun_image_mcp.logs import Redactor
 
+PAYMENT_SIGNATURE = "PAYMENT-SIGNATURE"
+
 _GENERATIONS = "images/generations"
 _MODELS = "models"
+_FINAL: Mapping[Outcome, Rule] = MappingProxyType({})
+
+
+class Payer(Protocol):
+    """Pays from a wallet what a gateway asks for."""
+
+    def auth(self, attempt: Attempt, on_signed: Callable[[Payment], None]) -> httpx2.Auth:
+        """Return what pays for one attempt, once, and tells the payment before it leaves."""
+        ...
+
+    def price(self, response: httpx2.Response) -> Decimal:
+        """Return the price that a gateway names to a request without payment, in US dollars; raises `GatewayError`."""
+        ...
 
 
 class HttpGateway:
     """An `ImageGateway` at an OpenAI-compatible base URL; one HTTP client, open from `async with` to its end.
 
-    A call can be cancelled until its request leaves. From then on it is read to its end, and only then gives way to
-    the cancellation; `hurry` grants it `pacing.drain` seconds more.
+    A call can be cancelled until a request leaves that may be charged, and while it only asks after a job. In between
+    it is read to its end, and only then gives way to the cancellation; `hurry` grants it `pacing.drain` seconds more.
     """
 
-    def __init__(self, endpoint: Endpoint, redact: Redactor | None = None, pacing: Pacing | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        redact: Redactor | None = None,
+        pacing: Pacing | None = None,
+        payer: Payer | None = None,
+    ) -> None:
         self.name = endpoint.name
         self._endpoint = endpoint
         self._reader = Reader(redact or Redactor())
         self._pacing = pacing or Pacing()
+        self._payer = payer
         self._calls: set[_PaidCall] = set()
         self._stack = AsyncExitStack()
 
@@ -73,98 +107,158 @@ class HttpGateway:
         """The number of calls whose request has left."""
         return sum(call.scope.shield for call in self._calls)
 
-    async def generate(self, request: ImageRequest, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
-        """Make the pictures, sending one request that may be charged; raises `GatewayError` or `LedgerError`."""
-        call = _PaidCall(self._pacing.answer, attempt, on_status)
-        self._calls.add(call)
+    async def generate(
+        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+    ) -> ImagesResponse:
+        """Make the pictures, sending one request that may be charged.
+
+        Raises `GatewayError`, `LedgerError`, and, for what its wallet may not pay, `BudgetExceededError`.
+        """
+        call = _PaidCall(self._pacing, attempt, on_status, within_seconds, is_paid=self._payer is None)
+        response = await self._post(request, call)
+        if response.status_code != 202:
+            return self._reader.images(response, request.n, call.what_was_sent())
+        job = Job(self._reader.job(response), call.payment)
+        with anyio.CancelScope(shield=True), suppress(LedgerError):  # the job goes on, whoever knows of it
+            await attempt.accepted(job.id)
+        return await self.follow(job, request.n, on_status)
+
+    async def follow(self, job: Job, most: int, on_status: OnStatus) -> ImagesResponse:
+        """Ask after an accepted job, which is free, until it has ended; raises `StillDrawingError` after minutes."""
+        with anyio.move_on_after(self._pacing.answer):
+            return await self._follow(job, most, on_status)
+        raise StillDrawingError
+
+    async def quote(self, request: ImageRequest) -> Decimal | None:
+        """Ask what a request would cost with a request that carries no payment, which only a wallet can have."""
+        if self._payer is None:
+            return None
         try:
-            with call.scope:
-                return await self._generate(request, call)
-        finally:
-            self._calls.discard(call)
-        raise call.gave_up()
+            response = await self._http.post(
+                _GENERATIONS, json=request.body(), extensions={RULES: lambda: UNPAID_QUOTE}
+            )
+        except httpx2.TransportError as error:
+            raise _failure(error, is_paid=False) from error
+        if response.status_code != 402:
+            raise self._reader.refusal(response, Sent(UNPAID_QUOTE))
+        return self._payer.price(response)
 
     async def ask_for_models(self) -> int:
         """Ask for the gateway's list of models, which is free, and return the answer's HTTP status.
 
-        Raises `GatewayUnavailableError` or `OutcomeUnknownError` where there is no answer within seconds.
+        Raises `GatewayUnavailableError` where there is no answer within seconds.
         """
         try:
             response = await self._http.get(_MODELS, timeout=self._pacing.connect)
         except httpx2.TransportError as error:
-            raise _failure(error) from error
+            raise _failure(error, is_paid=False) from error
         return response.status_code
 
-    async def _generate(self, request: ImageRequest, call: "_PaidCall") -> ImagesResponse:
+    async def _post(self, request: ImageRequest, call: "_PaidCall") -> httpx2.Response:
+        """Send the request that may be charged, once it may leave; an answer that never comes is an error."""
+        self._calls.add(call)
         try:
-            response = await self._http.post(
-                _GENERATIONS,
-                json=request.body(),
-                headers={"Idempotency-Key": call.attempt.id},
-                extensions={RULES: BEARER_POST, ON_WAIT: call.on_wait, "trace": call.on_trace},
-            )
+            with call.scope:
+                return await self._http.post(
+                    _GENERATIONS,
+                    json=request.body(),
+                    headers={"Idempotency-Key": call.attempt.id},
+                    extensions={RULES: call.rules, ON_WAIT: call.on_wait, "trace": call.on_trace},
+                    auth=self._payer.auth(call.attempt, call.on_signed) if self._payer else httpx2.USE_CLIENT_DEFAULT,
+                )
         except httpx2.TransportError as error:
-            raise _failure(error) from error
-        if response.status_code != 202:
-            return self._reader.images(response, most=request.n)
-        return await self._follow(self._reader.job(response), request.n, call)
+            raise _failure(error, is_paid=call.has_left) from error
+        finally:
+            self._calls.discard(call)
+        raise call.gave_up()
 
-    async def _follow(self, job: str, most: int, call: "_PaidCall") -> ImagesResponse:
-        """Ask after an accepted job, which is free, until it has ended or the call's time is over."""
-        call.job = job
-        with suppress(LedgerError):  # the job goes on, whoever knows of it
-            await call.attempt.accepted(job)
+    async def _follow(self, job: Job, most: int, on_status: OnStatus) -> ImagesResponse:
+        headers = {PAYMENT_SIGNATURE: job.payment.header} if job.payment else {}
+        sent = Sent(POLL, job.payment)
         pause = self._pacing.poll
         resends: Counter[int] = Counter()
+        status = "the gateway is still drawing"
         while True:
-            call.on_status("the gateway is still drawing")
+            on_status(status)
             await anyio.sleep(pause)
             try:
-                response = await self._http.get(f"{_GENERATIONS}/{job}")
+                response = await self._http.get(f"{_GENERATIONS}/{job.id}", headers=headers)
             except httpx2.TransportError:
                 continue  # whichever it was, POLL has it asked again
             if response.status_code in (200, 202):
-                images = self._reader.finished_job(response, most)
+                images = self._reader.finished_job(response, most, sent)
                 if images is not None:
                     return images
+                status = self._reader.progress_of(response)
             elif not may_resend(POLL, response.status_code, resends[response.status_code]):
-                raise self._reader.lost_job(response)
+                raise self._reader.lost_job(response, sent)
             resends[response.status_code] += 1
             pause = max(self._pacing.poll, retry_after_seconds(response.headers.get("retry-after")) or 0.0)
 
 
 class _PaidCall:
-    """One call: cancellable until its request leaves, shielded from then on, and ended by its time limit."""
+    """One call: cancellable until a request leaves that may be charged, and then shielded until its answer is there."""
 
-    def __init__(self, limit_seconds: float, attempt: Attempt, on_status: OnStatus) -> None:
-        self.scope = anyio.CancelScope(deadline=anyio.current_time() + limit_seconds)
+    def __init__(
+        self, pacing: Pacing, attempt: Attempt, on_status: OnStatus, within_seconds: float, *, is_paid: bool
+    ) -> None:
+        self._answer_seconds = pacing.answer
+        self._leaves_by = anyio.current_time() + min(within_seconds, pacing.answer)
+        self.scope = anyio.CancelScope(deadline=self._leaves_by)
         self.attempt = attempt
         self.on_status = on_status
-        self.job: str | None = None
+        self.payment: Payment | None = None
+        self.has_left = False
+        self._is_paid = is_paid
+        self._is_resent = False
+        self._ends_by = math.inf
+        self._last: Outcome = Failure.NEVER_SENT
+
+    def on_signed(self, payment: Payment) -> None:
+        self.payment = payment
+        self._is_paid = True
+
+    def rules(self) -> Mapping[Outcome, Rule]:
+        if not self._is_paid:
+            return UNPAID_QUOTE
+        if self.payment is None:
+            return BEARER_POST
+        return SIGNED_POST if time.time() < self.payment.valid_before else _FINAL
+
+    def what_was_sent(self) -> Sent:
+        rules = SIGNED_POST if self.payment else self.rules()
+        return Sent(rules, self.payment, again=self._is_resent)
 
     async def on_trace(self, event: str, info: Mapping[str, Any]) -> None:
-        request = info.get("request")
-        if event.endswith(".send_request_headers.started") and getattr(request, "method", b"") == b"POST":
+        if self._is_paid and event.endswith(".send_request_headers.started") and info["request"].method == b"POST":
             self.scope.shield = True
             await self.attempt.sent()
+            self._is_resent = self.has_left
+            self.has_left = True
+            self.scope.deadline = min(self._ends_by, anyio.current_time() + self._answer_seconds)
 
     def on_wait(self, outcome: Outcome, seconds: float) -> None:
-        self.scope.shield = False
-        why = "the gateway could not be reached" if outcome is Failure.NEVER_SENT else f"the gateway answered {outcome}"
+        self._last = outcome
+        if outcome in (Failure.NEVER_SENT, 429) and self.payment is None:  # nothing can have been charged
+            self.scope.shield = self.has_left = False
+            self.scope.deadline = self._leaves_by
+        why = f"the gateway answered {outcome}" if isinstance(outcome, int) else "the gateway could not be reached"
         self.on_status(f"{why}; trying again in {seconds:.0f} s")
 
     def hurry(self, seconds: float) -> None:
-        self.scope.deadline = min(self.scope.deadline, anyio.current_time() + seconds)
+        self._ends_by = anyio.current_time() + seconds
+        self.scope.deadline = min(self.scope.deadline, self._ends_by)
 
-    def gave_up(self) -> GatewayUnavailableError | OutcomeUnknownError:
-        if not self.scope.shield:
-            return GatewayUnavailableError("The gateway could not be reached in time.", hint="Try again later.")
-        job = f" Its job there is {self.job}." if self.job else ""
-        return OutcomeUnknownError(f"The request was sent, and no answer came in time.{job}")
+    def gave_up(self) -> GatewayError:
+        if self.has_left:
+            return OutcomeUnknownError("The request was sent, and no answer came in time.")
+        if self._last == 429:
+            return RateLimitError("The gateway takes no more requests for now.", hint="Wait before the next call.")
+        return GatewayUnavailableError("The gateway could not be reached in time.", hint="Try again later.")
 
 
-def _failure(error: httpx2.TransportError) -> GatewayUnavailableError | OutcomeUnknownError:
-    if failure_of(error) is Failure.NEVER_SENT:
+def _failure(error: httpx2.TransportError, *, is_paid: bool) -> GatewayUnavailableError | OutcomeUnknownError:
+    if failure_of(error) is Failure.NEVER_SENT or not is_paid:
         return GatewayUnavailableError(
             f"The gateway could not be reached ({type(error).__name__}).",
             hint="Check the network and BLOCKRUN_IMAGE_GATEWAY, or try again later.",

@@ -41,6 +41,7 @@ class Endpoint:
     base_url: str
     headers: Mapping[str, str] = field(repr=False)
     name: str
+    principal: str = ""
 
 
 def shape_of(credential: str) -> Shape:

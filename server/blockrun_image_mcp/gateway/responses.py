@@ -5,6 +5,7 @@ import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, cast
@@ -15,6 +16,7 @@ import httpx2
 from blockrun_image.errors import (
     Answer,
     AuthenticationError,
+    Charged,
     ContentPolicyError,
     GatewayError,
     OutcomeUnknownError,
@@ -22,8 +24,15 @@ from blockrun_image.errors import (
     RateLimitError,
 )
 from blockrun_image.images import Image, ImagesResponse
+from blockrun_image.ports import Payment
 from blockrun_image.text import clean
-from blockrun_image_mcp.gateway.retry import BEARER_POST, NO_RETRY_AFTER_SECONDS, retry_after_seconds, rule_for
+from blockrun_image_mcp.gateway.retry import (
+    NO_RETRY_AFTER_SECONDS,
+    Outcome,
+    Rule,
+    retry_after_seconds,
+    rule_for,
+)
 from blockrun_image_mcp.logs import Redactor
 
 _LONGEST_URL = 65_536
@@ -32,7 +41,20 @@ _LONGEST_MESSAGE = 200
 _AMOUNT = re.compile(r"\d{1,6}(\.\d{1,12})?")
 _POLICY_CODE = re.compile(r"content|policy|moderation|safety", re.IGNORECASE)
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_REPLAY = "PAYMENT_REPLAY"
+_REJECTIONS = ("PAYMENT_UNDERPAID", "PAYMENT_INVALID")
+_UNVERIFIED = "Payment verification failed"
+_PROGRESS = {"queued": "waiting in the gateway's queue", "in_progress": "the gateway is drawing"}
 _POLL_URL = re.compile(r"/(?:api/)?v1/images/generations/([A-Za-z0-9_-]{1,128})")
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What an answer is an answer to: under which rules it was sent, with which payment, and whether more than once."""
+
+    rules: Mapping[Outcome, Rule]
+    payment: Payment | None = None
+    again: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,17 +63,18 @@ class Reader:
 
     redact: Redactor
 
-    def images(self, response: httpx2.Response, most: int) -> ImagesResponse:
+    def images(self, response: httpx2.Response, most: int, sent: Sent) -> ImagesResponse:
         """Return at most `most` images of a 200, or raise the error that any other answer means."""
         if response.status_code != 200:
-            raise self.refusal(response)
+            raise self.refusal(response, sent)
         body = _json(response)
         entries = _list(_object(body).get("data"))
         images = [image for image in map(self._image, entries[:most]) if image is not None]
         if not images:
-            raise self._useless(response, "an answer without a usable image" if body else "a malformed answer")
+            what = "an answer without a usable image" if body else "a malformed answer"
+            raise self._useless(response, what, _charged(response, {}, sent.payment))
         warnings = [f"{len(entries)} images came; only those asked for are here."] if len(entries) > most else []
-        return ImagesResponse(images, _charged(response, _object(body)), warnings)
+        return ImagesResponse(images, _charged(response, _object(body), sent.payment), warnings)
 
     def job(self, response: httpx2.Response) -> str:
         """Return the id of the job that a 202 tells of; raises `OutcomeUnknownError` when it cannot be followed."""
@@ -59,35 +82,45 @@ class Reader:
         poll_url = _POLL_URL.fullmatch(str(body.get("poll_url", "")))
         id = poll_url[1] if poll_url else "" if body.get("poll_url") else str(body.get("id", ""))
         if not _JOB_ID.fullmatch(id):
-            raise self._useless(response, "a job that cannot be followed")
+            raise self._useless(response, "a job that cannot be followed", _charged(response, {}, None))
         return id
 
-    def finished_job(self, response: httpx2.Response, most: int) -> ImagesResponse | None:
+    def finished_job(self, response: httpx2.Response, most: int, sent: Sent) -> ImagesResponse | None:
         """Return the images of a poll's answer, `None` while the job goes on, or raise how it failed."""
         body = _object(_json(response))
         if body.get("status") == "failed":
             raise self._failed(response, body)
         done = response.status_code == 200 and body.get("status", "completed") == "completed" and "data" in body
-        return self.images(response, most) if done else None
+        return self.images(response, most, sent) if done else None
 
-    def lost_job(self, response: httpx2.Response) -> OutcomeUnknownError:
+    def progress_of(self, response: httpx2.Response) -> str:
+        """Return in a few words what a poll's answer tells of a job that goes on."""
+        status = _object(_json(response)).get("status")
+        return _PROGRESS.get(str(status), "the gateway is still drawing")
+
+    def lost_job(self, response: httpx2.Response, sent: Sent) -> GatewayError:
         """Return the error that a refused poll means."""
+        if response.status_code == 402 and sent.payment is not None:
+            return self.refusal(response, sent)
         body = _object(_json(response))
         return OutcomeUnknownError(
             f"The gateway accepted the job and then answered {response.status_code}{self._says(body)}.",
             answer=self._answer(response, body),
         )
 
-    def refusal(self, response: httpx2.Response) -> GatewayError:
-        """Return the error that an answer other than 200 means; 5xx and unlisted statuses may have been charged."""
+    def refusal(self, response: httpx2.Response, sent: Sent) -> GatewayError:
+        """Return the error that an answer other than 200 means, and whether what was sent may have been charged."""
         body = _object(_json(response))
         answer = self._answer(response, body)
-        meaning = _meaning(answer, response.status_code)
+        charged = rule_for(sent.rules, response.status_code).charged
+        if response.status_code == 402 and sent.payment is not None:
+            charged = "no" if _is_rejected(answer, self._says(body), again=sent.again) else "unknown"
+        meaning = _meaning(answer, response.status_code, charged, is_signed=sent.payment is not None)
         wait = answer.retry_after_seconds
         return meaning.error(
             f"{meaning.what} (HTTP {response.status_code}){self._says(body)}.",
             hint=meaning.hint if wait is None else f"Wait {wait:.0f} seconds before the next call.",
-            charged=rule_for(BEARER_POST, response.status_code).charged,
+            charged=charged,
             answer=answer,
         )
 
@@ -99,8 +132,7 @@ class Reader:
         error = ContentPolicyError if policy else GatewayError
         return error(f"The gateway's job failed{self._says(body)}.", charged="no", answer=answer)
 
-    def _useless(self, response: httpx2.Response, what: str) -> OutcomeUnknownError:
-        charged = _charged(response, {})
+    def _useless(self, response: httpx2.Response, what: str, charged: Decimal | None) -> OutcomeUnknownError:
         error = OutcomeUnknownError(
             f"The gateway sent {what} (HTTP {response.status_code}, {len(response.content):,} bytes).",
             charged="unknown" if charged is None else "yes" if charged else "no",
@@ -169,6 +201,17 @@ _REDIRECT = _Meaning(
 _FAILURE = _Meaning(OutcomeUnknownError, "The gateway did not say what became of the request", "")
 _REFUSAL = _Meaning(GatewayError, "The gateway refused the request", "")
 
+_REJECTED = _Meaning(
+    PaymentRequiredError,
+    "The gateway did not take the payment",
+    "Check that the wallet holds enough USDC on that network.",
+)
+_UNSETTLED = _Meaning(
+    OutcomeUnknownError,
+    "The gateway did not say whether the payment moved",
+    "Look at the wallet before the next call: the same call again is a new payment.",
+)
+
 _MEANINGS: Mapping[int, _Meaning] = {
     400: _Meaning(
         GatewayError,
@@ -195,14 +238,23 @@ _MEANINGS: Mapping[int, _Meaning] = {
 }
 
 
-def _meaning(answer: Answer, status: int) -> _Meaning:
+def _meaning(answer: Answer, status: int, charged: Charged, *, is_signed: bool) -> _Meaning:
     if status == 400 and _POLICY_CODE.search(answer.code or ""):
         return _CONTENT
+    if status == 402 and is_signed:
+        return _UNSETTLED if charged == "unknown" else _REJECTED
     if status in _MEANINGS:
         return _MEANINGS[status]
-    if rule_for(BEARER_POST, status).charged == "unknown":
+    if charged == "unknown":
         return _FAILURE
     return _REDIRECT if 300 <= status < 400 else _REFUSAL
+
+
+def _is_rejected(answer: Answer, says: str, *, again: bool) -> bool:
+    """Tell whether a refused payment moved nothing; a replay of what was sent twice means that the first copy did."""
+    if answer.code == _REPLAY:
+        return not again
+    return answer.code in _REJECTIONS or says.startswith(f": {_UNVERIFIED}")
 
 
 def _wait(response: httpx2.Response) -> float:
@@ -210,10 +262,24 @@ def _wait(response: httpx2.Response) -> float:
     return NO_RETRY_AFTER_SECONDS if asked is None else asked
 
 
-def _charged(response: httpx2.Response, body: Mapping[str, Any]) -> Decimal | None:
-    """Return what the answer says was charged, in US dollars; `None` where it does not say."""
+def _charged(response: httpx2.Response, body: Mapping[str, Any], payment: Payment | None) -> Decimal | None:
+    """Return what the answer says was charged, in US dollars; `None` where it does not say.
+
+    A payment is what it was signed for, and only the hash of its transaction proves that it moved.
+    """
+    if payment is not None:
+        return payment.amount_usd if _receipt(response) else None
     named = response.headers.get("x-blockrun-cost-usd") or _object(body.get("price")).get("amount")
     return Decimal(named) if isinstance(named, str) and _AMOUNT.fullmatch(named) else None
+
+
+def _receipt(response: httpx2.Response) -> str | None:
+    """Return the hash of the transaction that an answer names, in either of two headers."""
+    hashes = [response.headers.get("x-payment-receipt")]
+    with suppress(ValueError):
+        receipt = json.loads(base64.b64decode(response.headers.get("payment-response", ""), validate=True))
+        hashes.append(_object(receipt).get("transaction"))
+    return next((hash for hash in hashes if isinstance(hash, str) and hash.strip()), None)
 
 
 def _json(response: httpx2.Response) -> object:

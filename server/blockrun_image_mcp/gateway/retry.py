@@ -60,6 +60,8 @@ BEARER_POST: Mapping[Outcome, Rule] = MappingProxyType(
 )
 """A generation that carries an account key or a token. Whatever is not listed is final and of unknown outcome."""
 
+UNPAID_QUOTE = SIGNED_POST = BEARER_POST
+
 POLL: Mapping[Outcome, Rule] = MappingProxyType(
     {
         Failure.NEVER_SENT: _ALWAYS,

@@ -19,6 +19,9 @@ ON_WAIT = "blockrun_on_wait"
 _LARGEST_ANSWER_BYTES = 64 * 2**20
 _LARGEST_REFUSAL_BYTES = 2**16
 
+Rules = Callable[[], Mapping[Outcome, Rule]]
+"""Tells which rules hold for a request at the moment."""
+
 OnWait = Callable[[Outcome, float], None]
 """Is told, before a request is sent again, how it ended and how many seconds it will wait."""
 
@@ -87,13 +90,13 @@ class RetryingTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send the request; raises what the last attempt raised."""
-        rules: Mapping[Outcome, Rule] = request.extensions.get(RULES, {})
+        rules: Rules = request.extensions.get(RULES, dict)
         on_wait: OnWait = request.extensions.get(ON_WAIT, _tell_nobody)
         resends, waited = 0, 0.0
         while True:
             attempt = await self._attempt(request)
             outcome = attempt.status_code if isinstance(attempt, httpx2.Response) else failure_of(attempt)
-            if not may_resend(rules, outcome, resends):
+            if not may_resend(rules(), outcome, resends):
                 return _answer(attempt)
             seconds = wait_seconds(outcome, resends, _retry_after(attempt), self.pacing.backoff)
             waited += seconds

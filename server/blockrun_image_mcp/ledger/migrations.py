@@ -1,5 +1,6 @@
 """The ledger's tables, step by step; a step that was taken is recorded and never changed."""
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -36,7 +37,39 @@ def m001_attempts(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX attempts_by_lease ON attempts (state, lease_until)")
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_attempts,)
+def m004_callers(connection: sqlite3.Connection) -> None:
+    """What is needed to finish an attempt, or to collect it, when its process or its caller has gone.
+
+    `owner` is the process that works on it and renews its lease; `refused` is 1 where only a signed payment that is
+    still valid keeps it from being released; `payment` is what the polls of a job carry.
+    """
+    for column in (
+        "gateway TEXT NOT NULL DEFAULT ''",
+        "principal TEXT NOT NULL DEFAULT ''",
+        "fingerprint TEXT NOT NULL DEFAULT ''",
+        "owner TEXT NOT NULL DEFAULT ''",
+        "caller TEXT NOT NULL DEFAULT 'told' CHECK (caller IN ('waiting', 'left', 'told'))",
+        "refused INTEGER NOT NULL DEFAULT 0 CHECK (refused IN (0, 1))",
+        "payment TEXT",
+        "warnings TEXT NOT NULL DEFAULT '[]'",
+    ):
+        connection.execute(f"ALTER TABLE attempts ADD COLUMN {column}")
+    for id, urls in connection.execute("SELECT id, images FROM attempts").fetchall():
+        images = json.dumps([{"url": url} for url in json.loads(urls)])
+        connection.execute("UPDATE attempts SET images = ? WHERE id = ?", (images, id))
+    connection.execute("CREATE INDEX attempts_by_fingerprint ON attempts (fingerprint, created_at)")
+
+
+def m005_turns(connection: sqlite3.Connection) -> None:
+    """When each request was, or will be, allowed to leave, for models that take so many a minute."""
+    connection.execute(
+        "CREATE TABLE turns (gateway TEXT NOT NULL, principal TEXT NOT NULL, model TEXT NOT NULL, at REAL NOT NULL)"
+        " STRICT"
+    )
+    connection.execute("CREATE INDEX turns_by_model ON turns (model, at)")
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_attempts, m004_callers, m005_turns)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

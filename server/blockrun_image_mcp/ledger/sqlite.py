@@ -1,54 +1,47 @@
 """A `SpendLedger` in one SQLite file, which all processes of one user share."""
 
 import json
-import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import anyio
-import anyio.to_thread
 
 from blockrun_image.errors import LedgerError
-from blockrun_image.images import Image, ImageRequest
-from blockrun_image.text import clean
+from blockrun_image.images import ImageRequest, ImagesResponse
+from blockrun_image.ports import Payment, Standing
+from blockrun_image_mcp.ledger import attempts, turns
+from blockrun_image_mcp.ledger.attempts import Account
+from blockrun_image_mcp.ledger.database import Database
 from blockrun_image_mcp.ledger.limits import Limits, micro_usd
-from blockrun_image_mcp.ledger.migrations import migrate
-from blockrun_image_mcp.ledger.statement import Entry, Statement, Total
+from blockrun_image_mcp.ledger.statement import Entry, Statement
 
-T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
-
-LEASE_SECONDS = 600.0
-"""How long an attempt is its process's own; more than any call takes."""
-
-_BUSY_SECONDS = 5.0
-_MOST_URLS_CHARACTERS = 100_000
-
-_COUNTED = "CASE state WHEN 'released' THEN 0 ELSE coalesce(charged_micro_usd, reserved_micro_usd) END"
+_LOOK_SECONDS = 0.5
 
 
 @dataclass
 class SqliteLedger:
     """Keeps attempts in the file at `path`, which is made with the first one and open until `async with` ends.
 
-    A transaction is on disk when its method returns (write-ahead log, synchronous FULL).
+    Every method raises `LedgerError` where the file cannot be used.
     """
 
     path: Path
     limits: Limits
+    account: Account = field(default_factory=Account)
     clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
-        self._lock = anyio.Lock()
-        self._connection: sqlite3.Connection | None = None
+        self.owner = str(uuid.uuid4())
+        self.open: set[str] = set()
+        self.database = Database(self.path)
 
     async def __aenter__(self) -> Self:
         return self
@@ -58,169 +51,196 @@ class SqliteLedger:
     ) -> None:
         await self.close()
 
+    async def find(self, request: ImageRequest) -> "SqliteAttempt | None":
+        """Return an attempt at the same request whose caller has gone, for this caller to collect.
+
+        Where another process has such a caller, this waits for a sign of life: its lease is renewed, or it expires.
+        """
+        seen: dict[str, float] = {}
+        while True:
+            id, waiting = await self.database.do(lambda connection: self._find(connection, request))
+            if id is not None:
+                return SqliteAttempt(self, id, Decimal(0))
+            if all(seen.get(twin.id, twin.lease_until) < twin.lease_until for twin in waiting):
+                return None
+            seen = {twin.id: seen.get(twin.id, twin.lease_until) for twin in waiting}
+            await anyio.sleep(_LOOK_SECONDS)
+
     async def reserve(self, request: ImageRequest, most_usd: Decimal) -> "SqliteAttempt":
         """Set aside the most that a request can cost, in the transaction that checks the limits.
 
-        Raises `BudgetExceededError` or `LedgerError`.
+        Raises `BudgetExceededError`.
         """
-        attempt = SqliteAttempt(self, str(uuid.uuid4()))
-        await self._do(lambda connection: self._reserve(connection, attempt.id, request, micro_usd(most_usd)))
+        attempt = SqliteAttempt(self, str(uuid.uuid4()), most_usd)
+        new = attempts.New(attempt.id, self.owner, self.account, request, micro_usd(most_usd))
+        await self.database.do(lambda connection: self._reserve(connection, new))
+        self.open.add(attempt.id)
         return attempt
 
-    async def statement(self) -> Statement:
-        """Return what was spent on the current UTC day; raises `LedgerError`."""
-        return await self._do(self._statement)
+    async def book(self, model: str, per_minute: int, within_seconds: float) -> float:
+        """Book the next turn of a model, and return the seconds until then; one too far away is not booked."""
+        account, now = self.account, self.clock()
+        return await self.database.do(
+            lambda connection: turns.book(connection, account, turns.Turn(model, per_minute, within_seconds), now)
+        )
 
-    async def recent(self, most: int) -> Sequence[Entry]:
-        """Return the newest attempts that were not released, the newest first; raises `LedgerError`."""
-        return await self._do(lambda connection: _entries(connection, most))
+    async def renew(self) -> None:
+        """Say that this process still works on its attempts."""
+        ids = [*self.open]
+        if ids:
+            await self.database.do(lambda connection: attempts.renew(connection, ids, self.owner, self.clock()))
+
+    async def jobs(self) -> "Mapping[SqliteAttempt, ImageRequest]":
+        """End the attempts whose process is gone, and return the jobs that nobody asks after."""
+        found = await self.database.do(self._jobs)
+        return {SqliteAttempt(self, id, Decimal(0)): request for id, request in found.items() if id not in self.open}
+
+    async def statement(self) -> Statement:
+        """Return what was spent on the current UTC day."""
+        return await self.database.do(self._statement)
+
+    async def recent(self, most: int, *states: str) -> Sequence[Entry]:
+        """Return the newest attempts that were not released, or only those in the states, the newest first."""
+        return await self.database.do(lambda connection: attempts.entries(connection, most, *states))
 
     async def release(self, id: str) -> bool:
         """Take an attempt whose outcome is unknown out of the budget, and tell whether there was one.
 
-        This is for the operator, who has looked into the account. Raises `LedgerError`.
+        This is for the operator, who has looked into the account.
         """
-        return await self._do(lambda connection: _move(connection, id, ["unknown"], "released"))
+        return await self.database.do(lambda connection: attempts.update(connection, id, ["unknown"], state="released"))
 
     async def close(self) -> None:
         """Close the file."""
-        async with self._lock:
-            if self._connection is not None:
-                await anyio.to_thread.run_sync(self._connection.close)
-                self._connection = None
+        await self.database.close()
 
-    async def move(self, id: str, from_states: Sequence[str], state: str, **values: object) -> None:
-        """Take an attempt from one of the states to another one, with what is known of it; raises `LedgerError`."""
-        moved = await self._do(lambda connection: _move(connection, id, from_states, state, **values))
-        if not moved:
-            raise LedgerError(f"The attempt {id} is not {' or '.join(from_states)}, so it cannot be {state}.")
-
-    def _reserve(self, connection: sqlite3.Connection, id: str, request: ImageRequest, most_micro_usd: int) -> None:
+    def end_expired(self, connection: sqlite3.Connection) -> float:
+        """End the attempts whose process is gone, and return the time."""
         now = self.clock()
-        _take_over(connection, now)
-        self.limits.check(most_micro_usd, _spent(connection, _day(now)))
-        connection.execute(
-            "INSERT INTO attempts (id, state, day, created_at, lease_until, model, size, quality, n, prompt,"
-            " reserved_micro_usd) VALUES (?, 'reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *(id, _day(now), now, now + LEASE_SECONDS),
-                *(request.model, request.size, request.quality, request.n, request.prompt, most_micro_usd),
-            ),
-        )
+        attempts.end_expired(connection, now, self.owner)
+        return now
+
+    def _find(
+        self, connection: sqlite3.Connection, request: ImageRequest
+    ) -> tuple[str | None, Sequence[attempts.Twin]]:
+        now = self.end_expired(connection)
+        twins = attempts.twins(connection, self.account, request, now)
+        for twin in twins:
+            if twin.has_left:
+                attempts.note_caller(connection, twin.id, "waiting")
+                return twin.id, ()
+        return None, [twin for twin in twins if twin.owner != self.owner]
+
+    def _reserve(self, connection: sqlite3.Connection, new: attempts.New) -> None:
+        now = self.end_expired(connection)
+        self.limits.check(new.most_micro_usd, attempts.spent_on(connection, attempts.day_of(now)))
+        attempts.insert(connection, new, now)
+
+    def _jobs(self, connection: sqlite3.Connection) -> Mapping[str, ImageRequest]:
+        return attempts.jobs_to_adopt(connection, self.account, self.end_expired(connection))
 
     def _statement(self, connection: sqlite3.Connection) -> Statement:
-        now = self.clock()
-        _take_over(connection, now)
-        rows = connection.execute(
-            f"SELECT model, state, count(*), sum({_COUNTED}) FROM attempts WHERE day = ? GROUP BY model, state"  # noqa: S608 - our own words
-            " ORDER BY model, state",
-            (_day(now),),
-        )
-        return Statement(_day(now), self.limits, [Total(*row) for row in rows])
-
-    async def _do(self, work: Work[T]) -> T:
-        """Do the work in a transaction, in a thread; a cancellation stops it before it begins, or not at all."""
-        async with self._lock:
-            return await anyio.to_thread.run_sync(self._in_thread, work)
-
-    def _in_thread(self, work: Work[T]) -> T:
-        try:
-            if self._connection is None:
-                self._connection = _open(self.path)
-            return _in_transaction(self._connection, work)
-        except (sqlite3.Error, OSError) as error:
-            raise LedgerError(
-                f"The ledger of what is spent cannot be used ({clean(error, 120)}): {clean(self.path, 200)}",
-                hint="No picture is paid for without it. Mend that file or its folder.",
-            ) from error
+        day = attempts.day_of(self.end_expired(connection))
+        return Statement(day, self.limits, attempts.totals(connection, day))
 
 
 @dataclass(frozen=True)
 class SqliteAttempt:
     """One row of the ledger, as an `Attempt`."""
 
-    ledger: SqliteLedger
+    ledger: SqliteLedger = field(compare=False, repr=False)
     id: str
+    most_usd: Decimal
+
+    async def quoted(self, exact_usd: Decimal) -> None:
+        """Set aside the exact price instead, within the limits."""
+        await self.ledger.database.do(lambda connection: self._quoted(connection, micro_usd(exact_usd)))
+
+    async def signed(self, payment: Payment) -> None:
+        """Note the payment that is about to leave."""
+        await self._move(["reserved"], payment=attempts.payment_as_json(payment))
 
     async def sent(self) -> None:
         """Note that the request is about to leave, the first time or again."""
-        await self.ledger.move(self.id, ["reserved", "sent"], "sent")
+        await self._move(["reserved", "sent"], state="sent")
 
     async def accepted(self, job: str) -> None:
         """Note the job."""
-        await self.ledger.move(self.id, ["sent"], "accepted", job=job)
+        await self._move(["sent"], state="accepted", job=job)
 
-    async def settled(self, charged_usd: Decimal | None, images: Sequence[Image]) -> None:
-        """Note the charge and the URLs, also where the attempt had been given up meanwhile."""
-        urls = json.dumps([image.url for image in images if image.url and len(image.url) <= _MOST_URLS_CHARACTERS])
-        charged = None if charged_usd is None else micro_usd(charged_usd)
-        states = ["reserved", "sent", "accepted", "unknown"]
-        await self.ledger.move(self.id, states, "settled", charged_micro_usd=charged, images=urls)
+    async def settled(self, response: ImagesResponse) -> None:
+        """Note the charge and the pictures, also where the attempt had been given up meanwhile."""
+        charged = response.charged_usd
+        values: dict[str, object] = {
+            "charged_micro_usd": None if charged is None else micro_usd(charged),
+            "images": attempts.as_json(response.images),
+            "warnings": json.dumps(list(response.warnings)),
+        }
+        with self._ending():
+            await self._move(["reserved", "sent", "accepted", "unknown", "settled"], state="settled", **values)
 
     async def released(self) -> None:
-        """Note that nothing was charged."""
-        await self.ledger.move(self.id, ["reserved", "sent", "accepted"], "released")
+        """Note that nothing was charged; a payment that is still valid holds it until it no longer is."""
+        ledger = self.ledger
+        with self._ending():
+            await ledger.database.do(lambda connection: attempts.release(connection, self.id, ledger.clock()))
 
     async def unknown(self) -> None:
-        """Note that nobody knows; a job that was accepted stays so, because it can still be asked after."""
-        await self.ledger.move(self.id, ["reserved", "sent", "unknown"], "unknown")
+        """Note that nobody knows."""
+        with self._ending():
+            await self._move(["reserved", "sent", "accepted", "unknown"], state="unknown")
 
+    async def stopped(self) -> None:
+        """Note that its work was stopped: what had not left is released, and a job is left to others."""
+        ledger = self.ledger
+        with self._ending():
+            await ledger.database.do(lambda connection: attempts.stop(connection, self.id, ledger.clock()))
 
-def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        _in_transaction(connection, migrate)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+    async def left(self) -> None:
+        """Note that its caller has gone."""
+        await self._is_called("left")
 
+    async def told(self) -> None:
+        """Note that its caller has been told what came of it."""
+        await self._is_called("told")
 
-def _in_transaction(connection: sqlite3.Connection, work: Work[T]) -> T:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        result = work(connection)
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return result
+    async def look(self) -> Standing:
+        """Return where it stands."""
+        return await self.ledger.database.do(self._look)
 
+    async def adopt(self) -> bool:
+        """Become the one who asks after its job, and tell whether it was to be had."""
+        ledger = self.ledger
+        adopted = await ledger.database.do(
+            lambda connection: attempts.adopt(connection, self.id, ledger.owner, ledger.clock())
+        )
+        if adopted:
+            ledger.open.add(self.id)
+        return adopted
 
-def _take_over(connection: sqlite3.Connection, now: float) -> None:
-    """End the attempts whose process is gone: what had not left is released, what had is unknown."""
-    for state, ending in (("reserved", "released"), ("sent", "unknown")):
-        connection.execute("UPDATE attempts SET state = ? WHERE state = ? AND lease_until < ?", (ending, state, now))
+    @contextmanager
+    def _ending(self) -> Generator[None]:
+        """Renew the lease no more, also where the end cannot be noted: it then expires, which explains the attempt."""
+        try:
+            yield
+        finally:
+            self.ledger.open.discard(self.id)
 
+    async def _move(self, from_states: Sequence[str], **values: object) -> None:
+        moved = await self.ledger.database.do(
+            lambda connection: attempts.update(connection, self.id, from_states, **values)
+        )
+        if not moved:
+            raise LedgerError(f"The attempt {self.id} is not {' or '.join(from_states)} any more.")
 
-def _spent(connection: sqlite3.Connection, day: str) -> int:
-    (spent,) = connection.execute(f"SELECT coalesce(sum({_COUNTED}), 0) FROM attempts WHERE day = ?", (day,)).fetchone()  # noqa: S608 - our own words
-    return spent
+    async def _is_called(self, caller: str) -> None:
+        await self.ledger.database.do(lambda connection: attempts.note_caller(connection, self.id, caller))
 
+    def _look(self, connection: sqlite3.Connection) -> Standing:
+        self.ledger.end_expired(connection)
+        return attempts.standing(connection, self.id)
 
-def _move(connection: sqlite3.Connection, id: str, from_states: Sequence[str], state: str, **values: object) -> bool:
-    columns = "".join(f", {name} = ?" for name in values)
-    marks = ", ".join("?" * len(from_states))
-    moved = connection.execute(
-        f"UPDATE attempts SET state = ?{columns} WHERE id = ? AND state IN ({marks})",  # noqa: S608 - our own words
-        (state, *values.values(), id, *from_states),
-    )
-    return moved.rowcount == 1
-
-
-def _entries(connection: sqlite3.Connection, most: int) -> Sequence[Entry]:
-    rows = connection.execute(
-        "SELECT id, state, created_at, model, size, n, prompt, reserved_micro_usd, charged_micro_usd, images"
-        " FROM attempts WHERE state <> 'released' ORDER BY created_at DESC, rowid DESC LIMIT ?",
-        (most,),
-    )
-    return [Entry(*row[:-1], images=json.loads(row[-1])) for row in rows]
-
-
-def _day(now: float) -> str:
-    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
+    def _quoted(self, connection: sqlite3.Connection, exact_micro_usd: int) -> None:
+        day, reserved = attempts.reservation(connection, self.id)
+        self.ledger.limits.check(exact_micro_usd, attempts.spent_on(connection, day) - reserved)
+        attempts.update(connection, self.id, ["reserved"], reserved_micro_usd=exact_micro_usd)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from blockrun_image.text import clean, clip
 from blockrun_image_mcp.ledger.limits import Limits, in_usd
 
-_HELD = ("reserved", "sent", "accepted")
+_HELD = ("reserved", "sent", "accepted", "held")
 _SHOWN_CHARACTERS = 80
 
 
@@ -86,6 +86,7 @@ class Entry:
     prompt: str
     reserved_micro_usd: int
     charged_micro_usd: int | None
+    job: str | None
     images: Sequence[str]
 
     def to_dict(self) -> dict[str, object]:
@@ -100,6 +101,7 @@ class Entry:
             "prompt": clip(self.prompt, 1_000),
             "estimated_usd": _plain(self.reserved_micro_usd),
             "charged_usd": _optional(self.charged_micro_usd),
+            **({} if self.job is None else {"job": self.job}),
             "images": list(self.images),
         }
 

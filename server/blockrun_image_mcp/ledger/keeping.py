@@ -1,0 +1,73 @@
+"""What goes on beside the calls: leases are renewed, and jobs whose process has gone are asked after."""
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+
+from blockrun_image.errors import ImageError
+from blockrun_image.images import ImageRequest
+from blockrun_image.ports import Attempt, StillDrawingError
+from blockrun_image_mcp.background import meanwhile
+from blockrun_image_mcp.ledger.attempts import RENEWAL_SECONDS
+from blockrun_image_mcp.ledger.sqlite import SqliteLedger
+
+SWEEP_SECONDS = 60.0
+"""How often jobs are looked for that nobody asks after."""
+
+_MOST_AT_ONCE = 4
+
+Finish = Callable[[Attempt, ImageRequest], Awaitable[object]]
+"""Asks after the job of an attempt, to its end."""
+
+_log = logging.getLogger(__name__)
+
+
+@asynccontextmanager
+async def kept(ledger: SqliteLedger, finish: Finish) -> AsyncGenerator[None]:
+    """Renew the leases of this process's attempts while the block runs, and finish what other processes left."""
+    limiter = anyio.CapacityLimiter(_MOST_AT_ONCE)
+
+    async def keep() -> None:
+        async with anyio.create_task_group() as tasks:
+            next_sweep = 0.0
+            while True:
+                try:
+                    await ledger.renew()
+                    if anyio.current_time() >= next_sweep:
+                        next_sweep = anyio.current_time() + SWEEP_SECONDS
+                        for attempt, request in (await ledger.jobs()).items():
+                            tasks.start_soon(_finish, limiter, finish, attempt, request)
+                except ImageError as error:
+                    _log.warning("the ledger could not be kept: %s", error.message)
+                await anyio.sleep(RENEWAL_SECONDS)
+
+    async with meanwhile(keep):
+        yield
+
+
+@asynccontextmanager
+async def renewed(ledger: SqliteLedger) -> AsyncGenerator[None]:
+    """Renew the leases of this process's attempts while the block runs."""
+
+    async def keep() -> None:
+        while True:
+            await ledger.renew()
+            await anyio.sleep(RENEWAL_SECONDS)
+
+    async with meanwhile(keep):
+        yield
+
+
+async def _finish(limiter: anyio.CapacityLimiter, finish: Finish, attempt: Attempt, request: ImageRequest) -> None:
+    async with limiter:
+        try:
+            await finish(attempt, request)
+            _log.warning("finished %s, which its process had left: its pictures can be collected", attempt.id)
+        except StillDrawingError:
+            _log.info("%s is still being made", attempt.id)
+        except ImageError as error:
+            _log.warning("%s, which its process had left, could not be finished: %s", attempt.id, error.message)
+        except Exception:  # noqa: BLE001 - the others are to be finished too
+            _log.exception("%s could not be finished", attempt.id)
