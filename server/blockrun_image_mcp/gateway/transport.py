@@ -7,9 +7,10 @@ from typing import cast
 
 import anyio
 import httpx2
+from pydantic import SecretStr
 
 from blockrun_image.errors import ConfigurationError
-from blockrun_image_mcp.gateway.credentials import is_never_sent
+from blockrun_image_mcp.gateway.credentials import may_leave
 from blockrun_image_mcp.gateway.retry import Outcome, Rule, failure_of, may_resend, wait_seconds
 from blockrun_image_mcp.network import proxy_for
 
@@ -40,7 +41,7 @@ class Pacing:
         return httpx2.Timeout(connect=self.connect, read=self.answer, write=self.write, pool=self.connect)
 
 
-def open_transport(base_url: str, pacing: Pacing) -> httpx2.AsyncBaseTransport:
+def open_transport(base_url: str, pacing: Pacing, wallet_key: SecretStr | None = None) -> httpx2.AsyncBaseTransport:
     """Return the transport to `base_url`; raises `ConfigurationError` when the environment's proxy or CA is unusable.
 
     Connections are not kept alive: a request on one that the other side has just closed would end with an unknown
@@ -55,18 +56,19 @@ def open_transport(base_url: str, pacing: Pacing) -> httpx2.AsyncBaseTransport:
             f"No connection can be set up ({type(error).__name__}).",
             hint="Check HTTPS_PROXY, SSL_CERT_FILE and SSL_CERT_DIR in the server's environment.",
         ) from error
-    return RetryingTransport(GuardedTransport(network), pacing)
+    return RetryingTransport(GuardedTransport(network, wallet_key), pacing)
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
     """Refuses to send a request whose headers hold a private key, whoever put it there."""
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+    def __init__(self, inner: httpx2.AsyncBaseTransport, wallet_key: SecretStr | None = None) -> None:
         self._inner = inner
+        self._wallet_key = wallet_key
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send the request, or raise `ConfigurationError` before a byte of it leaves."""
-        if any(is_never_sent(f"{name}: {value}") for name, value in request.headers.multi_items()):
+        if not all(may_leave(name, value, self._wallet_key) for name, value in request.headers.multi_items()):
             raise ConfigurationError("A private key was about to leave in a header, and was stopped.")
         return await self._inner.handle_async_request(request)
 

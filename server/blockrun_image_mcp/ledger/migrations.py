@@ -36,7 +36,14 @@ def m001_attempts(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX attempts_by_lease ON attempts (state, lease_until)")
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_attempts,)
+def m002_payees(connection: sqlite3.Connection) -> None:
+    """One row for each host that is paid from a wallet: the address that is trusted, and since when."""
+    connection.execute(
+        "CREATE TABLE payees (host TEXT PRIMARY KEY, address TEXT NOT NULL, seen_at REAL NOT NULL) STRICT"
+    )
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_attempts, m002_payees)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -82,6 +82,21 @@ class SqliteLedger:
         """
         return await self._do(lambda connection: _move(connection, id, ["unknown"], "released"))
 
+    async def payee(self, host: str, seen: str) -> str:
+        """Return the address that is trusted for a host, which is `seen` where there was none; raises `LedgerError`.
+
+        The host is written with its port, where it has one. An address that differs only in case is the same.
+        """
+        return await self._do(lambda connection: self._payee(connection, host.lower(), seen))
+
+    async def trust(self, host: str, address: str) -> None:
+        """Trust another address for a host from now on; this is for the operator. Raises `LedgerError`."""
+        await self._do(
+            lambda connection: connection.execute(
+                "INSERT OR REPLACE INTO payees VALUES (?, ?, ?)", (host.lower(), address, self.clock())
+            )
+        )
+
     async def close(self) -> None:
         """Close the file."""
         async with self._lock:
@@ -107,6 +122,11 @@ class SqliteLedger:
                 *(request.model, request.size, request.quality, request.n, request.prompt, most_micro_usd),
             ),
         )
+
+    def _payee(self, connection: sqlite3.Connection, host: str, seen: str) -> str:
+        connection.execute("INSERT OR IGNORE INTO payees VALUES (?, ?, ?)", (host, seen, self.clock()))
+        (trusted,) = connection.execute("SELECT address FROM payees WHERE host = ?", (host,)).fetchone()
+        return seen if trusted.lower() == seen.lower() else trusted
 
     def _statement(self, connection: sqlite3.Connection) -> Statement:
         now = self.clock()

@@ -18,6 +18,7 @@ from blockrun_image_mcp.payments.challenge import Challenge, json_object, read_c
 from blockrun_image_mcp.payments.networks import NETWORKS, TOKEN_UNITS, Network
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_HOST = re.compile(r"[a-z0-9.:_-]+")
 _AMOUNT = re.compile(r"[1-9][0-9]{0,14}")
 _SHORTEST_LIFE_SECONDS = 30
 _LONGEST_LIFE_SECONDS = 3_600
@@ -86,6 +87,15 @@ def is_address(text: str) -> bool:
 def host_of(url: httpx2.URL) -> str:
     """Return the host, and its port where it is not the usual one, as trust in a payee is written down."""
     return url.netloc.decode("ascii")
+
+
+def host_named(text: str) -> str | None:
+    """Return the host that a person names, alone or in a URL, as `host_of` writes it; `None` for what is none."""
+    try:
+        url = httpx2.URL(text if "://" in text else f"https://{text}")
+    except httpx2.InvalidURL:
+        return None
+    return host_of(url) if _HOST.fullmatch(url.host) and not url.userinfo else None
 
 
 def check_url(url: httpx2.URL) -> None:
