@@ -76,7 +76,7 @@ def is_never_sent(text: str) -> bool:
 def may_leave(name: str, value: str, wallet_key: SecretStr | None = None) -> bool:
     """Tell whether a header may be sent.
 
-    A payment holds words of the gateway's own choice, whose base64 may look like a secret by chance or on purpose; it is
+    A payment holds words of the gateway's choice, whose base64 may look like a secret by chance or on purpose; it is
     only held against the wallet's key itself.
     """
     if name.lower() != _PAYMENT_HEADER or (payment := _payment(value)) is None:

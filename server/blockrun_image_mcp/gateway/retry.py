@@ -128,6 +128,8 @@ def charged_by_rejection(code: str | None, words: str, earlier: Sequence[Outcome
     is_first = charged_after(SIGNED_POST, earlier) == "no"
     if code == "PAYMENT_REPLAY":
         return "no" if is_first else "yes"
+    if code == "SETTLEMENT_FAILED":
+        return "unknown"
     rejected = code in ("PAYMENT_UNDERPAID", "PAYMENT_INVALID") or words.startswith("Payment verification failed")
     return "no" if rejected and is_first else "unknown"
 
