@@ -97,7 +97,7 @@ class Wallet:
 
 @contextmanager
 def _same_recursion_limit() -> Generator[None]:
-    """Keep a grammar library below eth_account from raising the limit so far that nested JSON could end the process."""
+    """Keep a library below eth_account from raising the limit so far that nested JSON could end the process."""
     limit = sys.getrecursionlimit()
     try:
         yield
