@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
@@ -19,8 +19,11 @@ from tests.payments import ADDRESS, PAYEE, CountingWallet, KeptAttempt, KeptPaye
 from x402 import x402Facilitator, x402ResourceServer
 from x402.http import PaymentOption, RouteConfig
 from x402.http.middleware.fastapi import payment_middleware
-from x402.mechanisms.evm.exact import ExactEvmFacilitatorScheme, ExactEvmServerScheme
-from x402.mechanisms.evm.types import TransactionReceipt
+from x402.mechanisms.evm.exact import (  # pyright: ignore[reportMissingTypeStubs]
+    ExactEvmFacilitatorScheme,
+    ExactEvmServerScheme,
+)
+from x402.mechanisms.evm.types import TransactionReceipt  # pyright: ignore[reportMissingTypeStubs]
 
 from blockrun_image import PaymentRequiredError
 from blockrun_image_mcp.gateway.transport import Pacing, open_transport
@@ -77,9 +80,6 @@ class Chain:
     def send_transaction(self, to: str, data: bytes) -> str:
         raise NotImplementedError
 
-    def verify_typed_data(self, *_: Any) -> bool:
-        raise NotImplementedError
-
     def wait_for_transaction_receipt(self, tx_hash: str) -> TransactionReceipt:
         return self.receipts[tx_hash]
 
@@ -96,14 +96,16 @@ class Chain:
 class Shop:
     """The middleware on a real socket, before a handler that answers with the statuses it is given, then with 200."""
 
+    url = ""
+
     def __init__(self) -> None:
         self.chain = Chain()
         self.statuses: list[int] = []
         self.bodies: list[tuple[bytes, bytes]] = []
         facilitator = x402Facilitator()
-        facilitator.register([NETWORK], ExactEvmFacilitatorScheme(self.chain))
+        facilitator.register([NETWORK], ExactEvmFacilitatorScheme(cast("Any", self.chain)))
         server = x402ResourceServer(facilitator)
-        server.register(NETWORK, ExactEvmServerScheme())
+        server.register(NETWORK, cast("Any", ExactEvmServerScheme()))
         option = PaymentOption(scheme="exact", pay_to=PAYEE, price="$0.053", network=NETWORK)
         middleware = payment_middleware({f"POST {PATH}": RouteConfig(accepts=option)}, server)
         self.app = FastAPI()

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import traceback
+from dataclasses import replace
+from typing import Any
 
 import anyio
 import pytest
@@ -92,8 +94,10 @@ async def test_a_signature_for_another_payer_is_not_handed_out() -> None:
 
 
 async def test_a_signature_under_another_digest_than_ours_is_not_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    more = typed_data(BASE, Authorization(ADDRESS, PAYEE, 2, 0, 2, bytes(32)))
-    monkeypatch.setattr("blockrun_image_mcp.payments.wallet.typed_data", lambda network, authorization: more)
+    def more(network: Network, authorization: Authorization) -> dict[str, Any]:
+        return typed_data(network, replace(authorization, value=2))
+
+    monkeypatch.setattr("blockrun_image_mcp.payments.wallet.typed_data", more)
     with pytest.raises(UnexpectedError, match="was not sent"):
         await Wallet(KEY).sign(BASE, Authorization(ADDRESS, PAYEE, 1, 0, 2, bytes(32)))
 
@@ -120,12 +124,16 @@ def test_what_signs_is_imported_only_where_it_is_needed_and_leaves_the_recursion
     program = f"""
 import sys, time, anyio
 from blockrun_image_mcp.payments.auth import Payer
+from blockrun_image_mcp.payments.authorization import Authorization
+from blockrun_image_mcp.payments.networks import NETWORKS
 from blockrun_image_mcp.payments.wallet import Wallet
 limit = sys.getrecursionlimit()
 wallet = Wallet("{KEY}")
 assert "eth_account" not in sys.modules
 wallet.preload()
-print(anyio.run(wallet.address), sys.getrecursionlimit() == limit)
+address = anyio.run(wallet.address)
+anyio.run(wallet.sign, NETWORKS["eip155:8453"], Authorization(address, address, 1, 0, 2, bytes(32)))
+print(address, sys.getrecursionlimit() == limit)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [ADDRESS, "True"]
