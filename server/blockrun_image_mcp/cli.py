@@ -186,7 +186,7 @@ def doctor(sandbox: bool, **flags: str | None) -> None:
         sys.exit(1)
 
 
-for command in (accounts.spend, accounts.images, accounts.recover):
+for command in (accounts.spend, accounts.images, accounts.recover, accounts.wallet):
     main.add_command(command)
 
 

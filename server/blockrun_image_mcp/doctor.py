@@ -14,7 +14,7 @@ from blockrun_image.text import clean, quoted
 from blockrun_image_mcp.app import NAME, ledger_of, open_gateway
 from blockrun_image_mcp.gateway.credentials import shape_of
 from blockrun_image_mcp.images.store import FolderStore
-from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings
+from blockrun_image_mcp.settings import SANDBOX, SESSION, SESSION_FILE, VARIABLES, Settings, Source
 
 _PREFIX = "BLOCKRUN_IMAGE_"
 _LOOK_AT_THE_BASE = (
@@ -73,13 +73,26 @@ def _unknown_variables(environ: Mapping[str, str]) -> Sequence[Finding]:
 
 def _credentials(settings: Settings) -> Sequence[Finding]:
     """Tell the shape of each credential, never a part of it; only the first one counts."""
-    return [
-        Finding(
-            "credential",
-            f"{variable} has the shape of {shape_of(credential).value}{' and is not used' if rank else ''}",
-        )
-        for rank, (variable, credential) in enumerate(settings.credentials.items())
-    ]
+    return [*(_credential(source, rank) for rank, source in enumerate(settings.sources)), *_session(settings)]
+
+
+def _credential(source: Source, rank: int) -> Finding:
+    unused = " and is not used" if rank else ""
+    try:
+        shape = shape_of(source.read())
+    except ImageError as error:
+        return Finding("credential", f"{error.message[:-1]}{unused}", error.hint)
+    return Finding("credential", f"{source.variable} has the shape of {shape.value}{unused}")
+
+
+def _session(settings: Settings) -> Sequence[Finding]:
+    """Mention a wallet that BlockRun's own software has left, which is not spent from unasked."""
+    try:
+        is_there = settings.wallet is None and Path(SESSION_FILE).expanduser().is_file()
+    except (OSError, RuntimeError):
+        is_there = False
+    advice = f"{VARIABLES['wallet']}={SESSION} would pay from it."
+    return [Finding("credential", f"{SESSION_FILE} is there and is not used", advice)] if is_there else []
 
 
 async def _gateway(settings: Settings, catalog: Catalog) -> Finding:

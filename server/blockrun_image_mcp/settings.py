@@ -1,7 +1,9 @@
 """The operator's settings, from the environment and the command line."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,9 +18,13 @@ SANDBOX = "sandbox"
 VARIABLES: Mapping[str, str] = {
     "gateway": "BLOCKRUN_IMAGE_GATEWAY",
     "credential": "BLOCKRUN_IMAGE_CREDENTIAL",
+    "credential_file": "BLOCKRUN_IMAGE_CREDENTIAL_FILE",
     "api_key": "BLOCKRUN_API_KEY",
+    "api_key_file": "BLOCKRUN_API_KEY_FILE",
     "api_key_url": "BLOCKRUN_API_KEY_URL",
     "wallet_key": "BLOCKRUN_WALLET_KEY",
+    "wallet_key_file": "BLOCKRUN_WALLET_KEY_FILE",
+    "wallet": "BLOCKRUN_IMAGE_WALLET",
     "api_url": "BLOCKRUN_API_URL",
     "default_model": "BLOCKRUN_IMAGE_DEFAULT_MODEL",
     "enrich": "BLOCKRUN_IMAGE_ENRICH",
@@ -36,6 +42,13 @@ CALL_SECONDS = "50"
 
 _MOST_CALL_SECONDS = 3_600
 
+SESSION = "session"
+"""The value of BLOCKRUN_IMAGE_WALLET that takes the key from the file of BlockRun's own software."""
+
+SESSION_FILE = "~/.blockrun/.session"
+"""Where BlockRun's own software keeps a wallet's private key, as text."""
+
+_LONGEST_CREDENTIAL = 4_096
 _UNSUBSTITUTED = re.compile(r"\$\{[^}]*\}")
 
 
@@ -54,6 +67,36 @@ def _expanded(value: object) -> object:
         raise ValueError("there is no such user") from error
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where a credential comes from: its variable, and the value that it holds or the file that it names."""
+
+    variable: str
+    value: SecretStr | None = None
+    file: SecretStr | None = None
+
+    def read(self) -> str:
+        """Return the credential, which of a file is the first line.
+
+        Raises `ConfigurationError` for a file that cannot be read; its name is not told, for it may be a key in the
+        wrong variable.
+        """
+        if self.value is not None:
+            return self.value.get_secret_value()
+        if self.file is None:
+            raise ConfigurationError(f"{self.variable} can only be {SESSION}, or not set.")
+        try:
+            line = _value(_first_line(Path(self.file.get_secret_value()).expanduser()))
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ConfigurationError(
+                f"{self.variable} names no file that can be read ({type(error).__name__}).",
+                hint="Name a file whose first line is the credential, and that the server's user may read.",
+            ) from None
+        if line is None:
+            raise ConfigurationError(f"{self.variable} names a file whose first line is empty.")
+        return line
+
+
 class Settings(BaseModel):
     """What the operator decides; `None` is "not set"."""
 
@@ -61,9 +104,13 @@ class Settings(BaseModel):
 
     gateway: str | None = None
     credential: SecretStr | None = None
+    credential_file: SecretStr | None = None
     api_key: SecretStr | None = None
+    api_key_file: SecretStr | None = None
     api_key_url: str | None = None
     wallet_key: SecretStr | None = None
+    wallet_key_file: SecretStr | None = None
+    wallet: Annotated[SecretStr | None, BeforeValidator(_lower)] = None
     api_url: str | None = None
     default_model: str | None = None
     enrich: Annotated[str, BeforeValidator(_lower)] = "auto"
@@ -107,10 +154,38 @@ class Settings(BaseModel):
         return Defaults(self.default_model, self.enrich)
 
     @property
+    def sources(self) -> Sequence[Source]:
+        """Where the credentials that are set come from, the one that counts first; a value beats its file."""
+        kept = [
+            ("credential", self.credential, self.credential_file),
+            ("api_key", self.api_key, self.api_key_file),
+            ("wallet_key", self.wallet_key, self.wallet_key_file),
+        ]
+        sources = [
+            Source(VARIABLES[field], value) if value else Source(VARIABLES[f"{field}_file"], file=file)
+            for field, value, file in kept
+            if value or file
+        ]
+        if self.wallet is None:
+            return sources
+        file = SecretStr(SESSION_FILE) if self.wallet.get_secret_value() == SESSION else None
+        return [*sources, Source(VARIABLES["wallet"], file=file)]
+
+    @property
     def credentials(self) -> Mapping[str, str]:
-        """The credentials that are set, by their variables, the one that counts first."""
-        fields = {"credential": self.credential, "api_key": self.api_key, "wallet_key": self.wallet_key}
-        return {VARIABLES[field]: secret.get_secret_value() for field, secret in fields.items() if secret is not None}
+        """The credentials that are set and can be read, by their variables, the one that counts first."""
+        read: dict[str, str] = {}
+        for source in self.sources:
+            with suppress(ConfigurationError):
+                read[source.variable] = source.read()
+        return read
+
+
+def _first_line(path: Path) -> str:
+    if not path.is_file():  # a pipe could be read only once, and its reader could wait for ever
+        raise FileNotFoundError
+    with path.open(encoding="utf-8-sig") as file:
+        return file.readline(_LONGEST_CREDENTIAL)
 
 
 def _value(text: str | None) -> str | None:

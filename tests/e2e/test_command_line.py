@@ -249,6 +249,71 @@ def test_doctor_notices_a_misspelt_setting_and_a_credential_that_does_not_count(
     assert done.returncode == 0
 
 
+WALLET_KEY = "0x4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
+WALLET = "0x2c7536E3605D9C16a7a3D7b1898e529396a65c23"
+PAYEE = "0x1111222233334444555566667777888899990000"
+
+
+def test_doctor_mentions_a_wallets_session_that_is_not_used_and_shows_nothing_of_it(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / ".blockrun").mkdir()
+    (tmp_path / ".blockrun/.session").write_text(WALLET_KEY)
+    settings = {**sandbox.environment, "HOME": str(tmp_path)}
+    done = run("doctor", settings=settings)
+    assert "note    credential: ~/.blockrun/.session is there and is not used" in done.stdout
+    assert "BLOCKRUN_IMAGE_WALLET=session would pay from it." in done.stdout
+    assert done.returncode == 0
+    used = run("doctor", settings={**settings, "BLOCKRUN_API_KEY": "", "BLOCKRUN_IMAGE_WALLET": "session"})
+    assert "BLOCKRUN_IMAGE_WALLET has the shape of a wallet's private key" in used.stdout
+    assert "is not used" not in used.stdout
+    assert WALLET_KEY[2:] not in done.stdout + used.stdout + used.stderr
+
+
+def test_doctor_says_which_file_cannot_be_read_and_tells_the_shape_of_a_key_in_one(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text(f"{SECRET}\n")
+    settings = {**sandbox.environment, "BLOCKRUN_API_KEY": "", "BLOCKRUN_API_KEY_FILE": str(tmp_path / "key")}
+    done = run("doctor", settings=settings)
+    assert "BLOCKRUN_API_KEY_FILE has the shape of a BlockRun account key" in done.stdout
+    assert (done.returncode, SECRET in done.stdout) == (0, False)
+    lost = run("doctor", settings={**settings, "BLOCKRUN_API_KEY_FILE": "/none/such"})
+    assert "BLOCKRUN_API_KEY_FILE names no file that can be read (FileNotFoundError)" in lost.stdout
+    assert lost.returncode == 1
+    assert run("models", settings={"BLOCKRUN_API_KEY_FILE": "/none/such"}).returncode == 0
+
+
+def test_what_is_logged_of_a_key_that_is_in_a_file_is_redacted(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("opaque-0123456789\n")
+    settings = {"BLOCKRUN_API_KEY_FILE": str(tmp_path / "key"), "BLOCKRUN_IMAGE_DEFAULT_MODEL": "opaque-0123456789"}
+    done = run("models", settings=settings)
+    assert "there is no model '[redacted]'" in done.stderr
+
+
+def test_the_wallets_address_is_shown_and_never_its_key(tmp_path: Path) -> None:
+    done = run("wallet", "show", settings={"BLOCKRUN_WALLET_KEY": WALLET_KEY})
+    assert (done.returncode, done.stdout) == (0, f"{WALLET} (from BLOCKRUN_WALLET_KEY)\n")
+    (tmp_path / "key").write_text(WALLET_KEY)
+    behind = {"BLOCKRUN_WALLET_KEY_FILE": str(tmp_path / "key"), "BLOCKRUN_API_KEY": SECRET}
+    done = run("wallet", "show", settings=behind)
+    assert f"{WALLET} (from BLOCKRUN_WALLET_KEY_FILE)" in done.stdout
+    assert "It does not pay: BLOCKRUN_API_KEY comes before it." in done.stdout
+    assert WALLET_KEY[2:] not in done.stdout + done.stderr
+    none = run("wallet", "show", settings={"BLOCKRUN_WALLET_KEY": "opaque"})
+    assert (none.returncode, "No wallet's private key is set" in none.stderr) == (2, True)
+    zero = run("wallet", "show", settings={"BLOCKRUN_WALLET_KEY": "0" * 64})
+    assert (zero.returncode, "is no private key of an Ethereum account" in zero.stderr) == (1, True)
+
+
+def test_a_payee_is_trusted_by_the_operator_for_a_host() -> None:
+    done = run("wallet", "trust", "https://BlockRun.ai/api", PAYEE)
+    assert (done.returncode, done.stdout) == (0, f"blockrun.ai is paid at {PAYEE} from now on.\n")
+    assert run("wallet", "trust", "127.0.0.1:8402", PAYEE, "--sandbox").returncode == 0
+    for wrong in (["a b", PAYEE], ["blockrun.ai", PAYEE[:-1]], ["blockrun.ai", "0x" + "0" * 40]):
+        assert run("wallet", "trust", *wrong).returncode == 2
+
+
 def test_a_sandbox_and_another_gateway_exclude_each_other() -> None:
     done = run("generate", "A fox", "--model", "dall-e-2", "--sandbox", "--gateway", "https://x.example/v1")
     assert done.returncode == 2

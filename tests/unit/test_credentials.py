@@ -1,7 +1,19 @@
+import base64
+import json
+import re
+from pathlib import Path
+
+import anyio
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from blockrun_image import ConfigurationError
-from blockrun_image_mcp.gateway.credentials import Shape, endpoint_for, shape_of
+from blockrun_image_mcp.gateway.credentials import Shape, endpoint_for, is_never_sent, may_leave, shape_of
+from blockrun_image_mcp.payments.authorization import Authorization
+from blockrun_image_mcp.payments.networks import NETWORKS
+from blockrun_image_mcp.payments.wallet import Wallet
 from blockrun_image_mcp.settings import Settings
 
 CONTRACT = "https://blockrun.ai/api/v1"
@@ -35,7 +47,7 @@ def test_a_credential_is_told_by_its_shape(credential: str, shape: Shape) -> Non
 
 
 @pytest.mark.parametrize(
-    ("settings", "base_url", "bearer"),
+    ("environment", "base_url", "bearer"),
     [
         ({"BLOCKRUN_API_KEY": "brk_1"}, ACCOUNT, "brk_1"),
         ({"BLOCKRUN_WALLET_KEY": "brk_1"}, ACCOUNT, "brk_1"),
@@ -69,22 +81,56 @@ def test_a_credential_is_told_by_its_shape(credential: str, shape: Shape) -> Non
     ],
 )
 def test_a_credential_goes_only_where_its_shape_or_the_operator_says(
-    settings: dict[str, str], base_url: str, bearer: str
+    environment: dict[str, str], base_url: str, bearer: str
 ) -> None:
-    endpoint = endpoint_for(Settings.read(settings), CONTRACT)
+    endpoint = endpoint_for(Settings.read(environment), CONTRACT)
     assert endpoint.base_url == base_url
     assert endpoint.headers == {"Authorization": f"Bearer {bearer}"}
 
 
 @pytest.mark.parametrize("variable", ["BLOCKRUN_WALLET_KEY", "BLOCKRUN_API_KEY", "BLOCKRUN_IMAGE_CREDENTIAL"])
 @pytest.mark.parametrize("gateway", ["", "https://g.example/v1", "http://127.0.0.1:8/v1"])
-@pytest.mark.parametrize("secret", [PRIVATE_KEY, PRIVATE_KEY[2:], SOLANA, "[1,2,3]"])
-def test_a_private_key_is_never_put_into_a_header_for_any_host(variable: str, gateway: str, secret: str) -> None:
+@pytest.mark.parametrize(
+    "secret", [f"brk_{PRIVATE_KEY}", f"{PRIVATE_KEY}0", f"key={PRIVATE_KEY[2:]}", SOLANA, "[1,2,3]"]
+)
+def test_a_private_key_within_other_text_is_never_sent_to_any_host(variable: str, gateway: str, secret: str) -> None:
     settings = Settings.read({variable: secret, "BLOCKRUN_IMAGE_GATEWAY": gateway})
     with pytest.raises(ConfigurationError, match="not sent to anyone") as caught:
         endpoint_for(settings, CONTRACT)
     assert secret not in caught.value.to_text()
     assert variable in caught.value.to_text()
+
+
+@pytest.mark.parametrize("variable", ["BLOCKRUN_WALLET_KEY", "BLOCKRUN_API_KEY", "BLOCKRUN_IMAGE_CREDENTIAL"])
+@pytest.mark.parametrize("key", [PRIVATE_KEY, PRIVATE_KEY.upper(), PRIVATE_KEY[2:]])
+@pytest.mark.parametrize(
+    ("others", "base_url"),
+    [
+        ({}, CONTRACT),
+        ({"BLOCKRUN_API_URL": "https://w.example/api"}, "https://w.example/api/v1"),
+        ({"BLOCKRUN_API_KEY_URL": "https://a.example"}, CONTRACT),
+        ({"BLOCKRUN_IMAGE_GATEWAY": "http://127.0.0.1:8/v1"}, "http://127.0.0.1:8/v1"),
+    ],
+)
+def test_a_private_key_signs_and_is_put_into_no_header(
+    variable: str, key: str, others: dict[str, str], base_url: str
+) -> None:
+    endpoint = endpoint_for(Settings.read({variable: key, **others}), CONTRACT)
+    assert (endpoint.base_url, endpoint.headers) == (base_url, {})
+    assert endpoint.wallet_key is not None
+    assert endpoint.wallet_key.get_secret_value() == PRIVATE_KEY[2:]
+    assert PRIVATE_KEY[2:] not in repr(endpoint).lower() + str(endpoint).lower()
+
+
+def test_who_pays_has_a_name_that_is_the_same_for_the_same_credential_and_shows_nothing_of_it() -> None:
+    def principal(credential: str) -> str:
+        return endpoint_for(Settings.read({"BLOCKRUN_IMAGE_CREDENTIAL": credential}), CONTRACT).principal
+
+    same = {principal(key) for key in (PRIVATE_KEY, PRIVATE_KEY[2:], PRIVATE_KEY.upper())}
+    assert len(same) == 1
+    assert len(same | {principal("brk_1"), principal("brk_2"), principal("token")}) == 4
+    assert principal("brk_1") == principal("brk_1")
+    assert all(re.fullmatch("[0-9a-f]{16}", name) and name not in PRIVATE_KEY for name in same)
 
 
 def test_a_private_key_beside_the_credential_stays_where_it_is() -> None:
@@ -133,3 +179,83 @@ def test_a_credential_that_would_break_out_of_its_header_is_refused(credential: 
     with pytest.raises(ConfigurationError, match="characters that no credential has") as caught:
         endpoint_for(Settings.read({"BLOCKRUN_API_KEY": credential}), CONTRACT)
     assert credential not in caught.value.to_text()
+
+
+NETWORK = NETWORKS["eip155:8453"]
+
+
+def payment(nonce: bytes, words: str) -> str:
+    """Return a payment that was really signed, with words of the gateway's choice in it."""
+    payer = anyio.run(Wallet(PRIVATE_KEY).address)
+    authorization = Authorization(payer, "0x" + "ab" * 20, 53_000, 1, 2, nonce)
+    signature = anyio.run(Wallet(PRIVATE_KEY).sign, NETWORK, authorization)
+    payload = {"signature": signature, "authorization": authorization.to_dict()}
+    body = {"resource": {"description": words}, "payload": payload}
+    return base64.b64encode(json.dumps(body).encode()).decode()
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.binary(min_size=32, max_size=32), st.text(max_size=200))
+def test_a_payment_that_was_signed_may_leave(nonce: bytes, words: str) -> None:
+    assert may_leave("PAYMENT-SIGNATURE", payment(nonce, words), SecretStr(PRIVATE_KEY[2:]))
+
+
+@pytest.mark.parametrize("words", ["hAA" * 17, "ff?" + "fff" * 21 + "ff?"])
+def test_a_payment_may_leave_whose_words_look_like_a_secret(words: str) -> None:
+    payments = [payment(bytes(32), "." * shift + words) for shift in range(3)]
+    assert any(map(is_never_sent, payments))
+    assert all(may_leave("PAYMENT-SIGNATURE", each, SecretStr(PRIVATE_KEY[2:])) for each in payments)
+
+
+@pytest.mark.parametrize("key", [PRIVATE_KEY, PRIVATE_KEY[2:], PRIVATE_KEY.upper()])
+def test_the_wallets_own_key_does_not_leave_within_a_payment(key: str) -> None:
+    secret = SecretStr(PRIVATE_KEY[2:])
+    assert not may_leave("PAYMENT-SIGNATURE", payment(bytes.fromhex(PRIVATE_KEY[2:]), ""), secret)
+    assert not may_leave("PAYMENT-SIGNATURE", payment(bytes(32), f"words {key}"), secret)
+
+
+@pytest.mark.parametrize("value", [PRIVATE_KEY, base64.b64encode(b"{}").decode() + PRIVATE_KEY, f"[{'1, ' * 63}2]"])
+def test_what_is_no_payment_is_held_against_the_shapes_of_secrets_in_that_header_too(value: str) -> None:
+    assert not may_leave("PAYMENT-SIGNATURE", value)
+    assert not may_leave("Authorization", f"Bearer {value}")
+
+
+def test_a_payment_in_another_header_is_held_against_the_shapes_of_secrets() -> None:
+    payments = [payment(bytes(32), "." * shift + "hAA" * 17) for shift in range(3)]
+    assert not all(may_leave("X-Other", each) for each in payments)
+
+
+def test_a_key_is_read_from_a_file_when_it_is_needed_and_its_first_line_counts(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    read = Settings.read({"BLOCKRUN_WALLET_KEY_FILE": str(file)})
+    with pytest.raises(ConfigurationError, match="BLOCKRUN_WALLET_KEY_FILE names no file that can be read") as caught:
+        endpoint_for(read, CONTRACT)
+    assert str(file) not in caught.value.to_text()
+    file.write_text("\n")
+    with pytest.raises(ConfigurationError, match="first line is empty"):
+        endpoint_for(read, CONTRACT)
+    file.write_text(f' "{PRIVATE_KEY}"\r\nanother line\n')
+    key = endpoint_for(read, CONTRACT).wallet_key
+    assert key is not None
+    assert key.get_secret_value() == PRIVATE_KEY[2:]
+
+
+def test_a_file_that_cannot_be_read_does_not_matter_behind_a_credential_that_counts() -> None:
+    read = Settings.read(
+        {"BLOCKRUN_API_KEY": "brk_1", "BLOCKRUN_WALLET_KEY_FILE": "/none", "BLOCKRUN_IMAGE_WALLET": "x"}
+    )
+    assert endpoint_for(read, CONTRACT).headers == {"Authorization": "Bearer brk_1"}
+
+
+def test_the_session_pays_only_where_the_setting_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".blockrun").mkdir()
+    (tmp_path / ".blockrun/.session").write_text(PRIVATE_KEY)
+    with pytest.raises(ConfigurationError, match="No credential is set"):
+        endpoint_for(Settings.read({}), CONTRACT)
+    with pytest.raises(ConfigurationError, match="BLOCKRUN_IMAGE_WALLET can only be session"):
+        endpoint_for(Settings.read({"BLOCKRUN_IMAGE_WALLET": "yes"}), CONTRACT)
+    session = Settings.read({"BLOCKRUN_IMAGE_WALLET": "Session"})
+    assert endpoint_for(session, CONTRACT).wallet_key == SecretStr(PRIVATE_KEY[2:])
+    first = session.model_copy(update={"wallet_key": SecretStr("brk_1")})
+    assert endpoint_for(first, CONTRACT).headers == {"Authorization": "Bearer brk_1"}

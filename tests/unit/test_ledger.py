@@ -273,3 +273,21 @@ async def test_no_limit_lets_everything_through_and_a_limit_of_nothing_nothing(t
 def test_amounts_are_rounded_up_to_millionths() -> None:
     assert micro_usd(Decimal("0.0000001")) == 1
     assert in_usd(1) == "$0.000001"
+
+
+async def test_the_first_payee_of_a_host_is_trusted_until_the_operator_trusts_another(ledger: SqliteLedger) -> None:
+    first, other = "0x" + "Ab" * 20, "0x" + "cd" * 20
+    assert await ledger.payee("blockrun.ai", first) == first
+    assert await ledger.payee("BlockRun.ai", other) == first
+    assert await ledger.payee("blockrun.ai", first.lower()) == first.lower()
+    assert await ledger.payee("blockrun.ai:8443", other) == other
+    await ledger.trust("BLOCKRUN.ai", other)
+    assert await ledger.payee("blockrun.ai", first) == other
+    assert await ledger.payee("blockrun.ai", other.upper()) == other.upper()
+
+
+async def test_a_payee_is_remembered_by_the_next_process(ledger: SqliteLedger) -> None:
+    await ledger.payee("blockrun.ai", "0x1")
+    await ledger.close()
+    async with SqliteLedger(ledger.path, ledger.limits) as again:
+        assert await again.payee("blockrun.ai", "0x2") == "0x1"

@@ -7,8 +7,12 @@ import pytest
 from blockrun_image_mcp.gateway.retry import (
     BEARER_POST,
     POLL,
+    SIGNED_POST,
+    UNPAID_QUOTE,
     Failure,
     Outcome,
+    charged_after,
+    charged_by_rejection,
     failure_of,
     may_resend,
     retry_after_seconds,
@@ -42,6 +46,90 @@ def test_a_paid_request_is_resent_only_where_nothing_can_have_been_charged(
 ) -> None:
     assert [may_resend(BEARER_POST, outcome, done) for done in range(4)] == [done < resends for done in range(4)]
     assert rule_for(BEARER_POST, outcome).charged == charged
+
+
+@pytest.mark.parametrize(
+    ("outcome", "resends"),
+    [
+        (Failure.NEVER_SENT, 2),
+        (Failure.OUTCOME_UNKNOWN, 2),
+        (429, 2),
+        (500, 1),
+        (502, 2),
+        (503, 2),
+        (504, 2),
+        (402, 0),
+        (400, 0),
+        (401, 0),
+        (403, 0),
+        (404, 0),
+        (303, 0),
+    ],
+)
+def test_a_request_without_a_payment_is_resent_and_never_charged(outcome: Outcome, resends: int) -> None:
+    assert [may_resend(UNPAID_QUOTE, outcome, done) for done in range(4)] == [done < resends for done in range(4)]
+    assert rule_for(UNPAID_QUOTE, outcome).charged == ("unknown" if outcome == 303 else "no")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "resends", "charged"),
+    [
+        (Failure.NEVER_SENT, 2, "no"),
+        (Failure.OUTCOME_UNKNOWN, 1, "unknown"),
+        (429, 2, "no"),
+        (500, 1, "unknown"),
+        (502, 2, "unknown"),
+        (503, 2, "unknown"),
+        (504, 2, "unknown"),
+        (402, 0, "unknown"),
+        (400, 0, "no"),
+        (401, 0, "no"),
+        (403, 0, "no"),
+        (404, 0, "no"),
+        (303, 0, "unknown"),
+    ],
+)
+def test_a_signed_request_is_resent_where_its_signature_may_still_be_needed(
+    outcome: Outcome, resends: int, charged: str
+) -> None:
+    assert [may_resend(SIGNED_POST, outcome, done) for done in range(4)] == [done < resends for done in range(4)]
+    assert rule_for(SIGNED_POST, outcome).charged == charged
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "charged"),
+    [
+        ([400], "no"),
+        ([Failure.NEVER_SENT] * 3, "no"),
+        ([429, 429, 400], "no"),
+        ([Failure.OUTCOME_UNKNOWN, 400], "unknown"),
+        ([Failure.OUTCOME_UNKNOWN, *[Failure.NEVER_SENT] * 3], "unknown"),
+        ([500, 429], "unknown"),
+    ],
+)
+def test_a_refusal_says_nothing_of_the_copies_that_were_sent_before(outcomes: list[Outcome], charged: str) -> None:
+    assert charged_after(SIGNED_POST, outcomes) == charged
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "earlier", "charged"),
+    [
+        ("PAYMENT_UNDERPAID", "", [], "no"),
+        ("PAYMENT_INVALID", "", [429], "no"),
+        (None, "Payment verification failed: balance", [], "no"),
+        ("PAYMENT_INVALID", "", [Failure.OUTCOME_UNKNOWN], "unknown"),
+        ("PAYMENT_REPLAY", "", [], "no"),
+        ("PAYMENT_REPLAY", "", [Failure.OUTCOME_UNKNOWN], "yes"),
+        ("PAYMENT_REPLAY", "", [502], "yes"),
+        ("SETTLEMENT_FAILED", "", [], "unknown"),
+        ("SETTLEMENT_FAILED", "Payment verification failed", [500], "unknown"),
+        (None, "", [], "unknown"),
+    ],
+)
+def test_a_rejected_payment_is_told_by_its_code_and_by_what_came_before(
+    code: str | None, words: str, earlier: list[Outcome], charged: str
+) -> None:
+    assert charged_by_rejection(code, words, earlier) == charged
 
 
 @pytest.mark.parametrize("outcome", [Failure.NEVER_SENT, Failure.OUTCOME_UNKNOWN, 429, 502, 503, 504])

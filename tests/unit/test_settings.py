@@ -46,3 +46,42 @@ def test_a_key_in_the_wrong_variable_is_not_quoted(variable: str) -> None:
     with pytest.raises(ConfigurationError, match=variable) as caught:
         Settings.read({variable: "~secret"})
     assert "secret" not in caught.value.to_text().lower()
+
+
+CREDENTIALS = ["BLOCKRUN_IMAGE_CREDENTIAL", "BLOCKRUN_API_KEY", "BLOCKRUN_WALLET_KEY"]
+
+
+@pytest.mark.parametrize("variable", CREDENTIALS)
+def test_a_credential_can_be_in_a_file_and_a_value_beats_its_file(variable: str, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("from-the-file\nmore\n")
+    assert Settings.read({f"{variable}_FILE": str(file)}).credentials == {f"{variable}_FILE": "from-the-file"}
+    both = Settings.read({variable: "direct", f"{variable}_FILE": str(file)})
+    assert both.credentials == {variable: "direct"}
+
+
+def test_an_earlier_credential_beats_a_later_one_wherever_they_are(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("x")
+    environment = {f"{variable}_FILE": str(tmp_path / "key") for variable in reversed(CREDENTIALS)}
+    environment |= {"BLOCKRUN_IMAGE_WALLET": "session", "BLOCKRUN_API_KEY": "y"}
+    assert [source.variable for source in Settings.read(environment).sources] == [
+        "BLOCKRUN_IMAGE_CREDENTIAL_FILE",
+        "BLOCKRUN_API_KEY",
+        "BLOCKRUN_WALLET_KEY_FILE",
+        "BLOCKRUN_IMAGE_WALLET",
+    ]
+
+
+@pytest.mark.parametrize("file", ["/none/such", "/", "~no-such-user/key", "/dev/stdin", "x\0y", "0x" + "ab" * 3_000])
+def test_a_file_that_cannot_be_read_keeps_no_server_from_starting(file: str) -> None:
+    settings = Settings.read({"BLOCKRUN_API_KEY_FILE": file, "BLOCKRUN_WALLET_KEY": "opaque"})
+    assert settings.credentials == {"BLOCKRUN_WALLET_KEY": "opaque"}
+    with pytest.raises(ConfigurationError, match="BLOCKRUN_API_KEY_FILE names no file that can be read") as caught:
+        settings.sources[0].read()
+    assert file == "/" or file not in caught.value.to_text() + repr(settings)
+
+
+def test_a_file_that_is_no_text_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigurationError, match="names no file that can be read"):
+        Settings.read({"BLOCKRUN_API_KEY_FILE": str(tmp_path / "key")}).sources[0].read()

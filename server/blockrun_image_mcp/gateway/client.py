@@ -31,6 +31,7 @@ from blockrun_image_mcp.gateway.retry import (
     Failure,
     Outcome,
     Rule,
+    charged_after,
     failure_of,
     may_resend,
     retry_after_seconds,
@@ -138,7 +139,7 @@ class HttpGateway:
                 _GENERATIONS, json=request.body(), extensions={RULES: lambda: UNPAID_QUOTE}
             )
         except httpx2.TransportError as error:
-            raise _failure(error, is_paid=False) from error
+            raise _failure(error, Sent(UNPAID_QUOTE)) from error
         if response.status_code != 402:
             raise self._reader.refusal(response, Sent(UNPAID_QUOTE))
         return self._payer.price(response)
@@ -151,7 +152,7 @@ class HttpGateway:
         try:
             response = await self._http.get(_MODELS, timeout=self._pacing.connect)
         except httpx2.TransportError as error:
-            raise _failure(error, is_paid=False) from error
+            raise _failure(error, Sent(UNPAID_QUOTE)) from error
         return response.status_code
 
     async def _post(self, request: ImageRequest, call: "_PaidCall") -> httpx2.Response:
@@ -167,7 +168,7 @@ class HttpGateway:
                     auth=self._payer.auth(call.attempt, call.on_signed) if self._payer else httpx2.USE_CLIENT_DEFAULT,
                 )
         except httpx2.TransportError as error:
-            raise _failure(error, is_paid=call.has_left) from error
+            raise _failure(error, call.what_was_sent()) from error
         finally:
             self._calls.discard(call)
         raise call.gave_up()
@@ -210,13 +211,13 @@ class _PaidCall:
         self.payment: Payment | None = None
         self.has_left = False
         self._is_paid = is_paid
-        self._is_resent = False
         self._ends_by = math.inf
-        self._last: Outcome = Failure.NEVER_SENT
+        self._earlier: list[Outcome] = []
 
     def on_signed(self, payment: Payment) -> None:
         self.payment = payment
         self._is_paid = True
+        self._earlier.clear()
 
     def rules(self) -> Mapping[Outcome, Rule]:
         if not self._is_paid:
@@ -227,18 +228,17 @@ class _PaidCall:
 
     def what_was_sent(self) -> Sent:
         rules = SIGNED_POST if self.payment else self.rules()
-        return Sent(rules, self.payment, again=self._is_resent)
+        return Sent(rules, self.payment, self._earlier)
 
     async def on_trace(self, event: str, info: Mapping[str, Any]) -> None:
         if self._is_paid and event.endswith(".send_request_headers.started") and info["request"].method == b"POST":
             self.scope.shield = True
             await self.attempt.sent()
-            self._is_resent = self.has_left
             self.has_left = True
             self.scope.deadline = min(self._ends_by, anyio.current_time() + self._answer_seconds)
 
     def on_wait(self, outcome: Outcome, seconds: float) -> None:
-        self._last = outcome
+        self._earlier.append(outcome)
         if outcome in (Failure.NEVER_SENT, 429) and self.payment is None:  # nothing can have been charged
             self.scope.shield = self.has_left = False
             self.scope.deadline = self._leaves_by
@@ -252,13 +252,13 @@ class _PaidCall:
     def gave_up(self) -> GatewayError:
         if self.has_left:
             return OutcomeUnknownError("The request was sent, and no answer came in time.")
-        if self._last == 429:
+        if 429 in self._earlier[-1:]:
             return RateLimitError("The gateway takes no more requests for now.", hint="Wait before the next call.")
         return GatewayUnavailableError("The gateway could not be reached in time.", hint="Try again later.")
 
 
-def _failure(error: httpx2.TransportError, *, is_paid: bool) -> GatewayUnavailableError | OutcomeUnknownError:
-    if failure_of(error) is Failure.NEVER_SENT or not is_paid:
+def _failure(error: httpx2.TransportError, sent: Sent) -> GatewayUnavailableError | OutcomeUnknownError:
+    if charged_after(sent.rules, [*sent.earlier, failure_of(error)]) == "no":
         return GatewayUnavailableError(
             f"The gateway could not be reached ({type(error).__name__}).",
             hint="Check the network and BLOCKRUN_IMAGE_GATEWAY, or try again later.",

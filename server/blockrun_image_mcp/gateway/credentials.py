@@ -4,12 +4,18 @@ A private key signs payments and is never sent to anyone; an account key goes on
 and variables are those of BlockRun's own documentation and SDKs.
 """
 
+import base64
+import binascii
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any, cast
 
 import httpx2
+from pydantic import SecretStr
 
 from blockrun_image.errors import ConfigurationError
 from blockrun_image_mcp.network import is_loopback
@@ -31,17 +37,26 @@ class Shape(Enum):
 
 
 _PRIVATE_KEY = re.compile(r"[0-9a-fA-F]{64}")
+_WALLET_KEY = re.compile(r"(?:0[xX])?([0-9a-fA-F]{64})")
+_PAYMENT_HEADER = "payment-signature"
+_SIGNATURE = re.compile(r"0x[0-9a-f]{130}")
+_NONCE = re.compile(r"0x[0-9a-f]{64}")
 _SOLANA_SECRET = re.compile(r"\b[1-9A-HJ-NP-Za-km-z]{87,88}\b|\[(?:\s*\d+\s*,){2,}\s*\d+\s*\]")
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where requests go, with which headers."""
+    """Where requests go, with which headers, and who pays.
+
+    `principal` is the same for the same credential and reveals nothing of it. Where there is a `wallet_key`, it signs
+    payments, and the headers hold no credential.
+    """
 
     base_url: str
     headers: Mapping[str, str] = field(repr=False)
     name: str
     principal: str = ""
+    wallet_key: SecretStr | None = field(default=None, repr=False)
 
 
 def shape_of(credential: str) -> Shape:
@@ -58,32 +73,52 @@ def is_never_sent(text: str) -> bool:
     return shape_of(text) in (Shape.PRIVATE_KEY, Shape.SOLANA_SECRET)
 
 
+def may_leave(name: str, value: str, wallet_key: SecretStr | None = None) -> bool:
+    """Tell whether a header may be sent.
+
+    A payment holds words of the gateway's choice, whose base64 may look like a secret by chance or on purpose; it is
+    only held against the wallet's key itself.
+    """
+    if name.lower() != _PAYMENT_HEADER or (payment := _payment(value)) is None:
+        return not is_never_sent(f"{name}: {value}")
+    return wallet_key is None or wallet_key.get_secret_value().lower() not in payment.lower()
+
+
 def endpoint_for(settings: Settings, contract_base_url: str) -> Endpoint:
     """Return where the first credential that is set may go.
 
     Raises `ConfigurationError` when none is set, or the one that is cannot be sent; it never holds the credential.
     """
-    credentials = settings.credentials
-    if not credentials:
+    sources = settings.sources
+    if not sources:
         raise ConfigurationError("No credential is set, so no picture can be made.", hint=_ANOTHER)
-    variable, credential = next(iter(credentials.items()))
+    variable, credential = sources[0].variable, sources[0].read()
     base_url, base_from = _base_for(variable, credential, settings, contract_base_url)
     base_url = _checked(base_url, base_from)
+    digits = wallet_digits(credential)
+    bearer = {} if digits else {"Authorization": f"Bearer {_checked_header(variable, credential)}"}
     return Endpoint(
         base_url=base_url,
-        headers={"Authorization": f"Bearer {_checked_header(variable, credential)}"},
+        headers=bearer,
         name=httpx2.URL(base_url).host,
+        principal=_principal(digits or credential),
+        wallet_key=SecretStr(digits) if digits else None,
     )
+
+
+def wallet_digits(credential: str) -> str | None:
+    """Return the 64 hex digits of a credential that is a wallet's private key and nothing else, or `None`."""
+    key = _WALLET_KEY.fullmatch(credential)
+    return key[1].lower() if key else None
 
 
 def _base_for(variable: str, credential: str, settings: Settings, contract_base_url: str) -> tuple[str, str]:
     """Return the base URL that the credential may be sent to, and what named it."""
     match shape_of(credential):
-        case Shape.PRIVATE_KEY:
+        case Shape.PRIVATE_KEY if not wallet_digits(credential):
             raise ConfigurationError(
-                f"{variable} holds a wallet's private key. It was not sent to anyone: this version cannot pay from a"
-                " wallet.",
-                hint=_ANOTHER,
+                f"{variable} holds a wallet's private key within other text. It was not sent to anyone.",
+                hint="To pay from a wallet, set it to the 64 hex digits alone, with 0x before them or without.",
             )
         case Shape.SOLANA_SECRET:
             raise ConfigurationError(
@@ -93,7 +128,7 @@ def _base_for(variable: str, credential: str, settings: Settings, contract_base_
             )
         case Shape.ACCOUNT_KEY:
             return _operators_base(settings, "api_key_url") or (f"{_ACCOUNT_HOST}/v1", "the account host")
-        case Shape.TOKEN:
+        case Shape.TOKEN | Shape.PRIVATE_KEY:
             return _operators_base(settings, "api_url") or (contract_base_url, "the API's description")
 
 
@@ -131,3 +166,24 @@ def _checked_header(variable: str, credential: str) -> str:
     if not re.fullmatch(r"[\x21-\x7e]+", credential):
         raise ConfigurationError(f"{variable} holds characters that no credential has.", hint=_ANOTHER)
     return credential
+
+
+def _principal(credential: str) -> str:
+    return hashlib.sha256(f"blockrun-image-mcp principal {credential}".encode()).hexdigest()[:16]
+
+
+def _payment(value: str) -> str | None:
+    """Return the JSON of a payment of x402, or `None` for what is none."""
+    try:
+        text = base64.b64decode(value, validate=True).decode("ascii")
+        body: object = json.loads(text)
+    except (binascii.Error, ValueError, RecursionError):
+        return None
+    payload = _object(_object(body).get("payload"))
+    signature, nonce = payload.get("signature"), _object(payload.get("authorization")).get("nonce")
+    is_signature = isinstance(signature, str) and _SIGNATURE.fullmatch(signature)
+    return text if is_signature and isinstance(nonce, str) and _NONCE.fullmatch(nonce) else None
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}

@@ -5,7 +5,6 @@ import binascii
 import json
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, cast
@@ -26,12 +25,14 @@ from blockrun_image.errors import (
 from blockrun_image.images import Image, ImagesResponse
 from blockrun_image.ports import Payment
 from blockrun_image.text import clean
+from blockrun_image_mcp.gateway.receipts import transaction_of
 from blockrun_image_mcp.gateway.retry import (
     NO_RETRY_AFTER_SECONDS,
     Outcome,
     Rule,
+    charged_after,
+    charged_by_rejection,
     retry_after_seconds,
-    rule_for,
 )
 from blockrun_image_mcp.logs import Redactor
 
@@ -41,20 +42,17 @@ _LONGEST_MESSAGE = 200
 _AMOUNT = re.compile(r"\d{1,6}(\.\d{1,12})?")
 _POLICY_CODE = re.compile(r"content|policy|moderation|safety", re.IGNORECASE)
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_REPLAY = "PAYMENT_REPLAY"
-_REJECTIONS = ("PAYMENT_UNDERPAID", "PAYMENT_INVALID")
-_UNVERIFIED = "Payment verification failed"
 _PROGRESS = {"queued": "waiting in the gateway's queue", "in_progress": "the gateway is drawing"}
 _POLL_URL = re.compile(r"/(?:api/)?v1/images/generations/([A-Za-z0-9_-]{1,128})")
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What an answer is an answer to: under which rules it was sent, with which payment, and whether more than once."""
+    """What an answer is an answer to: under which rules it was sent, with which payment, and after which outcomes."""
 
     rules: Mapping[Outcome, Rule]
     payment: Payment | None = None
-    again: bool = False
+    earlier: Sequence[Outcome] = ()
 
 
 @dataclass(frozen=True)
@@ -112,17 +110,20 @@ class Reader:
         """Return the error that an answer other than 200 means, and whether what was sent may have been charged."""
         body = _object(_json(response))
         answer = self._answer(response, body)
-        charged = rule_for(sent.rules, response.status_code).charged
-        if response.status_code == 402 and sent.payment is not None:
-            charged = "no" if _is_rejected(answer, self._says(body), again=sent.again) else "unknown"
-        meaning = _meaning(answer, response.status_code, charged, is_signed=sent.payment is not None)
+        charged = charged_after(sent.rules, [*sent.earlier, response.status_code])
+        is_rejection = response.status_code == 402 and sent.payment is not None
+        if is_rejection:
+            charged = charged_by_rejection(answer.code, self._says(body).removeprefix(": "), sent.earlier)
+        meaning = _REJECTIONS[charged] if is_rejection else _meaning(answer, response.status_code, charged)
         wait = answer.retry_after_seconds
-        return meaning.error(
+        error = meaning.error(
             f"{meaning.what} (HTTP {response.status_code}){self._says(body)}.",
             hint=meaning.hint if wait is None else f"Wait {wait:.0f} seconds before the next call.",
             charged=charged,
             answer=answer,
         )
+        error.charged_usd = sent.payment.amount_usd if sent.payment is not None and charged == "yes" else None
+        return error
 
     def _failed(self, response: httpx2.Response, body: Mapping[str, Any]) -> GatewayError:
         answer = self._answer(response, body)
@@ -201,16 +202,23 @@ _REDIRECT = _Meaning(
 _FAILURE = _Meaning(OutcomeUnknownError, "The gateway did not say what became of the request", "")
 _REFUSAL = _Meaning(GatewayError, "The gateway refused the request", "")
 
-_REJECTED = _Meaning(
-    PaymentRequiredError,
-    "The gateway did not take the payment",
-    "Check that the wallet holds enough USDC on that network.",
-)
-_UNSETTLED = _Meaning(
-    OutcomeUnknownError,
-    "The gateway did not say whether the payment moved",
-    "Look at the wallet before the next call: the same call again is a new payment.",
-)
+_REJECTIONS: Mapping[Charged, _Meaning] = {
+    "no": _Meaning(
+        PaymentRequiredError,
+        "The gateway did not take the payment",
+        "Check that the wallet holds enough USDC on that network.",
+    ),
+    "yes": _Meaning(
+        OutcomeUnknownError,
+        "The payment was taken with a first request whose answer was lost, and it buys nothing again",
+        "Tell the gateway's operator the payment's transaction; the same call again is a new payment.",
+    ),
+    "unknown": _Meaning(
+        OutcomeUnknownError,
+        "The gateway did not say whether the payment moved",
+        "Look at the wallet before the next call: the same call again is a new payment.",
+    ),
+}
 
 _MEANINGS: Mapping[int, _Meaning] = {
     400: _Meaning(
@@ -238,23 +246,14 @@ _MEANINGS: Mapping[int, _Meaning] = {
 }
 
 
-def _meaning(answer: Answer, status: int, charged: Charged, *, is_signed: bool) -> _Meaning:
+def _meaning(answer: Answer, status: int, charged: Charged) -> _Meaning:
     if status == 400 and _POLICY_CODE.search(answer.code or ""):
         return _CONTENT
-    if status == 402 and is_signed:
-        return _UNSETTLED if charged == "unknown" else _REJECTED
     if status in _MEANINGS:
         return _MEANINGS[status]
     if charged == "unknown":
         return _FAILURE
     return _REDIRECT if 300 <= status < 400 else _REFUSAL
-
-
-def _is_rejected(answer: Answer, says: str, *, again: bool) -> bool:
-    """Tell whether a refused payment moved nothing; a replay of what was sent twice means that the first copy did."""
-    if answer.code == _REPLAY:
-        return not again
-    return answer.code in _REJECTIONS or says.startswith(f": {_UNVERIFIED}")
 
 
 def _wait(response: httpx2.Response) -> float:
@@ -268,18 +267,9 @@ def _charged(response: httpx2.Response, body: Mapping[str, Any], payment: Paymen
     A payment is what it was signed for, and only the hash of its transaction proves that it moved.
     """
     if payment is not None:
-        return payment.amount_usd if _receipt(response) else None
+        return payment.amount_usd if transaction_of(response.headers) else None
     named = response.headers.get("x-blockrun-cost-usd") or _object(body.get("price")).get("amount")
     return Decimal(named) if isinstance(named, str) and _AMOUNT.fullmatch(named) else None
-
-
-def _receipt(response: httpx2.Response) -> str | None:
-    """Return the hash of the transaction that an answer names, in either of two headers."""
-    hashes = [response.headers.get("x-payment-receipt")]
-    with suppress(ValueError):
-        receipt = json.loads(base64.b64decode(response.headers.get("payment-response", ""), validate=True))
-        hashes.append(_object(receipt).get("transaction"))
-    return next((hash for hash in hashes if isinstance(hash, str) and hash.strip()), None)
 
 
 def _json(response: httpx2.Response) -> object:

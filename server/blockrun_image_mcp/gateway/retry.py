@@ -1,12 +1,13 @@
-"""When a request may be sent again, and after how long: a table and two pure functions.
+"""When a request may be sent again, and after how long: tables and a few pure functions.
 
 A Bearer POST has nothing that would stop the gateway from charging twice, so it is sent again only where the first one
-provably was not billed: it never left, or was refused for its rate.
+provably was not billed: it never left, or was refused for its rate. A signed POST carries a payment that can be made
+once, however often it arrives; an unpaid one cannot be charged.
 """
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -37,7 +38,10 @@ Outcome = Failure | int
 
 @dataclass(frozen=True)
 class Rule:
-    """How many times a request may be sent again after an outcome, and whether it then counts as charged."""
+    """How many times a request may be sent again after an outcome, and whether it counts as charged if none follows.
+
+    Each outcome has a count of its own.
+    """
 
     resends: float
     charged: Charged
@@ -47,6 +51,7 @@ _REFUSED = Rule(0, "no")
 _UNKNOWN = Rule(0, "unknown")
 _TWICE = Rule(2, "no")
 _ALWAYS = Rule(math.inf, "unknown")
+_REFUSALS = (301, 302, 307, 308, 400, 401, 403, 404, 405, 413, 414, 415, 422)
 
 BEARER_POST: Mapping[Outcome, Rule] = MappingProxyType(
     {
@@ -54,13 +59,36 @@ BEARER_POST: Mapping[Outcome, Rule] = MappingProxyType(
         Failure.OUTCOME_UNKNOWN: _UNKNOWN,
         429: _TWICE,
         **dict.fromkeys((500, 502, 503, 504), _UNKNOWN),
-        **dict.fromkeys((301, 302, 307, 308), _REFUSED),
-        **dict.fromkeys((400, 401, 402, 403, 404, 405, 413, 414, 415, 422), _REFUSED),
+        **dict.fromkeys((402, *_REFUSALS), _REFUSED),
     }
 )
 """A generation that carries an account key or a token. Whatever is not listed is final and of unknown outcome."""
 
-UNPAID_QUOTE = SIGNED_POST = BEARER_POST
+UNPAID_QUOTE: Mapping[Outcome, Rule] = MappingProxyType(
+    {
+        **dict.fromkeys((*Failure, 429, 502, 503, 504), _TWICE),
+        500: Rule(1, "no"),
+        **dict.fromkeys((402, *_REFUSALS), _REFUSED),
+    }
+)
+"""A generation that carries neither a credential nor a payment, to which a 402 is the answer that is wanted."""
+
+SIGNED_POST: Mapping[Outcome, Rule] = MappingProxyType(
+    {
+        Failure.NEVER_SENT: _TWICE,
+        Failure.OUTCOME_UNKNOWN: Rule(1, "unknown"),
+        429: _TWICE,
+        500: Rule(1, "unknown"),
+        **dict.fromkeys((502, 503, 504), Rule(2, "unknown")),
+        402: _UNKNOWN,
+        **dict.fromkeys(_REFUSALS, _REFUSED),
+    }
+)
+"""A generation that carries a signed payment, which is sent again as it is and never signed anew.
+
+What it says of a 402 is for one whose code says nothing: see `charged_by_rejection`. After a refusal nothing is
+charged, but the payment could still be used until it expires.
+"""
 
 POLL: Mapping[Outcome, Rule] = MappingProxyType(
     {
@@ -80,8 +108,30 @@ def rule_for(rules: Mapping[Outcome, Rule], outcome: Outcome) -> Rule:
 
 
 def may_resend(rules: Mapping[Outcome, Rule], outcome: Outcome, resends: int) -> bool:
-    """Tell whether a request that has been sent again `resends` times may be sent once more after `outcome`."""
+    """Tell whether a request may be sent once more after `outcome`, after which it was `resends` times already."""
     return resends < rule_for(rules, outcome).resends
+
+
+def charged_after(rules: Mapping[Outcome, Rule], outcomes: Sequence[Outcome]) -> Charged:
+    """Tell whether a request counts as charged that was sent again until the last of its outcomes.
+
+    A refusal says nothing of the copies that were sent before it.
+    """
+    return "no" if all(rule_for(rules, outcome).charged == "no" for outcome in outcomes) else "unknown"
+
+
+def charged_by_rejection(code: str | None, words: str, earlier: Sequence[Outcome]) -> Charged:
+    """Tell from a 402 to a signed POST whether it was charged; `earlier` are the outcomes that came before it.
+
+    The code is the gateway's; `PAYMENT_REPLAY` after an outcome that is not known means that the first copy was taken.
+    """
+    is_first = charged_after(SIGNED_POST, earlier) == "no"
+    if code == "PAYMENT_REPLAY":
+        return "no" if is_first else "yes"
+    if code == "SETTLEMENT_FAILED":
+        return "unknown"
+    rejected = code in ("PAYMENT_UNDERPAID", "PAYMENT_INVALID") or words.startswith("Payment verification failed")
+    return "no" if rejected and is_first else "unknown"
 
 
 def wait_seconds(outcome: Outcome, resends: int, retry_after: str | None, backoff_seconds: float) -> float:

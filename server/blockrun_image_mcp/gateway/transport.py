@@ -1,15 +1,17 @@
 """What lies between the client and the network: a guard against leaked keys, bounded answers, and safe retries."""
 
 import zlib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
 import anyio
 import httpx2
+from pydantic import SecretStr
 
 from blockrun_image.errors import ConfigurationError
-from blockrun_image_mcp.gateway.credentials import is_never_sent
+from blockrun_image_mcp.gateway.credentials import may_leave
 from blockrun_image_mcp.gateway.retry import Outcome, Rule, failure_of, may_resend, wait_seconds
 from blockrun_image_mcp.network import proxy_for
 
@@ -43,7 +45,7 @@ class Pacing:
         return httpx2.Timeout(connect=self.connect, read=self.answer, write=self.write, pool=self.connect)
 
 
-def open_transport(base_url: str, pacing: Pacing) -> httpx2.AsyncBaseTransport:
+def open_transport(base_url: str, pacing: Pacing, wallet_key: SecretStr | None = None) -> httpx2.AsyncBaseTransport:
     """Return the transport to `base_url`; raises `ConfigurationError` when the environment's proxy or CA is unusable.
 
     Connections are not kept alive: a request on one that the other side has just closed would end with an unknown
@@ -58,18 +60,19 @@ def open_transport(base_url: str, pacing: Pacing) -> httpx2.AsyncBaseTransport:
             f"No connection can be set up ({type(error).__name__}).",
             hint="Check HTTPS_PROXY, SSL_CERT_FILE and SSL_CERT_DIR in the server's environment.",
         ) from error
-    return RetryingTransport(GuardedTransport(network), pacing)
+    return RetryingTransport(GuardedTransport(network, wallet_key), pacing)
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
     """Refuses to send a request whose headers hold a private key, whoever put it there."""
 
-    def __init__(self, inner: httpx2.AsyncBaseTransport) -> None:
+    def __init__(self, inner: httpx2.AsyncBaseTransport, wallet_key: SecretStr | None = None) -> None:
         self._inner = inner
+        self._wallet_key = wallet_key
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send the request, or raise `ConfigurationError` before a byte of it leaves."""
-        if any(is_never_sent(f"{name}: {value}") for name, value in request.headers.multi_items()):
+        if not all(may_leave(name, value, self._wallet_key) for name, value in request.headers.multi_items()):
             raise ConfigurationError("A private key was about to leave in a header, and was stopped.")
         return await self._inner.handle_async_request(request)
 
@@ -92,19 +95,20 @@ class RetryingTransport(httpx2.AsyncBaseTransport):
         """Send the request; raises what the last attempt raised."""
         rules: Rules = request.extensions.get(RULES, dict)
         on_wait: OnWait = request.extensions.get(ON_WAIT, _tell_nobody)
-        resends, waited = 0, 0.0
+        resends: Counter[Outcome] = Counter()
+        waited = 0.0
         while True:
             attempt = await self._attempt(request)
             outcome = attempt.status_code if isinstance(attempt, httpx2.Response) else failure_of(attempt)
-            if not may_resend(rules(), outcome, resends):
+            if not may_resend(rules(), outcome, resends[outcome]):
                 return _answer(attempt)
-            seconds = wait_seconds(outcome, resends, _retry_after(attempt), self.pacing.backoff)
+            seconds = wait_seconds(outcome, resends.total(), _retry_after(attempt), self.pacing.backoff)
             waited += seconds
             if waited > self.pacing.waiting:
                 return _answer(attempt)
             on_wait(outcome, seconds)
             await anyio.sleep(seconds)
-            resends += 1
+            resends[outcome] += 1
 
     async def aclose(self) -> None:
         """Close the connections."""

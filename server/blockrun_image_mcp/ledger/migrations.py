@@ -37,6 +37,13 @@ def m001_attempts(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX attempts_by_lease ON attempts (state, lease_until)")
 
 
+def m002_payees(connection: sqlite3.Connection) -> None:
+    """One row for each host that is paid from a wallet: the address that is trusted, and since when."""
+    connection.execute(
+        "CREATE TABLE payees (host TEXT PRIMARY KEY, address TEXT NOT NULL, seen_at REAL NOT NULL) STRICT"
+    )
+
+
 def m004_callers(connection: sqlite3.Connection) -> None:
     """What is needed to finish an attempt, or to collect it, when its process or its caller has gone.
 
@@ -69,7 +76,12 @@ def m005_turns(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX turns_by_model ON turns (model, at)")
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_attempts, m004_callers, m005_turns)
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
+    m001_attempts,
+    m002_payees,
+    m004_callers,
+    m005_turns,
+)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -110,6 +110,21 @@ class SqliteLedger:
         """
         return await self.database.do(lambda connection: attempts.update(connection, id, ["unknown"], state="released"))
 
+    async def payee(self, host: str, seen: str) -> str:
+        """Return the address that is trusted for a host, which is `seen` where there was none; raises `LedgerError`.
+
+        The host is written with its port, where it has one. An address that differs only in case is the same.
+        """
+        return await self.database.do(lambda connection: self._payee(connection, host.lower(), seen))
+
+    async def trust(self, host: str, address: str) -> None:
+        """Trust another address for a host from now on; this is for the operator. Raises `LedgerError`."""
+        await self.database.do(
+            lambda connection: connection.execute(
+                "INSERT OR REPLACE INTO payees VALUES (?, ?, ?)", (host.lower(), address, self.clock())
+            )
+        )
+
     async def close(self) -> None:
         """Close the file."""
         await self.database.close()
@@ -138,6 +153,11 @@ class SqliteLedger:
 
     def _jobs(self, connection: sqlite3.Connection) -> Mapping[str, ImageRequest]:
         return attempts.jobs_to_adopt(connection, self.account, self.end_expired(connection))
+
+    def _payee(self, connection: sqlite3.Connection, host: str, seen: str) -> str:
+        connection.execute("INSERT OR IGNORE INTO payees VALUES (?, ?, ?)", (host, seen, self.clock()))
+        (trusted,) = connection.execute("SELECT address FROM payees WHERE host = ?", (host,)).fetchone()
+        return seen if trusted.lower() == seen.lower() else trusted
 
     def _statement(self, connection: sqlite3.Connection) -> Statement:
         day = attempts.day_of(self.end_expired(connection))

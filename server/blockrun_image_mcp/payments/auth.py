@@ -1,0 +1,133 @@
+"""Pays a 402 from a wallet, as an `Auth` of httpx2: above the transport, whose resends carry the same signature."""
+
+import base64
+import json
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import httpx2
+
+from blockrun_image.errors import PaymentRequiredError
+from blockrun_image.ports import Attempt, Payment
+from blockrun_image.text import quoted
+from blockrun_image_mcp.payments.authorization import Authorization
+from blockrun_image_mcp.payments.challenge import read_challenge, refused
+from blockrun_image_mcp.payments.rules import Asked, Requirement, check_url, choose, host_of
+from blockrun_image_mcp.payments.wallet import Wallet
+
+PAYMENT_HEADER = "PAYMENT-SIGNATURE"
+"""The header that carries a signed payment."""
+
+_ALREADY_VALID_SECONDS = 600
+
+OnSigned = Callable[[Payment], None]
+"""Is told of a payment before it leaves."""
+
+
+class Payees(Protocol):
+    """Remembers whom each host is paid through."""
+
+    async def payee(self, host: str, seen: str) -> str:
+        """Return the address that is trusted for a host, which is `seen` where there was none; raises `LedgerError`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Payer:
+    """Who pays: a wallet, the payees that it trusts, and the time in seconds since 1970."""
+
+    wallet: Wallet
+    payees: Payees
+    clock: Callable[[], float] = time.time
+
+    def auth(self, attempt: Attempt, on_signed: OnSigned) -> "X402Auth":
+        """Return what pays for one attempt, and for no other."""
+        return X402Auth(self, attempt, on_signed)
+
+
+class X402Auth(httpx2.Auth):
+    """Sends a request unpaid, and once more with a payment where the answer is a price quote that all rules allow.
+
+    It signs at most once in its life. What the second request is answered, and any first answer but a 402, is the
+    caller's. Raises `PaymentRequiredError`, `BudgetExceededError`, `LedgerError` or `ConfigurationError` where it does
+    not pay; no signature has left then.
+    """
+
+    requires_response_body = True
+
+    def __init__(self, payer: Payer, attempt: Attempt, on_signed: OnSigned) -> None:
+        self._payer = payer
+        self._attempt = attempt
+        self._on_signed = on_signed
+        self._is_used = False
+
+    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        """Yield the request, and the same request with its payment."""
+        check_url(request.url)
+        self._payer.wallet.preload()
+        await request.aread()  # its bytes are kept, so that the same ones are sent again
+        response = yield request
+        if response.status_code != 402 or self._is_used or PAYMENT_HEADER in request.headers:
+            return
+        self._is_used = True
+        await response.aread()
+        payment = await self._pay(request, response)
+        request.headers[PAYMENT_HEADER] = payment.header
+        yield request
+
+    async def _pay(self, request: httpx2.Request, response: httpx2.Response) -> Payment:
+        if response.request.url != request.url:
+            raise refused("it was sent by another URL than was asked")
+        challenge = read_challenge(response.headers, response.content)
+        now = self._payer.clock()
+        asked = Asked(request.url, response.headers.get("date"), now, self._attempt.most_usd)
+        requirement = choose(challenge, asked)
+        echo = challenge.echo(requirement.entry)
+        payer = await self._payer.wallet.address()
+        await self._check_payee(host_of(request.url), requirement.payee)
+        await self._attempt.quoted(requirement.amount_usd)
+        authorization = _authorization(payer, requirement, int(now))
+        signature = await self._payer.wallet.sign(requirement.network, authorization)
+        payment = _payment(requirement, authorization, signature, echo)
+        await self._attempt.signed(payment)
+        self._on_signed(payment)
+        return payment
+
+    async def _check_payee(self, host: str, seen: str) -> None:
+        trusted = await self._payer.payees.payee(host, seen)
+        if trusted.lower() != seen.lower():
+            raise _other_payee(host, seen, trusted)
+
+
+def _authorization(payer: str, requirement: Requirement, now: int) -> Authorization:
+    return Authorization(
+        payer=payer,
+        payee=requirement.payee,
+        value=requirement.amount,
+        valid_after=now - _ALREADY_VALID_SECONDS,
+        valid_before=now + requirement.lifetime_seconds,
+        nonce=secrets.token_bytes(32),
+    )
+
+
+def _payment(requirement: Requirement, authorization: Authorization, signature: str, echo: str) -> Payment:
+    payload = json.dumps({"signature": signature, "authorization": authorization.to_dict()})
+    whole = f'{echo[:-1]}, "payload": {payload}}}'  # the echo was measured before anything was signed
+    return Payment(
+        network=requirement.network.id,
+        payee=requirement.payee,
+        amount_usd=requirement.amount_usd,
+        nonce=authorization.to_dict()["nonce"],
+        valid_before=authorization.valid_before,
+        header=base64.b64encode(whole.encode("ascii")).decode("ascii"),
+    )
+
+
+def _other_payee(host: str, seen: str, trusted: str) -> PaymentRequiredError:
+    return refused(
+        f"{quoted(host, 80)} wants to be paid at {seen}, and was paid at {quoted(trusted, 50)} before",
+        f"Ask its operator. If that is right, the user can run: blockrun-image-mcp wallet trust {host} {seen}",
+    )

@@ -1,0 +1,133 @@
+"""Reads the price quote that a 402 carries (x402 v2), as data that nothing is signed for yet."""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, NoReturn, cast
+
+from blockrun_image.errors import Answer, PaymentRequiredError
+from blockrun_image.text import quoted
+
+_HEADERS = ("payment-required", "x-payment-required")
+_LONGEST_HEADER = 16_384
+_LARGEST_BODY_BYTES = 2**17
+_MOST_ENTRIES = 20
+_LONGEST_ECHO = 8_192  # servers take about 8 to 16 KiB of headers, and a payment is a header in base64
+_AMOUNT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,18})?")
+_VERSION = 2
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """What a gateway wants to be paid: for what, in which ways, and the price that its body names, if any.
+
+    `resource`, the `accepts` and `extensions` are the gateway's own JSON; what is checked of them is what is sent back.
+    """
+
+    resource: Mapping[str, Any]
+    accepts: Sequence[object]
+    extensions: Mapping[str, Any] | None = None
+    price_usd: Decimal | None = None
+
+    def echo(self, accepted: Mapping[str, Any]) -> str:
+        """Return what a payment repeats of the quote, as a JSON object; raises `PaymentRequiredError` if too large."""
+        repeated: dict[str, object] = {"x402Version": _VERSION, "resource": self.resource, "accepted": accepted}
+        if self.extensions is not None:
+            repeated["extensions"] = self.extensions
+        try:
+            text = json.dumps(repeated, allow_nan=False)
+        except (ValueError, RecursionError):
+            raise refused("it is malformed") from None
+        if len(text) > _LONGEST_ECHO:
+            raise refused("it is too large to be repeated in a payment")
+        return text
+
+
+def refused(why: str, hint: str = "") -> PaymentRequiredError:
+    """Return the error for a price quote that is not paid."""
+    return PaymentRequiredError(
+        f"The gateway's price quote is not paid: {why}. Nothing was signed.", hint=hint, answer=Answer(status=402)
+    )
+
+
+def read_challenge(headers: Mapping[str, str], body: bytes) -> Challenge:
+    """Return the price quote of a 402, from its header or else from its body.
+
+    Raises `PaymentRequiredError` where there is none, or none that can be read.
+    """
+    if len(body) > _LARGEST_BODY_BYTES:
+        raise refused("the answer is too large")
+    lower = {name.lower(): value for name, value in headers.items()}
+    encoded = next((lower[name] for name in _HEADERS if name in lower), None)
+    mirror = json_object(_parsed(body))
+    quote = mirror if encoded is None else _decoded(encoded)
+    if "accepts" not in quote and "x402Version" not in quote:
+        raise refused("there is none in the answer", "Check that the base URL is a gateway that takes x402 payments.")
+    _check_version(quote)
+    accepts = quote.get("accepts")
+    if not isinstance(accepts, list) or not 0 < len(cast("list[object]", accepts)) <= _MOST_ENTRIES:
+        raise refused("it names no way to pay, or too many")
+    extensions = quote.get("extensions")
+    return Challenge(
+        resource=json_object(quote.get("resource")),
+        accepts=cast("list[object]", accepts),
+        extensions=json_object(cast("object", extensions)) if isinstance(extensions, dict) else None,
+        price_usd=_price(body),
+    )
+
+
+def _check_version(quote: Mapping[str, Any]) -> None:
+    version = quote.get("x402Version")
+    entries = quote.get("accepts")
+    first = cast("list[object]", entries)[0] if isinstance(entries, list) and entries else None
+    if version == 1 or "maxAmountRequired" in json_object(first):
+        raise refused("it is of x402 version 1, whose payments are not made here")
+    if version != _VERSION:
+        raise refused(f"it is of the unknown x402 version {quoted(version, 20)}")
+
+
+def _decoded(encoded: str) -> Mapping[str, Any]:
+    if len(encoded) > _LONGEST_HEADER:
+        raise refused("it is too large")
+    try:
+        quote = _parsed(base64.b64decode(encoded, validate=True))
+    except (binascii.Error, ValueError):
+        quote = None
+    if not isinstance(quote, dict):
+        raise refused("it is malformed")
+    return cast("Mapping[str, Any]", quote)
+
+
+def _price(body: bytes) -> Decimal | None:
+    """Return the price beside the quote; one that cannot be read is refused, for it may be another than is asked."""
+    price = json_object(_parsed(body, parse_float=Decimal)).get("price")
+    amount = json_object(price).get("amount", price)
+    if amount is None:
+        return None
+    try:
+        named = str(amount)
+        if isinstance(amount, bool) or not _AMOUNT.fullmatch(named):
+            raise refused("the price beside it cannot be read")
+        return Decimal(named)
+    except (InvalidOperation, ValueError):
+        raise refused("the price beside it cannot be read") from None
+
+
+def _parsed(text: bytes, parse_float: type[float] | type[Decimal] = float) -> object:
+    try:
+        return json.loads(text, parse_float=parse_float, parse_constant=_no_number)
+    except (ValueError, RecursionError, InvalidOperation):
+        return None
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def json_object(value: object) -> Mapping[str, Any]:
+    """Return a JSON object as it is, and anything else as an empty one."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}

@@ -1,0 +1,199 @@
+"""What must hold of a price quote before anything is signed for it, as functions that touch nothing."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx2
+
+from blockrun_image.errors import PaymentRequiredError
+from blockrun_image.pricing import usd
+from blockrun_image.text import quoted
+from blockrun_image_mcp.network import is_loopback
+from blockrun_image_mcp.payments.challenge import Challenge, json_object, read_challenge, refused
+from blockrun_image_mcp.payments.networks import NETWORKS, TOKEN_UNITS, Network
+
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_HOST = re.compile(r"[a-z0-9.:_-]+")
+_AMOUNT = re.compile(r"[1-9][0-9]{0,14}")
+_SHORTEST_LIFE_SECONDS = 30
+_LONGEST_LIFE_SECONDS = 3_600
+_LARGEST_SKEW_SECONDS = 300
+_MOST_FACTOR = Decimal("1.5")
+_MOST_EXTRA_USD = Decimal("0.02")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is known besides the quote: the URL that was asked, the answer's Date header, and this machine's time.
+
+    `expected_usd` is the estimate that the amount is held against; `None` takes any.
+    """
+
+    url: httpx2.URL
+    date: str | None
+    now: float
+    expected_usd: Decimal | None = None
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A way to pay that all rules allow; `entry` is the gateway's own JSON of it, `amount` is in millionths."""
+
+    entry: Mapping[str, Any]
+    network: Network
+    payee: str
+    amount: int
+    lifetime_seconds: int
+
+    @property
+    def amount_usd(self) -> Decimal:
+        """The amount in US dollars."""
+        return Decimal(self.amount) / TOKEN_UNITS
+
+
+def choose(challenge: Challenge, asked: Asked) -> Requirement:
+    """Return the first way to pay that all rules allow; raises `PaymentRequiredError` with the reason where none is."""
+    check_url(asked.url)
+    _check_resource(challenge, asked.url)
+    _check_clock(asked)
+    refusals: list[PaymentRequiredError] = []
+    for entry in challenge.accepts:
+        try:
+            return _checked(entry, challenge, asked)
+        except PaymentRequiredError as refusal:
+            refusals.append(refusal)
+    raise _most_telling(refusals)
+
+
+def exact_price(response: httpx2.Response, request_url: httpx2.URL, now: float) -> Decimal:
+    """Return the price in US dollars that a 402 to an unpaid request names, which nothing is signed for.
+
+    All rules hold but those on whom is paid and how much. Raises `PaymentRequiredError`.
+    """
+    challenge = read_challenge(response.headers, response.content)
+    return choose(challenge, Asked(request_url, response.headers.get("date"), now)).amount_usd
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is an address that can be paid."""
+    return bool(_ADDRESS.fullmatch(text)) and int(text, 16) != 0
+
+
+def host_of(url: httpx2.URL) -> str:
+    """Return the host, and its port where it is not the usual one, as trust in a payee is written down."""
+    return url.netloc.decode("ascii")
+
+
+def host_named(text: str) -> str | None:
+    """Return the host that a person names, alone or in a URL, as `host_of` writes it; `None` for what is none."""
+    try:
+        url = httpx2.URL(text if "://" in text else f"https://{text}")
+    except httpx2.InvalidURL:
+        return None
+    return host_of(url) if _HOST.fullmatch(url.host) and not url.userinfo else None
+
+
+def check_url(url: httpx2.URL) -> None:
+    """Raise `PaymentRequiredError` for a URL that no payment may be sent to."""
+    if not (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))):
+        raise refused("payments are sent by https only, or to this machine")
+
+
+def _check_resource(challenge: Challenge, url: httpx2.URL) -> None:
+    named = challenge.resource.get("url")
+    try:
+        same = isinstance(named, str) and httpx2.URL(named) == url
+    except httpx2.InvalidURL:
+        same = False
+    if not same:
+        raise refused(f"it is for {quoted(named, 100)}, and not for the URL that was asked")
+
+
+def _check_clock(asked: Asked) -> None:
+    """A signature's times are this machine's; where its clock is wrong, it lives longer or shorter than is thought."""
+    try:
+        date = parsedate_to_datetime(asked.date or "")
+        skew = abs(date.replace(tzinfo=date.tzinfo or UTC).timestamp() - asked.now)
+    except (ValueError, OverflowError):
+        raise refused("the answer has no usable Date to hold this machine's clock against") from None
+    if skew >= _LARGEST_SKEW_SECONDS:
+        raise refused(f"this machine's clock and the gateway's are {skew:.0f} s apart", "Set this machine's clock.")
+
+
+def _checked(entry: object, challenge: Challenge, asked: Asked) -> Requirement:
+    fields = json_object(entry)
+    network = _network(fields)
+    return Requirement(
+        entry=fields,
+        network=network,
+        amount=_amount(fields, challenge, asked.expected_usd),
+        payee=_payee(fields, network),
+        lifetime_seconds=_lifetime(fields),
+    )
+
+
+class _OtherKindError(PaymentRequiredError):
+    """It is a way to pay that is not known here, and says less than what is wrong with one that is."""
+
+
+def _network(fields: Mapping[str, Any]) -> Network:
+    scheme, id, asset = (fields.get(name) for name in ("scheme", "network", "asset"))
+    network = NETWORKS.get(id) if isinstance(id, str) else None
+    if scheme != "exact":
+        raise _other_kind(f"its scheme {quoted(scheme)} is not exact")
+    if network is None:
+        raise _other_kind(f"its network {quoted(id)} is none of {', '.join(NETWORKS)}")
+    if not isinstance(asset, str) or asset.lower() != network.token.lower():
+        raise _other_kind(f"its asset {quoted(asset, 50)} is not the USDC of {network.id}")
+    method = json_object(fields.get("extra")).get("assetTransferMethod")
+    if method not in (None, "eip3009"):
+        raise _other_kind(f"its transfer method {quoted(method)} is not eip3009")
+    return network
+
+
+def _amount(fields: Mapping[str, Any], challenge: Challenge, expected_usd: Decimal | None) -> int:
+    text = fields.get("amount")
+    if not isinstance(text, str) or not _AMOUNT.fullmatch(text):
+        raise refused(f"its amount {quoted(text)} is no positive number of millionths")
+    amount_usd = Decimal(text) / TOKEN_UNITS
+    if challenge.price_usd is not None and challenge.price_usd != amount_usd:
+        raise refused(f"it asks for ${usd(amount_usd)}, and the answer names ${usd(challenge.price_usd)}")
+    if expected_usd is not None:
+        most_usd = max(_MOST_FACTOR * expected_usd, expected_usd + _MOST_EXTRA_USD)
+        if amount_usd > most_usd:
+            raise refused(
+                f"it asks for ${usd(amount_usd)}, ${usd(expected_usd)} was expected, and no more than ${usd(most_usd)}"
+                " is taken for the same",
+                "Choose another model, or let the user look at what the gateway charges.",
+            )
+    return int(text)
+
+
+def _payee(fields: Mapping[str, Any], network: Network) -> str:
+    payee = fields.get("payTo")
+    if not isinstance(payee, str) or not is_address(payee) or payee.lower() == network.token.lower():
+        raise refused(f"its payee {quoted(payee, 50)} is no address that can be paid")
+    return payee
+
+
+def _lifetime(fields: Mapping[str, Any]) -> int:
+    seconds = fields.get("maxTimeoutSeconds")
+    if not isinstance(seconds, int) or isinstance(seconds, bool):
+        raise refused(f"its time limit {quoted(seconds)} is no number of seconds")
+    return min(_LONGEST_LIFE_SECONDS, max(_SHORTEST_LIFE_SECONDS, seconds))
+
+
+def _other_kind(why: str) -> _OtherKindError:
+    refusal = refused(why)
+    return _OtherKindError(refusal.message, hint=refusal.hint, answer=refusal.answer)
+
+
+def _most_telling(refusals: list[PaymentRequiredError]) -> PaymentRequiredError:
+    known = [refusal for refusal in refusals if not isinstance(refusal, _OtherKindError)]
+    chosen = (known or refusals)[0]
+    return PaymentRequiredError(chosen.message, hint=chosen.hint, answer=chosen.answer)
