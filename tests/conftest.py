@@ -17,9 +17,15 @@ from blockrun_image_mcp.app import build_server
 from blockrun_image_mcp.sandbox.server import running_sandbox
 from blockrun_image_mcp.settings import Settings
 
+_RECURSION_LIMIT = sys.getrecursionlimit()
 _KEPT = ("PATH", "XDG_STATE_HOME")
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+def pytest_runtest_setup() -> None:
+    """Undo what a library below eth_account does when a test imports it: nested JSON would end the whole process."""
+    sys.setrecursionlimit(_RECURSION_LIMIT)
 
 
 @pytest.fixture(scope="session")

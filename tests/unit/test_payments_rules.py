@@ -160,6 +160,7 @@ async def test_extensions_are_sent_back_as_they_came() -> None:
         (payment_required(body=b"x" * 140_000), "the answer is too large"),
         (payment_required({"x402Version": 1, "accepts": [{"maxAmountRequired": "1", "network": "base"}]}), "version 1"),
         (payment_required(quote(entry(maxAmountRequired="1"))), "version 1"),
+        (payment_required(quote(x402Version=1)), "version 1"),
         (payment_required(quote(x402Version=3)), "unknown x402 version '3'"),
         (payment_required(quote(x402Version=...)), "unknown x402 version 'None'"),
         (payment_required(quote(accepts=...)), "no way to pay"),
@@ -346,6 +347,9 @@ def test_the_exact_price_is_read_without_a_wallet_and_whatever_was_expected() ->
     assert exact_price(payment_required(quote(entry(amount="9000000"))), url, NOW) == 9
     with pytest.raises(PaymentRequiredError, match="Nothing was signed"):
         exact_price(payment_required(quote(entry(network="eip155:1"))), url, NOW)
+    plain = "http://blockrun.ai/v1"
+    with pytest.raises(PaymentRequiredError, match="by https only"):
+        exact_price(payment_required(quote(resource={"url": plain})), httpx2.URL(plain), NOW)
 
 
 def test_the_reason_is_told_of_the_way_to_pay_that_is_known_here() -> None:

@@ -7,6 +7,7 @@ import sys
 import threading
 import traceback
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -61,6 +62,24 @@ def test_a_signature_is_the_wallets_own_and_of_the_form_that_the_contract_takes(
     assert len(signature) == 65
     assert int.from_bytes(signature[32:64], "big") <= SECPK1_N // 2
     assert signature[64] in (27, 28)
+
+
+async def test_of_the_two_forms_of_a_signature_the_one_is_handed_out_that_the_contract_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    authorization = Authorization(ADDRESS, PAYEE, 1, 0, 2, bytes(32))
+    usual = await Wallet(KEY).sign(BASE, authorization)
+
+    class HighS:
+        """A library that hands out the other form."""
+
+        def sign_typed_data(self, key: bytes, *, full_message: dict[str, Any]) -> SimpleNamespace:
+            signed = Account().sign_typed_data(key, full_message=full_message)
+            return SimpleNamespace(r=signed.r, s=SECPK1_N - signed.s, v=55 - signed.v)
+
+    wallet = Wallet(KEY)
+    monkeypatch.setattr(wallet, "_account", HighS)
+    assert await wallet.sign(BASE, authorization) == usual
 
 
 @pytest.mark.parametrize("key", [KEY, KEY[2:], KEY.upper(), f" {KEY}\n"])
