@@ -44,6 +44,7 @@ class Sandbox:
     def __init__(self, origin: str) -> None:
         self.origin = origin
         self.base_url = f"{origin}/v1"
+        self.api_url = f"{origin}/api"
         self._http = httpx2.Client(base_url=origin, trust_env=False)
         self.script([])
         self._before = self._statement()
@@ -69,6 +70,21 @@ class Sandbox:
     @property
     def charged_micro_usd(self) -> int:
         return self._statement()["total_micro_usd"] - self._before["total_micro_usd"]
+
+    @property
+    def quotes(self) -> int:
+        """How many generation requests have asked for a price."""
+        return self._statement()["quotes"] - self._before["quotes"]
+
+    @property
+    def paid_posts(self) -> int:
+        """How many generation requests have come in with a key or a payment."""
+        return self._statement()["paid_posts"] - self._before["paid_posts"]
+
+    @property
+    def settlements(self) -> list[dict[str, Any]]:
+        """What was charged, in order."""
+        return self._statement()["items"][-self.charges :] if self.charges else []
 
     @property
     def last_settlement(self) -> dict[str, Any]:
