@@ -3,36 +3,42 @@
 import os
 import secrets
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.conftest import Sandbox
 
-with warnings.catch_warnings():
+with warnings.catch_warnings(), pytest.MonkeyPatch.context() as importing:
     warnings.simplefilter("ignore")  # its models are written for pydantic 1
-    from blockrun_llm import ImageClient, cache
-    from blockrun_llm.types import APIError, PaymentError
+    importing.setenv("PYTHON_DOTENV_DISABLED", "1")  # it would read the .env of whoever runs this
+    from blockrun_llm import ImageClient, cache  # pyright: ignore[reportMissingTypeStubs]
+    from blockrun_llm.types import APIError, PaymentError  # pyright: ignore[reportMissingTypeStubs]
 
 PRIVATE_KEY = f"0x{secrets.token_hex(32)}"
 ACCOUNT_KEY = "brk_test_0123456789"
 
-Sdk = Callable[..., Any]
+FOLDER = cache.COST_LOG_PATH.parent  # of whoever runs this: fixed when the SDK was imported
 
 
 @pytest.fixture(autouse=True)
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+def a_home_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Give the SDK a home, a folder and an environment of its own, and see that it leaves nothing anywhere else."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith(("BLOCKRUN_", "BASE_CHAIN_", "SOLANA_"))]:
         monkeypatch.delenv(name)
-    for constant in ("CACHE_DIR", "DATA_DIR", "COST_LOG_PATH"):  # fixed at import, by the home of whoever ran that
+    for constant in ("CACHE_DIR", "DATA_DIR", "COST_LOG_PATH"):
         monkeypatch.setattr(cache, constant, tmp_path / ".blockrun" / Path(getattr(cache, constant)).name)
     monkeypatch.setattr(ImageClient, "IMAGE_POLL_INTERVAL_SECONDS", 0.01)
-    yield tmp_path
-    assert all(path.is_relative_to(tmp_path) for path in (cache.CACHE_DIR, cache.DATA_DIR, cache.COST_LOG_PATH))
+    before = files_of(FOLDER)
+    yield
+    assert files_of(FOLDER) == before
+
+
+def files_of(folder: Path) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 @pytest.fixture
@@ -107,7 +113,7 @@ def test_a_payment_that_is_refused_says_why(wallet: Any, sandbox: Sandbox, code:
     sandbox.script([{"payment_code": code}])
     with pytest.raises(PaymentError) as caught:
         wallet.generate("A fox", model="nano-banana")
-    assert caught.value.response["code"] == code
+    assert cast("Any", caught.value).response["code"] == code
     assert (sandbox.paid_posts, sandbox.charges) == (1, 0)
 
 
