@@ -18,6 +18,7 @@ from blockrun_image_mcp.sandbox.server import running_sandbox
 from blockrun_image_mcp.settings import Settings
 
 _KEPT = ("PATH", "XDG_STATE_HOME")
+_RECURSION_LIMIT = sys.getrecursionlimit()
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
@@ -36,6 +37,12 @@ def catalog() -> Catalog:
 def a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep what a test spends out of the ledger, and the budget, of whoever runs it."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+
+
+@pytest.fixture(autouse=True)
+def the_usual_recursion_limit() -> None:
+    """Undo that importing eth-account, as other people's clients do, lets Python recurse until the process dies."""
+    sys.setrecursionlimit(_RECURSION_LIMIT)
 
 
 class Sandbox:

@@ -4,16 +4,18 @@ import base64
 import json
 import secrets
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from textwrap import dedent
 from typing import Any, cast
 
 import httpx2
 import pytest
 from eth_account import Account
-from tests.conftest import Sandbox
+from tests.conftest import Sandbox, process_environment
 
 from blockrun_image import Catalog
 from blockrun_image_mcp.sandbox.server import running_sandbox
@@ -111,6 +113,20 @@ def test_what_is_signed_is_what_the_tokens_contract_checks() -> None:
     message |= dict.fromkeys(("value", "validAfter", "validBefore"), 1)
     separator = signable(TOKENS[NETWORK], message).header
     assert separator.hex() == "02fa7265e7c5d81118673727957699e4d68f74cd74b7db77da710fe8a2c7834f"
+
+
+def test_verifying_a_payment_does_not_let_python_recurse_until_the_process_dies() -> None:
+    program = """
+        import sys
+        from blockrun_image_mcp.sandbox.verification import signable
+        from blockrun_image_mcp.sandbox.x402 import NETWORK, TOKENS
+        before = sys.getrecursionlimit()
+        numbers = dict.fromkeys(("value", "validAfter", "validBefore"), 1)
+        signable(TOKENS[NETWORK], {"from": "0x" + "1" * 40, "to": "0x" + "1" * 40, "nonce": bytes(32), **numbers})
+        assert "py_ecc" in sys.modules
+        assert sys.getrecursionlimit() == before
+    """
+    subprocess.run([sys.executable, "-c", dedent(program)], env=process_environment({}), check=True)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 import base64
 import binascii
-from collections.abc import Mapping
+import sys
+from collections.abc import Generator, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import anyio.to_thread
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from eth_account.messages import SignableMessage
 
 _HALF_OF_THE_CURVE = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0  # a higher s is refused
+_IMPORTING = Lock()
 _Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$"), AfterValidator(str.lower)]
 
 
@@ -67,7 +71,8 @@ async def verified(header: str, offers: AbstractSet[Terms], now: float) -> Payme
 
 def signable(token: Token, message: Mapping[str, object]) -> "SignableMessage":
     """Return what a wallet signs for a transfer of a token, as eth-account's `SignableMessage`."""
-    from eth_account.messages import encode_typed_data  # noqa: PLC0415 - an extra, and slow to import
+    with _recursion_limit_kept():
+        from eth_account.messages import encode_typed_data  # noqa: PLC0415 - an extra, and slow to import
 
     numbers = ("value", "validAfter", "validBefore")
     kinds = {"from": "address", "to": "address", **dict.fromkeys(numbers, "uint256"), "nonce": "bytes32"}
@@ -96,8 +101,9 @@ def _check_terms(accepted: Terms, authorization: _Authorization, offers: Abstrac
 
 def _signer(token: Token, authorization: _Authorization, signature: bytes) -> str:
     """Return the address that signed, in lower case, or nothing where the chain would not take the signature."""
-    from eth_account import Account  # noqa: PLC0415 - an extra, and slow to import
-    from eth_keys.exceptions import BadSignature  # noqa: PLC0415 - comes with it
+    with _recursion_limit_kept():
+        from eth_account import Account  # noqa: PLC0415 - an extra, and slow to import
+        from eth_keys.exceptions import BadSignature  # noqa: PLC0415 - comes with it
 
     if signature[64] not in (27, 28) or int.from_bytes(signature[32:64]) > _HALF_OF_THE_CURVE:
         return ""
@@ -113,3 +119,14 @@ def _signer(token: Token, authorization: _Authorization, signature: bytes) -> st
         return str(cast("Any", Account).recover_message(signable(token, message), signature=signature)).lower()
     except BadSignature:
         return ""
+
+
+@contextmanager
+def _recursion_limit_kept() -> Generator[None]:
+    """Undo that eth-account's dependency py_ecc lets Python recurse until nested JSON overflows the stack."""
+    with _IMPORTING:
+        limit = sys.getrecursionlimit()
+        try:
+            yield
+        finally:
+            sys.setrecursionlimit(limit)
