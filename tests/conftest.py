@@ -19,6 +19,7 @@ from blockrun_image_mcp.settings import Settings
 
 _RECURSION_LIMIT = sys.getrecursionlimit()
 _KEPT = ("PATH", "XDG_STATE_HOME")
+_RECURSION_LIMIT = sys.getrecursionlimit()
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
@@ -44,12 +45,19 @@ def a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytes
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
 
 
+@pytest.fixture(autouse=True)
+def the_usual_recursion_limit() -> None:
+    """Undo that importing eth-account, as other people's clients do, lets Python recurse until the process dies."""
+    sys.setrecursionlimit(_RECURSION_LIMIT)
+
+
 class Sandbox:
     """A running sandbox, as one test sees it: with a till and a count of requests that start at zero."""
 
     def __init__(self, origin: str) -> None:
         self.origin = origin
         self.base_url = f"{origin}/v1"
+        self.api_url = f"{origin}/api"
         self._http = httpx2.Client(base_url=origin, trust_env=False)
         self.script([])
         self._before = self._statement()
@@ -75,6 +83,21 @@ class Sandbox:
     @property
     def charged_micro_usd(self) -> int:
         return self._statement()["total_micro_usd"] - self._before["total_micro_usd"]
+
+    @property
+    def quotes(self) -> int:
+        """How many generation requests have asked for a price."""
+        return self._statement()["quotes"] - self._before["quotes"]
+
+    @property
+    def paid_posts(self) -> int:
+        """How many generation requests have come in with a key or a payment."""
+        return self._statement()["paid_posts"] - self._before["paid_posts"]
+
+    @property
+    def settlements(self) -> list[dict[str, Any]]:
+        """What was charged, in order."""
+        return self._statement()["items"][-self.charges :] if self.charges else []
 
     @property
     def last_settlement(self) -> dict[str, Any]:

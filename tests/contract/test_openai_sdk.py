@@ -62,12 +62,17 @@ def test_every_error_code_arrives_with_the_apis_own_body(
     assert sandbox.charges == 0
 
 
-def test_another_key_than_an_account_key_is_refused(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize(("prefix", "status"), [("/v1", 401), ("/api/v1", 402)])
+def test_another_key_than_an_account_key_is_refused_or_on_the_wallets_host_ignored(
+    sandbox: Sandbox, prefix: str, status: int
+) -> None:
     with (
-        openai.OpenAI(base_url=f"{sandbox.origin}/api/v1", api_key="0x123", max_retries=0) as client,
-        pytest.raises(openai.AuthenticationError),
+        openai.OpenAI(base_url=f"{sandbox.origin}{prefix}", api_key="0x123", max_retries=0) as client,
+        pytest.raises(openai.APIStatusError) as caught,
     ):
         client.images.generate(model="dall-e-3", prompt="A fox")
+    assert caught.value.status_code == status
+    assert sandbox.charges == 0
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
-"""The sandbox as a web application: the API's one operation, polls, pictures, the till, and scripted faults."""
+"""The sandbox as a web application: the API on both rails, pictures, the till, and scripted faults."""
 
 import json
 import secrets
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 import anyio
 import anyio.to_thread
@@ -13,26 +13,32 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError
+from blockrun_image.images import ImageRequest
 from blockrun_image.text import clean
+from blockrun_image_mcp.sandbox import x402
+from blockrun_image_mcp.sandbox.answers import Answers, Cut, amend, payment_refusal, refusal
+from blockrun_image_mcp.sandbox.calls import WALLET_PREFIX, Call, has_account_key, read_body
 from blockrun_image_mcp.sandbox.faults import Fault, FaultScript
-from blockrun_image_mcp.sandbox.studio import Generation, Job, Studio
+from blockrun_image_mcp.sandbox.studio import Job, Studio
+from blockrun_image_mcp.sandbox.till import Bill
+from blockrun_image_mcp.sandbox.verification import verified
 
-_LARGEST_BODY_BYTES = 2**20  # the longest prompt, four bytes a character, and room
 
+def sandbox_app(catalog: Catalog, closing: anyio.Event, clock: Callable[[], float] = time.time) -> Starlette:
+    """Return the application; it starts with an empty till and no faults, and lets go of held calls at `closing`.
 
-def sandbox_app(catalog: Catalog, closing: anyio.Event) -> Starlette:
-    """Return the application; it starts with an empty till and no faults, and lets go of held calls at `closing`."""
-    sandbox = _Sandbox(Studio(catalog), closing)
+    `clock` gives the seconds since 1970 that payments are judged by.
+    """
+    sandbox = _Sandbox(Studio(catalog, clock), closing)
     path = catalog.spec.generations_path
     return Starlette(
         routes=[
-            *(Route(f"{prefix}{path}", sandbox.generate, methods=["POST"]) for prefix in ("/v1", "/api/v1")),
-            *(Route(f"{prefix}{path}/{{id}}", sandbox.poll) for prefix in ("/v1", "/api/v1")),
-            *(Route(f"{prefix}/models", sandbox.models) for prefix in ("/v1", "/api/v1")),
+            *(Route(f"{prefix}{path}", sandbox.generate, methods=["POST"]) for prefix in ("/v1", WALLET_PREFIX)),
+            *(Route(f"{prefix}{path}/{{id}}", sandbox.poll) for prefix in ("/v1", WALLET_PREFIX)),
+            *(Route(f"{prefix}/models", sandbox.models) for prefix in ("/v1", WALLET_PREFIX)),
             Route("/images/{id}.png", sandbox.picture),
             Route("/sandbox/settlements", sandbox.settlements),
             Route("/sandbox/faults", sandbox.script, methods=["POST"]),
@@ -43,176 +49,161 @@ def sandbox_app(catalog: Catalog, closing: anyio.Event) -> Starlette:
 class _Sandbox:
     def __init__(self, studio: Studio, closing: anyio.Event) -> None:
         self._studio = studio
+        self._answers = Answers(studio.catalog.spec)
         self._closing = closing
 
     async def generate(self, request: Request) -> Response:
-        self._studio.keys.append(_key(request))
-        fault = self._studio.faults.next()
+        call = Call.of(request)
+        self._studio.till.count(call.kind, call.key)
+        fault = self._studio.faults.next(call.kind)
         try:
-            body = await _body(request)  # whole, or an end of the connection would now be a reset and now a close
+            body = await read_body(request)  # whole, or an end of the connection would now be a reset and now a close
         except ClientDisconnect:
-            return _Cut()
+            return Cut()
         except ValueError as error:
-            return _refusal(400, clean(error, 400), "invalid_request")
+            return refusal(400, clean(error, 400), "invalid_request")
         if fault.cut == "before":
-            return _Cut()
-        response = self._response(request, body, fault)
-        if not fault.slow:
-            with anyio.move_on_after(fault.delay_seconds):
-                await self._closing.wait()
-        if fault.cut == "after" or self._closing.is_set():
-            return _Cut()
-        return _Cut(response) if fault.cut == "during" else response
+            return Cut(reset=fault.reset)
+        response = await self._response(replace(call, body=body), fault)
+        return await self._delivered(response, fault, 0 if fault.slow else fault.delay_seconds)
 
     async def poll(self, request: Request) -> Response:
         job = self._studio.jobs.get(request.path_params["id"])
         if job is None:
-            return _refusal(404, "There is no such job.", "not_found")
-        fault = job.polls.next()
-        if fault.cut:
-            return _Cut()
-        if fault.status:
-            return self._scripted(fault)
-        job.asked += 1
-        if job.asked == 1 or time.monotonic() < job.finished_at:
-            return JSONResponse(_job_body(request.path_params["id"], job, "in_progress"), 202)
-        if job.fault.status:
-            return JSONResponse({"status": "failed", "payment_status": "not_charged", **self._error_body(job.fault)})
-        job.generation = job.generation or self._studio.settle(job.request, job.origin, "")
-        return _generated(job.generation, {"status": "completed"})
+            return refusal(404, "There is no such job.", "not_found")
+        fault = job.polls.next("paid")
+        if fault.cut == "before":
+            return Cut(reset=fault.reset)
+        try:
+            response = self._stranger(job, request) or self._polled(job, fault)
+        except x402.PaymentRefusedError as refused:
+            response = payment_refusal(refused)
+        return await self._delivered(response, fault, fault.delay_seconds)
 
     async def models(self, request: Request) -> Response:
-        refused = _unauthorized(request)
+        if not (request.url.path.startswith(WALLET_PREFIX) or has_account_key(request)):
+            return _unauthorized()
         models = [{"id": model.id, "object": "model", "owned_by": model.provider} for model in self._studio.catalog]
-        return refused or JSONResponse({"object": "list", "data": models})
+        return JSONResponse({"object": "list", "data": models})
 
     async def picture(self, request: Request) -> Response:
         from blockrun_image_mcp.sandbox.drawing import draw  # noqa: PLC0415 - Pillow, when a picture is looked at
 
         picture = self._studio.pictures.get(request.path_params["id"])
         if picture is None:
-            return _refusal(404, "There is no such picture.", "not_found")
+            return refusal(404, "There is no such picture.", "not_found")
         png = await anyio.to_thread.run_sync(
             lambda: draw(picture.prompt, width=picture.width, height=picture.height, variant=picture.variant)
         )
         return Response(png, media_type="image/png", headers={"Cache-Control": "max-age=86400, immutable"})
 
     async def settlements(self, request: Request) -> Response:
-        return JSONResponse(self._studio.statement())
+        return JSONResponse(self._studio.till.statement())
 
     async def script(self, request: Request) -> Response:
         try:
-            self._studio.faults = FaultScript.parse(await _body(request))
+            self._studio.faults = FaultScript.parse(await read_body(request))
         except (ValidationError, ValueError) as error:
-            return _refusal(400, _first_words(error), "invalid_faults")
+            return refusal(400, _first_words(error), "invalid_faults")
         return JSONResponse({"scripted": len(self._studio.faults)})
 
-    def _response(self, request: Request, body: bytes, fault: Fault) -> Response:
-        refused = _unauthorized(request)
-        if refused:
-            return refused
-        if fault.is_refusal and not fault.slow:
-            return self._scripted(fault)
+    async def _response(self, call: Call, fault: Fault) -> Response:
+        if not call.is_authorized:
+            return _unauthorized()
+        if call.signature is None and fault.is_refusal and not fault.slow:
+            return self._answers.scripted(fault)
         try:
-            asked = self._studio.check(json.loads(body))
+            asked = self._studio.check(json.loads(call.body))
+            return self._quote(call, asked, fault) if call.kind == "quote" else await self._sale(call, asked, fault)
         except (InvalidRequestError, ValueError, RecursionError) as error:
-            return _refusal(400, clean(error, 400), "invalid_request")
-        origin = str(request.base_url).rstrip("/")
-        if fault.slow:
-            return self._accepted(
-                Job(asked, origin, fault, time.monotonic() + fault.delay_seconds, FaultScript(fault.polls)), request
-            )
-        generation = self._studio.settle(asked, origin, _key(request))
-        if fault.body is not None or fault.status is not None:
-            return self._scripted(fault)
-        return _generated(generation, {}, fault.headers)
+            return refusal(400, clean(error, 400), "invalid_request")
+        except x402.PaymentRefusedError as refused:
+            return payment_refusal(refused)
+        except ImportError:
+            words = "The sandbox needs eth-account to verify payments: install blockrun-image-mcp[wallet]."
+            return refusal(501, words, "not_implemented")
 
-    def _accepted(self, job: Job, request: Request) -> Response:
+    def _quote(self, call: Call, asked: ImageRequest, fault: Fault) -> Response:
+        if fault.is_scripted:
+            return self._answers.scripted(fault)
+        price = self._studio.micro_usd(asked)
+        honest = x402.challenge(call.url, f"Image generation: {asked.n} x {asked.model} {asked.size}", price)
+        said, response = self._answers.quote(honest, fault, price)
+        self._studio.quotes.remember(call.digest, said)
+        return response
+
+    async def _sale(self, call: Call, asked: ImageRequest, fault: Fault) -> Response:
+        bill = Bill(call.key, await self._payment(call, asked))
+        if bill.payment is not None and fault.is_refusal and not fault.slow:
+            return self._answers.scripted(fault)
+        known = self._studio.job_of(bill)
+        if known or fault.slow:
+            job = known or self._studio.accept(self._job(call, asked, bill, fault))
+            return self._answers.accepted(job, self._studio.micro_usd(job.request), "queued")
+        generation = self._studio.settle(asked, call.origin, bill)
+        if fault.body is not None or fault.is_scripted:
+            return self._answers.scripted(fault)
+        return self._answers.generated(generation)
+
+    async def _payment(self, call: Call, asked: ImageRequest) -> x402.Payment | None:
+        if call.signature is None:
+            return None
+        offers = self._studio.quotes.open_to(call.digest, self._studio.micro_usd(asked))
+        payment = await verified(call.signature, offers, self._studio.clock())
+        self._studio.till.check(payment)
+        payment.hold_at(self._studio.clock())
+        return payment
+
+    def _job(self, call: Call, asked: ImageRequest, bill: Bill, fault: Fault) -> Job:
         id = f"job_{secrets.token_hex(8)}"
-        self._studio.jobs[id] = job
-        return JSONResponse(_job_body(id, job, "queued") | {"poll_url": f"{request.url.path}/{id}"}, 202)
+        poll_url = f"{call.path}/{id}" if fault.poll_url is None else fault.poll_url.replace("{id}", id)
+        finished_at = time.monotonic() + fault.delay_seconds
+        created = int(self._studio.clock())
+        return Job(id, asked, call.origin, bill, poll_url, fault, created, finished_at, FaultScript(fault.polls))
 
-    def _scripted(self, fault: Fault) -> Response:
-        if fault.status in (204, 304):
-            return Response(None, fault.status, fault.headers)
-        if isinstance(fault.body, str):
-            return Response(fault.body, fault.status or 200, fault.headers, "application/json")
-        body = self._error_body(fault) if fault.body is None else fault.body
-        return JSONResponse(body, fault.status or 200, fault.headers)
+    def _stranger(self, job: Job, request: Request) -> Response | None:
+        """Return what is told to whoever asks after a job without the payment that it lives on."""
+        signature = request.headers.get("payment-signature")
+        if job.bill.payment is None or signature == job.bill.payment.header:
+            return None
+        if signature is None:
+            raise x402.PaymentRefusedError("PAYMENT_INVALID", "a job is asked after with its own payment")
+        return refusal(403, "The job belongs to another payment.", "forbidden")
 
-    def _error_body(self, fault: Fault) -> Mapping[str, Any]:
-        errors = self._studio.catalog.spec.errors
-        if fault.status is not None and fault.status in errors:
-            return errors[fault.status].example
-        return _error(f"Scripted status {fault.status}.", f"status_{fault.status}")
+    def _polled(self, job: Job, fault: Fault) -> Response:
+        if fault.is_scripted:
+            if fault.settles:
+                self._studio.collect(job)
+            return self._answers.scripted(fault)
+        job.asked += 1
+        if job.generation is None and job.bill.payment is not None:
+            job.bill.payment.hold_at(self._studio.clock())
+        if job.asked == 1 or time.monotonic() < job.finished_at:
+            return self._answers.accepted(job, self._studio.micro_usd(job.request), "in_progress")
+        if job.fault.status:
+            return self._failed(job)
+        return self._answers.generated(self._studio.collect(job), {"status": "completed"})
 
+    def _failed(self, job: Job) -> Response:
+        if job.fault.settles:
+            self._studio.collect(job)
+        else:
+            self._studio.give_up(job)
+        return self._answers.failed(job)
 
-class _Cut(Response):
-    """Ends the connection: without an answer, or in the middle of one."""
-
-    def __init__(self, answer: Response | None = None) -> None:
-        super().__init__()
-        self._answer = answer
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._answer is not None:
-            body = bytes(self._answer.body)
-            await send(
-                {"type": "http.response.start", "status": self._answer.status_code, "headers": self._answer.raw_headers}
-            )
-            await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
-        scope["state"]["connection"].close()
-        while (await receive())["type"] != "http.disconnect":
-            pass
-
-
-def _generated(
-    generation: Generation, more: Mapping[str, object], headers: Mapping[str, str] | None = None
-) -> Response:
-    named = {
-        "x-blockrun-cost-usd": f"{generation.charged_usd:f}",
-        "x-blockrun-request-id": f"req_{secrets.token_hex(8)}",
-    }
-    return JSONResponse({**more, **generation.body}, headers={**named, **(headers or {})})
+    async def _delivered(self, response: Response, fault: Fault, delay_seconds: float) -> Response:
+        with anyio.move_on_after(delay_seconds):
+            await self._closing.wait()
+        if fault.cut == "after" or self._closing.is_set():
+            return Cut(reset=fault.reset)
+        amend(response, fault.headers)
+        return Cut(response, reset=fault.reset) if fault.cut == "during" else response
 
 
-def _job_body(id: str, job: Job, status: str) -> dict[str, object]:
-    return {
-        "id": id,
-        "object": "image.generation.job",
-        "status": status,
-        **{name: value for name, value in job.request.body().items() if name != "prompt"},
-        "payment_status": "verified",
-    }
-
-
-def _unauthorized(request: Request) -> Response | None:
-    if request.headers.get("authorization", "").startswith("Bearer brk_"):
-        return None
-    return _refusal(401, "The sandbox takes any key that starts with brk_.", "invalid_api_key")
-
-
-def _refusal(status: int, message: str, code: str) -> Response:
-    return JSONResponse(_error(message, code), status)
-
-
-def _error(message: str, code: str) -> dict[str, object]:
-    return {"error": {"message": message, "type": "invalid_request_error", "code": code}}
-
-
-def _key(request: Request) -> str:
-    return clean(request.headers.get("idempotency-key", ""), 64)
+def _unauthorized() -> Response:
+    return refusal(401, "The sandbox takes any key that starts with brk_.", "invalid_api_key")
 
 
 def _first_words(error: ValueError) -> str:
     first = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
     return clean(error if first is None else f"{first['loc']}: {first['msg']}", 200)
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LARGEST_BODY_BYTES:
-            raise ValueError("The body is too large.")
-    return bytes(body)

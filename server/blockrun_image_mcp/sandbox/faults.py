@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from blockrun_image_mcp.sandbox.till import Kind
+from blockrun_image_mcp.sandbox.x402 import PaymentCode
+
 _MOST_FAULTS = 1_000
 
 
@@ -16,26 +19,54 @@ HeaderValue = Annotated[str, Field(pattern=r"^[\x20-\x7e]{0,4096}$")]
 class Fault(BaseModel):
     """What one call suffers.
 
-    `status`, `headers` and `body` replace those of the answer; a bare error status comes with the API's own error body.
-    `delay_seconds` is waited before the answer. `cut` ends the connection: `before` the work is done (so nothing is
-    charged), `during` the answer, or `after` the work and before the answer. `slow` answers 202 with a job; its polls
-    suffer `polls` one by one, a fault's `delay_seconds` is then how long the job takes, and an error status fails it.
+    `on` says which: one that asks for a quote, or one that is paid, by key or by signature; without it, the next one
+    that the fault can do something to.
+
+    `status`, `headers` and `body` replace those of the answer; a bare error status comes with the API's own error body,
+    a `payment_code` with a 402 of that code, and a header that is `null` is left out. An error is not charged and any
+    other answer is, unless `settles` says otherwise. `delay_seconds` is waited before the answer.
+
+    `cut` ends the connection: `before` the work is done (so nothing is charged), `during` the answer, or `after` the
+    work and before the answer; with `reset` abruptly, as a crash would. `slow` answers 202 with a job; its polls suffer
+    `polls` one by one, a fault's `delay_seconds` is then how long the job takes, and an error status fails it.
+    `poll_url` replaces where its polls are said to go, with the job's id for `{id}`.
+
+    `challenge` is laid over an honest quote, as `x402.overridden` does it, `price` among it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    on: Kind | None = None
     status: int | None = Field(default=None, ge=200, le=599)
-    headers: dict[HeaderName, HeaderValue] = {}
+    headers: dict[HeaderName, HeaderValue | None] = {}
     body: Any = None
+    payment_code: PaymentCode | None = None
+    settles: bool | None = None
     delay_seconds: float = Field(default=0, ge=0, le=600)
     cut: Literal["before", "during", "after"] | None = None
+    reset: bool = False
     slow: bool = False
     polls: "tuple[Fault, ...]" = ()
+    poll_url: str | None = None
+    challenge: dict[str, Any] = {}
 
     @property
     def is_refusal(self) -> bool:
         """Whether the call is not worked on, and so not charged."""
-        return self.cut == "before" or (self.status is not None and self.status >= 300)
+        if self.cut == "before" or self.settles is not None:
+            return not self.settles or self.cut == "before"
+        return self.payment_code is not None or (self.status is not None and self.status >= 300)
+
+    @property
+    def is_scripted(self) -> bool:
+        """Whether it brings an answer of its own."""
+        return self.status is not None or self.payment_code is not None
+
+    def hits(self, kind: Kind) -> bool:
+        """Tell whether a request of this kind suffers it."""
+        if self.on is not None:
+            return self.on == kind
+        return not (self.challenge if kind == "paid" else self.slow or self.payment_code or self.settles is not None)
 
 
 NO_FAULT = Fault()
@@ -56,6 +87,9 @@ class FaultScript:
     def __len__(self) -> int:
         return len(self._faults)
 
-    def next(self) -> Fault:
-        """Return the next fault, or none."""
-        return self._faults.popleft() if self._faults else NO_FAULT
+    def next(self, kind: Kind) -> Fault:
+        """Return the first fault that is left for a request of this kind, or none; those before it stay."""
+        fault = next((fault for fault in self._faults if fault.hits(kind)), NO_FAULT)
+        if fault is not NO_FAULT:
+            self._faults.remove(fault)
+        return fault

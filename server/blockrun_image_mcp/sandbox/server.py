@@ -2,11 +2,15 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncGenerator, Generator
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
+from email.utils import formatdate
 
 import anyio
 import uvicorn
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from blockrun_image.catalog import Catalog
@@ -15,21 +19,24 @@ from blockrun_image_mcp.sandbox.app import sandbox_app
 
 
 @asynccontextmanager
-async def running_sandbox(catalog: Catalog, port: int = 0) -> AsyncGenerator[str]:
+async def running_sandbox(
+    catalog: Catalog, port: int = 0, clock: Callable[[], float] = time.time
+) -> AsyncGenerator[str]:
     """Serve the sandbox on the loopback address and return its origin; port 0 is any free one.
 
-    Raises `ConfigurationError` when the port cannot be had.
+    `clock` gives the seconds since 1970 that it goes by. Raises `ConfigurationError` when the port cannot be had.
     """
     listener = _listener(port)
     closing = anyio.Event()
     server = _EmbeddedServer(
         uvicorn.Config(
-            sandbox_app(catalog, closing),
+            _Dated(sandbox_app(catalog, closing, clock), clock),
             http=_ClosableProtocol,
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
+            date_header=False,
             timeout_graceful_shutdown=1,
         )
     )
@@ -62,6 +69,22 @@ class _EmbeddedServer(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
+
+
+class _Dated:
+    """Dates answers by the sandbox's clock; uvicorn would add its own date beside that of a scripted fault."""
+
+    def __init__(self, app: ASGIApp, clock: Callable[[], float]) -> None:
+        self._app = app
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).setdefault("Date", formatdate(self._clock(), usegmt=True))
+            await send(message)
+
+        await self._app(scope, receive, send_dated)
 
 
 class _ClosableProtocol(H11Protocol):

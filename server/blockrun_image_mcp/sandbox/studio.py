@@ -1,11 +1,11 @@
 """The sandbox's work: checks a request as the API does, settles it once, and remembers what it has drawn."""
 
 import hashlib
+import math
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, cast
 
 from jsonschema import Draft202012Validator
@@ -13,9 +13,11 @@ from jsonschema import Draft202012Validator
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.images import ImageArguments, ImageRequest
-from blockrun_image.pricing import estimate, usd
+from blockrun_image.pricing import estimate
 from blockrun_image.text import clean
 from blockrun_image_mcp.sandbox.faults import Fault, FaultScript
+from blockrun_image_mcp.sandbox.till import Bill, Settlement, Till
+from blockrun_image_mcp.sandbox.x402 import Quotes
 
 _MOST_PICTURES = 2_000
 _MOST_DRAWN_CHARACTERS = 2_000
@@ -33,19 +35,24 @@ class Picture:
 
 @dataclass(frozen=True)
 class Generation:
-    """Work that was done and charged: its body for the answer, and the charge in US dollars."""
+    """Work that was done and charged."""
 
-    body: Mapping[str, object]
-    charged_usd: Decimal
+    created: int
+    data: Sequence[Mapping[str, object]]
+    settlement: Settlement
 
 
 @dataclass
 class Job:
     """Work that is under way: what is to be done, when it is finished, and what its polls suffer."""
 
+    id: str
     request: ImageRequest
     origin: str
+    bill: Bill
+    poll_url: str
     fault: Fault
+    created: int
     finished_at: float
     polls: FaultScript
     asked: int = 0
@@ -54,13 +61,15 @@ class Job:
 
 @dataclass
 class Studio:
-    """Everything that a sandbox knows."""
+    """Everything that a sandbox knows; `clock` gives the seconds since 1970 that it goes by."""
 
     catalog: Catalog
+    clock: Callable[[], float] = time.time
     faults: FaultScript = field(default_factory=FaultScript)
-    keys: list[str] = field(default_factory=list[str])
-    settlements: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
+    till: Till = field(default_factory=Till)
+    quotes: Quotes = field(default_factory=Quotes)
     jobs: dict[str, Job] = field(default_factory=dict[str, Job])
+    job_ids_by_payment: dict[str, str] = field(default_factory=dict[str, str])
     pictures: OrderedDict[str, Picture] = field(default_factory=OrderedDict[str, Picture])
 
     def check(self, body: object) -> ImageRequest:
@@ -77,34 +86,37 @@ class Studio:
         size, quality, n = fields.get("size"), fields.get("quality"), fields.get("n")
         return self.catalog.resolve(ImageArguments(fields["prompt"], model.id, size, quality, n))
 
-    def settle(self, request: ImageRequest, origin: str, idempotency_key: str) -> Generation:
-        """Do the work and charge it once, at the high end of its price."""
-        price = estimate(self.catalog, request).high_usd
-        self.settlements.append(
-            {
-                "model": request.model,
-                "prompt": request.prompt[:_MOST_DRAWN_CHARACTERS],
-                "size": request.size,
-                "quality": request.quality,
-                "n": request.n,
-                "micro_usd": int(price * 1_000_000),
-                "idempotency_key": idempotency_key,
-            }
-        )
-        data = [self._image(request, origin, variant) for variant in range(request.n)]
-        amount = {"amount": usd(price), "currency": self.catalog.spec.currency}
-        return Generation({"created": int(time.time()), "data": data, "price": amount}, price)
+    def micro_usd(self, request: ImageRequest) -> int:
+        """Return what a request is charged, in millionths of a US dollar: the high end of its price."""
+        return math.ceil(estimate(self.catalog, request).high_usd * 1_000_000)
 
-    def statement(self) -> dict[str, object]:
-        """Return what was charged, and how many generation requests came in."""
-        total = sum(item["micro_usd"] for item in self.settlements if isinstance(item["micro_usd"], int))
-        return {
-            "count": len(self.settlements),
-            "total_micro_usd": total,
-            "posts": len(self.keys),
-            "idempotency_keys": self.keys[-1_000:],
-            "items": self.settlements[-1_000:],
-        }
+    def settle(self, request: ImageRequest, origin: str, bill: Bill) -> Generation:
+        """Do the work and charge it once; raises `PaymentRefusedError` for a payment that is spent."""
+        settlement = self.till.settle(bill, request, self.micro_usd(request))
+        data = [self._image(request, origin, variant) for variant in range(request.n)]
+        return Generation(int(self.clock()), data, settlement)
+
+    def accept(self, job: Job) -> Job:
+        """Take on a job, or return the one that its payment has bought already."""
+        if job.bill.payment is not None:
+            known = self.job_ids_by_payment.setdefault(job.bill.payment.id, job.id)
+            return self.jobs.setdefault(known, job)
+        return self.jobs.setdefault(job.id, job)
+
+    def job_of(self, bill: Bill) -> Job | None:
+        """Return the job that lives on a payment."""
+        return self.jobs.get(self.job_ids_by_payment.get(bill.payment.id, "")) if bill.payment else None
+
+    def collect(self, job: Job) -> Generation:
+        """Return what a finished job has made, charged the first time; raises `PaymentRefusedError`."""
+        if job.generation is None:
+            job.generation = self.settle(job.request, job.origin, job.bill)
+        return job.generation
+
+    def give_up(self, job: Job) -> None:
+        """End a job that has failed: its payment may buy another."""
+        if job.bill.payment is not None:
+            self.job_ids_by_payment.pop(job.bill.payment.id, None)
 
     def _image(self, request: ImageRequest, origin: str, variant: int) -> dict[str, object]:
         width, _, height = request.size.partition("x")

@@ -1,0 +1,146 @@
+"""What the sandbox answers: pictures, jobs, quotes and refusals in the API's shapes, and ends of the connection."""
+
+import secrets
+import socket
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal, cast
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from blockrun_image.pricing import usd
+from blockrun_image.spec import Spec
+from blockrun_image_mcp.sandbox.faults import Fault
+from blockrun_image_mcp.sandbox.studio import Generation, Job
+from blockrun_image_mcp.sandbox.x402 import PaymentRefusedError, encoded, overridden, receipt
+
+_RESET = struct.pack("ii", 1, 0)  # linger for no time: what the kernel has not sent is dropped, and a reset sent
+
+
+class Cut(Response):
+    """Ends the connection, without an answer or in the middle of one: as a close does, or with a reset."""
+
+    def __init__(self, answer: Response | None = None, *, reset: bool = False) -> None:
+        super().__init__()
+        self._answer = answer
+        self._reset = reset
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send half of the answer, where there is one, and end the connection."""
+        if self._answer is not None:
+            body = bytes(self._answer.body)
+            await send(
+                {"type": "http.response.start", "status": self._answer.status_code, "headers": self._answer.raw_headers}
+            )
+            await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+        connection = scope["state"]["connection"]
+        if self._reset:
+            connection.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            connection.abort()
+        else:
+            connection.close()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Puts what has happened in the words of an API."""
+
+    spec: Spec
+
+    def quote(self, challenge: Mapping[str, Any], fault: Fault, micro_usd: int) -> tuple[Mapping[str, Any], Response]:
+        """Return a challenge with the fault's lies in it, and the 402 that says it in a header and in its body."""
+        price = {"price": {"amount": _wallet_amount(micro_usd), "currency": self.spec.currency}}
+        body = cast("dict[str, Any]", overridden({**challenge, **price}, fault.challenge))
+        said = {name: value for name, value in body.items() if name != "price"}
+        shown = body if fault.body is None else fault.body
+        return said, _json_or_text(shown, 402, {"PAYMENT-REQUIRED": encoded(said)})
+
+    def generated(self, generation: Generation, more: Mapping[str, object] | None = None) -> Response:
+        """Return the pictures, with what they cost as the rail says it."""
+        settlement = generation.settlement
+        body = {**(more or {}), "created": generation.created, "data": generation.data}
+        body["price"] = self._price(settlement.bill.rail, settlement.micro_usd)
+        headers = {"x-blockrun-request-id": f"req_{secrets.token_hex(8)}"}
+        payment = settlement.bill.payment
+        if payment is None or settlement.tx is None:
+            return JSONResponse(body, headers=headers | {"x-blockrun-cost-usd": body["price"]["amount"]})
+        body["payment"] = {"status": "settled", "tx_hash": settlement.tx, "network": payment.network}
+        return JSONResponse(body, headers={**headers, **receipt(payment, settlement.tx)})
+
+    def accepted(self, job: Job, micro_usd: int, status: Literal["queued", "in_progress"]) -> Response:
+        """Return the 202 that tells of a job."""
+        return JSONResponse(
+            {
+                "id": job.id,
+                "object": "image.generation.job",
+                "status": status,
+                **{name: value for name, value in job.request.body().items() if name != "prompt"},
+                "price": self._price(job.bill.rail, micro_usd),
+                "payment_status": "verified",
+                "created": job.created,
+                "poll_url": job.poll_url,
+            },
+            202,
+        )
+
+    def failed(self, job: Job) -> Response:
+        """Return the end of a job that its fault has failed."""
+        status = "not_charged" if job.generation is None else "settled"
+        return JSONResponse({"status": "failed", "payment_status": status, **self._error_body(job.fault)})
+
+    def scripted(self, fault: Fault) -> Response:
+        """Return the answer that a fault brings."""
+        if fault.status in (204, 304):
+            return Response(None, fault.status)
+        if fault.payment_code is not None and fault.body is None:
+            return payment_refusal(PaymentRefusedError(fault.payment_code, "as scripted"), status=fault.status or 402)
+        body = self._error_body(fault) if fault.body is None else fault.body
+        return _json_or_text(body, fault.status or 200, {})
+
+    def _error_body(self, fault: Fault) -> Mapping[str, Any]:
+        if fault.status is not None and fault.status in self.spec.errors:
+            return self.spec.errors[fault.status].example
+        return _error(f"Scripted status {fault.status}.", f"status_{fault.status}")
+
+    def _price(self, rail: Literal["account", "wallet"], micro_usd: int) -> dict[str, str]:
+        amount = _wallet_amount(micro_usd) if rail == "wallet" else usd(Decimal(micro_usd).scaleb(-6))
+        return {"amount": amount, "currency": self.spec.currency}
+
+
+def payment_refusal(refused: PaymentRefusedError, status: int = 402) -> Response:
+    """Return what a payment that is not taken is told."""
+    words = "Settlement failed" if refused.code == "SETTLEMENT_FAILED" else str(refused)
+    return JSONResponse({"error": words, "code": refused.code, "details": refused.why}, status)
+
+
+def refusal(status: int, message: str, code: str) -> Response:
+    """Return an error in the API's shape."""
+    return JSONResponse(_error(message, code), status)
+
+
+def amend(response: Response, headers: Mapping[str, str | None]) -> None:
+    """Set an answer's headers; `None` takes one out."""
+    for name, value in headers.items():
+        if value is None:
+            del response.headers[name]
+        else:
+            response.headers[name] = value
+
+
+def _json_or_text(body: object, status: int, headers: Mapping[str, str]) -> Response:
+    if isinstance(body, str):
+        return Response(body, status, headers, "application/json")
+    return JSONResponse(body, status, headers)
+
+
+def _error(message: str, code: str) -> dict[str, object]:
+    return {"error": {"message": message, "type": "invalid_request_error", "code": code}}
+
+
+def _wallet_amount(micro_usd: int) -> str:
+    return f"{Decimal(micro_usd).scaleb(-6):.6f}"

@@ -1,0 +1,163 @@
+"""What passes between the wallet rail and a wallet, as x402 version 2 has it: challenges, payments and receipts."""
+
+import base64
+import json
+from collections import OrderedDict
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from itertools import zip_longest
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
+
+PAY_TO = "0x4020000000000000000000000000000000008402"
+NETWORK = "eip155:8453"
+
+_MAX_TIMEOUT_SECONDS = 300
+_MOST_QUOTED_BODIES = 1_000
+
+PaymentCode = Literal["PAYMENT_UNDERPAID", "PAYMENT_REPLAY", "PAYMENT_INVALID", "SETTLEMENT_FAILED"]
+
+
+@dataclass(frozen=True)
+class Token:
+    """USDC on one chain, with what its signatures are made for."""
+
+    name: str
+    version: str
+    chain_id: int
+    contract: str
+
+
+TOKENS: Mapping[str, Token] = MappingProxyType(
+    {
+        NETWORK: Token("USD Coin", "2", 8453, "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913"),
+        "eip155:84532": Token("USDC", "2", 84532, "0x036CbD53842c5426634e7929541eC2318f3dCF7e"),
+        "eip155:5042": Token("USDC", "2", 5042, "0x3600000000000000000000000000000000000000"),
+    }
+)
+"""The tokens that a payment can be made in, by network."""
+
+
+class PaymentRefusedError(Exception):
+    """A payment that is not taken: the code of the 402 that says so, and why."""
+
+    def __init__(self, code: PaymentCode, why: str) -> None:
+        super().__init__(f"Payment verification failed: {why}")
+        self.code = code
+        self.why = why
+
+
+_Lower = Annotated[str, AfterValidator(str.lower)]
+Number = Annotated[str, Field(pattern=r"^[0-9]{1,77}$")]
+"""A whole number that a chain can hold, as x402 writes it."""
+
+
+class Terms(BaseModel, frozen=True, strict=True):
+    """What a payment is for, of one entry of a challenge's `accepts`; addresses compare without case."""
+
+    scheme: str
+    network: str
+    asset: _Lower
+    pay_to: _Lower = Field(alias="payTo")
+    amount: Number
+
+
+@dataclass(frozen=True)
+class Payment:
+    """A verified payment, which buys one thing once; `header` is how it came, times are seconds since 1970."""
+
+    header: str
+    network: str
+    payer: str
+    nonce: str
+    micro_usd: int
+    valid_before: int
+
+    @property
+    def id(self) -> str:
+        """What the chain knows it by: a nonce belongs to its payer."""
+        return f"{self.payer}/{self.nonce}"
+
+    def hold_at(self, now: float) -> None:
+        """Raise `PaymentRefusedError` once it has expired."""
+        if now >= self.valid_before:
+            raise PaymentRefusedError("PAYMENT_INVALID", "the authorization has expired")
+
+
+class Quotes:
+    """What was asked for each request body; a payment may take any of it, also where a fault made it a lie."""
+
+    def __init__(self) -> None:
+        self._asked: OrderedDict[bytes, frozenset[Terms]] = OrderedDict()
+
+    def remember(self, body: bytes, challenge: Mapping[str, Any]) -> None:
+        """Stand by a challenge, as far as it can be paid."""
+        accepts = challenge.get("accepts")
+        entries = cast("list[object]", accepts) if isinstance(accepts, list) else []
+        self._asked[body] = self._asked.get(body, frozenset()) | {terms for entry in entries for terms in _terms(entry)}
+        self._asked.move_to_end(body)
+        if len(self._asked) > _MOST_QUOTED_BODIES:
+            self._asked.popitem(last=False)
+
+    def open_to(self, body: bytes, micro_usd: int) -> AbstractSet[Terms]:
+        """Return what may be paid for a body: its price, and what else was asked for it."""
+        return {*self._asked.get(body, ()), *_terms(_requirement(micro_usd))}
+
+
+def challenge(url: str, description: str, micro_usd: int) -> dict[str, Any]:
+    """Return the honest challenge for one thing at `url`."""
+    return {
+        "x402Version": 2,
+        "resource": {"url": url, "description": description, "mimeType": "application/json"},
+        "accepts": [_requirement(micro_usd)],
+    }
+
+
+def overridden(honest: object, override: object) -> object:
+    """Return a document with parts of it replaced: objects by key, lists by position; `null` takes a part out.
+
+    A list becomes as long as the one that overrides it, where `{}` leaves an object as it is.
+    """
+    if isinstance(honest, dict) and isinstance(override, dict):
+        old, new = cast("dict[str, object]", honest), cast("dict[str, object]", override)
+        merged = {**old, **{name: overridden(old.get(name), value) for name, value in new.items()}}
+        return {name: value for name, value in merged.items() if value is not None}
+    if isinstance(honest, list) and isinstance(override, list):
+        values = cast("list[object]", override)
+        pairs = zip_longest(cast("list[object]", honest)[: len(values)], values)
+        return [value for value in (overridden(*pair) for pair in pairs) if value is not None]
+    return override
+
+
+def encoded(document: object) -> str:
+    """Return a document as a header carries it."""
+    return base64.b64encode(json.dumps(document).encode()).decode()
+
+
+def receipt(payment: Payment, tx: str) -> Mapping[str, str]:
+    """Return the headers that say that a payment was settled."""
+    proof = {"success": True, "transaction": tx, "network": payment.network, "payer": payment.payer}
+    return {"PAYMENT-RESPONSE": encoded(proof), "X-Payment-Receipt": tx}
+
+
+def _requirement(micro_usd: int) -> dict[str, Any]:
+    token = TOKENS[NETWORK]
+    return {
+        "scheme": "exact",
+        "network": NETWORK,
+        "amount": str(micro_usd),
+        "asset": token.contract,
+        "payTo": PAY_TO,
+        "maxTimeoutSeconds": _MAX_TIMEOUT_SECONDS,
+        "extra": {"name": token.name, "version": token.version},
+    }
+
+
+def _terms(entry: object) -> list[Terms]:
+    try:
+        return [Terms.model_validate(entry)]
+    except ValidationError:
+        return []

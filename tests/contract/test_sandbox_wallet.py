@@ -1,0 +1,465 @@
+"""What the sandbox is to a wallet: exact quotes, payments that are verified for real, and jobs bound to them."""
+
+import base64
+import json
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from textwrap import dedent
+from typing import Any, cast
+
+import httpx2
+import pytest
+from eth_account import Account
+from tests.conftest import Sandbox, process_environment
+
+from blockrun_image import Catalog
+from blockrun_image_mcp.sandbox.server import running_sandbox
+from blockrun_image_mcp.sandbox.verification import signable
+from blockrun_image_mcp.sandbox.x402 import NETWORK, TOKENS
+
+ACCOUNT: Any = cast("Any", Account).create()
+FOX = {"model": "nano-banana", "prompt": "A fox"}
+PATH = "/api/v1/images/generations"
+CURVE = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+
+
+def post(sandbox: Sandbox, headers: Mapping[str, str] | None = None, body: object = None) -> httpx2.Response:
+    return httpx2.post(f"{sandbox.origin}{PATH}", json=body or FOX, headers=headers)
+
+
+def decoded(header: str) -> dict[str, Any]:
+    return json.loads(base64.b64decode(header))
+
+
+def quoted(sandbox: Sandbox, body: object = None) -> dict[str, Any]:
+    return decoded(post(sandbox, body=body).headers["PAYMENT-REQUIRED"])
+
+
+def signed(
+    accepted: Mapping[str, Any],
+    changes: Mapping[str, str] | None = None,
+    signer: Any = ACCOUNT,
+    now: float | None = None,
+) -> dict[str, Any]:
+    """Return a payment of what was accepted; `changes` are made before it is signed."""
+    now = time.time() if now is None else now
+    authorization = {
+        "from": ACCOUNT.address,
+        "to": accepted["payTo"],
+        "value": accepted["amount"],
+        "validAfter": str(int(now) - 600),
+        "validBefore": str(int(now) + 300),
+        "nonce": f"0x{secrets.token_hex(32)}",
+        **(changes or {}),
+    }
+    message = {name: int(value) if value.isdecimal() else value for name, value in authorization.items()}
+    message["nonce"] = bytes.fromhex(authorization["nonce"][2:])
+    signature = signer.sign_message(signable(TOKENS[accepted["network"]], message)).signature
+    payload = {"signature": f"0x{bytes(signature).hex()}", "authorization": authorization}
+    return {"x402Version": 2, "accepted": dict(accepted), "payload": payload}
+
+
+def header(payment: object) -> dict[str, str]:
+    return {"PAYMENT-SIGNATURE": base64.b64encode(json.dumps(payment).encode()).decode()}
+
+
+def paid(sandbox: Sandbox) -> dict[str, str]:
+    """Return the header of a payment for a fox."""
+    return header(signed(quoted(sandbox)["accepts"][0]))
+
+
+def test_a_quote_says_the_exact_price_in_its_header_and_in_its_body(sandbox: Sandbox) -> None:
+    answer = post(sandbox, {"Authorization": "Bearer 0x123"})
+    assert answer.status_code == 402
+    challenge = decoded(answer.headers["PAYMENT-REQUIRED"])
+    (terms,) = challenge["accepts"]
+    assert challenge["x402Version"] == 2
+    assert challenge["resource"]["url"] == f"{sandbox.origin}{PATH}"
+    assert (terms["scheme"], terms["network"], terms["amount"]) == ("exact", "eip155:8453", "53000")
+    assert (terms["maxTimeoutSeconds"], terms["extra"]) == (300, {"name": "USD Coin", "version": "2"})
+    assert answer.json() == {**challenge, "price": {"amount": "0.053000", "currency": "USD"}}
+    assert (sandbox.posts, sandbox.quotes, sandbox.paid_posts, sandbox.charges) == (1, 1, 0, 0)
+
+
+def test_a_payment_buys_a_picture_once_and_comes_with_receipts(sandbox: Sandbox) -> None:
+    payment = paid(sandbox)
+    answer = post(sandbox, {**payment, "Idempotency-Key": "one"})
+    (settlement,) = sandbox.settlements
+    proof = decoded(answer.headers["PAYMENT-RESPONSE"])
+    assert answer.status_code == 200
+    assert proof == {
+        "success": True,
+        "transaction": settlement["tx"],
+        "network": NETWORK,
+        "payer": ACCOUNT.address.lower(),
+    }
+    assert len(bytes.fromhex(settlement["tx"].removeprefix("0x"))) == 32
+    assert answer.headers["X-Payment-Receipt"] == settlement["tx"]
+    assert answer.json()["payment"] == {"status": "settled", "tx_hash": settlement["tx"], "network": NETWORK}
+    assert answer.json()["price"]["amount"] == "0.053000"
+    assert (settlement["rail"], settlement["idempotency_key"], settlement["micro_usd"]) == ("wallet", "one", 53_000)
+    again = post(sandbox, payment)
+    assert (again.status_code, again.json()["code"]) == (402, "PAYMENT_REPLAY")
+    assert (sandbox.quotes, sandbox.paid_posts, sandbox.charges) == (1, 2, 1)
+
+
+def test_what_is_signed_is_what_the_tokens_contract_checks() -> None:
+    message = dict.fromkeys(("from", "to"), ACCOUNT.address) | {"nonce": bytes(32)}
+    message |= dict.fromkeys(("value", "validAfter", "validBefore"), 1)
+    separator = signable(TOKENS[NETWORK], message).header
+    assert separator.hex() == "02fa7265e7c5d81118673727957699e4d68f74cd74b7db77da710fe8a2c7834f"
+
+
+def test_verifying_a_payment_does_not_let_python_recurse_until_the_process_dies() -> None:
+    program = """
+        import sys
+        from blockrun_image_mcp.sandbox.verification import signable
+        from blockrun_image_mcp.sandbox.x402 import NETWORK, TOKENS
+        before = sys.getrecursionlimit()
+        numbers = dict.fromkeys(("value", "validAfter", "validBefore"), 1)
+        signable(TOKENS[NETWORK], {"from": "0x" + "1" * 40, "to": "0x" + "1" * 40, "nonce": bytes(32), **numbers})
+        assert "py_ecc" in sys.modules
+        assert sys.getrecursionlimit() == before
+    """
+    subprocess.run([sys.executable, "-c", dedent(program)], env=process_environment({}), check=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"value": "52999"}, "PAYMENT_UNDERPAID"),
+        ({"value": "53001"}, "PAYMENT_INVALID"),
+        ({"to": "0x0000000000000000000000000000000000000001"}, "PAYMENT_INVALID"),
+        ({"from": "0x0000000000000000000000000000000000000001"}, "PAYMENT_INVALID"),
+        ({"validBefore": "1"}, "PAYMENT_INVALID"),
+        ({"validAfter": "9999999999"}, "PAYMENT_INVALID"),
+    ],
+)
+def test_an_authorization_of_something_else_than_was_asked_for_is_refused(
+    sandbox: Sandbox, changes: dict[str, str], code: str
+) -> None:
+    answer = post(sandbox, header(signed(quoted(sandbox)["accepts"][0], changes)))
+    assert (answer.status_code, answer.json()["code"]) == (402, code)
+    assert answer.json()["error"].startswith("Payment verification failed: ")
+    assert sandbox.charges == 0
+
+
+@pytest.mark.parametrize("name", ["from", "to", "value", "validAfter", "validBefore", "nonce"])
+def test_an_authorization_that_is_changed_after_it_was_signed_is_refused(sandbox: Sandbox, name: str) -> None:
+    payment = signed(quoted(sandbox)["accepts"][0])
+    value = payment["payload"]["authorization"][name]
+    payment["payload"]["authorization"][name] = f"{value[:-1]}{(int(value[-1], 16) + 1) % 10}"
+    assert post(sandbox, header(payment)).status_code == 402
+    assert sandbox.charges == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"scheme": "upto"},
+        {"network": "eip155:84532"},
+        {"network": "eip155:1"},
+        {"asset": TOKENS["eip155:84532"].contract},
+        {"payTo": "0x0000000000000000000000000000000000000001"},
+        {"amount": "1"},
+    ],
+)
+def test_terms_that_were_not_quoted_are_refused(sandbox: Sandbox, changes: dict[str, str]) -> None:
+    payment = signed(quoted(sandbox)["accepts"][0])
+    payment["accepted"] |= changes
+    assert post(sandbox, header(payment)).json()["code"] == "PAYMENT_INVALID"
+    assert sandbox.charges == 0
+
+
+@pytest.mark.parametrize("change", ["another wallet", "another network", "a mirrored s", "a bare v", "nonsense"])
+def test_a_signature_that_the_chain_would_not_take_is_refused(sandbox: Sandbox, change: str) -> None:
+    accepted = quoted(sandbox)["accepts"][0]
+    payment = signed(accepted, signer=cast("Any", Account).create() if change == "another wallet" else ACCOUNT)
+    signature = bytes.fromhex(payment["payload"]["signature"][2:])
+    if change == "another network":
+        signature = bytes.fromhex(signed({**accepted, "network": "eip155:84532"})["payload"]["signature"][2:])
+    if change == "a mirrored s":
+        mirrored = (CURVE - int.from_bytes(signature[32:64])).to_bytes(32)
+        signature = signature[:32] + mirrored + bytes([55 - signature[64]])
+    if change == "a bare v":
+        signature = signature[:64] + bytes([signature[64] - 27])
+    if change == "nonsense":
+        signature = bytes(64) + b"\x1b"
+    payment["payload"]["signature"] = f"0x{signature.hex()}"
+    answer = post(sandbox, header(payment))
+    assert answer.json()["code"] == "PAYMENT_INVALID"
+    assert "signature" in answer.json()["details"]
+    assert sandbox.charges == 0
+
+
+@pytest.mark.parametrize("value", ["", "%%%", "bnVsbA==", "W1tbW1s=", "eyJ4NDAyVmVyc2lvbiI6MX0="])
+def test_what_is_no_payment_is_refused(sandbox: Sandbox, value: str) -> None:
+    answer = post(sandbox, {"PAYMENT-SIGNATURE": value})
+    assert (answer.status_code, answer.json()["code"]) == (402, "PAYMENT_INVALID")
+
+
+def test_a_payment_for_another_body_does_not_buy_this_one(sandbox: Sandbox) -> None:
+    answer = post(sandbox, paid(sandbox), body={"model": "dall-e-3", "prompt": "A fox", "n": 2})
+    assert answer.json()["code"] == "PAYMENT_UNDERPAID"
+    assert sandbox.charges == 0
+
+
+def test_a_bad_request_is_refused_before_it_is_quoted_and_before_its_payment_is_looked_at(sandbox: Sandbox) -> None:
+    assert post(sandbox, body={"model": "dall-e-9", "prompt": "A fox"}).status_code == 400
+    assert post(sandbox, paid(sandbox), body={"model": "dall-e-9", "prompt": "A fox"}).status_code == 400
+
+
+def test_a_payment_whose_work_failed_still_buys_the_picture(sandbox: Sandbox) -> None:
+    payment = paid(sandbox)
+    sandbox.script([{"on": "paid", "status": 500}, {"on": "paid", "cut": "before"}])
+    assert post(sandbox, payment).status_code == 500
+    with pytest.raises(httpx2.TransportError):
+        post(sandbox, payment)
+    assert sandbox.charges == 0
+    assert post(sandbox, payment).status_code == 200
+    assert sandbox.charges == 1
+
+
+def test_a_payment_that_is_sent_many_times_at_once_is_settled_once(sandbox: Sandbox) -> None:
+    payment = paid(sandbox)
+    with ThreadPoolExecutor(8) as threads:
+        answers = [threads.submit(post, sandbox, payment) for _ in range(8)]
+        statuses = sorted(answer.result().status_code for answer in answers)
+    assert statuses == [200] + [402] * 7
+    assert sandbox.charges == 1
+
+
+def test_without_its_library_the_sandbox_says_what_it_needs(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    payment = paid(sandbox)
+    monkeypatch.setitem(sys.modules, "eth_account", None)
+    answer = post(sandbox, payment)
+    assert answer.status_code == 501
+    assert "[wallet]" in answer.json()["error"]["message"]
+
+
+def test_the_catalogue_is_public_for_wallets_and_needs_the_key_elsewhere(sandbox: Sandbox) -> None:
+    assert (
+        sandbox.get("/api/v1/models").json()
+        == httpx2.get(f"{sandbox.base_url}/models", headers={"Authorization": "Bearer brk_test"}).json()
+    )
+    assert sandbox.get("/v1/models").status_code == 401
+
+
+def test_a_job_is_one_for_one_payment_and_charged_when_it_is_first_seen_completed(sandbox: Sandbox) -> None:
+    payment = paid(sandbox)
+    sandbox.script([{"slow": True}])
+    accepted, again = post(sandbox, payment), post(sandbox, payment)
+    job = accepted.json()
+    assert (accepted.status_code, again.status_code, again.json()) == (202, 202, job)
+    assert job.pop("created") <= time.time()
+    assert job.pop("poll_url") == f"{PATH}/{job['id']}"
+    assert job.pop("id").startswith("job_")
+    assert job == {
+        "object": "image.generation.job",
+        "status": "queued",
+        "model": "nano-banana",
+        "size": "1024x1024",
+        "n": 1,
+        "price": {"amount": "0.053000", "currency": "USD"},
+        "payment_status": "verified",
+    }
+    url = sandbox.origin + again.json()["poll_url"]
+    assert httpx2.get(url, headers=payment).json()["status"] == "in_progress"
+    assert sandbox.charges == 0
+    done = [httpx2.get(url, headers=payment) for _ in range(2)]
+    assert [answer.json()["status"] for answer in done] == ["completed"] * 2
+    assert done[0].headers["X-Payment-Receipt"] == done[1].headers["X-Payment-Receipt"] == sandbox.last_settlement["tx"]
+    assert post(sandbox, payment).json()["code"] == "PAYMENT_REPLAY"
+    assert sandbox.charges == 1
+
+
+def test_a_job_is_shown_only_to_the_payment_that_it_lives_on(sandbox: Sandbox) -> None:
+    payment, other = paid(sandbox), paid(sandbox)
+    sandbox.script([{"slow": True}])
+    url = sandbox.origin + post(sandbox, payment).json()["poll_url"]
+    for address in (url, url.replace("/api/", "/")):
+        assert httpx2.get(address).status_code == 402
+        assert httpx2.get(address, headers={"Authorization": "Bearer brk_test"}).status_code == 402
+        assert httpx2.get(address, headers=other).status_code == 403
+    assert sandbox.charges == 0
+
+
+def test_a_job_that_failed_is_not_charged_and_its_payment_buys_another(sandbox: Sandbox) -> None:
+    payment = paid(sandbox)
+    sandbox.script([{"slow": True, "status": 500}])
+    url = sandbox.origin + post(sandbox, payment).json()["poll_url"]
+    httpx2.get(url, headers=payment)
+    ended = httpx2.get(url, headers=payment).json()
+    assert (ended["status"], ended["payment_status"]) == ("failed", "not_charged")
+    assert sandbox.charges == 0
+    assert post(sandbox, payment).status_code == 200
+    assert sandbox.charges == 1
+
+
+@pytest.mark.anyio
+async def test_a_job_whose_payment_has_expired_is_refused_and_never_charged(catalog: Catalog) -> None:
+    now = [1_000_000.0]
+    async with running_sandbox(catalog, clock=lambda: now[0]) as origin, httpx2.AsyncClient(base_url=origin) as http:
+        await http.post("/sandbox/faults", json=[{"slow": True}])
+        asked = await http.post(PATH, json=FOX)
+        assert asked.headers["date"] == "Mon, 12 Jan 1970 13:46:40 GMT"
+        payment = header(signed(decoded(asked.headers["payment-required"])["accepts"][0], now=now[0]))
+        job = (await http.post(PATH, json=FOX, headers=payment)).json()
+        assert (await http.get(job["poll_url"], headers=payment)).status_code == 202
+        now[0] += 300
+        answer = await http.get(job["poll_url"], headers=payment)
+        assert (answer.status_code, answer.json()["code"]) == (402, "PAYMENT_INVALID")
+        assert (await http.get("/sandbox/settlements")).json()["count"] == 0
+
+
+def test_a_fault_waits_for_the_request_that_it_is_meant_for(sandbox: Sandbox) -> None:
+    sandbox.script([{"on": "paid", "status": 503}, {"on": "quote", "status": 502}])
+    assert post(sandbox).status_code == 502
+    payment = paid(sandbox)
+    assert post(sandbox, payment).status_code == 503
+    assert post(sandbox, payment).status_code == 200
+
+
+def test_a_key_counts_as_paid_on_both_paths(sandbox: Sandbox) -> None:
+    sandbox.script([{"on": "paid", "status": 503}] * 2)
+    for prefix in ("/v1", "/api/v1"):
+        answer = httpx2.post(
+            f"{sandbox.origin}{prefix}/images/generations", json=FOX, headers={"Authorization": "Bearer brk_test"}
+        )
+        assert answer.status_code == 503
+    assert (sandbox.quotes, sandbox.paid_posts) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("challenge", "path", "value"),
+    [
+        ({"x402Version": 1}, ("x402Version",), 1),
+        ({"resource": {"url": "https://elsewhere.example"}}, ("resource", "url"), "https://elsewhere.example"),
+        ({"resource": None}, ("resource",), None),
+        ({"accepts": [{"amount": None, "maxAmountRequired": "1"}]}, ("accepts", 0, "amount"), None),
+        ({"accepts": [{"extra": {"assetTransferMethod": "permit2"}}]}, ("accepts", 0, "extra", "version"), "2"),
+        ({"accepts": [{"maxTimeoutSeconds": 9}]}, ("accepts", 0, "amount"), "53000"),
+        ({"accepts": [{}, {"scheme": "upto"}]}, ("accepts", 1), {"scheme": "upto"}),
+        ({"accepts": []}, ("accepts",), []),
+    ],
+)
+def test_a_quote_can_lie_about_any_part_of_itself(
+    sandbox: Sandbox, challenge: dict[str, Any], path: tuple[str | int, ...], value: object
+) -> None:
+    sandbox.script([{"challenge": challenge}])
+    answer = post(sandbox)
+    said: Any = decoded(answer.headers["PAYMENT-REQUIRED"])
+    assert {**answer.json(), "price": None} == {**said, "price": None}
+    for name in path:
+        said = said.get(name) if isinstance(name, str) else said[name]
+    assert said == value
+
+
+def test_a_quote_can_lie_about_its_price_in_the_body_and_in_its_headers(sandbox: Sandbox) -> None:
+    sandbox.script(
+        [
+            {"challenge": {"price": {"amount": "9.000000"}}},
+            {"on": "quote", "body": {}, "headers": {"Date": "Thu, 01 Jan 1970 00:00:00 GMT"}},
+            {"on": "quote", "headers": {"PAYMENT-REQUIRED": None}},
+        ]
+    )
+    dear, bare, mute = post(sandbox), post(sandbox), post(sandbox)
+    assert dear.json()["price"] == {"amount": "9.000000", "currency": "USD"}
+    assert decoded(dear.headers["PAYMENT-REQUIRED"])["accepts"][0]["amount"] == "53000"
+    assert (bare.json(), decoded(bare.headers["PAYMENT-REQUIRED"])["x402Version"]) == ({}, 2)
+    assert bare.headers.get_list("Date") == ["Thu, 01 Jan 1970 00:00:00 GMT"]
+    assert "PAYMENT-REQUIRED" not in mute.headers
+    assert mute.json()["x402Version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("lie", "micro_usd"),
+    [
+        ({"payTo": "0x0000000000000000000000000000000000000001"}, 53_000),
+        ({"amount": "106000"}, 106_000),
+        ({"network": "eip155:84532", "asset": TOKENS["eip155:84532"].contract}, 53_000),
+    ],
+)
+def test_whoever_signs_a_lie_pays_for_it(sandbox: Sandbox, lie: dict[str, str], micro_usd: int) -> None:
+    sandbox.script([{"challenge": {"accepts": [lie]}}])
+    assert post(sandbox, paid(sandbox)).status_code == 200
+    assert sandbox.charged_micro_usd == micro_usd
+
+
+@pytest.mark.parametrize("code", ["PAYMENT_UNDERPAID", "PAYMENT_REPLAY", "PAYMENT_INVALID", "SETTLEMENT_FAILED"])
+def test_a_payment_can_be_refused_by_script_and_is_not_charged(sandbox: Sandbox, code: str) -> None:
+    sandbox.script([{"payment_code": code}])
+    answer = post(sandbox, paid(sandbox))
+    assert (answer.status_code, answer.json()["code"]) == (402, code)
+    assert sandbox.charges == 0
+
+
+@pytest.mark.parametrize(("settles", "charges"), [(None, 0), (False, 0), (True, 1)])
+def test_an_error_can_come_after_the_settlement(sandbox: Sandbox, settles: bool | None, charges: int) -> None:
+    sandbox.script([{"on": "paid", "status": 500, "settles": settles}])
+    assert post(sandbox, paid(sandbox)).status_code == 500
+    assert sandbox.charges == charges
+
+
+@pytest.mark.parametrize(
+    ("fault", "charges"),
+    [
+        ({"status": 503}, 0),
+        ({"cut": "before"}, 0),
+        ({"payment_code": "SETTLEMENT_FAILED"}, 0),
+        ({"status": 500, "settles": True}, 1),
+        ({"cut": "during"}, 1),
+        ({"cut": "after", "reset": True}, 1),
+    ],
+)
+def test_a_poll_can_fail_before_or_after_the_settlement(sandbox: Sandbox, fault: dict[str, Any], charges: int) -> None:
+    payment = paid(sandbox)
+    sandbox.script([{"slow": True, "polls": [{}, fault]}])
+    url = sandbox.origin + post(sandbox, payment).json()["poll_url"]
+    httpx2.get(url, headers=payment)
+    if "cut" in fault:
+        with pytest.raises(httpx2.TransportError):
+            httpx2.get(url, headers=payment)
+    else:
+        assert httpx2.get(url, headers=payment).status_code == fault.get("status", 402)
+    assert sandbox.charges == charges
+    assert httpx2.get(url, headers=payment).json()["status"] == "completed"
+    assert sandbox.charges == 1
+
+
+@pytest.mark.parametrize("poll_url", ["https://elsewhere.example/{id}", ""])
+def test_a_job_can_say_that_it_is_somewhere_else(sandbox: Sandbox, poll_url: str) -> None:
+    sandbox.script([{"slow": True, "poll_url": poll_url}])
+    job = post(sandbox, paid(sandbox)).json()
+    assert job["poll_url"] == poll_url.replace("{id}", job["id"])
+
+
+@pytest.mark.parametrize(("cut", "charges"), [("before", 0), ("during", 1), ("after", 1)])
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_connection_ends_with_a_close_or_with_a_reset(sandbox: Sandbox, cut: str, charges: int, reset: bool) -> None:
+    host, port = sandbox.origin.removeprefix("http://").split(":")
+    payment, body = paid(sandbox), json.dumps(FOX)
+    sandbox.script([{"on": "paid", "cut": cut, "reset": reset}])
+    head = f"POST {PATH} HTTP/1.1\r\nHost: {host}:{port}\r\nPAYMENT-SIGNATURE: {payment['PAYMENT-SIGNATURE']}\r\n"
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        received, was_reset = bytearray(), False
+        try:
+            while chunk := client.recv(65_536):
+                received += chunk
+        except ConnectionResetError:
+            was_reset = True
+    assert was_reset == reset
+    assert (b"200 OK" in received) == (cut == "during")
+    assert sandbox.charges == charges
+
+
+def test_a_redirect_is_answered_as_scripted(sandbox: Sandbox) -> None:
+    sandbox.script([{"on": "quote", "status": 307, "headers": {"Location": "https://elsewhere.example/"}}])
+    answer = post(sandbox)
+    assert (answer.status_code, answer.headers["Location"]) == (307, "https://elsewhere.example/")
