@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from anyio.from_thread import start_blocking_portal
 from mcp import Client, StdioServerParameters
+from mcp.client.session import ElicitationFnT
 
 from blockrun_image.catalog import Catalog
 from blockrun_image_mcp.app import build_server
@@ -126,13 +127,14 @@ def connect(request: pytest.FixtureRequest) -> Connect:
     mode: Literal["auto", "legacy"] = "auto" if era == "modern" else "legacy"
 
     @asynccontextmanager
-    async def connected(settings: Mapping[str, str]) -> AsyncGenerator[Client]:
+    async def connected(settings: Mapping[str, str], answer: ElicitationFnT | None = None) -> AsyncGenerator[Client]:
         if transport == "stdio":
-            async with Client(server_parameters(settings), mode=mode) as client:
+            async with Client(server_parameters(settings), mode=mode, elicitation_callback=answer) as client:
                 yield client
         else:
             read = Settings.read(settings)
-            async with Client(build_server(read, Catalog.load(read.spec)), mode=mode) as client:
+            server = build_server(read, Catalog.load(read.spec))
+            async with Client(server, mode=mode, elicitation_callback=answer) as client:
                 yield client
 
     return connected

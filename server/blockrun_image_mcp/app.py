@@ -19,6 +19,7 @@ from blockrun_image.ports import Attempt, OnStatus
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList
 from blockrun_image.schemas import tool_schemas
 from blockrun_image.toolset import ImageToolset
+from blockrun_image_mcp.approval import Ask, approving
 from blockrun_image_mcp.background import Background
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.logs import Redactor
@@ -112,6 +113,7 @@ def build_server(
     from mcp.server.caching import CacheHint  # noqa: PLC0415 - the offline commands do without mcp
     from mcp.server.mcpserver import MCPServer  # noqa: PLC0415 - as above
 
+    from blockrun_image_mcp.asking import answers_wait  # noqa: PLC0415 - as above
     from blockrun_image_mcp.spec_tool import SpecTool  # noqa: PLC0415 - as above
 
     @asynccontextmanager
@@ -122,7 +124,12 @@ def build_server(
         finally:
             on_closed()
 
-    calls = {"generate_image": _generate_image, "list_models": _list_models, "estimate_cost": _estimate_cost}
+    async def generate_image(
+        toolset: ImageToolset, arguments: Mapping[str, Any], on_status: OnStatus, ask: Ask
+    ) -> GeneratedImages:
+        return await toolset.generate_image(**arguments, on_status=on_status, approve=approving(settings, ask))
+
+    calls = {"generate_image": generate_image, "list_models": _list_models, "estimate_cost": _estimate_cost}
     schemas = tool_schemas(catalog, settings.defaults)
     return MCPServer(
         NAME,
@@ -131,19 +138,16 @@ def build_server(
         instructions=_instructions(settings),
         tools=[SpecTool.serve(schema, calls[schema.name]) for schema in schemas],
         lifespan=lifespan,
+        request_state_security=answers_wait(),
         cache_hints={"tools/list": CacheHint(ttl_ms=300_000, scope="public")},
     )
 
 
-async def _generate_image(toolset: ImageToolset, arguments: Mapping[str, Any], on_status: OnStatus) -> GeneratedImages:
-    return await toolset.generate_image(**arguments, on_status=on_status)
-
-
-async def _list_models(toolset: ImageToolset, arguments: Mapping[str, Any], _: OnStatus) -> ModelList:
+async def _list_models(toolset: ImageToolset, arguments: Mapping[str, Any], *_: object) -> ModelList:
     return toolset.list_models(**arguments)
 
 
-async def _estimate_cost(toolset: ImageToolset, arguments: Mapping[str, Any], _: OnStatus) -> CostComparison:
+async def _estimate_cost(toolset: ImageToolset, arguments: Mapping[str, Any], *_: object) -> CostComparison:
     return toolset.estimate_cost(**arguments)
 
 
@@ -182,9 +186,9 @@ class _LedgerOnDemand:
         self._settings = settings
         self._ledger: SqliteLedger | None = None
 
-    async def reserve(self, request: ImageRequest, most_usd: Decimal) -> Attempt:
+    async def reserve(self, request: ImageRequest, most_usd: Decimal, approval: str | None = None) -> Attempt:
         self._ledger = self._ledger or ledger_of(self._settings)
-        return await self._ledger.reserve(request, most_usd)
+        return await self._ledger.reserve(request, most_usd, approval)
 
     async def close(self) -> None:
         if self._ledger is not None:

@@ -36,8 +36,8 @@ class FakeLedger:
             raise LedgerError("The disk is full.")
         self.told.append((step, *what))
 
-    async def reserve(self, request: ImageRequest, most_usd: Decimal) -> "FakeLedger":
-        await self._note("reserved", request.model, most_usd)
+    async def reserve(self, request: ImageRequest, most_usd: Decimal, approval: str | None = None) -> "FakeLedger":
+        await self._note("reserved", request.model, most_usd, *([approval] if approval else []))
         return self
 
     async def sent(self) -> None:

@@ -79,10 +79,11 @@ class Attempt(Protocol):
 class SpendLedger(Protocol):
     """Where attempts to spend are written down, and kept within the operator's limits."""
 
-    async def reserve(self, request: ImageRequest, most_usd: Decimal) -> Attempt:
-        """Set aside the most that a request can cost.
+    async def reserve(self, request: ImageRequest, most_usd: Decimal, approval: str | None = None) -> Attempt:
+        """Set aside the most that a request can cost; `approval`, the id of the user's, is good for one attempt.
 
-        Raises `BudgetExceededError` where the limits do not allow it, and `LedgerError` where it cannot be noted.
+        Raises `BudgetExceededError` where the limits do not allow it, `ConfirmationError` where the approval was used
+        before, and `LedgerError` where it cannot be noted.
         """
         ...
 
@@ -123,7 +124,7 @@ class Unrecorded:
         self.id = str(uuid.uuid4())
         self.most_usd = most_usd
 
-    async def reserve(self, request: ImageRequest, most_usd: Decimal) -> "Unrecorded":
+    async def reserve(self, request: ImageRequest, most_usd: Decimal, approval: str | None = None) -> "Unrecorded":
         """Return an attempt of its own."""
         return Unrecorded(most_usd)
 

@@ -1,10 +1,10 @@
 """The three tools as a library: `generate_image`, `list_models` and `estimate_cost`."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
-from typing import Unpack
+from typing import TypeAlias, Unpack
 
 import anyio
 
@@ -35,6 +35,9 @@ from blockrun_image.text import choices, quoted, within
 
 _MOST_URL_BYTES = 16_000
 _MOST_REVISION_BYTES = 4_000
+
+Approve: TypeAlias = Callable[[ImageRequest, Estimate], Awaitable[str | None]]
+"""Returns the id of the user's approval of a call, `None` where none is needed; raises `ConfirmationError`."""
 
 
 class ImageToolset:
@@ -70,17 +73,20 @@ class ImageToolset:
         *,
         enrich: str | None = None,
         on_status: OnStatus = lambda status: None,
+        approve: Approve | None = None,
         **wishes: Unpack[Wishes],
     ) -> GeneratedImages:
         """Make images; this costs money. `on_status` is told what the call is waiting for.
 
-        Raises `InvalidRequestError` before anything is sent for what the model does not take, and the other kinds of
+        `approve` is awaited before anything is set aside or sent, and what it raises ends the call. Raises
+        `InvalidRequestError` before anything is sent for what the model does not take, and the other kinds of
         `ImageError` with what is known of the money.
         """
         request = self.catalog.resolve(ImageArguments(prompt, model or self._defaults.model, size, quality, n))
         enriched = self._enriched(request, enrich, wishes)
         expected = estimate(self.catalog, request)
-        return await self._run(lambda: self._make(request, enriched, expected, on_status))
+        approval = await approve(request, expected) if approve else None
+        return await self._run(lambda: self._make(request, enriched, expected, on_status, approval))
 
     def list_models(self, use_case: str | None = None, max_price_usd: float | Decimal = 0) -> ModelList:
         """List the models that are recommended for a use case and have an image at most that dear; 0 means any price.
@@ -144,13 +150,18 @@ class ImageToolset:
         return use_case == ANY or any(slug(each.use_case) == use_case for each in model.recommended_for)
 
     async def _make(
-        self, request: ImageRequest, prompt: EnrichedPrompt, expected: Estimate, on_status: OnStatus
+        self,
+        request: ImageRequest,
+        prompt: EnrichedPrompt,
+        expected: Estimate,
+        on_status: OnStatus,
+        approval: str | None,
     ) -> GeneratedImages:
         if self._gateway is None:
             raise ConfigurationError("This toolset has no gateway to make images with.")
         on_status(f"waiting for {request.model}")
         request = replace(request, prompt=prompt.prompt)
-        attempt = await self._ledger.reserve(request, expected.high_usd)
+        attempt = await self._ledger.reserve(request, expected.high_usd, approval)
         try:
             response = await _generated(self._gateway, request, attempt, on_status)
         except (Exception, anyio.get_cancelled_exc_class()) as error:

@@ -36,7 +36,13 @@ def m001_attempts(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX attempts_by_lease ON attempts (state, lease_until)")
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_attempts,)
+def m003_approvals(connection: sqlite3.Connection) -> None:
+    """The id of the user's approval, where one was needed: it is good for one attempt, however that ended."""
+    connection.execute("ALTER TABLE attempts ADD COLUMN approval TEXT")
+    connection.execute("CREATE UNIQUE INDEX attempts_by_approval ON attempts (approval)")
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (m001_attempts, m003_approvals)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

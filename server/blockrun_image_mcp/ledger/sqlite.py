@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 import anyio
 import anyio.to_thread
 
-from blockrun_image.errors import LedgerError
+from blockrun_image.errors import ConfirmationError, LedgerError
 from blockrun_image.images import Image, ImageRequest
 from blockrun_image.text import clean
 from blockrun_image_mcp.ledger.limits import Limits, micro_usd
@@ -58,13 +58,14 @@ class SqliteLedger:
     ) -> None:
         await self.close()
 
-    async def reserve(self, request: ImageRequest, most_usd: Decimal) -> "SqliteAttempt":
-        """Set aside the most that a request can cost, in the transaction that checks the limits.
+    async def reserve(self, request: ImageRequest, most_usd: Decimal, approval: str | None = None) -> "SqliteAttempt":
+        """Set aside the most that a request can cost, in the transaction that checks the limits and the approval.
 
-        Raises `BudgetExceededError` or `LedgerError`.
+        Raises `BudgetExceededError`, `ConfirmationError` or `LedgerError`.
         """
         attempt = SqliteAttempt(self, str(uuid.uuid4()))
-        await self._do(lambda connection: self._reserve(connection, attempt.id, request, micro_usd(most_usd)))
+        most = micro_usd(most_usd)
+        await self._do(lambda connection: self._reserve(connection, attempt.id, request, most, approval))
         return attempt
 
     async def statement(self) -> Statement:
@@ -95,16 +96,20 @@ class SqliteLedger:
         if not moved:
             raise LedgerError(f"The attempt {id} is not {' or '.join(from_states)}, so it cannot be {state}.")
 
-    def _reserve(self, connection: sqlite3.Connection, id: str, request: ImageRequest, most_micro_usd: int) -> None:
+    def _reserve(
+        self, connection: sqlite3.Connection, id: str, request: ImageRequest, most_micro_usd: int, approval: str | None
+    ) -> None:
         now = self.clock()
         _take_over(connection, now)
+        _check_unused(connection, approval)
         self.limits.check(most_micro_usd, _spent(connection, _day(now)))
         connection.execute(
             "INSERT INTO attempts (id, state, day, created_at, lease_until, model, size, quality, n, prompt,"
-            " reserved_micro_usd) VALUES (?, 'reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " reserved_micro_usd, approval) VALUES (?, 'reserved', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(id, _day(now), now, now + LEASE_SECONDS),
                 *(request.model, request.size, request.quality, request.n, request.prompt, most_micro_usd),
+                approval,
             ),
         )
 
@@ -196,6 +201,15 @@ def _take_over(connection: sqlite3.Connection, now: float) -> None:
     """End the attempts whose process is gone: what had not left is released, what had is unknown."""
     for state, ending in (("reserved", "released"), ("sent", "unknown")):
         connection.execute("UPDATE attempts SET state = ? WHERE state = ? AND lease_until < ?", (ending, state, now))
+
+
+def _check_unused(connection: sqlite3.Connection, approval: str | None) -> None:
+    """Raise `ConfirmationError` where an attempt, in whatever state, was made with the approval."""
+    for id, state in connection.execute("SELECT id, state FROM attempts WHERE approval = ?", (approval,)):
+        raise ConfirmationError(
+            f"This call was approved and made before, as attempt {id} ({state}). Nothing was sent again.",
+            hint="The command images tells what came of it. A new call asks the user again.",
+        )
 
 
 def _spent(connection: sqlite3.Connection, day: str) -> int:
