@@ -17,7 +17,10 @@ from blockrun_image_mcp.approval import Ask, refusal
 _ASKS_BETWEEN_CALLS = "2026-07-28"
 _KEY = "approval"
 _ANSWER_SECONDS = 30 * 86_400.0  # a question's state has to end some time; its key ends with the process
-_NOTHING_BUT_YES = {"type": "object", "properties": {}}  # clients show a form without fields as yes and no
+_NOTHING_BUT_YES: dict[str, Any] = {
+    "type": "object",
+    "properties": {},
+}  # clients show a form without fields as yes and no
 
 
 class InputRequired(Exception):  # noqa: N818 - no error: the client answers the question by calling again
@@ -53,7 +56,7 @@ async def _approval_now(context: Context[Any, Any], question: str) -> str:
     try:
         answer = await context.session.elicit_form(question, _NOTHING_BUT_YES, context.request_id)
     except (MCPError, ValidationError) as error:
-        raise refusal("the client did not ask") from error
+        raise refusal("the client brought no answer") from error
     _check(answer)
     return str(uuid.uuid4())
 
