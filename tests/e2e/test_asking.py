@@ -1,8 +1,7 @@
-"""Calls that the user approves first: on both eras, with clients that cannot ask, and with answers that are replayed."""
+"""Calls that the user approves first: on both eras, with clients that cannot ask, and with answers sent again."""
 
 import os
 import pty
-import signal
 import subprocess
 import sys
 from collections.abc import Generator, Mapping
@@ -163,7 +162,7 @@ async def test_a_call_that_is_cancelled_while_the_user_is_asked_ends_and_makes_n
 async def test_a_client_that_fails_to_ask_in_the_middle_of_a_call_is_told_so(
     catalog: Catalog, sandbox: Sandbox
 ) -> None:
-    async def fail(_: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+    async def fail(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
         return ErrorData(code=-32603, message="There is no window.")
 
     server = build_server(Settings.read({**sandbox.environment, SETTING: "0"}), catalog)
@@ -281,7 +280,7 @@ def test_a_command_that_nobody_watches_is_refused_and_names_the_setting(sandbox:
 
 @pytest.mark.parametrize(
     ("typed", "code", "posts", "words"),
-    [("y\n", 0, 1, "[y/N]"), ("\n", 1, 0, SETTING), ("n\n", 1, 0, "the answer was no"), ("", 1, 0, "Aborted!")],
+    [("y\n", 0, 1, "[y/N]"), ("\n", 1, 0, SETTING), ("n\n", 1, 0, "the answer was no"), ("\x04", 1, 0, "Aborted!")],
 )
 def test_a_person_at_a_terminal_is_asked(sandbox: Sandbox, typed: str, code: int, posts: int, words: str) -> None:
     controller, terminal = pty.openpty()
@@ -296,10 +295,7 @@ def test_a_person_at_a_terminal_is_asked(sandbox: Sandbox, typed: str, code: int
     said = b""
     while b"[y/N]" not in said:
         said += os.read(process.stderr.fileno(), 4096)
-    if typed:
-        os.write(controller, typed.encode())
-    else:
-        process.send_signal(signal.SIGINT)
+    os.write(controller, typed.encode())
     out, err = process.communicate(timeout=30)
     os.close(terminal)
     os.close(controller)
