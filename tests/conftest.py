@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from anyio.from_thread import start_blocking_portal
 from mcp import Client, StdioServerParameters
+from mcp.client.session import ElicitationFnT
 
 from blockrun_image.catalog import Catalog
 from blockrun_image_mcp.app import build_server
@@ -19,7 +20,6 @@ from blockrun_image_mcp.settings import Settings
 
 _RECURSION_LIMIT = sys.getrecursionlimit()
 _KEPT = ("PATH", "XDG_STATE_HOME")
-_RECURSION_LIMIT = sys.getrecursionlimit()
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
@@ -43,12 +43,6 @@ def catalog() -> Catalog:
 def a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """Keep what a test spends out of the ledger, and the budget, of whoever runs it."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-
-
-@pytest.fixture(autouse=True)
-def the_usual_recursion_limit() -> None:
-    """Undo that importing eth-account, as other people's clients do, lets Python recurse until the process dies."""
-    sys.setrecursionlimit(_RECURSION_LIMIT)
 
 
 class Sandbox:
@@ -155,13 +149,14 @@ def connect(request: pytest.FixtureRequest) -> Connect:
     mode: Literal["auto", "legacy"] = "auto" if era == "modern" else "legacy"
 
     @asynccontextmanager
-    async def connected(settings: Mapping[str, str]) -> AsyncGenerator[Client]:
+    async def connected(settings: Mapping[str, str], answer: ElicitationFnT | None = None) -> AsyncGenerator[Client]:
         if transport == "stdio":
-            async with Client(server_parameters(settings), mode=mode) as client:
+            async with Client(server_parameters(settings), mode=mode, elicitation_callback=answer) as client:
                 yield client
         else:
             read = Settings.read(settings)
-            async with Client(build_server(read, Catalog.load(read.spec)), mode=mode) as client:
+            server = build_server(read, Catalog.load(read.spec))
+            async with Client(server, mode=mode, elicitation_callback=answer) as client:
                 yield client
 
     return connected

@@ -7,14 +7,23 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import click
 
+from blockrun_image.catalog import Catalog
+from blockrun_image.errors import ConfigurationError, GatewayError
 from blockrun_image_mcp import options, terminal
-from blockrun_image_mcp.app import ledger_of
+from blockrun_image_mcp.app import finish_jobs, ledger_of
 from blockrun_image_mcp.settings import Settings
 
 if TYPE_CHECKING:
     from blockrun_image_mcp.ledger.sqlite import SqliteLedger
 
 T = TypeVar("T")
+
+_MOST_EXPLAINED = 100
+_EXPLANATIONS = {
+    "accepted": "The gateway has it as a job that is still being made, or another account's; it is asked after again.",
+    "unknown": "It was sent, and its answer never came. It counts as spent: look into the account, or at the wallet,"
+    " and release it if it was not charged.",
+}
 
 
 @click.command()
@@ -49,15 +58,22 @@ def images(most: int, sandbox: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--release", "id", metavar="ID", required=True, help="The attempt, as images --json names it.")
+@click.option("--release", "id", metavar="ID", help="Take this attempt, whose outcome is unknown, out of the budget.")
 @options.sandbox
+@options.gateway
+@options.spec
 @options.reporting_errors
-def recover(id: str, sandbox: bool) -> None:
-    """Take an attempt of unknown outcome out of the budget, once the account shows that it was not charged.
+def recover(id: str | None, sandbox: bool, **flags: str | None) -> None:
+    """Finish jobs that the gateway had accepted, and explain attempts whose outcome is unknown. Free.
+
+    Release an attempt once the account, or the wallet, shows that it was not charged.
 
     Example: blockrun-image-mcp recover --release 6f1c3a52-0b5e-4c1f-9d7e-2f8a4b6c0d1e
     """
-    settings, _ = options.start(sandbox, {})
+    settings, catalog = options.start(sandbox, flags)
+    if id is None:
+        anyio.run(_recover, settings, catalog)
+        return
     if not _asked(settings, lambda ledger: ledger.release(id)):
         raise click.UsageError("There is no attempt of that id whose outcome is unknown.")
     click.echo("Released: it no longer counts as spent.")
@@ -112,6 +128,18 @@ def wallet_trust(host: str, address: str, sandbox: bool) -> None:
         raise click.UsageError("ADDRESS must be 0x and 40 hex digits.")
     _asked(settings, lambda ledger: ledger.trust(named, address))
     click.echo(f"{named} is paid at {address} from now on.")
+
+
+async def _recover(settings: Settings, catalog: Catalog) -> None:
+    try:
+        await finish_jobs(settings, catalog, lambda status: click.echo(f"{status} ...", err=True))
+    except (ConfigurationError, GatewayError) as error:
+        click.echo(f"Not all jobs could be asked after: {error.message} {error.hint}", err=True)
+    async with ledger_of(settings) as ledger:
+        entries = await ledger.recent(_MOST_EXPLAINED, "accepted", "unknown")
+    for entry in entries:
+        click.echo(f"{entry.to_text()}\n  {_EXPLANATIONS[entry.state]}\n  {entry.id}")
+    click.echo("Nothing is left to be explained." if not entries else f"{len(entries)} left.")
 
 
 def _asked(settings: Settings, question: "Callable[[SqliteLedger], Awaitable[T]]") -> T:

@@ -19,9 +19,10 @@ from blockrun_image.errors import ImageError
 from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import Attempt, Job, OnStatus
 from blockrun_image.purchase import Ports, Purchase
-from blockrun_image.results import CostComparison, GeneratedImages, ModelList, Result
+from blockrun_image.results import CostComparison, GeneratedImages, ModelList
 from blockrun_image.schemas import tool_schemas
 from blockrun_image.toolset import ImageToolset
+from blockrun_image_mcp.approval import Ask, approving
 from blockrun_image_mcp.background import Background, meanwhile
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.logs import Redactor
@@ -31,10 +32,17 @@ if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
 
     from blockrun_image_mcp.gateway.client import HttpGateway
+    from blockrun_image_mcp.gateway.credentials import Endpoint
     from blockrun_image_mcp.ledger.sqlite import SqliteLedger
+    from blockrun_image_mcp.payments.auth import Payees, Payer
 
 NAME = "blockrun-image-mcp"
 
+RECENT = "images://recent"
+"""The resource that tells agents which pictures were made last."""
+
+_MOST_RECENT = 20
+_MOST_RECENT_CHARACTERS = 40_000
 _FIRST_LOOK_SECONDS = 3.0  # after the start, which it must not slow down
 
 _log = logging.getLogger(__name__)
@@ -60,10 +68,12 @@ def with_known_defaults(settings: Settings, catalog: Catalog) -> Settings:
 
 
 @asynccontextmanager
-async def open_gateway(settings: Settings, catalog: Catalog) -> AsyncGenerator["HttpGateway"]:
+async def open_gateway(
+    settings: Settings, catalog: Catalog, payees: "Payees | None" = None
+) -> AsyncGenerator["HttpGateway"]:
     """Open the gateway that the settings name; the sandbox is started in this process.
 
-    Raises `ConfigurationError` when there is no credential that may be sent.
+    A wallet pays only where there is something that remembers whom it has paid. Raises `ConfigurationError` when there is no credential that may be sent.
     """
     from blockrun_image_mcp.gateway.client import HttpGateway  # noqa: PLC0415 - not needed to list or estimate
     from blockrun_image_mcp.gateway.credentials import Endpoint, endpoint_for  # noqa: PLC0415 - as above
@@ -77,8 +87,26 @@ async def open_gateway(settings: Settings, catalog: Catalog) -> AsyncGenerator["
                 yield gateway
     else:
         endpoint = endpoint_for(settings, catalog.spec.base_url)
-        async with HttpGateway(endpoint, Redactor(settings.credentials.values())) as gateway:
+        redact = Redactor(settings.credentials.values())
+        async with HttpGateway(endpoint, redact, payer=_payer_of(endpoint, payees)) as gateway:
             yield gateway
+
+
+def pays_from_wallet(settings: Settings) -> bool:
+    """Tell whether a wallet pays, whose gateway tells its exact prices for free."""
+    from blockrun_image_mcp.gateway.credentials import wallet_digits  # noqa: PLC0415 - the offline commands need none
+
+    credential = next(iter(settings.credentials.values()), None)
+    return settings.gateway != SANDBOX and credential is not None and wallet_digits(credential) is not None
+
+
+def _payer_of(endpoint: "Endpoint", payees: "Payees | None") -> "Payer | None":
+    if endpoint.wallet_key is None or payees is None:
+        return None
+    from blockrun_image_mcp.payments.auth import Payer  # noqa: PLC0415 - only for who pays from a wallet
+    from blockrun_image_mcp.payments.wallet import Wallet  # noqa: PLC0415 - as above
+
+    return Payer(Wallet(endpoint.wallet_key.get_secret_value()), payees)
 
 
 def ledger_of(settings: Settings, catalog: Catalog | None = None) -> "SqliteLedger":
@@ -122,7 +150,7 @@ async def open_toolset(
     ledger = _LedgerOnDemand(settings, catalog)
     try:
         async with Background(_log_orphan) as background:
-            gateway = _GatewayOnDemand(settings, catalog, background)
+            gateway = _GatewayOnDemand(settings, catalog, background, ledger)
             await ledger.keep_in(background, Ports(gateway, ledger, store))
             try:
                 yield ImageToolset(
@@ -147,7 +175,7 @@ async def finish_jobs(settings: Settings, catalog: Catalog, on_status: OnStatus)
     """Ask after every job of the account that no process asks after; raises `ImageError`, if only for one of them."""
     from blockrun_image_mcp.ledger.keeping import renewed  # noqa: PLC0415 - not needed before money is spent
 
-    async with ledger_of(settings, catalog) as ledger, open_gateway(settings, catalog) as gateway:
+    async with ledger_of(settings, catalog) as ledger, open_gateway(settings, catalog, ledger) as gateway:
         ports = Ports(gateway, ledger, FolderStore(settings.dir))
         async with renewed(ledger):
             for attempt, request in (await ledger.jobs()).items():
@@ -161,6 +189,7 @@ def build_server(
     from mcp.server.caching import CacheHint  # noqa: PLC0415 - the offline commands do without mcp
     from mcp.server.mcpserver import MCPServer  # noqa: PLC0415 - as above
 
+    from blockrun_image_mcp.asking import answers_wait  # noqa: PLC0415 - as above
     from blockrun_image_mcp.spec_tool import SpecTool  # noqa: PLC0415 - as above
 
     @asynccontextmanager
@@ -171,38 +200,57 @@ def build_server(
         finally:
             on_closed()
 
-    calls = {"generate_image": _generate_image, "list_models": _list_models, "estimate_cost": _estimate_cost}
-    schemas = tool_schemas(catalog, settings.defaults)
-    return MCPServer(
+    async def generate_image(
+        toolset: ImageToolset, arguments: Mapping[str, Any], on_status: OnStatus, ask: Ask
+    ) -> GeneratedImages:
+        return await toolset.generate_image(**arguments, on_status=on_status, approve=approving(settings, ask))
+
+    calls = {"generate_image": generate_image, "list_models": _list_models, "estimate_cost": _estimate_cost}
+    schemas = tool_schemas(catalog, settings.defaults, live=pays_from_wallet(settings))
+    server = MCPServer[ImageToolset](
         NAME,
         title="BlockRun images",
         version=version(NAME),
         instructions=_instructions(settings),
         tools=[SpecTool.serve(schema, calls[schema.name]) for schema in schemas],
         lifespan=lifespan,
+        request_state_security=answers_wait(),
         cache_hints={"tools/list": CacheHint(ttl_ms=300_000, scope="public")},
     )
+    server.resource(
+        RECENT,
+        name="recent_images",
+        title="Recent images",
+        description="The images that were made last: when, for how much, their prompts, states and URLs.",
+        mime_type="application/json",
+    )(lambda: _recent_images(settings))
+    return server
 
 
-async def _generate_image(toolset: ImageToolset, arguments: Mapping[str, Any], on_status: OnStatus) -> Result:
-    return await toolset.generate_image(**arguments, on_status=on_status)
+async def _recent_images(settings: Settings) -> str:
+    async with ledger_of(settings) as ledger:
+        entries = [entry.to_dict() for entry in await ledger.recent(_MOST_RECENT)]
+    while len(told := json.dumps({"images": entries}, ensure_ascii=False)) > _MOST_RECENT_CHARACTERS:
+        entries.pop()
+    return told
 
 
-async def _list_models(toolset: ImageToolset, arguments: Mapping[str, Any], _: OnStatus) -> ModelList:
+async def _list_models(toolset: ImageToolset, arguments: Mapping[str, Any], *_: object) -> ModelList:
     return toolset.list_models(**arguments)
 
 
-async def _estimate_cost(toolset: ImageToolset, arguments: Mapping[str, Any], _: OnStatus) -> CostComparison:
-    return toolset.estimate_cost(**arguments)
+async def _estimate_cost(toolset: ImageToolset, arguments: Mapping[str, Any], *_: object) -> CostComparison:
+    return await toolset.estimate_cost_live(**arguments)
 
 
 class _GatewayOnDemand:
     """An `ImageGateway` that is opened by its first call, so that a server starts at once and without a credential."""
 
-    def __init__(self, settings: Settings, catalog: Catalog, background: Background) -> None:
+    def __init__(self, settings: Settings, catalog: Catalog, background: Background, payees: "Payees") -> None:
         self._settings = settings
         self._catalog = catalog
         self._background = background
+        self._payees = payees
         self._opening = anyio.Lock()
         self._gateway: HttpGateway | None = None
 
@@ -231,7 +279,7 @@ class _GatewayOnDemand:
     async def _opened(self) -> "HttpGateway":
         async with self._opening:
             if self._gateway is None:
-                self._gateway = await self._background.hold(open_gateway(self._settings, self._catalog))
+                self._gateway = await self._background.hold(open_gateway(self._settings, self._catalog, self._payees))
         return self._gateway
 
 
@@ -256,11 +304,14 @@ class _LedgerOnDemand:
     async def find(self, request: ImageRequest) -> Attempt | None:
         return await (await self._opened()).find(request)
 
-    async def reserve(self, request: ImageRequest, most_usd: Decimal) -> Attempt:
-        return await (await self._opened()).reserve(request, most_usd)
+    async def reserve(self, request: ImageRequest, most_usd: Decimal, approval: str | None = None) -> Attempt:
+        return await (await self._opened()).reserve(request, most_usd, approval)
 
     async def book(self, model: str, per_minute: int, within_seconds: float) -> float:
         return await (await self._opened()).book(model, per_minute, within_seconds)
+
+    async def payee(self, host: str, seen: str) -> str:
+        return await (await self._opened()).payee(host, seen)
 
     async def close(self) -> None:
         if self._ledger is not None:

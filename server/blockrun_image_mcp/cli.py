@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import click
 
+from blockrun_image import pricing
 from blockrun_image.arguments import check_arguments
 from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import enrich
@@ -22,6 +23,7 @@ from blockrun_image.schemas import tool_schemas
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp import accounts, options, terminal
 from blockrun_image_mcp.app import build_server
+from blockrun_image_mcp.approval import question
 from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.settings import Settings
 
@@ -102,6 +104,7 @@ def generate(prompt: str, save: Path | None, as_json: bool, sandbox: bool, **fla
     asked = {name: flags.pop(name) for name in _ASKED} | {"prompt": prompt}
     settings, catalog = options.start(sandbox, flags)
     checked = _checked(catalog, "generate_image", asked, settings.defaults)
+    terminal.confirm(_question(settings, catalog, checked))  # before the event loop, which would keep Ctrl-C waiting
 
     async def call(toolset: ImageToolset, on_status: OnStatus) -> GeneratedImages:
         return await toolset.generate_image(**checked, on_status=on_status)
@@ -132,17 +135,21 @@ def models(as_json: bool, spec: str | None, **asked: str | None) -> None:
 @click.option("--prompt", help="A dry run: show what would be sent of it, and why.")
 @options.enrich
 @options.purpose
+@click.option("--live", is_flag=True, help="Ask the gateway for its exact price, unpaid, as only a wallet can.")
 @options.as_json
 @options.spec
 @options.reporting_errors
-def estimate(as_json: bool, spec: str | None, **asked: str | None) -> None:
-    """Price a generation without making it. Free and offline.
+def estimate(live: bool, as_json: bool, spec: str | None, **asked: str | None) -> None:
+    """Price a generation without making it. Free, and offline unless --live.
 
     Example: blockrun-image-mcp estimate --model dall-e-3 --quality hd --size 1792x1024
     """
     settings, catalog = options.start(sandbox=False, flags={"spec": spec})
-    toolset = ImageToolset(catalog, defaults=settings.defaults)
-    terminal.show(toolset.estimate_cost(**_checked(catalog, "estimate_cost", asked)), as_json)
+    checked = _checked(catalog, "estimate_cost", asked)
+    if live:
+        anyio.run(terminal.estimate_live, settings, catalog, checked, as_json)
+    else:
+        terminal.show(ImageToolset(catalog, defaults=settings.defaults).estimate_cost(**checked), as_json)
 
 
 @main.command("prompt")
@@ -203,6 +210,12 @@ def _nothing_collected() -> Generator[None]:
 
 def _model(settings: Settings, catalog: Catalog, model: str | None) -> str:
     return model or settings.default_model or next(iter(catalog.models))
+
+
+def _question(settings: Settings, catalog: Catalog, checked: Mapping[str, Any]) -> str | None:
+    model, size, quality, n = (checked.get(name) for name in ("model", "size", "quality", "n"))
+    request = catalog.resolve(ImageArguments(checked["prompt"], model or settings.default_model, size, quality, n))
+    return question(settings, request.prompt, pricing.estimate(catalog, request))
 
 
 def _checked(

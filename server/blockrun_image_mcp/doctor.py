@@ -14,6 +14,7 @@ from blockrun_image.text import clean, quoted
 from blockrun_image_mcp.app import NAME, ledger_of, open_gateway
 from blockrun_image_mcp.gateway.credentials import shape_of
 from blockrun_image_mcp.images.store import FolderStore
+from blockrun_image_mcp.ledger.limits import confirm_above_micro_usd
 from blockrun_image_mcp.settings import SANDBOX, SESSION, SESSION_FILE, VARIABLES, Settings, Source
 
 _PREFIX = "BLOCKRUN_IMAGE_"
@@ -121,6 +122,7 @@ async def _gateway(settings: Settings, catalog: Catalog) -> Finding:
 
 async def _ledger(settings: Settings) -> Finding:
     try:
+        confirm_above_micro_usd(settings)
         async with ledger_of(settings) as ledger:
             statement = await ledger.statement()
     except ImageError as error:

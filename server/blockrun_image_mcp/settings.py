@@ -31,6 +31,7 @@ VARIABLES: Mapping[str, str] = {
     "max_cost_usd": "BLOCKRUN_IMAGE_MAX_COST_USD",
     "daily_budget_usd": "BLOCKRUN_IMAGE_DAILY_BUDGET_USD",
     "call_seconds": "BLOCKRUN_IMAGE_CALL_SECONDS",
+    "confirm_above_usd": "BLOCKRUN_IMAGE_CONFIRM_ABOVE_USD",
     "spec": "BLOCKRUN_IMAGE_SPEC",
     "dir": "BLOCKRUN_IMAGE_DIR",
     "log_level": "BLOCKRUN_IMAGE_LOG_LEVEL",
@@ -117,6 +118,7 @@ class Settings(BaseModel):
     max_cost_usd: str = "1.50"
     daily_budget_usd: str = "10.00"
     call_seconds: str = CALL_SECONDS
+    confirm_above_usd: str | None = None
     spec: Annotated[Path | None, BeforeValidator(_expanded)] = None
     dir: Annotated[Path | None, BeforeValidator(_expanded)] = None
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "WARNING"

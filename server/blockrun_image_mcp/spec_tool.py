@@ -9,7 +9,7 @@ import anyio
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
 from pydantic import Field
 
 from blockrun_image.arguments import check_arguments
@@ -17,10 +17,12 @@ from blockrun_image.errors import ImageError, UnexpectedError
 from blockrun_image.ports import OnStatus
 from blockrun_image.results import Result
 from blockrun_image.schemas import ToolSchema
+from blockrun_image_mcp.approval import Ask
+from blockrun_image_mcp.asking import InputRequired, asking
 from blockrun_image_mcp.background import meanwhile
 
-Call = Callable[[Any, Mapping[str, Any], OnStatus], Awaitable[Result]]
-"""A tool's work: takes what the server's lifespan holds, checked arguments, and whom to tell what it waits for."""
+Call = Callable[[Any, Mapping[str, Any], OnStatus, Ask], Awaitable[Result]]
+"""A tool's work: takes the lifespan's state, checked arguments, whom to tell what it waits for, and whom to ask."""
 
 _PROGRESS_SECONDS = 4.0
 
@@ -52,14 +54,17 @@ class SpecTool(Tool):
                 read_only_hint=not schema.spends,
                 destructive_hint=False,
                 idempotent_hint=not schema.spends,
-                open_world_hint=schema.spends,
+                open_world_hint=schema.spends or schema.asks,
             ),
         )
 
     async def run(
         self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
-    ) -> CallToolResult:
-        """Check the arguments and do the call; every failure becomes a result with words of our own."""
+    ) -> CallToolResult | InputRequiredResult:
+        """Check the arguments and do the call, or return what the user must answer before the client calls again.
+
+        Every failure becomes a result with words of our own.
+        """
         if not self.tool_schema.spends:
             return await self._answer(arguments, context, lambda status: None)
         async with _reporting(context, self.progress_seconds) as on_status:
@@ -67,10 +72,13 @@ class SpecTool(Tool):
 
     async def _answer(
         self, arguments: Mapping[str, object], context: Context[Any, Any], on_status: OnStatus
-    ) -> CallToolResult:
+    ) -> CallToolResult | InputRequiredResult:
         try:
             checked = check_arguments(self.tool_schema, arguments)
-            return _result(await self.call(context.request_context.lifespan_context, checked, on_status))
+            state = context.request_context.lifespan_context
+            return _result(await self.call(state, checked, on_status, asking(context, on_status)))
+        except InputRequired as question:
+            return question.result
         except ImageError as error:
             return _result(error, is_error=True)
         except Exception:  # noqa: BLE001 - its text must not reach the model

@@ -4,9 +4,10 @@ import itertools
 import json
 import signal
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import click
@@ -18,6 +19,7 @@ from blockrun_image.ports import OnStatus
 from blockrun_image.results import GeneratedImages, PendingImages, Result
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.app import open_toolset
+from blockrun_image_mcp.approval import refusal
 from blockrun_image_mcp.background import meanwhile
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.settings import SANDBOX, Settings
@@ -46,6 +48,22 @@ async def generate(settings: Settings, catalog: Catalog, call: Call, save: Path 
                 await _save(result, FolderStore(save or settings.dir))
     if result is None:
         raise click.Abort
+
+
+def confirm(question: str | None) -> None:
+    """Ask, where there is a question; raises `ConfirmationError` where the answer is no or nobody is there."""
+    if question is None:
+        return
+    if not sys.stdin.isatty():
+        raise refusal("there is no terminal to ask on")
+    if not click.confirm(question, err=True):
+        raise refusal("the answer was no")
+
+
+async def estimate_live(settings: Settings, catalog: Catalog, asked: Mapping[str, Any], as_json: bool) -> None:
+    """Print what the gateway asks for a call."""
+    async with open_toolset(settings, catalog) as toolset:
+        show(await toolset.estimate_cost_live(live=True, **asked), as_json)
 
 
 def show(result: Result, as_json: bool) -> None:

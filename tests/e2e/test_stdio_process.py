@@ -31,11 +31,13 @@ class Server:
             stderr=subprocess.PIPE,
             env=process_environment(settings),
         )
+        self.capabilities: Mapping[str, Any] = {}
         self._id = 0
 
     def send(self, method: str, **params: Any) -> int:
         self._id += 1
-        meta = {**META, "progressToken": self._id}
+        capabilities = {"io.modelcontextprotocol/clientCapabilities": self.capabilities}
+        meta = {**META, **capabilities, "progressToken": self._id}
         self._write({"jsonrpc": "2.0", "id": self._id, "method": method, "params": {**params, "_meta": meta}})
         return self._id
 

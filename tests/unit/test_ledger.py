@@ -5,12 +5,14 @@ import stat
 from decimal import Decimal
 from pathlib import Path
 
+import anyio
 import pytest
 
-from blockrun_image.errors import BudgetExceededError, ConfigurationError, LedgerError
+from blockrun_image.errors import BudgetExceededError, ConfigurationError, ConfirmationError, LedgerError
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image_mcp.ledger.attempts import LEASE_SECONDS
-from blockrun_image_mcp.ledger.limits import Limits, in_usd, micro_usd
+from blockrun_image_mcp.ledger.limits import Limits, confirm_above_micro_usd, in_usd, micro_usd
+from blockrun_image_mcp.ledger.migrations import m001_attempts
 from blockrun_image_mcp.ledger.sqlite import SqliteLedger
 from blockrun_image_mcp.settings import VARIABLES, Settings
 
@@ -291,3 +293,71 @@ async def test_a_payee_is_remembered_by_the_next_process(ledger: SqliteLedger) -
     await ledger.close()
     async with SqliteLedger(ledger.path, ledger.limits) as again:
         assert await again.payee("blockrun.ai", "0x2") == "0x1"
+
+
+@pytest.mark.parametrize(
+    ("text", "above"), [("", None), ("${x}", None), ("none", None), ("0", 0), ("0.50", 500_000), ("$2", 2_000_000)]
+)
+def test_nobody_is_asked_unless_an_amount_is_set(text: str, above: int | None) -> None:
+    assert confirm_above_micro_usd(Settings.read({VARIABLES["confirm_above_usd"]: text})) == above
+
+
+@pytest.mark.parametrize("text", ["-1", "yes", "0,5", "always", "nan"])
+def test_an_amount_to_ask_above_that_cannot_be_read_is_an_error_that_names_it(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{VARIABLES['confirm_above_usd']} cannot be read"):
+        confirm_above_micro_usd(Settings.read({VARIABLES["confirm_above_usd"]: text}))
+
+
+@pytest.mark.parametrize("ending", ["reserved", "released", "settled"])
+async def test_an_approval_is_good_for_one_attempt_however_that_ended(ledger: SqliteLedger, ending: str) -> None:
+    attempt = await ledger.reserve(REQUEST, PRICE, "approval-1")
+    if ending != "reserved":
+        await (attempt.released() if ending == "released" else attempt.settled(ImagesResponse((), PRICE)))
+    other_process = SqliteLedger(ledger.path, ledger.limits, clock=ledger.clock)
+    for each in (ledger, other_process):
+        with pytest.raises(ConfirmationError, match=rf"as attempt {attempt.id} \({ending}\)"):
+            await each.reserve(REQUEST, PRICE, "approval-1")
+    await other_process.reserve(REQUEST, PRICE, "approval-2")
+    for _ in range(2):
+        await ledger.reserve(REQUEST, Decimal(0))
+    await other_process.close()
+
+
+async def test_an_approval_whose_reservation_was_refused_is_not_used_up(ledger: SqliteLedger) -> None:
+    with pytest.raises(BudgetExceededError):
+        await ledger.reserve(REQUEST, Decimal(9), "approval-1")
+    await ledger.reserve(REQUEST, PRICE, "approval-1")
+
+
+async def test_of_two_processes_with_the_same_approval_one_reserves(ledger: SqliteLedger) -> None:
+    other_process = SqliteLedger(ledger.path, ledger.limits, clock=ledger.clock)
+    refused: list[ConfirmationError] = []
+
+    async def reserve(each: SqliteLedger) -> None:
+        try:
+            await each.reserve(REQUEST, PRICE, "approval-1")
+        except ConfirmationError as error:
+            refused.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        for each in (ledger, other_process):
+            tasks.start_soon(reserve, each)
+    assert len(refused) == 1
+    assert await spent(ledger) == micro_usd(PRICE)
+    await other_process.close()
+
+
+async def test_a_ledger_of_before_approvals_keeps_its_attempts(ledger: SqliteLedger) -> None:
+    ledger.path.parent.mkdir()
+    with sqlite3.connect(ledger.path) as connection:
+        connection.execute("CREATE TABLE migrations (name TEXT PRIMARY KEY, taken_at REAL NOT NULL) STRICT")
+        connection.execute("INSERT INTO migrations VALUES ('m001_attempts', 0)")
+        m001_attempts(connection)
+        connection.execute(
+            "INSERT INTO attempts (id, state, day, created_at, lease_until, model, size, n, prompt, reserved_micro_usd)"
+            " VALUES ('old', 'settled', '2026-12-31', 1, 1, 'dall-e-2', '256x256', 1, 'A fox', 21000)"
+        )
+    connection.close()
+    await ledger.reserve(REQUEST, PRICE, "approval-1")
+    assert await spent(ledger) == 63_000
+    assert [entry.id for entry in await ledger.recent(9)][1] == "old"

@@ -10,6 +10,7 @@ from mcp_types import CallToolResult, TextContent
 from blockrun_image import Catalog, CostComparison, ImageToolset
 from blockrun_image.ports import OnStatus
 from blockrun_image.schemas import tool_schemas
+from blockrun_image_mcp.approval import Ask
 from blockrun_image_mcp.spec_tool import Call, SpecTool
 
 pytestmark = pytest.mark.anyio
@@ -37,13 +38,15 @@ class Client:
 async def call(catalog: Catalog, work: Call, client: Client, interval_seconds: float = 5) -> CallToolResult:
     tool = SpecTool.serve(tool_schemas(catalog)[0], work)
     tool.progress_seconds = interval_seconds
-    return await tool.run(FOX, cast("Context[Any, Any]", client))
+    result = await tool.run(FOX, cast("Context[Any, Any]", client))
+    assert isinstance(result, CallToolResult)
+    return result
 
 
 async def test_progress_is_told_at_every_change_and_at_every_interval(catalog: Catalog) -> None:
     client = Client()
 
-    async def work(_: object, arguments: Mapping[str, Any], on_status: OnStatus) -> CostComparison:
+    async def work(_: object, arguments: Mapping[str, Any], on_status: OnStatus, __: Ask) -> CostComparison:
         on_status("drawing")
         await client.heard_enough.wait()
         return ImageToolset(catalog).estimate_cost()
@@ -53,14 +56,14 @@ async def test_progress_is_told_at_every_change_and_at_every_interval(catalog: C
 
 
 def test_progress_is_told_at_least_every_five_seconds(catalog: Catalog) -> None:
-    async def work(_: object, arguments: Mapping[str, Any], on_status: OnStatus) -> CostComparison:
+    async def work(_: object, arguments: Mapping[str, Any], on_status: OnStatus, __: Ask) -> CostComparison:
         return ImageToolset(catalog).estimate_cost()
 
     assert 0 < SpecTool.serve(tool_schemas(catalog)[0], work).progress_seconds <= 5
 
 
 async def test_a_client_that_has_stopped_listening_does_not_end_the_call(catalog: Catalog) -> None:
-    async def work(_: object, arguments: Mapping[str, Any], on_status: OnStatus) -> CostComparison:
+    async def work(_: object, arguments: Mapping[str, Any], on_status: OnStatus, __: Ask) -> CostComparison:
         on_status("drawing")
         await anyio.sleep(0.01)
         return ImageToolset(catalog).estimate_cost()
@@ -71,7 +74,7 @@ async def test_a_client_that_has_stopped_listening_does_not_end_the_call(catalog
 async def test_an_unforeseen_exception_becomes_one_plain_sentence_without_its_text(
     catalog: Catalog, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def work(_: object, arguments: Mapping[str, Any], on_status: OnStatus) -> CostComparison:
+    async def work(_: object, arguments: Mapping[str, Any], on_status: OnStatus, __: Ask) -> CostComparison:
         raise RuntimeError("/home/someone/secret")
 
     result = await call(catalog, work, Client())

@@ -11,6 +11,7 @@ from tests.fakes import URL, FakeGateway, FakeStore
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import (
+    ConfirmationError,
     ContentPolicyError,
     LedgerError,
     OutcomeUnknownError,
@@ -18,6 +19,7 @@ from blockrun_image.errors import (
 )
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import Attempt, OnStatus, Unrecorded
+from blockrun_image.pricing import Estimate
 from blockrun_image.toolset import ImageToolset
 
 
@@ -35,8 +37,8 @@ class FakeLedger(Unrecorded):
             raise LedgerError("The disk is full.")
         self.notes.append((step, *what))
 
-    async def reserve(self, request: ImageRequest, most_usd: Decimal) -> "FakeLedger":
-        await self._note("reserved", request.model, most_usd)
+    async def reserve(self, request: ImageRequest, most_usd: Decimal, approval: str | None = None) -> "FakeLedger":
+        await self._note("reserved", request.model, most_usd, *([approval] if approval else []))
         return self
 
     async def sent(self) -> None:
@@ -170,3 +172,36 @@ async def test_without_a_ledger_an_attempt_is_only_told_apart_from_others() -> N
     await one.settled(ImagesResponse(()))
     await one.released()
     await one.unknown()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("approval", ["approval-1", None])
+async def test_what_approves_a_call_knows_its_price_and_the_ledger_knows_the_approval(
+    catalog: Catalog, approval: str | None
+) -> None:
+    ledger = FakeLedger()
+    asked: list[tuple[str, Decimal]] = []
+
+    async def approve(request: ImageRequest, expected: Estimate) -> str | None:
+        await anyio.lowlevel.checkpoint()
+        assert ledger.notes == []
+        asked.append((request.prompt, expected.high_usd))
+        return approval
+
+    toolset = ImageToolset(catalog, FakeGateway(Image(URL)), ledger=ledger)
+    await toolset.generate_image("a cat", "dall-e-3", "1024x1792", approve=approve)
+    assert asked == [("a cat", Decimal("0.126"))]
+    assert ledger.notes[0] == (*RESERVED, *([approval] if approval else []))
+
+
+@pytest.mark.anyio
+async def test_a_call_that_is_not_approved_reserves_and_sends_nothing(catalog: Catalog) -> None:
+    gateway, ledger = FakeGateway(Image(URL)), FakeLedger()
+
+    async def refuse(request: ImageRequest, expected: Estimate) -> str | None:
+        await anyio.lowlevel.checkpoint()
+        raise ConfirmationError("No.")
+
+    with pytest.raises(ConfirmationError):
+        await ImageToolset(catalog, gateway, ledger=ledger).generate_image("a cat", "dall-e-3", approve=refuse)
+    assert (gateway.requests, ledger.told) == ([], [])

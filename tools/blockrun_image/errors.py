@@ -7,6 +7,7 @@ ImageError
 ├── SpecError                   the API's description could not be used
 ├── ConfigurationError          a setting is missing or cannot be used; nothing was sent
 ├── BudgetExceededError         the operator's limits do not allow the call; nothing was sent
+├── ConfirmationError           the user has to approve the call, and did not; nothing was sent
 ├── LedgerError                 what is spent cannot be written down, so nothing is spent
 ├── StorageError                a picture could not be written
 ├── UnexpectedError             something broke that nobody foresaw
@@ -108,6 +109,10 @@ class ConfigurationError(ImageError):
 
 class BudgetExceededError(ImageError):
     """The call would cost more than the operator's limits allow; nothing was sent."""
+
+
+class ConfirmationError(ImageError):
+    """The user has to approve the call and did not, could not be asked, or has answered before; nothing was sent."""
 
 
 class LedgerError(ImageError):

@@ -127,10 +127,11 @@ class SpendLedger(Protocol):
         """Return an attempt at the same request whose caller has gone, to be collected; raises `LedgerError`."""
         ...
 
-    async def reserve(self, request: ImageRequest, most_usd: Decimal) -> Attempt:
-        """Set aside the most that a request can cost.
+    async def reserve(self, request: ImageRequest, most_usd: Decimal, approval: str | None = None) -> Attempt:
+        """Set aside the most that a request can cost; `approval`, the id of the user's, is good for one attempt.
 
-        Raises `BudgetExceededError` where the limits do not allow it, and `LedgerError` where it cannot be noted.
+        Raises `BudgetExceededError` where the limits do not allow it, `ConfirmationError` where the approval was used
+        before, and `LedgerError` where it cannot be noted.
         """
         ...
 
@@ -192,7 +193,7 @@ class Unrecorded:
     async def find(self, request: ImageRequest) -> "Unrecorded | None":
         """Return nothing."""
 
-    async def reserve(self, request: ImageRequest, most_usd: Decimal) -> "Unrecorded":
+    async def reserve(self, request: ImageRequest, most_usd: Decimal, approval: str | None = None) -> "Unrecorded":
         """Return an attempt of its own."""
         return Unrecorded(most_usd)
 

@@ -49,19 +49,25 @@ class Purchase:
     on_status: OnStatus
     within_seconds: float = math.inf
     per_minute: int | None = None
+    approval: str | None = None
     attempt: Attempt | None = None
     _waiting: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+    async def is_collected(self) -> bool:
+        """Tell whether an earlier call has bought this, or is about to, whose caller has gone."""
+        if self.attempt is None:
+            self.attempt = await self.ports.ledger.find(self.request)
+        return self.attempt is not None
 
     async def make(self) -> ImagesResponse:
         """Collect or buy it, and return pictures that all have URLs; raises `ImageError` and `StillDrawingError`."""
         deadline = anyio.current_time() + self.within_seconds
-        self.attempt = await self.ports.ledger.find(self.request)
-        if self.attempt is not None:
-            response = await self._collect(self.attempt)
-            if response is not None:
-                return response
+        await self.is_collected()
+        response = await self._collect()
+        if response is not None:
+            return response
         await self._take_turn(deadline)
-        self.attempt = attempt = await self.ports.ledger.reserve(self.request, self.most_usd)
+        self.attempt = attempt = await self.ports.ledger.reserve(self.request, self.most_usd, self.approval)
         within = deadline - anyio.current_time()
         return await self._work(
             attempt, lambda: self.ports.gateway.generate(self.request, attempt, self.on_status, within)
@@ -70,7 +76,7 @@ class Purchase:
     async def finish(self, attempt: Attempt) -> ImagesResponse:
         """Ask after the job of an attempt that is this process's own by now, to its end."""
         self.attempt = attempt
-        response = await self._collect(attempt)
+        response = await self._collect()
         if response is None:
             raise StillDrawingError
         return response
@@ -93,8 +99,11 @@ class Purchase:
         with suppress(LedgerError):
             return await self.attempt.look() if self.attempt is not None else None
 
-    async def _collect(self, attempt: Attempt) -> ImagesResponse | None:
+    async def _collect(self) -> ImagesResponse | None:
         """Return what an earlier call has bought, once it is there; `None` where nothing was charged in the end."""
+        attempt = self.attempt
+        if attempt is None:
+            return None
         end = await self._wait_for(attempt)
         if isinstance(end, Standing):
             return _collected(end)

@@ -99,6 +99,7 @@ class CostComparison:
 
     estimates: Sequence[Estimate]
     prompts: Mapping[str, EnrichedPrompt] = field(default_factory=dict[str, EnrichedPrompt])
+    warnings: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Return the answer as structured content; amounts are decimal strings.
@@ -107,15 +108,16 @@ class CostComparison:
         """
         answer: dict[str, object] = {"estimates": [each.to_dict() for each in self.estimates]}
         if not self.prompts:
-            return answer
+            return answer | ({"warnings": list(self.warnings)} if self.warnings else {})
         first, *others = self._groups()
-        answer |= first.prompt.to_dict() | {"warnings": list(first.prompt.notes)}
+        answer |= first.prompt.to_dict() | {"warnings": [*first.prompt.notes, *self.warnings]}
         return answer | ({"other_prompts": [each.to_dict() for each in others]} if others else {})
 
     def to_text(self) -> str:
         """Return the answer as text: one line for each model, what the prices rest on, and what would be sent."""
         bases = dict.fromkeys(each.basis for each in self.estimates)
-        return "\n".join([*(self._line(each) for each in self.estimates), *bases, *self._dry_run()])
+        warnings = [f"Warning: {warning}" for warning in self.warnings]
+        return "\n".join([*(self._line(each) for each in self.estimates), *bases, *self._dry_run(), *warnings])
 
     def _dry_run(self) -> Sequence[str]:
         return [line for group in self._groups() for line in group.to_lines()]

@@ -21,7 +21,7 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True)
 class ToolSchema:
-    """A tool as it is advertised; `spends` tells whether a call can cost money."""
+    """A tool as it is advertised; `spends` tells whether a call costs money, `asks` whether it may ask the gateway."""
 
     name: str
     title: str
@@ -30,6 +30,7 @@ class ToolSchema:
     required: Sequence[str]
     output: Schema
     spends: bool = False
+    asks: bool = False
 
     @property
     def input(self) -> Schema:
@@ -37,10 +38,10 @@ class ToolSchema:
         return _object(self.properties, required=self.required)
 
 
-def tool_schemas(catalog: Catalog, defaults: Defaults | None = None) -> Sequence[ToolSchema]:
-    """Return the three tools, as the catalogue's models and limits make them."""
+def tool_schemas(catalog: Catalog, defaults: Defaults | None = None, *, live: bool = False) -> Sequence[ToolSchema]:
+    """Return the three tools, as the catalogue's models and limits make them; `live` offers live prices."""
     arguments = _Arguments(catalog, defaults or Defaults())
-    return [_generate_image(arguments), _list_models(catalog), _estimate_cost(arguments)]
+    return [_generate_image(arguments), _list_models(catalog), _estimate_cost(arguments, live=live)]
 
 
 def _generate_image(arguments: "_Arguments") -> ToolSchema:
@@ -95,7 +96,8 @@ def _list_models(catalog: Catalog) -> ToolSchema:
     )
 
 
-def _estimate_cost(arguments: "_Arguments") -> ToolSchema:
+def _estimate_cost(arguments: "_Arguments", *, live: bool) -> ToolSchema:
+    asking: dict[str, Schema] = {"live": {"type": "boolean", "description": _LIVE}} if live else {}
     priced = _object(_REQUEST | _COST, required=["model", "size", "n", *_COST_ALWAYS])
     others = _object({"models": _array(_TEXT), "sent": _TEXT}, required=["models", "sent"])
     return ToolSchema(
@@ -110,12 +112,17 @@ def _estimate_cost(arguments: "_Arguments") -> ToolSchema:
             "prompt": _text("Prompt of the dry run. Default none."),
             "enrich": arguments.enrich(),
             "purpose": arguments.purpose(),
+            **asking,
         },
         required=[],
+        asks=live,
         output=_output(
             {"estimates": _array(priced), **_ENRICHMENT, "other_prompts": _array(others), "warnings": _array(_TEXT)}
         ),
     )
+
+
+_LIVE = "Ask the gateway for its exact price, unpaid. Default false."
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
 """The three tools as a library: `generate_image`, `list_models` and `estimate_cost`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Unpack
+from typing import Any, TypeAlias, Unpack
 
 from blockrun_image.catalog import ANY, Catalog, Model, slug
 from blockrun_image.enrichment import MODES, EnrichedPrompt, Wishes, enrich
-from blockrun_image.errors import ConfigurationError, InvalidRequestError
+from blockrun_image.errors import ConfigurationError, ImageError, InvalidRequestError
 from blockrun_image.images import Defaults, Image, ImageArguments, ImageRequest, ImagesResponse
 from blockrun_image.ports import (
     ImageGateway,
@@ -26,7 +26,11 @@ from blockrun_image.results import CostComparison, GeneratedImages, ModelList, P
 from blockrun_image.text import choices, quoted, within
 
 _MOST_REVISION_BYTES = 4_000
+_QUOTED = "The gateway's own price, asked for just now without paying."
 _LEAVES_WITHIN = 0.8  # of the time that a caller waits, so that what has not left ends with an error in time
+
+Approve: TypeAlias = Callable[[ImageRequest, Estimate], Awaitable[str | None]]
+"""Returns the id of the user's approval of a call, `None` where none is needed; raises `ConfirmationError`."""
 
 
 class ImageToolset:
@@ -65,11 +69,13 @@ class ImageToolset:
         *,
         enrich: str | None = None,
         on_status: OnStatus = lambda status: None,
+        approve: Approve | None = None,
         **wishes: Unpack[Wishes],
     ) -> GeneratedImages:
         """Make images; this costs money. `on_status` is told what the call is waiting for.
 
-        What takes longer than callers wait goes on, and the same call again collects it without paying.
+        What takes longer than callers wait goes on, and the same call again collects it without paying. `approve` is
+        awaited before anything is set aside or sent, and what it raises ends the call.
 
         Raises `InvalidRequestError` before anything is sent for what the model does not take, and the other kinds of
         `ImageError` with what is known of the money.
@@ -77,7 +83,10 @@ class ImageToolset:
         request = self.catalog.resolve(ImageArguments(prompt, model or self._defaults.model, size, quality, n))
         enriched = self._enriched(request, enrich, wishes)
         expected = estimate(self.catalog, request)
-        return await self._buy(replace(request, prompt=enriched.prompt), enriched, expected, on_status)
+        purchase = self._purchase(replace(request, prompt=enriched.prompt), expected, on_status)
+        if approve is not None and not await purchase.is_collected():
+            purchase.approval = await approve(request, expected)
+        return await self._buy(purchase, enriched, expected)
 
     def list_models(self, use_case: str | None = None, max_price_usd: float | Decimal = 0) -> ModelList:
         """List the models that are recommended for a use case and have an image at most that dear; 0 means any price.
@@ -116,6 +125,38 @@ class ImageToolset:
             estimates = [estimate(self.catalog, request)]
         return CostComparison(estimates, self._dry_run(asked, estimates, enrich, wishes) if prompt else {})
 
+    async def estimate_cost_live(self, *, live: bool = False, **asked: Any) -> CostComparison:  # noqa: ANN401 - those of estimate_cost
+        """Price a request as `estimate_cost` does; if `live`, by what the gateway asks for it, which it tells unpaid.
+
+        Raises `GatewayError` where it tells none of the prices, and `ConfigurationError` without a gateway.
+        """
+        comparison = self.estimate_cost(**asked)
+        if not live:
+            return comparison
+        prompt = asked.get("prompt") or "A picture"
+        failures: list[ImageError] = []
+        estimates: list[Estimate] = []
+        for each in comparison.estimates:
+            sent = comparison.prompts[each.model].prompt if each.model in comparison.prompts else prompt
+            try:
+                estimates.append(await self._quoted(each, sent))
+            except ImageError as error:
+                failures.append(error)
+                estimates.append(each)
+        if failures and len(failures) == len(estimates):
+            raise failures[0]
+        estimates.sort(key=lambda each: (each.high_usd, each.low_usd))
+        return replace(comparison, estimates=estimates, warnings=[error.message for error in failures])
+
+    async def _quoted(self, expected: Estimate, prompt: str) -> Estimate:
+        if self._gateway is None:
+            raise ConfigurationError("This toolset has no gateway to ask for prices.")
+        request = ImageRequest(prompt, expected.model, expected.size, expected.quality, expected.n)
+        price = await self._gateway.quote(request)
+        if price is None:
+            raise ConfigurationError("This gateway tells no price before it charges it; only a wallet's does.")
+        return replace(expected, low_usd=price, high_usd=price, exact=True, basis=_QUOTED)
+
     def _dry_run(
         self, asked: ImageArguments, estimates: Sequence[Estimate], mode: str | None, wishes: Wishes
     ) -> dict[str, EnrichedPrompt]:
@@ -140,21 +181,22 @@ class ImageToolset:
             )
         return use_case == ANY or any(slug(each.use_case) == use_case for each in model.recommended_for)
 
-    async def _buy(
-        self, request: ImageRequest, prompt: EnrichedPrompt, expected: Estimate, on_status: OnStatus
-    ) -> GeneratedImages:
+    def _purchase(self, request: ImageRequest, expected: Estimate, on_status: OnStatus) -> Purchase:
         if self._gateway is None:
             raise ConfigurationError("This toolset has no gateway to make images with.")
         on_status(f"waiting for {request.model}")
         ports = Ports(self._gateway, self._ledger, self._store)
         per_minute = self.catalog.find(request.model).requests_per_minute
         within = self._patience_seconds * _LEAVES_WITHIN
-        purchase = Purchase(ports, request, expected.high_usd, on_status, within, per_minute)
+        return Purchase(ports, request, expected.high_usd, on_status, within, per_minute)
+
+    async def _buy(self, purchase: Purchase, prompt: EnrichedPrompt, expected: Estimate) -> GeneratedImages:
+        request, gateway = purchase.request, purchase.ports.gateway.name
         response = await self._bought(purchase)
         if response is None:
             standing = await purchase.look()
             held = expected.high_usd if standing is None else standing.held_usd
-            return PendingImages(request, prompt, (), expected, None, self._gateway.name, held_usd=held)
+            return PendingImages(request, prompt, (), expected, None, gateway, held_usd=held)
         await purchase.told()
         return GeneratedImages(
             request=request,
@@ -162,7 +204,7 @@ class ImageToolset:
             images=_with_telling_revisions(prompt, response.images),
             estimate=expected,
             charged_usd=response.charged_usd,
-            gateway=self._gateway.name,
+            gateway=gateway,
             warnings=_warnings(expected, response),
         )
 

@@ -81,7 +81,7 @@ class HttpGateway:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        transport = open_transport(self._endpoint.base_url, self._pacing)
+        transport = open_transport(self._endpoint.base_url, self._pacing, self._endpoint.wallet_key)
         self._http = await self._stack.enter_async_context(
             httpx2.AsyncClient(
                 base_url=f"{self._endpoint.base_url}/",

@@ -2,10 +2,11 @@
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, cast
+
+from blockrun_image_mcp.network import json_from
 
 _HASH = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 _LONGEST_HEADER = 16_384
@@ -24,7 +25,7 @@ def _settlement(encoded: str) -> Mapping[str, Any]:
     if not encoded or len(encoded) > _LONGEST_HEADER:
         return {}
     try:
-        settlement: object = json.loads(base64.b64decode(encoded, validate=True))
-    except (binascii.Error, ValueError, RecursionError):
+        settlement = json_from(base64.b64decode(encoded, validate=True))
+    except (binascii.Error, ValueError):
         return {}
     return cast("Mapping[str, Any]", settlement) if isinstance(settlement, dict) else {}

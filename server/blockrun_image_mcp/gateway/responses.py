@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from blockrun_image_mcp.gateway.retry import (
     retry_after_seconds,
 )
 from blockrun_image_mcp.logs import Redactor
+from blockrun_image_mcp.network import json_from
 
 _LONGEST_URL = 65_536
 _LONGEST_REVISION = 2_000
@@ -273,10 +273,7 @@ def _charged(response: httpx2.Response, body: Mapping[str, Any], payment: Paymen
 
 
 def _json(response: httpx2.Response) -> object:
-    try:
-        return json.loads(response.content)
-    except (ValueError, RecursionError):
-        return None
+    return json_from(response.content)
 
 
 def _object(value: object) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from blockrun_image.errors import ConfirmationError
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import Job, Payment, Standing
 from blockrun_image_mcp.ledger.statement import Entry, Total
@@ -48,6 +49,7 @@ class New:
     account: Account
     request: ImageRequest
     most_micro_usd: int
+    approval: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ def insert(connection: sqlite3.Connection, new: New, now: float) -> None:
         "n": request.n,
         "prompt": request.prompt,
         "reserved_micro_usd": new.most_micro_usd,
+        "approval": new.approval,
     }
     connection.execute(
         f"INSERT INTO attempts ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})",  # noqa: S608 - our own words
@@ -124,9 +127,18 @@ def note_caller(connection: sqlite3.Connection, id: str, caller: str) -> None:
     connection.execute("UPDATE attempts SET caller = ? WHERE id = ? AND caller <> 'told'", (caller, id))
 
 
-def reservation(connection: sqlite3.Connection, id: str) -> tuple[str, int]:
-    """Return the day that an attempt counts for, and what is set aside for it in millionths of a dollar."""
-    return connection.execute("SELECT day, reserved_micro_usd FROM attempts WHERE id = ?", (id,)).fetchone()
+def check_unused(connection: sqlite3.Connection, approval: str | None) -> None:
+    """Raise `ConfirmationError` where an attempt, in whatever state, was made with the approval."""
+    for id, state in connection.execute("SELECT id, state FROM attempts WHERE approval = ?", (approval,)):
+        raise ConfirmationError(
+            f"This call was approved and made before, as attempt {id} ({state}). Nothing was sent again.",
+            hint="The command images tells what came of it. A new call asks the user again.",
+        )
+
+
+def reservation(connection: sqlite3.Connection, id: str) -> tuple[str, int, str | None]:
+    """Return the day that an attempt counts for, the millionths of a dollar set aside for it, and its approval."""
+    return connection.execute("SELECT day, reserved_micro_usd, approval FROM attempts WHERE id = ?", (id,)).fetchone()
 
 
 def end_expired(connection: sqlite3.Connection, now: float, owner: str) -> None:

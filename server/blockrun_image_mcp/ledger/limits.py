@@ -51,6 +51,14 @@ class Limits:
             )
 
 
+def confirm_above_micro_usd(settings: Settings) -> int | None:
+    """Return the price above which the user is asked first, `None` for never.
+
+    Raises `ConfigurationError` where it cannot be read.
+    """
+    return _amount(VARIABLES["confirm_above_usd"], settings.confirm_above_usd or _NO_LIMIT)
+
+
 def _amount(variable: str, text: str) -> int | None:
     if text.lower() == _NO_LIMIT:
         return None
@@ -58,7 +66,7 @@ def _amount(variable: str, text: str) -> int | None:
     if amount is None:
         raise ConfigurationError(
             f"{variable} cannot be read. No picture is paid for until it can.",
-            hint="It must be an amount of US dollars such as 10.00, or none for no limit.",
+            hint="It must be an amount of US dollars such as 10.00, or none.",
         )
     return micro_usd(Decimal(amount[1]))
 

@@ -44,6 +44,12 @@ def m002_payees(connection: sqlite3.Connection) -> None:
     )
 
 
+def m003_approvals(connection: sqlite3.Connection) -> None:
+    """The id of the user's approval, where one was needed: it is good for one attempt, however that ended."""
+    connection.execute("ALTER TABLE attempts ADD COLUMN approval TEXT")
+    connection.execute("CREATE UNIQUE INDEX attempts_by_approval ON attempts (approval)")
+
+
 def m004_callers(connection: sqlite3.Connection) -> None:
     """What is needed to finish an attempt, or to collect it, when its process or its caller has gone.
 
@@ -79,6 +85,7 @@ def m005_turns(connection: sqlite3.Connection) -> None:
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     m001_attempts,
     m002_payees,
+    m003_approvals,
     m004_callers,
     m005_turns,
 )

@@ -14,13 +14,13 @@ from typing import Self
 
 import anyio
 
-from blockrun_image.errors import LedgerError
+from blockrun_image.errors import ConfirmationError, LedgerError
 from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import Payment, Standing
 from blockrun_image_mcp.ledger import attempts, turns
 from blockrun_image_mcp.ledger.attempts import Account
 from blockrun_image_mcp.ledger.database import Database
-from blockrun_image_mcp.ledger.limits import Limits, micro_usd
+from blockrun_image_mcp.ledger.limits import Limits, in_usd, micro_usd
 from blockrun_image_mcp.ledger.statement import Entry, Statement
 
 _LOOK_SECONDS = 0.5
@@ -66,13 +66,13 @@ class SqliteLedger:
             seen = {twin.id: seen.get(twin.id, twin.lease_until) for twin in waiting}
             await anyio.sleep(_LOOK_SECONDS)
 
-    async def reserve(self, request: ImageRequest, most_usd: Decimal) -> "SqliteAttempt":
-        """Set aside the most that a request can cost, in the transaction that checks the limits.
+    async def reserve(self, request: ImageRequest, most_usd: Decimal, approval: str | None = None) -> "SqliteAttempt":
+        """Set aside the most that a request can cost, in the transaction that checks the limits and the approval.
 
-        Raises `BudgetExceededError`.
+        Raises `BudgetExceededError` or `ConfirmationError`.
         """
         attempt = SqliteAttempt(self, str(uuid.uuid4()), most_usd)
-        new = attempts.New(attempt.id, self.owner, self.account, request, micro_usd(most_usd))
+        new = attempts.New(attempt.id, self.owner, self.account, request, micro_usd(most_usd), approval)
         await self.database.do(lambda connection: self._reserve(connection, new))
         self.open.add(attempt.id)
         return attempt
@@ -148,6 +148,7 @@ class SqliteLedger:
 
     def _reserve(self, connection: sqlite3.Connection, new: attempts.New) -> None:
         now = self.end_expired(connection)
+        attempts.check_unused(connection, new.approval)
         self.limits.check(new.most_micro_usd, attempts.spent_on(connection, attempts.day_of(now)))
         attempts.insert(connection, new, now)
 
@@ -261,6 +262,11 @@ class SqliteAttempt:
         return attempts.standing(connection, self.id)
 
     def _quoted(self, connection: sqlite3.Connection, exact_micro_usd: int) -> None:
-        day, reserved = attempts.reservation(connection, self.id)
+        day, reserved, approval = attempts.reservation(connection, self.id)
+        if approval is not None and exact_micro_usd > micro_usd(self.most_usd):
+            raise ConfirmationError(
+                f"The gateway wants {in_usd(exact_micro_usd)}, more than the user has approved. Nothing was signed.",
+                hint="Ask for something cheaper, or let the user look at the gateway's prices.",
+            )
         self.ledger.limits.check(exact_micro_usd, attempts.spent_on(connection, day) - reserved)
         attempts.update(connection, self.id, ["reserved"], reserved_micro_usd=exact_micro_usd)

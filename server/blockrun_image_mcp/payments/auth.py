@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Protocol
 
 import httpx2
@@ -15,7 +16,7 @@ from blockrun_image.ports import Attempt, Payment
 from blockrun_image.text import quoted
 from blockrun_image_mcp.payments.authorization import Authorization
 from blockrun_image_mcp.payments.challenge import read_challenge, refused
-from blockrun_image_mcp.payments.rules import Asked, Requirement, check_url, choose, host_of
+from blockrun_image_mcp.payments.rules import Asked, Requirement, check_url, choose, exact_price, host_of
 from blockrun_image_mcp.payments.wallet import Wallet
 
 PAYMENT_HEADER = "PAYMENT-SIGNATURE"
@@ -46,6 +47,10 @@ class Payer:
     def auth(self, attempt: Attempt, on_signed: OnSigned) -> "X402Auth":
         """Return what pays for one attempt, and for no other."""
         return X402Auth(self, attempt, on_signed)
+
+    def price(self, response: httpx2.Response) -> Decimal:
+        """Return the price in US dollars that a 402 names; nothing is signed. Raises `PaymentRequiredError`."""
+        return exact_price(response, response.request.url, self.clock())
 
 
 class X402Auth(httpx2.Auth):

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, cast
 
 from blockrun_image.errors import Answer, PaymentRequiredError
 from blockrun_image.text import quoted
+from blockrun_image_mcp.network import json_from
 
 _HEADERS = ("payment-required", "x-payment-required")
 _LONGEST_HEADER = 16_384
@@ -119,8 +120,8 @@ def _price(body: bytes) -> Decimal | None:
 
 def _parsed(text: bytes, parse_float: type[float] | type[Decimal] = float) -> object:
     try:
-        return json.loads(text, parse_float=parse_float, parse_constant=_no_number)
-    except (ValueError, RecursionError, InvalidOperation):
+        return json_from(text, parse_float=parse_float, parse_constant=_no_number)
+    except InvalidOperation:
         return None
 
 

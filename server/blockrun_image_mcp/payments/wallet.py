@@ -1,9 +1,6 @@
 """A wallet: a private key that signs payments in this process, and is never shown, sent or copied."""
 
 import re
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, NoReturn
 
@@ -12,6 +9,7 @@ import anyio.to_thread
 from blockrun_image.errors import ConfigurationError, UnexpectedError
 from blockrun_image_mcp.payments.authorization import Authorization, digest, typed_data
 from blockrun_image_mcp.payments.networks import Network
+from blockrun_image_mcp.recursion import same_recursion_limit
 
 if TYPE_CHECKING:
     from eth_account.account import Account
@@ -78,7 +76,7 @@ class Wallet:
         return f"0x{r:064x}{s:064x}{27 + parity:02x}"
 
     def _account(self) -> "Account":
-        with self._loading, _same_recursion_limit():
+        with self._loading, same_recursion_limit():
             try:
                 from eth_account import Account  # noqa: PLC0415 - it takes a second, and is an optional extra
             except ImportError as error:
@@ -93,16 +91,6 @@ class Wallet:
             self._account()
         except ConfigurationError:
             self._is_preloading = False  # it is told when something is to be signed
-
-
-@contextmanager
-def _same_recursion_limit() -> Generator[None]:
-    """Keep a library below eth_account from raising the limit so far that nested JSON could end the process."""
-    limit = sys.getrecursionlimit()
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(limit)
 
 
 def _with_low_s(r: int, s: int, parity: int) -> tuple[int, int, int]:

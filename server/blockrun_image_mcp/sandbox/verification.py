@@ -2,23 +2,20 @@
 
 import base64
 import binascii
-import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
-from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import anyio.to_thread
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
+from blockrun_image_mcp.recursion import same_recursion_limit
 from blockrun_image_mcp.sandbox.x402 import TOKENS, Number, Payment, PaymentRefusedError, Terms, Token
 
 if TYPE_CHECKING:
     from eth_account.messages import SignableMessage
 
 _HALF_OF_THE_CURVE = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0  # a higher s is refused
-_IMPORTING = Lock()
 _Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$"), AfterValidator(str.lower)]
 
 
@@ -71,7 +68,7 @@ async def verified(header: str, offers: AbstractSet[Terms], now: float) -> Payme
 
 def signable(token: Token, message: Mapping[str, object]) -> "SignableMessage":
     """Return what a wallet signs for a transfer of a token, as eth-account's `SignableMessage`."""
-    with _recursion_limit_kept():
+    with same_recursion_limit():
         from eth_account.messages import encode_typed_data  # noqa: PLC0415 - an extra, and slow to import
 
     numbers = ("value", "validAfter", "validBefore")
@@ -101,7 +98,7 @@ def _check_terms(accepted: Terms, authorization: _Authorization, offers: Abstrac
 
 def _signer(token: Token, authorization: _Authorization, signature: bytes) -> str:
     """Return the address that signed, in lower case, or nothing where the chain would not take the signature."""
-    with _recursion_limit_kept():
+    with same_recursion_limit():
         from eth_account import Account  # noqa: PLC0415 - an extra, and slow to import
         from eth_keys.exceptions import BadSignature  # noqa: PLC0415 - comes with it
 
@@ -119,14 +116,3 @@ def _signer(token: Token, authorization: _Authorization, signature: bytes) -> st
         return str(cast("Any", Account).recover_message(signable(token, message), signature=signature)).lower()
     except BadSignature:
         return ""
-
-
-@contextmanager
-def _recursion_limit_kept() -> Generator[None]:
-    """Undo that eth-account's dependency py_ecc lets Python recurse until nested JSON overflows the stack."""
-    with _IMPORTING:
-        limit = sys.getrecursionlimit()
-        try:
-            yield
-        finally:
-            sys.setrecursionlimit(limit)

@@ -1,0 +1,53 @@
+"""Which calls the user approves first, and in which words they are asked."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from blockrun_image.errors import ConfirmationError
+from blockrun_image.images import ImageRequest
+from blockrun_image.pricing import Estimate, usd
+from blockrun_image.text import clean
+from blockrun_image.toolset import Approve
+from blockrun_image_mcp.ledger.limits import Limits, confirm_above_micro_usd, micro_usd
+from blockrun_image_mcp.settings import VARIABLES, Settings
+
+Ask: TypeAlias = Callable[[str], Awaitable[str]]
+"""Asks the user a question and returns the id of the approval; raises `ConfirmationError` for any other answer."""
+
+_SHOWN_CHARACTERS = 200
+
+
+def question(settings: Settings, prompt: str, expected: Estimate) -> str | None:
+    """Return what the user must be asked before the call, `None` for nothing.
+
+    Raises `ConfigurationError` for an amount that cannot be read, and `BudgetExceededError` for a call that would be
+    refused whatever the answer.
+    """
+    above = confirm_above_micro_usd(settings)
+    price = micro_usd(expected.high_usd)
+    if above is None or price <= above:
+        return None
+    Limits.of(settings).check(price, 0)
+    images = "1 image" if expected.n == 1 else f"{expected.n} images"
+    return (
+        f"Make {images} with {expected.what()}? The estimate is at most ${usd(expected.high_usd)}."
+        f' The prompt is: "{clean(prompt, _SHOWN_CHARACTERS)}"'
+    )
+
+
+def approving(settings: Settings, ask: Ask) -> Approve:
+    """Return what approves a toolset's calls: it asks before those that the settings name."""
+
+    async def approve(request: ImageRequest, expected: Estimate) -> str | None:
+        words = question(settings, request.prompt, expected)
+        return None if words is None else await ask(words)
+
+    return approve
+
+
+def refusal(why: str) -> ConfirmationError:
+    """Return the error for a call that was not approved; it names the setting, for a machine may have answered."""
+    return ConfirmationError(
+        f"The user has to approve a call of this price, and {why}.",
+        hint=f"Ask for something cheaper, or let the user raise {VARIABLES['confirm_above_usd']}; an agent cannot.",
+    )

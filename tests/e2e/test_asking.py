@@ -1,0 +1,306 @@
+"""Calls that the user approves first: on both eras, with clients that cannot ask, and with answers sent again."""
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.client import ClientRequestContext
+from mcp_types import ElicitRequestFormParams, ElicitRequestParams, ElicitResult, ErrorData
+from tests.conftest import Connect, Sandbox, process_environment
+from tests.e2e.test_command_line import run
+from tests.e2e.test_spending import images
+from tests.e2e.test_stdio_process import Server, running
+from tests.e2e.test_tools_over_mcp import FOX, data, text
+
+from blockrun_image.catalog import Catalog
+from blockrun_image_mcp.app import build_server
+from blockrun_image_mcp.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+SETTING = "BLOCKRUN_IMAGE_CONFIRM_ABOVE_USD"
+
+
+class User:
+    """Answers every question in the same way, and keeps them."""
+
+    def __init__(self, action: Literal["accept", "decline", "cancel"] = "accept", content: Any = None) -> None:
+        self.questions: list[ElicitRequestFormParams] = []
+        self._answer = ElicitResult(action=action, content=content)
+
+    async def __call__(self, _: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+        assert isinstance(params, ElicitRequestFormParams)
+        self.questions.append(params)
+        return self._answer
+
+
+@pytest.mark.parametrize("content", [None, {}, {"model": "dall-e-2"}])
+async def test_an_approved_call_makes_its_picture(
+    connect: Connect, sandbox: Sandbox, content: Mapping[str, str] | None
+) -> None:
+    user = User(content=content)
+    async with connect({**sandbox.environment, SETTING: "0.04"}, user) as client:
+        result = await client.call_tool("generate_image", {**FOX, "prompt": "A red\nfox"})
+    assert len(data(result)["images"]) == 1
+    (asked,) = user.questions
+    assert asked.message == (
+        'Make 1 image with dall-e-3 standard 1024x1024? The estimate is at most $0.042. The prompt is: "A red fox"'
+    )
+    assert asked.requested_schema == {"type": "object", "properties": {}}
+    assert (sandbox.posts, sandbox.charges) == (1, 1)
+
+
+@pytest.mark.parametrize("action", ["decline", "cancel"])
+async def test_any_other_answer_makes_nothing_and_names_the_setting(
+    connect: Connect, sandbox: Sandbox, action: Literal["decline", "cancel"]
+) -> None:
+    user = User(action)
+    async with connect({**sandbox.environment, SETTING: "0.04"}, user) as client:
+        result = await client.call_tool("generate_image", FOX)
+    assert_refused(result)
+    assert (len(user.questions), sandbox.posts) == (1, 0)
+    assert images() == []
+
+
+def assert_refused(result: Any) -> None:
+    assert result.is_error
+    error = data(result)["error"]
+    assert (error["type"], error["charged"], error["retryable"]) == ("confirmation", "no", False)
+    assert SETTING in text(result)
+    assert SETTING in error["hint"]
+
+
+async def test_a_client_that_cannot_ask_is_told_so_and_free_tools_go_on(connect: Connect, sandbox: Sandbox) -> None:
+    async with connect({**sandbox.environment, SETTING: "0"}) as client:
+        result = await client.call_tool("generate_image", FOX)
+        free = await client.call_tool("estimate_cost", FOX)
+    assert_refused(result)
+    assert "this client cannot ask" in text(result)
+    assert not free.is_error
+    assert sandbox.posts == 0
+
+
+@pytest.mark.parametrize("amount", ["0.042", "$1", "none", "", "${user_config.confirm}"])
+async def test_a_call_at_or_below_the_amount_is_not_asked_about(
+    connect: Connect, sandbox: Sandbox, amount: str
+) -> None:
+    user = User("decline")
+    async with connect({**sandbox.environment, SETTING: amount}, user) as client:
+        result = await client.call_tool("generate_image", FOX)
+    assert not result.is_error
+    assert (user.questions, sandbox.charges) == ([], 1)
+
+
+async def test_what_would_be_refused_anyway_is_not_asked_about(connect: Connect, sandbox: Sandbox) -> None:
+    user = User()
+    settings = {**sandbox.environment, SETTING: "0", "BLOCKRUN_IMAGE_MAX_COST_USD": "0.05"}
+    async with connect(settings, user) as client:
+        dear = await client.call_tool("generate_image", {**FOX, "n": 2})
+        wrong = await client.call_tool("generate_image", {**FOX, "size": "9x9"})
+    assert data(dear)["error"]["type"] == "budget_exceeded"
+    assert data(wrong)["error"]["type"] == "invalid_request"
+    assert (user.questions, sandbox.posts) == ([], 0)
+
+
+async def test_an_amount_that_cannot_be_read_stops_what_costs_money_and_nothing_else(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    async with connect({**sandbox.environment, SETTING: "a dollar"}, User()) as client:
+        result = await client.call_tool("generate_image", FOX)
+        free = await client.call_tool("list_models", {})
+    assert f"{SETTING} cannot be read" in text(result)
+    assert data(result)["error"]["type"] == "configuration"
+    assert not free.is_error
+    assert sandbox.posts == 0
+
+
+async def test_a_long_prompt_is_shown_cut_and_cleaned(connect: Connect, sandbox: Sandbox) -> None:
+    user = User("decline")
+    async with connect({**sandbox.environment, SETTING: "0"}, user) as client:
+        await client.call_tool("generate_image", {**FOX, "prompt": "fox\x1b\u202e " + "x" * 3_000, "n": 10})
+    assert user.questions[0].message.startswith("Make 10 images with ")
+    assert "\x1b" not in user.questions[0].message
+    assert "\u202e" not in user.questions[0].message
+    assert len(user.questions[0].message) < 320
+
+
+async def test_each_call_is_asked_about_on_its_own(connect: Connect, sandbox: Sandbox) -> None:
+    user = User()
+    async with connect({**sandbox.environment, SETTING: "0"}, user) as client:
+        for _ in range(2):
+            assert not (await client.call_tool("generate_image", FOX)).is_error
+    assert (len(user.questions), sandbox.charges) == (2, 2)
+
+
+async def test_a_call_that_is_cancelled_while_the_user_is_asked_ends_and_makes_nothing(
+    connect: Connect, sandbox: Sandbox
+) -> None:
+    asked = anyio.Event()
+
+    async def never(_: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+        asked.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async with connect({**sandbox.environment, SETTING: "0"}, never) as client:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(client.call_tool, "generate_image", FOX)
+            await asked.wait()
+            tasks.cancel_scope.cancel()
+        assert not (await client.call_tool("list_models", {})).is_error
+    assert sandbox.posts == 0
+    assert images() == []
+
+
+async def test_a_client_that_fails_to_ask_in_the_middle_of_a_call_is_told_so(
+    catalog: Catalog, sandbox: Sandbox
+) -> None:
+    async def fail(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+        return ErrorData(code=-32603, message="There is no window.")
+
+    server = build_server(Settings.read({**sandbox.environment, SETTING: "0"}), catalog)
+    async with Client(server, mode="legacy", elicitation_callback=fail) as client:
+        result = await client.call_tool("generate_image", FOX)
+    assert_refused(result)
+    assert "the client brought no answer" in text(result)
+    assert sandbox.posts == 0
+
+
+@contextmanager
+def asked_server(sandbox: Sandbox) -> Generator[Server]:
+    """Run a server that asks before every call, spoken to as a client that can."""
+    with running({**sandbox.environment, SETTING: "0"}) as server:
+        server.capabilities = {"elicitation": {"form": {}}}
+        yield server
+
+
+def ask(server: Server, **more: Any) -> Mapping[str, Any]:
+    """Make a call up to its question, and return what a client that was told yes adds to the next call."""
+    result = server.request("tools/call", name="generate_image", arguments=FOX, **more)["result"]
+    assert result["resultType"] == "input_required"
+    assert list(result["inputRequests"]) == ["approval"]
+    return {"requestState": result["requestState"], "inputResponses": {"approval": {"action": "accept"}}}
+
+
+def answer(server: Server, answered: Mapping[str, Any]) -> Any:
+    return server.request("tools/call", name="generate_image", arguments=FOX, **answered)
+
+
+def test_an_answer_that_is_replayed_makes_nothing_and_names_the_attempt_that_it_made(sandbox: Sandbox) -> None:
+    with asked_server(sandbox) as server:
+        answered = ask(server)
+        first = answer(server, answered)["result"]
+        again = answer(server, answered)["result"]
+    assert first["structuredContent"]["images"]
+    error = again["structuredContent"]["error"]
+    assert (again["isError"], error["type"], error["charged"]) == (True, "confirmation", "no")
+    assert f"as attempt {images()[0]['id']} (settled). Nothing was sent again." in error["message"]
+    assert (sandbox.posts, sandbox.charges) == (1, 1)
+
+
+def test_an_answer_that_is_replayed_while_its_call_is_under_way_makes_nothing(sandbox: Sandbox) -> None:
+    sandbox.script([{"delay_seconds": 0.5}])
+    with asked_server(sandbox) as server:
+        answered = ask(server)
+        calls = {server.send("tools/call", name="generate_image", arguments=FOX, **answered) for _ in range(3)}
+        results: list[Any] = []
+        while len(results) < 3:
+            message = server.receive()
+            if message.get("id") in calls:
+                results.append(message["result"]["isError"])
+    assert sorted(results) == [False, True, True]
+    assert (sandbox.posts, sandbox.charges) == (1, 1)
+
+
+def test_an_answer_to_a_call_that_was_refused_for_nothing_is_used_up_as_well(sandbox: Sandbox) -> None:
+    sandbox.script([{"status": 403}])
+    with asked_server(sandbox) as server:
+        answered = ask(server)
+        first, again = answer(server, answered), answer(server, answered)
+    assert first["result"]["structuredContent"]["error"]["type"] == "content_policy"
+    assert "(released)" in again["result"]["structuredContent"]["error"]["message"]
+    assert (sandbox.posts, sandbox.charges) == (1, 0)
+
+
+def test_an_answer_is_no_answer_to_another_call_or_to_another_process(sandbox: Sandbox) -> None:
+    with asked_server(sandbox) as server:
+        answered = ask(server)
+        dearer = server.request("tools/call", name="generate_image", arguments={**FOX, "n": 9}, **answered)
+    with asked_server(sandbox) as other:
+        elsewhere = answer(other, answered)
+    for refused in (dearer, elsewhere):
+        assert (refused["error"]["code"], refused["error"]["data"]["reason"]) == (-32602, "invalid_request_state")
+    assert sandbox.posts == 0
+
+
+def test_an_answer_without_its_question_is_asked_for_again(sandbox: Sandbox) -> None:
+    with asked_server(sandbox) as server:
+        first = ask(server, inputResponses={"approval": {"action": "accept"}})
+        second = ask(server, requestState=first["requestState"])
+        assert answer(server, second)["result"]["structuredContent"]["images"]
+    assert sandbox.charges == 1
+
+
+@pytest.mark.parametrize("said", [{"action": "decline"}, {"action": "cancel"}, {"roots": []}])
+def test_what_is_no_yes_is_a_no_however_often_it_is_sent(sandbox: Sandbox, said: Mapping[str, Any]) -> None:
+    with asked_server(sandbox) as server:
+        answered = {**ask(server), "inputResponses": {"approval": said}}
+        for _ in range(2):
+            refused = answer(server, answered)["result"]["structuredContent"]["error"]
+            assert SETTING in refused["hint"]
+    assert sandbox.posts == 0
+
+
+def test_a_question_can_wait_for_days() -> None:
+    from blockrun_image_mcp.asking import answers_wait
+
+    assert answers_wait().ttl > 7 * 86_400
+
+
+GENERATE = ("generate", "A red fox", "--model", "dall-e-2")
+
+
+def test_a_command_that_nobody_watches_is_refused_and_names_the_setting(sandbox: Sandbox) -> None:
+    settings = {**sandbox.environment, SETTING: "0.02"}
+    done = run(*GENERATE, settings=settings, input="y\n")
+    assert done.returncode == 1
+    assert "no terminal to ask on" in done.stderr
+    assert SETTING in done.stderr
+    assert sandbox.posts == 0
+    assert run(*GENERATE, settings={**settings, SETTING: "0.021"}).returncode == 0
+    assert run("doctor", settings={**settings, SETTING: "?"}).stdout.count(f"{SETTING} cannot be read") == 1
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "posts", "words"),
+    [("y\n", 0, 1, "[y/N]"), ("\n", 1, 0, SETTING), ("n\n", 1, 0, "the answer was no"), ("\x04", 1, 0, "Aborted!")],
+)
+def test_a_person_at_a_terminal_is_asked(sandbox: Sandbox, typed: str, code: int, posts: int, words: str) -> None:
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "blockrun_image_mcp", *GENERATE],
+        env=process_environment({**sandbox.environment, SETTING: "0.02", "TERM": "xterm"}),
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    said = b""
+    while b"[y/N]" not in said:
+        said += os.read(process.stderr.fileno(), 4096)
+    os.write(controller, typed.encode())
+    out, err = process.communicate(timeout=30)
+    os.close(terminal)
+    os.close(controller)
+    assert process.returncode == code
+    assert b"Make 1 image with dall-e-2 standard 1024x1024? The estimate is at most $0.021." in said
+    assert words in (said + err).decode()
+    assert (b"images/" in out) == bool(posts)
+    assert sandbox.posts == posts
