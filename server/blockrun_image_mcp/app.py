@@ -73,7 +73,8 @@ async def open_gateway(
 ) -> AsyncGenerator["HttpGateway"]:
     """Open the gateway that the settings name; the sandbox is started in this process.
 
-    A wallet pays only where there is something that remembers whom it has paid. Raises `ConfigurationError` when there is no credential that may be sent.
+    A wallet pays only where there is something that remembers whom it has paid. Raises `ConfigurationError` when there
+    is no credential that can be used.
     """
     from blockrun_image_mcp.gateway.client import HttpGateway  # noqa: PLC0415 - not needed to list or estimate
     from blockrun_image_mcp.gateway.credentials import Endpoint, endpoint_for  # noqa: PLC0415 - as above

@@ -1,26 +1,43 @@
 """Which hosts are this machine, which proxy the environment names for the others, and what they say as JSON."""
 
 import json
+import re
 import urllib.request
 from ipaddress import ip_address
 from typing import Any
 
 import httpx2
 
-_MOST_BRACKETS = 2_000
+_MOST_BRACKETS = 100_000
+_DEEPEST = 500
+_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
 
 def json_from(content: bytes, **loading: Any) -> object:  # noqa: ANN401 - as json.loads has them
-    """Return what JSON from elsewhere holds, `None` where it is none, or has more brackets than an honest answer.
+    """Return what JSON from elsewhere holds, `None` where it is none, or nested deeper than any honest answer.
+
+    The parser's own limit is not enough: libraries raise it, and the stack then ends the process.
 
     `loading` is for `json.loads`.
     """
-    if content.count(b"[") + content.count(b"{") > _MOST_BRACKETS:
+    if _is_deep(content):
         return None
     try:
         return json.loads(content, **loading)
     except (ValueError, RecursionError):
         return None
+
+
+def _is_deep(content: bytes) -> bool:
+    brackets = content.count(b"[") + content.count(b"{")
+    if not _DEEPEST < brackets <= _MOST_BRACKETS:
+        return brackets > _MOST_BRACKETS
+    depth = 0
+    for found in _TEXT_OR_BRACKET.finditer(content):
+        depth += (found[0] in (b"[", b"{")) - (found[0] in (b"]", b"}"))
+        if depth > _DEEPEST:
+            return True
+    return False
 
 
 def is_loopback(host: str) -> bool:

@@ -45,6 +45,7 @@ def two_pictures(catalog: Catalog) -> GeneratedImages:
 
 def test_the_pictures_structured_content_is_complete(two_pictures: GeneratedImages) -> None:
     assert two_pictures.to_dict() == {
+        "status": "complete",
         "images": [
             {"url": "https://pictures.example/1.png", "revised_prompt": "a black cat on a mat"},
             {"url": "https://pictures.example/2.png", "revised_prompt": "a white cat on a mat"},
@@ -95,6 +96,7 @@ def test_one_picture_without_a_revision_a_choice_of_quality_or_a_reported_charge
         f"Charged: not reported. Estimated: $0.053. {PUBLISHED}"
     )
     assert result.to_dict() == {
+        "status": "complete",
         "images": [{"url": "https://pictures.example/1.png"}],
         "model": "nano-banana",
         "size": "1024x1024",

@@ -204,4 +204,4 @@ async def test_a_call_that_is_not_approved_reserves_and_sends_nothing(catalog: C
 
     with pytest.raises(ConfirmationError):
         await ImageToolset(catalog, gateway, ledger=ledger).generate_image("a cat", "dall-e-3", approve=refuse)
-    assert (gateway.requests, ledger.told) == ([], [])
+    assert (gateway.requests, ledger.notes) == ([], [])

@@ -10,7 +10,7 @@ from blockrun_image.errors import InvalidRequestError
 from blockrun_image.schemas import Schema, ToolSchema
 from blockrun_image.text import choices, clean, quoted
 
-_TYPE_NAMES = {"string": "text", "integer": "a whole number", "number": "a number"}
+_TYPE_NAMES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{1,9})?")
 
@@ -94,6 +94,8 @@ def _as_advertised(value: object, schema: Schema) -> object:
     kind = schema.get("type")
     if kind == "integer":
         return _as_integer(value)
+    if kind == "boolean" and isinstance(value, str):
+        return {"true": True, "false": False}.get(value.strip().lower(), value)
     if kind == "number" and isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         return float(value)
     return value
