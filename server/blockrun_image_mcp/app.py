@@ -18,6 +18,7 @@ from blockrun_image.enrichment import MODES
 from blockrun_image.errors import ImageError
 from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import Attempt, Job, OnStatus
+from blockrun_image.pricing import usd
 from blockrun_image.purchase import Ports, Purchase
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList
 from blockrun_image.schemas import tool_schemas
@@ -257,7 +258,13 @@ class _GatewayOnDemand:
 
     @property
     def name(self) -> str:
-        return self._gateway.name if self._gateway else ""
+        if self._gateway:
+            return self._gateway.name
+        if self._settings.gateway == SANDBOX:
+            return SANDBOX
+        from blockrun_image_mcp.gateway.credentials import endpoint_for  # noqa: PLC0415 - not needed to list
+
+        return endpoint_for(self._settings, self._catalog.spec.base_url).name
 
     def hurry(self) -> None:
         if self._gateway is None:
@@ -341,17 +348,16 @@ def _log_orphan(outcome: object) -> None:
     if isinstance(outcome, ImageError) and outcome.charged == "no":
         return
     if isinstance(outcome, Exception) and not isinstance(outcome, ImageError):
-        _log.error("a call was cancelled after its request had been sent, and failed", exc_info=outcome)
-    elif isinstance(outcome, GeneratedImages | ImageError):
-        told = outcome.to_dict() if isinstance(outcome, ImageError) else _without_prompts(outcome)
-        _log.warning("a call was cancelled after its request had been sent: %s", json.dumps(told))
+        _log.error("a call went on after its caller had gone, and failed", exc_info=outcome)
+    elif isinstance(outcome, ImagesResponse | ImageError):
+        told = outcome.to_dict() if isinstance(outcome, ImageError) else _told_of(outcome)
+        _log.warning("a call went on after its caller had gone: %s", json.dumps(told))
 
 
-def _without_prompts(result: GeneratedImages) -> Mapping[str, object]:
+def _told_of(response: ImagesResponse) -> Mapping[str, object]:
     """Return what finds a picture and its charge again; prompts, which are the users' own, are never logged."""
-    content = result.to_dict()
-    kept = {name: content[name] for name in ("model", "size", "cost", "gateway")}
-    return {"images": [{"url": image.url} for image in result.images], **kept}
+    charged = None if response.charged_usd is None else usd(response.charged_usd)
+    return {"images": [{"url": image.url} for image in response.images], "charged_usd": charged}
 
 
 def _instructions(settings: Settings) -> str:

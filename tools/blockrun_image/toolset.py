@@ -191,8 +191,9 @@ class ImageToolset:
         return Purchase(ports, request, expected.high_usd, on_status, within, per_minute)
 
     async def _buy(self, purchase: Purchase, prompt: EnrichedPrompt, expected: Estimate) -> GeneratedImages:
-        request, gateway = purchase.request, purchase.ports.gateway.name
+        request = purchase.request
         response = await self._bought(purchase)
+        gateway = purchase.ports.gateway.name
         if response is None:
             standing = await purchase.look()
             held = expected.high_usd if standing is None else standing.held_usd
