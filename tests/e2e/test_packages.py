@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -30,6 +31,9 @@ BIN = Path(sys.executable).parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 MANIFEST: dict[str, Any] = json.loads((ROOT / "manifest.json").read_text(encoding="utf-8"))
 ENTRY: dict[str, Any] = json.loads((ROOT / "server.json").read_text(encoding="utf-8"))
+
+ADDRESS = "0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A"
+"""That of the key which is all ones, as Ethereum's own tools show it."""
 
 
 def run(*command: str | Path, env: Mapping[str, str] | None = None, cwd: str | Path | None = ROOT) -> str:
@@ -165,6 +169,28 @@ async def test_the_readmes_first_two_commands_give_a_host_the_tools(
     )
     async with Client(server) as client:
         assert len((await client.list_tools()).tools) == 3
+
+
+@pytest.mark.timeout(300)
+def test_with_its_extra_a_fresh_install_pays_from_a_wallet_and_without_it_says_so(
+    place: Path, bare: Mapping[str, str]
+) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^\$ (uv tool install '\..*')$", readme, re.MULTILINE)
+    folder = place / "wallet"
+    env = {
+        **bare,
+        "UV_TOOL_DIR": str(folder / "tools"),
+        "UV_TOOL_BIN_DIR": str(folder / "bin"),
+        "BLOCKRUN_WALLET_KEY": "0x" + "1" * 64,
+    }
+    show = [folder / "bin" / "blockrun-image-mcp", "wallet", "show"]
+    for extra, says in (("", "blockrun-image-mcp[wallet]"), ("[wallet]", ADDRESS)):
+        install = shlex.split(command.replace("[wallet]", extra))
+        run(BIN / "uv", *install[1:], "--python", sys.executable, "--reinstall-package", "blockrun-image-mcp", env=env)
+        shown = subprocess.run(show, env=env, cwd=place, capture_output=True, text=True, check=False)
+        assert says in shown.stdout + shown.stderr
+        assert "1" * 64 not in shown.stdout + shown.stderr
 
 
 def test_the_bundle_holds_the_project_and_nothing_else(archives: Path) -> None:
