@@ -141,19 +141,20 @@ def reservation(connection: sqlite3.Connection, id: str) -> tuple[str, int, str 
     return connection.execute("SELECT day, reserved_micro_usd, approval FROM attempts WHERE id = ?", (id,)).fetchone()
 
 
-def end_expired(connection: sqlite3.Connection, now: float, owner: str) -> None:
+def end_expired(connection: sqlite3.Connection, now: float, alive: Sequence[str]) -> None:
     """End the attempts whose process is gone: what had not left is released, what had is unknown.
 
-    A job can still be asked after, for a day.
+    A job can still be asked after, for a day. Those in `alive` are this process's own, which may only have slept.
     """
+    marks = ", ".join("?" * len(alive))
     for ending, condition in (
-        ("released", "(state = 'reserved' OR (state = 'sent' AND refused = 1)) AND lease_until < ?1"),
-        ("unknown", "state = 'sent' AND refused = 0 AND lease_until < ?1"),
-        ("unknown", f"state = 'accepted' AND created_at < ?1 - {LONGEST_JOB_SECONDS} AND lease_until < ?1"),
+        ("released", "(state = 'reserved' OR (state = 'sent' AND refused = 1))"),
+        ("unknown", "state = 'sent' AND refused = 0"),
+        ("unknown", f"state = 'accepted' AND created_at < {now - LONGEST_JOB_SECONDS}"),
     ):
         connection.execute(
-            f"UPDATE attempts SET state = ?2 WHERE {condition} AND (owner <> ?3 OR refused = 1)",  # noqa: S608 - our own words
-            (now, ending, owner),
+            f"UPDATE attempts SET state = ? WHERE {condition} AND lease_until < ? AND id NOT IN ({marks})",  # noqa: S608 - our own words
+            (ending, now, *alive),
         )
 
 
@@ -190,7 +191,7 @@ def twins(connection: sqlite3.Connection, account: Account, request: ImageReques
     rows = connection.execute(
         "SELECT id, owner, lease_until, caller = 'left' OR lease_until < ?1 FROM attempts"
         " WHERE fingerprint = ?2 AND gateway = ?3 AND principal = ?4 AND created_at > ?5 AND caller <> 'told'"
-        " AND state IN ('sent', 'accepted', 'settled', 'unknown') AND refused = 0 ORDER BY created_at",
+        " AND state <> 'released' AND refused = 0 ORDER BY created_at",
         (now, fingerprint(request), account.gateway, account.principal, now - COLLECTABLE_SECONDS),
     )
     return [Twin(*row[:-1], has_left=bool(row[-1])) for row in rows]

@@ -132,7 +132,7 @@ class SqliteLedger:
     def end_expired(self, connection: sqlite3.Connection) -> float:
         """End the attempts whose process is gone, and return the time."""
         now = self.clock()
-        attempts.end_expired(connection, now, self.owner)
+        attempts.end_expired(connection, now, [*self.open])
         return now
 
     def _find(
