@@ -17,7 +17,8 @@ from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import MODES
 from blockrun_image.errors import ImageError
 from blockrun_image.images import ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, Job, OnStatus
+from blockrun_image.ports import Attempt, Job, OnStatus, StillDrawingError
+from blockrun_image.pricing import usd
 from blockrun_image.purchase import Ports, Purchase
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList
 from blockrun_image.schemas import tool_schemas
@@ -91,6 +92,12 @@ async def open_gateway(
         redact = Redactor(settings.credentials.values())
         async with HttpGateway(endpoint, redact, payer=_payer_of(endpoint, payees)) as gateway:
             yield gateway
+
+
+def _gateway_name(settings: Settings, catalog: Catalog) -> str:
+    from blockrun_image_mcp.gateway.credentials import endpoint_for  # noqa: PLC0415 - the offline commands need none
+
+    return SANDBOX if settings.gateway == SANDBOX else endpoint_for(settings, catalog.spec.base_url).name
 
 
 def pays_from_wallet(settings: Settings) -> bool:
@@ -257,7 +264,7 @@ class _GatewayOnDemand:
 
     @property
     def name(self) -> str:
-        return self._gateway.name if self._gateway else ""
+        return self._gateway.name if self._gateway else _gateway_name(self._settings, self._catalog)
 
     def hurry(self) -> None:
         if self._gateway is None:
@@ -338,20 +345,19 @@ class _LedgerOnDemand:
 
 def _log_orphan(outcome: object) -> None:
     """Log what became of a paid call whose caller has gone, as JSON: its text is not ours."""
-    if isinstance(outcome, ImageError) and outcome.charged == "no":
+    if isinstance(outcome, StillDrawingError) or (isinstance(outcome, ImageError) and outcome.charged == "no"):
         return
-    if isinstance(outcome, Exception) and not isinstance(outcome, ImageError):
-        _log.error("a call was cancelled after its request had been sent, and failed", exc_info=outcome)
-    elif isinstance(outcome, GeneratedImages | ImageError):
-        told = outcome.to_dict() if isinstance(outcome, ImageError) else _without_prompts(outcome)
-        _log.warning("a call was cancelled after its request had been sent: %s", json.dumps(told))
+    if isinstance(outcome, ImagesResponse):
+        told = {"images": [{"url": image.url} for image in outcome.images], "charged_usd": _usd(outcome.charged_usd)}
+        _log.warning("a call ended after its caller had gone: %s", json.dumps(told))
+    elif isinstance(outcome, ImageError):
+        _log.warning("a call ended after its caller had gone: %s", json.dumps(outcome.to_dict()))
+    elif isinstance(outcome, Exception):
+        _log.error("a call failed after its caller had gone", exc_info=outcome)
 
 
-def _without_prompts(result: GeneratedImages) -> Mapping[str, object]:
-    """Return what finds a picture and its charge again; prompts, which are the users' own, are never logged."""
-    content = result.to_dict()
-    kept = {name: content[name] for name in ("model", "size", "cost", "gateway")}
-    return {"images": [{"url": image.url} for image in result.images], **kept}
+def _usd(amount: Decimal | None) -> str | None:
+    return None if amount is None else usd(amount)
 
 
 def _instructions(settings: Settings) -> str:

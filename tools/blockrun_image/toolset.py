@@ -191,8 +191,8 @@ class ImageToolset:
         return Purchase(ports, request, expected.high_usd, on_status, within, per_minute)
 
     async def _buy(self, purchase: Purchase, prompt: EnrichedPrompt, expected: Estimate) -> GeneratedImages:
-        request, gateway = purchase.request, purchase.ports.gateway.name
         response = await self._bought(purchase)
+        request, gateway = purchase.request, purchase.ports.gateway.name
         if response is None:
             standing = await purchase.look()
             held = expected.high_usd if standing is None else standing.held_usd
