@@ -183,11 +183,19 @@ async def finish_jobs(settings: Settings, catalog: Catalog, on_status: OnStatus)
     """Ask after every job of the account that no process asks after; raises `ImageError`, if only for one of them."""
     from blockrun_image_mcp.ledger.keeping import renewed  # noqa: PLC0415 - not needed before money is spent
 
+    failures: list[ImageError] = []
     async with ledger_of(settings, catalog) as ledger, open_gateway(settings, catalog, ledger) as gateway:
         ports = Ports(gateway, ledger, FolderStore(settings.dir))
         async with renewed(ledger):
             for attempt, request in (await ledger.jobs()).items():
-                await Purchase(ports, request, Decimal(0), on_status).finish(attempt)
+                try:
+                    await Purchase(ports, request, Decimal(0), on_status).finish(attempt)
+                except StillDrawingError:
+                    continue  # it can be asked after again
+                except ImageError as error:
+                    failures.append(error)
+    if failures:
+        raise failures[0]
 
 
 def build_server(
@@ -335,8 +343,10 @@ class _LedgerOnDemand:
             if self._ledger is None:
                 from blockrun_image_mcp.ledger.keeping import kept  # noqa: PLC0415 - not needed before money is spent
 
-                self._ledger = ledger_of(self._settings, self._catalog)
-                await self._background.hold(kept(self._ledger, self._finish))
+                ledger = ledger_of(self._settings, self._catalog)
+                with anyio.CancelScope(shield=True):  # one that is open and not kept would be that of a dead process
+                    await self._background.hold(kept(ledger, self._finish))
+                self._ledger = ledger
         return self._ledger
 
     async def _finish(self, attempt: Attempt, request: ImageRequest) -> None:
