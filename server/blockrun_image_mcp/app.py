@@ -233,13 +233,17 @@ def build_server(
         request_state_security=answers_wait(),
         cache_hints={"tools/list": CacheHint(ttl_ms=300_000, scope="public")},
     )
+
+    async def recent_images() -> str:
+        return await _recent_images(settings)
+
     server.resource(
         RECENT,
         name="recent_images",
         title="Recent images",
         description="The images that were made last: when, for how much, their prompts, states and URLs.",
         mime_type="application/json",
-    )(lambda: _recent_images(settings))
+    )(recent_images)
     return server
 
 
