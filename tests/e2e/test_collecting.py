@@ -10,8 +10,11 @@ import anyio
 import anyio.to_thread
 import pytest
 from mcp import Client
+from mcp.client.session import ElicitationFnT
 from mcp_types import TextResourceContents
 from tests.conftest import Connect, Sandbox
+from tests.e2e.test_asking import SETTING as CONFIRM_ABOVE
+from tests.e2e.test_asking import User
 from tests.e2e.test_command_line import run
 from tests.e2e.test_spending import images, spend, states
 from tests.e2e.test_stdio_process import Server, running, wait_until
@@ -51,9 +54,9 @@ def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def in_this_process(settings: Mapping[str, str]) -> AsyncGenerator[Client]:
+async def in_this_process(settings: Mapping[str, str], answer: ElicitationFnT | None = None) -> AsyncGenerator[Client]:
     read = Settings.read(settings)
-    async with Client(build_server(read, Catalog.load(read.spec))) as client:
+    async with Client(build_server(read, Catalog.load(read.spec)), elicitation_callback=answer) as client:
         yield client
 
 
@@ -259,8 +262,21 @@ async def test_a_twin_of_another_process_that_lives_is_a_purchase_of_its_own(san
     ):
         tasks.start_soon(one.call_tool, "generate_image", FOX)
         await anyio.to_thread.run_sync(wait_until, sandbox, 1)
-        bought = await other.call_tool("generate_image", FOX)
-    assert COLLECTED not in text(bought)
+        assert COLLECTED not in text(await other.call_tool("generate_image", FOX))
+    assert (sandbox.posts, sandbox.charges) == (2, 2)
+
+
+async def test_what_the_user_has_approved_is_collected_without_another_question(
+    sandbox: Sandbox, impatient: Mapping[str, str]
+) -> None:
+    sandbox.script([{"delay_seconds": 1.3}])
+    user = User()
+    async with in_this_process({**impatient, CONFIRM_ABOVE: "0"}, user) as client:
+        assert data(await client.call_tool("generate_image", FOX))["status"] == "pending"
+        assert data(await client.call_tool("generate_image", FOX))["status"] == "complete"
+        assert len(user.questions) == 1
+        assert data(await client.call_tool("generate_image", FOX))["status"] == "complete"
+    assert len(user.questions) == 2
     assert (sandbox.posts, sandbox.charges) == (2, 2)
 
 
