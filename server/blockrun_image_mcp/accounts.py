@@ -8,7 +8,7 @@ import anyio
 import click
 
 from blockrun_image.catalog import Catalog
-from blockrun_image.errors import ConfigurationError, GatewayError
+from blockrun_image.errors import ImageError
 from blockrun_image_mcp import options, terminal
 from blockrun_image_mcp.app import finish_jobs, ledger_of
 from blockrun_image_mcp.settings import Settings
@@ -133,8 +133,8 @@ def wallet_trust(host: str, address: str, sandbox: bool) -> None:
 async def _recover(settings: Settings, catalog: Catalog) -> None:
     try:
         await finish_jobs(settings, catalog, lambda status: click.echo(f"{status} ...", err=True))
-    except (ConfigurationError, GatewayError) as error:
-        click.echo(f"Not all jobs could be asked after: {error.message} {error.hint}", err=True)
+    except ImageError as error:
+        click.echo(f"Not all jobs could be finished: {error.message} {error.hint}", err=True)
     async with ledger_of(settings) as ledger:
         entries = await ledger.recent(_MOST_EXPLAINED, "accepted", "unknown")
     for entry in entries:

@@ -17,7 +17,7 @@ from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import MODES
 from blockrun_image.errors import ImageError
 from blockrun_image.images import ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, Job, OnStatus
+from blockrun_image.ports import Attempt, Job, OnStatus, StillDrawingError
 from blockrun_image.pricing import usd
 from blockrun_image.purchase import Ports, Purchase
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList
@@ -92,6 +92,12 @@ async def open_gateway(
         redact = Redactor(settings.credentials.values())
         async with HttpGateway(endpoint, redact, payer=_payer_of(endpoint, payees)) as gateway:
             yield gateway
+
+
+def _gateway_name(settings: Settings, catalog: Catalog) -> str:
+    from blockrun_image_mcp.gateway.credentials import endpoint_for  # noqa: PLC0415 - the offline commands need none
+
+    return SANDBOX if settings.gateway == SANDBOX else endpoint_for(settings, catalog.spec.base_url).name
 
 
 def pays_from_wallet(settings: Settings) -> bool:
@@ -177,11 +183,19 @@ async def finish_jobs(settings: Settings, catalog: Catalog, on_status: OnStatus)
     """Ask after every job of the account that no process asks after; raises `ImageError`, if only for one of them."""
     from blockrun_image_mcp.ledger.keeping import renewed  # noqa: PLC0415 - not needed before money is spent
 
+    failures: list[ImageError] = []
     async with ledger_of(settings, catalog) as ledger, open_gateway(settings, catalog, ledger) as gateway:
         ports = Ports(gateway, ledger, FolderStore(settings.dir))
         async with renewed(ledger):
             for attempt, request in (await ledger.jobs()).items():
-                await Purchase(ports, request, Decimal(0), on_status).finish(attempt)
+                try:
+                    await Purchase(ports, request, Decimal(0), on_status).finish(attempt)
+                except StillDrawingError:
+                    continue  # it can be asked after again
+                except ImageError as error:
+                    failures.append(error)
+    if failures:
+        raise failures[0]
 
 
 def build_server(
@@ -219,13 +233,17 @@ def build_server(
         request_state_security=answers_wait(),
         cache_hints={"tools/list": CacheHint(ttl_ms=300_000, scope="public")},
     )
+
+    async def recent_images() -> str:
+        return await _recent_images(settings)
+
     server.resource(
         RECENT,
         name="recent_images",
         title="Recent images",
         description="The images that were made last: when, for how much, their prompts, states and URLs.",
         mime_type="application/json",
-    )(lambda: _recent_images(settings))
+    )(recent_images)
     return server
 
 
@@ -258,13 +276,7 @@ class _GatewayOnDemand:
 
     @property
     def name(self) -> str:
-        if self._gateway:
-            return self._gateway.name
-        if self._settings.gateway == SANDBOX:
-            return SANDBOX
-        from blockrun_image_mcp.gateway.credentials import endpoint_for  # noqa: PLC0415 - not needed to list
-
-        return endpoint_for(self._settings, self._catalog.spec.base_url).name
+        return self._gateway.name if self._gateway else _gateway_name(self._settings, self._catalog)
 
     def hurry(self) -> None:
         if self._gateway is None:
@@ -335,8 +347,10 @@ class _LedgerOnDemand:
             if self._ledger is None:
                 from blockrun_image_mcp.ledger.keeping import kept  # noqa: PLC0415 - not needed before money is spent
 
-                self._ledger = ledger_of(self._settings, self._catalog)
-                await self._background.hold(kept(self._ledger, self._finish))
+                ledger = ledger_of(self._settings, self._catalog)
+                with anyio.CancelScope(shield=True):  # one that is open and not kept would be that of a dead process
+                    await self._background.hold(kept(ledger, self._finish))
+                self._ledger = ledger
         return self._ledger
 
     async def _finish(self, attempt: Attempt, request: ImageRequest) -> None:
@@ -345,19 +359,19 @@ class _LedgerOnDemand:
 
 def _log_orphan(outcome: object) -> None:
     """Log what became of a paid call whose caller has gone, as JSON: its text is not ours."""
-    if isinstance(outcome, ImageError) and outcome.charged == "no":
+    if isinstance(outcome, StillDrawingError) or (isinstance(outcome, ImageError) and outcome.charged == "no"):
         return
-    if isinstance(outcome, Exception) and not isinstance(outcome, ImageError):
-        _log.error("a call went on after its caller had gone, and failed", exc_info=outcome)
-    elif isinstance(outcome, ImagesResponse | ImageError):
-        told = outcome.to_dict() if isinstance(outcome, ImageError) else _told_of(outcome)
-        _log.warning("a call went on after its caller had gone: %s", json.dumps(told))
+    if isinstance(outcome, ImagesResponse):
+        told = {"images": [{"url": image.url} for image in outcome.images], "charged_usd": _usd(outcome.charged_usd)}
+        _log.warning("a call ended after its caller had gone: %s", json.dumps(told))
+    elif isinstance(outcome, ImageError):
+        _log.warning("a call ended after its caller had gone: %s", json.dumps(outcome.to_dict()))
+    elif isinstance(outcome, Exception):
+        _log.error("a call failed after its caller had gone", exc_info=outcome)
 
 
-def _told_of(response: ImagesResponse) -> Mapping[str, object]:
-    """Return what finds a picture and its charge again; prompts, which are the users' own, are never logged."""
-    charged = None if response.charged_usd is None else usd(response.charged_usd)
-    return {"images": [{"url": image.url} for image in response.images], "charged_usd": charged}
+def _usd(amount: Decimal | None) -> str | None:
+    return None if amount is None else usd(amount)
 
 
 def _instructions(settings: Settings) -> str:

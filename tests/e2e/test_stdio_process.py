@@ -158,7 +158,7 @@ def test_a_call_that_is_cancelled_and_then_refused_for_nothing_leaves_no_word_in
         server.notify("notifications/cancelled", requestId=id)
         _, err = server.close()
     assert (sandbox.posts, sandbox.charges) == (1, 0)
-    assert "was cancelled after" not in err
+    assert "its caller had gone" not in err
 
 
 def test_a_closed_stdin_leaves_a_paid_request_ten_seconds(sandbox: Sandbox) -> None:
@@ -169,6 +169,9 @@ def test_a_closed_stdin_leaves_a_paid_request_ten_seconds(sandbox: Sandbox) -> N
         _, err = server.close()
     assert "no answer came in time" in err
     assert '"charged": "unknown"' in err
+    from tests.e2e.test_spending import states
+
+    assert states() == {"unknown": 1}
 
 
 def test_a_host_that_dies_does_not_take_a_paid_picture_along(sandbox: Sandbox) -> None:

@@ -249,3 +249,29 @@ def test_the_free_tools_refuse_with_what_would_be_taken(
 def test_a_price_that_is_no_number_is_refused(catalog: Catalog, price: object) -> None:
     with pytest.raises(InvalidRequestError, match="max_price_usd must be a number"):
         check_arguments(tool(catalog, "list_models"), {"max_price_usd": price})
+
+
+LIVE = pytest.mark.parametrize(
+    ("given", "meant"),
+    [(True, {"live": True}), ("true", {"live": True}), (" False ", {"live": False}), ("", {}), (None, {})],
+)
+
+
+@LIVE
+def test_true_and_false_are_taken_as_words_as_well(
+    catalog: Catalog, given: object, meant: Mapping[str, object]
+) -> None:
+    live = next(each for each in tool_schemas(catalog, live=True) if each.name == "estimate_cost")
+    assert check_arguments(live, {"live": given}) == meant
+
+
+@pytest.mark.parametrize("given", ["yes", 1, 0.0, "1"])
+def test_what_is_neither_true_nor_false_is_refused(catalog: Catalog, given: object) -> None:
+    live = next(each for each in tool_schemas(catalog, live=True) if each.name == "estimate_cost")
+    with pytest.raises(InvalidRequestError, match="live must be true or false"):
+        check_arguments(live, {"live": given})
+
+
+def test_where_no_price_is_told_unpaid_there_is_no_such_argument(catalog: Catalog) -> None:
+    with pytest.raises(InvalidRequestError, match="no argument 'live'"):
+        check_arguments(tool(catalog, "estimate_cost"), {"live": True})

@@ -153,3 +153,75 @@ async def test_work_that_ends_in_the_moment_its_caller_leaves_is_told() -> None:
             await background.run(work, math.inf, nothing)
     assert caller.cancelled_caught
     assert told == ["picture"]
+
+
+async def test_work_that_takes_longer_than_its_caller_waits_goes_on_and_its_result_is_told() -> None:
+    told: list[object] = []
+    steps: list[str] = []
+    go_on = anyio.Event()
+
+    async def work() -> str:
+        await go_on.wait()
+        return "picture"
+
+    async def left() -> None:
+        await anyio.lowlevel.checkpoint()
+        steps.append("left")
+
+    async with Background(told.append) as background:
+        assert await background.run(work, 0.01, left) is None
+        assert (steps, told) == (["left"], [])
+        go_on.set()
+        await anyio.wait_all_tasks_blocked()
+    assert told == ["picture"]
+
+
+async def test_work_that_ends_while_its_caller_is_about_to_leave_gives_its_result() -> None:
+    told: list[object] = []
+    go_on = anyio.Event()
+
+    async def work() -> str:
+        await go_on.wait()
+        return "picture"
+
+    async def left() -> None:
+        go_on.set()
+        await anyio.wait_all_tasks_blocked()
+
+    async with Background(told.append) as background:
+        assert await background.run(work, 0.01, left) == "picture"
+    assert told == []
+
+
+async def test_a_cancelled_caller_is_noted_as_gone_and_keeps_nobody_waiting_for_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("blockrun_image_mcp.background._LEAVING_SECONDS", 0.01)
+    steps: list[str] = []
+
+    async def noted() -> None:
+        await anyio.lowlevel.checkpoint()
+        steps.append("left")
+
+    async with Background(ignore) as background:
+        for left in (noted, anyio.sleep_forever):
+            with anyio.move_on_after(0.01) as scope:
+                await background.run(anyio.sleep_forever, math.inf, left)
+            assert scope.cancelled_caught
+        await background.finish()
+    assert steps == ["left"]
+
+
+async def test_what_goes_on_without_its_caller_is_cancelled_at_the_end_unless_it_shields_itself() -> None:
+    told: list[object] = []
+
+    async def work() -> str:
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(0.02)
+        return "picture"
+
+    async with Background(told.append) as background:
+        assert await background.run(anyio.sleep_forever, 0.01, nothing) is None
+        assert await background.run(work, 0.01, nothing) is None
+        await background.finish()
+    assert told == ["picture"]

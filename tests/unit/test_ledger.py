@@ -1,19 +1,28 @@
 """The ledger on disk: what it counts, what it refuses, and what it makes of processes that are gone."""
 
+import math
 import sqlite3
 import stat
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import anyio
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from blockrun_image.errors import BudgetExceededError, ConfigurationError, ConfirmationError, LedgerError
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
-from blockrun_image_mcp.ledger.attempts import LEASE_SECONDS
+from blockrun_image.ports import Job, Payment, Standing
+from blockrun_image_mcp.ledger import turns
+from blockrun_image_mcp.ledger.attempts import COLLECTABLE_SECONDS, LEASE_SECONDS, LONGEST_JOB_SECONDS, Account
 from blockrun_image_mcp.ledger.limits import Limits, confirm_above_micro_usd, in_usd, micro_usd
-from blockrun_image_mcp.ledger.migrations import m001_attempts
-from blockrun_image_mcp.ledger.sqlite import SqliteLedger
+from blockrun_image_mcp.ledger.migrations import m001_attempts, migrate
+from blockrun_image_mcp.ledger.sqlite import SqliteAttempt, SqliteLedger
+from blockrun_image_mcp.ledger.turns import Turn
 from blockrun_image_mcp.settings import VARIABLES, Settings
 
 pytestmark = pytest.mark.anyio
@@ -361,3 +370,333 @@ async def test_a_ledger_of_before_approvals_keeps_its_attempts(ledger: SqliteLed
     await ledger.reserve(REQUEST, PRICE, "approval-1")
     assert await spent(ledger) == 63_000
     assert [entry.id for entry in await ledger.recent(9)][1] == "old"
+
+
+MINE = Account("https://gateway.example/v1", "mine")
+PAYMENT = Payment("eip155:8453", "0x" + "ab" * 20, PRICE, "0x" + "01" * 32, int(NEW_YEARS_EVE) + 300, "signed")
+RESPONSE = ImagesResponse([Image("https://pictures.example/1.png", Path("/1.png"), None, "A vixen")], PRICE, ["Odd."])
+
+
+class Processes:
+    """Several processes that share one file and one clock, each with a ledger of its own."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self.clock = clock
+        self._path = path
+        self._open: list[SqliteLedger] = []
+
+    def start(self, account: Account = MINE, limits: Limits | None = None) -> SqliteLedger:
+        self._open.append(SqliteLedger(self._path, limits or Limits(None, None), account, self.clock))
+        return self._open[-1]
+
+    async def end(self) -> None:
+        for ledger in self._open:
+            await ledger.close()
+
+
+@pytest.fixture
+async def processes(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Processes]:
+    clock.now -= 7_200
+    monkeypatch.setattr("blockrun_image_mcp.ledger.sqlite._LOOK_SECONDS", 0.01)
+    processes = Processes(tmp_path / "ledger.sqlite3", clock)
+    yield processes
+    await processes.end()
+
+
+async def sent(ledger: SqliteLedger, job: str | None = None) -> SqliteAttempt:
+    attempt = await ledger.reserve(REQUEST, PRICE)
+    await attempt.sent()
+    if job is not None:
+        await attempt.accepted(job)
+    return attempt
+
+
+async def found(ledger: SqliteLedger, request: ImageRequest = REQUEST) -> str | None:
+    attempt = await ledger.find(request)
+    return attempt and attempt.id
+
+
+async def test_an_attempt_whose_caller_has_left_is_found_by_the_same_request_once(processes: Processes) -> None:
+    one, other = processes.start(), processes.start()
+    attempt = await sent(one)
+    assert await found(one) is None
+    await attempt.left()
+    assert await found(other) == attempt.id
+    assert await found(one) is None  # its new caller waits, in the process that works on it
+    await attempt.left()
+    assert await found(one) == attempt.id
+    await attempt.told()
+    await attempt.left()
+    assert await found(one) is None
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        replace(REQUEST, prompt="A red fox "),
+        replace(REQUEST, n=2),
+        replace(REQUEST, quality=None),
+        replace(REQUEST, size="1024x1792"),
+        replace(REQUEST, model="dall-e-2"),
+    ],
+)
+async def test_another_request_finds_nothing(processes: Processes, request_: ImageRequest) -> None:
+    ledger = processes.start()
+    await (await sent(ledger)).left()
+    assert await found(ledger, request_) is None
+
+
+@pytest.mark.parametrize("account", [Account(MINE.gateway, "other"), Account("https://other.example/v1", "mine")])
+async def test_another_account_and_another_gateway_find_nothing_and_ask_after_no_job(
+    processes: Processes, account: Account
+) -> None:
+    mine, other = processes.start(), processes.start(account)
+    attempt = await sent(mine, "job_1")
+    await attempt.stopped()
+    await attempt.left()
+    assert await found(other) is None
+    assert await other.jobs() == {}
+    assert await found(mine) == attempt.id
+
+
+async def test_an_attempt_can_be_collected_for_an_hour(processes: Processes) -> None:
+    ledger = processes.start()
+    attempt = await sent(ledger)
+    await attempt.settled(RESPONSE)
+    await attempt.left()
+    processes.clock.now += COLLECTABLE_SECONDS - 1
+    assert await found(ledger) == attempt.id
+    await attempt.left()
+    processes.clock.now += 1
+    assert await found(ledger) is None
+
+
+@pytest.mark.parametrize("ending", ["reserved", "released", "refused"])
+async def test_what_was_not_sent_or_not_charged_is_not_collected(processes: Processes, ending: str) -> None:
+    ledger = processes.start()
+    attempt = await ledger.reserve(REQUEST, PRICE)
+    if ending == "refused":
+        await attempt.signed(PAYMENT)
+        await attempt.sent()
+    if ending != "reserved":
+        await attempt.released()
+    await attempt.left()
+    assert await found(ledger) is None
+
+
+async def test_what_has_ended_is_collected_by_one_of_two_callers_at_once(processes: Processes) -> None:
+    one = processes.start()
+    attempt = await sent(one)
+    await attempt.settled(RESPONSE)
+    processes.clock.now += LEASE_SECONDS + 1
+    assert await found(one) == attempt.id
+    assert await found(one) is None
+    processes.clock.now += LEASE_SECONDS + 1  # the collector has gone as well
+    assert await found(one) == attempt.id
+
+
+async def test_what_was_collected_is_told_whole(processes: Processes) -> None:
+    attempt = await sent(processes.start())
+    await attempt.settled(RESPONSE)
+    assert await attempt.look() == Standing("settled", PRICE, None, RESPONSE)
+    assert await SqliteAttempt(processes.start(), "no such attempt", PRICE).look() == Standing("unknown")
+
+
+async def test_a_twin_of_another_process_is_another_purchase_once_its_lease_is_renewed(processes: Processes) -> None:
+    working, asking = processes.start(), processes.start()
+    await sent(working)
+    answers: list[str | None] = []
+
+    async def ask() -> None:
+        answers.append(await found(asking))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        await anyio.sleep(0.05)
+        assert answers == []
+        processes.clock.now += 1
+        await working.renew()
+    assert answers == [None]
+
+
+async def test_a_twin_of_a_process_that_has_gone_is_collected_once_its_lease_is_over(processes: Processes) -> None:
+    attempt = await sent(processes.start())
+    asking = processes.start()
+    answers: list[str | None] = []
+
+    async def ask() -> None:
+        answers.append(await found(asking))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        await anyio.sleep(0.05)
+        processes.clock.now += LEASE_SECONDS + 1
+    assert answers == [attempt.id]
+    assert (await attempt.look()).state == "unknown"
+
+
+async def test_leases_are_renewed_for_as_long_as_an_attempt_is_worked_on(processes: Processes) -> None:
+    working, other = processes.start(), processes.start()
+    attempt, stopped = await sent(working, "job_1"), await sent(working, "job_2")
+    processes.clock.now += LEASE_SECONDS - 1
+    await working.renew()
+    await stopped.stopped()
+    processes.clock.now += LEASE_SECONDS - 1
+    await working.renew()
+    assert [each.id for each in await other.jobs()] == [stopped.id]
+    await attempt.settled(RESPONSE)
+    await other.renew()
+    assert working.open == set()
+
+
+async def test_a_job_is_adopted_by_one_process_once_its_own_has_gone(processes: Processes) -> None:
+    gone, one, other = processes.start(), processes.start(), processes.start()
+    attempt = await sent(gone, "job_1")
+    of_one, of_other = SqliteAttempt(one, attempt.id, PRICE), SqliteAttempt(other, attempt.id, PRICE)
+    assert not await of_one.adopt()
+    processes.clock.now += LEASE_SECONDS + 1
+    assert [await of_one.adopt(), await of_other.adopt(), await of_one.adopt()] == [True, False, False]
+    assert (one.open, other.open) == ({attempt.id}, set())
+    processes.clock.now += LEASE_SECONDS - 1
+    await one.renew()
+    processes.clock.now += LEASE_SECONDS - 1
+    assert not await of_other.adopt()
+    await of_one.stopped()
+    assert await of_other.adopt()
+    assert await of_other.look() == Standing("accepted", PRICE, Job("job_1"), ImagesResponse([], None, []))
+
+
+async def test_only_accepted_jobs_are_adopted(processes: Processes) -> None:
+    attempt = await sent(processes.start())
+    other = processes.start()
+    processes.clock.now += LEASE_SECONDS + 1
+    assert await other.jobs() == {}
+    assert not await SqliteAttempt(other, attempt.id, PRICE).adopt()
+
+
+async def test_a_job_whose_process_has_gone_is_collected_while_another_process_finishes_it(
+    processes: Processes,
+) -> None:
+    gone, other = processes.start(), processes.start()
+    attempt = await sent(gone, "job_1")
+    processes.clock.now += LEASE_SECONDS + 1
+    ((job, request),) = (await other.jobs()).items()
+    assert (job.id, request) == (attempt.id, REQUEST)
+    assert await job.adopt()
+    assert await other.jobs() == {}
+    assert await found(other) == attempt.id
+
+
+async def test_a_job_is_asked_after_for_a_day_and_its_payment_with_it(processes: Processes) -> None:
+    gone, other = processes.start(), processes.start()
+    attempt = await gone.reserve(REQUEST, PRICE)
+    await attempt.signed(PAYMENT)
+    await attempt.sent()
+    await attempt.accepted("job_1")
+    processes.clock.now += LONGEST_JOB_SECONDS
+    assert [each.id for each in await other.jobs()] == [attempt.id]
+    assert (await attempt.look()).job == Job("job_1", PAYMENT)
+    processes.clock.now += 1
+    assert await other.jobs() == {}
+    assert (await SqliteAttempt(other, attempt.id, PRICE).look()).state == "unknown"
+
+
+async def test_what_is_stopped_before_it_is_accepted_is_released(processes: Processes) -> None:
+    ledger = processes.start()
+    reserved, again = await ledger.reserve(REQUEST, PRICE), await sent(ledger)
+    await reserved.stopped()
+    await again.stopped()
+    assert await states(ledger) == ["released"]
+
+
+@pytest.mark.parametrize("job", [None, "job_1"])
+async def test_a_payment_that_was_refused_is_held_for_as_long_as_it_could_be_used_and_a_minute(
+    processes: Processes, job: str | None
+) -> None:
+    ledger, other = processes.start(), processes.start()
+    payment = replace(PAYMENT, valid_before=int(processes.clock.now) + 300)
+    attempt = await ledger.reserve(REQUEST, PRICE)
+    await attempt.signed(payment)
+    await attempt.sent()
+    if job is not None:
+        await attempt.accepted(job)
+    await attempt.released()
+    assert (await states(ledger), await spent(ledger)) == (["held"], 42_000)
+    assert [entry.state for entry in await ledger.recent(9)] == ["held"]
+    assert (await ledger.statement()).to_dict()["held_usd"] == "0.042"
+    assert not await ledger.release(attempt.id)
+    await ledger.renew()
+    processes.clock.now = payment.valid_before + 60
+    assert (await states(other), await other.jobs()) == (["held"], {})
+    processes.clock.now += 1
+    assert (await states(ledger), await spent(ledger)) == (["released"], 0)
+
+
+@pytest.mark.parametrize("is_expired", [True, False])
+async def test_a_payment_that_never_left_or_has_expired_is_released_at_once(
+    processes: Processes, is_expired: bool
+) -> None:
+    ledger = processes.start()
+    attempt = await ledger.reserve(REQUEST, PRICE)
+    await attempt.signed(replace(PAYMENT, valid_before=int(processes.clock.now) + 300))
+    if is_expired:
+        await attempt.sent()
+        processes.clock.now += 361
+    await attempt.released()
+    assert await states(ledger) == ["released"]
+
+
+async def test_the_exact_price_is_set_aside_instead_of_the_estimate_within_the_limits(processes: Processes) -> None:
+    ledger = processes.start(limits=Limits(100_000, 120_000))
+    await ledger.reserve(REQUEST, Decimal("0.06"))
+    attempt = await ledger.reserve(REQUEST, PRICE)
+    for refused, words in ((Decimal("0.0601"), "is left"), (Decimal("0.1001"), "one call may cost")):
+        with pytest.raises(BudgetExceededError, match=words):
+            await attempt.quoted(refused)
+    assert await spent(ledger) == 102_000
+    await attempt.quoted(Decimal("0.06"))
+    assert await spent(ledger) == 120_000
+    await attempt.quoted(Decimal("0.0401"))
+    assert await spent(ledger) == 100_100
+
+
+async def test_a_price_above_what_the_user_has_approved_is_refused_and_one_below_is_not(processes: Processes) -> None:
+    attempt = await processes.start().reserve(REQUEST, PRICE, "approval-1")
+    with pytest.raises(ConfirmationError, match=r"wants \$0\.042001, more than the user has approved"):
+        await attempt.quoted(Decimal("0.042001"))
+    await attempt.quoted(PRICE)
+    assert await processes.start().reserve(REQUEST, PRICE, "approval-2")
+
+
+async def test_a_minutes_turns_are_taken_at_once_and_the_next_waits_for_the_first_to_be_a_minute_old(
+    processes: Processes,
+) -> None:
+    one, other = processes.start(), processes.start()
+    assert [await each.book("dall-e-3", 3, 40) for each in (one, other, one)] == [0, 0, 0]
+    processes.clock.now += 25
+    assert await other.book("dall-e-3", 3, 34.9) == 35  # too far away, and not booked
+    assert [await one.book("dall-e-3", 3, 40) for _ in range(3)] == [35, 35, 35]
+    assert await one.book("dall-e-3", 3, 40) == 95
+    for free in (one.book("dall-e-2", 3, 40), processes.start(Account(MINE.gateway, "other")).book("dall-e-3", 3, 0)):
+        assert await free == 0
+
+
+@given(
+    per_minute=st.integers(1, 4),
+    steps=st.lists(st.tuples(st.integers(0, 40_000), st.sampled_from([0, 1_000, 30_000, 60_000, None])), max_size=40),
+)
+@settings(deadline=None)
+def test_no_minute_ever_holds_more_turns_than_the_model_takes(
+    per_minute: int, steps: Sequence[tuple[int, int | None]]
+) -> None:
+    with closing(sqlite3.connect(":memory:")) as connection:
+        migrate(connection)
+        now, taken = 1_795_000_000_000, list[int]()
+        for passed, within in steps:
+            now += passed
+            within_seconds = math.inf if within is None else within / 1_000
+            seconds = turns.book(connection, MINE, Turn("dall-e-3", per_minute, within_seconds), now / 1_000)
+            assert seconds >= 0
+            if seconds <= within_seconds:
+                taken.append(now + round(seconds * 1_000))
+    assert all(later - earlier >= 60_000 for earlier, later in zip(taken, taken[per_minute:], strict=False))

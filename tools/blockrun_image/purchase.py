@@ -8,7 +8,15 @@ from decimal import Decimal
 
 import anyio
 
-from blockrun_image.errors import Answer, ImageError, LedgerError, OutcomeUnknownError, RateLimitError, StorageError
+from blockrun_image.errors import (
+    Answer,
+    ConfigurationError,
+    ImageError,
+    LedgerError,
+    OutcomeUnknownError,
+    RateLimitError,
+    StorageError,
+)
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import (
     Attempt,
@@ -225,14 +233,17 @@ def _collected(standing: Standing) -> ImagesResponse | None:
 
 
 async def _end(attempt: Attempt, error: BaseException) -> None:
-    """Write down what an error tells of the money; what could be cancelled has charged nothing."""
+    """Write down what an error tells of the money; what could be cancelled has charged nothing.
+
+    A setting that cannot be used says nothing of a job that was accepted before.
+    """
     match error:
+        case StillDrawingError() | ConfigurationError():
+            await attempt.stopped()
         case ImageError(charged="no"):
             await attempt.released()
         case ImageError(charged="yes"):
             await attempt.settled(ImagesResponse((), error.charged_usd))
-        case StillDrawingError():
-            await attempt.stopped()
         case Exception():
             await attempt.unknown()
         case _:

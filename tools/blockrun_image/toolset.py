@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, Unpack
 
 from blockrun_image.catalog import ANY, Catalog, Model, slug
 from blockrun_image.enrichment import MODES, EnrichedPrompt, Wishes, enrich
-from blockrun_image.errors import ConfigurationError, ImageError, InvalidRequestError
+from blockrun_image.errors import ConfigurationError, ImageError, InvalidRequestError, LedgerError
 from blockrun_image.images import Defaults, Image, ImageArguments, ImageRequest, ImagesResponse
 from blockrun_image.ports import (
     ImageGateway,
@@ -191,9 +191,8 @@ class ImageToolset:
         return Purchase(ports, request, expected.high_usd, on_status, within, per_minute)
 
     async def _buy(self, purchase: Purchase, prompt: EnrichedPrompt, expected: Estimate) -> GeneratedImages:
-        request = purchase.request
         response = await self._bought(purchase)
-        gateway = purchase.ports.gateway.name
+        request, gateway = purchase.request, purchase.ports.gateway.name
         if response is None:
             standing = await purchase.look()
             held = expected.high_usd if standing is None else standing.held_usd
@@ -216,6 +215,9 @@ class ImageToolset:
         except StillDrawingError:
             await purchase.left()
             return None
+        except (ConfigurationError, LedgerError):  # what an earlier call had begun is still to be had
+            await purchase.left()
+            raise
         except Exception:
             await purchase.told()
             raise

@@ -127,6 +127,12 @@ def note_caller(connection: sqlite3.Connection, id: str, caller: str) -> None:
     connection.execute("UPDATE attempts SET caller = ? WHERE id = ? AND caller <> 'told'", (caller, id))
 
 
+def give(connection: sqlite3.Connection, id: str, now: float) -> None:
+    """Give an attempt whose caller has gone to another one, who has what has ended alone while the lease lasts."""
+    note_caller(connection, id, "waiting")
+    update(connection, id, ["settled", "unknown"], lease_until=now + LEASE_SECONDS)
+
+
 def check_unused(connection: sqlite3.Connection, approval: str | None) -> None:
     """Raise `ConfirmationError` where an attempt, in whatever state, was made with the approval."""
     for id, state in connection.execute("SELECT id, state FROM attempts WHERE approval = ?", (approval,)):

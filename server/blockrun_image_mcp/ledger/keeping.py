@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 
-from blockrun_image.errors import ImageError
+from blockrun_image.errors import ImageError, LedgerError
 from blockrun_image.images import ImageRequest
 from blockrun_image.ports import Attempt, StillDrawingError
 from blockrun_image_mcp.background import meanwhile
@@ -53,7 +53,8 @@ async def renewed(ledger: SqliteLedger) -> AsyncGenerator[None]:
 
     async def keep() -> None:
         while True:
-            await ledger.renew()
+            with suppress(LedgerError):  # the next renewal may come in time
+                await ledger.renew()
             await anyio.sleep(RENEWAL_SECONDS)
 
     async with meanwhile(keep):

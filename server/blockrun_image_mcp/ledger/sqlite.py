@@ -142,7 +142,7 @@ class SqliteLedger:
         twins = attempts.twins(connection, self.account, request, now)
         for twin in twins:
             if twin.has_left:
-                attempts.note_caller(connection, twin.id, "waiting")
+                attempts.give(connection, twin.id, now)
                 return twin.id, ()
         return None, [twin for twin in twins if twin.owner != self.owner]
 
@@ -153,7 +153,10 @@ class SqliteLedger:
         attempts.insert(connection, new, now)
 
     def _jobs(self, connection: sqlite3.Connection) -> Mapping[str, ImageRequest]:
-        return attempts.jobs_to_adopt(connection, self.account, self.end_expired(connection))
+        jobs = attempts.jobs_to_adopt(connection, self.account, self.end_expired(connection))
+        for id in jobs:
+            attempts.note_caller(connection, id, "left")  # and not one of the process that asks after it from now on
+        return jobs
 
     def _payee(self, connection: sqlite3.Connection, host: str, seen: str) -> str:
         connection.execute("INSERT OR IGNORE INTO payees VALUES (?, ?, ?)", (host, seen, self.clock()))

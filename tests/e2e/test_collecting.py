@@ -1,0 +1,417 @@
+"""Calls whose callers go before their pictures come: answered as pending, cancelled, disconnected or killed."""
+
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.to_thread
+import pytest
+from mcp import Client
+from mcp.client.session import ElicitationFnT
+from mcp_types import TextResourceContents
+from tests.conftest import Connect, Sandbox
+from tests.e2e.test_asking import SETTING as CONFIRM_ABOVE
+from tests.e2e.test_asking import User
+from tests.e2e.test_command_line import run
+from tests.e2e.test_spending import images, spend, states
+from tests.e2e.test_stdio_process import Server, running, wait_until
+from tests.e2e.test_tools_over_mcp import FOX, data, text
+
+from blockrun_image.catalog import Catalog
+from blockrun_image_mcp.app import build_server
+from blockrun_image_mcp.gateway.transport import Pacing
+from blockrun_image_mcp.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+SECONDS = "BLOCKRUN_IMAGE_CALL_SECONDS"
+COLLECTED = "nothing more was charged"
+
+
+@pytest.fixture
+def impatient(sandbox: Sandbox) -> Mapping[str, str]:
+    return {**sandbox.environment, SECONDS: "1"}
+
+
+@pytest.fixture
+def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make leases, renewals and sweeps of servers in this process a hundred times as short."""
+    for module in ("attempts", "keeping"):
+        monkeypatch.setattr(f"blockrun_image_mcp.ledger.{module}.RENEWAL_SECONDS", 0.05)
+    monkeypatch.setattr("blockrun_image_mcp.ledger.attempts.LEASE_SECONDS", 0.4)
+    monkeypatch.setattr("blockrun_image_mcp.ledger.keeping.SWEEP_SECONDS", 0.1)
+    monkeypatch.setattr("blockrun_image_mcp.ledger.sqlite._LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("blockrun_image_mcp.app._FIRST_LOOK_SECONDS", 0.05)
+
+
+@pytest.fixture
+def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let servers in this process ask after jobs more often."""
+    monkeypatch.setattr("blockrun_image_mcp.gateway.client.Pacing", partial(Pacing, poll=0.1))
+
+
+@asynccontextmanager
+async def in_this_process(settings: Mapping[str, str], answer: ElicitationFnT | None = None) -> AsyncGenerator[Client]:
+    read = Settings.read(settings)
+    async with Client(build_server(read, Catalog.load(read.spec)), elicitation_callback=answer) as client:
+        yield client
+
+
+async def until_settled() -> None:
+    """Wait until the one attempt that there is has been settled."""
+    for _ in range(100):
+        if [entry["state"] for entry in await anyio.to_thread.run_sync(images)] == ["settled"]:
+            return
+    raise AssertionError
+
+
+async def test_a_call_that_takes_long_is_pending_and_the_same_call_again_collects_it(
+    connect: Connect, sandbox: Sandbox, impatient: Mapping[str, str]
+) -> None:
+    sandbox.script([{"delay_seconds": 1.5}])
+    async with connect(impatient) as client:
+        pending = await client.call_tool("generate_image", FOX)
+        collected = await client.call_tool("generate_image", FOX)
+        another = await client.call_tool("generate_image", FOX)
+    assert not pending.is_error
+    told = data(pending)
+    assert (told["status"], told["images"], told["gateway"]) == ("pending", [], "127.0.0.1")
+    assert (told["cost"]["held_usd"], told["cost"]["charged_usd"]) == ("0.042", None)
+    assert told["next_step"] in text(pending)
+    assert (data(collected)["status"], data(collected)["gateway"]) == ("complete", "127.0.0.1")
+    assert data(collected)["cost"]["charged_usd"] == "0.042"
+    assert COLLECTED in text(collected)
+    assert sandbox.get(data(collected)["images"][0]["url"]).content.startswith(b"\x89PNG")
+    assert COLLECTED not in text(another)
+    assert (sandbox.posts, sandbox.charges) == (2, 2)
+
+
+@pytest.mark.usefixtures("quick_polls")
+async def test_a_slow_job_is_pending_and_is_collected_with_its_picture(
+    sandbox: Sandbox, impatient: Mapping[str, str]
+) -> None:
+    sandbox.script([{"slow": True, "delay_seconds": 2.5}])
+    async with in_this_process(impatient) as client:
+        answers = [await client.call_tool("generate_image", FOX)]
+        while data(answers[-1])["status"] == "pending":
+            answers.append(await client.call_tool("generate_image", FOX))
+    assert len(answers) > 2
+    assert data(answers[0])["cost"]["held_usd"] == "0.042"
+    assert COLLECTED in text(answers[-1])
+    assert (sandbox.posts, sandbox.charges) == (1, 1)
+
+
+async def test_another_call_is_another_purchase_whatever_is_pending(
+    connect: Connect, sandbox: Sandbox, impatient: Mapping[str, str]
+) -> None:
+    sandbox.script([{"delay_seconds": 1.5}])
+    async with connect(impatient) as client:
+        assert data(await client.call_tool("generate_image", FOX))["status"] == "pending"
+        other = await client.call_tool("generate_image", {**FOX, "n": 2})
+    assert data(other)["status"] == "complete"
+    assert (sandbox.posts, sandbox.charges) == (2, 2)
+
+
+async def test_what_a_pending_call_was_refused_with_for_nothing_is_followed_by_a_purchase(
+    connect: Connect, sandbox: Sandbox, impatient: Mapping[str, str]
+) -> None:
+    sandbox.script([{"delay_seconds": 1.3, "status": 403}])
+    async with connect(impatient) as client:
+        assert data(await client.call_tool("generate_image", FOX))["status"] == "pending"
+        assert data(await client.call_tool("generate_image", FOX))["status"] == "complete"
+    assert (sandbox.posts, sandbox.charges) == (2, 1)
+
+
+async def test_what_became_unknown_is_told_once_and_the_next_call_buys(
+    connect: Connect, sandbox: Sandbox, impatient: Mapping[str, str]
+) -> None:
+    sandbox.script([{"delay_seconds": 1.3, "cut": "after"}])
+    async with connect(impatient) as client:
+        assert data(await client.call_tool("generate_image", FOX))["status"] == "pending"
+        unknown = await client.call_tool("generate_image", FOX)
+        bought = await client.call_tool("generate_image", FOX)
+    assert data(unknown)["error"]["charged"] == "unknown"
+    assert "the same call again buys a new picture" in text(unknown)
+    assert data(bought)["status"] == "complete"
+    assert COLLECTED not in text(bought)
+    assert sandbox.posts == 2
+
+
+async def test_same_calls_whose_callers_wait_are_purchases_of_their_own(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.script([{"delay_seconds": 0.3}, {"delay_seconds": 0.3}])
+    async with connect({**sandbox.environment, SECONDS: "20"}) as client, anyio.create_task_group() as tasks:
+        for _ in range(2):
+            tasks.start_soon(client.call_tool, "generate_image", FOX)
+    assert (sandbox.posts, sandbox.charges) == (2, 2)
+
+
+def answered(server: Server, **arguments: Any) -> dict[str, Any]:
+    return server.request("tools/call", name="generate_image", arguments={**FOX, **arguments})["result"]
+
+
+def started(server: Server, sandbox: Sandbox) -> int:
+    """Make a call, and return its id once its request is with the gateway."""
+    posts = sandbox.posts
+    id = server.send("tools/call", name="generate_image", arguments=FOX)
+    wait_until(sandbox, posts=posts + 1)
+    return id
+
+
+@pytest.mark.parametrize("fault", [{"delay_seconds": 1}, {"slow": True, "delay_seconds": 1}])
+def test_a_call_that_was_cancelled_is_collected_by_the_same_process(sandbox: Sandbox, fault: Mapping[str, Any]) -> None:
+    sandbox.script([fault])
+    with running(sandbox.environment) as server:
+        server.notify("notifications/cancelled", requestId=started(server, sandbox))
+        server.request("tools/list")
+        collected = answered(server)
+        again = answered(server)
+        _, err = server.close()
+    assert COLLECTED in json.dumps(collected) or "slow" in fault
+    assert collected["structuredContent"]["images"]
+    assert again["structuredContent"]["images"]
+    assert (sandbox.posts, sandbox.charges) == (2, 2)
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("fault", [{"delay_seconds": 1}, {"slow": True, "delay_seconds": 1}])
+def test_a_call_whose_client_has_gone_is_collected_by_the_next_process(
+    sandbox: Sandbox, fault: Mapping[str, Any]
+) -> None:
+    sandbox.script([fault])
+    with running(sandbox.environment) as server:
+        started(server, sandbox)
+        _, err = server.close()
+    assert "Traceback" not in err
+    assert states() == {"accepted" if "slow" in fault else "settled": 1}
+    with running(sandbox.environment) as server:
+        collected = answered(server)["structuredContent"]
+    assert (len(collected["images"]), collected["gateway"]) == (1, "127.0.0.1")
+    assert (sandbox.posts, sandbox.charges) == (1, 1)
+
+
+def test_a_call_that_collects_and_is_cancelled_leaves_no_trace_in_the_log(sandbox: Sandbox) -> None:
+    sandbox.script([{"delay_seconds": 2}])
+    with running(sandbox.environment) as server:
+        server.notify("notifications/cancelled", requestId=started(server, sandbox))
+        id = server.send("tools/call", name="generate_image", arguments=FOX)
+        while "still under way" not in json.dumps(server.receive()):
+            pass
+        server.notify("notifications/cancelled", requestId=id)
+        server.request("tools/list")
+        collected = answered(server)
+        _, err = server.close()
+    assert COLLECTED in json.dumps(collected)
+    assert (sandbox.posts, sandbox.charges) == (1, 1)
+    assert "Traceback" not in err
+
+
+def test_what_a_killed_process_had_begun_is_found_again_by_the_same_calls(sandbox: Sandbox) -> None:
+    sandbox.script([{"slow": True}, {"delay_seconds": 60}])
+    with running({**sandbox.environment, SECONDS: "40"}) as server:
+        started(server, sandbox)
+        while "drawing" not in json.dumps(server.receive()):
+            pass
+        server.send("tools/call", name="generate_image", arguments={**FOX, "n": 2})
+        wait_until(sandbox, posts=2)
+        server.process.kill()
+    again = {**sandbox.environment, SECONDS: "40"}
+    with running(again) as server:
+        ids = [server.send("tools/call", name="generate_image", arguments={**FOX, **more}) for more in ({}, {"n": 2})]
+        answers = answers_to(server, ids)
+        assert len(answered(server, n=2)["structuredContent"]["images"]) == 2
+    assert answers[0]["structuredContent"]["images"]
+    assert answers[1]["structuredContent"]["error"]["charged"] == "unknown"
+    assert "the same call again buys a new picture" in json.dumps(answers[1])
+    assert (sandbox.posts, sandbox.charges) == (3, 3)
+
+
+def answers_to(server: Server, ids: Sequence[int]) -> list[dict[str, Any]]:
+    results: dict[int, dict[str, Any]] = {}
+    while len(results) < len(ids):
+        message = server.receive()
+        if message.get("id") in ids:
+            results[message["id"]] = message["result"]
+    return [results[id] for id in ids]
+
+
+@pytest.mark.usefixtures("short_leases", "quick_polls")
+async def test_a_job_that_was_left_is_finished_by_a_server_that_nobody_calls(
+    sandbox: Sandbox, impatient: Mapping[str, str]
+) -> None:
+    sandbox.script([{"slow": True, "delay_seconds": 1.5}])
+    async with in_this_process(impatient) as client:
+        await client.call_tool("generate_image", FOX)
+    assert states() == {"accepted": 1}
+    async with in_this_process(sandbox.environment) as client:
+        await until_settled()
+        collected = await client.call_tool("generate_image", FOX)
+    assert COLLECTED in text(collected)
+    assert (sandbox.posts, sandbox.charges) == (1, 1)
+
+
+@pytest.mark.usefixtures("short_leases")
+async def test_a_twin_of_another_process_that_lives_is_a_purchase_of_its_own(sandbox: Sandbox) -> None:
+    sandbox.script([{"delay_seconds": 1}, {"delay_seconds": 0}])
+    async with (
+        in_this_process(sandbox.environment) as one,
+        in_this_process(sandbox.environment) as other,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(one.call_tool, "generate_image", FOX)
+        await anyio.to_thread.run_sync(wait_until, sandbox, 1)
+        assert COLLECTED not in text(await other.call_tool("generate_image", FOX))
+    assert (sandbox.posts, sandbox.charges) == (2, 2)
+
+
+async def test_what_the_user_has_approved_is_collected_without_another_question(
+    sandbox: Sandbox, impatient: Mapping[str, str]
+) -> None:
+    sandbox.script([{"delay_seconds": 1.3}])
+    user = User()
+    async with in_this_process({**impatient, CONFIRM_ABOVE: "0"}, user) as client:
+        assert data(await client.call_tool("generate_image", FOX))["status"] == "pending"
+        assert data(await client.call_tool("generate_image", FOX))["status"] == "complete"
+        assert len(user.questions) == 1
+        assert data(await client.call_tool("generate_image", FOX))["status"] == "complete"
+    assert len(user.questions) == 2
+    assert (sandbox.posts, sandbox.charges) == (2, 2)
+
+
+async def test_another_credential_collects_nothing(sandbox: Sandbox, impatient: Mapping[str, str]) -> None:
+    sandbox.script([{"delay_seconds": 1.3}])
+    async with in_this_process(impatient) as client:
+        assert data(await client.call_tool("generate_image", FOX))["status"] == "pending"
+    async with in_this_process({**sandbox.environment, "BLOCKRUN_API_KEY": "brk_another_one"}) as client:
+        assert COLLECTED not in text(await client.call_tool("generate_image", FOX))
+    assert (sandbox.posts, sandbox.charges) == (2, 2)
+
+
+def left_job(sandbox: Sandbox, *faults: Mapping[str, Any], **arguments: Any) -> None:
+    """Leave a job to whoever comes next."""
+    sandbox.script([{"slow": True, **fault} for fault in faults or ({},)])
+    with running({**sandbox.environment, SECONDS: "1"}) as server:
+        for number in range(len(faults) or 1):
+            answered(server, n=number + 1)
+        server.close()
+
+
+def test_recover_finishes_a_job_and_the_same_call_collects_it(sandbox: Sandbox) -> None:
+    left_job(sandbox)
+    assert states() == {"accepted": 1}
+    done = run("recover", settings=sandbox.environment)
+    assert (done.returncode, done.stdout) == (0, "Nothing is left to be explained.\n")
+    assert states() == {"settled": 1}
+    made = json.loads(run("generate", *COMMAND, "--json", settings=sandbox.environment).stdout)
+    assert COLLECTED in json.dumps(made)
+    assert (sandbox.posts, sandbox.charges) == (1, 1)
+
+
+COMMAND = (FOX["prompt"], "--model", FOX["model"])
+
+
+def test_recover_goes_on_after_a_job_that_has_failed_and_explains_what_is_unknown(sandbox: Sandbox) -> None:
+    left_job(sandbox, {"polls": [{"status": 404}]}, {})
+    done = run("recover", settings=sandbox.environment)
+    assert "Not all jobs could be finished: The gateway accepted the job and then answered 404" in done.stderr
+    assert "It was sent, and its answer never came." in done.stdout
+    assert done.stdout.endswith("1 left.\n")
+    assert states() == {"settled": 1, "unknown": 1}
+    id = next(entry["id"] for entry in images() if entry["state"] == "unknown")
+    assert id in done.stdout
+    assert "Released" in run("recover", "--release", id).stdout
+    assert run("recover", settings=sandbox.environment).stdout == "Nothing is left to be explained.\n"
+    assert sandbox.charges == 1
+
+
+def test_recover_leaves_the_job_of_a_process_that_lives_and_says_that_it_goes_on(sandbox: Sandbox) -> None:
+    sandbox.script([{"slow": True, "delay_seconds": 30}])
+    with running({**sandbox.environment, SECONDS: "1"}) as server:
+        answered(server)
+        done = run("recover", settings=sandbox.environment)
+        assert "is still being made" in done.stdout
+        assert states() == {"accepted": 1}
+
+
+def test_recover_without_a_credential_explains_what_it_cannot_finish(sandbox: Sandbox) -> None:
+    left_job(sandbox)
+    done = run("recover")
+    assert "Not all jobs could be finished: No credential is set" in done.stderr
+    assert done.stdout.endswith("1 left.\n")
+    assert (states(), spend()["held_usd"]) == ({"accepted": 1}, "0.042")
+
+
+RECENT = "images://recent"
+
+
+async def recent(client: Client) -> list[dict[str, Any]]:
+    (content,) = (await client.read_resource(RECENT)).contents
+    assert isinstance(content, TextResourceContents)
+    assert (str(content.uri), content.mime_type) == (RECENT, "application/json")
+    assert len(content.text) <= 40_000
+    return json.loads(content.text)["images"]
+
+
+async def test_the_recent_images_are_those_of_the_command(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.script([{}, {"status": 403}, {"cut": "after"}])
+    async with connect(sandbox.environment) as client:
+        assert await recent(client) == []
+        for _ in range(3):
+            await client.call_tool("generate_image", FOX)
+        told = await recent(client)
+        (resource,) = (await client.list_resources()).resources
+    assert [each["state"] for each in told] == ["unknown", "settled"]
+    assert told == images()
+    assert told[1]["images"][0].startswith(f"{sandbox.origin}/images/")
+    assert (str(resource.uri), resource.mime_type) == (RECENT, "application/json")
+
+
+async def test_the_recent_images_are_few_and_short_whatever_was_asked_for(sandbox: Sandbox) -> None:
+    url = "https://pictures.example/" + "x" * 1_000
+    body = {"data": [{"url": f"{url}{number}"} for number in range(10)]}
+    sandbox.script([{"status": 200, "body": body}] * 5 + [{}] * 20)
+    async with in_this_process(sandbox.environment) as client:
+        for _ in range(5):
+            await client.call_tool("generate_image", {"prompt": "fox " * 200, "model": "dall-e-2", "n": 10})
+        long = await recent(client)
+        for _ in range(20):
+            await client.call_tool("generate_image", {"prompt": "A fox", "model": "dall-e-2"})
+        many = await recent(client)
+    assert 0 < len(long) < 5
+    assert len(many) == 20
+
+
+async def test_a_call_over_a_models_rate_waits_for_its_turn_or_is_refused_with_the_wait(
+    catalog: Catalog, sandbox: Sandbox, impatient: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("blockrun_image_mcp.ledger.turns._MINUTE_SECONDS", 4.0)
+    heard: list[str] = []
+
+    async def listen(progress: float, total: float | None, message: str | None) -> None:
+        heard.append(message or "")
+
+    most = catalog.find("dall-e-3").requests_per_minute or 0
+    async with in_this_process(impatient) as one, in_this_process({**sandbox.environment, SECONDS: "20"}) as other:
+        await book(most, sandbox)
+        refused = await one.call_tool("generate_image", FOX)
+        unlimited = await one.call_tool("generate_image", {**FOX, "model": "nano-banana-pro"})
+        assert (sandbox.posts, states()) == (1, {"settled": 1})
+        waited = await other.call_tool("generate_image", FOX, progress_callback=listen)
+    error = data(refused)["error"]
+    assert (error["type"], error["charged"], error["retryable"]) == ("rate_limit", "no", True)
+    assert 0 < error["retry_after_seconds"] <= 4
+    assert f"dall-e-3 takes {most} requests a minute" in text(refused)
+    assert not unlimited.is_error
+    assert not waited.is_error
+    assert "for its turn" in "".join(heard)
+    assert sandbox.charges == 2
+
+
+async def book(turns: int, sandbox: Sandbox) -> None:
+    """Take so many turns, as another process of the same user would."""
+    from blockrun_image_mcp.app import ledger_of
+
+    async with ledger_of(Settings.read(sandbox.environment), Catalog.load()) as ledger:
+        assert [await ledger.book("dall-e-3", turns, 0) for _ in range(turns)] == [0] * turns

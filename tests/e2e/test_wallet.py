@@ -1,0 +1,252 @@
+"""Pictures that a wallet pays for, through the whole server: once, within the limits, and to whom it trusts."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conftest import Connect, Sandbox
+from tests.e2e.test_collecting import COLLECTED, SECONDS, answered, in_this_process
+from tests.e2e.test_collecting import quick_polls as quick_polls  # noqa: PLC0414 - a fixture
+from tests.e2e.test_command_line import run
+from tests.e2e.test_spending import BUDGET, MOST, images, ledger_file, spend, states
+from tests.e2e.test_stdio_process import running
+from tests.e2e.test_tools_over_mcp import FOX, data, text
+from tests.payments import ADDRESS, KEY, PAYEE
+
+from blockrun_image_mcp.sandbox.x402 import PAY_TO
+
+pytestmark = pytest.mark.anyio
+
+DIGITS = KEY.removeprefix("0x")
+
+
+@pytest.fixture
+def wallet(sandbox: Sandbox) -> Mapping[str, str]:
+    """Return the settings of a server that pays this sandbox from a wallet."""
+    return {"BLOCKRUN_IMAGE_GATEWAY": f"{sandbox.api_url}/v1", "BLOCKRUN_WALLET_KEY": KEY}
+
+
+@pytest.fixture
+def host(sandbox: Sandbox) -> str:
+    """Return the sandbox's host as trust in a payee is written down."""
+    return sandbox.origin.partition("://")[2]
+
+
+def asking(micro_usd: int) -> Mapping[str, Any]:
+    """Return the fault of a quote that asks for another amount."""
+    price = {"amount": f"{micro_usd / 1_000_000:.6f}"}
+    return {"challenge": {"accepts": [{"amount": str(micro_usd)}], "price": price}}
+
+
+async def test_a_picture_is_paid_for_once_from_the_wallet(
+    connect: Connect, sandbox: Sandbox, wallet: Mapping[str, str]
+) -> None:
+    async with connect(wallet) as client:
+        result = await client.call_tool("generate_image", FOX)
+    assert not result.is_error, text(result)
+    assert data(result)["cost"]["charged_usd"] == "0.042"
+    assert sandbox.get(data(result)["images"][0]["url"]).content.startswith(b"\x89PNG")
+    assert (sandbox.quotes, sandbox.paid_posts, sandbox.charges) == (1, 1, 1)
+    settled = sandbox.last_settlement
+    assert (settled["rail"], settled["payer"].lower(), settled["micro_usd"]) == ("wallet", ADDRESS.lower(), 42_000)
+    assert (states(), spend()["spent_usd"]) == ({"settled": 1}, "0.042")
+    assert DIGITS not in result.model_dump_json()
+
+
+@pytest.mark.usefixtures("quick_polls")
+async def test_a_job_is_asked_after_with_its_payment_also_by_the_next_process(
+    sandbox: Sandbox, wallet: Mapping[str, str]
+) -> None:
+    sandbox.script([{"slow": True, "delay_seconds": 1.5}])
+    async with in_this_process({**wallet, SECONDS: "1"}) as client:
+        pending = await client.call_tool("generate_image", FOX)
+    assert (data(pending)["status"], data(pending)["cost"]["held_usd"]) == ("pending", "0.042")
+    assert states() == {"accepted": 1}
+    async with in_this_process(wallet) as client:
+        collected = await client.call_tool("generate_image", FOX)
+    assert len(data(collected)["images"]) == 1
+    assert data(collected)["cost"]["charged_usd"] == "0.042"
+    assert (sandbox.quotes, sandbox.paid_posts, sandbox.charges) == (1, 1, 1)
+
+
+async def test_a_call_that_takes_long_is_collected_without_a_second_payment(
+    sandbox: Sandbox, wallet: Mapping[str, str]
+) -> None:
+    sandbox.script([{"on": "paid", "delay_seconds": 1.5}])
+    async with in_this_process({**wallet, SECONDS: "1"}) as client:
+        assert data(await client.call_tool("generate_image", FOX))["status"] == "pending"
+        collected = await client.call_tool("generate_image", FOX)
+    assert COLLECTED in text(collected)
+    assert (sandbox.paid_posts, sandbox.charges) == (1, 1)
+
+
+async def test_the_limits_hold_for_the_price_that_the_gateway_asks(
+    connect: Connect, sandbox: Sandbox, wallet: Mapping[str, str]
+) -> None:
+    sandbox.script([asking(60_000), asking(60_000), asking(64_000)])
+    refused: list[Any] = []
+    for limits in ({MOST: "0.05"}, {BUDGET: "0.05"}, {}):
+        async with connect({**wallet, **limits}) as client:
+            refused.append(await client.call_tool("generate_image", FOX))
+    assert [data(each)["error"]["type"] for each in refused] == ["budget_exceeded"] * 2 + ["payment_required"]
+    assert {data(each)["error"]["charged"] for each in refused} == {"no"}
+    assert "can cost $0.06, and one call may cost $0.05" in text(refused[0])
+    assert "it asks for $0.064, $0.042 was expected" in text(refused[2])
+    assert (sandbox.quotes, sandbox.paid_posts, states()) == (3, 0, {"released": 3})
+
+
+async def test_a_price_within_the_limits_is_paid_as_it_is_asked(sandbox: Sandbox, wallet: Mapping[str, str]) -> None:
+    sandbox.script([asking(60_000)])
+    async with in_this_process({**wallet, MOST: "0.06"}) as client:
+        result = await client.call_tool("generate_image", FOX)
+    assert data(result)["cost"]["charged_usd"] == "0.06"
+    assert "more than the estimate" in text(result)
+    assert spend()["spent_usd"] == "0.06"
+
+
+async def test_another_payee_stops_all_payments_until_the_user_trusts_it(
+    connect: Connect, sandbox: Sandbox, wallet: Mapping[str, str], host: str
+) -> None:
+    other = {"challenge": {"accepts": [{"payTo": PAYEE}]}}
+    sandbox.script([{"challenge": {"accepts": [{}]}}, other, other])
+    async with connect(wallet) as client:
+        assert not (await client.call_tool("generate_image", FOX)).is_error
+        stopped = await client.call_tool("generate_image", FOX)
+        assert data(stopped)["error"]["charged"] == "no"
+        assert PAY_TO in text(stopped)
+        assert f"wallet trust {host} {PAYEE}" in text(stopped)
+        assert (sandbox.paid_posts, states()) == (1, {"released": 1, "settled": 1})
+        assert run("wallet", "trust", host, PAYEE).returncode == 0
+        assert not (await client.call_tool("generate_image", FOX)).is_error
+    assert (sandbox.paid_posts, sandbox.charges) == (2, 2)
+
+
+async def test_a_payment_that_was_refused_is_held_for_as_long_as_it_could_be_used(
+    connect: Connect, sandbox: Sandbox, wallet: Mapping[str, str]
+) -> None:
+    sandbox.script([{"on": "paid", "status": 403}])
+    async with connect(wallet) as client:
+        refused = await client.call_tool("generate_image", FOX)
+        another = await client.call_tool("generate_image", FOX)
+    assert (data(refused)["error"]["type"], data(refused)["error"]["charged"]) == ("content_policy", "no")
+    assert COLLECTED not in text(another)
+    assert (states(), spend()["held_usd"]) == ({"held": 1, "settled": 1}, "0.042")
+    assert {entry["state"] for entry in images()} == {"held", "settled"}
+
+
+async def test_a_live_estimate_is_the_gateways_price_and_neither_signs_nor_spends(
+    connect: Connect, sandbox: Sandbox, wallet: Mapping[str, str]
+) -> None:
+    sandbox.script([asking(61_000)])
+    async with connect(wallet) as client:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        estimate = await client.call_tool("estimate_cost", {"model": "dall-e-3", "live": True})
+        offline = await client.call_tool("estimate_cost", {"model": "dall-e-3"})
+        compared = await client.call_tool("estimate_cost", {"live": "true", "prompt": "A dog"})
+    assert tools["estimate_cost"].input_schema["properties"]["live"]["type"] == "boolean"
+    annotations = tools["estimate_cost"].annotations
+    assert annotations is not None
+    assert (annotations.read_only_hint, annotations.open_world_hint) == (True, True)
+    (priced,) = data(estimate)["estimates"]
+    assert (priced["estimated_usd"], priced["exact"]) == ("0.061", True)
+    assert "asked for just now without paying" in text(estimate)
+    assert data(offline)["estimates"][0]["estimated_usd"] == "0.042"
+    assert [each["exact"] for each in data(compared)["estimates"]] == [True] * 4
+    assert (sandbox.quotes, sandbox.paid_posts, sandbox.charges) == (5, 0, 0)
+    assert spend()["spent_usd"] == "0.00"
+    assert images() == []
+
+
+async def test_a_live_price_that_is_not_told_is_an_error_and_one_of_several_a_warning(
+    sandbox: Sandbox, wallet: Mapping[str, str]
+) -> None:
+    sandbox.script([{"status": 404}, {"status": 404}])
+    async with in_this_process(wallet) as client:
+        refused = await client.call_tool("estimate_cost", {"model": "dall-e-3", "live": True})
+        compared = await client.call_tool("estimate_cost", {"live": True})
+    assert (refused.is_error, data(refused)["error"]["charged"]) == (True, "no")
+    assert not compared.is_error
+    assert len(data(compared)["estimates"]) == 4
+    assert "HTTP 404" in data(compared)["warnings"][0]
+
+
+async def test_an_account_has_no_live_prices(connect: Connect, sandbox: Sandbox) -> None:
+    for settings in (sandbox.environment, {}, {"BLOCKRUN_IMAGE_GATEWAY": "sandbox", "BLOCKRUN_WALLET_KEY": KEY}):
+        async with connect(settings) as client:
+            tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+            refused = await client.call_tool("estimate_cost", {"live": True})
+        assert "live" not in tools["estimate_cost"].input_schema["properties"]
+        assert "no argument 'live'" in text(refused)
+    assert sandbox.posts == 0
+
+
+def test_the_command_estimates_live_from_a_wallet_and_says_that_an_account_cannot(
+    sandbox: Sandbox, wallet: Mapping[str, str]
+) -> None:
+    sandbox.script([asking(61_000)])
+    priced = run("estimate", "--model", "dall-e-3", "--live", settings=wallet)
+    assert (priced.returncode, priced.stderr) == (0, "")
+    assert "$0.061" in priced.stdout
+    account = run("estimate", "--model", "dall-e-3", "--live", settings=sandbox.environment)
+    assert (account.returncode, "only a wallet's does" in account.stderr) == (1, True)
+    assert (sandbox.posts, sandbox.charges) == (1, 0)
+
+
+def without_eth_account(folder: Path) -> Mapping[str, str]:
+    """Return the setting of a Python that cannot import what signs."""
+    (folder / "eth_account").mkdir()
+    (folder / "eth_account" / "__init__.py").write_text("raise ImportError\n", encoding="utf-8")
+    return {"PYTHONPATH": str(folder)}
+
+
+def test_without_what_signs_the_error_names_the_extra_and_nothing_is_spent(
+    sandbox: Sandbox, wallet: Mapping[str, str], tmp_path: Path
+) -> None:
+    with running({**wallet, **without_eth_account(tmp_path)}) as server:
+        for _ in range(2):
+            refused = answered(server)
+            assert refused["isError"]
+            assert 'pip install "blockrun-image-mcp[wallet]"' in refused["content"][0]["text"]
+            assert refused["structuredContent"]["error"]["charged"] == "no"
+        free = server.request("tools/call", name="estimate_cost", arguments={"model": "dall-e-3", "live": True})
+        assert free["result"]["structuredContent"]["estimates"][0]["exact"]
+        server.close()
+    assert (sandbox.paid_posts, states()) == (0, {"released": 2})
+
+
+def test_the_key_is_in_no_log_line_no_answer_and_no_file(sandbox: Sandbox, wallet: Mapping[str, str]) -> None:
+    leak = {"error": f"Payment verification failed: {KEY}", "code": DIGITS}
+    honest: dict[str, Any] = {"challenge": {"accepts": [{}]}}
+    sandbox.script(
+        [
+            honest,
+            honest,
+            {"on": "paid", "status": 402, "body": leak},
+            {"on": "paid", "status": 500, "body": {"error": {"message": KEY.upper()}}},
+            {"challenge": {"accepts": [{"payTo": PAYEE}]}},
+        ]
+    )
+    with running({**wallet, "BLOCKRUN_IMAGE_LOG_LEVEL": "debug", SECONDS: "20"}) as server:
+        answers = [answered(server, n=number) for number in range(1, 5)]
+        out, err = server.close()
+    shown = [run("wallet", "show", settings=wallet), run("doctor", settings=wallet)]
+    said = f"{answers}{out}{err}{shown}".lower()
+    assert DIGITS.lower() not in said
+    assert ADDRESS in shown[0].stdout
+    assert "http request" in said
+    assert ["images" in answer["structuredContent"] for answer in answers] == [False, True, False, True]
+    for file in ledger_file().parent.iterdir():
+        assert os.fsencode(DIGITS) not in file.read_bytes()
+        assert bytes.fromhex(DIGITS) not in file.read_bytes()
+
+
+@pytest.mark.parametrize("key", [KEY[:-1], f"{KEY}0", f"key {KEY}", "0x" + "0" * 64])
+def test_a_key_that_is_none_is_an_error_without_it(sandbox: Sandbox, wallet: Mapping[str, str], key: str) -> None:
+    settings = {**wallet, "BLOCKRUN_WALLET_KEY": key, "BLOCKRUN_IMAGE_LOG_LEVEL": "debug"}
+    done = run("generate", "A fox", "--model", "dall-e-3", settings=settings)
+    assert done.returncode == 1
+    assert key not in done.stdout + done.stderr
+    assert key.removeprefix("0x")[:32] not in done.stdout + done.stderr
+    assert (sandbox.paid_posts, sandbox.charges) == (0, 0)
