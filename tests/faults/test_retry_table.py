@@ -1,10 +1,13 @@
 """Every cell of the table of when a request may be sent again, counted by the sandbox."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from tests.conftest import Sandbox
+from tests.payments import KEY, KeptPayees
 
 from blockrun_image.errors import (
     AuthenticationError,
@@ -21,6 +24,8 @@ from blockrun_image.ports import StillDrawingError, Unrecorded
 from blockrun_image_mcp.gateway.client import HttpGateway
 from blockrun_image_mcp.gateway.credentials import Endpoint
 from blockrun_image_mcp.gateway.transport import Pacing
+from blockrun_image_mcp.payments.auth import Payer
+from blockrun_image_mcp.payments.wallet import Wallet
 
 pytestmark = pytest.mark.anyio
 
@@ -200,3 +205,18 @@ async def test_a_job_that_fails_was_not_charged(sandbox: Sandbox) -> None:
         await generate(sandbox.base_url)
     assert caught.value.charged == "no"
     assert sandbox.charges == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "charged"), [("PAYMENT_REPLAY", "yes"), ("PAYMENT_INVALID", "unknown"), ("SETTLEMENT_FAILED", "unknown")]
+)
+async def test_a_poll_whose_payment_is_rejected_may_follow_one_that_was_charged_and_lost(
+    sandbox: Sandbox, code: str, charged: Charged
+) -> None:
+    sandbox.script([{"slow": True, "polls": [{}, {"cut": "after"}, {"payment_code": code}]}])
+    endpoint = Endpoint(f"{sandbox.api_url}/v1", {}, "test", wallet_key=SecretStr(KEY))
+    async with HttpGateway(endpoint, pacing=QUICK, payer=Payer(Wallet(KEY), KeptPayees())) as gateway:
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await gateway.generate(REQUEST, Unrecorded(Decimal("0.042")), lambda status: None, 60)
+    assert caught.value.charged == charged
+    assert sandbox.charges == 1

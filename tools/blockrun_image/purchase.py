@@ -30,6 +30,7 @@ from blockrun_image.ports import (
 )
 
 _LOOK_SECONDS = 0.25
+_LEAVING_SECONDS = 1.0
 _MOST_URL_BYTES = 16_000
 _COLLECTED = "An earlier call with the same arguments had bought this; nothing more was charged."
 _BUYS_ANEW = "Look into the account first: the same call again buys a new picture."
@@ -59,18 +60,16 @@ class Purchase:
     per_minute: int | None = None
     approval: str | None = None
     attempt: Attempt | None = None
+    _finding: anyio.Lock = field(default_factory=anyio.Lock)
     _waiting: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     async def is_collected(self) -> bool:
         """Tell whether an earlier call has bought this, or is about to, whose caller has gone."""
-        if self.attempt is None:
-            self.attempt = await self.ports.ledger.find(self.request)
-        return self.attempt is not None
+        return await self._found() is not None
 
     async def make(self) -> ImagesResponse:
         """Collect or buy it, and return pictures that all have URLs; raises `ImageError` and `StillDrawingError`."""
         deadline = anyio.current_time() + self.within_seconds
-        await self.is_collected()
         response = await self._collect()
         if response is not None:
             return response
@@ -92,35 +91,53 @@ class Purchase:
     async def left(self) -> None:
         """Note that its caller has gone, so that the same call again collects it."""
         self._waiting.cancel()
-        if self.attempt is not None:
+        async with self._finding:  # what is found in this very moment has its caller noted as waiting
+            attempt = self.attempt
+        if attempt is not None:
             with suppress(LedgerError):  # the lease of an attempt whose process has gone says the same
-                await self.attempt.left()
+                await attempt.left()
 
     async def told(self) -> None:
-        """Note that its caller has been told what came of it."""
-        if self.attempt is not None:
+        """Note that its caller has been told what came of it; one who is cancelled before that has left."""
+        if self.attempt is None:
+            return
+        try:
             with suppress(LedgerError):  # it is then told once more
                 await self.attempt.told()
+        except anyio.get_cancelled_exc_class():
+            with anyio.move_on_after(_LEAVING_SECONDS, shield=True):
+                await self.left()
+            raise
 
     async def look(self) -> Standing | None:
         """Return where it stands, `None` where that is not written down."""
         with suppress(LedgerError):
             return await self.attempt.look() if self.attempt is not None else None
 
+    async def _found(self) -> Attempt | None:
+        if self.attempt is None:
+            async with self._finding:
+                self.attempt = await self.ports.ledger.find(self.request)
+        return self.attempt
+
     async def _collect(self) -> ImagesResponse | None:
         """Return what an earlier call has bought, once it is there; `None` where nothing was charged in the end."""
+        end = await self._earlier()
         attempt = self.attempt
-        if attempt is None:
+        if attempt is None or end is None:
             return None
-        end = await self._wait_for(attempt)
         if isinstance(end, Standing):
             return _collected(end)
         return await self._work(attempt, lambda: self.ports.gateway.follow(end, self.request.n, self.on_status))
 
-    async def _wait_for(self, attempt: Attempt) -> Standing | Job:
-        """Return how an attempt ended that others work on, or its job once nobody does."""
+    async def _earlier(self) -> Standing | Job | None:
+        """Return how an earlier call's attempt ended that others work on, or its job once nobody does.
+
+        Raises `StillDrawingError` where the caller leaves before that.
+        """
         with self._waiting:
-            while True:
+            attempt = await self._found()
+            while attempt is not None:
                 standing = await attempt.look()
                 if standing.state not in ("reserved", "sent", "accepted"):
                     return standing
@@ -128,6 +145,7 @@ class Purchase:
                     return standing.job
                 self.on_status("an earlier call with the same arguments is still under way")
                 await anyio.sleep(_LOOK_SECONDS)
+            return None
         raise StillDrawingError
 
     async def _take_turn(self, deadline: float) -> None:

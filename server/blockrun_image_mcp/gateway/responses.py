@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ from blockrun_image.text import clean
 from blockrun_image_mcp.gateway.receipts import transaction_of
 from blockrun_image_mcp.gateway.retry import (
     NO_RETRY_AFTER_SECONDS,
+    Failure,
     Outcome,
     Rule,
     charged_after,
@@ -97,9 +98,9 @@ class Reader:
         return _PROGRESS.get(str(status), "the gateway is still drawing")
 
     def lost_job(self, response: httpx2.Response, sent: Sent) -> GatewayError:
-        """Return the error that a refused poll means."""
+        """Return the error that a refused poll means; an earlier one, whose answer was lost, may have been charged."""
         if response.status_code == 402 and sent.payment is not None:
-            return self.refusal(response, sent)
+            return self.refusal(response, replace(sent, earlier=(*sent.earlier, Failure.OUTCOME_UNKNOWN)))
         body = _object(_json(response))
         return OutcomeUnknownError(
             f"The gateway accepted the job and then answered {response.status_code}{self._says(body)}.",

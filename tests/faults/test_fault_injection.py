@@ -1,0 +1,356 @@
+"""Callers in their thousands, before a gateway that fails at random; its till judges what each was told and charged."""
+
+import base64
+import json
+import math
+import random
+import secrets
+import sqlite3
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+import pytest
+from tests.injection import (
+    ANSWER_SECONDS,
+    DEARER_MICRO_USD,
+    LIE,
+    MICRO_USD,
+    Caller,
+    Faults,
+    Rail,
+    WatchedPayer,
+    callers,
+    faults,
+)
+
+from blockrun_image.catalog import Catalog
+from blockrun_image.errors import ImageError
+from blockrun_image.images import Defaults, ImageRequest
+from blockrun_image.ports import Attempt, StillDrawingError
+from blockrun_image.purchase import Ports, Purchase
+from blockrun_image.toolset import ImageToolset
+from blockrun_image_mcp.background import Background
+from blockrun_image_mcp.gateway.client import HttpGateway
+from blockrun_image_mcp.gateway.credentials import endpoint_for
+from blockrun_image_mcp.gateway.transport import Pacing
+from blockrun_image_mcp.ledger.attempts import LEASE_SECONDS, Account
+from blockrun_image_mcp.ledger.keeping import kept
+from blockrun_image_mcp.ledger.limits import Limits
+from blockrun_image_mcp.ledger.sqlite import SqliteLedger
+from blockrun_image_mcp.payments.authorization import Authorization
+from blockrun_image_mcp.sandbox.server import running_sandbox
+from blockrun_image_mcp.sandbox.x402 import PAY_TO
+from blockrun_image_mcp.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+QUICK = Pacing(connect=2, write=2, answer=ANSWER_SECONDS, backoff=0.01, waiting=1, poll=0.01, drain=0.2)
+CALLERS = 50
+AT_ONCE = 8
+HASTE_SECONDS = 0.1
+LONGEST_PAYMENT_SECONDS = 3_600 + 60
+SEEDS: Sequence[tuple[Rail, int]] = [(rail, seed) for seed in range(22) for rail in ("account", "wallet")]
+
+
+@pytest.fixture(scope="module")
+def tally() -> Iterator[Counter[str]]:
+    """Count what happened in all batches, and say it in the end."""
+    counted: Counter[str] = Counter()
+    yield counted
+    sys.stdout.write(f"\n{json.dumps(dict(sorted(counted.items())), indent=2)}\n")
+
+
+@pytest.mark.parametrize(("rail", "seed"), SEEDS)
+async def test_nobody_pays_twice_or_unnoticed_whatever_fails(
+    catalog: Catalog, tmp_path: Path, tally: Counter[str], rail: Rail, seed: int
+) -> None:
+    async with running_sandbox(catalog) as origin, httpx2.AsyncClient(base_url=origin, trust_env=False) as http:
+        batch = Batch(catalog, tmp_path / "ledger.sqlite3", rail, seed, origin, http)
+        await batch.run()
+        judge(await batch.evidence())
+        await batch.finish_jobs()
+        judge(await batch.evidence())
+        await batch.collect()
+        evidence = await batch.evidence()
+        judge(evidence)
+        judge_the_end(evidence)
+        batch.pass_time(LONGEST_PAYMENT_SECONDS)
+        judge(await batch.evidence())
+    tally.update(batch.counted(evidence))
+
+
+@dataclass(frozen=True)
+class Row:
+    """An attempt as the ledger's file has it."""
+
+    id: str
+    state: str
+    is_refused: bool
+    day: str
+    prompt: str
+    counted_micro_usd: int
+    payment: dict[str, Any] | None
+    has_images: bool
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the till, the ledger, the wallet and the callers say."""
+
+    settlements: Sequence[dict[str, Any]]
+    paid_posts: int
+    rows: Sequence[Row]
+    signed: Sequence[tuple[str, Authorization]]
+    callers: Sequence[Caller]
+    day_micro_usd: int
+
+    def settled_prompts(self) -> Counter[str]:
+        return Counter(settlement["prompt"] for settlement in self.settlements)
+
+
+def judge(evidence: Evidence) -> None:
+    """Hold what must be true at any moment at which nothing is under way."""
+    rows = {row.id: row for row in evidence.rows}
+    keys = Counter(settlement["idempotency_key"] for settlement in evidence.settlements)
+    assert [key for key, count in keys.items() if count > 1] == [], "an attempt was charged twice"
+    taken: Counter[str] = Counter()
+    for settlement in evidence.settlements:
+        row = rows[settlement["idempotency_key"]]
+        assert (row.prompt, row.state, row.is_refused) in {
+            (settlement["prompt"], state, False) for state in ("sent", "accepted", "settled", "unknown")
+        }
+        assert settlement["nonce"] == (row.payment and row.payment["nonce"])
+        assert row.counted_micro_usd >= settlement["micro_usd"]
+        taken[row.day] += settlement["micro_usd"]
+    counted: Counter[str] = Counter()
+    for row in evidence.rows:
+        counted[row.day] += row.counted_micro_usd
+    for day, micro_usd in counted.items():
+        assert taken[day] <= micro_usd <= evidence.day_micro_usd
+    prompts = evidence.settled_prompts()
+    assert [prompt for prompt, count in prompts.items() if count > 1] == [], "a repeated call was charged again"
+    for caller in evidence.callers:
+        assert caller.result is None or prompts[caller.prompt] == 1
+        assert caller.error is None or caller.error.charged != "no" or prompts[caller.prompt] == 0
+    judge_the_wallet(evidence)
+
+
+def judge_the_wallet(evidence: Evidence) -> None:
+    """Each attempt has one signature, each signature one attempt, and no lie is paid."""
+    payments = {row.id: row.payment for row in evidence.rows if row.payment is not None}
+    signed = dict(evidence.signed)
+    assert len(signed) == len(evidence.signed), "an attempt was signed for twice"
+    assert len({payment["nonce"] for payment in payments.values()}) == len(payments)
+    for id, payment in payments.items():
+        assert payment["nonce"] == signed[id].to_dict()["nonce"]
+        assert json.loads(base64.b64decode(payment["header"]))["resource"]["description"] != LIE
+    for authorization in signed.values():
+        assert (authorization.payee, authorization.value) in {(PAY_TO, MICRO_USD), (PAY_TO, DEARER_MICRO_USD)}
+
+
+def judge_the_end(evidence: Evidence) -> None:
+    """Every caller knows the end by now, and has every picture that the ledger knows of."""
+    rows = {row.id: row for row in evidence.rows}
+    told = {caller.prompt: caller for caller in evidence.callers}
+    assert [row for row in evidence.rows if row.state in ("reserved", "accepted")] == []
+    assert [row for row in evidence.rows if row.state == "sent" and not row.is_refused] == []
+    for settlement in evidence.settlements:
+        row, caller = rows[settlement["idempotency_key"]], told[settlement["prompt"]]
+        if row.has_images:
+            assert caller.result is not None, "a picture was lost"
+        else:
+            assert caller.error is not None
+            assert (caller.error.charged, row.state) in {("yes", "settled"), ("unknown", "unknown")}
+
+
+@dataclass
+class Batch:
+    """Callers before one sandbox, who share a ledger; the processes that serve them come one after another."""
+
+    catalog: Catalog
+    path: Path
+    rail: Rail
+    seed: int
+    origin: str
+    http: httpx2.AsyncClient
+    private_key: str = field(default_factory=lambda: f"0x{secrets.token_hex(32)}", repr=False)
+    signed: list[tuple[str, Authorization]] = field(default_factory=list[tuple[str, Authorization]])
+    untold: Sequence[Caller] = ()
+    later_seconds: float = 0
+
+    def __post_init__(self) -> None:
+        self.dice = random.Random(f"{self.rail} {self.seed}")
+        self.callers = callers(self.dice, CALLERS, f"batch {self.seed}")
+        self.faults: Faults = faults(self.dice, self.rail, 2 * CALLERS)
+        is_poor = self.seed % 3 == 0
+        self.limits = Limits(
+            None if self.seed % 2 else MICRO_USD,
+            self.dice.randint(1, 20) * MICRO_USD + self.dice.randrange(MICRO_USD) if is_poor else 100_000_000,
+        )
+
+    async def run(self) -> None:
+        """Let all callers call, before two processes, the first of which may end while calls are under way."""
+        await self._script(self.faults)
+        async with self._process() as process:
+            with anyio.move_on_after(self.dice.uniform(0.2, 1) if self.seed % 4 == 1 else 60):
+                await process.serve(self.callers[: CALLERS // 2])
+        async with self._process() as process:
+            await process.serve(self.callers[CALLERS // 2 :])
+        await self._script([])
+
+    async def finish_jobs(self) -> None:
+        """Ask after the jobs that were left, until none is."""
+        async with self._process() as process:
+            for _ in range(20):
+                for attempt, request in (await process.ledger.jobs()).items():
+                    with suppress(ImageError, StillDrawingError):
+                        await process.finish(attempt, request)
+
+    async def collect(self) -> None:
+        """Let the callers who do not know the end call again."""
+        self.untold = [caller for caller in self.callers if not caller.is_told]
+        async with self._process() as process, anyio.create_task_group() as tasks:
+            for caller in self.untold:
+                tasks.start_soon(caller.collect, process.toolset(math.inf))
+
+    async def evidence(self) -> Evidence:
+        """Ask the till, read the ledger, once leases have ended, and return what they say."""
+        async with self._process() as process:
+            await process.ledger.statement()
+        till = (await self.http.get("/sandbox/settlements")).json()
+        with closing(sqlite3.connect(self.path)) as connection:
+            rows = [_row(*row) for row in connection.execute(_ROWS)]
+        day_micro_usd = self.limits.day_micro_usd or 0
+        return Evidence(till["items"], till["paid_posts"], rows, self.signed, self.callers, day_micro_usd)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let the next processes be so much later."""
+        self.later_seconds += seconds
+
+    def counted(self, evidence: Evidence) -> Counter[str]:
+        """Return what happened."""
+        paid = [fault for fault in self.faults if fault["on"] == "paid"][: evidence.paid_posts]
+        late = Counter("none" if caller.error is None else caller.error.charged for caller in self.untold)
+        return Counter(
+            {
+                "callers": len(self.callers),
+                "calls": sum(caller.calls for caller in self.callers),
+                "faults of paid requests": sum(len(fault) > 1 for fault in paid),
+                "settlements": len(evidence.settlements),
+                "delivered": sum(caller.result is not None for caller in self.callers),
+                "collected by a later process": late["none"],
+                "charged, and the picture lost, ledger unknown": _lost(evidence, "unknown"),
+                "charged, and the picture lost, ledger settled": _lost(evidence, "settled"),
+                "signatures": len(self.signed),
+                "held for a payment": sum(row.is_refused for row in evidence.rows),
+                **{f"attempts {state}": count for state, count in Counter(row.state for row in evidence.rows).items()},
+                **{
+                    f"told charged {charged}": count
+                    for charged, count in Counter(each.error.charged for each in self.callers if each.error).items()
+                },
+                **{
+                    f"error {kind}": count
+                    for kind, count in Counter(each.error.type for each in self.callers if each.error).items()
+                },
+            }
+        )
+
+    async def _script(self, script: Faults) -> None:
+        (await self.http.post("/sandbox/faults", json=script)).raise_for_status()
+
+    @asynccontextmanager
+    async def _process(self) -> AsyncGenerator["Process"]:
+        """Put together what serves calls, after the leases of the process before have ended, and let it end at once."""
+        self.pass_time(LEASE_SECONDS + 1)
+        later = self.later_seconds
+        base_url = f"{self.origin}{'/v1' if self.rail == 'account' else '/api/v1'}"
+        credential = "brk_injection" if self.rail == "account" else self.private_key
+        endpoint = endpoint_for(Settings(gateway=base_url, api_key=credential), self.catalog.spec.base_url)
+        account = Account(endpoint.base_url, endpoint.principal)
+        async with (
+            SqliteLedger(self.path, self.limits, account, lambda: time.time() + later) as ledger,
+            Background(lambda outcome: None) as background,
+        ):
+            await ledger.trust(self.origin.removeprefix("http://"), PAY_TO)
+            payer = WatchedPayer(self.private_key, ledger, self.signed) if endpoint.wallet_key else None
+            gateway = await background.hold(HttpGateway(endpoint, pacing=QUICK, payer=payer))
+            process = Process(self.catalog, ledger, Ports(gateway, ledger), background)
+            await background.hold(kept(ledger, process.finish))
+            try:
+                yield process
+            finally:
+                with anyio.CancelScope(shield=True):
+                    gateway.hurry()
+                    await background.finish()
+
+
+@dataclass
+class Process:
+    """What one process of the server is made of."""
+
+    catalog: Catalog
+    ledger: SqliteLedger
+    ports: Ports
+    background: Background
+
+    def toolset(self, patience_seconds: float) -> ImageToolset:
+        """Return the tools for callers of some patience."""
+        return ImageToolset(
+            self.catalog,
+            self.ports.gateway,
+            defaults=Defaults(enrich="off"),
+            run=self.background.run,
+            ledger=self.ledger,
+            patience_seconds=patience_seconds,
+        )
+
+    async def serve(self, waiting: Sequence[Caller]) -> None:
+        """Let the callers call, a few at once."""
+        limiter = anyio.CapacityLimiter(AT_ONCE)
+
+        async def ask(caller: Caller) -> None:
+            async with limiter:
+                await caller.ask(self.toolset(math.inf), self.toolset(HASTE_SECONDS))
+
+        async with anyio.create_task_group() as tasks:
+            for caller in waiting:
+                tasks.start_soon(ask, caller)
+
+    async def finish(self, attempt: Attempt, request: ImageRequest) -> None:
+        """Ask after a job that another process has left."""
+        await Purchase(self.ports, request, Decimal(0), lambda status: None).finish(attempt)
+
+
+_ROWS = """
+    SELECT id, state, refused, day, prompt, payment, images <> '[]',
+        CASE state WHEN 'released' THEN 0 ELSE coalesce(charged_micro_usd, reserved_micro_usd) END
+    FROM attempts
+"""
+
+
+def _row(*columns: Any) -> Row:
+    id, state, refused, day, prompt, payment, has_images, counted = columns
+    return Row(
+        id,
+        state,
+        bool(refused),
+        day,
+        prompt,
+        counted,
+        None if payment is None else json.loads(payment),
+        bool(has_images),
+    )
+
+
+def _lost(evidence: Evidence, state: str) -> int:
+    settled = {settlement["idempotency_key"] for settlement in evidence.settlements}
+    return sum(row.state == state and not row.has_images for row in evidence.rows if row.id in settled)
