@@ -10,7 +10,6 @@ import anyio
 import anyio.to_thread
 import pytest
 from mcp import Client
-from mcp.client.session import ElicitationFnT
 from mcp_types import TextResourceContents
 from tests.conftest import Connect, Sandbox
 from tests.e2e.test_asking import SETTING as CONFIRM_ABOVE
@@ -54,7 +53,7 @@ def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def in_this_process(settings: Mapping[str, str], answer: ElicitationFnT | None = None) -> AsyncGenerator[Client]:
+async def in_this_process(settings: Mapping[str, str], answer: Any = None) -> AsyncGenerator[Client]:
     read = Settings.read(settings)
     async with Client(build_server(read, Catalog.load(read.spec)), elicitation_callback=answer) as client:
         yield client
@@ -123,6 +122,17 @@ async def test_what_a_pending_call_was_refused_with_for_nothing_is_followed_by_a
         assert data(await client.call_tool("generate_image", FOX))["status"] == "pending"
         assert data(await client.call_tool("generate_image", FOX))["status"] == "complete"
     assert (sandbox.posts, sandbox.charges) == (2, 1)
+
+
+async def test_what_has_not_left_in_time_is_an_error_and_never_pending(
+    connect: Connect, sandbox: Sandbox, impatient: Mapping[str, str]
+) -> None:
+    sandbox.script([{"status": 429, "headers": {"Retry-After": "5"}}])
+    async with connect(impatient) as client:
+        refused = await client.call_tool("generate_image", FOX)
+    assert refused.is_error
+    assert (data(refused)["error"]["type"], data(refused)["error"]["charged"]) == ("rate_limit", "no")
+    assert (sandbox.posts, states()) == (1, {"released": 1})
 
 
 async def test_what_became_unknown_is_told_once_and_the_next_call_buys(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import Connect, Sandbox
-from tests.e2e.test_collecting import COLLECTED, SECONDS, answered, in_this_process
+from tests.e2e.test_collecting import COLLECTED, SECONDS, answered, in_this_process, started
 from tests.e2e.test_collecting import quick_polls as quick_polls  # noqa: PLC0414 - a fixture
 from tests.e2e.test_command_line import run
 from tests.e2e.test_spending import BUDGET, MOST, images, ledger_file, spend, states
@@ -80,6 +80,18 @@ async def test_a_call_that_takes_long_is_collected_without_a_second_payment(
         collected = await client.call_tool("generate_image", FOX)
     assert COLLECTED in text(collected)
     assert (sandbox.paid_posts, sandbox.charges) == (1, 1)
+
+
+def test_a_question_for_the_price_is_cancelled_at_once_and_nothing_is_signed(
+    sandbox: Sandbox, wallet: Mapping[str, str]
+) -> None:
+    sandbox.script([{"on": "quote", "delay_seconds": 60}])
+    with running(wallet) as server:
+        server.notify("notifications/cancelled", requestId=started(server, sandbox))
+        server.request("tools/list")
+        _, err = server.close()
+    assert (sandbox.quotes, sandbox.paid_posts, states()) == (1, 0, {"released": 1})
+    assert err == ""
 
 
 async def test_the_limits_hold_for_the_price_that_the_gateway_asks(

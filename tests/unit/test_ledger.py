@@ -363,13 +363,15 @@ async def test_a_ledger_of_before_approvals_keeps_its_attempts(ledger: SqliteLed
         connection.execute("INSERT INTO migrations VALUES ('m001_attempts', 0)")
         m001_attempts(connection)
         connection.execute(
-            "INSERT INTO attempts (id, state, day, created_at, lease_until, model, size, n, prompt, reserved_micro_usd)"
-            " VALUES ('old', 'settled', '2026-12-31', 1, 1, 'dall-e-2', '256x256', 1, 'A fox', 21000)"
+            "INSERT INTO attempts (id, state, day, created_at, lease_until, model, size, n, prompt, reserved_micro_usd,"
+            " images) VALUES ('old', 'settled', '2026-12-31', 1, 1, 'dall-e-2', '256x256', 1, 'A fox', 21000,"
+            " '[\"https://pictures.example/1.png\"]')"
         )
     connection.close()
     await ledger.reserve(REQUEST, PRICE, "approval-1")
     assert await spent(ledger) == 63_000
-    assert [entry.id for entry in await ledger.recent(9)][1] == "old"
+    old = (await ledger.recent(9))[1]
+    assert (old.id, old.images) == ("old", ["https://pictures.example/1.png"])
 
 
 MINE = Account("https://gateway.example/v1", "mine")
