@@ -35,7 +35,7 @@ class User:
         self.questions: list[ElicitRequestFormParams] = []
         self._answer = ElicitResult(action=action, content=content)
 
-    async def __call__(self, _: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+    async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
         assert isinstance(params, ElicitRequestFormParams)
         self.questions.append(params)
         return self._answer

@@ -19,6 +19,7 @@ from typing import Any
 import anyio
 import httpx2
 import pytest
+from pydantic import SecretStr
 from tests.injection import (
     ANSWER_SECONDS,
     DEARER_MICRO_USD,
@@ -274,7 +275,7 @@ class Batch:
         later = self.later_seconds
         base_url = f"{self.origin}{'/v1' if self.rail == 'account' else '/api/v1'}"
         credential = "brk_injection" if self.rail == "account" else self.private_key
-        endpoint = endpoint_for(Settings(gateway=base_url, api_key=credential), self.catalog.spec.base_url)
+        endpoint = endpoint_for(Settings(gateway=base_url, api_key=SecretStr(credential)), self.catalog.spec.base_url)
         account = Account(endpoint.base_url, endpoint.principal)
         async with (
             SqliteLedger(self.path, self.limits, account, lambda: time.time() + later) as ledger,
