@@ -43,7 +43,7 @@ _REJECTIONS: Faults = [
     *({"payment_code": code} for code in ("PAYMENT_UNDERPAID", "PAYMENT_INVALID", "PAYMENT_REPLAY")),
     *({"payment_code": "SETTLEMENT_FAILED", "settles": settles} for settles in (False, True)),
 ]
-_BODIES: Sequence[object] = ["", "{", "<html>", {}, {"data": []}, {"data": [{"url": "nonsense"}]}, [[[]]]]
+_BODIES: Sequence[object] = ["", "{", "<html>", {}, {"data": []}, {"data": [{"url": "nonsense"}]}, "[[[]]]"]
 _USELESS: Faults = [
     *({"body": body} for body in _BODIES),
     {"body": {"data": []}, "headers": {"x-blockrun-cost-usd": "0.105"}},
