@@ -218,6 +218,7 @@ def test_a_call_that_collects_and_is_cancelled_leaves_no_trace_in_the_log(sandbo
     assert "Traceback" not in err
 
 
+@pytest.mark.timeout(120)
 def test_what_a_killed_process_had_begun_is_found_again_by_the_same_calls(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True}, {"delay_seconds": 60}])
     with running({**sandbox.environment, SECONDS: "40"}) as server:

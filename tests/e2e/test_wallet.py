@@ -94,13 +94,11 @@ def test_a_question_for_the_price_is_cancelled_at_once_and_nothing_is_signed(
     assert err == ""
 
 
-async def test_the_limits_hold_for_the_price_that_the_gateway_asks(
-    connect: Connect, sandbox: Sandbox, wallet: Mapping[str, str]
-) -> None:
+async def test_the_limits_hold_for_the_price_that_the_gateway_asks(sandbox: Sandbox, wallet: Mapping[str, str]) -> None:
     sandbox.script([asking(60_000), asking(60_000), asking(64_000)])
     refused: list[Any] = []
     for limits in ({MOST: "0.05"}, {BUDGET: "0.05"}, {}):
-        async with connect({**wallet, **limits}) as client:
+        async with in_this_process({**wallet, **limits}) as client:
             refused.append(await client.call_tool("generate_image", FOX))
     assert [data(each)["error"]["type"] for each in refused] == ["budget_exceeded"] * 2 + ["payment_required"]
     assert {data(each)["error"]["charged"] for each in refused} == {"no"}
@@ -136,10 +134,10 @@ async def test_another_payee_stops_all_payments_until_the_user_trusts_it(
 
 
 async def test_a_payment_that_was_refused_is_held_for_as_long_as_it_could_be_used(
-    connect: Connect, sandbox: Sandbox, wallet: Mapping[str, str]
+    sandbox: Sandbox, wallet: Mapping[str, str]
 ) -> None:
     sandbox.script([{"on": "paid", "status": 403}])
-    async with connect(wallet) as client:
+    async with in_this_process(wallet) as client:
         refused = await client.call_tool("generate_image", FOX)
         another = await client.call_tool("generate_image", FOX)
     assert (data(refused)["error"]["type"], data(refused)["error"]["charged"]) == ("content_policy", "no")

@@ -83,6 +83,19 @@ async def test_what_an_earlier_call_has_bought_is_collected_and_nothing_is_sent(
     assert (gateway.requests, gateway.followed, earlier.notes) == ([], [], [("found",)])
 
 
+async def test_what_an_earlier_call_has_bought_is_looked_for_once(catalog: Catalog) -> None:
+    earlier = EarlierAttempt(SETTLED)
+
+    async def approve(*call: object) -> str | None:
+        raise AssertionError
+
+    result = await ImageToolset(catalog, FakeGateway(), ledger=earlier).generate_image(
+        "a cat", "dall-e-3", approve=approve
+    )
+    assert [image.url for image in result.images] == [URL]
+    assert earlier.notes == [("found",), ("told",)]
+
+
 async def test_the_job_of_an_earlier_call_is_adopted_followed_to_its_end_and_settled() -> None:
     gateway, earlier = FakeGateway(Image(URL), charged="0.05"), EarlierAttempt(ACCEPTED)
     response = await purchase(earlier, gateway).make()
