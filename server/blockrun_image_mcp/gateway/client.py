@@ -120,9 +120,10 @@ class HttpGateway:
         if response.status_code != 202:
             return self._reader.images(response, request.n, call.what_was_sent())
         job = Job(self._reader.job(response), call.payment)
-        with anyio.CancelScope(shield=True), suppress(LedgerError):  # the job goes on, whoever knows of it
-            await attempt.accepted(job.id)
-        return await self.follow(job, request.n, on_status)
+        is_noted = await _noted(attempt, job)
+        with anyio.CancelScope(shield=not is_noted):  # a job that nobody else can know of is followed to its end
+            return await self.follow(job, request.n, on_status)
+        raise StillDrawingError
 
     async def follow(self, job: Job, most: int, on_status: OnStatus) -> ImagesResponse:
         """Ask after an accepted job, which is free, until it has ended; raises `StillDrawingError` after minutes."""
@@ -195,6 +196,13 @@ class HttpGateway:
                 raise self._reader.lost_job(response, sent)
             resends[response.status_code] += 1
             pause = max(self._pacing.poll, retry_after_seconds(response.headers.get("retry-after")) or 0.0)
+
+
+async def _noted(attempt: Attempt, job: Job) -> bool:
+    with anyio.CancelScope(shield=True), suppress(LedgerError):
+        await attempt.accepted(job.id)
+        return True
+    return False
 
 
 class _PaidCall:
