@@ -10,6 +10,7 @@ import pytest
 
 from blockrun_image.errors import BudgetExceededError, ConfigurationError, ConfirmationError, LedgerError
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image.ports import Payment
 from blockrun_image_mcp.ledger.attempts import LEASE_SECONDS
 from blockrun_image_mcp.ledger.limits import Limits, confirm_above_micro_usd, in_usd, micro_usd
 from blockrun_image_mcp.ledger.migrations import m001_attempts
@@ -321,6 +322,19 @@ async def test_an_approval_is_good_for_one_attempt_however_that_ended(ledger: Sq
     for _ in range(2):
         await ledger.reserve(REQUEST, Decimal(0))
     await other_process.close()
+
+
+async def test_who_waits_for_an_attempt_does_not_wait_until_its_refused_payment_has_expired(
+    ledger: SqliteLedger, clock: Clock
+) -> None:
+    attempt = await ledger.reserve(REQUEST, PRICE)
+    await attempt.signed(Payment("eip155:8453", "0x1", PRICE, "0x2", int(clock()) + 300, "header"))
+    await attempt.sent()
+    await attempt.accepted("job_1")
+    await attempt.released()
+    assert await states(ledger) == ["held"]
+    standing = await attempt.look()
+    assert (standing.state, standing.held_usd) == ("released", PRICE)
 
 
 async def test_an_approval_whose_reservation_was_refused_is_not_used_up(ledger: SqliteLedger) -> None:
