@@ -30,7 +30,7 @@ LIE = "This quote is not to be paid."
 ANSWER_SECONDS = 0.4
 
 _URL = "https://pictures.example/1.png"
-_STALL = {"delay_seconds": 2 * ANSWER_SECONDS}
+_STALL = {"delay_seconds": 1.5 * ANSWER_SECONDS}
 _ENDS: Faults = [{"cut": cut, "reset": reset} for cut in ("before", "during", "after") for reset in (False, True)]
 _LIMITS: Faults = [{"status": 429, "headers": {"Retry-After": wait}} for wait in ("0", "0", "3600")]
 _REFUSALS: Faults = [
@@ -43,8 +43,9 @@ _REJECTIONS: Faults = [
     *({"payment_code": code} for code in ("PAYMENT_UNDERPAID", "PAYMENT_INVALID", "PAYMENT_REPLAY")),
     *({"payment_code": "SETTLEMENT_FAILED", "settles": settles} for settles in (False, True)),
 ]
+_BODIES: Sequence[object] = ["", "{", "<html>", {}, {"data": []}, {"data": [{"url": "nonsense"}]}, "[[[]]]"]
 _USELESS: Faults = [
-    *({"body": body} for body in ("", "{", "<html>", {}, {"data": []}, {"data": [{"url": "nonsense"}]}, [[[]]])),
+    *({"body": body} for body in _BODIES),
     {"body": {"data": []}, "headers": {"x-blockrun-cost-usd": "0.105"}},
     {"status": 202, "body": {}},
     {"status": 303, "settles": True},
@@ -170,7 +171,7 @@ class Caller:
 
     async def ask(self, toolset: ImageToolset, hasty: ImageToolset) -> None:
         """Call, and call again, at most so often that a batch ends."""
-        for _ in range(1 if self.kind == "gone" else 12):
+        for _ in range(1 if self.kind == "gone" else 8):
             if self.kind in ("patient", "hasty"):
                 await self._call(toolset if self.kind == "patient" else hasty)
             else:
