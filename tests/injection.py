@@ -30,7 +30,7 @@ LIE = "This quote is not to be paid."
 ANSWER_SECONDS = 0.4
 
 _URL = "https://pictures.example/1.png"
-_STALL = {"delay_seconds": 2 * ANSWER_SECONDS}
+_STALL = {"delay_seconds": 1.5 * ANSWER_SECONDS}
 _ENDS: Faults = [{"cut": cut, "reset": reset} for cut in ("before", "during", "after") for reset in (False, True)]
 _LIMITS: Faults = [{"status": 429, "headers": {"Retry-After": wait}} for wait in ("0", "0", "3600")]
 _REFUSALS: Faults = [
@@ -171,7 +171,7 @@ class Caller:
 
     async def ask(self, toolset: ImageToolset, hasty: ImageToolset) -> None:
         """Call, and call again, at most so often that a batch ends."""
-        for _ in range(1 if self.kind == "gone" else 12):
+        for _ in range(1 if self.kind == "gone" else 8):
             if self.kind in ("patient", "hasty"):
                 await self._call(toolset if self.kind == "patient" else hasty)
             else:

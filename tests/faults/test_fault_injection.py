@@ -57,9 +57,12 @@ pytestmark = pytest.mark.anyio
 QUICK = Pacing(connect=2, write=2, answer=ANSWER_SECONDS, backoff=0.01, waiting=1, poll=0.01, drain=0.2)
 CALLERS = 50
 AT_ONCE = 8
-HASTE_SECONDS = 0.1
+HASTE_SECONDS = 0.2
 LONGEST_PAYMENT_SECONDS = 3_600 + 60
-SEEDS: Sequence[tuple[Rail, int]] = [(rail, seed) for seed in range(22) for rail in ("account", "wallet")]
+SEEDS: Sequence[tuple[Rail, int]] = [
+    *(("account", seed) for seed in range(26)),
+    *(("wallet", seed) for seed in range(14)),
+]
 
 
 @pytest.fixture(scope="module")
@@ -192,7 +195,7 @@ class Batch:
         self.dice = random.Random(f"{self.rail} {self.seed}")
         self.callers = callers(self.dice, CALLERS, f"batch {self.seed}")
         self.faults: Faults = faults(self.dice, self.rail, 2 * CALLERS)
-        is_poor = self.seed % 3 == 0
+        is_poor = self.seed % 4 == 0
         self.limits = Limits(
             None if self.seed % 2 else MICRO_USD,
             self.dice.randint(1, 20) * MICRO_USD + self.dice.randrange(MICRO_USD) if is_poor else 100_000_000,
@@ -225,8 +228,8 @@ class Batch:
 
     async def evidence(self) -> Evidence:
         """Ask the till, read the ledger, once leases have ended, and return what they say."""
-        async with self._process() as process:
-            await process.ledger.statement()
+        async with self._ledger(Account()) as ledger:
+            await ledger.statement()
         till = (await self.http.get("/sandbox/settlements")).json()
         with closing(sqlite3.connect(self.path)) as connection:
             rows = [_row(*row) for row in connection.execute(_ROWS)]
@@ -265,20 +268,23 @@ class Batch:
             }
         )
 
+    def _ledger(self, account: Account) -> SqliteLedger:
+        """Return the ledger of another process, after the leases of the one before have ended."""
+        self.pass_time(LEASE_SECONDS + 1)
+        later = self.later_seconds
+        return SqliteLedger(self.path, self.limits, account, lambda: time.time() + later)
+
     async def _script(self, script: Faults) -> None:
         (await self.http.post("/sandbox/faults", json=script)).raise_for_status()
 
     @asynccontextmanager
     async def _process(self) -> AsyncGenerator["Process"]:
-        """Put together what serves calls, after the leases of the process before have ended, and let it end at once."""
-        self.pass_time(LEASE_SECONDS + 1)
-        later = self.later_seconds
+        """Put together what serves calls, and let it end at once."""
         base_url = f"{self.origin}{'/v1' if self.rail == 'account' else '/api/v1'}"
         credential = "brk_injection" if self.rail == "account" else self.private_key
         endpoint = endpoint_for(Settings(gateway=base_url, api_key=SecretStr(credential)), self.catalog.spec.base_url)
-        account = Account(endpoint.base_url, endpoint.principal)
         async with (
-            SqliteLedger(self.path, self.limits, account, lambda: time.time() + later) as ledger,
+            self._ledger(Account(endpoint.base_url, endpoint.principal)) as ledger,
             Background(lambda outcome: None) as background,
         ):
             await ledger.trust(self.origin.removeprefix("http://"), PAY_TO)

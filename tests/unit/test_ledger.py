@@ -332,6 +332,19 @@ async def test_an_approval_is_good_for_one_attempt_however_that_ended(ledger: Sq
     await other_process.close()
 
 
+async def test_who_waits_for_an_attempt_does_not_wait_until_its_refused_payment_has_expired(
+    ledger: SqliteLedger, clock: Clock
+) -> None:
+    attempt = await ledger.reserve(REQUEST, PRICE)
+    await attempt.signed(Payment("eip155:8453", "0x1", PRICE, "0x2", int(clock()) + 300, "header"))
+    await attempt.sent()
+    await attempt.accepted("job_1")
+    await attempt.released()
+    assert await states(ledger) == ["held"]
+    standing = await attempt.look()
+    assert (standing.state, standing.held_usd) == ("released", PRICE)
+
+
 async def test_an_approval_whose_reservation_was_refused_is_not_used_up(ledger: SqliteLedger) -> None:
     with pytest.raises(BudgetExceededError):
         await ledger.reserve(REQUEST, Decimal(9), "approval-1")
@@ -473,15 +486,21 @@ async def test_an_attempt_can_be_collected_for_an_hour(processes: Processes) -> 
     assert await found(ledger) is None
 
 
-@pytest.mark.parametrize("ending", ["reserved", "released", "refused"])
-async def test_what_was_not_sent_or_not_charged_is_not_collected(processes: Processes, ending: str) -> None:
+async def test_what_is_about_to_leave_without_its_caller_is_waited_for(processes: Processes) -> None:
+    ledger = processes.start()
+    attempt = await ledger.reserve(REQUEST, PRICE)
+    await attempt.left()
+    assert await found(ledger) == attempt.id
+
+
+@pytest.mark.parametrize("ending", ["released", "refused"])
+async def test_what_was_not_charged_is_not_collected(processes: Processes, ending: str) -> None:
     ledger = processes.start()
     attempt = await ledger.reserve(REQUEST, PRICE)
     if ending == "refused":
         await attempt.signed(PAYMENT)
         await attempt.sent()
-    if ending != "reserved":
-        await attempt.released()
+    await attempt.released()
     await attempt.left()
     assert await found(ledger) is None
 

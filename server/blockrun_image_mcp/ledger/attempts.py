@@ -210,9 +210,9 @@ def spent_on(connection: sqlite3.Connection, day: str) -> int:
 
 
 def standing(connection: sqlite3.Connection, id: str) -> Standing:
-    """Return where an attempt stands; one that is not there is unknown."""
+    """Return where an attempt stands: unknown if it is not there, and released if only its payment still holds it."""
     row = connection.execute(
-        "SELECT state, reserved_micro_usd, job, payment, charged_micro_usd, images, warnings"
+        "SELECT iif(refused, 'released', state), reserved_micro_usd, job, payment, charged_micro_usd, images, warnings"
         " FROM attempts WHERE id = ?",
         (id,),
     ).fetchone()
