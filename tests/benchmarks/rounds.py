@@ -17,6 +17,8 @@ B = TypeVar("B")
 
 PICTURE = {"model": "dall-e-3", "prompt": "A red fox in the snow", "size": "1024x1024", "n": 1}
 
+_TIMED = {**PICTURE, "model": "nano-banana-pro"}  # whose requests a minute have no limit, so that no call has to wait
+
 _BOUNDS = {"cpu_ms": 1.10, "rss_mb": 1.15}
 
 
@@ -89,11 +91,11 @@ def _start(subjects: Subjects) -> Usage:
 
 
 def _call_ms(server: ServerProcess) -> float:
-    return _milliseconds(lambda: generate(server, PICTURE))
+    return _milliseconds(lambda: generate(server, _TIMED))
 
 
 def _upstream_ms(subjects: Subjects) -> float:
-    return _milliseconds(lambda: post(subjects.gateway, PICTURE))
+    return _milliseconds(lambda: post(subjects.gateway, _TIMED))
 
 
 def _milliseconds(work: Callable[[], object]) -> float:
