@@ -318,8 +318,9 @@ class _LedgerOnDemand:
     async def keep_in(self, background: Background, ports: Ports) -> None:
         self._background = background
         self._ports = ports
-        if ledger_path(self._settings).exists():
-            await background.hold(meanwhile(self._open_soon))
+        with suppress(OSError):  # of a folder that cannot be looked into; the first call that costs money says it
+            if ledger_path(self._settings).exists():
+                await background.hold(meanwhile(self._open_soon))
 
     async def find(self, request: ImageRequest) -> Attempt | None:
         return await (await self._opened()).find(request)

@@ -94,6 +94,18 @@ async def test_a_ledger_that_cannot_be_used_stops_what_costs_money_and_nothing_e
     assert sandbox.posts == 0
 
 
+async def test_a_state_folder_that_cannot_be_looked_into_stops_what_costs_money_and_nothing_else(
+    connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", f"/{'x' * 300}")
+    async with connect(sandbox.environment) as client:
+        refused = await client.call_tool("generate_image", FOX)
+        free = await client.call_tool("estimate_cost", {})
+    assert data(refused)["error"]["type"] == "ledger"
+    assert not free.is_error
+    assert sandbox.posts == 0
+
+
 def ledger_file() -> Path:
     return Path(os.environ["XDG_STATE_HOME"]) / "blockrun-image-mcp" / "ledger.sqlite3"
 
