@@ -94,8 +94,8 @@ def wallet_show() -> None:
 
     Example: blockrun-image-mcp wallet show
     """
-    from blockrun_image_mcp.gateway.credentials import wallet_digits  # noqa: PLC0415 - httpx2 is for few commands
-    from blockrun_image_mcp.payments.wallet import Wallet  # noqa: PLC0415 - as above
+    from blockrun_image_mcp.gateway.credentials import wallet_digits  # noqa: PLC0415 - loads httpx2
+    from blockrun_image_mcp.payments.wallet import Wallet  # noqa: PLC0415 - for this command alone
 
     settings, _ = options.start(sandbox=False, flags={})
     credentials = list(settings.credentials.items())
@@ -118,7 +118,7 @@ def wallet_trust(host: str, address: str, sandbox: bool) -> None:
 
     Example: blockrun-image-mcp wallet trust blockrun.ai 0x4a7b1c9e2d3f5a6b8c0d1e2f3a4b5c6d7e8f9a0b
     """
-    from blockrun_image_mcp.payments.rules import host_named, is_address  # noqa: PLC0415 - httpx2 is for few commands
+    from blockrun_image_mcp.payments.rules import host_named, is_address  # noqa: PLC0415 - loads httpx2
 
     settings, _ = options.start(sandbox, {})
     named = host_named(host)

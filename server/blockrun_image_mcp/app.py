@@ -1,4 +1,8 @@
-"""The composition root: makes the parts that the settings ask for and puts them together."""
+"""The composition root: makes the parts that the settings ask for and puts them together.
+
+It is loaded by every command, so that what loads much is imported where it is used: mcp only to serve, httpx2 only to
+reach a gateway, sqlite3 only to spend or to look at what was spent.
+"""
 
 import json
 import logging
@@ -26,6 +30,7 @@ from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.approval import Ask, approving
 from blockrun_image_mcp.background import Background, meanwhile
 from blockrun_image_mcp.images.store import FolderStore
+from blockrun_image_mcp.ledger.limits import Limits
 from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.settings import CALL_SECONDS, SANDBOX, VARIABLES, Settings
 
@@ -95,14 +100,14 @@ async def open_gateway(
 
 
 def _gateway_name(settings: Settings, catalog: Catalog) -> str:
-    from blockrun_image_mcp.gateway.credentials import endpoint_for  # noqa: PLC0415 - the offline commands need none
+    from blockrun_image_mcp.gateway.credentials import endpoint_for  # noqa: PLC0415 - loads httpx2
 
     return SANDBOX if settings.gateway == SANDBOX else endpoint_for(settings, catalog.spec.base_url).name
 
 
 def pays_from_wallet(settings: Settings) -> bool:
     """Tell whether a wallet pays, whose gateway tells its exact prices for free."""
-    from blockrun_image_mcp.gateway.credentials import wallet_digits  # noqa: PLC0415 - the offline commands need none
+    from blockrun_image_mcp.gateway.credentials import wallet_digits  # noqa: PLC0415 - loads httpx2
 
     credential = next(iter(settings.credentials.values()), None)
     return settings.gateway != SANDBOX and credential is not None and wallet_digits(credential) is not None
@@ -123,15 +128,14 @@ def ledger_of(settings: Settings, catalog: Catalog | None = None) -> "SqliteLedg
     With a catalogue it is that of the account which the settings name, whose attempts can be finished and collected.
     Raises `ConfigurationError` for a limit that cannot be read, and for a credential that cannot be used.
     """
-    from blockrun_image_mcp.ledger.attempts import Account  # noqa: PLC0415 - not needed before money is spent
-    from blockrun_image_mcp.ledger.limits import Limits  # noqa: PLC0415 - as above
+    from blockrun_image_mcp.ledger.attempts import Account  # noqa: PLC0415 - loads sqlite3
     from blockrun_image_mcp.ledger.sqlite import SqliteLedger  # noqa: PLC0415 - as above
 
     account = Account()
     if catalog is not None and settings.gateway == SANDBOX:
         account = Account(SANDBOX, SANDBOX)
     elif catalog is not None:
-        from blockrun_image_mcp.gateway.credentials import endpoint_for  # noqa: PLC0415 - as above
+        from blockrun_image_mcp.gateway.credentials import endpoint_for  # noqa: PLC0415 - loads httpx2
 
         endpoint = endpoint_for(settings, catalog.spec.base_url)
         account = Account(endpoint.base_url, endpoint.principal)
@@ -181,7 +185,7 @@ async def open_toolset(
 
 async def finish_jobs(settings: Settings, catalog: Catalog, on_status: OnStatus) -> None:
     """Ask after every job of the account that no process asks after; raises `ImageError`, if only for one of them."""
-    from blockrun_image_mcp.ledger.keeping import renewed  # noqa: PLC0415 - not needed before money is spent
+    from blockrun_image_mcp.ledger.keeping import renewed  # noqa: PLC0415 - loads sqlite3
 
     failures: list[ImageError] = []
     async with ledger_of(settings, catalog) as ledger, open_gateway(settings, catalog, ledger) as gateway:
@@ -346,7 +350,7 @@ class _LedgerOnDemand:
     async def _opened(self) -> "SqliteLedger":
         async with self._opening:
             if self._ledger is None:
-                from blockrun_image_mcp.ledger.keeping import kept  # noqa: PLC0415 - not needed before money is spent
+                from blockrun_image_mcp.ledger.keeping import kept  # noqa: PLC0415 - loads sqlite3
 
                 ledger = ledger_of(self._settings, self._catalog)
                 with anyio.CancelScope(shield=True):  # one that is open and not kept would be that of a dead process
