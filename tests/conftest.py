@@ -14,8 +14,8 @@ from mcp import Client, StdioServerParameters
 from mcp.client.session import ElicitationFnT
 
 from blockrun_image.catalog import Catalog
-from blockrun_image_mcp.app import build_server
 from blockrun_image_mcp.sandbox.server import running_sandbox
+from blockrun_image_mcp.service import build_server
 from blockrun_image_mcp.settings import Settings
 
 _RECURSION_LIMIT = sys.getrecursionlimit()

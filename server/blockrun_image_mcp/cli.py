@@ -22,9 +22,9 @@ from blockrun_image.results import GeneratedImages
 from blockrun_image.schemas import tool_schemas
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp import accounts, options, terminal
-from blockrun_image_mcp.app import build_server
 from blockrun_image_mcp.approval import question
 from blockrun_image_mcp.logs import Redactor
+from blockrun_image_mcp.service import build_server
 from blockrun_image_mcp.settings import Settings
 
 _ASKED = ("model", "size", "quality", "n", "enrich", "purpose", "art_style", "composition", "lighting")

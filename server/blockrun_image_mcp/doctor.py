@@ -11,10 +11,10 @@ from pathlib import Path
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError
 from blockrun_image.text import clean, quoted
-from blockrun_image_mcp.app import NAME, ledger_of, open_gateway
 from blockrun_image_mcp.gateway.credentials import shape_of
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.ledger.limits import confirm_above_micro_usd
+from blockrun_image_mcp.parts import NAME, ledger_of, open_gateway
 from blockrun_image_mcp.settings import SANDBOX, SESSION, SESSION_FILE, VARIABLES, Settings, Source
 
 _PREFIX = "BLOCKRUN_IMAGE_"

@@ -10,8 +10,8 @@ import click
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import GatewayError, ImageError, StorageError, UnexpectedError
-from blockrun_image_mcp.app import with_known_defaults
 from blockrun_image_mcp.logs import Redactor, configure_logging
+from blockrun_image_mcp.parts import with_known_defaults
 from blockrun_image_mcp.settings import SANDBOX, Settings
 
 P = ParamSpec("P")

@@ -20,7 +20,7 @@ from tests.e2e.test_stdio_process import Server, running
 from tests.e2e.test_tools_over_mcp import FOX, data, text
 
 from blockrun_image.catalog import Catalog
-from blockrun_image_mcp.app import build_server
+from blockrun_image_mcp.service import build_server
 from blockrun_image_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -20,8 +20,8 @@ from tests.e2e.test_stdio_process import Server, running, wait_until
 from tests.e2e.test_tools_over_mcp import FOX, data, text
 
 from blockrun_image.catalog import Catalog
-from blockrun_image_mcp.app import build_server
 from blockrun_image_mcp.gateway.transport import Pacing
+from blockrun_image_mcp.service import build_server
 from blockrun_image_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -43,7 +43,7 @@ def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("blockrun_image_mcp.ledger.attempts.LEASE_SECONDS", 0.4)
     monkeypatch.setattr("blockrun_image_mcp.ledger.keeping.SWEEP_SECONDS", 0.1)
     monkeypatch.setattr("blockrun_image_mcp.ledger.sqlite._LOOK_SECONDS", 0.05)
-    monkeypatch.setattr("blockrun_image_mcp.app._FIRST_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("blockrun_image_mcp.on_demand._FIRST_LOOK_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -422,7 +422,7 @@ async def test_a_call_over_a_models_rate_waits_for_its_turn_or_is_refused_with_t
 
 async def book(turns: int, sandbox: Sandbox) -> None:
     """Take so many turns, as another process of the same user would."""
-    from blockrun_image_mcp.app import ledger_of
+    from blockrun_image_mcp.parts import ledger_of
 
     async with ledger_of(Settings.read(sandbox.environment), Catalog.load()) as ledger:
         assert [await ledger.book("dall-e-3", turns, 0) for _ in range(turns)] == [0] * turns

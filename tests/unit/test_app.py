@@ -10,10 +10,11 @@ from tests.fakes import FakeGateway
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.purchase import Ports
-from blockrun_image_mcp.app import _LedgerOnDemand, _log_orphan  # pyright: ignore[reportPrivateUsage]
+from blockrun_image_mcp.app import _log_orphan  # pyright: ignore[reportPrivateUsage]
 from blockrun_image_mcp.background import Background
 from blockrun_image_mcp.ledger import keeping
 from blockrun_image_mcp.ledger.sqlite import SqliteLedger
+from blockrun_image_mcp.on_demand import LedgerOnDemand
 from blockrun_image_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -37,7 +38,7 @@ async def test_a_ledger_whose_first_call_is_cancelled_is_kept_all_the_same(
 
     monkeypatch.setattr(keeping, "kept", watched)
     async with Background(_log_orphan) as background:
-        ledger = _LedgerOnDemand(SETTINGS, catalog)
+        ledger = LedgerOnDemand(SETTINGS, catalog)
         await ledger.keep_in(background, Ports(FakeGateway(), ledger))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ledger.book, "dall-e-3", 50, 0.0)

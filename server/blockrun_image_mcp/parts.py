@@ -1,0 +1,124 @@
+"""The parts that the settings ask for, each made or opened by itself.
+
+Every command loads this, so that what loads much is imported where it is used: httpx2 only to reach a gateway, sqlite3
+only to spend or to look at what was spent.
+"""
+
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+from blockrun_image.catalog import Catalog
+from blockrun_image.enrichment import MODES
+from blockrun_image_mcp.ledger.limits import Limits
+from blockrun_image_mcp.logs import Redactor
+from blockrun_image_mcp.settings import CALL_SECONDS, SANDBOX, VARIABLES, Settings
+
+if TYPE_CHECKING:
+    from blockrun_image_mcp.gateway.client import HttpGateway
+    from blockrun_image_mcp.gateway.credentials import Endpoint
+    from blockrun_image_mcp.ledger.sqlite import SqliteLedger
+    from blockrun_image_mcp.payments.auth import Payees, Payer
+
+NAME = "blockrun-image-mcp"
+
+_log = logging.getLogger(__name__)
+
+
+def with_known_defaults(settings: Settings, catalog: Catalog) -> Settings:
+    """Return the settings without defaults that do not exist, which are warned about: a server must not die of them."""
+    mended: dict[str, str | None] = {}
+    if settings.default_model not in (None, *catalog.models):
+        words = "%s: there is no model %r, so agents must name one"
+        _log.warning(words, VARIABLES["default_model"], settings.default_model)
+        mended["default_model"] = None
+    if settings.enrich not in MODES:
+        _log.warning("%s is none of %s, so prompts are sent as they are", VARIABLES["enrich"], ", ".join(MODES))
+        mended["enrich"] = "off"
+    if settings.patience_seconds is None:
+        _log.warning("%s cannot be read, so calls wait %s seconds", VARIABLES["call_seconds"], CALL_SECONDS)
+        mended["call_seconds"] = CALL_SECONDS
+    for field in ("max_cost_usd", "daily_budget_usd"):
+        if getattr(settings, field).lower() == "none":
+            _log.warning("%s is none: nothing limits what is spent", VARIABLES[field])
+    return settings.model_copy(update=mended)
+
+
+@asynccontextmanager
+async def open_gateway(
+    settings: Settings, catalog: Catalog, payees: "Payees | None" = None
+) -> AsyncGenerator["HttpGateway"]:
+    """Open the gateway that the settings name; the sandbox is started in this process.
+
+    A wallet pays only where there is something that remembers whom it has paid. Raises `ConfigurationError` when there
+    is no credential that can be used.
+    """
+    from blockrun_image_mcp.gateway.client import HttpGateway  # noqa: PLC0415 - not needed to list or estimate
+    from blockrun_image_mcp.gateway.credentials import Endpoint, endpoint_for  # noqa: PLC0415 - as above
+
+    if settings.gateway == SANDBOX:
+        from blockrun_image_mcp.sandbox.server import running_sandbox  # noqa: PLC0415 - only where it is asked for
+
+        async with running_sandbox(catalog) as origin:
+            endpoint = Endpoint(f"{origin}/v1", {"Authorization": "Bearer brk_sandbox"}, SANDBOX)
+            async with HttpGateway(endpoint) as gateway:
+                yield gateway
+    else:
+        endpoint = endpoint_for(settings, catalog.spec.base_url)
+        redact = Redactor(settings.credentials.values())
+        async with HttpGateway(endpoint, redact, payer=_payer_of(endpoint, payees)) as gateway:
+            yield gateway
+
+
+def gateway_name(settings: Settings, catalog: Catalog) -> str:
+    """Return what to call the gateway, also before it is opened; raises `ConfigurationError`."""
+    from blockrun_image_mcp.gateway.credentials import endpoint_for  # noqa: PLC0415 - loads httpx2
+
+    return SANDBOX if settings.gateway == SANDBOX else endpoint_for(settings, catalog.spec.base_url).name
+
+
+def pays_from_wallet(settings: Settings) -> bool:
+    """Tell whether a wallet pays, whose gateway tells its exact prices for free."""
+    from blockrun_image_mcp.gateway.credentials import wallet_digits  # noqa: PLC0415 - loads httpx2
+
+    credential = next(iter(settings.credentials.values()), None)
+    return settings.gateway != SANDBOX and credential is not None and wallet_digits(credential) is not None
+
+
+def ledger_of(settings: Settings, catalog: Catalog | None = None) -> "SqliteLedger":
+    """Return the ledger that all processes of this user share; the sandbox has one of its own.
+
+    With a catalogue it is that of the account which the settings name, whose attempts can be finished and collected.
+    Raises `ConfigurationError` for a limit that cannot be read, and for a credential that cannot be used.
+    """
+    from blockrun_image_mcp.ledger.attempts import Account  # noqa: PLC0415 - loads sqlite3
+    from blockrun_image_mcp.ledger.sqlite import SqliteLedger  # noqa: PLC0415 - as above
+
+    account = Account()
+    if catalog is not None and settings.gateway == SANDBOX:
+        account = Account(SANDBOX, SANDBOX)
+    elif catalog is not None:
+        from blockrun_image_mcp.gateway.credentials import endpoint_for  # noqa: PLC0415 - loads httpx2
+
+        endpoint = endpoint_for(settings, catalog.spec.base_url)
+        account = Account(endpoint.base_url, endpoint.principal)
+    return SqliteLedger(ledger_path(settings), Limits.of(settings), account)
+
+
+def ledger_path(settings: Settings) -> Path:
+    """Return the ledger's file, which may not be there yet."""
+    name = "sandbox.sqlite3" if settings.gateway == SANDBOX else "ledger.sqlite3"
+    return platformdirs.user_state_path(NAME) / name
+
+
+def _payer_of(endpoint: "Endpoint", payees: "Payees | None") -> "Payer | None":
+    if endpoint.wallet_key is None or payees is None:
+        return None
+    from blockrun_image_mcp.payments.auth import Payer  # noqa: PLC0415 - only for who pays from a wallet
+    from blockrun_image_mcp.payments.wallet import Wallet  # noqa: PLC0415 - as above
+
+    return Payer(Wallet(endpoint.wallet_key.get_secret_value()), payees)

@@ -1,0 +1,103 @@
+"""The MCP server: the three tools, and what was made last as a resource."""
+
+import json
+import math
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from blockrun_image.catalog import Catalog
+from blockrun_image.ports import OnStatus
+from blockrun_image.results import CostComparison, GeneratedImages, ModelList
+from blockrun_image.schemas import tool_schemas
+from blockrun_image.toolset import ImageToolset
+from blockrun_image_mcp.app import open_toolset
+from blockrun_image_mcp.approval import Ask, approving
+from blockrun_image_mcp.parts import NAME, ledger_of, pays_from_wallet
+from blockrun_image_mcp.settings import SANDBOX, Settings
+
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import MCPServer
+
+RECENT = "images://recent"
+"""The resource that tells agents which pictures were made last."""
+
+_MOST_RECENT = 20
+_MOST_RECENT_CHARACTERS = 40_000
+
+
+def build_server(
+    settings: Settings, catalog: Catalog, on_closed: Callable[[], None] = lambda: None
+) -> "MCPServer[ImageToolset]":
+    """Return the MCP server; `on_closed` is called when all that it held is closed."""
+    from mcp.server.caching import CacheHint  # noqa: PLC0415 - the offline commands do without mcp
+    from mcp.server.mcpserver import MCPServer  # noqa: PLC0415 - as above
+
+    from blockrun_image_mcp.asking import answers_wait  # noqa: PLC0415 - as above
+    from blockrun_image_mcp.spec_tool import SpecTool  # noqa: PLC0415 - as above
+
+    @asynccontextmanager
+    async def lifespan(_server: "MCPServer[ImageToolset]") -> AsyncGenerator[ImageToolset]:
+        try:
+            async with open_toolset(settings, catalog, settings.patience_seconds or math.inf) as toolset:
+                yield toolset
+        finally:
+            on_closed()
+
+    async def generate_image(
+        toolset: ImageToolset, arguments: Mapping[str, Any], on_status: OnStatus, ask: Ask
+    ) -> GeneratedImages:
+        return await toolset.generate_image(**arguments, on_status=on_status, approve=approving(settings, ask))
+
+    calls = {"generate_image": generate_image, "list_models": _list_models, "estimate_cost": _estimate_cost}
+    schemas = tool_schemas(catalog, settings.defaults, live=pays_from_wallet(settings))
+    server = MCPServer[ImageToolset](
+        NAME,
+        title="BlockRun images",
+        version=version(NAME),
+        instructions=_instructions(settings),
+        tools=[SpecTool.serve(schema, calls[schema.name]) for schema in schemas],
+        lifespan=lifespan,
+        request_state_security=answers_wait(),
+        cache_hints={"tools/list": CacheHint(ttl_ms=300_000, scope="public")},
+    )
+
+    async def recent_images() -> str:
+        return await _recent_images(settings)
+
+    server.resource(
+        RECENT,
+        name="recent_images",
+        title="Recent images",
+        description="The images that were made last: when, for how much, their prompts, states and URLs.",
+        mime_type="application/json",
+    )(recent_images)
+    return server
+
+
+async def _recent_images(settings: Settings) -> str:
+    async with ledger_of(settings) as ledger:
+        entries = [entry.to_dict() for entry in await ledger.recent(_MOST_RECENT)]
+    while len(told := json.dumps({"images": entries}, ensure_ascii=False)) > _MOST_RECENT_CHARACTERS:
+        entries.pop()
+    return told
+
+
+async def _list_models(toolset: ImageToolset, arguments: Mapping[str, Any], *_: object) -> ModelList:
+    return toolset.list_models(**arguments)
+
+
+async def _estimate_cost(toolset: ImageToolset, arguments: Mapping[str, Any], *_: object) -> CostComparison:
+    return await toolset.estimate_cost_live(**arguments)
+
+
+def _instructions(settings: Settings) -> str:
+    sandbox = " This server runs on a sandbox: nothing costs money." if settings.gateway == SANDBOX else ""
+    return (
+        "Makes images and tells what they cost. list_models and estimate_cost are free; generate_image costs money"
+        " and is charged at most once a call. Write specific prompts with a style, a composition and a lighting; what"
+        " is missing and fits is added behind your words and told in the result. estimate_cost with a prompt is a dry"
+        " run."
+        f"{sandbox}"
+    )
