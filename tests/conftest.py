@@ -19,7 +19,7 @@ from blockrun_image_mcp.service import build_server
 from blockrun_image_mcp.settings import Settings
 
 _RECURSION_LIMIT = sys.getrecursionlimit()
-_KEPT = ("PATH", "XDG_STATE_HOME")
+_KEPT = ("PATH", "XDG_STATE_HOME", "XDG_CACHE_HOME")
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
@@ -41,8 +41,9 @@ def catalog() -> Catalog:
 
 @pytest.fixture(autouse=True)
 def a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep what a test spends out of the ledger, and the budget, of whoever runs it."""
+    """Keep what a test spends, and the lists of its gateways, out of the folders of whoever runs it."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
 
 class Sandbox:
@@ -54,6 +55,7 @@ class Sandbox:
         self.api_url = f"{origin}/api"
         self._http = httpx2.Client(base_url=origin, trust_env=False)
         self.script([])
+        self.change_models({"reset": True})
         self._before = self._statement()
 
     @property
@@ -63,6 +65,10 @@ class Sandbox:
 
     def script(self, faults: Sequence[Mapping[str, Any]]) -> None:
         self._http.post("/sandbox/faults", json=list(faults)).raise_for_status()
+
+    def change_models(self, *changes: Mapping[str, Any]) -> None:
+        """Change what is listed, and so what can be asked for, until the test ends."""
+        self._http.post("/sandbox/models", json=list(changes)).raise_for_status()
 
     @property
     def posts(self) -> int:

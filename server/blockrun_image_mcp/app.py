@@ -13,44 +13,52 @@ from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError
 from blockrun_image.images import ImagesResponse
 from blockrun_image.ports import OnStatus, StillDrawingError
-from blockrun_image.pricing import usd
 from blockrun_image.purchase import Ports, Purchase
+from blockrun_image.text import usd
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.background import Background
+from blockrun_image_mcp.catalogs.live import LiveCatalog, OnChange
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.on_demand import GatewayOnDemand, LedgerOnDemand
-from blockrun_image_mcp.parts import ledger_of, open_gateway
+from blockrun_image_mcp.parts import ledger_of, live_catalog, open_gateway, with_known_defaults
 from blockrun_image_mcp.settings import Settings
+
+_FIRST_LIST_SECONDS = 3.0
 
 _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
 async def open_toolset(
-    settings: Settings, catalog: Catalog, patience_seconds: float = math.inf
+    settings: Settings, catalog: Catalog, patience_seconds: float = math.inf, live: LiveCatalog | None = None
 ) -> AsyncGenerator[ImageToolset]:
     """Open the three tools with the gateway and the images folder that the settings name.
 
     The gateway is opened by the first picture. Callers wait `patience_seconds`; what takes longer, or was cancelled
     when it was paid for already, goes on. At the end such calls have ten seconds to be answered, and jobs are left to
-    the next process.
+    the next process. `live` puts what the gateway lists in force.
     """
     store = FolderStore(settings.dir)
     ledger = LedgerOnDemand(settings, catalog)
+    live = live or live_catalog(settings, catalog)
     try:
         async with Background(_log_orphan) as background:
             gateway = GatewayOnDemand(settings, catalog, background, ledger)
             await ledger.keep_in(background, Ports(gateway, ledger, store))
+            toolset = ImageToolset(
+                catalog,
+                gateway,
+                store,
+                settings.defaults,
+                background.run,
+                ledger,
+                patience_seconds=patience_seconds,
+                prepare=lambda: live.seen(min(_FIRST_LIST_SECONDS, patience_seconds / 10)),
+            )
+            live.run_in(background)
+            live.on_change.insert(0, _putting_in_force(toolset, settings))
             try:
-                yield ImageToolset(
-                    catalog,
-                    gateway,
-                    store,
-                    settings.defaults,
-                    background.run,
-                    ledger,
-                    patience_seconds=patience_seconds,
-                )
+                yield toolset
             finally:
                 with anyio.CancelScope(shield=True):
                     gateway.hurry()
@@ -58,6 +66,13 @@ async def open_toolset(
     finally:
         with anyio.CancelScope(shield=True):
             await ledger.close()
+
+
+def _putting_in_force(toolset: ImageToolset, settings: Settings) -> OnChange:
+    async def put_in_force(catalog: Catalog) -> None:
+        toolset.catalog, toolset.defaults = catalog, with_known_defaults(settings, catalog).defaults
+
+    return put_in_force
 
 
 async def finish_jobs(settings: Settings, catalog: Catalog, on_status: OnStatus) -> None:

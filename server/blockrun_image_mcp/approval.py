@@ -5,10 +5,10 @@ from typing import TypeAlias
 
 from blockrun_image.errors import ConfirmationError
 from blockrun_image.images import ImageRequest
-from blockrun_image.pricing import Estimate, usd
-from blockrun_image.text import clean
+from blockrun_image.pricing import Estimate
+from blockrun_image.text import clean, usd
 from blockrun_image.toolset import Approve
-from blockrun_image_mcp.ledger.limits import Limits, confirm_above_micro_usd, micro_usd
+from blockrun_image_mcp.ledger.limits import Limits, confirm_above_micro_usd, in_usd, micro_usd
 from blockrun_image_mcp.settings import VARIABLES, Settings
 
 Ask: TypeAlias = Callable[[str], Awaitable[str]]
@@ -23,16 +23,23 @@ def question(settings: Settings, prompt: str, expected: Estimate) -> str | None:
     Raises `ConfigurationError` for an amount that cannot be read, and `BudgetExceededError` for a call that would be
     refused whatever the answer.
     """
-    above = confirm_above_micro_usd(settings)
-    price = micro_usd(expected.high_usd)
-    if above is None or price <= above:
+    above, limits = confirm_above_micro_usd(settings), Limits.of(settings)
+    price = limits.call_micro_usd if expected.high_usd is None else micro_usd(expected.high_usd)
+    if above is None or (price is not None and price <= above):
         return None
-    Limits.of(settings).check(price, 0)
+    limits.check(price or 0, 0)
     images = "1 image" if expected.n == 1 else f"{expected.n} images"
     return (
-        f"Make {images} with {expected.what()}? The estimate is at most ${usd(expected.high_usd)}."
+        f"Make {images} with {expected.what()}? {_price(expected, price)}"
         f' The prompt is: "{clean(prompt, _SHOWN_CHARACTERS)}"'
     )
+
+
+def _price(expected: Estimate, most_micro_usd: int | None) -> str:
+    if expected.high_usd is not None:
+        return f"The estimate is at most ${usd(expected.high_usd)}."
+    most = "and nothing limits it" if most_micro_usd is None else f"at most {in_usd(most_micro_usd)}"
+    return f"The price is not known: {expected.amount()}, {most}."
 
 
 def approving(settings: Settings, ask: Ask) -> Approve:

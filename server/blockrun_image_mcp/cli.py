@@ -78,7 +78,7 @@ def sandbox_command(port: int, spec: str | None) -> None:
     Example: blockrun-image-mcp sandbox --port 8402
     """
     _, catalog = options.start(sandbox=False, flags={"spec": spec})
-    anyio.run(_run_sandbox, catalog, port)
+    anyio.run(_run_sandbox, catalog.contract or catalog, port)
 
 
 @main.command()
@@ -113,18 +113,25 @@ def generate(prompt: str, save: Path | None, as_json: bool, sandbox: bool, **fla
 
 
 @main.command()
+@click.option("--search", metavar="WORDS", help="Only models with these words in their id or provider.")
 @click.option("--use-case", metavar="NAME", help="Only models recommended for it, such as fast_and_cheap.")
 @click.option("--max-price-usd", metavar="USD", help="Only models with an image at most this dear.")
+@click.option("--refresh", is_flag=True, help="Ask the gateway for its list of models first.")
 @options.as_json
+@options.gateway
 @options.spec
 @options.reporting_errors
-def models(as_json: bool, spec: str | None, **asked: str | None) -> None:
-    """List the models with sizes, prices, limits and recommended uses. Free and offline.
+def models(search: str | None, refresh: bool, as_json: bool, **given: str | None) -> None:
+    """List the models with sizes, prices, limits and recommended uses. Free, and offline unless --refresh.
 
     Example: blockrun-image-mcp models --max-price-usd 0.05
     """
-    _, catalog = options.start(sandbox=False, flags={"spec": spec})
-    terminal.show(ImageToolset(catalog).list_models(**_checked(catalog, "list_models", asked)), as_json)
+    asked = {name: given.pop(name) for name in ("use_case", "max_price_usd")}
+    settings, catalog = options.start(sandbox=False, flags=given)
+    if refresh:
+        catalog = anyio.run(terminal.refreshed, settings, catalog)
+    checked = _checked(catalog, "list_models", asked)
+    terminal.show(ImageToolset(catalog).list_models(**checked, search=search or ""), as_json)
 
 
 @main.command()

@@ -12,12 +12,14 @@ from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError
 from blockrun_image.text import clean, quoted
 from blockrun_image_mcp.gateway.credentials import shape_of
+from blockrun_image_mcp.gateway.responses import ModelsAnswer
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.ledger.limits import confirm_above_micro_usd
-from blockrun_image_mcp.parts import NAME, ledger_of, open_gateway
+from blockrun_image_mcp.parts import NAME, ledger_of, live_catalog, open_gateway
 from blockrun_image_mcp.settings import SANDBOX, SESSION, SESSION_FILE, VARIABLES, Settings, Source
 
 _PREFIX = "BLOCKRUN_IMAGE_"
+_MOST_TOLD = 20
 _LOOK_AT_THE_BASE = (
     "Not every gateway has one. If pictures fail too, its base URL is another, such as one that ends in /v1."
 )
@@ -38,14 +40,13 @@ class Finding:
 
 
 async def examine(settings: Settings, catalog: Catalog, environ: Mapping[str, str]) -> Sequence[Finding]:
-    """Return what was found; the gateway is asked once, for its list of models, which is free."""
+    """Return what was found; the gateway is asked once, for its list of models, which is free and kept."""
     return [
         Finding("version", f"{NAME} {version(NAME)}, Python {platform.python_version()}"),
         _settings(settings, environ),
         *_unknown_variables(environ),
-        Finding("models", f"{', '.join(catalog.models)} (from {catalog.spec.source})"),
         *_credentials(settings),
-        await _gateway(settings, catalog),
+        *await _gateway(settings, catalog),
         _folder(FolderStore(settings.dir).folder),
         await _ledger(settings),
     ]
@@ -96,13 +97,24 @@ def _session(settings: Settings) -> Sequence[Finding]:
     return [Finding("credential", f"{SESSION_FILE} is there and is not used", advice)] if is_there else []
 
 
-async def _gateway(settings: Settings, catalog: Catalog) -> Finding:
+async def _gateway(settings: Settings, catalog: Catalog) -> Sequence[Finding]:
+    """Tell whether the gateway answers, and which models there are, those that it lists among them."""
+    live = live_catalog(settings, catalog)
     try:
         async with open_gateway(settings, catalog) as gateway:
-            status = await gateway.ask_for_models()
-            name = gateway.name
+            answer = await gateway.models()
     except ImageError as error:
-        return Finding("gateway", error.message, error.hint, is_trouble=True)
+        return [Finding("gateway", error.message, error.hint, is_trouble=True), _models(live.catalog)]
+    trouble = ""
+    try:
+        await live.take(answer)
+    except ImageError as error:
+        trouble = error.message
+    return [_reached(answer, settings), _models(live.catalog, trouble)]
+
+
+def _reached(answer: ModelsAnswer, settings: Settings) -> Finding:
+    name, status = answer.gateway, answer.status
     if status in (401, 403):
         return Finding(
             "gateway",
@@ -116,8 +128,23 @@ async def _gateway(settings: Settings, catalog: Catalog) -> Finding:
         return Finding("gateway", f"{name} redirects (HTTP {status})", "Name where it leads to.", is_trouble=True)
     if status >= 400:
         return Finding("gateway", f"{name} has no list of models (HTTP {status})", _LOOK_AT_THE_BASE)
-    free = "; nothing costs money there" if name == SANDBOX else ""
+    free = "; nothing costs money there" if settings.gateway == SANDBOX else ""
     return Finding("gateway", f"{name} answers (HTTP {status}) and does not refuse the credential{free}")
+
+
+def _models(catalog: Catalog, trouble: str = "") -> Finding:
+    """Tell which models there are, and from where; of many only some."""
+    told = ", ".join([*catalog.models][:_MOST_TOLD])
+    more = f" and {len(catalog.models) - _MOST_TOLD} more" if len(catalog.models) > _MOST_TOLD else ""
+    listing = catalog.listing
+    if listing is None:
+        advice = f"{trouble} That changes nothing." if trouble else ""
+        return Finding("models", f"{told}{more} (from {catalog.spec.source})", advice)
+    listed = f"{told}{more} (from {catalog.spec.source}, and listed by {listing.gateway} at {listing.seen})"
+    gone = f"{', '.join(catalog.gone)} cannot be asked for any more." if catalog.gone else ""
+    unusable = f"{listing.unusable} entries of the list cannot be read." if listing.unusable else ""
+    kept = f"{trouble} The list from before is used." if trouble else ""
+    return Finding("models", listed, " ".join(part for part in (kept, gone, unusable) if part))
 
 
 async def _ledger(settings: Settings) -> Finding:

@@ -4,9 +4,10 @@ import json
 import re
 import urllib.request
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx2
+if TYPE_CHECKING:
+    import httpx2
 
 _MOST_BRACKETS = 100_000
 _DEEPEST = 500
@@ -48,7 +49,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def proxy_for(url: httpx2.URL) -> str | None:
+def proxy_for(url: "httpx2.URL") -> str | None:
     """Return the proxy that the environment names for `url`; there is none for this machine."""
     if is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
         return None

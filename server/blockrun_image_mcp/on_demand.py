@@ -95,7 +95,7 @@ class LedgerOnDemand:
         """Return an attempt at the same request whose caller has gone."""
         return await (await self._opened()).find(request)
 
-    async def reserve(self, request: ImageRequest, most_usd: Decimal, approval: str | None = None) -> Attempt:
+    async def reserve(self, request: ImageRequest, most_usd: Decimal | None, approval: str | None = None) -> Attempt:
         """Set aside the most that a request can cost."""
         return await (await self._opened()).reserve(request, most_usd, approval)
 

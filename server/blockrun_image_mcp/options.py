@@ -11,7 +11,7 @@ import click
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import GatewayError, ImageError, StorageError, UnexpectedError
 from blockrun_image_mcp.logs import Redactor, configure_logging
-from blockrun_image_mcp.parts import with_known_defaults
+from blockrun_image_mcp.parts import catalog_in_force, with_known_defaults
 from blockrun_image_mcp.settings import SANDBOX, Settings
 
 P = ParamSpec("P")
@@ -43,7 +43,7 @@ def start(sandbox: bool, flags: Mapping[str, str | None]) -> tuple[Settings, Cat
         raise click.UsageError("--sandbox and --gateway exclude each other.")
     settings = Settings.read(os.environ, **(dict(flags) | ({"gateway": SANDBOX} if sandbox else {})))
     configure_logging(settings.log_level, Redactor(settings.credentials.values()))
-    catalog = Catalog.load(settings.spec)
+    catalog = catalog_in_force(settings)
     return with_known_defaults(settings, catalog), catalog
 
 

@@ -8,19 +8,23 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import platformdirs
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import MODES
+from blockrun_image.joining import SCOPES, Scope, join
+from blockrun_image_mcp.catalogs.cache import CatalogCache
+from blockrun_image_mcp.catalogs.live import LiveCatalog
+from blockrun_image_mcp.gateway.credentials import Endpoint, address_of, endpoint_for, wallet_digits
 from blockrun_image_mcp.ledger.limits import Limits
 from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.settings import CALL_SECONDS, SANDBOX, VARIABLES, Settings
 
 if TYPE_CHECKING:
     from blockrun_image_mcp.gateway.client import HttpGateway
-    from blockrun_image_mcp.gateway.credentials import Endpoint
+    from blockrun_image_mcp.gateway.responses import ModelsAnswer
     from blockrun_image_mcp.ledger.sqlite import SqliteLedger
     from blockrun_image_mcp.payments.auth import Payees, Payer
 
@@ -32,7 +36,10 @@ _log = logging.getLogger(__name__)
 def with_known_defaults(settings: Settings, catalog: Catalog) -> Settings:
     """Return the settings without defaults that do not exist, which are warned about: a server must not die of them."""
     mended: dict[str, str | None] = {}
-    if settings.default_model not in (None, *catalog.models):
+    if settings.catalog not in SCOPES:
+        _log.warning("%s is none of %s, so it is both", VARIABLES["catalog"], ", ".join(SCOPES))
+        mended["catalog"] = "both"
+    if not _may_be_known(settings, catalog):
         words = "%s: there is no model %r, so agents must name one"
         _log.warning(words, VARIABLES["default_model"], settings.default_model)
         mended["default_model"] = None
@@ -48,6 +55,43 @@ def with_known_defaults(settings: Settings, catalog: Catalog) -> Settings:
     return settings.model_copy(update=mended)
 
 
+def _may_be_known(settings: Settings, catalog: Catalog) -> bool:
+    """Tell whether the default model is known, or may be one of the gateway's list, which was never seen."""
+    id = settings.default_model
+    if id is None or id in catalog.models or catalog.spellings.get(id) in catalog.models:
+        return True
+    return catalog.listing is None and catalog_cache(settings, catalog) is not None
+
+
+def catalog_in_force(settings: Settings) -> Catalog:
+    """Return the catalogue, joined with the gateway's list where one was seen; raises `SpecError`."""
+    contract = Catalog.load(settings.spec)
+    cache = catalog_cache(settings, contract)
+    return contract if cache is None else join(contract, cache.read().listing, _scope(settings))
+
+
+def live_catalog(settings: Settings, catalog: Catalog) -> LiveCatalog:
+    """Return what keeps the catalogue up to date with the list of the gateway that the settings name."""
+
+    async def fetch(etag: str) -> "ModelsAnswer":
+        async with open_gateway(settings, catalog) as gateway:
+            return await gateway.models(etag)
+
+    return LiveCatalog(catalog, _scope(settings), catalog_cache(settings, catalog), fetch)
+
+
+def catalog_cache(settings: Settings, catalog: Catalog) -> CatalogCache | None:
+    """Return where the list of the gateway is kept that the settings name; `None` where no list counts."""
+    address = address_of(settings, catalog.spec.base_url)
+    if settings.gateway == SANDBOX or _scope(settings) == "contract" or address is None:
+        return None
+    return CatalogCache(platformdirs.user_cache_path(NAME) / "catalogs", address.base_url, address.rail)
+
+
+def _scope(settings: Settings) -> Scope:
+    return cast("Scope", settings.catalog if settings.catalog in SCOPES else "both")
+
+
 @asynccontextmanager
 async def open_gateway(
     settings: Settings, catalog: Catalog, payees: "Payees | None" = None
@@ -58,7 +102,6 @@ async def open_gateway(
     is no credential that can be used.
     """
     from blockrun_image_mcp.gateway.client import HttpGateway  # noqa: PLC0415 - not needed to list or estimate
-    from blockrun_image_mcp.gateway.credentials import Endpoint, endpoint_for  # noqa: PLC0415 - as above
 
     if settings.gateway == SANDBOX:
         from blockrun_image_mcp.sandbox.server import running_sandbox  # noqa: PLC0415 - only where it is asked for
@@ -76,15 +119,11 @@ async def open_gateway(
 
 def gateway_name(settings: Settings, catalog: Catalog) -> str:
     """Return what to call the gateway, also before it is opened; raises `ConfigurationError`."""
-    from blockrun_image_mcp.gateway.credentials import endpoint_for  # noqa: PLC0415 - loads httpx2
-
     return SANDBOX if settings.gateway == SANDBOX else endpoint_for(settings, catalog.spec.base_url).name
 
 
 def pays_from_wallet(settings: Settings) -> bool:
     """Tell whether a wallet pays, whose gateway tells its exact prices for free."""
-    from blockrun_image_mcp.gateway.credentials import wallet_digits  # noqa: PLC0415 - loads httpx2
-
     credential = next(iter(settings.credentials.values()), None)
     return settings.gateway != SANDBOX and credential is not None and wallet_digits(credential) is not None
 
@@ -102,8 +141,6 @@ def ledger_of(settings: Settings, catalog: Catalog | None = None) -> "SqliteLedg
     if catalog is not None and settings.gateway == SANDBOX:
         account = Account(SANDBOX, SANDBOX)
     elif catalog is not None:
-        from blockrun_image_mcp.gateway.credentials import endpoint_for  # noqa: PLC0415 - loads httpx2
-
         endpoint = endpoint_for(settings, catalog.spec.base_url)
         account = Account(endpoint.base_url, endpoint.principal)
     return SqliteLedger(ledger_path(settings), Limits.of(settings), account)

@@ -4,21 +4,26 @@ import json
 import math
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from blockrun_image.catalog import Catalog
+from blockrun_image.errors import ModelNotFoundError
 from blockrun_image.ports import OnStatus
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList
 from blockrun_image.schemas import tool_schemas
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.app import open_toolset
 from blockrun_image_mcp.approval import Ask, approving
-from blockrun_image_mcp.parts import NAME, ledger_of, pays_from_wallet
+from blockrun_image_mcp.catalogs.live import LiveCatalog
+from blockrun_image_mcp.parts import NAME, ledger_of, live_catalog, pays_from_wallet, with_known_defaults
 from blockrun_image_mcp.settings import SANDBOX, Settings
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
+
+    from blockrun_image_mcp.spec_tool import Call
 
 RECENT = "images://recent"
 """The resource that tells agents which pictures were made last."""
@@ -27,38 +32,55 @@ _MOST_RECENT = 20
 _MOST_RECENT_CHARACTERS = 40_000
 
 
+@dataclass(frozen=True)
+class Serving:
+    """What calls work with while the server runs."""
+
+    toolset: ImageToolset
+    live: LiveCatalog
+
+
 def build_server(
     settings: Settings, catalog: Catalog, on_closed: Callable[[], None] = lambda: None
-) -> "MCPServer[ImageToolset]":
+) -> "MCPServer[Serving]":
     """Return the MCP server; `on_closed` is called when all that it held is closed."""
     from mcp.server.caching import CacheHint  # noqa: PLC0415 - the offline commands do without mcp
     from mcp.server.mcpserver import MCPServer  # noqa: PLC0415 - as above
+    from mcp.server.subscriptions import InMemorySubscriptionBus, ToolsListChanged  # noqa: PLC0415 - as above
 
     from blockrun_image_mcp.asking import answers_wait  # noqa: PLC0415 - as above
     from blockrun_image_mcp.spec_tool import SpecTool  # noqa: PLC0415 - as above
 
     @asynccontextmanager
-    async def lifespan(_server: "MCPServer[ImageToolset]") -> AsyncGenerator[ImageToolset]:
+    async def lifespan(_server: "MCPServer[Serving]") -> AsyncGenerator[Serving]:
+        live = live_catalog(settings, catalog)
+        live.on_change.append(advertise)
         try:
-            async with open_toolset(settings, catalog, settings.patience_seconds or math.inf) as toolset:
-                yield toolset
+            async with open_toolset(settings, catalog, settings.patience_seconds or math.inf, live) as toolset:
+                yield Serving(toolset, live)
         finally:
             on_closed()
 
-    async def generate_image(
-        toolset: ImageToolset, arguments: Mapping[str, Any], on_status: OnStatus, ask: Ask
-    ) -> GeneratedImages:
-        return await toolset.generate_image(**arguments, on_status=on_status, approve=approving(settings, ask))
+    async def advertise(catalog: Catalog) -> None:
+        schemas = tool_schemas(catalog, with_known_defaults(settings, catalog).defaults, live=is_live)
+        changes = [tool.advertise(schema) for tool, schema in zip(tools, schemas, strict=True)]
+        if any(changes):
+            await announcements.publish(ToolsListChanged())
 
-    calls = {"generate_image": generate_image, "list_models": _list_models, "estimate_cost": _estimate_cost}
-    schemas = tool_schemas(catalog, settings.defaults, live=pays_from_wallet(settings))
-    server = MCPServer[ImageToolset](
+    is_live = pays_from_wallet(settings)
+    calls = _calls(settings)
+    tools = [
+        SpecTool.serve(schema, calls[schema.name]) for schema in tool_schemas(catalog, settings.defaults, live=is_live)
+    ]
+    announcements = InMemorySubscriptionBus()
+    server = MCPServer[Serving](
         NAME,
         title="BlockRun images",
         version=version(NAME),
         instructions=_instructions(settings),
-        tools=[SpecTool.serve(schema, calls[schema.name]) for schema in schemas],
+        tools=list(tools),
         lifespan=lifespan,
+        subscriptions=announcements,
         request_state_security=answers_wait(),
         cache_hints={"tools/list": CacheHint(ttl_ms=300_000, scope="public")},
     )
@@ -84,12 +106,30 @@ async def _recent_images(settings: Settings) -> str:
     return told
 
 
-async def _list_models(toolset: ImageToolset, arguments: Mapping[str, Any], *_: object) -> ModelList:
-    return toolset.list_models(**arguments)
+def _calls(settings: Settings) -> "Mapping[str, Call]":
+    """Return what each tool does; after its answer it is time to look whether the gateway lists other models."""
 
+    async def generate_image(
+        serving: Serving, arguments: Mapping[str, Any], on_status: OnStatus, ask: Ask
+    ) -> GeneratedImages:
+        approve = approving(settings, ask)
+        try:
+            return await serving.toolset.generate_image(**arguments, on_status=on_status, approve=approve)
+        except ModelNotFoundError:
+            serving.live.doubt()
+            raise
+        finally:
+            await serving.live.look_soon()
 
-async def _estimate_cost(toolset: ImageToolset, arguments: Mapping[str, Any], *_: object) -> CostComparison:
-    return await toolset.estimate_cost_live(**arguments)
+    async def list_models(serving: Serving, arguments: Mapping[str, Any], *_: object) -> ModelList:
+        await serving.live.look_soon()
+        return serving.toolset.list_models(**arguments)
+
+    async def estimate_cost(serving: Serving, arguments: Mapping[str, Any], *_: object) -> CostComparison:
+        await serving.live.look_soon()
+        return await serving.toolset.estimate_cost_live(**arguments)
+
+    return {"generate_image": generate_image, "list_models": list_models, "estimate_cost": estimate_cost}
 
 
 def _instructions(settings: Settings) -> str:

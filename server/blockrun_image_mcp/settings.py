@@ -33,6 +33,7 @@ VARIABLES: Mapping[str, str] = {
     "call_seconds": "BLOCKRUN_IMAGE_CALL_SECONDS",
     "confirm_above_usd": "BLOCKRUN_IMAGE_CONFIRM_ABOVE_USD",
     "spec": "BLOCKRUN_IMAGE_SPEC",
+    "catalog": "BLOCKRUN_IMAGE_CATALOG",
     "dir": "BLOCKRUN_IMAGE_DIR",
     "log_level": "BLOCKRUN_IMAGE_LOG_LEVEL",
 }
@@ -119,6 +120,7 @@ class Settings(BaseModel):
     daily_budget_usd: str = "10.00"
     call_seconds: str = CALL_SECONDS
     confirm_above_usd: str | None = None
+    catalog: Annotated[str, BeforeValidator(_lower)] = "both"
     spec: Annotated[Path | None, BeforeValidator(_expanded)] = None
     dir: Annotated[Path | None, BeforeValidator(_expanded)] = None
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "WARNING"

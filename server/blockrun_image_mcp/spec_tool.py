@@ -58,6 +58,12 @@ class SpecTool(Tool):
             ),
         )
 
+    def advertise(self, schema: ToolSchema) -> bool:
+        """Describe and check the tool by another schema from now on, and tell whether that changes what clients see."""
+        before = (self.description, self.parameters)
+        self.tool_schema, self.description, self.parameters = schema, schema.description, schema.input
+        return before != (self.description, self.parameters)
+
     async def run(
         self, arguments: dict[str, Any], context: Context[Any, Any], convert_result: bool = False
     ) -> CallToolResult | InputRequiredResult:

@@ -14,7 +14,7 @@ import click
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import EnrichedPrompt
-from blockrun_image.errors import ImageError
+from blockrun_image.errors import ConfigurationError, ImageError
 from blockrun_image.ports import OnStatus
 from blockrun_image.results import GeneratedImages, PendingImages, Result
 from blockrun_image.toolset import ImageToolset
@@ -22,7 +22,8 @@ from blockrun_image_mcp.app import open_toolset
 from blockrun_image_mcp.approval import refusal
 from blockrun_image_mcp.background import meanwhile
 from blockrun_image_mcp.images.store import FolderStore
-from blockrun_image_mcp.settings import SANDBOX, Settings
+from blockrun_image_mcp.parts import catalog_cache, live_catalog
+from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings
 
 _TICK_SECONDS = 0.1
 _HEAD_COLUMNS = 20
@@ -35,7 +36,9 @@ async def generate(settings: Settings, catalog: Catalog, call: Call, save: Path 
 
     Raises `click.Abort` where a signal came before the result.
     """
-    async with open_toolset(settings, catalog) as toolset:
+    live = live_catalog(settings, catalog)
+    async with open_toolset(settings, catalog, live=live) as toolset:
+        await live.look_soon()
         result: GeneratedImages | None = None
         with anyio.CancelScope() as scope:
             async with meanwhile(lambda: _cancel_on_signal(scope)), _progress_bar() as on_status:
@@ -64,6 +67,18 @@ async def estimate_live(settings: Settings, catalog: Catalog, asked: Mapping[str
     """Print what the gateway asks for a call."""
     async with open_toolset(settings, catalog) as toolset:
         show(await toolset.estimate_cost_live(live=True, **asked), as_json)
+
+
+async def refreshed(settings: Settings, catalog: Catalog) -> Catalog:
+    """Return the catalogue with the list that the gateway has now; raises `ImageError` where there is none."""
+    if catalog_cache(settings, catalog) is None:
+        raise ConfigurationError(
+            "There is no gateway whose list counts.",
+            hint=f"It takes a credential, and {VARIABLES['catalog']} live or both; the sandbox has no other models.",
+        )
+    live = live_catalog(settings, catalog)
+    await live.refresh()
+    return live.catalog
 
 
 def show(result: Result, as_json: bool) -> None:

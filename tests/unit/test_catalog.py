@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from blockrun_image.catalog import Catalog, slug
+from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError, UnknownModelError
 from blockrun_image.images import ImageArguments
+from blockrun_image.model import slug
 
 FLUX = "black-forest-labs/flux-1.1"
 FLUX_ENTRY: dict[str, Any] = {
@@ -70,7 +71,10 @@ def test_a_model_is_found_by_its_id(catalog: Catalog) -> None:
 def test_an_unknown_model_is_refused_with_all_ids_of_a_small_catalogue(catalog: Catalog, id: str) -> None:
     error = refused(catalog, ImageArguments("a cat", id, ""))
     assert isinstance(error, UnknownModelError)
-    assert error.message == (f"There is no model '{id}'. Models: dall-e-3, dall-e-2, nano-banana, nano-banana-pro.")
+    assert error.message == (
+        f"There is no model '{id}'. Models: dall-e-3 (from $0.042), dall-e-2 (from $0.021), nano-banana (from $0.053),"
+        " nano-banana-pro (from $0.105)."
+    )
     assert error.valid_values == ("dall-e-3", "dall-e-2", "nano-banana", "nano-banana-pro")
     assert "list_models" in error.hint
 

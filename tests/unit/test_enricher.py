@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from blockrun_image.catalog import Catalog, Model
+from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import EnrichedPrompt, enrich
 from blockrun_image.enrichment.enriched import MAIN_FACETS
 from blockrun_image.errors import InvalidRequestError, UnknownModelError
+from blockrun_image.model import Model
 
 CODE = "it looks like code or has flags"
 OPT_OUT = "it asks to be left as it is"

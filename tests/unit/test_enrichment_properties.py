@@ -7,11 +7,12 @@ from typing import Any
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from blockrun_image.catalog import Catalog, Model
+from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import PURPOSES, EnrichedPrompt, enrich
 from blockrun_image.enrichment.enriched import MAIN_FACETS
 from blockrun_image.enrichment.reading import read
 from blockrun_image.enrichment.tips import Tips
+from blockrun_image.model import Model
 
 CATALOG = Catalog.load()
 TIPS = Tips.built_in()
@@ -100,6 +101,7 @@ def test_the_result_fits_the_model_or_is_the_prompt_itself_and_is_stable_where_t
 ) -> None:
     tight = short_of_room(model, len(prompt) + room)
     enriched = enrich(prompt, model=tight, **asked)
+    assert tight.max_prompt_characters is not None
     assert len(enriched.prompt) <= tight.max_prompt_characters
     assert enrich(enriched.prompt, model=tight, **asked).prompt == enriched.prompt
 

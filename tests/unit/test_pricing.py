@@ -11,7 +11,8 @@ import pytest
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.images import ImageArguments, ImageRequest
-from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, price_range, spread, usd
+from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, price_range, spread
+from blockrun_image.text import usd
 
 PUBLISHED = "The published price, rounded."
 
@@ -140,7 +141,7 @@ def test_no_amount_is_ever_a_float(catalog: Catalog) -> None:
 
 
 def test_the_dearest_call_costs_1_26(catalog: Catalog) -> None:
-    assert usd(max(estimate(catalog, request).high_usd for request in every_request(catalog))) == "1.26"
+    assert max(estimate(catalog, request) for request in every_request(catalog)).amount() == "$1.26"
 
 
 @pytest.mark.parametrize(
@@ -241,12 +242,13 @@ def test_a_models_prices_range_over_everything_that_it_offers(
     catalog: Catalog, model: str, low: str, high: str
 ) -> None:
     prices = price_range(catalog, catalog.find(model))
+    assert prices is not None
     assert (prices.low, prices.high) == (Decimal(low), Decimal(high))
 
 
 def test_a_models_cheapest_offer_is_one_image_with_the_lowest_high_end(catalog: Catalog) -> None:
     offer = cheapest_offer(catalog, catalog.find("dall-e-2"))
-    assert (offer.size, offer.quality, offer.n, usd(offer.high_usd)) == ("1024x1024", "standard", 1, "0.021")
+    assert (offer.size, offer.quality, offer.n, offer.amount()) == ("1024x1024", "standard", 1, "$0.021")
 
 
 def test_an_added_model_is_priced_by_its_own_entry(with_flux: Catalog) -> None:

@@ -285,6 +285,7 @@ def test_a_structured_model_has_what_the_table_says(catalog: Catalog) -> None:
         "high_usd": "0.126",
         "requests_per_minute": 50,
         "best_for": ["Highest quality (hd)"],
+        "source": "contract",
     }
     assert content["currency"] == "USD"
 

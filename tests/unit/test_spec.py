@@ -88,10 +88,10 @@ def test_every_published_price_lies_in_the_list_prices_range_with_the_margin() -
     factor = 1 + catalog.spec.margin
     mill = Decimal("0.001")
     for model in catalog:
-        low, high = (
-            (end * factor).quantize(mill, ROUND_HALF_UP)
-            for end in (model.list_price_usd.low, model.list_price_usd.high)
-        )
+        listed = model.list_price_usd
+        assert listed is not None
+        assert listed.high is not None
+        low, high = ((end * factor).quantize(mill, ROUND_HALF_UP) for end in (listed.low, listed.high))
         assert [price for price in model.prices if not low <= price.usd <= high] == []
         assert model.prices
 
@@ -246,7 +246,6 @@ def test_a_part_in_an_unusable_form_is_refused_with_its_place(
         ({"colour": "blue"}, "colour", "Extra inputs are not permitted"),
         ({"sizes": ["1024x1024", "big"]}, "sizes.1", "String should match pattern"),
         ({"sizes": ["0x1024"]}, "sizes.0", "String should match pattern"),
-        ({"sizes": []}, "sizes", "at least 1 item"),
         ({"qualities": ["High Definition"]}, "qualities.0", "String should match pattern"),
         ({"prices": [{"size": "512x512", "usd": "0.05"}]}, "", "prices: 512x512 is not offered"),
         ({"prices": [{"size": "1024x1024", "quality": "hd", "usd": "1"}]}, "", "prices: 1024x1024 hd is not offered"),
@@ -254,7 +253,7 @@ def test_a_part_in_an_unusable_form_is_refused_with_its_place(
         ({"prices": [{"size": "1024x1024", "usd": "-0.01"}]}, "prices.0.usd", "greater than or equal to 0"),
         ({"list_price_usd": {"low": "0.06", "high": "0.05"}}, "", "list_price_usd: low is above high"),
         ({"list_price_usd": {"low": "0", "high": "Infinity"}}, "list_price_usd.high", "finite"),
-        ({"list_price_usd": {"low": "0.05"}}, "list_price_usd.high", "Field required"),
+        ({"list_price_usd": {"high": "0.05"}}, "list_price_usd.low", "Field required"),
         ({"provider": "two\nlines"}, "provider", "String should match pattern"),
         ({"max_images": 11}, "max_images", "no request may ask for more than 10"),
         ({"max_images": 0}, "max_images", "greater than or equal to 1"),

@@ -75,7 +75,10 @@ async def test_the_default_model_is_asked_where_none_is_named(catalog: Catalog) 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"prompt": "a cat"}, "There is no model ''. Models: dall-e-3, dall-e-2, nano-banana, nano-banana-pro."),
+        (
+            {"prompt": "a cat"},
+            "There is no model ''. Models: dall-e-3 (from $0.042), dall-e-2",
+        ),
         ({"prompt": "a cat", "model": "any"}, "There is no model 'any'."),
         ({"prompt": "a cat", "model": "dall-e-3", "size": "256x256"}, "Its sizes: 1024x1024, 1024x1792, 1792x1024."),
         ({"prompt": "a cat", "model": "nano-banana", "quality": "hd"}, "dall-e-3, dall-e-2 can."),

@@ -37,7 +37,9 @@ class FakeLedger(Unrecorded):
             raise LedgerError("The disk is full.")
         self.notes.append((step, *what))
 
-    async def reserve(self, request: ImageRequest, most_usd: Decimal, approval: str | None = None) -> "FakeLedger":
+    async def reserve(
+        self, request: ImageRequest, most_usd: Decimal | None, approval: str | None = None
+    ) -> "FakeLedger":
         await self._note("reserved", request.model, most_usd, *([approval] if approval else []))
         return self
 
@@ -180,7 +182,7 @@ async def test_what_approves_a_call_knows_its_price_and_the_ledger_knows_the_app
     catalog: Catalog, approval: str | None
 ) -> None:
     ledger = FakeLedger()
-    asked: list[tuple[str, Decimal]] = []
+    asked: list[tuple[str, Decimal | None]] = []
 
     async def approve(request: ImageRequest, expected: Estimate) -> str | None:
         await anyio.lowlevel.checkpoint()

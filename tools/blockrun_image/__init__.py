@@ -1,6 +1,6 @@
 """Make pictures and know what they cost: the three tools as a library, without MCP and without a network of its own."""
 
-from blockrun_image.catalog import Catalog, Model
+from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import EnrichedPrompt, enrich
 from blockrun_image.errors import (
     AuthenticationError,
@@ -13,6 +13,7 @@ from blockrun_image.errors import (
     ImageError,
     InvalidRequestError,
     LedgerError,
+    ModelNotFoundError,
     OutcomeUnknownError,
     PaymentRequiredError,
     RateLimitError,
@@ -22,6 +23,9 @@ from blockrun_image.errors import (
     UnknownModelError,
 )
 from blockrun_image.images import Defaults, Image, ImageArguments, ImageRequest, ImagesResponse
+from blockrun_image.joining import join
+from blockrun_image.listing import Listing, read_listing
+from blockrun_image.model import Model
 from blockrun_image.ports import Attempt, ImageGateway, ImageStore, SpendLedger
 from blockrun_image.pricing import Estimate
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList
@@ -52,8 +56,10 @@ __all__ = [
     "ImagesResponse",
     "InvalidRequestError",
     "LedgerError",
+    "Listing",
     "Model",
     "ModelList",
+    "ModelNotFoundError",
     "OutcomeUnknownError",
     "PaymentRequiredError",
     "RateLimitError",
@@ -63,4 +69,6 @@ __all__ = [
     "UnexpectedError",
     "UnknownModelError",
     "enrich",
+    "join",
+    "read_listing",
 ]

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from blockrun_image.catalog import ANY, unknown_model
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.schemas import Schema, ToolSchema
 from blockrun_image.text import choices, clean, quoted
@@ -18,8 +17,9 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{1,9})?")
 def check_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[str, Any]:
     """Return the arguments that were set, with the types that are advertised.
 
-    `null` and `""` mean "not set", and `"3"` and `3.0` are integers. Raises `InvalidRequestError` with the valid values
-    for whatever the advertised schema does not allow, unknown arguments included.
+    `null` and `""` mean "not set", `"3"` and `3.0` are integers, and a model may have the other form of its id. Raises
+    `InvalidRequestError` with the valid values for whatever the advertised schema does not allow, unknown arguments
+    included.
     """
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - 85 ms of import that listing the tools need not pay
 
@@ -31,6 +31,8 @@ def check_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[s
     for name in arguments:
         if name not in tool.properties:
             raise _unknown_argument(tool, name)
+    if isinstance(asked := given.get("model"), str):
+        given["model"] = tool.catalog.spellings.get(asked, asked)
     validator: Any = Draft202012Validator(tool.input)
     fault = next(validator.iter_errors(given), None)
     if fault is not None:
@@ -72,7 +74,7 @@ class _Violation:
     def _not_a_choice(self) -> InvalidRequestError:
         valid: list[str] = self._schema["enum"]
         if self.name == "model":
-            return unknown_model(self.value, [id for id in valid if id != ANY])
+            return self.tool.catalog.unknown_model(self.value)
         message = f"{self.name} cannot be {quoted(self.value)}. Choices: {choices(valid, clean(self.value, 80))}."
         return InvalidRequestError(message, valid_values=valid)
 

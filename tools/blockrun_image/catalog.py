@@ -1,87 +1,39 @@
 """Which models exist and what each of them accepts."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import ValidationError
 
 from blockrun_image.errors import InvalidRequestError, SpecError, UnknownModelError
-from blockrun_image.images import ImageArguments, ImageRequest
-from blockrun_image.spec import Line, Size, Spec, UsdAmount, Word, unusable
-from blockrun_image.text import choices, clean, is_unicode, quoted
+from blockrun_image.images import AUTO, ImageArguments, ImageRequest
+from blockrun_image.listing import Listing
+from blockrun_image.model import Model
+from blockrun_image.spec import Spec, is_size, unusable
+from blockrun_image.text import choices, clean, closest, is_unicode, quoted, usd
 
-AUTO = "auto"
-ANY = "any"
-
-
-class _Entry(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # built once, as parts of Model
-
-
-class Price(_Entry):
-    """A published price of one image, in US dollars, margin included."""
-
-    size: Size
-    quality: Word | None = None
-    usd: UsdAmount
-
-
-class PriceRange(_Entry):
-    """The lowest and the highest list price of one image, in US dollars, without the margin."""
-
-    low: UsdAmount
-    high: UsdAmount
-
-
-class Recommendation(_Entry):
-    """A use case that the API recommends the model for."""
-
-    use_case: Line
-    quality: Word | None = None
-
-    @model_validator(mode="after")
-    def _can_be_asked_for(self) -> "Recommendation":
-        if slug(self.use_case) in ("", ANY):
-            raise ValueError("use_case has no words to ask for it by")
-        return self
-
-
-class Model(_Entry):
-    """An image model, as the API's description lists it."""
-
-    id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,79}$")]
-    provider: Line
-    sizes: tuple[Size, ...] = Field(min_length=1)
-    qualities: tuple[Word, ...] = ()
-    list_price_usd: PriceRange
-    prices: tuple[Price, ...] = ()
-    requests_per_minute: int | None = Field(default=None, ge=1)
-    max_images: int = Field(ge=1)
-    max_prompt_characters: int = Field(ge=1)
-    prompt_form: Literal["sentence", "tags"] = "sentence"
-    revises_prompt: bool = False
-    recommended_for: tuple[Recommendation, ...] = ()
-
-    @model_validator(mode="after")
-    def _prices_are_of_its_own(self) -> "Model":
-        if self.id == ANY:
-            raise ValueError(f"id: {ANY} stands for all models")
-        if self.list_price_usd.low > self.list_price_usd.high:
-            raise ValueError("list_price_usd: low is above high")
-        for price in self.prices:
-            if price.size not in self.sizes or price.quality not in (self.qualities or [None]):
-                raise ValueError(f"prices: {price.size} {price.quality or ''} is not offered")
-        return self
+_MOST_ALTERNATIVES = 5
+_MOST_ALTERNATIVES_CHARACTERS = 180
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """The models that can be asked, and the rules that hold for all of them."""
+    """The models that can be asked, and the rules that hold for all of them.
+
+    Where a gateway's list was joined in, `contract` is the catalogue without it, `listed` leads from the ids of the
+    list to those that are shown, and `gone` are the contract's models that the list lacks.
+    """
 
     spec: Spec
     models: Mapping[str, Model]
+    gone: Mapping[str, Model] = field(default_factory=dict[str, Model])
+    contract: "Catalog | None" = None
+    listing: Listing | None = None
+    listed: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
     def load(cls, path: Path | None = None) -> "Catalog":
@@ -125,12 +77,64 @@ class Catalog:
         """The use cases that the API recommends models for, in its own words."""
         return list(dict.fromkeys(each.use_case for model in self for each in model.recommended_for))
 
+    @cached_property
+    def spellings(self) -> Mapping[str, str]:
+        """The id that is shown for each other id of the same model, where that is one model only."""
+        shown: defaultdict[str, set[str]] = defaultdict(set)
+        for spelling, id in (*self.spec.aliases.items(), *self.listed.items(), *map(_other_form, self._all.values())):
+            shown[spelling].add(id)
+        return {
+            spelling: id
+            for spelling, (id, *others) in shown.items()
+            if not others and id in self._all and spelling not in self._all
+        }
+
     def find(self, id: object) -> Model:
-        """Return the model with that id; raises `UnknownModelError` with the valid (or closest) ids."""
-        model = self.models.get(id) if isinstance(id, str) else None
+        """Return the model with that id, in either form; raises `UnknownModelError` with the closest ids and prices."""
+        shown = self.spellings.get(id, id) if isinstance(id, str) else None
+        model = self.models.get(shown) if shown else None
         if model is None:
-            raise unknown_model(id, list(self.models))
+            raise self.unknown_model(id)
         return model
+
+    def known(self, id: str) -> Model:
+        """Return the model that is shown by that id, also where it is gone; raises `UnknownModelError`."""
+        model = self._all.get(id)
+        if model is None:
+            raise self.unknown_model(id)
+        return model
+
+    def sent_as(self, id: str) -> str:
+        """Return the spelling by which the gateway lists a model that is shown as `id`, or `id` where it lists none."""
+        return id if id in self.listed else next((name for name, shown in self.listed.items() if shown == id), id)
+
+    def unknown_model(self, id: object) -> UnknownModelError:
+        """Return the error for a model that cannot be asked, with the closest that can, and from which price on."""
+        shown = self.spellings.get(id, id) if isinstance(id, str) else None
+        if shown in self.gone and self.listing is not None:
+            what = f"{quoted(id)} is not among the models that {self.listing.gateway} lists (seen {self.listing.day})"
+        else:
+            what = f"There is no model {quoted(id)}"
+        return UnknownModelError(
+            f"{what}. Models: {self.alternatives(id)}.",
+            hint="list_models tells them apart.",
+            valid_values=list(self.models),
+        )
+
+    def alternatives(self, id: object) -> str:
+        """Name the models closest to an id that cannot be asked, each with the price of its cheapest image."""
+        others = [each for each in self.models if each != id]
+        named = others if len(others) <= _MOST_ALTERNATIVES else closest(clean(id, 80), others, _MOST_ALTERNATIVES)
+        offers = [self._offer(self.models[name]) for name in named]
+        while len(", ".join(offers)) > _MOST_ALTERNATIVES_CHARACTERS and len(offers) > 1:
+            offers.pop()
+        return ", ".join(offers) + ("" if len(offers) == len(others) else f" (the closest of {len(others)})")
+
+    def source_of(self, id: str) -> str:
+        """Tell where a model comes from: the API's description (`contract`), a gateway's list (`live`), or `both`."""
+        if id not in (self.contract or self).models:
+            return "live"
+        return "contract" if self.contract is None or id in self.gone else "both"
 
     def resolve(self, asked: ImageArguments) -> ImageRequest:
         """Return what was asked for as it is to be sent, its defaults filled in.
@@ -152,17 +156,25 @@ class Catalog:
             size=self.size_for(model, asked.size),
             quality=self.quality_for(model, asked.quality),
             n=self.count_for(model, asked.n),
+            sent_as=self.sent_as(model.id),
         )
 
     def size_for(self, model: Model, size: str | None) -> str:
-        """Return the size to ask `model` for; raises `InvalidRequestError` where it does not have `size`."""
+        """Return the size to ask `model` for, `auto` where that is left to the API.
+
+        Raises `InvalidRequestError` where the model does not have `size`, or `size` is none at all.
+        """
         if size in (None, "", AUTO):
-            return self.default_size if self.default_size in model.sizes else model.sizes[0]
-        if size not in model.sizes:
+            return self.default_size if self.default_size in model.sizes else next(iter(model.sizes), AUTO)
+        if model.sizes and size not in model.sizes:
             raise InvalidRequestError(
                 f"{model.id} has no size {quoted(size)}. Its sizes: {choices(model.sizes, str(size))}.",
                 hint="estimate_cost with this size lists the models that have it." if size in self.sizes else "",
                 valid_values=model.sizes,
+            )
+        if not is_size(size):
+            raise InvalidRequestError(
+                f"size must be WIDTHxHEIGHT in pixels, such as {self.default_size}, not {quoted(size)}."
             )
         return size
 
@@ -196,19 +208,13 @@ class Catalog:
             )
         return n
 
+    @cached_property
+    def _all(self) -> Mapping[str, Model]:
+        return {**self.models, **self.gone}
 
-def unknown_model(id: object, known: Sequence[str]) -> UnknownModelError:
-    """Return the error for a model id that is not among the known ones, naming those or the closest of them."""
-    return UnknownModelError(
-        f"There is no model {quoted(id)}. Models: {choices(known, clean(id, 80))}.",
-        hint="list_models tells them apart.",
-        valid_values=known,
-    )
-
-
-def slug(use_case: str) -> str:
-    """Return a use case's words as an enum value: "Fast & cheap" is `fast_and_cheap`."""
-    return "_".join("".join(c if c.isalnum() else " " for c in use_case.lower().replace("&", " and ")).split())
+    def _offer(self, model: Model) -> str:
+        lowest = model.lowest_usd(self.spec.margin)
+        return f"{model.id} ({'price not known' if lowest is None else f'from ${usd(lowest)}'})"
 
 
 def check_prompt(model: Model, prompt: object) -> None:
@@ -219,7 +225,7 @@ def check_prompt(model: Model, prompt: object) -> None:
         raise InvalidRequestError("The prompt is not valid Unicode text: it holds lone surrogates.")
     if not any(character.isprintable() and not character.isspace() for character in prompt):
         raise InvalidRequestError("The prompt is empty.", hint="Describe the picture in words.")
-    if len(prompt) > model.max_prompt_characters:
+    if model.max_prompt_characters is not None and len(prompt) > model.max_prompt_characters:
         raise InvalidRequestError(
             f"The prompt has {len(prompt):,} characters; {model.id} takes at most {model.max_prompt_characters:,}.",
             hint="Shorten it; it is never cut for you.",
@@ -235,6 +241,12 @@ def _read_model(spec: Spec, id: str, entry: Mapping[str, Any]) -> Model:
     if model.max_images > most:
         raise SpecError(f"{spec.source}: x-models.{clean(id, 80)}.max_images: no request may ask for more than {most}")
     return model
+
+
+def _other_form(model: Model) -> tuple[str, str]:
+    """Return a model's id without its provider, or with it, and the id itself."""
+    name = model.id.rpartition("/")[2]
+    return (f"{model.provider.lower()}/{name}" if name == model.id else name), model.id
 
 
 def _pixels(size: str) -> tuple[int, int]:

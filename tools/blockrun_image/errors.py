@@ -15,6 +15,7 @@ ImageError
     ├── AuthenticationError     401
     ├── PaymentRequiredError    402
     ├── ContentPolicyError      403, or a content policy code
+    ├── ModelNotFoundError      the gateway does not make images with this model, or no longer
     ├── RateLimitError          429
     ├── GatewayUnavailableError the request never reached the gateway
     └── OutcomeUnknownError     the request was sent, and what became of it is not known
@@ -25,7 +26,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 Charged = Literal["no", "yes", "unknown"]
 
@@ -165,6 +166,15 @@ class PaymentRequiredError(GatewayError):
 
 class ContentPolicyError(GatewayError):
     """The gateway's provider will not draw this prompt."""
+
+
+class ModelNotFoundError(GatewayError):
+    """The gateway does not make images with this model, or no longer does."""
+
+    def instead(self, alternatives: str) -> Self:
+        """Return the error with the models that can be asked instead, in words."""
+        self.hint = f"Ask for another: {alternatives}."
+        return self
 
 
 class RateLimitError(GatewayError):

@@ -1,9 +1,12 @@
 """The data that travels to the gateway and back."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+
+AUTO = "auto"
+"""The size of a request that leaves it to the API."""
 
 
 @dataclass(frozen=True)
@@ -27,18 +30,24 @@ class Defaults:
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """A request that has been checked against its model; `quality` is `None` where the model has no such choice."""
+    """A request that has been checked against its model.
+
+    `size` is `auto` where it is left to the API, and `quality` is `None` where the model has no such choice. `sent_as`
+    is the gateway's own spelling of the model, where it is another.
+    """
 
     prompt: str
     model: str
     size: str
     quality: str | None
     n: int
+    sent_as: str = field(default="", compare=False)
 
     def body(self) -> Mapping[str, object]:
         """Return the request as the API's JSON body."""
-        body: dict[str, object] = {"model": self.model, "prompt": self.prompt, "size": self.size, "n": self.n}
-        return body if self.quality is None else body | {"quality": self.quality}
+        size = {} if self.size == AUTO else {"size": self.size}
+        quality = {} if self.quality is None else {"quality": self.quality}
+        return {"model": self.sent_as or self.model, "prompt": self.prompt, **size, "n": self.n, **quality}
 
 
 @dataclass(frozen=True)

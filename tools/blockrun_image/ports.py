@@ -67,8 +67,8 @@ class Attempt(Protocol):
         ...
 
     @property
-    def most_usd(self) -> Decimal:
-        """The most that it was expected to cost when it was reserved."""
+    def most_usd(self) -> Decimal | None:
+        """The most that it was expected to cost when it was reserved; `None` where nobody knew."""
         ...
 
     async def quoted(self, exact_usd: Decimal) -> None:
@@ -127,8 +127,10 @@ class SpendLedger(Protocol):
         """Return an attempt at the same request whose caller has gone, to be collected; raises `LedgerError`."""
         ...
 
-    async def reserve(self, request: ImageRequest, most_usd: Decimal, approval: str | None = None) -> Attempt:
-        """Set aside the most that a request can cost; `approval`, the id of the user's, is good for one attempt.
+    async def reserve(self, request: ImageRequest, most_usd: Decimal | None, approval: str | None = None) -> Attempt:
+        """Set aside the most that a request can cost, or where nobody knows that, the most that one call may.
+
+        `approval`, the id of the user's, is good for one attempt.
 
         Raises `BudgetExceededError` where the limits do not allow it, `ConfirmationError` where the approval was used
         before, and `LedgerError` where it cannot be noted.
@@ -186,14 +188,16 @@ class ImageStore(Protocol):
 class Unrecorded:
     """A `SpendLedger` without limits that writes nothing down, and its `Attempt`."""
 
-    def __init__(self, most_usd: Decimal = Decimal(0)) -> None:
+    def __init__(self, most_usd: Decimal | None = None) -> None:
         self.id = str(uuid.uuid4())
         self.most_usd = most_usd
 
     async def find(self, request: ImageRequest) -> "Unrecorded | None":
         """Return nothing."""
 
-    async def reserve(self, request: ImageRequest, most_usd: Decimal, approval: str | None = None) -> "Unrecorded":
+    async def reserve(
+        self, request: ImageRequest, most_usd: Decimal | None, approval: str | None = None
+    ) -> "Unrecorded":
         """Return an attempt of its own."""
         return Unrecorded(most_usd)
 

@@ -3,32 +3,36 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
-from blockrun_image.catalog import Catalog, Model, PriceRange, check_prompt
+from blockrun_image.catalog import Catalog, check_prompt
 from blockrun_image.errors import InvalidRequestError
-from blockrun_image.images import ImageArguments, ImageRequest
-from blockrun_image.text import choices, quoted
+from blockrun_image.images import AUTO, ImageArguments, ImageRequest
+from blockrun_image.model import Model, PriceRange
+from blockrun_image.text import choices, quoted, usd
 
-_CENT = Decimal("0.01")
 _PUBLISHED = "The published price, rounded."
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The price of a request in US dollars for all its images; `low_usd` and `high_usd` differ only if not `exact`."""
+    """The price of a request in US dollars for all its images.
+
+    `low_usd` and `high_usd` differ only if not `exact`; without a `high_usd`, nobody knows how dear it can be.
+    """
 
     model: str
     size: str
     quality: str | None
     n: int
     low_usd: Decimal
-    high_usd: Decimal
+    high_usd: Decimal | None
     exact: bool
     basis: str
     currency: str
 
     def to_dict(self) -> dict[str, object]:
-        """Return the estimate as structured content; amounts are decimal strings."""
+        """Return the estimate as structured content; amounts are decimal strings, `null` where not known."""
         request: dict[str, object] = {"model": self.model, "size": self.size}
         if self.quality:
             request["quality"] = self.quality
@@ -36,10 +40,9 @@ class Estimate:
 
     def cost(self) -> dict[str, object]:
         """Return only the money of it; limits and comparisons use `estimated_usd`, the high end."""
-        ends = {} if self.exact else {"low_usd": usd(self.low_usd), "high_usd": usd(self.high_usd)}
         return {
-            "estimated_usd": usd(self.high_usd),
-            **ends,
+            "estimated_usd": None if self.high_usd is None else usd(self.high_usd),
+            **self._ends(),
             "currency": self.currency,
             "exact": self.exact,
             "basis": self.basis,
@@ -53,21 +56,38 @@ class Estimate:
         """Return the money in words, such as `$0.042` or `$0.042-0.126`."""
         return spread(self.low_usd, self.high_usd)
 
+    def __lt__(self, other: "Estimate") -> bool:
+        return self._rank() < other._rank()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything is known of the price; a price of nothing is one."""
+        return self.high_usd is not None or self.low_usd > 0
+
+    def _ends(self) -> dict[str, object]:
+        if self.exact or not self.is_known:
+            return {}
+        high = {} if self.high_usd is None else {"high_usd": usd(self.high_usd)}
+        return {"low_usd": usd(self.low_usd), **high}
+
+    def _rank(self) -> tuple[Any, ...]:
+        return self.high_usd is None, self.high_usd or self.low_usd, self.low_usd
+
 
 def estimate(catalog: Catalog, request: ImageRequest) -> Estimate:
-    """Return what a resolved request costs: its published price, or the model's range where none is published."""
-    model = catalog.find(request.model)
+    """Return what a resolved request costs, as far as that is known: its published price, or from the list price."""
+    model = catalog.known(request.model)
     published = _published(model, request)
-    listed = PriceRange(low=published, high=published) if published is not None else _with_margin(catalog, model)
+    cost = _listed(catalog, model, request) if published is None else _Cost(published, published, _PUBLISHED)
     return Estimate(
         model=model.id,
         size=request.size,
         quality=request.quality,
         n=request.n,
-        low_usd=listed.low * request.n,
-        high_usd=listed.high * request.n,
+        low_usd=cost.low_usd * request.n,
+        high_usd=None if cost.high_usd is None else cost.high_usd * request.n + cost.fee_usd,
         exact=published is not None,
-        basis=_PUBLISHED if published is not None else _unpublished(catalog, request),
+        basis=cost.basis,
         currency=catalog.spec.currency,
     )
 
@@ -89,7 +109,7 @@ def compare(catalog: Catalog, asked: ImageArguments) -> Sequence[Estimate]:
                 check_prompt(model, asked.prompt)
             estimates.append(estimate(catalog, request))
         except InvalidRequestError as refusal:
-            refusals[model.max_prompt_characters] = refusal
+            refusals[model.max_prompt_characters or 0] = refusal
     if not estimates:
         if refusals:
             raise refusals[max(refusals)]
@@ -99,36 +119,47 @@ def compare(catalog: Catalog, asked: ImageArguments) -> Sequence[Estimate]:
             f"No model can do {named}.",
             hint=f"Sizes: {choices(catalog.sizes, str(asked.size))}; n up to {catalog.max_images}.",
         )
-    return sorted(estimates, key=lambda each: (each.high_usd, each.low_usd))
+    return sorted(estimates)
 
 
-def price_range(catalog: Catalog, model: Model) -> PriceRange:
-    """Return the lowest and the highest price of one image over everything that the model offers, margin included."""
+def price_range(catalog: Catalog, model: Model) -> PriceRange | None:
+    """Return the lowest and the highest price of one image over everything that the model offers, margin included.
+
+    It has no highest where that is not known, and is `None` where no price is.
+    """
     offers = [estimate(catalog, offer) for offer in _offers(model)]
-    return PriceRange(low=min(each.low_usd for each in offers), high=max(each.high_usd for each in offers))
+    ends = [each.high_usd for each in offers if each.high_usd is not None]
+    lows = [each.low_usd for each in offers if each.is_known]
+    if not lows:
+        return None
+    return PriceRange(low=min(lows), high=max(ends) if len(ends) == len(offers) else None)
 
 
 def cheapest_offer(catalog: Catalog, model: Model) -> Estimate:
     """Return what one image costs with the model's cheapest size and quality, by the high end."""
-    return min((estimate(catalog, offer) for offer in _offers(model)), key=lambda each: (each.high_usd, each.low_usd))
+    return min(estimate(catalog, offer) for offer in _offers(model))
 
 
-def usd(amount: Decimal) -> str:
-    """Return an exact amount of dollars as a plain decimal string with at least two decimals."""
-    shortest = amount.normalize()
-    exponent = shortest.as_tuple().exponent
-    return f"{shortest if isinstance(exponent, int) and exponent <= -2 else shortest.quantize(_CENT):f}"
-
-
-def spread(low_usd: Decimal, high_usd: Decimal) -> str:
-    """Return an amount or a range of amounts in words."""
+def spread(low_usd: Decimal, high_usd: Decimal | None) -> str:
+    """Return an amount, or a range of amounts, in words."""
+    if high_usd is None:
+        return f"from ${usd(low_usd)}" if low_usd else "unknown"
     return f"${usd(low_usd)}" if low_usd == high_usd else f"${usd(low_usd)}-{usd(high_usd)}"
 
 
+@dataclass(frozen=True)
+class _Cost:
+    """What one image costs, what is added for the request, and what that rests on."""
+
+    low_usd: Decimal
+    high_usd: Decimal | None
+    basis: str
+    fee_usd: Decimal = Decimal(0)
+
+
 def _offers(model: Model) -> Sequence[ImageRequest]:
-    return [
-        ImageRequest("", model.id, size, quality, 1) for size in model.sizes for quality in model.qualities or [None]
-    ]
+    sizes, qualities = model.sizes or [AUTO], model.qualities or [None]
+    return [ImageRequest("", model.id, size, quality, 1) for size in sizes for quality in qualities]
 
 
 def _published(model: Model, request: ImageRequest) -> Decimal | None:
@@ -136,17 +167,36 @@ def _published(model: Model, request: ImageRequest) -> Decimal | None:
     return next((price.usd for price in model.prices if (price.size, price.quality) == asked), None)
 
 
-def _with_margin(catalog: Catalog, model: Model) -> PriceRange:
-    factor = 1 + catalog.spec.margin
-    return PriceRange(low=model.list_price_usd.low * factor, high=model.list_price_usd.high * factor)
+def _listed(catalog: Catalog, model: Model, request: ImageRequest) -> _Cost:
+    """Return what is known from the list price, to which the margin is added."""
+    listed, spec = model.list_price_usd, catalog.spec
+    if listed is None:
+        return _Cost(Decimal(0), None, "No price is known before it is charged.")
+    factor = 1 + spec.margin
+    margin = f"the {(spec.margin * 100).normalize():f} % margin"
+    if listed.high is not None:
+        what = f"list price of {spread(listed.low, listed.high)} plus {margin}"
+        named = f"No published price for {_named(request.model, request.quality, request.size)}: {what}."
+        return _Cost(listed.low * factor, listed.high * factor, named)
+    what = f"{_lister(catalog, model)} of ${usd(listed.low)} plus {margin}"
+    if not _is_its_own(catalog, model, request):
+        return _Cost(listed.low * factor, None, f"At least the {what}: other sizes and qualities can be dearer.")
+    if not listed.low or not spec.fee_usd:
+        return _Cost(listed.low * factor, listed.low * factor, f"The {what}.")
+    fee = f"and a fee of at most ${usd(spec.fee_usd)}"
+    return _Cost(listed.low * factor, listed.low * factor, f"The {what} {fee}.", spec.fee_usd)
 
 
-def _unpublished(catalog: Catalog, request: ImageRequest) -> str:
-    what = _named(request.model, request.quality, request.size)
-    model = catalog.find(request.model)
-    listed = spread(model.list_price_usd.low, model.list_price_usd.high)
-    percent = f"{(catalog.spec.margin * 100).normalize():f}"
-    return f"No published price for {what}: list price of {listed} plus the {percent} % margin."
+def _lister(catalog: Catalog, model: Model) -> str:
+    if catalog.listing is None or catalog.source_of(model.id) == "contract":
+        return "list price"
+    return f"list price at {catalog.listing.gateway} ({catalog.listing.day})"
+
+
+def _is_its_own(catalog: Catalog, model: Model, request: ImageRequest) -> bool:
+    """Tell whether a request is for the size and the quality that a list price is about."""
+    sizes = (catalog.size_for(model, None), *(() if model.sizes else (catalog.default_size,)))
+    return request.size in sizes and request.quality == catalog.quality_for(model, None)
 
 
 def _named(model: str, quality: str | None, size: str) -> str:

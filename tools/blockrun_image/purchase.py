@@ -47,14 +47,15 @@ class Ports:
 
 @dataclass
 class Purchase:
-    """What is to be bought, for at most what; a request that may be charged leaves within so many seconds, or never.
+    """What is to be bought; a request that may be charged leaves within so many seconds, or never.
 
-    `per_minute` is how many requests a minute the model takes, `None` where that is not known.
+    `most_usd` is the most that it can cost, and `per_minute` how many requests a minute the model takes; `None` where
+    that is not known.
     """
 
     ports: Ports
     request: ImageRequest
-    most_usd: Decimal
+    most_usd: Decimal | None
     on_status: OnStatus
     within_seconds: float = math.inf
     per_minute: int | None = None

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
 
-from blockrun_image.catalog import Catalog, Model, Recommendation
+from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import EnrichedPrompt
 from blockrun_image.images import Image, ImageRequest
-from blockrun_image.pricing import Estimate, cheapest_offer, price_range, spread, usd
+from blockrun_image.model import Model, Recommendation
+from blockrun_image.pricing import Estimate, cheapest_offer, price_range, spread
+from blockrun_image.text import usd
 
 
 class Result(Protocol):
@@ -95,11 +97,15 @@ _COLLECT = "The same generate_image call again, within an hour, collects it with
 
 @dataclass(frozen=True)
 class CostComparison:
-    """The estimates of one model or of several, cheapest first, and what each would be sent of a prompt, if asked."""
+    """The estimates of one model or of several, cheapest first, and what each would be sent of a prompt, if asked.
+
+    `more` is how many others, dearer ones, are not told.
+    """
 
     estimates: Sequence[Estimate]
     prompts: Mapping[str, EnrichedPrompt] = field(default_factory=dict[str, EnrichedPrompt])
     warnings: Sequence[str] = ()
+    more: int = 0
 
     def to_dict(self) -> dict[str, object]:
         """Return the answer as structured content; amounts are decimal strings.
@@ -107,6 +113,8 @@ class CostComparison:
         The prompt is that of the cheapest model; the models that would be sent another one are told separately.
         """
         answer: dict[str, object] = {"estimates": [each.to_dict() for each in self.estimates]}
+        if self.more:
+            answer["more"] = self.more
         if not self.prompts:
             return answer | ({"warnings": list(self.warnings)} if self.warnings else {})
         first, *others = self._groups()
@@ -117,7 +125,8 @@ class CostComparison:
         """Return the answer as text: one line for each model, what the prices rest on, and what would be sent."""
         bases = dict.fromkeys(each.basis for each in self.estimates)
         warnings = [f"Warning: {warning}" for warning in self.warnings]
-        return "\n".join([*(self._line(each) for each in self.estimates), *bases, *self._dry_run(), *warnings])
+        more = [f"{self.more} more models, none of them cheaper."] if self.more else []
+        return "\n".join([*(self._line(each) for each in self.estimates), *more, *bases, *self._dry_run(), *warnings])
 
     def _dry_run(self) -> Sequence[str]:
         return [line for group in self._groups() for line in group.to_lines()]
@@ -151,18 +160,23 @@ class _Group:
 
 @dataclass(frozen=True)
 class ModelList:
-    """Models of the catalogue with what they accept and cost, the API's recommendations, and the cheapest of them."""
+    """Models of the catalogue with what they accept and cost, the API's recommendations, and the cheapest of them.
+
+    `more` is how many others were found that are not told.
+    """
 
     catalog: Catalog
     models: Sequence[Model]
+    more: int = 0
 
     def to_dict(self) -> dict[str, object]:
         """Return the answer as structured content; amounts are decimal strings and for one image."""
         offer = self._cheapest()
         return {
             "models": [self._model(model) for model in self.models],
+            **({"more": self.more} if self.more else {}),
             "recommendations": [
-                {"use_case": use_case, "model": model} for model, use_case in _recommendations(self.models)
+                {"use_case": use_case, "model": model} for model, use_case in _recommendations(self._living)
             ],
             **({"cheapest": offer.to_dict()} if offer else {}),
             "currency": self.catalog.spec.currency,
@@ -170,10 +184,12 @@ class ModelList:
 
     def to_text(self) -> str:
         """Return the answer as text: a table of the models, and the cheapest of them."""
-        offer = self._cheapest()
-        if offer is None:
+        if not self.models:
             return "No model fits. Ask again with a higher max_price_usd, or use_case any."
-        return f"{self.to_table()}\n\nCheapest: {offer.what()} at {offer.amount()} an image."
+        offer = self._cheapest()
+        cheapest = [f"Cheapest: {offer.what()} at {offer.amount()} an image."] if offer else []
+        more = [f"{self.more} more: ask with search, use_case or max_price_usd."] if self.more else []
+        return f"{self.to_table()}\n\n" + "\n".join([*more, *self._listed(), *cheapest])
 
     def to_table(self) -> str:
         """Return the models as a Markdown table; prices are for one image, margin included."""
@@ -185,14 +201,28 @@ class ModelList:
             f"Price ({self.catalog.spec.currency})",
             "Requests/min",
             "Best for",
+            *(["Source"] if self.catalog.listing else []),
         ]
         rows = [self._row(model) for model in self.models]
         widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
         return "\n".join(_line(cells, widths) for cells in (heads, ["-" * width for width in widths], *rows))
 
+    @property
+    def _living(self) -> Sequence[Model]:
+        return [model for model in self.models if model.id not in self.catalog.gone]
+
     def _cheapest(self) -> Estimate | None:
-        offers = [cheapest_offer(self.catalog, model) for model in self.models]
-        return min(offers, key=lambda each: (each.high_usd, each.low_usd), default=None)
+        offers = [cheapest_offer(self.catalog, model) for model in self._living]
+        return min((offer for offer in offers if offer.high_usd is not None), default=None)
+
+    def _listed(self) -> Sequence[str]:
+        """Tell when the gateway's list was seen, and what became of models that it lacks."""
+        listing = self.catalog.listing
+        if listing is None:
+            return []
+        gone = [model.id for model in self.models if model.id in self.catalog.gone]
+        cannot = f" {', '.join(gone)} cannot be asked for any more." if gone else ""
+        return [f"Models of {listing.gateway} as listed at {listing.seen}.{cannot}"]
 
     def _model(self, model: Model) -> dict[str, object]:
         prices = price_range(self.catalog, model)
@@ -202,22 +232,31 @@ class ModelList:
             "provider": model.provider,
             "sizes": list(model.sizes),
             "qualities": list(model.qualities),
-            "low_usd": usd(prices.low),
-            "high_usd": usd(prices.high),
+            "low_usd": None if prices is None else usd(prices.low),
+            "high_usd": None if prices is None or prices.high is None else usd(prices.high),
             **limit,
             "best_for": [_use_case(each) for each in model.recommended_for],
+            **self._origin(model),
         }
+
+    def _origin(self, model: Model) -> dict[str, object]:
+        listing = self.catalog.listing
+        seen = {} if listing is None else {"seen": listing.seen}
+        gone = {"available": False} if model.id in self.catalog.gone else {}
+        return {"source": self.catalog.source_of(model.id), **seen, **gone}
 
     def _row(self, model: Model) -> list[str]:
         prices = price_range(self.catalog, model)
+        source = self.catalog.source_of(model.id)
         return [
             model.id,
             model.provider,
-            ", ".join(model.sizes),
+            ", ".join(model.sizes) or "not told",
             ", ".join(model.qualities) or "-",
-            spread(prices.low, prices.high),
+            "unknown" if prices is None else spread(prices.low, prices.high),
             str(model.requests_per_minute or "-"),
             ", ".join(_use_case(each) for each in model.recommended_for) or "-",
+            *([f"{source}, gone" if model.id in self.catalog.gone else source] if self.catalog.listing else []),
         ]
 
 

@@ -12,11 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from blockrun_image.catalog import ANY, AUTO, Catalog, slug
+from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import MODES, PURPOSES
-from blockrun_image.images import Defaults
+from blockrun_image.images import AUTO, Defaults
+from blockrun_image.model import ANY, slug
 
 Schema = dict[str, Any]
+
+MOST_CHOICES = 40
+"""How many models are told to an agent at once, and how many choices an argument has before it takes any text."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,7 @@ class ToolSchema:
     name: str
     title: str
     description: str
+    catalog: Catalog
     properties: Mapping[str, Schema]
     required: Sequence[str]
     output: Schema
@@ -56,6 +61,7 @@ def _generate_image(arguments: "_Arguments") -> ToolSchema:
             "Make images from a prompt. Costs real money; estimate_cost is free. Returns image URLs, revised prompts"
             " and the cost. Show the URLs to the user. Never repeat a call that may have been charged."
         ),
+        catalog=catalog,
         properties={
             "prompt": {"type": "string", "description": catalog.spec.request.prompt.description},
             "model": model,
@@ -79,7 +85,9 @@ def _list_models(catalog: Catalog) -> ToolSchema:
         name="list_models",
         title="List models",
         description="List image models: sizes, prices, limits, recommended uses. Free.",
+        catalog=catalog,
         properties={
+            **_search(catalog),
             "use_case": {
                 "type": "string",
                 "description": "Recommended use. Default any.",
@@ -96,6 +104,13 @@ def _list_models(catalog: Catalog) -> ToolSchema:
     )
 
 
+def _search(catalog: Catalog) -> dict[str, Schema]:
+    """Offer a way to the models of a catalogue that is too long to be told at once."""
+    if len(catalog.models) + len(catalog.gone) <= MOST_CHOICES:
+        return {}
+    return {"search": _text("Part of a model's id or provider. Default all.")}
+
+
 def _estimate_cost(arguments: "_Arguments", *, live: bool) -> ToolSchema:
     asking: dict[str, Schema] = {"live": {"type": "boolean", "description": _LIVE}} if live else {}
     priced = _object(_REQUEST | _COST, required=["model", "size", "n", *_COST_ALWAYS])
@@ -104,6 +119,7 @@ def _estimate_cost(arguments: "_Arguments", *, live: bool) -> ToolSchema:
         name="estimate_cost",
         title="Estimate cost",
         description="Price a generate_image call, or compare all models; shows the prompt it would send. Free.",
+        catalog=arguments.catalog,
         properties={
             "model": arguments.model(ANY, note=". Default any: compare all."),
             "size": arguments.size(),
@@ -117,7 +133,13 @@ def _estimate_cost(arguments: "_Arguments", *, live: bool) -> ToolSchema:
         required=[],
         asks=live,
         output=_output(
-            {"estimates": _array(priced), **_ENRICHMENT, "other_prompts": _array(others), "warnings": _array(_TEXT)}
+            {
+                "estimates": _array(priced),
+                "more": {"type": "integer"},
+                **_ENRICHMENT,
+                "other_prompts": _array(others),
+                "warnings": _array(_TEXT),
+            }
         ),
     )
 
@@ -134,12 +156,16 @@ class _Arguments:
 
     def model(self, *before: str, note: str = "") -> Schema:
         description = self.catalog.spec.request.model.description
+        if len(self.catalog.models) > MOST_CHOICES:
+            return _text(f"{description}; see list_models{note}")
         return {"type": "string", "description": f"{description}{note}", "enum": [*before, *self.catalog.models]}
 
     def size(self) -> Schema:
-        description = self.catalog.spec.request.size.description
+        description, sizes = self.catalog.spec.request.size.description, self.catalog.sizes
         note = f"auto: {self.catalog.default_size} or the model's first"
-        return {"type": "string", "description": f"{description}; default {note}.", "enum": [AUTO, *self.catalog.sizes]}
+        if len(sizes) >= MOST_CHOICES or not all(model.sizes for model in self.catalog):
+            return _text(f"{description}, WIDTHxHEIGHT; default {note}.")
+        return {"type": "string", "description": f"{description}; default {note}.", "enum": [AUTO, *sizes]}
 
     def quality(self) -> Schema:
         note = f"Default {self.catalog.standard}"
@@ -178,9 +204,10 @@ def _array(items: Schema) -> Schema:
 
 _TEXT: Schema = {"type": "string"}
 _USD: Schema = {"type": "string", "description": "Decimal amount of US dollars"}
+_USD_IF_KNOWN: Schema = {"type": ["string", "null"], "description": "Decimal amount of US dollars; null if unknown"}
 _REQUEST: dict[str, Schema] = {"model": _TEXT, "size": _TEXT, "quality": _TEXT, "n": {"type": "integer"}}
 _COST: dict[str, Schema] = {
-    "estimated_usd": _USD,
+    "estimated_usd": _USD_IF_KNOWN,
     "low_usd": _USD,
     "high_usd": _USD,
     "currency": _TEXT,
@@ -252,12 +279,15 @@ def _model_list() -> Schema:
             "provider": _TEXT,
             "sizes": _array(_TEXT),
             "qualities": _array(_TEXT),
-            "low_usd": _USD,
-            "high_usd": _USD,
+            "low_usd": _USD_IF_KNOWN,
+            "high_usd": _USD_IF_KNOWN,
             "requests_per_minute": {"type": "integer"},
             "best_for": _array(_TEXT),
+            "source": {"type": "string", "enum": ["contract", "live", "both"]},
+            "seen": _TEXT,
+            "available": {"type": "boolean"},
         },
-        required=["id", "provider", "sizes", "qualities", "low_usd", "high_usd", "best_for"],
+        required=["id", "provider", "sizes", "qualities", "low_usd", "high_usd", "best_for", "source"],
     )
     return _output(
         {
@@ -265,5 +295,6 @@ def _model_list() -> Schema:
             "recommendations": _array(_object({"use_case": _TEXT, "model": _TEXT})),
             "cheapest": _object(_REQUEST | _COST),
             "currency": _TEXT,
+            "more": {"type": "integer"},
         }
     )

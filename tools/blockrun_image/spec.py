@@ -1,6 +1,7 @@
 """Reads the image API's description (OpenAPI 3.1), the one place where its models, prices and limits are written."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,6 +17,7 @@ from blockrun_image.text import clean
 Size = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,31}$")]
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,120}$")]
+_SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}")
 UsdAmount = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
@@ -89,9 +91,24 @@ class Spec:
         return self.api.pricing.margin
 
     @property
+    def fee_usd(self) -> Decimal:
+        """The most that is charged for a request beside the margin, in US dollars, where a gateway lists the price."""
+        return self.api.pricing.fee_usd
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """The id of the description for each other id that a gateway may list the same model by."""
+        return self.api.aliases
+
+    @property
     def currency(self) -> str:
         """The currency of all prices."""
         return self.api.pricing.currency
+
+
+def is_size(text: str) -> bool:
+    """Tell whether a text is a size, such as `1024x1024`."""
+    return _SIZE.fullmatch(text) is not None
 
 
 def unusable(source: str, error: ValidationError, *within: str) -> SpecError:
@@ -217,6 +234,7 @@ class _Server(_Part):
 class _Pricing(_Part):
     currency: Line
     margin: UsdAmount
+    fee_usd: UsdAmount = Decimal(0)
 
 
 class Api(_Part):
@@ -227,6 +245,7 @@ class Api(_Part):
     components: _Components
     pricing: _Pricing = Field(alias="x-pricing")
     models: Mapping[str, Mapping[str, Any]] = Field(alias="x-models", min_length=1)
+    aliases: Mapping[str, str] = Field(alias="x-aliases", default={})
 
     @model_validator(mode="after")
     def _errors_are_described(self) -> "Api":

@@ -1,11 +1,13 @@
-"""Text from outside, made safe and short enough to show."""
+"""Text from outside, made safe and short enough to show, and amounts in words."""
 
 import json
 import re
 import unicodedata
 from collections.abc import Sequence
+from decimal import Decimal
 from difflib import get_close_matches
 
+_CENT = Decimal("0.01")
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Co", "Cs", "Cn"}
 _SCANNED_FACTOR = 4
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -45,9 +47,21 @@ def choices(valid: Sequence[str], wanted: str = "", limit: int = 160) -> str:
     everything = ", ".join(valid)
     if len(everything) <= limit:
         return everything
-    close = get_close_matches(wanted[:100].lower(), valid, n=5, cutoff=0.3) or list(valid[:5])
+    close = closest(wanted, valid, 5)
     named = clip(", ".join(close), limit)
     return f"{named} (the closest of {len(valid)})" if wanted else f"{named} and {len(valid) - len(close)} more"
+
+
+def closest(wanted: str, valid: Sequence[str], most: int) -> Sequence[str]:
+    """Return the valid values that are most like `wanted`; where none is, the first."""
+    return get_close_matches(wanted[:100].lower(), valid, n=most, cutoff=0.3) or list(valid[:most])
+
+
+def usd(amount: Decimal) -> str:
+    """Return an exact amount of dollars as a plain decimal string with at least two decimals."""
+    shortest = amount.normalize()
+    exponent = shortest.as_tuple().exponent
+    return f"{shortest if isinstance(exponent, int) and exponent <= -2 else shortest.quantize(_CENT):f}"
 
 
 def is_unicode(text: str) -> bool:

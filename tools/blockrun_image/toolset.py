@@ -6,10 +6,17 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeAlias, Unpack
 
-from blockrun_image.catalog import ANY, Catalog, Model, slug
+from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import MODES, EnrichedPrompt, Wishes, enrich
-from blockrun_image.errors import ConfigurationError, ImageError, InvalidRequestError, LedgerError
+from blockrun_image.errors import (
+    ConfigurationError,
+    ImageError,
+    InvalidRequestError,
+    LedgerError,
+    ModelNotFoundError,
+)
 from blockrun_image.images import Defaults, Image, ImageArguments, ImageRequest, ImagesResponse
+from blockrun_image.model import ANY, Model, slug
 from blockrun_image.ports import (
     ImageGateway,
     ImageStore,
@@ -20,10 +27,11 @@ from blockrun_image.ports import (
     Unrecorded,
     run_here,
 )
-from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, spread, usd
+from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, spread
 from blockrun_image.purchase import Ports, Purchase
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList, PendingImages
-from blockrun_image.text import choices, quoted, within
+from blockrun_image.schemas import MOST_CHOICES
+from blockrun_image.text import choices, quoted, usd, within
 
 _MOST_REVISION_BYTES = 4_000
 _QUOTED = "The gateway's own price, asked for just now without paying."
@@ -33,12 +41,20 @@ Approve: TypeAlias = Callable[[ImageRequest, Estimate], Awaitable[str | None]]
 """Returns the id of the user's approval of a call, `None` where none is needed; raises `ConfirmationError`."""
 
 
+Prepare: TypeAlias = Callable[[], Awaitable[None]]
+
+
+async def do_nothing() -> None:
+    """Prepare nothing."""
+
+
 class ImageToolset:
     """What can be asked for.
 
-    `list_models` and `estimate_cost` are free and work offline, without a gateway. `run` does what costs money; the
+    `list_models` and `estimate_cost` are free and work offline, without a gateway. Another `catalog` is in force with
+    the next call. `run` does what costs money; the
     default does it in the caller's own task, which must not be cancelled by asyncio's own means (anyio's are shielded).
-    Callers wait `patience_seconds`.
+    Callers wait `patience_seconds`. `prepare` is awaited before a picture, and may put another catalogue in force.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - one for each port
@@ -50,14 +66,16 @@ class ImageToolset:
         run: Runner = run_here,
         ledger: SpendLedger | None = None,
         patience_seconds: float = math.inf,
+        prepare: Prepare = do_nothing,
     ) -> None:
         self.catalog = catalog
+        self.defaults = defaults or Defaults()
         self._gateway = gateway
         self._store = store
-        self._defaults = defaults or Defaults()
         self._run = run
         self._ledger = ledger or Unrecorded()
         self._patience_seconds = patience_seconds
+        self._prepare = prepare
 
     async def generate_image(  # noqa: PLR0913 - the tool's own arguments
         self,
@@ -80,26 +98,38 @@ class ImageToolset:
         Raises `InvalidRequestError` before anything is sent for what the model does not take, and the other kinds of
         `ImageError` with what is known of the money.
         """
-        request = self.catalog.resolve(ImageArguments(prompt, model or self._defaults.model, size, quality, n))
+        await self._prepare()
+        catalog = self.catalog
+        request = catalog.resolve(ImageArguments(prompt, model or self.defaults.model, size, quality, n))
         enriched = self._enriched(request, enrich, wishes)
-        expected = estimate(self.catalog, request)
+        expected = estimate(catalog, request)
         purchase = self._purchase(replace(request, prompt=enriched.prompt), expected, on_status)
         if approve is not None and not await purchase.is_collected():
             purchase.approval = await approve(request, expected)
-        return await self._buy(purchase, enriched, expected)
+        try:
+            return await self._buy(purchase, enriched, expected)
+        except ModelNotFoundError as error:
+            raise error.instead(catalog.alternatives(request.model)) from error
 
-    def list_models(self, use_case: str | None = None, max_price_usd: float | Decimal = 0) -> ModelList:
+    def list_models(
+        self, use_case: str | None = None, max_price_usd: float | Decimal = 0, search: str = ""
+    ) -> ModelList:
         """List the models that are recommended for a use case and have an image at most that dear; 0 means any price.
 
-        Raises `InvalidRequestError` for a use case that the API does not name.
+        `search` is a part of the ids or providers. Raises `InvalidRequestError` for a use case that the API does not
+        name.
         """
         highest = Decimal(str(max_price_usd))
         if not highest.is_finite() or highest < 0:
             raise InvalidRequestError(f"max_price_usd must be at least 0, not {quoted(max_price_usd)}.")
-        models: Sequence[Model] = [model for model in self.catalog if self._is_for(model, use_case or ANY)]
+        models: Sequence[Model] = [
+            model
+            for model in (*self.catalog, *self.catalog.gone.values())
+            if self._is_for(model, use_case or ANY) and search.lower() in f"{model.id} {model.provider}".lower()
+        ]
         if highest:
-            models = [model for model in models if cheapest_offer(self.catalog, model).high_usd <= highest]
-        return ModelList(self.catalog, models)
+            models = [model for model in models if self._is_within(model, highest)]
+        return ModelList(self.catalog, models[:MOST_CHOICES], more=len(models[MOST_CHOICES:]))
 
     def estimate_cost(  # noqa: PLR0913 - the tool's own arguments
         self,
@@ -119,11 +149,13 @@ class ImageToolset:
         """
         asked = ImageArguments(prompt, model, size, quality, n)
         if model in (None, "", ANY):
-            estimates = compare(self.catalog, asked)
+            found = compare(self.catalog, asked)
         else:
             request = self.catalog.resolve(asked) if prompt else self.catalog.fill_in(self.catalog.find(model), asked)
-            estimates = [estimate(self.catalog, request)]
-        return CostComparison(estimates, self._dry_run(asked, estimates, enrich, wishes) if prompt else {})
+            found = [estimate(self.catalog, request)]
+        told = found[:MOST_CHOICES]
+        dry_run = self._dry_run(asked, told, enrich, wishes) if prompt else {}
+        return CostComparison(told, dry_run, more=len(found) - len(told))
 
     async def estimate_cost_live(self, *, live: bool = False, **asked: Any) -> CostComparison:  # noqa: ANN401 - those of estimate_cost
         """Price a request as `estimate_cost` does; if `live`, by what the gateway asks for it, which it tells unpaid.
@@ -133,6 +165,7 @@ class ImageToolset:
         comparison = self.estimate_cost(**asked)
         if not live:
             return comparison
+        await self._prepare()
         prompt = asked.get("prompt") or "A picture"
         failures: list[ImageError] = []
         estimates: list[Estimate] = []
@@ -145,13 +178,13 @@ class ImageToolset:
                 estimates.append(each)
         if failures and len(failures) == len(estimates):
             raise failures[0]
-        estimates.sort(key=lambda each: (each.high_usd, each.low_usd))
-        return replace(comparison, estimates=estimates, warnings=[error.message for error in failures])
+        return replace(comparison, estimates=sorted(estimates), warnings=[error.message for error in failures])
 
     async def _quoted(self, expected: Estimate, prompt: str) -> Estimate:
         if self._gateway is None:
             raise ConfigurationError("This toolset has no gateway to ask for prices.")
-        request = ImageRequest(prompt, expected.model, expected.size, expected.quality, expected.n)
+        sent_as = self.catalog.sent_as(expected.model)
+        request = ImageRequest(prompt, expected.model, expected.size, expected.quality, expected.n, sent_as)
         price = await self._gateway.quote(request)
         if price is None:
             raise ConfigurationError("This gateway tells no price before it charges it; only a wallet's does.")
@@ -164,7 +197,7 @@ class ImageToolset:
         return {request.model: self._enriched(request, mode, wishes) for request in requests}
 
     def _enriched(self, request: ImageRequest, mode: str | None, wishes: Wishes) -> EnrichedPrompt:
-        mode = mode or self._defaults.enrich
+        mode = mode or self.defaults.enrich
         if mode not in MODES:
             raise InvalidRequestError(f"enrich cannot be {quoted(mode)}. Choices: {choices(MODES, mode)}.")
         if mode == "off":
@@ -181,6 +214,10 @@ class ImageToolset:
             )
         return use_case == ANY or any(slug(each.use_case) == use_case for each in model.recommended_for)
 
+    def _is_within(self, model: Model, highest_usd: Decimal) -> bool:
+        lowest = cheapest_offer(self.catalog, model).high_usd
+        return lowest is not None and lowest <= highest_usd
+
     def _purchase(self, request: ImageRequest, expected: Estimate, on_status: OnStatus) -> Purchase:
         if self._gateway is None:
             raise ConfigurationError("This toolset has no gateway to make images with.")
@@ -195,7 +232,7 @@ class ImageToolset:
         request, gateway = purchase.request, purchase.ports.gateway.name
         if response is None:
             standing = await purchase.look()
-            held = expected.high_usd if standing is None else standing.held_usd
+            held = (expected.high_usd or Decimal(0)) if standing is None else standing.held_usd
             return PendingImages(request, prompt, (), expected, None, gateway, held_usd=held)
         await purchase.told()
         return GeneratedImages(
@@ -240,7 +277,7 @@ def _warnings(expected: Estimate, response: ImagesResponse) -> Sequence[str]:
     if len(response.images) < expected.n:
         warnings.append(f"Asked for {expected.n} images, and {len(response.images)} came back.")
     charged = response.charged_usd
-    if charged is not None and charged > expected.high_usd:
+    if charged is not None and expected.high_usd is not None and charged > expected.high_usd:
         estimated = spread(expected.low_usd, expected.high_usd)
         warnings.append(f"${usd(charged)} was charged, more than the estimate of {estimated}.")
     return warnings

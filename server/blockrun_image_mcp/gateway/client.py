@@ -22,7 +22,7 @@ from blockrun_image.errors import (
 from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import Attempt, Job, OnStatus, Payment, StillDrawingError
 from blockrun_image_mcp.gateway.credentials import Endpoint
-from blockrun_image_mcp.gateway.responses import Reader, Sent
+from blockrun_image_mcp.gateway.responses import ModelsAnswer, Reader, Sent
 from blockrun_image_mcp.gateway.retry import (
     BEARER_POST,
     POLL,
@@ -145,16 +145,19 @@ class HttpGateway:
             raise self._reader.refusal(response, Sent(UNPAID_QUOTE))
         return self._payer.price(response)
 
-    async def ask_for_models(self) -> int:
-        """Ask for the gateway's list of models, which is free, and return the answer's HTTP status.
+    async def models(self, etag: str = "") -> ModelsAnswer:
+        """Ask for the gateway's list of models, which is free and may still be the one that has the ETag.
 
         Raises `GatewayUnavailableError` where there is no answer within seconds.
         """
         try:
-            response = await self._http.get(_MODELS, timeout=self._pacing.connect)
+            with anyio.fail_after(self._pacing.connect):
+                response = await self._http.get(_MODELS, headers={"If-None-Match": etag} if etag else {})
         except httpx2.TransportError as error:
             raise _failure(error, Sent(UNPAID_QUOTE)) from error
-        return response.status_code
+        except TimeoutError as error:
+            raise GatewayUnavailableError("The gateway did not answer in time.", hint="Try again later.") from error
+        return self._reader.models(response, self.name)
 
     async def _post(self, request: ImageRequest, call: "_PaidCall") -> httpx2.Response:
         """Send the request that may be charged, once it may leave; an answer that never comes is an error."""

@@ -12,14 +12,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
-import httpx2
 from pydantic import SecretStr
 
 from blockrun_image.errors import ConfigurationError
 from blockrun_image_mcp.network import is_loopback
 from blockrun_image_mcp.settings import VARIABLES, Settings
+
+if TYPE_CHECKING:
+    import httpx2
 
 _ACCOUNT_HOST = "https://api.blockrun.ai"
 _ANOTHER = (
@@ -42,6 +44,19 @@ _PAYMENT_HEADER = "payment-signature"
 _SIGNATURE = re.compile(r"0x[0-9a-f]{130}")
 _NONCE = re.compile(r"0x[0-9a-f]{64}")
 _SOLANA_SECRET = re.compile(r"\b[1-9A-HJ-NP-Za-km-z]{87,88}\b|\[(?:\s*\d+\s*,){2,}\s*\d+\s*\]")
+
+
+Rail: TypeAlias = Literal["account", "wallet"]
+"""How a gateway is paid: from an account that a credential names, or by a wallet that signs."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """A base URL, as it was named and not yet checked, what named it, and on which rail it is paid."""
+
+    base_url: str
+    named_by: str
+    rail: Rail
 
 
 @dataclass(frozen=True)
@@ -93,23 +108,37 @@ def endpoint_for(settings: Settings, contract_base_url: str) -> Endpoint:
     if not sources:
         raise ConfigurationError("No credential is set, so no picture can be made.", hint=_ANOTHER)
     variable, credential = sources[0].variable, sources[0].read()
-    base_url, base_from = _base_for(variable, credential, settings, contract_base_url)
-    base_url = _checked(base_url, base_from)
+    address = _address(variable, credential, settings, contract_base_url)
+    host = _checked(address.base_url, address.named_by)
     digits = wallet_digits(credential)
     bearer = {} if digits else {"Authorization": f"Bearer {_checked_header(variable, credential)}"}
     return Endpoint(
-        base_url=base_url,
+        base_url=address.base_url,
         headers=bearer,
-        name=httpx2.URL(base_url).host,
+        name=host,
         principal=_principal(digits or credential),
         wallet_key=SecretStr(digits) if digits else None,
     )
+
+
+def address_of(settings: Settings, contract_base_url: str) -> Address | None:
+    """Return where the first credential that is set would go, `None` where there is none that may go anywhere."""
+    sources = settings.sources
+    try:
+        return _address(sources[0].variable, sources[0].read(), settings, contract_base_url) if sources else None
+    except ConfigurationError:
+        return None
 
 
 def wallet_digits(credential: str) -> str | None:
     """Return the 64 hex digits of a credential that is a wallet's private key and nothing else, or `None`."""
     key = _WALLET_KEY.fullmatch(credential)
     return key[1].lower() if key else None
+
+
+def _address(variable: str, credential: str, settings: Settings, contract_base_url: str) -> Address:
+    base_url, named_by = _base_for(variable, credential, settings, contract_base_url)
+    return Address(base_url, named_by, "wallet" if wallet_digits(credential) else "account")
 
 
 def _base_for(variable: str, credential: str, settings: Settings, contract_base_url: str) -> tuple[str, str]:
@@ -142,24 +171,25 @@ def _operators_base(settings: Settings, host_field: str) -> tuple[str, str] | No
 
 
 def _checked(base_url: str, named_by: str) -> str:
+    import httpx2  # noqa: PLC0415 - what only looks for a list from earlier need not load it
+
     try:
-        usable = _is_safe(httpx2.URL(base_url))
+        host = _safe_host(httpx2.URL(base_url))
     except httpx2.InvalidURL:
-        usable = False
-    if not usable:
+        host = ""
+    if not host:
         raise ConfigurationError(
             f"{named_by} is not a base URL that a credential may be sent to.",
             hint="It must be https (plain http only on this machine), such as https://api.blockrun.ai/v1.",
         )
-    return base_url
+    return host
 
 
-def _is_safe(url: httpx2.URL) -> bool:
-    if is_never_sent(str(url)) or url.userinfo or url.query or url.fragment:
-        return False
-    if not url.host or (url.port or 443) > 65_535:
-        return False
-    return url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))
+def _safe_host(url: "httpx2.URL") -> str:
+    """Return the host of a base URL that a credential may be sent to, and nothing for any other."""
+    if is_never_sent(str(url)) or url.userinfo or url.query or url.fragment or (url.port or 443) > 65_535:
+        return ""
+    return url.host if url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host)) else ""
 
 
 def _checked_header(variable: str, credential: str) -> str:

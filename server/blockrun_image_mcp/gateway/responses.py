@@ -13,17 +13,14 @@ import httpx2
 
 from blockrun_image.errors import (
     Answer,
-    AuthenticationError,
-    Charged,
     ContentPolicyError,
     GatewayError,
     OutcomeUnknownError,
-    PaymentRequiredError,
-    RateLimitError,
 )
 from blockrun_image.images import Image, ImagesResponse
 from blockrun_image.ports import Payment
 from blockrun_image.text import clean
+from blockrun_image_mcp.gateway import meanings
 from blockrun_image_mcp.gateway.receipts import transaction_of
 from blockrun_image_mcp.gateway.retry import (
     NO_RETRY_AFTER_SECONDS,
@@ -40,8 +37,9 @@ from blockrun_image_mcp.network import json_from
 _LONGEST_URL = 65_536
 _LONGEST_REVISION = 2_000
 _LONGEST_MESSAGE = 200
+_LONGEST_ETAG = 500
+_LARGEST_LIST_BYTES = 4 * 2**20
 _AMOUNT = re.compile(r"\d{1,6}(\.\d{1,12})?")
-_POLICY_CODE = re.compile(r"content|policy|moderation|safety", re.IGNORECASE)
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _PROGRESS = {"queued": "waiting in the gateway's queue", "in_progress": "the gateway is drawing"}
 _POLL_URL = re.compile(r"/(?:api/)?v1/images/generations/([A-Za-z0-9_-]{1,128})")
@@ -54,6 +52,16 @@ class Sent:
     rules: Mapping[Outcome, Rule]
     payment: Payment | None = None
     earlier: Sequence[Outcome] = ()
+
+
+@dataclass(frozen=True)
+class ModelsAnswer:
+    """What a gateway answers that is asked for its models; numbers in `body`, which may be anything, are texts."""
+
+    gateway: str
+    status: int
+    body: object
+    etag: str
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,13 @@ class Reader:
             raise self._useless(response, what, _charged(response, {}, sent.payment))
         warnings = [f"{len(entries)} images came; only those asked for are here."] if len(entries) > most else []
         return ImagesResponse(images, _charged(response, _object(body), sent.payment), warnings)
+
+    def models(self, response: httpx2.Response, gateway: str) -> ModelsAnswer:
+        """Return what a request for the list of models was answered with."""
+        is_short = len(response.content) <= _LARGEST_LIST_BYTES
+        body = json_from(response.content, parse_int=str, parse_float=str, parse_constant=str) if is_short else None
+        etag = response.headers.get("etag", "")
+        return ModelsAnswer(gateway, response.status_code, body, etag if len(etag) <= _LONGEST_ETAG else "")
 
     def job(self, response: httpx2.Response) -> str:
         """Return the id of the job that a 202 tells of; raises `OutcomeUnknownError` when it cannot be followed."""
@@ -115,7 +130,7 @@ class Reader:
         is_rejection = response.status_code == 402 and sent.payment is not None
         if is_rejection:
             charged = charged_by_rejection(answer.code, self._says(body).removeprefix(": "), sent.earlier)
-        meaning = _REJECTIONS[charged] if is_rejection else _meaning(answer, response.status_code, charged)
+        meaning = meanings.REJECTIONS[charged] if is_rejection else meanings.of(answer, self._says(body), charged)
         wait = answer.retry_after_seconds
         error = meaning.error(
             f"{meaning.what} (HTTP {response.status_code}){self._says(body)}.",
@@ -128,10 +143,9 @@ class Reader:
 
     def _failed(self, response: httpx2.Response, body: Mapping[str, Any]) -> GatewayError:
         answer = self._answer(response, body)
-        policy = _POLICY_CODE.search(answer.code or "")
         if body.get("payment_status") != "not_charged":
             return OutcomeUnknownError(f"The gateway's job failed{self._says(body)}.", answer=answer)
-        error = ContentPolicyError if policy else GatewayError
+        error = ContentPolicyError if meanings.is_policy(answer.code) else GatewayError
         return error(f"The gateway's job failed{self._says(body)}.", charged="no", answer=answer)
 
     def _useless(self, response: httpx2.Response, what: str, charged: Decimal | None) -> OutcomeUnknownError:
@@ -179,82 +193,6 @@ class Reader:
         titles = [error if isinstance(error, str) else _object(error).get("message"), body.get("message")]
         words = ": ".join(dict.fromkeys(title for title in titles if isinstance(title, str) and title.strip()))
         return f": {self._quoted(words, _LONGEST_MESSAGE).rstrip('.')}" if words else ""
-
-
-@dataclass(frozen=True)
-class _Meaning:
-    """What a status means: the error, what happened, and the next step."""
-
-    error: type[GatewayError]
-    what: str
-    hint: str
-
-
-_CONTENT = _Meaning(
-    ContentPolicyError,
-    "The prompt was refused for its content",
-    "Rephrase the prompt; sending it again will not help.",
-)
-_REDIRECT = _Meaning(
-    GatewayError,
-    "The gateway redirects, which is never followed",
-    "Set BLOCKRUN_IMAGE_GATEWAY to the base URL that it redirects to, if you trust it.",
-)
-_FAILURE = _Meaning(OutcomeUnknownError, "The gateway did not say what became of the request", "")
-_REFUSAL = _Meaning(GatewayError, "The gateway refused the request", "")
-
-_REJECTIONS: Mapping[Charged, _Meaning] = {
-    "no": _Meaning(
-        PaymentRequiredError,
-        "The gateway did not take the payment",
-        "Check that the wallet holds enough USDC on that network.",
-    ),
-    "yes": _Meaning(
-        OutcomeUnknownError,
-        "The payment was taken with a first request whose answer was lost, and it buys nothing again",
-        "Tell the gateway's operator the payment's transaction; the same call again is a new payment.",
-    ),
-    "unknown": _Meaning(
-        OutcomeUnknownError,
-        "The gateway did not say whether the payment moved",
-        "Look at the wallet before the next call: the same call again is a new payment.",
-    ),
-}
-
-_MEANINGS: Mapping[int, _Meaning] = {
-    400: _Meaning(
-        GatewayError,
-        "The gateway refused the request as invalid",
-        "Correct the prompt or the parameters.",
-    ),
-    401: _Meaning(
-        AuthenticationError,
-        "The gateway does not accept the credential",
-        "Check BLOCKRUN_API_KEY, and that BLOCKRUN_IMAGE_GATEWAY is where it belongs.",
-    ),
-    402: _Meaning(
-        PaymentRequiredError,
-        "The gateway wants a payment",
-        "Add credit to the account. If the credential is no brk_ key, blockrun.ai ignores it: set BLOCKRUN_API_KEY.",
-    ),
-    403: _CONTENT,
-    404: _Meaning(
-        GatewayError,
-        "The gateway does not know the model or the address",
-        "Choose another model, or check that BLOCKRUN_IMAGE_GATEWAY is a base URL such as https://api.blockrun.ai/v1.",
-    ),
-    429: _Meaning(RateLimitError, "Too many requests", ""),
-}
-
-
-def _meaning(answer: Answer, status: int, charged: Charged) -> _Meaning:
-    if status == 400 and _POLICY_CODE.search(answer.code or ""):
-        return _CONTENT
-    if status in _MEANINGS:
-        return _MEANINGS[status]
-    if charged == "unknown":
-        return _FAILURE
-    return _REDIRECT if 300 <= status < 400 else _REFUSAL
 
 
 def _wait(response: httpx2.Response) -> float:

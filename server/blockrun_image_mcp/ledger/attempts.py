@@ -48,7 +48,7 @@ class New:
     owner: str
     account: Account
     request: ImageRequest
-    most_micro_usd: int
+    most_micro_usd: int | None
     approval: str | None = None
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
 from blockrun_image.errors import BudgetExceededError, ConfigurationError
-from blockrun_image.pricing import usd
+from blockrun_image.text import usd
 from blockrun_image_mcp.settings import VARIABLES, Settings
 
 _NO_LIMIT = "none"
@@ -37,6 +37,12 @@ class Limits:
             _amount(VARIABLES["max_cost_usd"], settings.max_cost_usd),
             _amount(VARIABLES["daily_budget_usd"], settings.daily_budget_usd),
         )
+
+    def most_micro_usd(self, spent_micro_usd: int) -> int:
+        """Return what a call may cost whose price nobody knows, after what was spent today; without limits, nothing."""
+        if self.call_micro_usd is not None:
+            return self.call_micro_usd
+        return 0 if self.day_micro_usd is None else max(0, self.day_micro_usd - spent_micro_usd)
 
     def check(self, call_micro_usd: int, spent_micro_usd: int) -> None:
         """Raise `BudgetExceededError` where a call of that price may not follow what was spent today."""

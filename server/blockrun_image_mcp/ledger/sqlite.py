@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -66,13 +66,17 @@ class SqliteLedger:
             seen = {twin.id: seen.get(twin.id, twin.lease_until) for twin in waiting}
             await anyio.sleep(_LOOK_SECONDS)
 
-    async def reserve(self, request: ImageRequest, most_usd: Decimal, approval: str | None = None) -> "SqliteAttempt":
+    async def reserve(
+        self, request: ImageRequest, most_usd: Decimal | None, approval: str | None = None
+    ) -> "SqliteAttempt":
         """Set aside the most that a request can cost, in the transaction that checks the limits and the approval.
 
-        Raises `BudgetExceededError` or `ConfirmationError`.
+        Where nobody knows that, it is the most that one call may cost, or all that is left of the day. Raises
+        `BudgetExceededError` or `ConfirmationError`.
         """
         attempt = SqliteAttempt(self, str(uuid.uuid4()), most_usd)
-        new = attempts.New(attempt.id, self.owner, self.account, request, micro_usd(most_usd), approval)
+        most = None if most_usd is None else micro_usd(most_usd)
+        new = attempts.New(attempt.id, self.owner, self.account, request, most, approval)
         await self.database.do(lambda connection: self._reserve(connection, new))
         self.open.add(attempt.id)
         return attempt
@@ -149,8 +153,10 @@ class SqliteLedger:
     def _reserve(self, connection: sqlite3.Connection, new: attempts.New) -> None:
         now = self.end_expired(connection)
         attempts.check_unused(connection, new.approval)
-        self.limits.check(new.most_micro_usd, attempts.spent_on(connection, attempts.day_of(now)))
-        attempts.insert(connection, new, now)
+        spent = attempts.spent_on(connection, attempts.day_of(now))
+        most = self.limits.most_micro_usd(spent) if new.most_micro_usd is None else new.most_micro_usd
+        self.limits.check(most, spent)
+        attempts.insert(connection, replace(new, most_micro_usd=most), now)
 
     def _jobs(self, connection: sqlite3.Connection) -> Mapping[str, ImageRequest]:
         jobs = attempts.jobs_to_adopt(connection, self.account, self.end_expired(connection))
@@ -174,7 +180,7 @@ class SqliteAttempt:
 
     ledger: SqliteLedger = field(compare=False, repr=False)
     id: str
-    most_usd: Decimal
+    most_usd: Decimal | None
 
     async def quoted(self, exact_usd: Decimal) -> None:
         """Set aside the exact price instead, within the limits."""
@@ -266,7 +272,7 @@ class SqliteAttempt:
 
     def _quoted(self, connection: sqlite3.Connection, exact_micro_usd: int) -> None:
         day, reserved, approval = attempts.reservation(connection, self.id)
-        if approval is not None and exact_micro_usd > micro_usd(self.most_usd):
+        if approval is not None and self.most_usd is not None and exact_micro_usd > micro_usd(self.most_usd):
             raise ConfirmationError(
                 f"The gateway wants {in_usd(exact_micro_usd)}, more than the user has approved. Nothing was signed.",
                 hint="Ask for something cheaper, or let the user look at the gateway's prices.",

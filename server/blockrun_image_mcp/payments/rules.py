@@ -11,8 +11,7 @@ from typing import Any
 import httpx2
 
 from blockrun_image.errors import PaymentRequiredError
-from blockrun_image.pricing import usd
-from blockrun_image.text import quoted
+from blockrun_image.text import quoted, usd
 from blockrun_image_mcp.network import is_loopback
 from blockrun_image_mcp.payments.challenge import Challenge, json_object, read_challenge, refused
 from blockrun_image_mcp.payments.networks import NETWORKS, TOKEN_UNITS, Network

@@ -11,8 +11,8 @@ from typing import Any, Literal, cast
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from blockrun_image.pricing import usd
 from blockrun_image.spec import Spec
+from blockrun_image.text import usd
 from blockrun_image_mcp.sandbox.faults import Fault
 from blockrun_image_mcp.sandbox.studio import Generation, Job
 from blockrun_image_mcp.sandbox.x402 import PaymentRefusedError, encoded, overridden, receipt
@@ -72,7 +72,7 @@ class Answers:
         body["payment"] = {"status": "settled", "tx_hash": settlement.tx, "network": payment.network}
         return JSONResponse(body, headers={**headers, **receipt(payment, settlement.tx)})
 
-    def accepted(self, job: Job, micro_usd: int, status: Literal["queued", "in_progress"]) -> Response:
+    def accepted(self, job: Job, status: Literal["queued", "in_progress"]) -> Response:
         """Return the 202 that tells of a job."""
         return JSONResponse(
             {
@@ -80,7 +80,7 @@ class Answers:
                 "object": "image.generation.job",
                 "status": status,
                 **{name: value for name, value in job.request.body().items() if name != "prompt"},
-                "price": self._price(job.bill.rail, micro_usd),
+                "price": self._price(job.bill.rail, job.micro_usd),
                 "payment_status": "verified",
                 "created": job.created,
                 "poll_url": job.poll_url,

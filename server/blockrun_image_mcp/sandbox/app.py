@@ -15,13 +15,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from blockrun_image.catalog import Catalog
-from blockrun_image.errors import InvalidRequestError
+from blockrun_image.errors import InvalidRequestError, UnknownModelError
 from blockrun_image.images import ImageRequest
 from blockrun_image.text import clean
 from blockrun_image_mcp.sandbox import x402
 from blockrun_image_mcp.sandbox.answers import Answers, Cut, amend, payment_refusal, refusal
 from blockrun_image_mcp.sandbox.calls import WALLET_PREFIX, Call, has_account_key, read_body
 from blockrun_image_mcp.sandbox.faults import Fault, FaultScript
+from blockrun_image_mcp.sandbox.listing import SandboxListing
 from blockrun_image_mcp.sandbox.studio import Job, Studio
 from blockrun_image_mcp.sandbox.till import Bill
 from blockrun_image_mcp.sandbox.verification import verified
@@ -32,7 +33,7 @@ def sandbox_app(catalog: Catalog, closing: anyio.Event, clock: Callable[[], floa
 
     `clock` gives the seconds since 1970 that payments are judged by.
     """
-    sandbox = _Sandbox(Studio(catalog, clock), closing)
+    sandbox = _Sandbox(Studio(SandboxListing(catalog), clock), closing)
     path = catalog.spec.generations_path
     return Starlette(
         routes=[
@@ -42,6 +43,7 @@ def sandbox_app(catalog: Catalog, closing: anyio.Event, clock: Callable[[], floa
             Route("/images/{id}.png", sandbox.picture),
             Route("/sandbox/settlements", sandbox.settlements),
             Route("/sandbox/faults", sandbox.script, methods=["POST"]),
+            Route("/sandbox/models", sandbox.change, methods=["POST"]),
         ]
     )
 
@@ -81,10 +83,11 @@ class _Sandbox:
         return await self._delivered(response, fault, fault.delay_seconds)
 
     async def models(self, request: Request) -> Response:
-        if not (request.url.path.startswith(WALLET_PREFIX) or has_account_key(request)):
-            return _unauthorized()
-        models = [{"id": model.id, "object": "model", "owned_by": model.provider} for model in self._studio.catalog]
-        return JSONResponse({"object": "list", "data": models})
+        fault = self._studio.faults.next("models")
+        if fault.cut == "before":
+            return Cut(reset=fault.reset)
+        response = self._answers.scripted(fault) if fault.is_scripted or fault.body is not None else None
+        return await self._delivered(response or self._listed(request), fault, fault.delay_seconds)
 
     async def picture(self, request: Request) -> Response:
         from blockrun_image_mcp.sandbox.drawing import draw  # noqa: PLC0415 - Pillow, when a picture is looked at
@@ -107,6 +110,22 @@ class _Sandbox:
             return refusal(400, _first_words(error), "invalid_faults")
         return JSONResponse({"scripted": len(self._studio.faults)})
 
+    async def change(self, request: Request) -> Response:
+        try:
+            changed = self._studio.listing.change(await read_body(request))
+        except (ValidationError, ValueError) as error:
+            return refusal(400, _first_words(error), "invalid_changes")
+        return JSONResponse({"changed": changed})
+
+    def _listed(self, request: Request) -> Response:
+        if not (request.url.path.startswith(WALLET_PREFIX) or has_account_key(request)):
+            return _unauthorized()
+        listing = self._studio.listing
+        headers = {"ETag": listing.etag}
+        if request.headers.get("if-none-match") == listing.etag:
+            return Response(None, 304, headers)
+        return Response(listing.body, 200, headers, "application/json")
+
     async def _response(self, call: Call, fault: Fault) -> Response:
         if not call.is_authorized:
             return _unauthorized()
@@ -116,7 +135,7 @@ class _Sandbox:
             asked = self._studio.check(json.loads(call.body))
             return self._quote(call, asked, fault) if call.kind == "quote" else await self._sale(call, asked, fault)
         except (InvalidRequestError, ValueError, RecursionError) as error:
-            return refusal(400, clean(error, 400), "invalid_request")
+            return _invalid(error)
         except x402.PaymentRefusedError as refused:
             return payment_refusal(refused)
         except ImportError:
@@ -139,7 +158,7 @@ class _Sandbox:
         known = self._studio.job_of(bill)
         if known or fault.slow:
             job = known or self._studio.accept(self._job(call, asked, bill, fault))
-            return self._answers.accepted(job, self._studio.micro_usd(job.request), "queued")
+            return self._answers.accepted(job, "queued")
         generation = self._studio.settle(asked, call.origin, bill)
         if fault.body is not None or fault.is_scripted:
             return self._answers.scripted(fault)
@@ -159,7 +178,18 @@ class _Sandbox:
         poll_url = f"{call.path}/{id}" if fault.poll_url is None else fault.poll_url.replace("{id}", id)
         finished_at = time.monotonic() + fault.delay_seconds
         created = int(self._studio.clock())
-        return Job(id, asked, call.origin, bill, poll_url, fault, created, finished_at, FaultScript(fault.polls))
+        return Job(
+            id,
+            asked,
+            call.origin,
+            bill,
+            self._studio.micro_usd(asked),
+            poll_url,
+            fault,
+            created,
+            finished_at,
+            FaultScript(fault.polls),
+        )
 
     def _stranger(self, job: Job, request: Request) -> Response | None:
         """Return what is told to whoever asks after a job without the payment that it lives on."""
@@ -179,7 +209,7 @@ class _Sandbox:
         if job.generation is None and job.bill.payment is not None:
             job.bill.payment.hold_at(self._studio.clock())
         if job.asked == 1 or time.monotonic() < job.finished_at:
-            return self._answers.accepted(job, self._studio.micro_usd(job.request), "in_progress")
+            return self._answers.accepted(job, "in_progress")
         if job.fault.status:
             return self._failed(job)
         return self._answers.generated(self._studio.collect(job), {"status": "completed"})
@@ -198,6 +228,12 @@ class _Sandbox:
             return Cut(reset=fault.reset)
         amend(response, fault.headers)
         return Cut(response, reset=fault.reset) if fault.cut == "during" else response
+
+
+def _invalid(error: Exception) -> Response:
+    is_unknown = isinstance(error, UnknownModelError)
+    words = "Unknown image model." if is_unknown else clean(error, 400)
+    return refusal(400, words, "model_not_found" if is_unknown else "invalid_request")
 
 
 def _unauthorized() -> Response:

@@ -19,8 +19,8 @@ HeaderValue = Annotated[str, Field(pattern=r"^[\x20-\x7e]{0,4096}$")]
 class Fault(BaseModel):
     """What one call suffers.
 
-    `on` says which: one that asks for a quote, or one that is paid, by key or by signature; without it, the next one
-    that the fault can do something to.
+    `on` says which: one that asks for a quote, one that is paid, by key or by signature, or one that asks for the list
+    of models; without it, the next generation call that the fault can do something to.
 
     `status`, `headers` and `body` replace those of the answer; a bare error status comes with the API's own error body,
     a `payment_code` with a 402 of that code, and a header that is `null` is left out. An error is not charged and any
@@ -64,7 +64,7 @@ class Fault(BaseModel):
 
     def hits(self, kind: Kind) -> bool:
         """Tell whether a request of this kind suffers it."""
-        if self.on is not None:
+        if self.on is not None or kind == "models":
             return self.on == kind
         return not (self.challenge if kind == "paid" else self.slow or self.payment_code or self.settles is not None)
 

@@ -6,21 +6,24 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, cast
 
 from jsonschema import Draft202012Validator
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError
-from blockrun_image.images import ImageArguments, ImageRequest
+from blockrun_image.images import AUTO, ImageArguments, ImageRequest
 from blockrun_image.pricing import estimate
 from blockrun_image.text import clean
 from blockrun_image_mcp.sandbox.faults import Fault, FaultScript
+from blockrun_image_mcp.sandbox.listing import SandboxListing
 from blockrun_image_mcp.sandbox.till import Bill, Settlement, Till
 from blockrun_image_mcp.sandbox.x402 import Quotes
 
 _MOST_PICTURES = 2_000
 _MOST_DRAWN_CHARACTERS = 2_000
+_UNTOLD_USD = Decimal("0.05")  # for an image whose price is not listed
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Job:
     request: ImageRequest
     origin: str
     bill: Bill
+    micro_usd: int
     poll_url: str
     fault: Fault
     created: int
@@ -63,7 +67,7 @@ class Job:
 class Studio:
     """Everything that a sandbox knows; `clock` gives the seconds since 1970 that it goes by."""
 
-    catalog: Catalog
+    listing: SandboxListing
     clock: Callable[[], float] = time.time
     faults: FaultScript = field(default_factory=FaultScript)
     till: Till = field(default_factory=Till)
@@ -71,6 +75,11 @@ class Studio:
     jobs: dict[str, Job] = field(default_factory=dict[str, Job])
     job_ids_by_payment: dict[str, str] = field(default_factory=dict[str, str])
     pictures: OrderedDict[str, Picture] = field(default_factory=OrderedDict[str, Picture])
+
+    @property
+    def catalog(self) -> Catalog:
+        """The models that the sandbox has at the moment."""
+        return self.listing.catalog
 
     def check(self, body: object) -> ImageRequest:
         """Return the request of a body; raises `InvalidRequestError` for what the API would answer with 400."""
@@ -80,19 +89,24 @@ class Studio:
         if fault is not None:
             raise InvalidRequestError(clean(fault.message, 200))
         fields = cast("Mapping[str, Any]", body)
-        model = self.catalog.find(fields["model"])
+        model = self.listing.find(fields["model"])
         if "quality" in fields and not model.qualities:
             raise InvalidRequestError(f"{model.id} does not take quality.")
         size, quality, n = fields.get("size"), fields.get("quality"), fields.get("n")
         return self.catalog.resolve(ImageArguments(fields["prompt"], model.id, size, quality, n))
 
     def micro_usd(self, request: ImageRequest) -> int:
-        """Return what a request is charged, in millionths of a US dollar: the high end of its price."""
-        return math.ceil(estimate(self.catalog, request).high_usd * 1_000_000)
+        """Return what a request is charged, in millionths of a US dollar: the high end of its price, if any."""
+        price = estimate(self.catalog, request)
+        charged = max(price.low_usd, request.n * _UNTOLD_USD) if price.high_usd is None else price.high_usd
+        return math.ceil(charged * 1_000_000)
 
-    def settle(self, request: ImageRequest, origin: str, bill: Bill) -> Generation:
-        """Do the work and charge it once; raises `PaymentRefusedError` for a payment that is spent."""
-        settlement = self.till.settle(bill, request, self.micro_usd(request))
+    def settle(self, request: ImageRequest, origin: str, bill: Bill, micro_usd: int | None = None) -> Generation:
+        """Do the work and charge it once, by default at today's price.
+
+        Raises `PaymentRefusedError` for a payment that is spent.
+        """
+        settlement = self.till.settle(bill, request, self.micro_usd(request) if micro_usd is None else micro_usd)
         data = [self._image(request, origin, variant) for variant in range(request.n)]
         return Generation(int(self.clock()), data, settlement)
 
@@ -110,7 +124,7 @@ class Studio:
     def collect(self, job: Job) -> Generation:
         """Return what a finished job has made, charged the first time; raises `PaymentRefusedError`."""
         if job.generation is None:
-            job.generation = self.settle(job.request, job.origin, job.bill)
+            job.generation = self.settle(job.request, job.origin, job.bill, job.micro_usd)
         return job.generation
 
     def give_up(self, job: Job) -> None:
@@ -119,10 +133,10 @@ class Studio:
             self.job_ids_by_payment.pop(job.bill.payment.id, None)
 
     def _image(self, request: ImageRequest, origin: str, variant: int) -> dict[str, object]:
-        width, _, height = request.size.partition("x")
+        width, _, height = (self.catalog.default_size if request.size == AUTO else request.size).partition("x")
         picture = Picture(request.prompt[:_MOST_DRAWN_CHARACTERS], int(width), int(height), variant)
         image: dict[str, object] = {"url": f"{origin}/images/{self._remember(picture)}.png"}
-        if self.catalog.find(request.model).revises_prompt:
+        if request.model in self.catalog.models and self.catalog.find(request.model).revises_prompt:
             image["revised_prompt"] = _revised(request.prompt, variant)
         return image
 

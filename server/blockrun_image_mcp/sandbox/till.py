@@ -10,8 +10,8 @@ from blockrun_image_mcp.sandbox.x402 import Payment, PaymentRefusedError
 _MOST_SHOWN = 1_000
 _MOST_PROMPT_CHARACTERS = 2_000
 
-Kind = Literal["quote", "paid"]
-"""Whether a generation request asks for the price, or brings a key or a payment."""
+Kind = Literal["quote", "paid", "models"]
+"""Whether a request asks for a generation's price, brings a key or a payment for it, or asks for the models."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from functools import cache
 
-from blockrun_image.catalog import Catalog, Model
+from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment.enriched import MODES, PURPOSES, Addition, Advice, EnrichedPrompt, Wishes
+from blockrun_image.model import Model
 
 __all__ = ["MODES", "PURPOSES", "Addition", "Advice", "EnrichedPrompt", "Wishes", "enrich"]
 

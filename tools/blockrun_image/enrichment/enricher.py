@@ -10,12 +10,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal
 
-from blockrun_image.catalog import Model
 from blockrun_image.enrichment.choice import Choice
 from blockrun_image.enrichment.enriched import MAIN_FACETS, PURPOSES, Addition, Advice, EnrichedPrompt, Wishes
 from blockrun_image.enrichment.reading import Reading, read
 from blockrun_image.enrichment.tips import Tips, words_of
 from blockrun_image.errors import InvalidRequestError
+from blockrun_image.model import Model
 from blockrun_image.text import choices, quoted
 
 _MOST_READ_CHARACTERS = 2_000
@@ -143,7 +143,8 @@ class Enricher:
         return _in_order([*wished, *kept])
 
     def _fits(self, prompt: str, additions: Sequence[Addition]) -> bool:
-        return len(self._joined(prompt, additions)) <= self.model.max_prompt_characters
+        most = self.model.max_prompt_characters
+        return most is None or len(self._joined(prompt, additions)) <= most
 
     def _joined(self, prompt: str, additions: Sequence[Addition]) -> str:
         """Return the prompt with the additions after it; whatever its last clause is, it ends there."""

@@ -1,0 +1,119 @@
+"""Keeps what a gateway has listed in a file that all processes of one user share."""
+
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from blockrun_image.listing import Listing
+
+_LARGEST_BYTES = 4 * 2**20
+_PAUSE_SECONDS = 3_600.0
+_LOCK_SECONDS = 60.0  # what is older was left by a process that was killed
+
+
+class Kept(BaseModel):
+    """What is known of a gateway's list: the last good one, and when and with what result it was asked for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_url: str
+    rail: str
+    asked_at: float = 0
+    etag: str = Field(default="", max_length=500)
+    failure: str = Field(default="", max_length=500)
+    listing: Listing | None = None
+
+
+class CatalogCache:
+    """The file for one gateway and rail, in a folder for all; `clock` gives the seconds since 1970.
+
+    Where it cannot be written, what it would hold lasts as long as this process.
+    """
+
+    def __init__(self, folder: Path, base_url: str, rail: str, clock: Callable[[], float] = time.time) -> None:
+        name = hashlib.sha256(f"{rail} {base_url}".encode("utf-8", "backslashreplace")).hexdigest()[:16]
+        self.path = folder / f"{name}.json"
+        self.clock = clock
+        self._nothing = Kept(base_url=base_url, rail=rail)
+        self._unwritten: Kept | None = None
+
+    def read(self) -> Kept:
+        """Return what is kept; a file that cannot be read, or is another gateway's, holds nothing."""
+        if self._unwritten is not None:
+            return self._unwritten
+        try:
+            with self.path.open("rb") as file:
+                kept = Kept.model_validate_json(file.read(_LARGEST_BYTES))
+        except (OSError, ValueError):
+            return self._nothing
+        is_same = (kept.base_url, kept.rail) == (self._nothing.base_url, self._nothing.rail)
+        return kept if is_same else self._nothing
+
+    def claim(self) -> bool:
+        """Tell whether the gateway may be asked now, which only one process may in an hour, and note that it is."""
+        with self._locked() as is_mine:
+            may_ask = is_mine and not 0 <= self.clock() - self.read().asked_at < _PAUSE_SECONDS
+            if may_ask:
+                self.note_asking()
+            return may_ask
+
+    def note_asking(self) -> None:
+        """Note that the gateway is asked now."""
+        self._write(self.read().model_copy(update={"asked_at": self.clock()}))
+
+    def keep(self, listing: Listing, etag: str) -> None:
+        """Replace the list."""
+        self._write(self.read().model_copy(update={"listing": listing, "etag": etag[:500], "failure": ""}))
+
+    def confirm(self) -> None:
+        """Note that the list is still the same."""
+        kept = self.read()
+        if kept.listing is not None:
+            seen_now = kept.listing.model_copy(update={"seen_at": self.clock()})
+            self._write(kept.model_copy(update={"listing": seen_now, "failure": ""}))
+
+    def fail(self, why: str) -> None:
+        """Note why there was no list to be had; the last good one stays."""
+        self._write(self.read().model_copy(update={"failure": why[:500]}))
+
+    def _write(self, kept: Kept) -> None:
+        """Write the file whole or not at all."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".incoming-")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(kept.model_dump_json().encode())
+                Path(temporary).replace(self.path)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+        except OSError:
+            self._unwritten = kept
+
+    @contextmanager
+    def _locked(self) -> Generator[bool]:
+        """Keep other processes out, and tell whether that was possible."""
+        lock = self.path.with_suffix(".lock")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock.touch(exist_ok=False)
+        except FileExistsError:
+            with suppress(OSError):
+                if self.clock() - lock.stat().st_mtime > _LOCK_SECONDS:
+                    lock.unlink()
+            yield False
+            return
+        except OSError:  # nothing can be written there, so that only this process is to be held back
+            yield True
+            return
+        try:
+            yield True
+        finally:
+            lock.unlink(missing_ok=True)

@@ -1,0 +1,131 @@
+"""Keeps the catalogue in force up to date with what the gateway lists, never at the expense of a start."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import anyio
+
+from blockrun_image.catalog import Catalog
+from blockrun_image.errors import Answer, GatewayError, ImageError
+from blockrun_image.joining import Scope, join
+from blockrun_image.listing import Listing, read_listing
+from blockrun_image_mcp.background import Background, meanwhile
+from blockrun_image_mcp.catalogs.cache import CatalogCache
+
+if TYPE_CHECKING:
+    from blockrun_image_mcp.gateway.client import ModelsAnswer
+
+Fetch: TypeAlias = "Callable[[str], Awaitable[ModelsAnswer]]"
+"""Asks the gateway for its list, which may answer that it is still the one with that ETag; raises `ImageError`."""
+
+OnChange: TypeAlias = Callable[[Catalog], Awaitable[None]]
+"""Is told the catalogue that is in force from now on."""
+
+_DAY_SECONDS = 86_400.0
+_LOOK_SECONDS = 3_600.0
+_ANSWER_FIRST_SECONDS = 0.2  # what a look loads must not keep an answer waiting that is just about to leave
+_NOT_MODIFIED = 304
+
+_log = logging.getLogger(__name__)
+
+
+class LiveCatalog:
+    """The catalogue in force, joined from the API's description and the gateway's list that was seen last.
+
+    Without a `cache` there is no gateway whose list counts.
+    """
+
+    def __init__(self, catalog: Catalog, scope: Scope, cache: CatalogCache | None, fetch: Fetch) -> None:
+        self.catalog = catalog
+        self.on_change: list[OnChange] = []
+        self._contract = catalog.contract or catalog
+        self._scope: Scope = scope
+        self._cache = cache
+        self._fetch = fetch
+        self._background: Background | None = None
+        self._next_look_at = 0.0
+        self._is_doubted = False
+        self._looked = anyio.Event()
+
+    def run_in(self, background: Background) -> None:
+        """Do in this background from now on what is not to be waited for."""
+        self._background = background
+
+    async def look_soon(self) -> None:
+        """Look for a newer list in the background, once an hour; the gateway is asked where it is a day old."""
+        await self._look_in_background(after_seconds=_ANSWER_FIRST_SECONDS)
+
+    async def seen(self, within_seconds: float) -> None:
+        """Wait so long for the first list that there ever is, so that its own spelling of a model is sent."""
+        if self.catalog.listing is None and self._cache is not None and self._background is not None:
+            await self._look_in_background(after_seconds=0)
+            with anyio.move_on_after(within_seconds):
+                await self._looked.wait()
+
+    def doubt(self) -> None:
+        """Take the list for an old one, because the gateway does not know a model that it lists."""
+        self._is_doubted = True
+        self._next_look_at = 0.0
+
+    async def refresh(self) -> None:
+        """Ask the gateway for its list now; raises `ImageError`, and changes nothing, where there is none to be had."""
+        if self._cache is not None:
+            self._cache.note_asking()
+            await self._ask(self._cache)
+
+    async def take(self, answer: "ModelsAnswer") -> None:
+        """Put the list of an answer in force; raises `GatewayError` where it holds none of image models."""
+        if self._cache is not None:
+            self._keep(self._cache, answer)
+            await self._adopt(self._cache.read().listing)
+
+    async def _look_in_background(self, after_seconds: float) -> None:
+        cache, background = self._cache, self._background
+        if cache is None or background is None or cache.clock() < self._next_look_at:
+            return
+        self._next_look_at = cache.clock() + _LOOK_SECONDS
+        await background.hold(meanwhile(lambda: self._look(cache, after_seconds)))
+
+    async def _look(self, cache: CatalogCache, after_seconds: float) -> None:
+        try:
+            await anyio.sleep(after_seconds)
+            await self._adopt(cache.read().listing)  # which another process may have seen
+            if self._is_old(cache.clock()) and cache.claim():
+                await self._ask(cache)
+        except ImageError as error:
+            _log.info("the gateway's list of models is not to be had: %s", error.message)
+        finally:
+            self._looked.set()
+
+    async def _ask(self, cache: CatalogCache) -> None:
+        kept = cache.read()
+        try:
+            answer = await self._fetch(kept.etag if kept.listing else "")
+        except ImageError as error:
+            cache.fail(error.message)
+            raise
+        await self.take(answer)
+        self._is_doubted = False
+
+    def _keep(self, cache: CatalogCache, answer: "ModelsAnswer") -> None:
+        if answer.status == _NOT_MODIFIED and cache.read().listing is not None:
+            cache.confirm()
+            return
+        listing = read_listing(answer.body, answer.gateway, cache.clock()) if answer.status == 200 else None
+        if listing is None or join(self._contract, listing).listing is None:
+            why = f"{answer.gateway} has no list of image models (HTTP {answer.status})."
+            cache.fail(why)
+            raise GatewayError(why, answer=Answer(status=answer.status))
+        cache.keep(listing, answer.etag)
+
+    async def _adopt(self, listing: Listing | None) -> None:
+        if listing is None or listing == self.catalog.listing:
+            return
+        self.catalog = join(self._contract, listing, self._scope)
+        for tell in self.on_change:
+            await tell(self.catalog)
+
+    def _is_old(self, now: float) -> bool:
+        listing = self.catalog.listing
+        return self._is_doubted or listing is None or not 0 <= now - listing.seen_at < _DAY_SECONDS

@@ -1,0 +1,133 @@
+"""Joins the models that the API's description has with those that a gateway lists today.
+
+Two ids are the same model where the description's table of aliases says so, and where one is `provider/name` and the
+other `name` and no second provider has that name. The id that the description has is the one that is shown.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Literal, TypeAlias
+
+from blockrun_image.catalog import Catalog
+from blockrun_image.listing import Listed, Listing
+from blockrun_image.model import Model, PriceRange
+
+Scope: TypeAlias = Literal["contract", "live", "both"]
+"""Whose models there are: those of the API's description, of the gateway's list, or of both."""
+
+SCOPES: Sequence[str] = ("contract", "live", "both")
+
+_Group: TypeAlias = Sequence[Listed]
+"""One model under every id that it is listed by; the first one is what it is asked for by."""
+
+_NO_PROVIDER = "not told"
+
+
+def join(contract: Catalog, listing: Listing | None, scope: Scope = "both") -> Catalog:
+    """Return the models of the scope; what the list tells of one counts before what the description does.
+
+    What the list lacks, or tells to be unavailable, is `gone`. A list that has none of the description's models, and no
+    other that it tells to make images, is no list of image models and changes nothing.
+    """
+    if listing is None or scope == "contract":
+        return contract
+    living = {id: group for id, group in _groups(contract, listing).items() if _is_living(contract, id, group)}
+    if not living:
+        return contract
+    joined = {id: _joined(model, living[id]) for id, model in contract.models.items() if id in living}
+    others = {id: _alone(contract, id, group) for id, group in living.items() if id not in joined}
+    return Catalog(
+        spec=contract.spec,
+        models=joined | others,
+        gone={id: model for id, model in contract.models.items() if id not in living} if scope == "both" else {},
+        contract=contract,
+        listing=listing,
+        listed={listed.id: id for id, group in living.items() for listed in group},
+    )
+
+
+def _groups(contract: Catalog, listing: Listing) -> Mapping[str, _Group]:
+    """Return what is listed of each model, by the id that is shown."""
+    shown = _shown_ids(contract, [listed.id for listed in listing.models])
+    groups: defaultdict[str, list[Listed]] = defaultdict(list)
+    for listed in listing.models:
+        groups[shown[listed.id]].append(listed)
+    return {id: _in_order(id, group) for id, group in groups.items()}
+
+
+def _in_order(id: str, group: _Group) -> _Group:
+    return sorted(group, key=lambda listed: (not listed.is_available, listed.id != id))
+
+
+def _shown_ids(contract: Catalog, listed: Sequence[str]) -> Mapping[str, str]:
+    """Return for each listed id the one that is shown for the same model."""
+    known = {*listed, *contract.models}
+    providers = Counter(_bare(id) for id in known if "/" in id)
+    prefixed = {_bare(id): id for id in contract.models if "/" in id}
+
+    def shown(id: str) -> str:
+        name, alias = _bare(id), contract.spec.aliases.get(id)
+        if id in contract.models:
+            return id
+        if alias is not None and alias in contract.models:
+            return alias
+        if providers[name] != 1:
+            return id
+        return name if "/" in id and name in known else prefixed.get(id, id)
+
+    return {id: shown(id) for id in listed}
+
+
+def _bare(id: str) -> str:
+    return id.rpartition("/")[2]
+
+
+def _is_living(contract: Catalog, id: str, group: _Group) -> bool:
+    return group[0].is_available and (id in contract.models or group[0].is_told_an_image)
+
+
+def _joined(model: Model, group: _Group) -> Model:
+    """Return a model of the description with what is told of it today."""
+    listed, price = group[0], _price_of(model, group)
+    sizes, qualities = listed.sizes or model.sizes, listed.qualities or model.qualities
+    offered = [each for each in model.prices if each.size in sizes and each.quality in (qualities or [None])]
+    return model.model_copy(
+        update={
+            "sizes": sizes,
+            "qualities": qualities,
+            "list_price_usd": price,
+            "prices": tuple(offered) if price == model.list_price_usd else (),
+            "max_prompt_characters": listed.max_prompt_characters or model.max_prompt_characters,
+            "recommended_for": tuple(
+                each for each in model.recommended_for if each.quality is None or each.quality in qualities
+            ),
+        }
+    )
+
+
+def _price_of(model: Model, group: _Group) -> PriceRange | None:
+    """Return the list price of a model: the description's, unless the gateway tells another."""
+    price, described = _price(group), model.list_price_usd
+    if price is None or (described is not None and price == described.low):
+        return described
+    return PriceRange(low=price)
+
+
+def _alone(contract: Catalog, id: str, group: _Group) -> Model:
+    """Return a model that only the gateway tells of."""
+    listed, price = group[0], _price(group)
+    return Model(
+        id=id,
+        provider=listed.provider or id.rpartition("/")[0] or _NO_PROVIDER,
+        sizes=listed.sizes,
+        qualities=listed.qualities,
+        list_price_usd=None if price is None else PriceRange(low=price),
+        max_images=contract.spec.request.n.maximum,
+        max_prompt_characters=listed.max_prompt_characters,
+    )
+
+
+def _price(group: _Group) -> Decimal | None:
+    """Return the highest price that is told of a model: nothing shall cost more than is told."""
+    return max((listed.price_usd for listed in group if listed.price_usd is not None), default=None)

@@ -1,0 +1,150 @@
+"""What a gateway lists of its image models: read with care, cleaned and bounded, with nothing invented."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import ROUND_CEILING, Decimal
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from blockrun_image.model import ANY, ModelId
+from blockrun_image.spec import Line, Size, UsdAmount, Word
+
+_MOST_ENTRIES = 1_000
+_MOST_SIZES = 32
+_MOST_QUALITIES = 8
+_MOST_PROMPT_CHARACTERS = 10_000_000
+_MOST_USD = 1_000_000
+_MICRO_USD = Decimal("0.000001")
+_AMOUNT = re.compile(r"\d{1,9}(?:\.\d{1,40})?(?:[eE]-\d{1,2})?")
+_SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}")
+_WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .&+-]{0,39}")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,79}")
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # built once, as parts of Listing
+
+
+class Listed(_Record):
+    """One image model of a gateway's list; what the gateway does not tell is `None` or empty.
+
+    `price_usd` is that of one image of the model's own size in US dollars, without margin and fee. `is_told_an_image`
+    is false where the list has no categories, so that only a model's id tells what it is.
+    """
+
+    id: ModelId
+    provider: Line | None = None
+    sizes: tuple[Size, ...] = ()
+    qualities: tuple[Word, ...] = ()
+    price_usd: UsdAmount | None = None
+    max_prompt_characters: int | None = None
+    is_available: bool = True
+    is_told_an_image: bool = True
+
+
+class Listing(_Record):
+    """The image models that a gateway lists, in its order, and when it did, in seconds since 1970."""
+
+    gateway: Line
+    seen_at: float
+    models: tuple[Listed, ...]
+    unusable: int = 0
+
+    @property
+    def day(self) -> str:
+        """The UTC day on which it was seen."""
+        return self._time.strftime("%Y-%m-%d")
+
+    @property
+    def seen(self) -> str:
+        """The time at which it was seen, as ISO 8601 has it."""
+        return self._time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    @property
+    def _time(self) -> datetime:
+        return datetime.fromtimestamp(self.seen_at, UTC)
+
+
+def read_listing(body: object, gateway: str, seen_at: float) -> Listing | None:
+    """Read the answer of an OpenAI-compatible `GET /models`; `None` where it holds no list.
+
+    Numbers in `body` are to be texts, as they stand in the JSON. Models that are told to be none of images are left
+    out; entries that cannot be read are counted in `unusable`. The fields and their spellings are those that BlockRun's
+    public documentation and SDKs name.
+    """
+    fields = _object(body)
+    entries = next((fields[name] for name in ("data", "models") if isinstance(fields.get(name), list)), None)
+    if entries is None:
+        return None
+    models: dict[str, Listed] = {}
+    unusable = 0
+    for entry in cast("Sequence[object]", entries):
+        if not _may_be_an_image_model(entry):
+            continue
+        listed = _read(_object(entry))
+        if listed is None or len(models) >= _MOST_ENTRIES:
+            unusable += 1
+        else:
+            models.setdefault(listed.id, listed)
+    return Listing(gateway=gateway, seen_at=seen_at, models=tuple(models.values()), unusable=unusable)
+
+
+def _may_be_an_image_model(entry: object) -> bool:
+    categories = _object(entry).get("categories")
+    return categories in (None, "image") or (isinstance(categories, list) and "image" in categories)
+
+
+def _read(entry: Mapping[str, Any]) -> Listed | None:
+    id = entry.get("id")
+    price = max(_prices(entry), default=None)
+    if not isinstance(id, str) or not _ID.fullmatch(id) or id == ANY or (price or 0) > _MOST_USD:
+        return None
+    return Listed(
+        id=id,
+        provider=_provider(entry),
+        sizes=_matching(_SIZE, _first(entry, "supportedSizes", "supported_sizes"), _MOST_SIZES),
+        qualities=_matching(_WORD, _first(entry, "supportedQualities", "supported_qualities"), _MOST_QUALITIES),
+        price_usd=None if price is None else price.quantize(_MICRO_USD, ROUND_CEILING),
+        max_prompt_characters=_count(_first(entry, "maxPromptLength", "max_prompt_length")),
+        is_available=entry.get("available") is not False,
+        is_told_an_image=entry.get("categories") is not None,
+    )
+
+
+def _prices(entry: Mapping[str, Any]) -> Iterator[Decimal]:
+    """Tell every price that the entry names, of which the highest counts: nothing shall cost more than is told."""
+    pricing = _object(entry.get("pricing"))
+    named = [entry.get(name) for name in ("pricePerImage", "price_per_image", "flatPrice", "flat_price")]
+    named += [pricing.get(name) for name in ("per_image", "perImage", "flat")]
+    for amount in named:
+        if isinstance(amount, str) and _AMOUNT.fullmatch(amount):
+            yield Decimal(amount)
+
+
+def _provider(entry: Mapping[str, Any]) -> str | None:
+    names = (entry.get("provider"), entry.get("owned_by"))
+    return next((name for name in names if isinstance(name, str) and _NAME.fullmatch(name)), None)
+
+
+def _matching(pattern: re.Pattern[str], values: object, most: int) -> tuple[str, ...]:
+    """Return what is of that form, each once and no more than so many; others cannot be asked for."""
+    listed = cast("Sequence[object]", values) if isinstance(values, list) else ()
+    fitting = (value for value in listed if isinstance(value, str) and pattern.fullmatch(value))
+    return tuple(dict.fromkeys(fitting))[:most]
+
+
+def _count(value: object) -> int | None:
+    if not isinstance(value, str) or not re.fullmatch(r"[1-9][0-9]{0,9}", value):
+        return None
+    return min(int(value), _MOST_PROMPT_CHARACTERS)
+
+
+def _first(entry: Mapping[str, Any], *names: str) -> object:
+    return next((entry[name] for name in names if entry.get(name) is not None), None)
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}

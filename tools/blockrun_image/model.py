@@ -1,0 +1,92 @@
+"""An image model: what it accepts and costs, as far as that is known."""
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from blockrun_image.spec import Line, Size, UsdAmount, Word
+
+ANY = "any"
+"""Stands for all models, and for all use cases."""
+
+ModelId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,79}$")]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # built once, as parts of Model
+
+
+class Price(_Entry):
+    """A published price of one image, in US dollars, margin included."""
+
+    size: Size
+    quality: Word | None = None
+    usd: UsdAmount
+
+
+class PriceRange(_Entry):
+    """The lowest and the highest list price of one image, in US dollars, without the margin.
+
+    Without a `high`, the low one is that of the model's own size and quality, and the others are at least that dear.
+    """
+
+    low: UsdAmount
+    high: UsdAmount | None = None
+
+
+class Recommendation(_Entry):
+    """A use case that the API recommends the model for."""
+
+    use_case: Line
+    quality: Word | None = None
+
+    @model_validator(mode="after")
+    def _can_be_asked_for(self) -> "Recommendation":
+        if slug(self.use_case) in ("", ANY):
+            raise ValueError("use_case has no words to ask for it by")
+        return self
+
+
+class Model(_Entry):
+    """An image model, as the API's description has it.
+
+    Where no `sizes` are told, any is asked for as it is, and no size leaves it to the API. Where there is no list
+    price, what it costs is not known; where there is no `max_prompt_characters`, no prompt is refused as too long.
+    """
+
+    id: ModelId
+    provider: Line
+    sizes: tuple[Size, ...] = ()
+    qualities: tuple[Word, ...] = ()
+    list_price_usd: PriceRange | None = None
+    prices: tuple[Price, ...] = ()
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    max_images: int = Field(ge=1)
+    max_prompt_characters: int | None = Field(default=None, ge=1)
+    prompt_form: Literal["sentence", "tags"] = "sentence"
+    revises_prompt: bool = False
+    recommended_for: tuple[Recommendation, ...] = ()
+
+    @model_validator(mode="after")
+    def _prices_are_of_its_own(self) -> "Model":
+        if self.id == ANY:
+            raise ValueError(f"id: {ANY} stands for all models")
+        listed = self.list_price_usd
+        if listed is not None and listed.high is not None and listed.low > listed.high:
+            raise ValueError("list_price_usd: low is above high")
+        for price in self.prices:
+            if (self.sizes and price.size not in self.sizes) or price.quality not in (self.qualities or [None]):
+                raise ValueError(f"prices: {price.size} {price.quality or ''} is not offered")
+        return self
+
+    def lowest_usd(self, margin: Decimal) -> Decimal | None:
+        """Return the least that one image is known to cost, in US dollars, with the margin, a share of the price."""
+        if self.prices:
+            return min(price.usd for price in self.prices)
+        return None if self.list_price_usd is None else self.list_price_usd.low * (1 + margin)
+
+
+def slug(use_case: str) -> str:
+    """Return a use case's words as an enum value: "Fast & cheap" is `fast_and_cheap`."""
+    return "_".join("".join(c if c.isalnum() else " " for c in use_case.lower().replace("&", " and ")).split())
