@@ -99,11 +99,11 @@ def _session(settings: Settings) -> Sequence[Finding]:
 async def _gateway(settings: Settings, catalog: Catalog) -> Finding:
     try:
         async with open_gateway(settings, catalog) as gateway:
-            status = await gateway.ask_for_models()
+            status, is_refused = await gateway.ask_for_models()
             name = gateway.name
     except ImageError as error:
         return Finding("gateway", error.message, error.hint, is_trouble=True)
-    if status in (401, 403):
+    if is_refused:
         return Finding(
             "gateway",
             f"{name} refuses the credential (HTTP {status})",

@@ -145,16 +145,17 @@ class HttpGateway:
             raise self._reader.refusal(response, Sent(UNPAID_QUOTE))
         return self._payer.price(response)
 
-    async def ask_for_models(self) -> int:
-        """Ask for the gateway's list of models, which is free, and return the answer's HTTP status.
+    async def ask_for_models(self) -> tuple[int, bool]:
+        """Ask for the gateway's list of models, which is free.
 
-        Raises `GatewayUnavailableError` where there is no answer within seconds.
+        Returns the answer's HTTP status, and whether it refuses the credential. Raises `GatewayUnavailableError` where
+        there is no answer within seconds.
         """
         try:
             response = await self._http.get(_MODELS, timeout=self._pacing.connect)
         except httpx2.TransportError as error:
             raise _failure(error, Sent(UNPAID_QUOTE)) from error
-        return response.status_code
+        return response.status_code, self._reader.refuses_credential(response, Sent(UNPAID_QUOTE))
 
     async def _post(self, request: ImageRequest, call: "_PaidCall") -> httpx2.Response:
         """Send the request that may be charged, once it may leave; an answer that never comes is an error."""

@@ -42,6 +42,8 @@ _LONGEST_REVISION = 2_000
 _LONGEST_MESSAGE = 200
 _AMOUNT = re.compile(r"\d{1,6}(\.\d{1,12})?")
 _POLICY_CODE = re.compile(r"content|policy|moderation|safety", re.IGNORECASE)
+_POLICY_WORDS = re.compile(r"content.?policy|safety system", re.IGNORECASE)
+_KEY_CODE = re.compile(r"api.?key|authenticat|no_db_connection", re.IGNORECASE)
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _PROGRESS = {"queued": "waiting in the gateway's queue", "in_progress": "the gateway is drawing"}
 _POLL_URL = re.compile(r"/(?:api/)?v1/images/generations/([A-Za-z0-9_-]{1,128})")
@@ -112,19 +114,26 @@ class Reader:
         body = _object(_json(response))
         answer = self._answer(response, body)
         charged = charged_after(sent.rules, [*sent.earlier, response.status_code])
+        said = self._says(body)
         is_rejection = response.status_code == 402 and sent.payment is not None
         if is_rejection:
-            charged = charged_by_rejection(answer.code, self._says(body).removeprefix(": "), sent.earlier)
-        meaning = _REJECTIONS[charged] if is_rejection else _meaning(answer, response.status_code, charged)
+            charged = charged_by_rejection(answer.code, said.removeprefix(": "), sent.earlier)
+        meaning = _REJECTIONS[charged] if is_rejection else _meaning(response.status_code, charged, _codes(body), said)
         wait = answer.retry_after_seconds
         error = meaning.error(
-            f"{meaning.what} (HTTP {response.status_code}){self._says(body)}.",
+            f"{meaning.what} (HTTP {response.status_code}){said}.",
             hint=meaning.hint if wait is None else f"Wait {wait:.0f} seconds before the next call.",
             charged=charged,
             answer=answer,
         )
         error.charged_usd = sent.payment.amount_usd if sent.payment is not None and charged == "yes" else None
         return error
+
+    def refuses_credential(self, response: httpx2.Response, sent: Sent) -> bool:
+        """Tell whether an answer to a question that is free refuses the credential that asked it."""
+        if response.is_success:
+            return False
+        return response.status_code == 403 or isinstance(self.refusal(response, sent), AuthenticationError)
 
     def _failed(self, response: httpx2.Response, body: Mapping[str, Any]) -> GatewayError:
         answer = self._answer(response, body)
@@ -230,7 +239,7 @@ _MEANINGS: Mapping[int, _Meaning] = {
     401: _Meaning(
         AuthenticationError,
         "The gateway does not accept the credential",
-        "Check BLOCKRUN_API_KEY, and that BLOCKRUN_IMAGE_GATEWAY is where it belongs.",
+        "Check BLOCKRUN_IMAGE_CREDENTIAL or BLOCKRUN_API_KEY, and that BLOCKRUN_IMAGE_GATEWAY is where it belongs.",
     ),
     402: _Meaning(
         PaymentRequiredError,
@@ -247,14 +256,26 @@ _MEANINGS: Mapping[int, _Meaning] = {
 }
 
 
-def _meaning(answer: Answer, status: int, charged: Charged) -> _Meaning:
-    if status == 400 and _POLICY_CODE.search(answer.code or ""):
+def _meaning(status: int, charged: Charged, codes: str, said: str) -> _Meaning:
+    """Return what a refusal means; a 400 may be another refusal that lost its status on the way through a proxy.
+
+    LiteLLM without a database looks there for each key but its master key, and says that it has none.
+    """
+    if status == 400 and _KEY_CODE.search(codes):
+        return _MEANINGS[401]
+    if status == 400 and (_POLICY_CODE.search(codes) or _POLICY_WORDS.search(said)):
         return _CONTENT
     if status in _MEANINGS:
         return _MEANINGS[status]
     if charged == "unknown":
         return _FAILURE
     return _REDIRECT if 300 <= status < 400 else _REFUSAL
+
+
+def _codes(body: Mapping[str, Any]) -> str:
+    """Return the code and the type of an error, of which proxies may fill either with a word of their own."""
+    error = _object(body.get("error"))
+    return f"{error.get('code')} {error.get('type')} {body.get('code')}"
 
 
 def _wait(response: httpx2.Response) -> float:
