@@ -4,10 +4,11 @@ BIN := .venv/bin
 DIST := dist
 BENCH := build/bench
 BENCH_INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --constraint requirements/dev.txt --python
+PEERS := build/peers
 # uv trusts what pip trusts
 export UV_SYSTEM_CERTS := true
 
-.PHONY: setup demo test check lint types bench bundle pins clean
+.PHONY: setup demo test check lint types peers bench bundle pins clean
 
 setup: .venv/.installed
 
@@ -40,6 +41,20 @@ lint: setup
 types: setup
 	$(BIN)/pyright
 
+# Installs other people's gateways, which the tests start, each in an environment of its own. Needs Node.js.
+peers: $(PEERS)/litellm/.installed $(PEERS)/aimock/.installed
+
+$(PEERS)/litellm/.installed: requirements/litellm.txt | setup
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(@D)
+	$(BIN)/uv pip sync --quiet --python $(@D)/bin/python --require-hashes $<
+	@touch $@
+
+$(PEERS)/aimock/.installed: requirements/aimock/package.json requirements/aimock/package-lock.json
+	@mkdir -p $(@D)
+	cp $^ $(@D)
+	npm ci --silent --ignore-scripts --no-audit --no-fund --prefix $(@D)
+	@touch $@
+
 # Packs what hosts install with a click, after a check of the manifest. Needs Node.js.
 bundle: VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 bundle:
@@ -58,10 +73,12 @@ $(BENCH)/.installed: .venv/.installed
 	$(BENCH_INSTALL) $(BENCH)/floor/bin/python mcp
 	@touch $@
 
-# Writes the hashed pins anew, from the bounds in pyproject.toml.
+# Writes the hashed pins anew, from the bounds in pyproject.toml. Needs Node.js.
 pins: setup
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --group dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --group litellm -o requirements/litellm.txt
 	echo uv | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade - -o requirements/uv.txt
+	npm install --silent --package-lock-only --omit-lockfile-registry-resolved --save-exact --prefix requirements/aimock @copilotkit/aimock@1
 
 clean:
 	rm -rf .venv .coverage* .pytest_cache .ruff_cache .import_linter_cache build dist demo-pictures

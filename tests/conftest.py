@@ -168,9 +168,13 @@ def connect(request: pytest.FixtureRequest) -> Connect:
     return connected
 
 
-@pytest.fixture
-def unused_port() -> int:
+def free_port() -> int:
     """Return a port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+@pytest.fixture
+def unused_port() -> int:
+    return free_port()

@@ -115,7 +115,7 @@ async def _gateway(settings: Settings, catalog: Catalog) -> Sequence[Finding]:
 
 def _reached(answer: ModelsAnswer, settings: Settings) -> Finding:
     name, status = answer.gateway, answer.status
-    if status in (401, 403):
+    if answer.is_refused:
         return Finding(
             "gateway",
             f"{name} refuses the credential (HTTP {status})",

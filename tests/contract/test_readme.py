@@ -30,7 +30,9 @@ COMMANDS: Sequence[tuple[str, str]] = re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)"
 SESSIONS = [(command, printed) for command, printed in COMMANDS if command.startswith("blockrun-image-mcp ")]
 OTHERS = [command for command, _ in COMMANDS if not command.startswith("blockrun-image-mcp ")]
 PROGRAMS = [block for kind, block in BLOCKS if kind == "python"]
-HOSTS = [json.loads(block) for kind, block in BLOCKS if kind == "json"]
+FILES: Sequence[dict[str, Any]] = [json.loads(block) for kind, block in BLOCKS if kind == "json"]
+HOSTS = [file for file in FILES if len(file) == 1]
+(CATALOGUE,) = (file for file in FILES if "x-models" in file)
 
 
 def run_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -139,6 +141,7 @@ def test_there_is_something_to_run() -> None:
     assert all(printed for _, printed in SESSIONS)
     assert len(PROGRAMS) == 3
     assert len(HOSTS) == 2
+    assert len(FILES) == 3
     assert {kind for kind, _ in BLOCKS} == {"console", "json", "python"}
 
 

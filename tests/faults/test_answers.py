@@ -216,10 +216,40 @@ async def test_the_gateways_request_id_comes_with_its_refusal(ask: Asker) -> Non
     }
 
 
-async def test_a_400_for_content_is_a_content_policy_error(ask: Asker) -> None:
-    with pytest.raises(ImageError, match="refused for its content") as caught:
-        await ask({"status": 400, "body": {"error": {"message": "No", "code": "content_policy_violation"}}})
-    assert caught.value.type == "content_policy"
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"message": "No", "code": "content_policy_violation"},
+        {"message": "No", "type": "content_policy_violation", "code": "400"},
+        {"message": "BadRequestError: ContentPolicyViolationError: No", "type": "invalid_request_error", "code": "400"},
+        {"message": "Your request was rejected as a result of our safety system.", "code": "400"},
+    ],
+)
+async def test_a_400_for_content_is_a_content_policy_error(ask: Asker, error: Mapping[str, str]) -> None:
+    with pytest.raises(ImageError) as caught:
+        await ask({"status": 400, "body": {"error": error}})
+    assert (caught.value.type, caught.value.charged) == ("content_policy", "no")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"message": "No", "code": "invalid_api_key"},
+        {"message": "No", "type": "authentication_error", "code": None},
+        {"message": "No connected db.", "type": "no_db_connection", "code": "400"},
+    ],
+)
+async def test_a_400_for_the_key_is_an_authentication_error(ask: Asker, error: Mapping[str, str]) -> None:
+    with pytest.raises(ImageError) as caught:
+        await ask({"status": 400, "body": {"error": error}})
+    assert (caught.value.type, caught.value.charged) == ("authentication", "no")
+    assert "BLOCKRUN_IMAGE_CREDENTIAL" in caught.value.hint
+
+
+async def test_any_other_400_is_an_invalid_request_whatever_the_prompt_that_it_quotes(ask: Asker) -> None:
+    with pytest.raises(ImageError) as caught:
+        await ask({"status": 400, "body": {"error": {"message": "Too long: 'An API key'", "code": "400"}}})
+    assert caught.value.type == "gateway"
 
 
 async def test_a_retry_after_that_is_no_date_does_not_lose_a_paid_picture(ask: Asker) -> None:

@@ -171,7 +171,6 @@ def test_json_that_is_no_object_is_refused(document: object, written: Callable[[
         ("x-pricing", "currency"),
         ("servers",),
         ("servers", 0, "url"),
-        ("paths",),
         ("paths", PATH, "post"),
         RESPONSES,
         ("components",),
@@ -288,6 +287,65 @@ def test_a_description_of_ones_own_takes_the_place_of_the_built_in_one(
     wanted = ImageToolset(catalog).estimate_cost("dall-e-2", "256x256").estimates[0]
     assert (wanted.low_usd, wanted.high_usd) == (Decimal("0.03"), Decimal("0.06"))
     assert "50 % margin" in wanted.basis
+
+
+CATALOGUE = {
+    "x-pricing": {"currency": "USD", "margin": "0"},
+    "x-models": {
+        "fox-painter": {
+            "provider": "Foxes",
+            "sizes": ["640x480"],
+            "list_price_usd": {"low": "0.01", "high": "0.03"},
+            "max_images": 2,
+            "max_prompt_characters": 500,
+        }
+    },
+}
+
+
+def test_a_catalogues_keys_take_the_place_of_the_built_in_ones_and_the_rest_stays(
+    document: dict[str, Any], written: Callable[[object], Path]
+) -> None:
+    path = written(CATALOGUE)
+    catalog = Catalog.load(path)
+    assert list(catalog.models) == ["fox-painter"]
+    (estimate,) = ImageToolset(catalog).estimate_cost("fox-painter", n=2).estimates
+    assert (estimate.low_usd, estimate.high_usd) == (Decimal("0.02"), Decimal("0.06"))
+    assert catalog.spec.source == str(path)
+    assert catalog.spec.document == {**document, **CATALOGUE}
+    assert catalog.spec.base_url == Spec.load().base_url
+
+
+def test_a_catalogue_may_name_where_its_api_is_and_leave_the_models_as_they_are(
+    written: Callable[[object], Path],
+) -> None:
+    spec = Spec.load(written({"servers": [{"url": "https://images.example/v1"}]}))
+    assert spec.base_url == "https://images.example/v1"
+    assert list(spec.models) == list(Spec.load().models)
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "place"),
+    [
+        ({}, "the document"),
+        ({"models": {}}, "models"),
+        ({**CATALOGUE, "x-price": {}}, "x-price"),
+        ({**CATALOGUE, "x-pricing": {"margin": "0"}}, "x-pricing.currency"),
+        ({"x-models": {"fox-painter": {"provider": ""}}}, "x-models.fox-painter.provider"),
+        ({"components": {}}, "components.schemas"),
+    ],
+    ids=lambda case: case if isinstance(case, str) else None,
+)
+def test_a_catalogue_with_a_wrong_key_is_refused_with_its_place(
+    written: Callable[[object], Path], catalogue: object, place: str
+) -> None:
+    assert refusal(written(catalogue)).startswith(f"SPEC: {place}: ")
+
+
+def test_a_wrong_key_of_a_catalogue_is_refused_with_the_right_ones(written: Callable[[object], Path]) -> None:
+    assert refusal(written({"models": {}})).endswith(
+        "openapi, info, x-sources, servers, security, paths, components, x-pricing, x-aliases, x-models"
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -19,6 +20,8 @@ Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,31}$")]
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,120}$")]
 _SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}")
 UsdAmount = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+
+_PACKAGED = resources.files("blockrun_image").joinpath("openapi.json")
 
 
 @dataclass(frozen=True)
@@ -33,16 +36,15 @@ class Spec:
     def load(cls, path: Path | None = None) -> "Spec":
         """Read the packaged description, or the file at `path`.
 
-        Raises `SpecError` when the file cannot be read or lacks what the tools are derived from.
+        A file without `paths` is a catalogue: each of its keys replaces that of the packaged description. Raises
+        `SpecError` when the file cannot be read or lacks what the tools are derived from.
         """
         source = str(path) if path else "the built-in openapi.json"
-        file = path or resources.files("blockrun_image").joinpath("openapi.json")
+        document = _read(path or _PACKAGED, source)
+        if path and isinstance(document, dict) and "paths" not in document:
+            document = _laid_over(_read(_PACKAGED, source), cast("Mapping[str, Any]", document), source)
         try:
-            document = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            raise SpecError(f"Cannot read {source}: {clean(error, 200)}") from error
-        try:
-            return cls(document, Api.model_validate(document), source)
+            return cls(cast("Mapping[str, Any]", document), Api.model_validate(document), source)
         except ValidationError as error:
             raise unusable(source, error) from error
 
@@ -109,6 +111,22 @@ class Spec:
 def is_size(text: str) -> bool:
     """Tell whether a text is a size, such as `1024x1024`."""
     return _SIZE.fullmatch(text) is not None
+
+
+def _read(file: Traversable | Path, source: str) -> object:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise SpecError(f"Cannot read {source}: {clean(error, 200)}") from error
+
+
+def _laid_over(packaged: object, catalogue: Mapping[str, Any], source: str) -> Mapping[str, Any]:
+    """Return the packaged description with a catalogue's keys in place of its own."""
+    whole = cast("Mapping[str, Any]", packaged)
+    wrong = next((key for key in catalogue if key not in whole), None if catalogue else "the document")
+    if wrong is not None:
+        raise SpecError(f"{source}: {clean(wrong, 80)}: The keys of a catalogue are among {', '.join(whole)}")
+    return {**whole, **catalogue}
 
 
 def unusable(source: str, error: ValidationError, *within: str) -> SpecError:

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from blockrun_image.errors import (
-    Answer,
     AuthenticationError,
     Charged,
     ContentPolicyError,
@@ -17,6 +16,8 @@ from blockrun_image.errors import (
 )
 
 _POLICY_CODE = re.compile(r"content|policy|moderation|safety", re.IGNORECASE)
+_POLICY_WORDS = re.compile(r"content.?policy|safety system", re.IGNORECASE)
+_KEY_CODE = re.compile(r"api.?key|authenticat|no_db_connection", re.IGNORECASE)
 _MODEL_STATUSES = (400, 404, 410, 422)
 _BAD = r"(unknown|unsupported|invalid|retired|deprecated|no such)"
 _MODEL_CODE = re.compile(rf"{_BAD}_(image_)?model|model_(not|no|un|retired|dep)", re.IGNORECASE)
@@ -77,7 +78,7 @@ _MEANINGS: Mapping[int, Meaning] = {
     401: Meaning(
         AuthenticationError,
         "The gateway does not accept the credential",
-        "Check BLOCKRUN_API_KEY, and that BLOCKRUN_IMAGE_GATEWAY is where it belongs.",
+        "Check BLOCKRUN_IMAGE_CREDENTIAL or BLOCKRUN_API_KEY, and that BLOCKRUN_IMAGE_GATEWAY is where it belongs.",
     ),
     402: Meaning(
         PaymentRequiredError,
@@ -101,12 +102,16 @@ _MODEL = Meaning(
 )
 
 
-def of(answer: Answer, says: str, charged: Charged) -> Meaning:
-    """Return what a refusal means, by its status, its code, and what it says."""
-    status = answer.status or 0
-    if status in _MODEL_STATUSES and (_MODEL_CODE.search(answer.code or "") or _MODEL_WORDS.search(says)):
+def of(status: int, charged: Charged, codes: str, said: str) -> Meaning:
+    """Return what a refusal means; a 400 may be another refusal that lost its status on the way through a proxy.
+
+    LiteLLM without a database looks there for each key but its master key, and says that it has none.
+    """
+    if status in _MODEL_STATUSES and (_MODEL_CODE.search(codes) or _MODEL_WORDS.search(said)):
         return _MODEL
-    if status == 400 and is_policy(answer.code):
+    if status == 400 and _KEY_CODE.search(codes):
+        return _MEANINGS[401]
+    if status == 400 and (_POLICY_CODE.search(codes) or _POLICY_WORDS.search(said)):
         return _CONTENT
     if status in _MEANINGS:
         return _MEANINGS[status]

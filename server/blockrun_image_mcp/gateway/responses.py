@@ -13,6 +13,7 @@ import httpx2
 
 from blockrun_image.errors import (
     Answer,
+    AuthenticationError,
     ContentPolicyError,
     GatewayError,
     OutcomeUnknownError,
@@ -24,6 +25,7 @@ from blockrun_image_mcp.gateway import meanings
 from blockrun_image_mcp.gateway.receipts import transaction_of
 from blockrun_image_mcp.gateway.retry import (
     NO_RETRY_AFTER_SECONDS,
+    UNPAID_QUOTE,
     Failure,
     Outcome,
     Rule,
@@ -56,12 +58,16 @@ class Sent:
 
 @dataclass(frozen=True)
 class ModelsAnswer:
-    """What a gateway answers that is asked for its models; numbers in `body`, which may be anything, are texts."""
+    """What a gateway answers that is asked for its models; numbers in `body`, which may be anything, are texts.
+
+    `is_refused` tells that it does not take the credential.
+    """
 
     gateway: str
     status: int
     body: object
-    etag: str
+    etag: str = ""
+    is_refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +94,13 @@ class Reader:
         is_short = len(response.content) <= _LARGEST_LIST_BYTES
         body = json_from(response.content, parse_int=str, parse_float=str, parse_constant=str) if is_short else None
         etag = response.headers.get("etag", "")
-        return ModelsAnswer(gateway, response.status_code, body, etag if len(etag) <= _LONGEST_ETAG else "")
+        return ModelsAnswer(
+            gateway=gateway,
+            status=response.status_code,
+            body=body,
+            etag=etag if len(etag) <= _LONGEST_ETAG else "",
+            is_refused=self._refuses_credential(response),
+        )
 
     def job(self, response: httpx2.Response) -> str:
         """Return the id of the job that a 202 tells of; raises `OutcomeUnknownError` when it cannot be followed."""
@@ -127,19 +139,27 @@ class Reader:
         body = _object(_json(response))
         answer = self._answer(response, body)
         charged = charged_after(sent.rules, [*sent.earlier, response.status_code])
+        said = self._says(body)
         is_rejection = response.status_code == 402 and sent.payment is not None
         if is_rejection:
-            charged = charged_by_rejection(answer.code, self._says(body).removeprefix(": "), sent.earlier)
-        meaning = meanings.REJECTIONS[charged] if is_rejection else meanings.of(answer, self._says(body), charged)
+            charged = charged_by_rejection(answer.code, said.removeprefix(": "), sent.earlier)
+        status = response.status_code
+        meaning = meanings.REJECTIONS[charged] if is_rejection else meanings.of(status, charged, _codes(body), said)
         wait = answer.retry_after_seconds
         error = meaning.error(
-            f"{meaning.what} (HTTP {response.status_code}){self._says(body)}.",
+            f"{meaning.what} (HTTP {response.status_code}){said}.",
             hint=meaning.hint if wait is None else f"Wait {wait:.0f} seconds before the next call.",
             charged=charged,
             answer=answer,
         )
         error.charged_usd = sent.payment.amount_usd if sent.payment is not None and charged == "yes" else None
         return error
+
+    def _refuses_credential(self, response: httpx2.Response) -> bool:
+        if response.status_code < 400:
+            return False
+        refusal = self.refusal(response, Sent(UNPAID_QUOTE))
+        return response.status_code == 403 or isinstance(refusal, AuthenticationError)
 
     def _failed(self, response: httpx2.Response, body: Mapping[str, Any]) -> GatewayError:
         answer = self._answer(response, body)
@@ -193,6 +213,12 @@ class Reader:
         titles = [error if isinstance(error, str) else _object(error).get("message"), body.get("message")]
         words = ": ".join(dict.fromkeys(title for title in titles if isinstance(title, str) and title.strip()))
         return f": {self._quoted(words, _LONGEST_MESSAGE).rstrip('.')}" if words else ""
+
+
+def _codes(body: Mapping[str, Any]) -> str:
+    """Return the code and the type of an error, of which proxies may fill either with a word of their own."""
+    error = _object(body.get("error"))
+    return f"{error.get('code')} {error.get('type')} {body.get('code')}"
 
 
 def _wait(response: httpx2.Response) -> float:

@@ -1,0 +1,149 @@
+"""Image gateways that others have made, each set up as the README says: the base URL, a key and its catalogue."""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from mcp import Client
+from tests.conftest import Sandbox, server_parameters
+from tests.contract.test_readme import CATALOGUE
+from tests.e2e.test_command_line import run
+from tests.e2e.test_tools_over_mcp import data, text
+from tests.peers import KEY, REFUSED, Peer, aimock, install, litellm
+
+from blockrun_image_mcp.sandbox.drawing import draw
+
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+
+(MODEL,) = CATALOGUE["x-models"]
+UNHEARD_OF = "unheard-of"
+FOX = {"prompt": "A red fox in the snow", "model": MODEL, "enrich": "off"}
+PNG = draw(FOX["prompt"], width=1024, height=1024)
+REVISED = "A red fox, as it was drawn"
+
+
+@pytest.fixture(scope="session")
+def peers(sandbox_origin: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Peer]]:
+    """Return both, which start side by side: LiteLLM takes longer than the tests of the other one."""
+    install()
+    picture = {"b64Json": base64.b64encode(PNG).decode(), "revisedPrompt": REVISED}
+    with (
+        litellm(MODEL, f"{sandbox_origin}/v1", tmp_path_factory.mktemp("litellm")) as proxy,
+        aimock(MODEL, picture, tmp_path_factory.mktemp("aimock")) as mock,
+    ):
+        yield {"aimock": mock, "litellm": proxy}
+
+
+@pytest.fixture(scope="session", params=["aimock", "litellm"])
+def peer(request: pytest.FixtureRequest, peers: Mapping[str, Peer]) -> Peer:
+    peers[request.param].wait_until_it_answers()
+    return peers[request.param]
+
+
+@pytest.fixture
+def settings(peer: Peer, tmp_path: Path) -> dict[str, str]:
+    """Return the three settings, with a catalogue that also has a model of which no gateway has heard."""
+    models = CATALOGUE["x-models"]
+    file = tmp_path / "catalogue.json"
+    file.write_text(json.dumps({**CATALOGUE, "x-models": {**models, UNHEARD_OF: models[MODEL]}}), encoding="utf-8")
+    return {
+        "BLOCKRUN_IMAGE_GATEWAY": peer.base_url,
+        "BLOCKRUN_IMAGE_CREDENTIAL": KEY,
+        "BLOCKRUN_IMAGE_SPEC": str(file),
+        "BLOCKRUN_IMAGE_DIR": str(tmp_path / "pictures"),
+    }
+
+
+async def test_a_picture_is_made_and_settled_at_its_price_where_the_gateway_tells_no_charge(
+    settings: dict[str, str], peer: Peer, peers: Mapping[str, Peer], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    async with Client(server_parameters(settings)) as client:
+        made = await client.call_tool("generate_image", FOX)
+    assert not made.is_error, text(made)
+    answer = data(made)
+    (image,) = answer["images"]
+    assert (answer["model"], answer["size"], answer["gateway"]) == (MODEL, "1024x1024", "127.0.0.1")
+    assert (answer["cost"]["charged_usd"], answer["cost"]["estimated_usd"]) == (None, "0.042")
+    assert "Charged: not reported. Estimated: $0.042." in text(made)
+    assert image["url"] in text(made)
+    assert image["revised_prompt"] in text(made)
+    if peer is peers["aimock"]:
+        (file,) = (tmp_path / "pictures").iterdir()
+        assert (image["path"], file.read_bytes()) == (str(file), PNG)
+        assert image["revised_prompt"] == REVISED
+    else:
+        assert sandbox.get(image["url"]).content == PNG
+        assert (sandbox.charges, sandbox.prompts[-1]) == (1, FOX["prompt"])
+    assert spent() == {"settled": "0.042"}
+
+
+async def test_a_key_that_the_gateway_does_not_know_is_an_authentication_error(
+    settings: dict[str, str], sandbox: Sandbox
+) -> None:
+    async with Client(server_parameters({**settings, "BLOCKRUN_IMAGE_CREDENTIAL": "sk-of-a-stranger"})) as client:
+        refused = await client.call_tool("generate_image", FOX)
+    error = data(refused)["error"]
+    assert refused.is_error
+    assert (error["type"], error["charged"], error["retryable"]) == ("authentication", "no", False)
+    assert "BLOCKRUN_IMAGE_CREDENTIAL" in text(refused)
+    assert "sk-of-a-stranger" not in refused.model_dump_json()
+    assert sandbox.posts == 0
+    assert set(spent()) <= {"released"}
+
+
+async def test_a_model_that_only_the_catalogue_knows_and_a_prompt_that_is_refused_cost_nothing(
+    settings: dict[str, str], peer: Peer, peers: Mapping[str, Peer], sandbox: Sandbox
+) -> None:
+    async with Client(server_parameters({**settings, "BLOCKRUN_IMAGE_CATALOG": "contract"})) as client:
+        unknown = await client.call_tool("generate_image", {**FOX, "model": UNHEARD_OF})
+        assert sandbox.posts == 0
+        sandbox.script([{"status": 403}])
+        refused = await client.call_tool("generate_image", {**FOX, "prompt": REFUSED})
+    not_found = "model_not_found" if peer is peers["litellm"] else "gateway"  # aimock says that it has no such fixture
+    for result, type in ((unknown, not_found), (refused, "content_policy")):
+        assert result.is_error
+        error = data(result)["error"]
+        assert (error["type"], error["charged"], error["retryable"]) == (type, "no", False)
+        assert error["message"] in text(result)
+    assert sandbox.charges == 0
+    assert set(spent()) <= {"released"}
+
+
+async def test_the_catalogues_models_are_those_that_are_listed_and_can_be_asked_for(settings: dict[str, str]) -> None:
+    async with Client(server_parameters(settings)) as client:
+        tools = {tool.name: tool.input_schema["properties"] for tool in (await client.list_tools()).tools}
+        listed = await client.call_tool("list_models", {})
+    assert [model["id"] for model in data(listed)["models"]] == [MODEL, UNHEARD_OF]
+    assert f"| {MODEL} " in text(listed)
+    assert tools["generate_image"]["model"]["enum"] == [MODEL, UNHEARD_OF]
+
+
+async def test_a_model_that_the_gateway_does_not_list_is_refused_here_where_it_lists_the_others(
+    settings: dict[str, str],
+) -> None:
+    async with Client(server_parameters(settings)) as client:
+        assert not (await client.call_tool("generate_image", FOX)).is_error
+        refused = await client.call_tool("generate_image", {**FOX, "model": UNHEARD_OF})
+        listed = await client.call_tool("list_models", {})
+    available = {model["id"]: model.get("available", True) for model in data(listed)["models"]}
+    assert data(refused)["error"]["type"] == "unknown_model"
+    assert f"Models: {MODEL} (from $0.042)" in text(refused)
+    assert available == {MODEL: True, UNHEARD_OF: False}
+
+
+def test_doctor_asks_the_gateway_for_its_models_and_notices_a_wrong_key(settings: dict[str, str]) -> None:
+    done = run("doctor", settings=settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"models: {MODEL} (from {settings['BLOCKRUN_IMAGE_SPEC']}, and listed by 127.0.0.1 at 2" in done.stdout
+    assert f"{UNHEARD_OF} cannot be asked for any more." in done.stdout
+    assert "gateway: 127.0.0.1 answers (HTTP 200) and does not refuse the credential" in done.stdout
+    wrong = run("doctor", settings={**settings, "BLOCKRUN_IMAGE_CREDENTIAL": "sk-of-a-stranger"})
+    assert wrong.returncode == 1
+    assert "TROUBLE gateway: 127.0.0.1 refuses the credential" in wrong.stdout
+
+
+def spent() -> Mapping[str, str]:
+    """Return what the ledger makes of the test's calls: an amount for each state."""
+    return {each["state"]: each["usd"] for each in json.loads(run("spend", "--json").stdout)["models"]}
