@@ -56,7 +56,7 @@ async def open_toolset(
                 prepare=lambda: live.seen(min(_FIRST_LIST_SECONDS, patience_seconds / 10)),
             )
             live.run_in(background)
-            live.on_change.insert(0, _putting_in_force(toolset, settings))
+            live.on_change.append(_putting_in_force(toolset, settings))
             try:
                 yield toolset
             finally:

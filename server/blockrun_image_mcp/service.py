@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ModelNotFoundError
+from blockrun_image.images import Defaults
 from blockrun_image.ports import OnStatus
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList
 from blockrun_image.schemas import tool_schemas
@@ -17,7 +18,7 @@ from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.app import open_toolset
 from blockrun_image_mcp.approval import Ask, approving
 from blockrun_image_mcp.catalogs.live import LiveCatalog
-from blockrun_image_mcp.parts import NAME, ledger_of, live_catalog, pays_from_wallet, with_known_defaults
+from blockrun_image_mcp.parts import NAME, ledger_of, live_catalog, pays_from_wallet
 from blockrun_image_mcp.settings import SANDBOX, Settings
 
 if TYPE_CHECKING:
@@ -54,15 +55,15 @@ def build_server(
     @asynccontextmanager
     async def lifespan(_server: "MCPServer[Serving]") -> AsyncGenerator[Serving]:
         live = live_catalog(settings, catalog)
-        live.on_change.append(advertise)
         try:
             async with open_toolset(settings, catalog, settings.patience_seconds or math.inf, live) as toolset:
+                live.on_change.append(lambda changed: advertise(changed, toolset.defaults))
                 yield Serving(toolset, live)
         finally:
             on_closed()
 
-    async def advertise(catalog: Catalog) -> None:
-        schemas = tool_schemas(catalog, with_known_defaults(settings, catalog).defaults, live=is_live)
+    async def advertise(catalog: Catalog, defaults: Defaults) -> None:
+        schemas = tool_schemas(catalog, defaults, live=is_live)
         changes = [tool.advertise(schema) for tool, schema in zip(tools, schemas, strict=True)]
         if any(changes):
             await announcements.publish(ToolsListChanged())

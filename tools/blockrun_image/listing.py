@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from blockrun_image.model import ANY, ModelId
 from blockrun_image.spec import Line, Size, UsdAmount, Word
+from blockrun_image.text import clean
 
 _MOST_ENTRIES = 1_000
 _MOST_SIZES = 32
@@ -20,7 +21,7 @@ _MICRO_USD = Decimal("0.000001")
 _AMOUNT = re.compile(r"\d{1,9}(?:\.\d{1,40})?(?:[eE]-\d{1,2})?")
 _SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}")
 _WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 .&+-]{0,39}")
+_NAME = re.compile(r"(?=.{1,24}$)[A-Za-z0-9.&+-]+(?: [A-Za-z0-9.&+-]+){0,2}")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,79}")
 
 
@@ -89,7 +90,9 @@ def read_listing(body: object, gateway: str, seen_at: float) -> Listing | None:
             unusable += 1
         else:
             models.setdefault(listed.id, listed)
-    return Listing(gateway=gateway, seen_at=seen_at, models=tuple(models.values()), unusable=unusable)
+    return Listing(
+        gateway=clean(gateway, 80) or "the gateway", seen_at=seen_at, models=tuple(models.values()), unusable=unusable
+    )
 
 
 def _may_be_an_image_model(entry: object) -> bool:

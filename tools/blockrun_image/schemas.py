@@ -20,7 +20,9 @@ from blockrun_image.model import ANY, slug
 Schema = dict[str, Any]
 
 MOST_CHOICES = 40
-"""How many models are told to an agent at once, and how many choices an argument has before it takes any text."""
+"""How many models an agent is told at once, and is given to choose from before it may write any."""
+
+_MOST_SIZES = 8  # to choose from before any may be written: they stand in two tools, and every agent pays for them
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ class _Arguments:
     def size(self) -> Schema:
         description, sizes = self.catalog.spec.request.size.description, self.catalog.sizes
         note = f"auto: {self.catalog.default_size} or the model's first"
-        if len(sizes) >= MOST_CHOICES or not all(model.sizes for model in self.catalog):
+        if len(sizes) > _MOST_SIZES or not all(model.sizes for model in self.catalog):
             return _text(f"{description}, WIDTHxHEIGHT; default {note}.")
         return {"type": "string", "description": f"{description}; default {note}.", "enum": [AUTO, *sizes]}
 

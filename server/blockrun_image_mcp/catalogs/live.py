@@ -85,7 +85,11 @@ class LiveCatalog:
         if cache is None or background is None or cache.clock() < self._next_look_at:
             return
         self._next_look_at = cache.clock() + _LOOK_SECONDS
-        await background.hold(meanwhile(lambda: self._look(cache, after_seconds)))
+        try:
+            await background.hold(meanwhile(lambda: self._look(cache, after_seconds)))
+        except BaseException:  # the caller has gone before the look began
+            self._next_look_at = 0.0
+            raise
 
     async def _look(self, cache: CatalogCache, after_seconds: float) -> None:
         try:
@@ -95,6 +99,8 @@ class LiveCatalog:
                 await self._ask(cache)
         except ImageError as error:
             _log.info("the gateway's list of models is not to be had: %s", error.message)
+        except Exception:  # what nobody waits for must not end what others wait for
+            _log.exception("the gateway's list of models could not be looked at")
         finally:
             self._looked.set()
 

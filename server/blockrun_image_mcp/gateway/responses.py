@@ -22,6 +22,7 @@ from blockrun_image.images import Image, ImagesResponse
 from blockrun_image.ports import Payment
 from blockrun_image.text import clean
 from blockrun_image_mcp.gateway import meanings
+from blockrun_image_mcp.gateway.credentials import is_never_sent
 from blockrun_image_mcp.gateway.receipts import transaction_of
 from blockrun_image_mcp.gateway.retry import (
     NO_RETRY_AFTER_SECONDS,
@@ -98,7 +99,7 @@ class Reader:
             gateway=gateway,
             status=response.status_code,
             body=body,
-            etag=etag if len(etag) <= _LONGEST_ETAG else "",
+            etag=etag if len(etag) <= _LONGEST_ETAG and not is_never_sent(etag) else "",
             is_refused=self._refuses_credential(response),
         )
 
