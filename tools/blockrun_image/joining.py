@@ -7,6 +7,7 @@ other `name` and no second provider has that name. The id that the description h
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from blockrun_image.catalog import Catalog
@@ -57,6 +58,8 @@ def _groups(contract: Catalog, listing: Listing) -> Mapping[str, _Group]:
 
 
 def _in_order(id: str, group: _Group) -> _Group:
+    if len(group) == 1:
+        return group
     return sorted(group, key=lambda listed: (not listed.is_available, listed.id != id))
 
 
@@ -111,7 +114,7 @@ def _price_of(model: Model, group: _Group) -> PriceRange | None:
     price, described = _price(group), model.list_price_usd
     if price is None or (described is not None and price == described.low):
         return described
-    return PriceRange(low=price)
+    return _from(price)
 
 
 def _alone(contract: Catalog, id: str, group: _Group) -> Model:
@@ -122,10 +125,16 @@ def _alone(contract: Catalog, id: str, group: _Group) -> Model:
         provider=listed.provider or id.rpartition("/")[0] or _NO_PROVIDER,
         sizes=listed.sizes,
         qualities=listed.qualities,
-        list_price_usd=None if price is None else PriceRange(low=price),
+        list_price_usd=None if price is None else _from(price),
         max_images=contract.spec.request.n.maximum,
         max_prompt_characters=listed.max_prompt_characters,
     )
+
+
+@lru_cache(maxsize=256)
+def _from(low: Decimal) -> PriceRange:
+    """Return the range of a list price; many models share one, and making it is much of the work of a long list."""
+    return PriceRange(low=low)
 
 
 def _price(group: _Group) -> Decimal | None:

@@ -99,7 +99,7 @@ class LiveCatalog:
                 await self._ask(cache)
         except ImageError as error:
             _log.info("the gateway's list of models is not to be had: %s", error.message)
-        except Exception:  # what nobody waits for must not end what others wait for
+        except Exception:  # noqa: BLE001 - what nobody waits for must not end what others wait for
             _log.exception("the gateway's list of models could not be looked at")
         finally:
             self._looked.set()
