@@ -1,10 +1,12 @@
 """What the tests share: a sandbox on a real socket, and clients over every transport and protocol era."""
 
+import itertools
 import os
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx2
@@ -39,10 +41,19 @@ def catalog() -> Catalog:
     return Catalog.load()
 
 
+@pytest.fixture(scope="session")
+def state_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return folders that do not exist yet; pytest would look through all that it has made to number the next one."""
+    folder = tmp_path_factory.mktemp("states")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch, state_folders: Iterator[Path]) -> None:
     """Keep what a test spends out of the ledger, and the budget, of whoever runs it."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    folder = next(state_folders)
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
 
 
 class Sandbox:
