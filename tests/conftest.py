@@ -1,10 +1,12 @@
 """What the tests share: a sandbox on a real socket, and clients over every transport and protocol era."""
 
+import itertools
 import os
 import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx2
@@ -39,11 +41,20 @@ def catalog() -> Catalog:
     return Catalog.load()
 
 
+@pytest.fixture(scope="session")
+def state_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return folders that do not exist yet; pytest would look through all that it has made to number the next one."""
+    folder = tmp_path_factory.mktemp("states")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch, state_folders: Iterator[Path]) -> None:
     """Keep what a test spends, and the lists of its gateways, out of the folders of whoever runs it."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+    folder = next(state_folders)
+    for variable, name in (("XDG_STATE_HOME", "state"), ("XDG_CACHE_HOME", "cache")):
+        (folder / name).mkdir(parents=True, mode=0o700)
+        monkeypatch.setenv(variable, str(folder / name))
 
 
 class Sandbox:

@@ -32,7 +32,8 @@ COLLECTED = "nothing more was charged"
 
 @pytest.fixture
 def impatient(sandbox: Sandbox) -> Mapping[str, str]:
-    return {**sandbox.environment, SECONDS: "1"}
+    """Return settings whose calls wait so long that a first request leaves in that time on a busy machine, too."""
+    return {**sandbox.environment, SECONDS: "2"}
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ async def until_settled() -> None:
 async def test_a_call_that_takes_long_is_pending_and_the_same_call_again_collects_it(
     connect: Connect, sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
-    sandbox.script([{"delay_seconds": 1.5}])
+    sandbox.script([{"delay_seconds": 3}])
     async with connect(impatient) as client:
         pending = await client.call_tool("generate_image", FOX)
         collected = await client.call_tool("generate_image", FOX)
@@ -92,7 +93,7 @@ async def test_a_call_that_takes_long_is_pending_and_the_same_call_again_collect
 async def test_a_slow_job_is_pending_and_is_collected_with_its_picture(
     sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
-    sandbox.script([{"slow": True, "delay_seconds": 2.5}])
+    sandbox.script([{"slow": True, "delay_seconds": 5}])
     async with in_this_process(impatient) as client:
         answers = [await client.call_tool("generate_image", FOX)]
         while data(answers[-1])["status"] == "pending":
@@ -106,7 +107,7 @@ async def test_a_slow_job_is_pending_and_is_collected_with_its_picture(
 async def test_another_call_is_another_purchase_whatever_is_pending(
     connect: Connect, sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
-    sandbox.script([{"delay_seconds": 1.5}])
+    sandbox.script([{"delay_seconds": 3}])
     async with connect(impatient) as client:
         assert data(await client.call_tool("generate_image", FOX))["status"] == "pending"
         other = await client.call_tool("generate_image", {**FOX, "n": 2})
@@ -117,7 +118,7 @@ async def test_another_call_is_another_purchase_whatever_is_pending(
 async def test_what_a_pending_call_was_refused_with_for_nothing_is_followed_by_a_purchase(
     connect: Connect, sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
-    sandbox.script([{"delay_seconds": 1.3, "status": 403}])
+    sandbox.script([{"delay_seconds": 2.6, "status": 403}])
     async with connect(impatient) as client:
         assert data(await client.call_tool("generate_image", FOX))["status"] == "pending"
         assert data(await client.call_tool("generate_image", FOX))["status"] == "complete"
@@ -138,7 +139,7 @@ async def test_what_has_not_left_in_time_is_an_error_and_never_pending(
 async def test_what_became_unknown_is_told_once_and_the_next_call_buys(
     connect: Connect, sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
-    sandbox.script([{"delay_seconds": 1.3, "cut": "after"}])
+    sandbox.script([{"delay_seconds": 2.6, "cut": "after"}])
     async with connect(impatient) as client:
         assert data(await client.call_tool("generate_image", FOX))["status"] == "pending"
         unknown = await client.call_tool("generate_image", FOX)
@@ -252,7 +253,7 @@ def answers_to(server: Server, ids: Sequence[int]) -> list[dict[str, Any]]:
 async def test_a_job_that_was_left_is_finished_by_a_server_that_nobody_calls(
     sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
-    sandbox.script([{"slow": True, "delay_seconds": 1.5}])
+    sandbox.script([{"slow": True, "delay_seconds": 3}])
     async with in_this_process(impatient) as client:
         await client.call_tool("generate_image", FOX)
     assert states() == {"accepted": 1}
@@ -280,7 +281,7 @@ async def test_a_twin_of_another_process_that_lives_is_a_purchase_of_its_own(san
 async def test_what_the_user_has_approved_is_collected_without_another_question(
     sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
-    sandbox.script([{"delay_seconds": 1.3}])
+    sandbox.script([{"delay_seconds": 2.6}])
     user = User()
     async with in_this_process({**impatient, CONFIRM_ABOVE: "0"}, user) as client:
         assert data(await client.call_tool("generate_image", FOX))["status"] == "pending"
@@ -292,7 +293,7 @@ async def test_what_the_user_has_approved_is_collected_without_another_question(
 
 
 async def test_another_credential_collects_nothing(sandbox: Sandbox, impatient: Mapping[str, str]) -> None:
-    sandbox.script([{"delay_seconds": 1.3}])
+    sandbox.script([{"delay_seconds": 2.6}])
     async with in_this_process(impatient) as client:
         assert data(await client.call_tool("generate_image", FOX))["status"] == "pending"
     async with in_this_process({**sandbox.environment, "BLOCKRUN_API_KEY": "brk_another_one"}) as client:
@@ -395,9 +396,10 @@ async def test_the_recent_images_are_few_and_short_whatever_was_asked_for(sandbo
 
 
 async def test_a_call_over_a_models_rate_waits_for_its_turn_or_is_refused_with_the_wait(
-    catalog: Catalog, sandbox: Sandbox, impatient: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+    catalog: Catalog, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("blockrun_image_mcp.ledger.turns._MINUTE_SECONDS", 4.0)
+    impatient = {**sandbox.environment, SECONDS: "1"}
     heard: list[str] = []
 
     async def listen(progress: float, total: float | None, message: str | None) -> None:

@@ -1,6 +1,7 @@
 import base64
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import anyio
@@ -184,10 +185,15 @@ def test_a_credential_that_would_break_out_of_its_header_is_refused(credential: 
 NETWORK = NETWORKS["eip155:8453"]
 
 
+@cache
+def payer() -> str:
+    """Return the address of the key, which takes as long to work out as a signature."""
+    return anyio.run(Wallet(PRIVATE_KEY).address)
+
+
 def payment(nonce: bytes, words: str) -> str:
     """Return a payment that was really signed, with words of the gateway's choice in it."""
-    payer = anyio.run(Wallet(PRIVATE_KEY).address)
-    authorization = Authorization(payer, "0x" + "ab" * 20, 53_000, 1, 2, nonce)
+    authorization = Authorization(payer(), "0x" + "ab" * 20, 53_000, 1, 2, nonce)
     signature = anyio.run(Wallet(PRIVATE_KEY).sign, NETWORK, authorization)
     payload = {"signature": signature, "authorization": authorization.to_dict()}
     body = {"resource": {"description": words}, "payload": payload}
