@@ -11,10 +11,15 @@ from blockrun_image.errors import (
     StorageError,
 )
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, Job, OnStatus
+from blockrun_image.ports import Attempt, ExpectedCost, Job, OnStatus
 
 URL = "https://pictures.example/1.png"
 OTHER_URL = "https://pictures.example/2.png"
+
+
+def at_most(usd: Decimal) -> ExpectedCost:
+    """Return what is expected of a call that costs at most so much."""
+    return ExpectedCost(Decimal(0), usd)
 
 
 class FakeGateway:

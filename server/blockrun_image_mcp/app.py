@@ -12,7 +12,7 @@ import anyio
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError
 from blockrun_image.images import ImagesResponse
-from blockrun_image.ports import OnStatus, StillDrawingError
+from blockrun_image.ports import ExpectedCost, OnStatus, StillDrawingError
 from blockrun_image.purchase import Ports, Purchase
 from blockrun_image.text import usd
 from blockrun_image.toolset import ImageToolset
@@ -85,7 +85,7 @@ async def finish_jobs(settings: Settings, catalog: Catalog, on_status: OnStatus)
         async with renewed(ledger):
             for attempt, request in (await ledger.jobs()).items():
                 try:
-                    await Purchase(ports, request, Decimal(0), on_status).finish(attempt)
+                    await Purchase(ports, request, ExpectedCost(), on_status).finish(attempt)
                 except StillDrawingError:
                     continue  # it can be asked after again
                 except ImageError as error:

@@ -8,7 +8,7 @@ from blockrun_image.images import ImageRequest
 from blockrun_image.pricing import Estimate
 from blockrun_image.text import clean, usd
 from blockrun_image.toolset import Approve
-from blockrun_image_mcp.ledger.limits import Limits, confirm_above_micro_usd, in_usd, micro_usd
+from blockrun_image_mcp.ledger.limits import Limits, confirm_above_micro_usd, in_usd
 from blockrun_image_mcp.settings import VARIABLES, Settings
 
 Ask: TypeAlias = Callable[[str], Awaitable[str]]
@@ -24,13 +24,14 @@ def question(settings: Settings, prompt: str, expected: Estimate) -> str | None:
     refused whatever the answer.
     """
     above, limits = confirm_above_micro_usd(settings), Limits.of(settings)
-    price = limits.call_micro_usd if expected.high_usd is None else micro_usd(expected.high_usd)
-    if above is None or (price is not None and price <= above):
+    price = limits.held_for(expected.expected_cost, 0)
+    is_open = expected.high_usd is None and limits.call_micro_usd is None
+    if above is None or (price <= above and not is_open):
         return None
-    limits.check(price or 0, 0)
+    limits.check(price, 0)
     images = "1 image" if expected.n == 1 else f"{expected.n} images"
     return (
-        f"Make {images} with {expected.what()}? {_price(expected, price)}"
+        f"Make {images} with {expected.what()}? {_price(expected, None if is_open else price)}"
         f' The prompt is: "{clean(prompt, _SHOWN_CHARACTERS)}"'
     )
 

@@ -68,6 +68,10 @@ class Background:
         job.is_orphan = True
         return None
 
+    def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do work that nobody waits for and that raises nothing; what is under way when this ends is cancelled."""
+        self._tasks.start_soon(self._until_closing, work)
+
     async def hold(self, resource: AbstractAsyncContextManager[T]) -> T:
         """Open a resource that stays open until this ends."""
         return await self._tasks.start(self._hold, resource)
@@ -79,6 +83,17 @@ class Background:
         while self._jobs:
             self._idle = anyio.Event()
             await self._idle.wait()
+
+    async def _until_closing(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async with anyio.create_task_group() as tasks:
+
+            async def stop() -> None:
+                await self._closing.wait()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(stop)
+            await work()
+            tasks.cancel_scope.cancel()
 
     async def _do(self, job: "_Job[T]") -> None:
         await job.run()

@@ -10,7 +10,7 @@ import anyio
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError
 from blockrun_image.images import ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, Job, OnStatus
+from blockrun_image.ports import Attempt, ExpectedCost, Job, OnStatus
 from blockrun_image.purchase import Ports, Purchase
 from blockrun_image_mcp.background import Background, meanwhile
 from blockrun_image_mcp.parts import gateway_name, ledger_of, ledger_path, open_gateway
@@ -95,9 +95,9 @@ class LedgerOnDemand:
         """Return an attempt at the same request whose caller has gone."""
         return await (await self._opened()).find(request)
 
-    async def reserve(self, request: ImageRequest, most_usd: Decimal | None, approval: str | None = None) -> Attempt:
+    async def reserve(self, request: ImageRequest, cost: ExpectedCost, approval: str | None = None) -> Attempt:
         """Set aside the most that a request can cost."""
-        return await (await self._opened()).reserve(request, most_usd, approval)
+        return await (await self._opened()).reserve(request, cost, approval)
 
     async def book(self, model: str, per_minute: int, within_seconds: float) -> float:
         """Book the next turn of a model."""
@@ -129,4 +129,4 @@ class LedgerOnDemand:
         return self._ledger
 
     async def _finish(self, attempt: Attempt, request: ImageRequest) -> None:
-        await Purchase(self._ports, request, Decimal(0), lambda status: None).finish(attempt)
+        await Purchase(self._ports, request, ExpectedCost(), lambda status: None).finish(attempt)

@@ -68,10 +68,14 @@ def build_server(
         if any(changes):
             await announcements.publish(ToolsListChanged())
 
+    def look(serving: Serving) -> None:
+        serving.live.look_soon()
+
     is_live = pays_from_wallet(settings)
     calls = _calls(settings)
     tools = [
-        SpecTool.serve(schema, calls[schema.name]) for schema in tool_schemas(catalog, settings.defaults, live=is_live)
+        SpecTool.serve(schema, calls[schema.name], look)
+        for schema in tool_schemas(catalog, settings.defaults, live=is_live)
     ]
     announcements = InMemorySubscriptionBus()
     server = MCPServer[Serving](
@@ -108,8 +112,6 @@ async def _recent_images(settings: Settings) -> str:
 
 
 def _calls(settings: Settings) -> "Mapping[str, Call]":
-    """Return what each tool does; after its answer it is time to look whether the gateway lists other models."""
-
     async def generate_image(
         serving: Serving, arguments: Mapping[str, Any], on_status: OnStatus, ask: Ask
     ) -> GeneratedImages:
@@ -119,15 +121,11 @@ def _calls(settings: Settings) -> "Mapping[str, Call]":
         except ModelNotFoundError:
             serving.live.doubt()
             raise
-        finally:
-            await serving.live.look_soon()
 
     async def list_models(serving: Serving, arguments: Mapping[str, Any], *_: object) -> ModelList:
-        await serving.live.look_soon()
         return serving.toolset.list_models(**arguments)
 
     async def estimate_cost(serving: Serving, arguments: Mapping[str, Any], *_: object) -> CostComparison:
-        await serving.live.look_soon()
         return await serving.toolset.estimate_cost_live(**arguments)
 
     return {"generate_image": generate_image, "list_models": list_models, "estimate_cost": estimate_cost}

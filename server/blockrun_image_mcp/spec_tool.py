@@ -24,6 +24,8 @@ from blockrun_image_mcp.background import meanwhile
 Call = Callable[[Any, Mapping[str, Any], OnStatus, Ask], Awaitable[Result]]
 """A tool's work: takes the lifespan's state, checked arguments, whom to tell what it waits for, and whom to ask."""
 
+OnAnswer = Callable[[Any], None]
+
 _PROGRESS_SECONDS = 4.0
 
 _log = logging.getLogger(__name__)
@@ -34,14 +36,16 @@ class SpecTool(Tool):
 
     tool_schema: ToolSchema = Field(exclude=True)
     call: Call = Field(exclude=True)
+    on_answer: OnAnswer = Field(exclude=True)
     progress_seconds: float = Field(default=_PROGRESS_SECONDS, exclude=True)
 
     @classmethod
-    def serve(cls, schema: ToolSchema, call: Call) -> Self:
-        """Return the tool that does `call`."""
+    def serve(cls, schema: ToolSchema, call: Call, on_answer: OnAnswer = lambda state: None) -> Self:
+        """Return the tool that does `call`; `on_answer` is called with the lifespan's state before each answer."""
         return cls(
             tool_schema=schema,
             call=call,
+            on_answer=on_answer,
             fn=call,
             is_async=True,
             context_kwarg=None,
@@ -79,9 +83,9 @@ class SpecTool(Tool):
     async def _answer(
         self, arguments: Mapping[str, object], context: Context[Any, Any], on_status: OnStatus
     ) -> CallToolResult | InputRequiredResult:
+        state = context.request_context.lifespan_context
         try:
             checked = check_arguments(self.tool_schema, arguments)
-            state = context.request_context.lifespan_context
             return _result(await self.call(state, checked, on_status, asking(context, on_status)))
         except InputRequired as question:
             return question.result
@@ -91,6 +95,8 @@ class SpecTool(Tool):
             _log.exception("%s failed unexpectedly", self.name)
             charged = "unknown" if self.tool_schema.spends else "no"
             return _result(UnexpectedError(f"{self.name} failed unexpectedly.", charged=charged), is_error=True)
+        finally:
+            self.on_answer(state)
 
 
 @asynccontextmanager

@@ -38,7 +38,7 @@ async def generate(settings: Settings, catalog: Catalog, call: Call, save: Path 
     """
     live = live_catalog(settings, catalog)
     async with open_toolset(settings, catalog, live=live) as toolset:
-        await live.look_soon()
+        live.look_soon()
         result: GeneratedImages | None = None
         with anyio.CancelScope() as scope:
             async with meanwhile(lambda: _cancel_on_signal(scope)), _progress_bar() as on_status:

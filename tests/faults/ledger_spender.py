@@ -8,6 +8,7 @@ import anyio
 
 from blockrun_image.errors import BudgetExceededError
 from blockrun_image.images import ImageRequest, ImagesResponse
+from blockrun_image.ports import ExpectedCost
 from blockrun_image_mcp.ledger.limits import Limits, micro_usd
 from blockrun_image_mcp.ledger.sqlite import SqliteLedger
 
@@ -20,7 +21,7 @@ async def main(path: str, cap_usd: str, attempts: int) -> None:
     ledger = SqliteLedger(Path(path), Limits(None, micro_usd(Decimal(cap_usd))))
     for _ in range(attempts):
         try:
-            attempt = await ledger.reserve(REQUEST, CENT)
+            attempt = await ledger.reserve(REQUEST, ExpectedCost(most_usd=CENT))
         except BudgetExceededError:
             continue
         say("reserved", attempt.id)

@@ -20,6 +20,7 @@ import anyio
 import httpx2
 import pytest
 from pydantic import SecretStr
+from tests.fakes import at_most
 from tests.injection import (
     ANSWER_SECONDS,
     DEARER_MICRO_USD,
@@ -334,7 +335,7 @@ class Process:
 
     async def finish(self, attempt: Attempt, request: ImageRequest) -> None:
         """Ask after a job that another process has left."""
-        await Purchase(self.ports, request, Decimal(0), lambda status: None).finish(attempt)
+        await Purchase(self.ports, request, at_most(Decimal(0)), lambda status: None).finish(attempt)
 
 
 _ROWS = """

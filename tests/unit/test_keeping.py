@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import pytest
+from tests.fakes import at_most
 
 from blockrun_image.errors import GatewayUnavailableError, LedgerError
 from blockrun_image.images import ImageRequest, ImagesResponse
@@ -55,7 +56,7 @@ async def ledgers(tmp_path: Path, clock: Clock) -> AsyncGenerator[tuple[SqliteLe
 
 
 async def job(ledger: SqliteLedger, name: str) -> SqliteAttempt:
-    attempt = await ledger.reserve(REQUEST, PRICE)
+    attempt = await ledger.reserve(REQUEST, at_most(PRICE))
     await attempt.sent()
     await attempt.accepted(name)
     return attempt

@@ -13,6 +13,7 @@ import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.fakes import at_most
 
 from blockrun_image.errors import BudgetExceededError, ConfigurationError, ConfirmationError, LedgerError
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
@@ -59,7 +60,7 @@ async def states(ledger: SqliteLedger) -> list[str]:
 
 
 async def test_a_charge_that_was_named_counts_and_one_that_was_not_counts_as_the_most(ledger: SqliteLedger) -> None:
-    named, unnamed = await ledger.reserve(REQUEST, PRICE), await ledger.reserve(REQUEST, PRICE)
+    named, unnamed = await ledger.reserve(REQUEST, at_most(PRICE)), await ledger.reserve(REQUEST, at_most(PRICE))
     assert await spent(ledger) == 84_000
     await named.sent()
     await named.settled(ImagesResponse([Image("https://pictures.example/1.png")], Decimal("0.0401")))
@@ -73,7 +74,7 @@ async def test_a_charge_that_was_named_counts_and_one_that_was_not_counts_as_the
 
 
 async def test_what_was_released_counts_for_nothing_and_what_is_unknown_as_spent(ledger: SqliteLedger) -> None:
-    released, lost = await ledger.reserve(REQUEST, PRICE), await ledger.reserve(REQUEST, PRICE)
+    released, lost = await ledger.reserve(REQUEST, at_most(PRICE)), await ledger.reserve(REQUEST, at_most(PRICE))
     await released.released()
     await lost.sent()
     await lost.unknown()
@@ -83,7 +84,7 @@ async def test_what_was_released_counts_for_nothing_and_what_is_unknown_as_spent
 
 
 async def test_a_job_that_was_accepted_stays_so_where_its_end_is_not_known(ledger: SqliteLedger) -> None:
-    attempt = await ledger.reserve(REQUEST, PRICE)
+    attempt = await ledger.reserve(REQUEST, at_most(PRICE))
     await attempt.sent()
     await attempt.accepted("job_1")
     await attempt.stopped()
@@ -93,14 +94,14 @@ async def test_a_job_that_was_accepted_stays_so_where_its_end_is_not_known(ledge
 
 
 async def test_a_request_that_is_sent_again_is_still_one_attempt(ledger: SqliteLedger) -> None:
-    attempt = await ledger.reserve(REQUEST, PRICE)
+    attempt = await ledger.reserve(REQUEST, at_most(PRICE))
     await attempt.sent()
     await attempt.sent()
     assert await spent(ledger) == 42_000
 
 
 async def test_what_has_ended_cannot_be_sent(ledger: SqliteLedger) -> None:
-    attempt = await ledger.reserve(REQUEST, PRICE)
+    attempt = await ledger.reserve(REQUEST, at_most(PRICE))
     await attempt.released()
     with pytest.raises(LedgerError, match="is not reserved or sent any more"):
         await attempt.sent()
@@ -109,9 +110,9 @@ async def test_what_has_ended_cannot_be_sent(ledger: SqliteLedger) -> None:
 async def test_a_call_over_the_limit_for_one_call_is_refused_with_the_setting_that_decides(
     ledger: SqliteLedger,
 ) -> None:
-    await ledger.reserve(REQUEST, Decimal("0.1"))
+    await ledger.reserve(REQUEST, at_most(Decimal("0.1")))
     with pytest.raises(BudgetExceededError) as caught:
-        await ledger.reserve(REQUEST, Decimal("0.1000001"))
+        await ledger.reserve(REQUEST, at_most(Decimal("0.1000001")))
     assert caught.value.message == "The call can cost $0.100001, and one call may cost $0.10."
     assert "BLOCKRUN_IMAGE_MAX_COST_USD" in caught.value.hint
     assert (caught.value.charged, caught.value.retryable) == ("no", False)
@@ -120,21 +121,21 @@ async def test_a_call_over_the_limit_for_one_call_is_refused_with_the_setting_th
 async def test_the_day_is_never_overspent_by_a_millionth_and_the_refusal_says_what_is_left(
     ledger: SqliteLedger,
 ) -> None:
-    await ledger.reserve(REQUEST, Decimal("0.1"))
-    await ledger.reserve(REQUEST, Decimal("0.06"))
+    await ledger.reserve(REQUEST, at_most(Decimal("0.1")))
+    await ledger.reserve(REQUEST, at_most(Decimal("0.06")))
     with pytest.raises(BudgetExceededError) as caught:
-        await ledger.reserve(REQUEST, Decimal("0.040001"))
+        await ledger.reserve(REQUEST, at_most(Decimal("0.040001")))
     assert "$0.04 of the $0.20 for this UTC day is left" in caught.value.message
     assert "BLOCKRUN_IMAGE_DAILY_BUDGET_USD" in caught.value.hint
-    await ledger.reserve(REQUEST, Decimal("0.04"))
+    await ledger.reserve(REQUEST, at_most(Decimal("0.04")))
     assert await spent(ledger) == 200_000
 
 
 async def test_a_new_utc_day_has_a_budget_of_its_own(ledger: SqliteLedger, clock: Clock) -> None:
-    await ledger.reserve(REQUEST, Decimal("0.1"))
-    await ledger.reserve(REQUEST, Decimal("0.1"))
+    await ledger.reserve(REQUEST, at_most(Decimal("0.1")))
+    await ledger.reserve(REQUEST, at_most(Decimal("0.1")))
     clock.now += 1
-    await ledger.reserve(REQUEST, Decimal("0.1"))
+    await ledger.reserve(REQUEST, at_most(Decimal("0.1")))
     statement = await ledger.statement()
     assert (statement.day, statement.spent_micro_usd) == ("2027-01-01", 100_000)
 
@@ -143,10 +144,10 @@ async def test_an_attempt_whose_process_is_gone_is_released_if_it_had_not_left_a
     ledger: SqliteLedger, clock: Clock
 ) -> None:
     clock.now -= 3_600
-    await ledger.reserve(REQUEST, PRICE)
-    gone = await ledger.reserve(REQUEST, PRICE)
+    await ledger.reserve(REQUEST, at_most(PRICE))
+    gone = await ledger.reserve(REQUEST, at_most(PRICE))
     await gone.sent()
-    accepted = await ledger.reserve(REQUEST, PRICE)
+    accepted = await ledger.reserve(REQUEST, at_most(PRICE))
     await accepted.sent()
     await accepted.accepted("job_1")
     other_process = SqliteLedger(ledger.path, ledger.limits, clock=clock)
@@ -162,7 +163,7 @@ async def test_an_attempt_whose_process_is_gone_is_released_if_it_had_not_left_a
 
 
 async def test_only_what_is_unknown_can_be_released_by_the_operator(ledger: SqliteLedger) -> None:
-    attempt = await ledger.reserve(REQUEST, PRICE)
+    attempt = await ledger.reserve(REQUEST, at_most(PRICE))
     await attempt.sent()
     assert not await ledger.release(attempt.id)
     await attempt.unknown()
@@ -173,13 +174,13 @@ async def test_only_what_is_unknown_can_be_released_by_the_operator(ledger: Sqli
 
 
 async def test_the_file_and_its_folder_are_only_for_their_user(ledger: SqliteLedger) -> None:
-    await ledger.reserve(REQUEST, PRICE)
+    await ledger.reserve(REQUEST, at_most(PRICE))
     assert stat.S_IMODE(ledger.path.parent.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in ledger.path.parent.iterdir()} == {0o600}
 
 
 async def test_what_was_written_is_there_for_the_next_process(ledger: SqliteLedger, clock: Clock) -> None:
-    await ledger.reserve(REQUEST, PRICE)
+    await ledger.reserve(REQUEST, at_most(PRICE))
     await ledger.close()
     again = SqliteLedger(ledger.path, ledger.limits, clock=clock)
     assert await spent(again) == 42_000
@@ -218,19 +219,19 @@ async def test_a_ledger_that_cannot_be_used_is_an_error_that_names_the_file(
     assert callable(damage)
     damage(ledger.path)
     with pytest.raises(LedgerError, match=says) as caught:
-        await ledger.reserve(REQUEST, PRICE)
+        await ledger.reserve(REQUEST, at_most(PRICE))
     assert str(ledger.path) in caught.value.message
     assert caught.value.charged == "no"
     await ledger.close()
 
 
 async def test_a_full_disk_refuses_the_reservation_and_leaves_the_file_sound(ledger: SqliteLedger) -> None:
-    await ledger.reserve(REQUEST, PRICE)
+    await ledger.reserve(REQUEST, at_most(PRICE))
     connection = ledger.database._connection  # pyright: ignore[reportPrivateUsage] - a small disk, as SQLite sees it
     assert connection is not None
     connection.execute("PRAGMA max_page_count = 1")
     with pytest.raises(LedgerError, match="full"):
-        await ledger.reserve(ImageRequest("x" * 50_000, "dall-e-3", "1024x1024", None, 1), PRICE)
+        await ledger.reserve(ImageRequest("x" * 50_000, "dall-e-3", "1024x1024", None, 1), at_most(PRICE))
     assert await spent(ledger) == 42_000
 
 
@@ -238,11 +239,11 @@ async def test_a_ledger_that_another_process_keeps_locked_is_an_error_after_a_wh
     ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("blockrun_image_mcp.ledger.database._BUSY_SECONDS", 0.05)
-    await ledger.reserve(REQUEST, PRICE)
+    await ledger.reserve(REQUEST, at_most(PRICE))
     other = sqlite3.connect(ledger.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(LedgerError, match="locked"):
-        await ledger.reserve(REQUEST, PRICE)
+        await ledger.reserve(REQUEST, at_most(PRICE))
     other.execute("COMMIT")
     other.close()
     assert await spent(ledger) == 42_000
@@ -273,10 +274,10 @@ def test_a_limit_that_cannot_be_read_is_an_error_that_names_it(text: str, field:
 
 async def test_no_limit_lets_everything_through_and_a_limit_of_nothing_nothing(tmp_path: Path) -> None:
     without = SqliteLedger(tmp_path / "a.sqlite3", Limits(None, None))
-    await without.reserve(REQUEST, Decimal(1_000_000))
+    await without.reserve(REQUEST, at_most(Decimal(1_000_000)))
     for limits in (Limits(0, None), Limits(None, 0)):
         with pytest.raises(BudgetExceededError):
-            await SqliteLedger(tmp_path / "b.sqlite3", limits).reserve(REQUEST, Decimal("0.000001"))
+            await SqliteLedger(tmp_path / "b.sqlite3", limits).reserve(REQUEST, at_most(Decimal("0.000001")))
     assert (await without.statement()).to_dict()["left_usd"] is None
     assert "no daily limit" in (await without.statement()).to_text()
 
@@ -319,23 +320,23 @@ def test_an_amount_to_ask_above_that_cannot_be_read_is_an_error_that_names_it(te
 
 @pytest.mark.parametrize("ending", ["reserved", "released", "settled"])
 async def test_an_approval_is_good_for_one_attempt_however_that_ended(ledger: SqliteLedger, ending: str) -> None:
-    attempt = await ledger.reserve(REQUEST, PRICE, "approval-1")
+    attempt = await ledger.reserve(REQUEST, at_most(PRICE), "approval-1")
     if ending != "reserved":
         await (attempt.released() if ending == "released" else attempt.settled(ImagesResponse((), PRICE)))
     other_process = SqliteLedger(ledger.path, ledger.limits, clock=ledger.clock)
     for each in (ledger, other_process):
         with pytest.raises(ConfirmationError, match=rf"as attempt {attempt.id} \({ending}\)"):
-            await each.reserve(REQUEST, PRICE, "approval-1")
-    await other_process.reserve(REQUEST, PRICE, "approval-2")
+            await each.reserve(REQUEST, at_most(PRICE), "approval-1")
+    await other_process.reserve(REQUEST, at_most(PRICE), "approval-2")
     for _ in range(2):
-        await ledger.reserve(REQUEST, Decimal(0))
+        await ledger.reserve(REQUEST, at_most(Decimal(0)))
     await other_process.close()
 
 
 async def test_who_waits_for_an_attempt_does_not_wait_until_its_refused_payment_has_expired(
     ledger: SqliteLedger, clock: Clock
 ) -> None:
-    attempt = await ledger.reserve(REQUEST, PRICE)
+    attempt = await ledger.reserve(REQUEST, at_most(PRICE))
     await attempt.signed(Payment("eip155:8453", "0x1", PRICE, "0x2", int(clock()) + 300, "header"))
     await attempt.sent()
     await attempt.accepted("job_1")
@@ -347,8 +348,8 @@ async def test_who_waits_for_an_attempt_does_not_wait_until_its_refused_payment_
 
 async def test_an_approval_whose_reservation_was_refused_is_not_used_up(ledger: SqliteLedger) -> None:
     with pytest.raises(BudgetExceededError):
-        await ledger.reserve(REQUEST, Decimal(9), "approval-1")
-    await ledger.reserve(REQUEST, PRICE, "approval-1")
+        await ledger.reserve(REQUEST, at_most(Decimal(9)), "approval-1")
+    await ledger.reserve(REQUEST, at_most(PRICE), "approval-1")
 
 
 async def test_of_two_processes_with_the_same_approval_one_reserves(ledger: SqliteLedger) -> None:
@@ -357,7 +358,7 @@ async def test_of_two_processes_with_the_same_approval_one_reserves(ledger: Sqli
 
     async def reserve(each: SqliteLedger) -> None:
         try:
-            await each.reserve(REQUEST, PRICE, "approval-1")
+            await each.reserve(REQUEST, at_most(PRICE), "approval-1")
         except ConfirmationError as error:
             refused.append(error)
 
@@ -381,7 +382,7 @@ async def test_a_ledger_of_before_approvals_keeps_its_attempts(ledger: SqliteLed
             " '[\"https://pictures.example/1.png\"]')"
         )
     connection.close()
-    await ledger.reserve(REQUEST, PRICE, "approval-1")
+    await ledger.reserve(REQUEST, at_most(PRICE), "approval-1")
     assert await spent(ledger) == 63_000
     old = (await ledger.recent(9))[1]
     assert (old.id, old.images) == ("old", ["https://pictures.example/1.png"])
@@ -419,7 +420,7 @@ async def processes(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatc
 
 
 async def sent(ledger: SqliteLedger, job: str | None = None) -> SqliteAttempt:
-    attempt = await ledger.reserve(REQUEST, PRICE)
+    attempt = await ledger.reserve(REQUEST, at_most(PRICE))
     await attempt.sent()
     if job is not None:
         await attempt.accepted(job)
@@ -488,7 +489,7 @@ async def test_an_attempt_can_be_collected_for_an_hour(processes: Processes) -> 
 
 async def test_what_is_about_to_leave_without_its_caller_is_waited_for(processes: Processes) -> None:
     ledger = processes.start()
-    attempt = await ledger.reserve(REQUEST, PRICE)
+    attempt = await ledger.reserve(REQUEST, at_most(PRICE))
     await attempt.left()
     assert await found(ledger) == attempt.id
 
@@ -496,7 +497,7 @@ async def test_what_is_about_to_leave_without_its_caller_is_waited_for(processes
 @pytest.mark.parametrize("ending", ["released", "refused"])
 async def test_what_was_not_charged_is_not_collected(processes: Processes, ending: str) -> None:
     ledger = processes.start()
-    attempt = await ledger.reserve(REQUEST, PRICE)
+    attempt = await ledger.reserve(REQUEST, at_most(PRICE))
     if ending == "refused":
         await attempt.signed(PAYMENT)
         await attempt.sent()
@@ -610,7 +611,7 @@ async def test_a_job_whose_process_has_gone_is_collected_while_another_process_f
 
 async def test_a_job_is_asked_after_for_a_day_and_its_payment_with_it(processes: Processes) -> None:
     gone, other = processes.start(), processes.start()
-    attempt = await gone.reserve(REQUEST, PRICE)
+    attempt = await gone.reserve(REQUEST, at_most(PRICE))
     await attempt.signed(PAYMENT)
     await attempt.sent()
     await attempt.accepted("job_1")
@@ -624,7 +625,7 @@ async def test_a_job_is_asked_after_for_a_day_and_its_payment_with_it(processes:
 
 async def test_what_is_stopped_before_it_is_accepted_is_released(processes: Processes) -> None:
     ledger = processes.start()
-    reserved, again = await ledger.reserve(REQUEST, PRICE), await sent(ledger)
+    reserved, again = await ledger.reserve(REQUEST, at_most(PRICE)), await sent(ledger)
     await reserved.stopped()
     await again.stopped()
     assert await states(ledger) == ["released"]
@@ -636,7 +637,7 @@ async def test_a_payment_that_was_refused_is_held_for_as_long_as_it_could_be_use
 ) -> None:
     ledger, other = processes.start(), processes.start()
     payment = replace(PAYMENT, valid_before=int(processes.clock.now) + 300)
-    attempt = await ledger.reserve(REQUEST, PRICE)
+    attempt = await ledger.reserve(REQUEST, at_most(PRICE))
     await attempt.signed(payment)
     await attempt.sent()
     if job is not None:
@@ -658,7 +659,7 @@ async def test_a_payment_that_never_left_or_has_expired_is_released_at_once(
     processes: Processes, is_expired: bool
 ) -> None:
     ledger = processes.start()
-    attempt = await ledger.reserve(REQUEST, PRICE)
+    attempt = await ledger.reserve(REQUEST, at_most(PRICE))
     await attempt.signed(replace(PAYMENT, valid_before=int(processes.clock.now) + 300))
     if is_expired:
         await attempt.sent()
@@ -669,8 +670,8 @@ async def test_a_payment_that_never_left_or_has_expired_is_released_at_once(
 
 async def test_the_exact_price_is_set_aside_instead_of_the_estimate_within_the_limits(processes: Processes) -> None:
     ledger = processes.start(limits=Limits(100_000, 120_000))
-    await ledger.reserve(REQUEST, Decimal("0.06"))
-    attempt = await ledger.reserve(REQUEST, PRICE)
+    await ledger.reserve(REQUEST, at_most(Decimal("0.06")))
+    attempt = await ledger.reserve(REQUEST, at_most(PRICE))
     for refused, words in ((Decimal("0.0601"), "is left"), (Decimal("0.1001"), "one call may cost")):
         with pytest.raises(BudgetExceededError, match=words):
             await attempt.quoted(refused)
@@ -682,11 +683,11 @@ async def test_the_exact_price_is_set_aside_instead_of_the_estimate_within_the_l
 
 
 async def test_a_price_above_what_the_user_has_approved_is_refused_and_one_below_is_not(processes: Processes) -> None:
-    attempt = await processes.start().reserve(REQUEST, PRICE, "approval-1")
+    attempt = await processes.start().reserve(REQUEST, at_most(PRICE), "approval-1")
     with pytest.raises(ConfirmationError, match=r"wants \$0\.042001, more than the user has approved"):
         await attempt.quoted(Decimal("0.042001"))
     await attempt.quoted(PRICE)
-    assert await processes.start().reserve(REQUEST, PRICE, "approval-2")
+    assert await processes.start().reserve(REQUEST, at_most(PRICE), "approval-2")
 
 
 async def test_a_minutes_turns_are_taken_at_once_and_the_next_waits_for_the_first_to_be_a_minute_old(

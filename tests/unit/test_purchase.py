@@ -8,7 +8,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from tests.fakes import OTHER_URL, URL, FakeGateway
+from tests.fakes import OTHER_URL, URL, FakeGateway, at_most
 from tests.unit.test_toolset_spending import FailingGateway, FakeLedger
 
 from blockrun_image.catalog import Catalog
@@ -72,7 +72,7 @@ def ignore(_: str) -> None:
 
 def purchase(ledger: Unrecorded, gateway: FakeGateway | None = None, **more: Any) -> Purchase:
     ports = Ports(gateway or FakeGateway(Image(OTHER_URL), charged="0.05"), ledger)
-    return Purchase(ports, REQUEST, PRICE, more.pop("on_status", ignore), **more)
+    return Purchase(ports, REQUEST, at_most(PRICE), more.pop("on_status", ignore), **more)
 
 
 async def test_what_an_earlier_call_has_bought_is_collected_and_nothing_is_sent() -> None:

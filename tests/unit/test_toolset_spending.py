@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from tests.fakes import URL, FakeGateway, FakeStore
+from tests.fakes import URL, FakeGateway, FakeStore, at_most
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import (
@@ -18,7 +18,7 @@ from blockrun_image.errors import (
     StorageError,
 )
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, OnStatus, Unrecorded
+from blockrun_image.ports import Attempt, ExpectedCost, OnStatus, Unrecorded
 from blockrun_image.pricing import Estimate
 from blockrun_image.toolset import ImageToolset
 
@@ -37,10 +37,8 @@ class FakeLedger(Unrecorded):
             raise LedgerError("The disk is full.")
         self.notes.append((step, *what))
 
-    async def reserve(
-        self, request: ImageRequest, most_usd: Decimal | None, approval: str | None = None
-    ) -> "FakeLedger":
-        await self._note("reserved", request.model, most_usd, *([approval] if approval else []))
+    async def reserve(self, request: ImageRequest, cost: ExpectedCost, approval: str | None = None) -> "FakeLedger":
+        await self._note("reserved", request.model, cost.most_usd, *([approval] if approval else []))
         return self
 
     async def sent(self) -> None:
@@ -167,7 +165,7 @@ async def test_an_error_is_told_also_where_it_cannot_be_written_down(catalog: Ca
 @pytest.mark.anyio
 async def test_without_a_ledger_an_attempt_is_only_told_apart_from_others() -> None:
     request = ImageRequest("a cat", "dall-e-3", "1024x1024", None, 1)
-    one, other = [await Unrecorded().reserve(request, Decimal(1)) for _ in range(2)]
+    one, other = [await Unrecorded().reserve(request, at_most(Decimal(1))) for _ in range(2)]
     assert one.id != other.id
     await one.sent()
     await one.accepted("job")

@@ -55,6 +55,14 @@ class Standing:
     response: ImagesResponse | None = None
 
 
+@dataclass(frozen=True)
+class ExpectedCost:
+    """What a request can cost, in US dollars: at least, and at most, which is `None` where nobody knows."""
+
+    least_usd: Decimal = Decimal(0)
+    most_usd: Decimal | None = None
+
+
 class Attempt(Protocol):
     """One attempt to spend, written down before each step that cannot be taken back. `id` is its idempotency key.
 
@@ -127,7 +135,7 @@ class SpendLedger(Protocol):
         """Return an attempt at the same request whose caller has gone, to be collected; raises `LedgerError`."""
         ...
 
-    async def reserve(self, request: ImageRequest, most_usd: Decimal | None, approval: str | None = None) -> Attempt:
+    async def reserve(self, request: ImageRequest, cost: ExpectedCost, approval: str | None = None) -> Attempt:
         """Set aside the most that a request can cost, or where nobody knows that, the most that one call may.
 
         `approval`, the id of the user's, is good for one attempt.
@@ -195,11 +203,9 @@ class Unrecorded:
     async def find(self, request: ImageRequest) -> "Unrecorded | None":
         """Return nothing."""
 
-    async def reserve(
-        self, request: ImageRequest, most_usd: Decimal | None, approval: str | None = None
-    ) -> "Unrecorded":
+    async def reserve(self, request: ImageRequest, cost: ExpectedCost, approval: str | None = None) -> "Unrecorded":
         """Return an attempt of its own."""
-        return Unrecorded(most_usd)
+        return Unrecorded(cost.most_usd)
 
     async def book(self, model: str, per_minute: int, within_seconds: float) -> float:
         """Return that it is everybody's turn."""

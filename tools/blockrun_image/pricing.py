@@ -9,6 +9,7 @@ from blockrun_image.catalog import Catalog, check_prompt
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.images import AUTO, ImageArguments, ImageRequest
 from blockrun_image.model import Model, PriceRange
+from blockrun_image.ports import ExpectedCost
 from blockrun_image.text import choices, quoted, usd
 
 _PUBLISHED = "The published price, rounded."
@@ -58,6 +59,11 @@ class Estimate:
 
     def __lt__(self, other: "Estimate") -> bool:
         return self._rank() < other._rank()
+
+    @property
+    def expected_cost(self) -> ExpectedCost:
+        """What the ledger is to set aside."""
+        return ExpectedCost(self.low_usd, self.high_usd)
 
     @property
     def is_known(self) -> bool:

@@ -4,7 +4,6 @@ import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 
 import anyio
 
@@ -20,6 +19,7 @@ from blockrun_image.errors import (
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import (
     Attempt,
+    ExpectedCost,
     ImageGateway,
     ImageStore,
     Job,
@@ -49,13 +49,12 @@ class Ports:
 class Purchase:
     """What is to be bought; a request that may be charged leaves within so many seconds, or never.
 
-    `most_usd` is the most that it can cost, and `per_minute` how many requests a minute the model takes; `None` where
-    that is not known.
+    `per_minute` is how many requests a minute the model takes, `None` where that is not known.
     """
 
     ports: Ports
     request: ImageRequest
-    most_usd: Decimal | None
+    cost: ExpectedCost
     on_status: OnStatus
     within_seconds: float = math.inf
     per_minute: int | None = None
@@ -75,7 +74,7 @@ class Purchase:
         if response is not None:
             return response
         await self._take_turn(deadline)
-        self.attempt = attempt = await self.ports.ledger.reserve(self.request, self.most_usd, self.approval)
+        self.attempt = attempt = await self.ports.ledger.reserve(self.request, self.cost, self.approval)
         within = deadline - anyio.current_time()
         return await self._work(
             attempt, lambda: self.ports.gateway.generate(self.request, attempt, self.on_status, within)

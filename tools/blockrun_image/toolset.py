@@ -225,7 +225,7 @@ class ImageToolset:
         ports = Ports(self._gateway, self._ledger, self._store)
         per_minute = self.catalog.find(request.model).requests_per_minute
         within = self._patience_seconds * _LEAVES_WITHIN
-        return Purchase(ports, request, expected.high_usd, on_status, within, per_minute)
+        return Purchase(ports, request, expected.expected_cost, on_status, within, per_minute)
 
     async def _buy(self, purchase: Purchase, prompt: EnrichedPrompt, expected: Estimate) -> GeneratedImages:
         response = await self._bought(purchase)

@@ -1,6 +1,7 @@
 """Keeps the catalogue in force up to date with what the gateway lists, never at the expense of a start."""
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -10,7 +11,7 @@ from blockrun_image.catalog import Catalog
 from blockrun_image.errors import Answer, GatewayError, ImageError
 from blockrun_image.joining import Scope, join
 from blockrun_image.listing import Listing, read_listing
-from blockrun_image_mcp.background import Background, meanwhile
+from blockrun_image_mcp.background import Background
 from blockrun_image_mcp.catalogs.cache import CatalogCache
 
 if TYPE_CHECKING:
@@ -44,29 +45,30 @@ class LiveCatalog:
         self._cache = cache
         self._fetch = fetch
         self._background: Background | None = None
-        self._next_look_at = 0.0
+        self._next_look_at = -math.inf
         self._is_doubted = False
+        self._is_looking = False
         self._looked = anyio.Event()
 
     def run_in(self, background: Background) -> None:
         """Do in this background from now on what is not to be waited for."""
         self._background = background
 
-    async def look_soon(self) -> None:
+    def look_soon(self) -> None:
         """Look for a newer list in the background, once an hour; the gateway is asked where it is a day old."""
-        await self._look_in_background(after_seconds=_ANSWER_FIRST_SECONDS)
+        self._look_in_background(after_seconds=_ANSWER_FIRST_SECONDS)
 
     async def seen(self, within_seconds: float) -> None:
         """Wait so long for the first list that there ever is, so that its own spelling of a model is sent."""
         if self.catalog.listing is None and self._cache is not None and self._background is not None:
-            await self._look_in_background(after_seconds=0)
+            self._look_in_background(after_seconds=0)
             with anyio.move_on_after(within_seconds):
                 await self._looked.wait()
 
     def doubt(self) -> None:
         """Take the list for an old one, because the gateway does not know a model that it lists."""
         self._is_doubted = True
-        self._next_look_at = 0.0
+        self._next_look_at = -math.inf
 
     async def refresh(self) -> None:
         """Ask the gateway for its list now; raises `ImageError`, and changes nothing, where there is none to be had."""
@@ -80,16 +82,13 @@ class LiveCatalog:
             self._keep(self._cache, answer)
             await self._adopt(self._cache.read().listing)
 
-    async def _look_in_background(self, after_seconds: float) -> None:
+    def _look_in_background(self, after_seconds: float) -> None:
         cache, background = self._cache, self._background
-        if cache is None or background is None or cache.clock() < self._next_look_at:
+        if cache is None or background is None or self._is_looking or anyio.current_time() < self._next_look_at:
             return
-        self._next_look_at = cache.clock() + _LOOK_SECONDS
-        try:
-            await background.hold(meanwhile(lambda: self._look(cache, after_seconds)))
-        except BaseException:  # the caller has gone before the look began
-            self._next_look_at = 0.0
-            raise
+        self._is_looking = True
+        self._next_look_at = anyio.current_time() + _LOOK_SECONDS
+        background.start(lambda: self._look(cache, after_seconds))
 
     async def _look(self, cache: CatalogCache, after_seconds: float) -> None:
         try:
@@ -102,6 +101,7 @@ class LiveCatalog:
         except Exception:  # noqa: BLE001 - what nobody waits for must not end what others wait for
             _log.exception("the gateway's list of models could not be looked at")
         finally:
+            self._is_looking = False
             self._looked.set()
 
     async def _ask(self, cache: CatalogCache) -> None:

@@ -18,13 +18,13 @@ from blockrun_image.errors import (
 _POLICY_CODE = re.compile(r"content|policy|moderation|safety", re.IGNORECASE)
 _POLICY_WORDS = re.compile(r"content.?policy|safety system", re.IGNORECASE)
 _KEY_CODE = re.compile(r"api.?key|authenticat|no_db_connection", re.IGNORECASE)
-_MODEL_STATUSES = (400, 404, 410, 422)
+_MODEL_STATUSES = (400, 404)
 _BAD = r"(unknown|unsupported|invalid|retired|deprecated|no such)"
 _MODEL_CODE = re.compile(rf"{_BAD}_(image_)?model|model_(not|no|un|retired|dep)", re.IGNORECASE)
-_MODEL_WORDS = re.compile(
-    rf"{_BAD} (image )?model"
-    r"|\bmodel\b['\"`:\s]*[\w./:-]*['\"`]?,?\s*\b(is |was |has been |does )?"
-    r"(not (found|exist|supported|available)|no longer|unknown|unsupported|unavailable|retired|deprecated)",
+_MODEL_WORDS = re.compile(  # not behind a quotation, which may be one of the prompt
+    rf"[^'\"]{{0,80}}?\b({_BAD} (image )?model\b"
+    r"|model\b['\"`:\s]*[\w./:-]*['\"`]?,?\s*\b(is |was |has been |does )?"
+    r"(not (found|exist|available)|no longer|unknown|unavailable|retired|deprecated))",
     re.IGNORECASE,
 )
 
@@ -107,12 +107,12 @@ def of(status: int, charged: Charged, codes: str, said: str) -> Meaning:
 
     LiteLLM without a database looks there for each key but its master key, and says that it has none.
     """
-    if status in _MODEL_STATUSES and (_MODEL_CODE.search(codes) or _MODEL_WORDS.search(said)):
-        return _MODEL
     if status == 400 and _KEY_CODE.search(codes):
         return _MEANINGS[401]
     if status == 400 and (_POLICY_CODE.search(codes) or _POLICY_WORDS.search(said)):
         return _CONTENT
+    if status in _MODEL_STATUSES and (_MODEL_CODE.search(codes) or _MODEL_WORDS.match(said)):
+        return _MODEL
     if status in _MEANINGS:
         return _MEANINGS[status]
     if charged == "unknown":

@@ -4,7 +4,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -48,7 +48,6 @@ class New:
     owner: str
     account: Account
     request: ImageRequest
-    most_micro_usd: int | None
     approval: str | None = None
 
 
@@ -67,8 +66,8 @@ def day_of(now: float) -> str:
     return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
 
 
-def insert(connection: sqlite3.Connection, new: New, now: float) -> None:
-    """Write a new attempt down."""
+def insert(connection: sqlite3.Connection, new: New, held_micro_usd: int, now: float) -> None:
+    """Write a new attempt down, and what is set aside for it."""
     request = new.request
     row: dict[str, object] = {
         "id": new.id,
@@ -86,7 +85,7 @@ def insert(connection: sqlite3.Connection, new: New, now: float) -> None:
         "quality": request.quality,
         "n": request.n,
         "prompt": request.prompt,
-        "reserved_micro_usd": new.most_micro_usd,
+        "reserved_micro_usd": held_micro_usd,
         "approval": new.approval,
     }
     connection.execute(
@@ -249,8 +248,9 @@ def entries(connection: sqlite3.Connection, most: int, *states: str) -> Sequence
 
 
 def fingerprint(request: ImageRequest) -> str:
-    """Return what the same request, and no other, has too."""
-    return hashlib.sha256(json.dumps(request.body(), sort_keys=True).encode()).hexdigest()
+    """Return what the same request, and no other, has too, however the gateway spells its model at the time."""
+    body = replace(request, sent_as="").body()
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def as_json(images: Sequence[Image]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
 from blockrun_image.errors import BudgetExceededError, ConfigurationError
+from blockrun_image.ports import ExpectedCost
 from blockrun_image.text import usd
 from blockrun_image_mcp.settings import VARIABLES, Settings
 
@@ -38,11 +39,16 @@ class Limits:
             _amount(VARIABLES["daily_budget_usd"], settings.daily_budget_usd),
         )
 
-    def most_micro_usd(self, spent_micro_usd: int) -> int:
-        """Return what a call may cost whose price nobody knows, after what was spent today; without limits, nothing."""
-        if self.call_micro_usd is not None:
-            return self.call_micro_usd
-        return 0 if self.day_micro_usd is None else max(0, self.day_micro_usd - spent_micro_usd)
+    def held_for(self, cost: ExpectedCost, spent_micro_usd: int) -> int:
+        """Return what to set aside for a call, after what was spent today.
+
+        Where nobody knows the most that it can cost, it is the most that one call may, or all that is left of the day,
+        and never nothing: where nothing may be spent, it must not be sent.
+        """
+        if cost.most_usd is not None:
+            return micro_usd(cost.most_usd)
+        left = 0 if self.day_micro_usd is None else self.day_micro_usd - spent_micro_usd
+        return max(left if self.call_micro_usd is None else self.call_micro_usd, micro_usd(cost.least_usd), 1)
 
     def check(self, call_micro_usd: int, spent_micro_usd: int) -> None:
         """Raise `BudgetExceededError` where a call of that price may not follow what was spent today."""

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +16,7 @@ import anyio
 
 from blockrun_image.errors import ConfirmationError, LedgerError
 from blockrun_image.images import ImageRequest, ImagesResponse
-from blockrun_image.ports import Payment, Standing
+from blockrun_image.ports import ExpectedCost, Payment, Standing
 from blockrun_image_mcp.ledger import attempts, turns
 from blockrun_image_mcp.ledger.attempts import Account
 from blockrun_image_mcp.ledger.database import Database
@@ -66,18 +66,15 @@ class SqliteLedger:
             seen = {twin.id: seen.get(twin.id, twin.lease_until) for twin in waiting}
             await anyio.sleep(_LOOK_SECONDS)
 
-    async def reserve(
-        self, request: ImageRequest, most_usd: Decimal | None, approval: str | None = None
-    ) -> "SqliteAttempt":
+    async def reserve(self, request: ImageRequest, cost: ExpectedCost, approval: str | None = None) -> "SqliteAttempt":
         """Set aside the most that a request can cost, in the transaction that checks the limits and the approval.
 
         Where nobody knows that, it is the most that one call may cost, or all that is left of the day. Raises
         `BudgetExceededError` or `ConfirmationError`.
         """
-        attempt = SqliteAttempt(self, str(uuid.uuid4()), most_usd)
-        most = None if most_usd is None else micro_usd(most_usd)
-        new = attempts.New(attempt.id, self.owner, self.account, request, most, approval)
-        await self.database.do(lambda connection: self._reserve(connection, new))
+        attempt = SqliteAttempt(self, str(uuid.uuid4()), cost.most_usd)
+        new = attempts.New(attempt.id, self.owner, self.account, request, approval)
+        await self.database.do(lambda connection: self._reserve(connection, new, cost))
         self.open.add(attempt.id)
         return attempt
 
@@ -150,13 +147,13 @@ class SqliteLedger:
                 return twin.id, ()
         return None, [twin for twin in twins if twin.owner != self.owner]
 
-    def _reserve(self, connection: sqlite3.Connection, new: attempts.New) -> None:
+    def _reserve(self, connection: sqlite3.Connection, new: attempts.New, cost: ExpectedCost) -> None:
         now = self.end_expired(connection)
         attempts.check_unused(connection, new.approval)
         spent = attempts.spent_on(connection, attempts.day_of(now))
-        most = self.limits.most_micro_usd(spent) if new.most_micro_usd is None else new.most_micro_usd
+        most = self.limits.held_for(cost, spent)
         self.limits.check(most, spent)
-        attempts.insert(connection, replace(new, most_micro_usd=most), now)
+        attempts.insert(connection, new, most, now)
 
     def _jobs(self, connection: sqlite3.Connection) -> Mapping[str, ImageRequest]:
         jobs = attempts.jobs_to_adopt(connection, self.account, self.end_expired(connection))
