@@ -10,6 +10,7 @@ from blockrun_image.catalog import Catalog
 from blockrun_image.errors import Answer, GatewayError, ImageError
 from blockrun_image.joining import Scope, join
 from blockrun_image.listing import Listing, read_listing
+from blockrun_image.text import clip
 from blockrun_image_mcp.background import Background, meanwhile
 from blockrun_image_mcp.catalogs.cache import CatalogCache
 
@@ -26,6 +27,7 @@ _DAY_SECONDS = 86_400.0
 _LOOK_SECONDS = 3_600.0
 _ANSWER_FIRST_SECONDS = 0.2  # what a look loads must not keep an answer waiting that is just about to leave
 _NOT_MODIFIED = 304
+_LONGEST_NAME = 120  # a host may have more characters than a line of the list
 
 _log = logging.getLogger(__name__)
 
@@ -82,9 +84,12 @@ class LiveCatalog:
 
     async def _look_in_background(self, after_seconds: float) -> None:
         cache, background = self._cache, self._background
-        if cache is None or background is None or cache.clock() < self._next_look_at:
+        if cache is None or background is None:
             return
-        self._next_look_at = cache.clock() + _LOOK_SECONDS
+        now = cache.clock()
+        if 0 < self._next_look_at - now <= _LOOK_SECONDS:  # it is further away where the clock was turned back
+            return
+        self._next_look_at = now + _LOOK_SECONDS
         await background.hold(meanwhile(lambda: self._look(cache, after_seconds)))
 
     async def _look(self, cache: CatalogCache, after_seconds: float) -> None:
@@ -95,6 +100,8 @@ class LiveCatalog:
                 await self._ask(cache)
         except ImageError as error:
             _log.info("the gateway's list of models is not to be had: %s", error.message)
+        except Exception:  # noqa: BLE001 - it would end the server, and with it calls that are being paid for
+            _log.warning("looking for the gateway's list of models failed unexpectedly", exc_info=True)
         finally:
             self._looked.set()
 
@@ -112,7 +119,8 @@ class LiveCatalog:
         if answer.status == _NOT_MODIFIED and cache.read().listing is not None:
             cache.confirm()
             return
-        listing = read_listing(answer.body, answer.gateway, cache.clock()) if answer.status == 200 else None
+        name = clip(answer.gateway, _LONGEST_NAME)
+        listing = read_listing(answer.body, name, cache.clock()) if answer.status == 200 else None
         if listing is None or join(self._contract, listing).listing is None:
             why = f"{answer.gateway} has no list of image models (HTTP {answer.status})."
             cache.fail(why)
