@@ -64,8 +64,8 @@ class CatalogCache:
             return may_ask
 
     def note_asking(self) -> None:
-        """Note that the gateway is asked now."""
-        self._write(self.read().model_copy(update={"asked_at": self.clock()}))
+        """Note that the gateway is asked now, and how that ends is not known."""
+        self._write(self.read().model_copy(update={"asked_at": self.clock(), "failure": ""}))
 
     def keep(self, listing: Listing, etag: str) -> None:
         """Replace the list."""

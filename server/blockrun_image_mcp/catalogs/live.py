@@ -26,6 +26,8 @@ OnChange: TypeAlias = Callable[[Catalog], Awaitable[None]]
 _DAY_SECONDS = 86_400.0
 _LOOK_SECONDS = 3_600.0
 _ANSWER_FIRST_SECONDS = 0.2  # what a look loads must not keep an answer waiting that is just about to leave
+_ANOTHER_SECONDS = 0.1
+_LONGEST_ANSWER_SECONDS = 10.0
 _NOT_MODIFIED = 304
 _LONGEST_NAME = 120  # a host may have more characters than a line of the list
 
@@ -96,14 +98,23 @@ class LiveCatalog:
         try:
             await anyio.sleep(after_seconds)
             await self._adopt(cache.read().listing)  # which another process may have seen
-            if self._is_old(cache.clock()) and cache.claim():
-                await self._ask(cache)
+            if self._is_old(cache.clock()):
+                await (self._ask(cache) if cache.claim() else self._await_another(cache))
         except ImageError as error:
             _log.info("the gateway's list of models is not to be had: %s", error.message)
         except Exception:  # noqa: BLE001 - it would end the server, and with it calls that are being paid for
             _log.warning("looking for the gateway's list of models failed unexpectedly", exc_info=True)
         finally:
             self._looked.set()
+
+    async def _await_another(self, cache: CatalogCache) -> None:
+        """Wait for the first list that there ever is where another process is asking for it at the moment."""
+        is_asking = True
+        while self.catalog.listing is None and is_asking:
+            await anyio.sleep(_ANOTHER_SECONDS)
+            kept = cache.read()
+            await self._adopt(kept.listing)
+            is_asking = not kept.failure and 0 <= cache.clock() - kept.asked_at < _LONGEST_ANSWER_SECONDS
 
     async def _ask(self, cache: CatalogCache) -> None:
         kept = cache.read()
