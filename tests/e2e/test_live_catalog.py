@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -278,6 +278,22 @@ async def test_first_pictures_of_several_servers_wait_for_the_one_that_asks(sand
                 tasks.start_soon(client.call_tool, "generate_image", FOX)
     assert {settlement["model"] for settlement in sandbox.settlements} == {"openai/dall-e-3"}
     assert (sandbox.lists, sandbox.posts, sandbox.charges) == (1, 4, 4)
+
+
+def test_first_pictures_of_several_processes_wait_for_the_one_that_asks(sandbox: Sandbox) -> None:
+    sandbox.change_models(PREFIXED)
+    sandbox.script([{"on": "models", "delay_seconds": 0.5}])
+    with ExitStack() as servers:
+        processes = [servers.enter_context(running(sandbox.environment)) for _ in range(3)]
+        for process in processes:
+            process.request("tools/list")
+        ids = [process.send("tools/call", name="generate_image", arguments=FOX) for process in processes]
+        for process, id in zip(processes, ids, strict=True):
+            while (answer := process.receive()).get("id") != id:
+                pass
+            assert answer["result"]["structuredContent"]["images"]
+    assert {settlement["model"] for settlement in sandbox.settlements} == {"openai/dall-e-3"}
+    assert (sandbox.lists, sandbox.posts, sandbox.charges) == (1, 3, 3)
 
 
 async def test_a_first_picture_waits_seconds_for_a_list_and_not_for_ever(sandbox: Sandbox) -> None:
