@@ -370,6 +370,20 @@ async def test_the_list_of_another_gateway_or_rail_is_not_used(sandbox: Sandbox)
     assert sandbox.lists == 1
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/v1", os.fsdecode(b"https://x.example/\xff"), "no URL", "ftp://a/"])
+async def test_a_gateway_that_cannot_be_reached_harms_no_free_tool(url: str) -> None:
+    settings = {"BLOCKRUN_IMAGE_GATEWAY": url, "BLOCKRUN_API_KEY": "brk_test"}
+    async with served(settings) as client:
+        await client.call_tool("list_models", {})
+        with anyio.fail_after(20):
+            while not kept(settings).failure:
+                await anyio.lowlevel.checkpoint()
+        refused = await client.call_tool("generate_image", FOX)
+        listed = await client.call_tool("list_models", {})
+    assert data(refused)["error"]["type"] in {"configuration", "gateway_unavailable"}
+    assert [model["id"] for model in data(listed)["models"]] == CONTRACT
+
+
 async def test_the_sandbox_of_this_process_has_no_other_models_and_keeps_no_list() -> None:
     async with served({"BLOCKRUN_IMAGE_GATEWAY": "sandbox"}) as client:
         assert not (await client.call_tool("generate_image", FOX)).is_error
