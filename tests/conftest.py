@@ -16,6 +16,7 @@ from mcp import Client, StdioServerParameters
 from mcp.client.session import ElicitationFnT
 
 from blockrun_image.catalog import Catalog
+from blockrun_image_mcp.parts import catalog_in_force
 from blockrun_image_mcp.sandbox.server import running_sandbox
 from blockrun_image_mcp.service import build_server
 from blockrun_image_mcp.settings import Settings
@@ -106,6 +107,16 @@ class Sandbox:
         return self._statement()["paid_posts"] - self._before["paid_posts"]
 
     @property
+    def lists(self) -> int:
+        """How many requests for the list of models have come in."""
+        return self._statement()["lists"] - self._before["lists"]
+
+    @property
+    def unchanged_lists(self) -> int:
+        """How many of these were told that the list is still the same."""
+        return self._statement()["unchanged_lists"] - self._before["unchanged_lists"]
+
+    @property
     def settlements(self) -> list[dict[str, Any]]:
         """What was charged, in order."""
         return self._statement()["items"][-self.charges :] if self.charges else []
@@ -172,7 +183,7 @@ def connect(request: pytest.FixtureRequest) -> Connect:
                 yield client
         else:
             read = Settings.read(settings)
-            server = build_server(read, Catalog.load(read.spec))
+            server = build_server(read, catalog_in_force(read))
             async with Client(server, mode=mode, elicitation_callback=answer) as client:
                 yield client
 

@@ -103,6 +103,7 @@ def generate(prompt: str, save: Path | None, as_json: bool, sandbox: bool, **fla
     """
     asked = {name: flags.pop(name) for name in _ASKED} | {"prompt": prompt}
     settings, catalog = options.start(sandbox, flags)
+    catalog = terminal.with_first_list(settings, catalog, asked["model"] or settings.default_model)
     checked = _checked(catalog, "generate_image", asked, settings.defaults)
     terminal.confirm(_question(settings, catalog, checked))  # before the event loop, which would keep Ctrl-C waiting
 

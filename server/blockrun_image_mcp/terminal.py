@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,16 @@ async def estimate_live(settings: Settings, catalog: Catalog, asked: Mapping[str
     """Print what the gateway asks for a call."""
     async with open_toolset(settings, catalog) as toolset:
         show(await toolset.estimate_cost_live(live=True, **asked), as_json)
+
+
+def with_first_list(settings: Settings, catalog: Catalog, model: str | None) -> Catalog:
+    """Return the catalogue with the gateway's list, where nobody has seen that and only it can have the model."""
+    is_known = model is None or catalog.spellings.get(model, model) in catalog.models
+    cache = None if is_known or catalog.listing is not None else catalog_cache(settings, catalog)
+    if cache is not None and cache.claim():
+        with suppress(ImageError):  # which says no more than that there is no such model
+            return anyio.run(refreshed, settings, catalog)
+    return catalog
 
 
 async def refreshed(settings: Settings, catalog: Catalog) -> Catalog:

@@ -1,19 +1,27 @@
 """The unmodified SDK of BlockRun against the sandbox, which speaks the real protocol on both rails."""
 
 import os
+import re
 import secrets
 import warnings
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
+import anyio
 import pytest
 from tests.conftest import Sandbox
+from tests.e2e.test_live_catalog import HOSTILE, MYSTERY, PREFIXED, WONDER
+
+from blockrun_image.listing import Listing, read_listing
+from blockrun_image_mcp.gateway.client import HttpGateway
+from blockrun_image_mcp.gateway.credentials import Endpoint
 
 with warnings.catch_warnings(), pytest.MonkeyPatch.context() as importing:
     warnings.simplefilter("ignore")  # its models are written for pydantic 1
     importing.setenv("PYTHON_DOTENV_DISABLED", "1")  # it would read the .env of whoever runs this
-    from blockrun_llm import ImageClient, cache  # pyright: ignore[reportMissingTypeStubs]
+    from blockrun_llm import ImageClient, cache, list_image_models  # pyright: ignore[reportMissingTypeStubs]
     from blockrun_llm.types import APIError, PaymentError  # pyright: ignore[reportMissingTypeStubs]
 
 PRIVATE_KEY = f"0x{secrets.token_hex(32)}"
@@ -139,3 +147,46 @@ def test_what_the_api_does_not_take_is_refused_before_it_is_quoted(wallet: Any, 
         wallet.generate("A fox", model="dall-e-9")
     assert caught.value.status_code == 400
     assert (sandbox.quotes, sandbox.paid_posts) == (1, 0)
+
+
+async def our_listing(base_url: str, headers: dict[str, str]) -> Listing | None:
+    async with HttpGateway(Endpoint(base_url, headers, "sandbox")) as gateway:
+        answer = await gateway.models()
+    return read_listing(answer.body, answer.gateway, 0)
+
+
+def can_be_asked_for(model: dict[str, Any]) -> bool:
+    """Tell whether a model of the SDK's list is one: it hands on whatever an entry says."""
+    id, price = model.get("id"), model.get("pricePerImage") or 0
+    return isinstance(id, str) and id != "any" and bool(re.fullmatch(r"[A-Za-z0-9./-]{1,80}", id)) and price <= 1e6
+
+
+CHANGES: dict[str, list[dict[str, Any]]] = {
+    "none": [],
+    "others": [{"add": WONDER}, {"add": MYSTERY}, {"remove": "dall-e-2"}, PREFIXED],
+    "retired": [{"of": "dall-e-3", "set": {"available": False}}],
+    "talkers": [{"add": {"id": f"acme/{kind}", "categories": [kind]}} for kind in ("chat", "video", "embedding")],
+    "both kinds": [{"add": {**WONDER, "categories": ["chat", "image"]}}, {"add": {**MYSTERY, "categories": []}}],
+    "hostile": [{"add": entry} for entry in HOSTILE if isinstance(entry, dict)],  # the SDK cannot read any other
+}
+
+
+@pytest.mark.parametrize("rail", ["wallet", "account"])
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+def test_the_same_models_are_read_out_of_the_same_list(
+    monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, rail: str, changes: list[dict[str, Any]]
+) -> None:
+    sandbox.change_models(*changes)
+    api_url, headers = sandbox.api_url, dict[str, str]()
+    if rail == "account":
+        monkeypatch.setenv("BLOCKRUN_API_KEY", ACCOUNT_KEY)
+        api_url, headers = sandbox.origin, {"Authorization": f"Bearer {ACCOUNT_KEY}"}
+    theirs = [model for model in list_image_models(api_url) if can_be_asked_for(model)]
+    ours = anyio.run(our_listing, f"{api_url}/v1", headers)
+    assert ours is not None
+    told = [listed for listed in ours.models if listed.is_told_an_image]
+    assert [listed.id for listed in told] == [model["id"] for model in theirs]
+    assert [listed.is_available for listed in told] == [model.get("available", True) for model in theirs]
+    prices = [max(Decimal(str(model.get("pricePerImage", -1))), Decimal(-1)) for model in theirs]
+    assert [Decimal(-1) if listed.price_usd is None else listed.price_usd for listed in told] == prices
+    assert sandbox.lists == 2

@@ -106,6 +106,93 @@ def test_a_header_that_is_none_is_refused(sandbox: Sandbox, headers: dict[str, s
     assert "pydantic" not in answer.text
 
 
+def models(sandbox: Sandbox, prefix: str = "/v1", **headers: str) -> httpx2.Response:
+    return httpx2.get(f"{sandbox.origin}{prefix}/models", headers={**HEADERS, **headers})
+
+
+@pytest.mark.parametrize("prefix", ["/v1", "/api/v1"])
+def test_the_models_are_listed_as_the_live_gateway_lists_them(sandbox: Sandbox, catalog: Catalog, prefix: str) -> None:
+    answer = models(sandbox, prefix)
+    entries = {entry["id"]: entry for entry in answer.json()["data"]}
+    assert (answer.status_code, answer.json()["object"], list(entries)) == (200, "list", list(catalog.models))
+    assert entries["nano-banana"] == {
+        "id": "nano-banana",
+        "object": "model",
+        "owned_by": "Google",
+        "categories": ["image"],
+        "pricePerImage": 0.05,
+        "supportedSizes": ["1024x1024"],
+        "maxPromptLength": 32_768,
+    }
+    assert entries["dall-e-3"]["supportedQualities"] == ["standard", "hd"]
+
+
+def test_a_list_that_is_still_the_same_is_not_sent_again(sandbox: Sandbox) -> None:
+    etag = models(sandbox).headers["etag"]
+    same = models(sandbox, **{"If-None-Match": etag})
+    sandbox.change_models({"remove": "dall-e-2"})
+    changed = models(sandbox, **{"If-None-Match": etag})
+    assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", etag)
+    assert (changed.status_code, changed.headers["etag"] != etag) == (200, True)
+    assert (sandbox.lists, sandbox.unchanged_lists, sandbox.posts) == (3, 1, 0)
+
+
+def test_the_list_is_for_a_key_or_a_wallet(sandbox: Sandbox) -> None:
+    assert httpx2.get(f"{sandbox.origin}/v1/models").status_code == 401
+    assert httpx2.get(f"{sandbox.origin}/api/v1/models").status_code == 200
+
+
+def test_what_is_changed_in_the_list_is_what_can_be_asked_for(sandbox: Sandbox) -> None:
+    painter = {"id": "acme/painter", "categories": ["image"], "pricePerImage": 0.2}
+    sandbox.change_models(
+        {"add": painter},
+        {"add": 7},
+        {"add": {"id": "acme/talk", "categories": ["chat"]}},
+        {"remove": "dall-e-2"},
+        {"of": "dall-e-3", "set": {"id": "openai/dall-e-3"}},
+        {"of": "nano-banana", "set": {"pricePerImage": 0.5, "supportedSizes": None}},
+        {"of": "nano-banana-pro", "set": {"available": False}},
+    )
+    listed = models(sandbox).json()["data"]
+    assert [entry["id"] for entry in listed if isinstance(entry, dict)][2:] == [
+        "nano-banana-pro",
+        "acme/painter",
+        "acme/talk",
+    ]
+    assert (7 in listed, painter in listed, "supportedSizes" in listed[1]) == (True, True, False)
+    for gone in ("dall-e-2", "dall-e-3", "nano-banana-pro", "acme/talk"):
+        refused = post(sandbox, {"model": gone, "prompt": "A fox"})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (400, "model_not_found")
+    for there in ("openai/dall-e-3", "nano-banana", "acme/painter"):
+        assert post(sandbox, {"model": there, "prompt": "A fox"}).status_code == 200
+    charged = [(settlement["model"], settlement["micro_usd"]) for settlement in sandbox.settlements]
+    assert charged == [("openai/dall-e-3", 42_000), ("nano-banana", 526_000), ("acme/painter", 211_000)]
+    sandbox.change_models({"reset": True})
+    assert post(sandbox, {"model": "dall-e-2", "prompt": "A fox"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "changes",
+    ["{}", "[7]", "no json", "[{}]", '[{"add": 1, "remove": "a"}]', '[{"set": {}}]', '[{"of": "a"}]', '[{"put": 1}]'],
+)
+def test_a_change_that_cannot_be_made_changes_nothing(sandbox: Sandbox, changes: str) -> None:
+    before = models(sandbox).json()
+    answer = httpx2.post(f"{sandbox.origin}/sandbox/models", content=changes)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_changes")
+    assert "pydantic" not in answer.text
+    assert models(sandbox).json() == before
+
+
+def test_a_fault_of_the_list_hits_no_picture_and_one_of_pictures_no_list(sandbox: Sandbox) -> None:
+    sandbox.script([{"on": "models", "status": 503}, {"status": 500}])
+    assert (post(sandbox).status_code, models(sandbox).status_code) == (500, 503)
+    sandbox.script([{"on": "models", "cut": "before"}, {"on": "models", "status": 200, "body": "<html>"}])
+    with pytest.raises(httpx2.RemoteProtocolError):
+        models(sandbox)
+    assert models(sandbox).text == "<html>"
+    assert models(sandbox).json()["object"] == "list"
+
+
 @pytest.mark.anyio
 async def test_a_call_that_is_held_is_let_go_when_the_sandbox_ends(
     catalog: Catalog, capfd: pytest.CaptureFixture[str]

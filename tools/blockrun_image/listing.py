@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from blockrun_image.model import ANY, ModelId
 from blockrun_image.spec import Line, Size, UsdAmount, Word
@@ -17,6 +17,7 @@ _MOST_SIZES = 32
 _MOST_QUALITIES = 8
 _MOST_PROMPT_CHARACTERS = 10_000_000
 _MOST_USD = 1_000_000
+_YEAR_10000 = 253_402_300_800  # whose date cannot be told
 _MICRO_USD = Decimal("0.000001")
 _AMOUNT = re.compile(r"\d{1,9}(?:\.\d{1,40})?(?:[eE]-\d{1,2})?")
 _SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}")
@@ -50,7 +51,7 @@ class Listing(_Record):
     """The image models that a gateway lists, in its order, and when it did, in seconds since 1970."""
 
     gateway: Line
-    seen_at: float
+    seen_at: float = Field(ge=0, lt=_YEAR_10000)
     models: tuple[Listed, ...]
     unusable: int = 0
 

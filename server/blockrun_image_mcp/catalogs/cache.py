@@ -37,8 +37,8 @@ class CatalogCache:
     """
 
     def __init__(self, folder: Path, base_url: str, rail: str, clock: Callable[[], float] = time.time) -> None:
-        name = hashlib.sha256(f"{rail} {base_url}".encode("utf-8", "backslashreplace")).hexdigest()[:16]
-        self.path = folder / f"{name}.json"
+        base_url = base_url.encode("utf-8", "backslashreplace").decode()  # the environment may hold bytes of no text
+        self.path = folder / f"{hashlib.sha256(f'{rail} {base_url}'.encode()).hexdigest()[:16]}.json"
         self.clock = clock
         self._nothing = Kept(base_url=base_url, rail=rail)
         self._unwritten: Kept | None = None
@@ -64,8 +64,8 @@ class CatalogCache:
             return may_ask
 
     def note_asking(self) -> None:
-        """Note that the gateway is asked now."""
-        self._write(self.read().model_copy(update={"asked_at": self.clock()}))
+        """Note that the gateway is asked now, and how that ends is not known."""
+        self._write(self.read().model_copy(update={"asked_at": self.clock(), "failure": ""}))
 
     def keep(self, listing: Listing, etag: str) -> None:
         """Replace the list."""
@@ -91,6 +91,7 @@ class CatalogCache:
                 with os.fdopen(handle, "wb") as file:
                     file.write(kept.model_dump_json().encode())
                 Path(temporary).replace(self.path)
+                self._unwritten = None
             except BaseException:
                 Path(temporary).unlink(missing_ok=True)
                 raise
@@ -102,11 +103,12 @@ class CatalogCache:
         """Keep other processes out, and tell whether that was possible."""
         lock = self.path.with_suffix(".lock")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with suppress(OSError):  # a file in the folder's place is no lock
+                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             lock.touch(exist_ok=False)
         except FileExistsError:
             with suppress(OSError):
-                if self.clock() - lock.stat().st_mtime > _LOCK_SECONDS:
+                if abs(self.clock() - lock.stat().st_mtime) > _LOCK_SECONDS:  # also where the clock was turned back
                     lock.unlink()
             yield False
             return

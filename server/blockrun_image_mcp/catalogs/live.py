@@ -1,7 +1,6 @@
 """Keeps the catalogue in force up to date with what the gateway lists, never at the expense of a start."""
 
 import logging
-import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -26,6 +25,8 @@ OnChange: TypeAlias = Callable[[Catalog], Awaitable[None]]
 _DAY_SECONDS = 86_400.0
 _LOOK_SECONDS = 3_600.0
 _ANSWER_FIRST_SECONDS = 0.2  # what a look loads must not keep an answer waiting that is just about to leave
+_ANOTHER_SECONDS = 0.1
+_LONGEST_ANSWER_SECONDS = 10.0
 _NOT_MODIFIED = 304
 
 _log = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class LiveCatalog:
         self._cache = cache
         self._fetch = fetch
         self._background: Background | None = None
-        self._next_look_at = -math.inf
+        self._next_look_at = 0.0
         self._is_doubted = False
         self._is_looking = False
         self._looked = anyio.Event()
@@ -68,7 +69,7 @@ class LiveCatalog:
     def doubt(self) -> None:
         """Take the list for an old one, because the gateway does not know a model that it lists."""
         self._is_doubted = True
-        self._next_look_at = -math.inf
+        self._next_look_at = 0.0
 
     async def refresh(self) -> None:
         """Ask the gateway for its list now; raises `ImageError`, and changes nothing, where there is none to be had."""
@@ -84,25 +85,37 @@ class LiveCatalog:
 
     def _look_in_background(self, after_seconds: float) -> None:
         cache, background = self._cache, self._background
-        if cache is None or background is None or self._is_looking or anyio.current_time() < self._next_look_at:
+        if cache is None or background is None or self._is_looking:
+            return
+        now = cache.clock()
+        if 0 < self._next_look_at - now <= _LOOK_SECONDS:  # it is further away where the clock was turned back
             return
         self._is_looking = True
-        self._next_look_at = anyio.current_time() + _LOOK_SECONDS
+        self._next_look_at = now + _LOOK_SECONDS
         background.start(lambda: self._look(cache, after_seconds))
 
     async def _look(self, cache: CatalogCache, after_seconds: float) -> None:
         try:
             await anyio.sleep(after_seconds)
             await self._adopt(cache.read().listing)  # which another process may have seen
-            if self._is_old(cache.clock()) and cache.claim():
-                await self._ask(cache)
+            if self._is_old(cache.clock()):
+                await (self._ask(cache) if cache.claim() else self._await_another(cache))
         except ImageError as error:
             _log.info("the gateway's list of models is not to be had: %s", error.message)
         except Exception:  # noqa: BLE001 - what nobody waits for must not end what others wait for
-            _log.exception("the gateway's list of models could not be looked at")
+            _log.exception("looking for the gateway's list of models failed unexpectedly")
         finally:
             self._is_looking = False
             self._looked.set()
+
+    async def _await_another(self, cache: CatalogCache) -> None:
+        """Wait for the first list that there ever is where another process is asking for it at the moment."""
+        is_asking = True
+        while self.catalog.listing is None and is_asking:
+            await anyio.sleep(_ANOTHER_SECONDS)
+            kept = cache.read()
+            await self._adopt(kept.listing)
+            is_asking = not kept.failure and 0 <= cache.clock() - kept.asked_at < _LONGEST_ANSWER_SECONDS
 
     async def _ask(self, cache: CatalogCache) -> None:
         kept = cache.read()

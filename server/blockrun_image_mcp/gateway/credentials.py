@@ -175,7 +175,7 @@ def _checked(base_url: str, named_by: str) -> str:
 
     try:
         host = _safe_host(httpx2.URL(base_url))
-    except httpx2.InvalidURL:
+    except (httpx2.InvalidURL, UnicodeError):  # the environment may hold bytes of no text
         host = ""
     if not host:
         raise ConfigurationError(

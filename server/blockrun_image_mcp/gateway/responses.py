@@ -40,7 +40,7 @@ from blockrun_image_mcp.network import json_from
 _LONGEST_URL = 65_536
 _LONGEST_REVISION = 2_000
 _LONGEST_MESSAGE = 200
-_LONGEST_ETAG = 500
+_ETAG = re.compile(r"[\x21-\x7e]{1,500}")  # what can be sent back in a header
 _LARGEST_LIST_BYTES = 4 * 2**20
 _AMOUNT = re.compile(r"\d{1,6}(\.\d{1,12})?")
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -99,7 +99,7 @@ class Reader:
             gateway=gateway,
             status=response.status_code,
             body=body,
-            etag=etag if len(etag) <= _LONGEST_ETAG and not is_never_sent(etag) else "",
+            etag=etag if _ETAG.fullmatch(etag) and not is_never_sent(etag) else "",
             is_refused=self._refuses_credential(response),
         )
 

@@ -83,6 +83,7 @@ class _Sandbox:
         return await self._delivered(response, fault, fault.delay_seconds)
 
     async def models(self, request: Request) -> Response:
+        self._studio.till.lists += 1
         fault = self._studio.faults.next("models")
         if fault.cut == "before":
             return Cut(reset=fault.reset)
@@ -123,6 +124,7 @@ class _Sandbox:
         listing = self._studio.listing
         headers = {"ETag": listing.etag}
         if request.headers.get("if-none-match") == listing.etag:
+            self._studio.till.unchanged_lists += 1
             return Response(None, 304, headers)
         return Response(listing.body, 200, headers, "application/json")
 

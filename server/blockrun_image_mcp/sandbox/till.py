@@ -37,10 +37,10 @@ class Settlement:
     tx: str | None
 
     def to_dict(self) -> dict[str, object]:
-        """Return the settlement as the till shows it."""
+        """Return the settlement as the till shows it, with its model in the spelling that it was asked for by."""
         payment = self.bill.payment
         return {
-            "model": self.request.model,
+            "model": self.request.sent_as or self.request.model,
             "prompt": self.request.prompt[:_MOST_PROMPT_CHARACTERS],
             "size": self.request.size,
             "quality": self.request.quality,
@@ -62,6 +62,8 @@ class Till:
     quotes: int = 0
     settlements: list[Settlement] = field(default_factory=list[Settlement])
     spent: set[str] = field(default_factory=set[str])
+    lists: int = 0
+    unchanged_lists: int = 0
 
     def count(self, kind: Kind, idempotency_key: str) -> None:
         """Note that a generation request has come in."""
@@ -88,13 +90,18 @@ class Till:
         return settlement
 
     def statement(self) -> dict[str, object]:
-        """Return what was charged, and how many generation requests came in, of which kind."""
+        """Return what was charged, and how many generation requests came in, of which kind.
+
+        `lists` are the requests for the list of models, and `unchanged_lists` those that were told that it is the same.
+        """
         return {
             "count": len(self.settlements),
             "total_micro_usd": sum(each.micro_usd for each in self.settlements),
             "posts": len(self.keys),
             "quotes": self.quotes,
             "paid_posts": len(self.keys) - self.quotes,
+            "lists": self.lists,
+            "unchanged_lists": self.unchanged_lists,
             "idempotency_keys": self.keys[-_MOST_SHOWN:],
             "items": [each.to_dict() for each in self.settlements[-_MOST_SHOWN:]],
         }
