@@ -3,14 +3,13 @@
 import json
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import anyio
-import anyio.lowlevel
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from mcp import Client
@@ -41,6 +40,7 @@ CATALOG = "BLOCKRUN_IMAGE_CATALOG"
 DEFAULT_MODEL = "BLOCKRUN_IMAGE_DEFAULT_MODEL"
 CONTRACT = ["dall-e-3", "dall-e-2", "nano-banana", "nano-banana-pro"]
 DAY_SECONDS = 86_400.0
+PAUSE_SECONDS = 0.02  # of who waits for something: the sandbox is a thread of this process
 
 WONDER = {
     "id": "acme/wonder",
@@ -119,8 +119,8 @@ async def models_from(client: Client, before: Sequence[str]) -> list[str] | None
     """Let the server look for a newer list, and return its models once they are others than before."""
     await client.call_tool("list_models", {})
     with anyio.fail_after(20):
-        while (models := await models_of(client)) == before:
-            pass
+        while (models := await models_of(client)) == before:  # noqa: ASYNC110 - most clients are told of no change
+            await anyio.sleep(PAUSE_SECONDS)
     return models
 
 
@@ -135,10 +135,10 @@ async def statement(settings: Mapping[str, str]) -> Statement:
         return await ledger.statement()
 
 
-async def until_posts(sandbox: Sandbox, posts: int) -> None:
+async def until(is_so: Callable[[], bool]) -> None:
     with anyio.fail_after(20):
-        while sandbox.posts < posts:
-            await anyio.lowlevel.checkpoint()
+        while not is_so():  # noqa: ASYNC110 - it happens in another thread, or in a file
+            await anyio.sleep(PAUSE_SECONDS)
 
 
 def change_everything(sandbox: Sandbox) -> None:
@@ -222,9 +222,7 @@ async def test_a_list_that_is_still_the_same_is_not_sent_again_and_nothing_is_an
     before = kept(sandbox.environment).listing
     async with served(sandbox.environment) as client, client.listen(tools_list_changed=True) as announcements:
         await client.call_tool("list_models", {})
-        with anyio.move_on_after(20):
-            while sandbox.unchanged_lists == 0 or kept(sandbox.environment).listing == before:
-                await anyio.lowlevel.checkpoint()
+        await until(lambda: sandbox.unchanged_lists == 1 and kept(sandbox.environment).listing != before)
         with pytest.raises(TimeoutError), anyio.fail_after(0.1):
             await anext(announcements)
     after = kept(sandbox.environment).listing
@@ -375,9 +373,7 @@ async def test_a_gateway_that_cannot_be_reached_harms_no_free_tool(url: str) -> 
     settings = {"BLOCKRUN_IMAGE_GATEWAY": url, "BLOCKRUN_API_KEY": "brk_test"}
     async with served(settings) as client:
         await client.call_tool("list_models", {})
-        with anyio.fail_after(20):
-            while not kept(settings).failure:
-                await anyio.lowlevel.checkpoint()
+        await until(lambda: kept(settings).failure != "")
         refused = await client.call_tool("generate_image", FOX)
         listed = await client.call_tool("list_models", {})
     assert data(refused)["error"]["type"] in {"configuration", "gateway_unavailable"}
@@ -423,7 +419,7 @@ async def test_what_nobody_knows_the_price_of_is_held_at_the_most_that_one_call_
     under_way: list[Statement] = []
 
     async def look() -> None:
-        await until_posts(sandbox, 1)
+        await until(lambda: sandbox.posts == 1)
         under_way.append(await statement(settings))
 
     async with served(settings) as client:
@@ -586,9 +582,7 @@ async def assert_nothing_changes(sandbox: Sandbox, found: str, said: str) -> Non
     async with served(sandbox.environment) as client:
         offered = await models_of(client)
         made = await client.call_tool("generate_image", FOX)
-        with anyio.fail_after(20):
-            while sandbox.lists == asked or not kept(sandbox.environment).failure:
-                await anyio.lowlevel.checkpoint()
+        await until(lambda: sandbox.lists > asked and kept(sandbox.environment).failure != "")
         assert (made.is_error, await models_of(client)) == (False, offered)
     findings = "\n".join(str(finding) for finding in await examine(settings, before, sandbox.environment))
     with pytest.raises(ImageError) as caught:

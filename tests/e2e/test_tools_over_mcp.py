@@ -111,7 +111,7 @@ async def test_everything_but_pictures_works_without_a_credential(connect: Conne
 
 
 BAD_INPUT = [
-    ({**FOX, "model": "dall-e-4"}, "dall-e-3, dall-e-2, nano-banana, nano-banana-pro"),
+    ({**FOX, "model": "dall-e-4"}, "dall-e-3 (from $0.042), dall-e-2 (from $0.021), nano-banana (from $0.053)"),
     ({**FOX, "model": "nano-banana", "size": "1792x1024"}, "Its sizes: 1024x1024"),
     ({**FOX, "n": 0}, "from 1 to 10"),
     ({**FOX, "n": 11}, "from 1 to 10"),
