@@ -129,7 +129,7 @@ class ImageToolset:
         ]
         if highest:
             models = [model for model in models if self._is_within(model, highest)]
-        return ModelList(self.catalog, models[:MOST_CHOICES], more=len(models[MOST_CHOICES:]))
+        return ModelList(self.catalog, models)
 
     def estimate_cost(  # noqa: PLR0913 - the tool's own arguments
         self,
