@@ -168,10 +168,12 @@ class _Arguments:
         return {"type": "string", "description": f"{description}; default {note}.", "enum": [AUTO, *sizes]}
 
     def quality(self) -> Schema:
-        note = f"Default {self.catalog.standard}"
+        note, qualities = f"Default {self.catalog.standard}", self.catalog.qualities
         choosy = [model.id for model in self.catalog if model.qualities]
         only = f"; others only for {', '.join(choosy)}" if 0 < len(choosy) < 5 else ""
-        return {"type": "string", "description": f"{note}{only}.", "enum": list(self.catalog.qualities)}
+        if len(qualities) > MOST_CHOICES:
+            return _text(f"{note}{only}.")
+        return {"type": "string", "description": f"{note}{only}.", "enum": list(qualities)}
 
     def n(self) -> Schema:
         limits = self.catalog.spec.request.n
