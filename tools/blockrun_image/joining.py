@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.listing import Listed, Listing
-from blockrun_image.model import Model, PriceRange
+from blockrun_image.model import Model, PriceRange, name_of
 
 Scope: TypeAlias = Literal["contract", "live", "both"]
 """Whose models there are: those of the API's description, of the gateway's list, or of both."""
@@ -63,11 +63,11 @@ def _in_order(id: str, group: _Group) -> _Group:
 def _shown_ids(contract: Catalog, listed: Sequence[str]) -> Mapping[str, str]:
     """Return for each listed id the one that is shown for the same model."""
     known = {*listed, *contract.models}
-    providers = Counter(_bare(id) for id in known if "/" in id)
-    prefixed = {_bare(id): id for id in contract.models if "/" in id}
+    providers = Counter(name_of(id) for id in known if "/" in id)
+    prefixed = {name_of(id): id for id in contract.models if "/" in id}
 
     def shown(id: str) -> str:
-        name, alias = _bare(id), contract.spec.aliases.get(id)
+        name, alias = name_of(id), contract.spec.aliases.get(id)
         if id in contract.models:
             return id
         if alias is not None and alias in contract.models:
@@ -77,10 +77,6 @@ def _shown_ids(contract: Catalog, listed: Sequence[str]) -> Mapping[str, str]:
         return name if "/" in id and name in known else prefixed.get(id, id)
 
     return {id: shown(id) for id in listed}
-
-
-def _bare(id: str) -> str:
-    return id.rpartition("/")[2]
 
 
 def _is_living(contract: Catalog, id: str, group: _Group) -> bool:

@@ -70,8 +70,8 @@ class Model(_Entry):
 
     @model_validator(mode="after")
     def _prices_are_of_its_own(self) -> "Model":
-        if self.id == ANY:
-            raise ValueError(f"id: {ANY} stands for all models")
+        if name_of(self.id) in ("", ANY):
+            raise ValueError(f"id: {ANY} stands for all models, and a provider alone for none")
         listed = self.list_price_usd
         if listed is not None and listed.high is not None and listed.low > listed.high:
             raise ValueError("list_price_usd: low is above high")
@@ -85,6 +85,11 @@ class Model(_Entry):
         if self.prices:
             return min(price.usd for price in self.prices)
         return None if self.list_price_usd is None else self.list_price_usd.low * (1 + margin)
+
+
+def name_of(id: str) -> str:
+    """Return a model's id without its provider."""
+    return id.rpartition("/")[2]
 
 
 def slug(use_case: str) -> str:
