@@ -27,6 +27,7 @@ from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.service import build_server
 from blockrun_image_mcp.settings import Settings
 
+_PRICED = ("model", "size", "quality", "n", "prompt", "enrich", "purpose")
 _ASKED = ("model", "size", "quality", "n", "enrich", "purpose", "art_style", "composition", "lighting")
 
 
@@ -145,14 +146,16 @@ def models(search: str | None, refresh: bool, as_json: bool, **given: str | None
 @options.purpose
 @click.option("--live", is_flag=True, help="Ask the gateway for its exact price, unpaid, as only a wallet can.")
 @options.as_json
+@options.gateway
 @options.spec
 @options.reporting_errors
-def estimate(live: bool, as_json: bool, spec: str | None, **asked: str | None) -> None:
+def estimate(live: bool, as_json: bool, **given: str | None) -> None:
     """Price a generation without making it. Free, and offline unless --live.
 
     Example: blockrun-image-mcp estimate --model dall-e-3 --quality hd --size 1792x1024
     """
-    settings, catalog = options.start(sandbox=False, flags={"spec": spec})
+    asked = {name: given.pop(name) for name in _PRICED}
+    settings, catalog = options.start(sandbox=False, flags=given)
     checked = _checked(catalog, "estimate_cost", asked)
     if live:
         anyio.run(terminal.estimate_live, settings, catalog, checked, as_json)

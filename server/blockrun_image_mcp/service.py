@@ -54,27 +54,36 @@ def build_server(
 
     @asynccontextmanager
     async def lifespan(_server: "MCPServer[Serving]") -> AsyncGenerator[Serving]:
-        live = live_catalog(settings, catalog)
+        live = live_catalog(settings, in_force)
         try:
-            async with open_toolset(settings, catalog, settings.patience_seconds or math.inf, live) as toolset:
+            async with open_toolset(settings, in_force, settings.patience_seconds or math.inf, live) as toolset:
                 live.on_change.append(lambda changed: advertise(changed, toolset.defaults))
                 yield Serving(toolset, live)
         finally:
             on_closed()
 
     async def advertise(catalog: Catalog, defaults: Defaults) -> None:
+        nonlocal in_force
+        in_force = catalog
         schemas = tool_schemas(catalog, defaults, live=is_live)
         changes = [tool.advertise(schema) for tool, schema in zip(tools, schemas, strict=True)]
         if any(changes):
             await announcements.publish(ToolsListChanged())
 
+    async def prepare(serving: Serving) -> None:
+        await serving.toolset.prepare()
+
+    async def do_nothing(_: Serving) -> None:
+        """Answer at once."""
+
     def look(serving: Serving) -> None:
         serving.live.look_soon()
 
+    in_force = catalog
     is_live = pays_from_wallet(settings)
     calls = _calls(settings)
     tools = [
-        SpecTool.serve(schema, calls[schema.name], look)
+        SpecTool.serve(schema, calls[schema.name], prepare if schema.spends else do_nothing, look)
         for schema in tool_schemas(catalog, settings.defaults, live=is_live)
     ]
     announcements = InMemorySubscriptionBus()

@@ -24,6 +24,7 @@ from blockrun_image_mcp.background import meanwhile
 Call = Callable[[Any, Mapping[str, Any], OnStatus, Ask], Awaitable[Result]]
 """A tool's work: takes the lifespan's state, checked arguments, whom to tell what it waits for, and whom to ask."""
 
+Prepare = Callable[[Any], Awaitable[None]]
 OnAnswer = Callable[[Any], None]
 
 _PROGRESS_SECONDS = 4.0
@@ -36,15 +37,21 @@ class SpecTool(Tool):
 
     tool_schema: ToolSchema = Field(exclude=True)
     call: Call = Field(exclude=True)
+    prepare: Prepare = Field(exclude=True)
     on_answer: OnAnswer = Field(exclude=True)
     progress_seconds: float = Field(default=_PROGRESS_SECONDS, exclude=True)
 
     @classmethod
-    def serve(cls, schema: ToolSchema, call: Call, on_answer: OnAnswer = lambda state: None) -> Self:
-        """Return the tool that does `call`; `on_answer` is called with the lifespan's state before each answer."""
+    def serve(cls, schema: ToolSchema, call: Call, prepare: Prepare, on_answer: OnAnswer) -> Self:
+        """Return the tool that does `call`.
+
+        With the lifespan's state, `prepare` is awaited before a call's arguments are looked at, which may put another
+        schema in force, and `on_answer` is called before each answer.
+        """
         return cls(
             tool_schema=schema,
             call=call,
+            prepare=prepare,
             on_answer=on_answer,
             fn=call,
             is_async=True,
@@ -85,6 +92,7 @@ class SpecTool(Tool):
     ) -> CallToolResult | InputRequiredResult:
         state = context.request_context.lifespan_context
         try:
+            await self.prepare(state)
             checked = check_arguments(self.tool_schema, arguments)
             return _result(await self.call(state, checked, on_status, asking(context, on_status)))
         except InputRequired as question:

@@ -287,6 +287,7 @@ def test_doctor_says_which_file_cannot_be_read_and_tells_the_shape_of_a_key_in_o
 def test_what_is_logged_of_a_key_that_is_in_a_file_is_redacted(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("opaque-0123456789\n")
     settings = {"BLOCKRUN_API_KEY_FILE": str(tmp_path / "key"), "BLOCKRUN_IMAGE_DEFAULT_MODEL": "opaque-0123456789"}
+    settings["BLOCKRUN_IMAGE_CATALOG"] = "contract"
     done = run("models", settings=settings)
     assert "there is no model '[redacted]'" in done.stderr
 
@@ -393,9 +394,14 @@ def test_a_setting_that_cannot_be_used_is_named() -> None:
 
 def test_a_default_model_that_does_not_exist_is_warned_about_and_not_used(sandbox: Sandbox) -> None:
     settings = {**sandbox.environment, "BLOCKRUN_IMAGE_DEFAULT_MODEL": "gone"}
-    done = run("generate", "A fox", settings=settings)
+    done = run("generate", "A fox", settings={**settings, "BLOCKRUN_IMAGE_CATALOG": "contract"})
     assert "there is no model 'gone'" in done.stderr
     assert "generate_image needs model" in done.stderr
+
+
+def test_a_default_model_that_not_even_the_gateways_list_has_is_refused(sandbox: Sandbox) -> None:
+    done = run("generate", "A fox", settings={**sandbox.environment, "BLOCKRUN_IMAGE_DEFAULT_MODEL": "gone"})
+    assert done.stderr.startswith("Error: There is no model 'gone'. Models: dall-e-3 (from $0.042)")
 
 
 def test_the_sandbox_runs_until_it_is_told_to_stop() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from tests.fakes import URL, FakeGateway
+from tests.listings import image, joined, many
 
 from blockrun_image.arguments import check_arguments
 from blockrun_image.catalog import Catalog
@@ -276,3 +277,48 @@ def test_what_is_neither_true_nor_false_is_refused(catalog: Catalog, given: obje
 def test_where_no_price_is_told_unpaid_there_is_no_such_argument(catalog: Catalog) -> None:
     with pytest.raises(InvalidRequestError, match="no argument 'live'"):
         check_arguments(tool(catalog, "estimate_cost"), {"live": True})
+
+
+@pytest.mark.parametrize("name", ["generate_image", "estimate_cost"])
+@pytest.mark.parametrize("asked", ["nano-banana", "google/nano-banana"])
+@pytest.mark.parametrize("listed", ["nano-banana", "google/nano-banana"])
+def test_a_model_may_have_either_form_of_its_id(catalog: Catalog, name: str, asked: str, listed: str) -> None:
+    both = joined(catalog, image(listed))
+    checked = check_arguments(tool(both, name), {"prompt": "a cat", "model": asked})
+    assert checked["model"] == "nano-banana"
+
+
+def test_any_means_all_models_whatever_is_listed(catalog: Catalog) -> None:
+    both = joined(catalog, image("foo/any", 0.01), image("flux"))
+    assert check_arguments(tool(both, "estimate_cost"), {"model": "any"}) == {"model": "any"}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("count", [2, 60])
+@pytest.mark.parametrize("asked", ["dall-e-3", "openai/dall-e-3"])
+async def test_a_model_that_is_gone_is_refused_before_the_gateway(catalog: Catalog, count: int, asked: str) -> None:
+    both = joined(catalog, image("openai/dall-e-4", 0.04), *many(count))
+    error = await refused(both, {"prompt": "a cat", "model": asked})
+    assert isinstance(error, UnknownModelError)
+    assert "is not among the models that pictures.example lists (seen 2025-11-25)" in error.message
+    assert "openai/dall-e-4 (from $0.042)" in error.message
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("size", ["big", "7", "0x5", "1024 x 1024", "7x7x7", "AUTO", "٧x٧"])
+async def test_a_size_of_a_model_without_sizes_must_be_one(catalog: Catalog, size: str) -> None:
+    error = await refused(joined(catalog, image("flux")), {"prompt": "a cat", "model": "flux", "size": size})
+    assert error.message == f"size must be WIDTHxHEIGHT in pixels, such as 1024x1024, not '{size}'."
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("model", [5, ["flux"], True])
+async def test_of_many_models_one_must_still_be_named_by_a_text(catalog: Catalog, model: object) -> None:
+    error = await refused(joined(catalog, *many(60)), {"prompt": "a cat", "model": model})
+    assert error.message.startswith("model must be text, not ")
+
+
+@pytest.mark.anyio
+async def test_of_many_models_none_is_named_where_one_is_missing(catalog: Catalog) -> None:
+    error = await refused(joined(catalog, *many(60)), {"prompt": "a cat"})
+    assert error.message == "generate_image needs model, which must not be empty."

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.listings import image, joined
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError, UnknownModelError
@@ -236,3 +237,30 @@ def test_a_refusal_stays_short_for_long_ids_many_sizes_and_wide_letters(with_mod
     catalog = with_models({id: FLUX_ENTRY | {"sizes": sizes}})
     assert "Its sizes: " in refused(catalog, ImageArguments("a cat", id, "🦊" * 100)).message
     assert "Its sizes: " in refused(catalog, ImageArguments("a cat", id, "1024x1024")).message
+
+
+@pytest.mark.parametrize("size", ["2048x1000", "1x1", "99999x99999"])
+def test_a_size_of_a_model_whose_sizes_are_not_told_is_sent_as_it_is(catalog: Catalog, size: str) -> None:
+    assert joined(catalog, image("flux")).resolve(ImageArguments("a cat", "flux", size)).body()["size"] == size
+
+
+@pytest.mark.parametrize("size", [None, "", "auto"])
+def test_without_a_size_that_of_such_a_model_is_left_to_the_api(catalog: Catalog, size: str | None) -> None:
+    body = joined(catalog, image("flux")).resolve(ImageArguments("a cat", "flux", size)).body()
+    assert body == {"model": "flux", "prompt": "a cat", "n": 1}
+
+
+@pytest.mark.parametrize("size", [5, True, ["7x7"], {}, "7x", "100000x1"])
+def test_what_is_no_size_is_refused_for_such_a_model(catalog: Catalog, size: Any) -> None:
+    assert "WIDTHxHEIGHT" in refused(joined(catalog, image("flux")), ImageArguments("a cat", "flux", size)).message
+
+
+def test_a_prompt_of_any_length_is_sent_to_a_model_whose_limit_is_not_told(catalog: Catalog) -> None:
+    request = joined(catalog, image("flux")).resolve(ImageArguments("x" * 1_000_000, "flux"))
+    assert len(request.prompt) == 1_000_000
+
+
+@pytest.mark.parametrize(("sizes", "size"), [(["7x7", "1024x1024"], "1024x1024"), (["7x7", "9x9"], "7x7")])
+def test_a_listed_model_has_the_default_size_or_its_own_first(catalog: Catalog, sizes: list[str], size: str) -> None:
+    both = joined(catalog, image("flux", supportedSizes=sizes))
+    assert both.resolve(ImageArguments("a cat", "flux", "auto")).size == size

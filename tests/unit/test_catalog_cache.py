@@ -98,6 +98,12 @@ def damaged(**changes: object) -> bytes:
     return json.dumps(kept | changes).encode()
 
 
+def test_what_a_newer_version_adds_is_passed_over(cache: CatalogCache) -> None:
+    cache.path.parent.mkdir(parents=True, exist_ok=True)
+    cache.path.write_bytes(damaged(more=1))
+    assert cache.read().listing == listing("dall-e-3")
+
+
 def changed_list(**changes: object) -> bytes:
     return damaged(listing=listing("dall-e-3").model_dump(mode="json") | changes)
 
@@ -113,7 +119,7 @@ def changed_list(**changes: object) -> bytes:
         b'{"listing": ' * 100_000,
         damaged()[:-1],
         b" " * 5 * 2**20 + damaged(),
-        damaged(more=1),
+        changed_list(models=[{"id": "vendor/any"}]),
         damaged(asked_at="soon"),
         damaged(etag="x" * 501),
         changed_list(seen_at=1e300),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.listings import image, joined, many
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import EnrichedPrompt, enrich
@@ -309,7 +310,7 @@ def test_the_recommendations_are_the_apis_own_and_the_cheapest_is_marked_apart(c
 
 def test_an_empty_list_says_how_to_ask_again(catalog: Catalog) -> None:
     result = ModelList(catalog, [])
-    assert result.to_text() == "No model fits. Ask again with a higher max_price_usd, or use_case any."
+    assert result.to_text() == "No model fits. Ask again with a higher max_price_usd, or without use_case or search."
     assert result.to_dict() == {"models": [], "recommendations": [], "currency": "USD"}
 
 
@@ -335,3 +336,83 @@ def test_an_added_model_is_a_row_of_the_table_and_may_have_no_use_of_its_own(tmp
         "-",
         "-",
     ]
+
+
+def test_a_table_with_a_list_tells_the_source_of_each_model_and_what_is_gone(catalog: Catalog) -> None:
+    result = ImageToolset(joined(catalog, image("flux"), image("openai/dall-e-3", 0.05))).list_models()
+    heads, _, *rows = cells(result.to_table())
+    assert heads == [*HEADS, "Source"]
+    assert [[row[0], row[2], row[4], row[-1]] for row in rows] == [
+        ["dall-e-3", "1024x1024, 1024x1792, 1792x1024", "from $0.0525", "both"],
+        ["flux", "not told", "unknown", "live"],
+        ["dall-e-2", "256x256, 512x512, 1024x1024", "$0.021-0.042", "contract, gone"],
+        ["nano-banana", "1024x1024", "$0.053", "contract, gone"],
+        ["nano-banana-pro", "1024x1024", "$0.105", "contract, gone"],
+    ]
+    assert result.to_text().rpartition("\n\n")[2] == (
+        "Models of pictures.example as listed at 2025-11-25T00:00:00Z."
+        " dall-e-2, nano-banana, nano-banana-pro cannot be asked for any more.\n"
+        "Cheapest: dall-e-3 standard 1024x1024 at $0.0525-0.0535 an image."
+    )
+
+
+def test_a_structured_list_tells_the_source_of_each_model_when_it_was_seen_and_what_is_gone(catalog: Catalog) -> None:
+    content: Any = ImageToolset(joined(catalog, image("flux"), image("dall-e-3"))).list_models().to_dict()
+    assert content["models"][1] == {
+        "id": "flux",
+        "provider": "not told",
+        "sizes": [],
+        "qualities": [],
+        "low_usd": None,
+        "high_usd": None,
+        "best_for": [],
+        "source": "live",
+        "seen": "2025-11-25T00:00:00Z",
+    }
+    assert [(each["id"], each["source"], each.get("available", True)) for each in content["models"]] == [
+        ("dall-e-3", "both", True),
+        ("flux", "live", True),
+        ("dall-e-2", "contract", False),
+        ("nano-banana", "contract", False),
+        ("nano-banana-pro", "contract", False),
+    ]
+    assert content["recommendations"] == [{"use_case": "Highest quality", "model": "dall-e-3 HD"}]
+    assert content["cheapest"]["model"] == "dall-e-3"
+
+
+def test_where_nothing_is_gone_nothing_is_said_of_it(catalog: Catalog) -> None:
+    text = ImageToolset(joined(catalog, image("flux"), scope="live")).list_models().to_text()
+    assert text.endswith("\n\nModels of pictures.example as listed at 2025-11-25T00:00:00Z.")
+
+
+def test_of_many_models_40_are_told_and_the_cheapest_is_that_of_all(catalog: Catalog) -> None:
+    result = ImageToolset(joined(catalog, *many(100), scope="live")).list_models()
+    content: Any = result.to_dict()
+    assert ([model["id"] for model in content["models"]][-1], content["more"]) == ("vendor-3/painter-0039", 60)
+    assert content["cheapest"]["model"] == "vendor-0/painter-0099"
+    lines = result.to_text().splitlines()
+    assert lines[-3] == "60 more: ask with search, use_case or max_price_usd."
+    assert lines[-1] == "Cheapest: vendor-0/painter-0099 auto at $1.039605-1.040605 an image."
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [("PAINTER-0007", ["vendor-7/painter-0007"]), ("google", ["nano-banana", "nano-banana-pro"]), ("nothing", [])],
+)
+def test_a_search_finds_models_by_a_part_of_the_id_or_provider(catalog: Catalog, search: str, found: list[str]) -> None:
+    result = ImageToolset(joined(catalog, *many(100))).list_models(search=search)
+    assert ([model.id for model in result.models], result.more) == (found, 0)
+
+
+def test_a_highest_price_leaves_out_what_may_cost_more_and_what_nobody_knows(catalog: Catalog) -> None:
+    entries = [image("unknown"), image("free", 0), image("exact", "0.0476"), image("over", "0.048"), image("dall-e-2")]
+    result = ImageToolset(joined(catalog, *entries, scope="live")).list_models(max_price_usd=0.051)
+    assert [model.id for model in result.models] == ["dall-e-2", "free", "exact"]
+
+
+def test_of_many_prices_40_are_told_cheapest_first(catalog: Catalog) -> None:
+    result = ImageToolset(joined(catalog, *many(100), scope="live")).estimate_cost()
+    content: Any = result.to_dict()
+    assert (len(content["estimates"]), content["more"]) == (40, 60)
+    assert content["estimates"][0]["model"] == "vendor-0/painter-0099"
+    assert "\n60 more models, none of them known to be cheaper.\n" in result.to_text()

@@ -1,13 +1,13 @@
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from tests.listings import image, joined, many
+from tests.portable import not_portable, validator
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import enrich
@@ -68,38 +68,6 @@ def each_catalog(request: pytest.FixtureRequest, catalog: Catalog, changed: Chan
 
 def tool(catalog: Catalog, name: str, default_model: str | None = None) -> ToolSchema:
     return next(each for each in tool_schemas(catalog, Defaults(default_model)) if each.name == name)
-
-
-def not_portable(schema: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what some model API or host would not take of an input schema."""
-    if extra := set(schema) - {"type", "properties", "required"}:
-        yield f"the root has {extra}"
-    if schema.get("type") != "object":
-        yield "the root is no object"
-    if unknown := set(schema.get("required", [])) - set(schema["properties"]):
-        yield f"{unknown} are required and not there"
-    for name, described in schema["properties"].items():
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
-            yield f"{name} is no name"
-        if not str(described.get("description", "")).strip():
-            yield f"{name} has no description"
-        yield from (f"{name}: {fault}" for fault in not_plain(described))
-
-
-def not_plain(described: Mapping[str, Any]) -> Iterator[str]:
-    kind = described.get("type")
-    if extra := set(described) - {"type", "description", "enum", "items", "minimum", "maximum"}:
-        yield f"has {extra}"
-    if kind not in ("string", "integer", "number", "boolean", "array"):
-        yield f"is of type {kind}"
-    if ("items" in described) != (kind == "array"):
-        yield "items and array do not go together"
-    if "enum" in described and (kind != "string" or not described["enum"]):
-        yield "has an enum that is empty or not of text"
-    if not all(isinstance(value, str) and value for value in described.get("enum", [])):
-        yield "has a choice that is no text or empty"
-    if len(set(described.get("enum", []))) != len(described.get("enum", [])):
-        yield "has a choice twice"
 
 
 @pytest.mark.parametrize("default_model", [None, "nano-banana"])
@@ -291,21 +259,6 @@ def results(catalog: Catalog) -> Mapping[str, Sequence[Result]]:
     }
 
 
-def closed(schema: Any) -> Any:
-    """Return the schema with every object closed to what it does not name."""
-    if isinstance(schema, list):
-        return [closed(each) for each in cast("list[Any]", schema)]
-    if not isinstance(schema, dict):
-        return schema
-    shut = {key: closed(value) for key, value in cast("dict[str, Any]", schema).items()}
-    return shut | ({"additionalProperties": False} if shut.get("type") == "object" else {})
-
-
-def validator(schema: Schema) -> Any:
-    Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(closed(schema))
-
-
 @pytest.mark.parametrize("name", TOOLS)
 def test_an_output_schema_holds_its_tools_results_and_names_all_that_is_in_them(
     each_catalog: Catalog, name: str
@@ -340,3 +293,50 @@ def test_an_output_schema_requires_nothing_at_its_root_and_refers_to_nothing(eac
     assert output["type"] == "object"
     assert "required" not in output
     assert "$" not in json.dumps(output)
+
+
+def test_the_models_and_sizes_of_a_list_can_be_chosen(catalog: Catalog) -> None:
+    both = joined(catalog, image("flux", supportedSizes=["7x7"], supportedQualities=["fine"]), image("dall-e-3"))
+    arguments = tool(both, "generate_image").properties
+    assert arguments["model"]["enum"] == ["dall-e-3", "flux"]
+    assert arguments["size"]["enum"] == ["auto", "7x7", "1024x1024", "1024x1792", "1792x1024"]
+    assert arguments["quality"]["enum"] == ["standard", "hd", "fine"]
+    assert tool(both, "estimate_cost").properties["model"]["enum"] == ["any", "dall-e-3", "flux"]
+
+
+def test_where_the_sizes_of_a_model_are_not_told_the_size_is_any_text(catalog: Catalog) -> None:
+    size = tool(joined(catalog, image("flux"), image("dall-e-3")), "generate_image").properties["size"]
+    assert set(size) == {"type", "description"}
+    assert "WIDTHxHEIGHT" in size["description"]
+
+
+@pytest.mark.parametrize(("count", "are_choices"), [(8, True), (9, False)])
+def test_up_to_8_sizes_are_choices(catalog: Catalog, count: int, are_choices: bool) -> None:
+    entries = [image(f"flux-{side}", supportedSizes=[f"{side}x{side}"]) for side in range(1, count + 1)]
+    size = tool(joined(catalog, *entries), "generate_image").properties["size"]
+    assert ("enum" in size) == are_choices
+
+
+@pytest.mark.parametrize(("count", "are_choices"), [(7, True), (8, False)])
+def test_up_to_8_qualities_are_choices(catalog: Catalog, count: int, are_choices: bool) -> None:
+    entries = [image(f"flux-{number}", supportedQualities=[f"q{number}"]) for number in range(count)]
+    quality = tool(joined(catalog, *entries), "generate_image").properties["quality"]
+    assert ("enum" in quality) == are_choices
+    assert quality["description"] == "Default standard."
+
+
+@pytest.mark.parametrize(("count", "are_choices"), [(40, True), (41, False)])
+def test_up_to_40_models_are_choices_and_more_of_them_are_found_by_list_models(
+    catalog: Catalog, count: int, are_choices: bool
+) -> None:
+    listed = joined(catalog, *many(count), scope="live")
+    for name in ("generate_image", "estimate_cost"):
+        model = tool(listed, name).properties["model"]
+        assert ("enum" in model) == are_choices
+        assert ("list_models" in model["description"]) != are_choices
+    assert ("search" in tool(listed, "list_models").properties) != are_choices
+
+
+def test_models_that_are_gone_are_searched_with_the_others(catalog: Catalog) -> None:
+    assert "search" not in tool(joined(catalog, *many(36)), "list_models").properties
+    assert "search" in tool(joined(catalog, *many(37)), "list_models").properties

@@ -3,13 +3,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import anyio
+import anyio.lowlevel
 import pytest
 from mcp.server.mcpserver import Context
 from mcp_types import CallToolResult, TextContent
 
 from blockrun_image import Catalog, CostComparison, ImageToolset
 from blockrun_image.ports import OnStatus
-from blockrun_image.schemas import tool_schemas
+from blockrun_image.schemas import ToolSchema, tool_schemas
 from blockrun_image_mcp.approval import Ask
 from blockrun_image_mcp.spec_tool import Call, SpecTool
 
@@ -35,8 +36,15 @@ class Client:
             self.heard_enough.set()
 
 
+def served(schema: ToolSchema, work: Call) -> SpecTool:
+    async def prepare(_: object) -> None:
+        await anyio.lowlevel.checkpoint()
+
+    return SpecTool.serve(schema, work, prepare, lambda state: None)
+
+
 async def call(catalog: Catalog, work: Call, client: Client, interval_seconds: float = 5) -> CallToolResult:
-    tool = SpecTool.serve(tool_schemas(catalog)[0], work)
+    tool = served(tool_schemas(catalog)[0], work)
     tool.progress_seconds = interval_seconds
     result = await tool.run(FOX, cast("Context[Any, Any]", client))
     assert isinstance(result, CallToolResult)
@@ -59,7 +67,7 @@ def test_progress_is_told_at_least_every_five_seconds(catalog: Catalog) -> None:
     async def work(_: object, arguments: Mapping[str, Any], on_status: OnStatus, __: Ask) -> CostComparison:
         return ImageToolset(catalog).estimate_cost()
 
-    assert 0 < SpecTool.serve(tool_schemas(catalog)[0], work).progress_seconds <= 5
+    assert 0 < served(tool_schemas(catalog)[0], work).progress_seconds <= 5
 
 
 async def test_a_client_that_has_stopped_listening_does_not_end_the_call(catalog: Catalog) -> None:

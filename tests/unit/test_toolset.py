@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 from tests.fakes import OTHER_URL, URL, FakeGateway, FakeStore
+from tests.listings import image, joined
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import enrich
@@ -14,6 +15,7 @@ from blockrun_image.errors import (
     ConfigurationError,
     ImageError,
     InvalidRequestError,
+    ModelNotFoundError,
     OutcomeUnknownError,
     StorageError,
     UnknownModelError,
@@ -449,3 +451,39 @@ async def test_an_added_model_can_be_listed_priced_and_asked_with_its_own_defaul
     assert listed(toolset, "wide_pictures") == listed(toolset, None, 0.0105) == ["flux"]
     assert toolset.estimate_cost(n=4).estimates[0].to_dict()["estimated_usd"] == "0.042"
     assert toolset.estimate_cost(n=5).estimates[0].model == "dall-e-2"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("asked", ["nano-banana", "google/nano-banana"])
+async def test_the_gateway_is_sent_the_spelling_that_it_lists_and_the_result_shows_the_other(
+    catalog: Catalog, asked: str
+) -> None:
+    gateway = FakeGateway(Image(URL))
+    result = await ImageToolset(joined(catalog, image("google/nano-banana")), gateway).generate_image("a cat", asked)
+    assert gateway.requests[0].body()["model"] == "google/nano-banana"
+    assert result.request.model == "nano-banana"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("entries", [[image("dall-e-3")], [image("dall-e-3"), image("flux")]])
+async def test_a_model_that_the_gateway_no_longer_has_is_refused_with_the_others_if_there_are_any(
+    catalog: Catalog, entries: list[object]
+) -> None:
+    class ForgetfulGateway(FakeGateway):
+        async def generate(
+            self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+        ) -> ImagesResponse:
+            raise ModelNotFoundError("There is no such model.", hint="Look at the list.")
+
+    with pytest.raises(ModelNotFoundError) as caught:
+        await ImageToolset(joined(catalog, *entries), ForgetfulGateway()).generate_image("a cat", "dall-e-3")
+    others = len(entries) > 1
+    assert caught.value.hint == ("Ask for another: flux (price not known)." if others else "Look at the list.")
+
+
+@pytest.mark.anyio
+async def test_a_call_at_a_price_that_nobody_knows_goes_through_and_warns_of_no_excess(catalog: Catalog) -> None:
+    gateway = FakeGateway(Image(URL), charged="0.5")
+    result = await ImageToolset(joined(catalog, image("flux")), gateway).generate_image("a cat", "flux", enrich="off")
+    assert gateway.requests[0].body() == {"model": "flux", "prompt": "a cat", "n": 1}
+    assert (result.estimate.amount(), result.charged_usd, result.warnings) == ("unknown", Decimal("0.5"), [])

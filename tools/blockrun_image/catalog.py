@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from blockrun_image.errors import InvalidRequestError, SpecError, UnknownModelError
 from blockrun_image.images import AUTO, ImageArguments, ImageRequest
 from blockrun_image.listing import Listing
-from blockrun_image.model import Model
+from blockrun_image.model import Model, name_of
 from blockrun_image.spec import Spec, is_size, unusable
 from blockrun_image.text import choices, clean, closest, is_unicode, quoted, usd
 
@@ -25,7 +25,8 @@ class Catalog:
     """The models that can be asked, and the rules that hold for all of them.
 
     Where a gateway's list was joined in, `contract` is the catalogue without it, `listed` leads from the ids of the
-    list to those that are shown, and `gone` are the contract's models that the list lacks.
+    list to those that are shown, each of which is asked for by the first that leads to it, and `gone` are the
+    contract's models that the list lacks.
     """
 
     spec: Spec
@@ -57,7 +58,7 @@ class Catalog:
         """The quality that every model takes."""
         return self.spec.request.quality.enum[0]
 
-    @property
+    @cached_property
     def sizes(self) -> Sequence[str]:
         """Every size that some model has, smallest first."""
         return sorted({size for model in self for size in model.sizes}, key=_pixels)
@@ -106,7 +107,7 @@ class Catalog:
 
     def sent_as(self, id: str) -> str:
         """Return the spelling by which the gateway lists a model that is shown as `id`, or `id` where it lists none."""
-        return id if id in self.listed else next((name for name, shown in self.listed.items() if shown == id), id)
+        return self._asked_for_by.get(id, id)
 
     def unknown_model(self, id: object) -> UnknownModelError:
         """Return the error for a model that cannot be asked, with the closest that can, and from which price on."""
@@ -159,6 +160,11 @@ class Catalog:
             sent_as=self.sent_as(model.id),
         )
 
+    def offers(self, model: Model, asked: ImageArguments) -> bool:
+        """Tell whether `model` has the size and the quality that are asked for; why not, its refusal says."""
+        has_size = asked.size in (None, "", AUTO) or not model.sizes or asked.size in model.sizes
+        return has_size and asked.quality in (None, "", self.standard, *model.qualities)
+
     def size_for(self, model: Model, size: str | None) -> str:
         """Return the size to ask `model` for, `auto` where that is left to the API.
 
@@ -187,7 +193,7 @@ class Catalog:
         if quality in model.qualities:
             return quality
         if quality in (None, "", self.standard):
-            return model.qualities[0] if model.qualities else None
+            return self.standard if self.standard in model.qualities else next(iter(model.qualities), None)
         others = [other.id for other in self if quality in other.qualities]
         offered = (
             f"{choices(others)} can." if others else f"Its qualities: {choices(model.qualities or [self.standard])}."
@@ -207,6 +213,10 @@ class Catalog:
                 f"n must be a whole number from {limits.minimum} to {model.max_images} for {model.id}, not {quoted(n)}."
             )
         return n
+
+    @cached_property
+    def _asked_for_by(self) -> Mapping[str, str]:
+        return {shown: listed for listed, shown in reversed([*self.listed.items()])}
 
     @cached_property
     def _all(self) -> Mapping[str, Model]:
@@ -245,7 +255,7 @@ def _read_model(spec: Spec, id: str, entry: Mapping[str, Any]) -> Model:
 
 def _other_form(model: Model) -> tuple[str, str]:
     """Return a model's id without its provider, or with it, and the id itself."""
-    name = model.id.rpartition("/")[2]
+    name = name_of(model.id)
     return (f"{model.provider.lower()}/{name}" if name == model.id else name), model.id
 
 

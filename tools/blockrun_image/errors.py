@@ -172,8 +172,9 @@ class ModelNotFoundError(GatewayError):
     """The gateway does not make images with this model, or no longer does."""
 
     def instead(self, alternatives: str) -> Self:
-        """Return the error with the models that can be asked instead, in words."""
-        self.hint = f"Ask for another: {alternatives}."
+        """Return the error with the models that can be asked instead, in words, where there are any."""
+        if alternatives:
+            self.hint = f"Ask for another: {alternatives}."
         return self
 
 

@@ -1,7 +1,7 @@
 """Joins the models that the API's description has with those that a gateway lists today.
 
 Two ids are the same model where the description's table of aliases says so, and where one is `provider/name` and the
-other `name` and no second provider has that name. The id that the description has is the one that is shown.
+other `name` and no second provider, an alias's among them, has that name. The id that the description has is the one that is shown.
 """
 
 from collections import Counter, defaultdict
@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.listing import Listed, Listing
-from blockrun_image.model import Model, PriceRange
+from blockrun_image.model import Model, PriceRange, name_of
 
 Scope: TypeAlias = Literal["contract", "live", "both"]
 """Whose models there are: those of the API's description, of the gateway's list, or of both."""
@@ -48,6 +48,13 @@ def join(contract: Catalog, listing: Listing | None, scope: Scope = "both") -> C
     )
 
 
+def without_strangers(contract: Catalog, listing: Listing) -> Listing:
+    """Return a list without what may be no image model: what it does not tell to be one, and the description lacks."""
+    shown = _shown_ids(contract, [listed.id for listed in listing.models])
+    kept = [listed for listed in listing.models if listed.is_told_an_image or shown[listed.id] in contract.models]
+    return listing.model_copy(update={"models": tuple(kept)})
+
+
 def _groups(contract: Catalog, listing: Listing) -> Mapping[str, _Group]:
     """Return what is listed of each model, by the id that is shown."""
     shown = _shown_ids(contract, [listed.id for listed in listing.models])
@@ -65,12 +72,13 @@ def _in_order(id: str, group: _Group) -> _Group:
 
 def _shown_ids(contract: Catalog, listed: Sequence[str]) -> Mapping[str, str]:
     """Return for each listed id the one that is shown for the same model."""
-    known = {*listed, *contract.models}
-    providers = Counter(_bare(id) for id in known if "/" in id)
-    prefixed = {_bare(id): id for id in contract.models if "/" in id}
+    aliases = {id for id, model in contract.spec.aliases.items() if model in contract.models}
+    known = {*listed, *contract.models, *aliases}
+    providers = Counter(name_of(id) for id in known if "/" in id)
+    prefixed = {name_of(id): id for id in contract.models if "/" in id}
 
     def shown(id: str) -> str:
-        name, alias = _bare(id), contract.spec.aliases.get(id)
+        name, alias = name_of(id), contract.spec.aliases.get(id)
         if id in contract.models:
             return id
         if alias is not None and alias in contract.models:
@@ -80,10 +88,6 @@ def _shown_ids(contract: Catalog, listed: Sequence[str]) -> Mapping[str, str]:
         return name if "/" in id and name in known else prefixed.get(id, id)
 
     return {id: shown(id) for id in listed}
-
-
-def _bare(id: str) -> str:
-    return id.rpartition("/")[2]
 
 
 def _is_living(contract: Catalog, id: str, group: _Group) -> bool:

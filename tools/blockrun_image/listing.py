@@ -8,18 +8,19 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from blockrun_image.model import ANY, ModelId
+from blockrun_image.model import ANY, ModelId, name_of
 from blockrun_image.spec import Line, Size, UsdAmount, Word
 from blockrun_image.text import clean
 
 _MOST_ENTRIES = 1_000
-_MOST_SIZES = 32
+_MOST_STRANGERS = 20_000  # of which only an id is known
+_MOST_SIZES = 24
 _MOST_QUALITIES = 8
 _MOST_PROMPT_CHARACTERS = 10_000_000
-_MOST_USD = 1_000_000
+_MOST_USD = 1_000
 _YEAR_10000 = 253_402_300_800  # whose date cannot be told
 _MICRO_USD = Decimal("0.000001")
-_AMOUNT = re.compile(r"\d{1,9}(?:\.\d{1,40})?(?:[eE]-\d{1,2})?")
+_AMOUNT = re.compile(r"[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?")
 _SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}")
 _WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
 _NAME = re.compile(r"(?=.{1,24}$)[A-Za-z0-9.&+-]+(?: [A-Za-z0-9.&+-]+){0,2}")
@@ -81,19 +82,20 @@ def read_listing(body: object, gateway: str, seen_at: float) -> Listing | None:
     entries = next((fields[name] for name in ("data", "models") if isinstance(fields.get(name), list)), None)
     if entries is None:
         return None
-    models: dict[str, Listed] = {}
+    models: dict[Listed, None] = {}  # an id that is listed twice, in two ways, is two of them
+    room = {True: _MOST_ENTRIES, False: _MOST_STRANGERS}
     unusable = 0
     for entry in cast("Sequence[object]", entries):
         if not _may_be_an_image_model(entry):
             continue
         listed = _read(_object(entry))
-        if listed is None or len(models) >= _MOST_ENTRIES:
+        if listed is None or not room[listed.is_told_an_image]:
             unusable += 1
-        else:
-            models.setdefault(listed.id, listed)
-    return Listing(
-        gateway=clean(gateway, 80) or "the gateway", seen_at=seen_at, models=tuple(models.values()), unusable=unusable
-    )
+        elif listed not in models:
+            models[listed] = None
+            room[listed.is_told_an_image] -= 1
+    name = clean(gateway, 80) or "the gateway"
+    return Listing(gateway=name, seen_at=seen_at, models=tuple(models), unusable=unusable)
 
 
 def _may_be_an_image_model(entry: object) -> bool:
@@ -104,7 +106,7 @@ def _may_be_an_image_model(entry: object) -> bool:
 def _read(entry: Mapping[str, Any]) -> Listed | None:
     id = entry.get("id")
     price = max(_prices(entry), default=None)
-    if not isinstance(id, str) or not _ID.fullmatch(id) or id == ANY or (price or 0) > _MOST_USD:
+    if not isinstance(id, str) or not _ID.fullmatch(id) or name_of(id) in ("", ANY) or (price or 0) > _MOST_USD:
         return None
     return Listed(
         id=id,

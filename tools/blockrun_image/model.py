@@ -3,14 +3,28 @@
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from blockrun_image.spec import Line, Size, UsdAmount, Word
 
 ANY = "any"
 """Stands for all models, and for all use cases."""
 
-ModelId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,79}$")]
+
+def name_of(id: str) -> str:
+    """Return a model's id without its provider."""
+    return id.rpartition("/")[2]
+
+
+def _stands_for_itself(id: str) -> str:
+    if name_of(id) in ("", ANY):
+        raise ValueError(f"{ANY} stands for all models, and a provider alone for none")
+    return id
+
+
+ModelId = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,79}$"), AfterValidator(_stands_for_itself)
+]
 
 
 class _Entry(BaseModel):
@@ -70,8 +84,6 @@ class Model(_Entry):
 
     @model_validator(mode="after")
     def _prices_are_of_its_own(self) -> "Model":
-        if self.id == ANY:
-            raise ValueError(f"id: {ANY} stands for all models")
         listed = self.list_price_usd
         if listed is not None and listed.high is not None and listed.low > listed.high:
             raise ValueError("list_price_usd: low is above high")

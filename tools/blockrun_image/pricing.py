@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import product
 from typing import Any
 
 from blockrun_image.catalog import Catalog, check_prompt
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.images import AUTO, ImageArguments, ImageRequest
-from blockrun_image.model import Model, PriceRange
+from blockrun_image.model import Model
 from blockrun_image.ports import ExpectedCost
 from blockrun_image.text import choices, quoted, usd
 
@@ -77,7 +78,15 @@ class Estimate:
         return {"low_usd": usd(self.low_usd), **high}
 
     def _rank(self) -> tuple[Any, ...]:
-        return self.high_usd is None, self.high_usd or self.low_usd, self.low_usd
+        return self.high_usd is None, not self.is_known, self.high_usd or self.low_usd, self.low_usd
+
+
+@dataclass(frozen=True)
+class Span:
+    """The lowest and, where that is known, the highest of several prices in US dollars, margin included."""
+
+    low: Decimal
+    high: Decimal | None
 
 
 def estimate(catalog: Catalog, request: ImageRequest) -> Estimate:
@@ -105,7 +114,7 @@ def compare(catalog: Catalog, asked: ImageArguments) -> Sequence[Estimate]:
     """
     estimates: list[Estimate] = []
     refusals: dict[int, InvalidRequestError] = {}
-    for model in catalog:
+    for model in filter(lambda model: catalog.offers(model, asked), catalog):
         try:
             request = catalog.fill_in(model, asked)
         except InvalidRequestError:
@@ -128,22 +137,22 @@ def compare(catalog: Catalog, asked: ImageArguments) -> Sequence[Estimate]:
     return sorted(estimates)
 
 
-def price_range(catalog: Catalog, model: Model) -> PriceRange | None:
+def price_range(catalog: Catalog, model: Model) -> Span | None:
     """Return the lowest and the highest price of one image over everything that the model offers, margin included.
 
     It has no highest where that is not known, and is `None` where no price is.
     """
-    offers = [estimate(catalog, offer) for offer in _offers(model)]
+    offers = [estimate(catalog, offer) for offer in _offers(catalog, model)]
     ends = [each.high_usd for each in offers if each.high_usd is not None]
     lows = [each.low_usd for each in offers if each.is_known]
     if not lows:
         return None
-    return PriceRange(low=min(lows), high=max(ends) if len(ends) == len(offers) else None)
+    return Span(low=min(lows), high=max(ends) if len(ends) == len(offers) else None)
 
 
 def cheapest_offer(catalog: Catalog, model: Model) -> Estimate:
     """Return what one image costs with the model's cheapest size and quality, by the high end."""
-    return min(estimate(catalog, offer) for offer in _offers(model))
+    return min(estimate(catalog, offer) for offer in _offers(catalog, model))
 
 
 def spread(low_usd: Decimal, high_usd: Decimal | None) -> str:
@@ -163,9 +172,16 @@ class _Cost:
     fee_usd: Decimal = Decimal(0)
 
 
-def _offers(model: Model) -> Sequence[ImageRequest]:
-    sizes, qualities = model.sizes or [AUTO], model.qualities or [None]
-    return [ImageRequest("", model.id, size, quality, 1) for size in sizes for quality in qualities]
+def _offers(catalog: Catalog, model: Model) -> Sequence[ImageRequest]:
+    """Return what a model offers, and of all that must be priced alike only the first."""
+    own = (catalog.size_for(model, None), catalog.quality_for(model, None))
+    priced_apart = {own, *((price.size, price.quality) for price in model.prices)}
+    offers: dict[object, ImageRequest] = {}
+    for offer in product(model.sizes or [AUTO], model.qualities or [None]):
+        kind = offer if offer in priced_apart else _is_described(catalog, model, *offer)
+        if kind not in offers:
+            offers[kind] = ImageRequest("", model.id, *offer, n=1)
+    return list(offers.values())
 
 
 def _published(model: Model, request: ImageRequest) -> Decimal | None:
@@ -180,7 +196,7 @@ def _listed(catalog: Catalog, model: Model, request: ImageRequest) -> _Cost:
         return _Cost(Decimal(0), None, "No price is known before it is charged.")
     factor = 1 + spec.margin
     margin = f"the {(spec.margin * 100).normalize():f} % margin"
-    if listed.high is not None:
+    if listed.high is not None and _is_described(catalog, model, request.size, request.quality):
         what = f"list price of {spread(listed.low, listed.high)} plus {margin}"
         named = f"No published price for {_named(request.model, request.quality, request.size)}: {what}."
         return _Cost(listed.low * factor, listed.high * factor, named)
@@ -191,6 +207,14 @@ def _listed(catalog: Catalog, model: Model, request: ImageRequest) -> _Cost:
         return _Cost(listed.low * factor, listed.low * factor, f"The {what}.")
     fee = f"and a fee of at most ${usd(spec.fee_usd)}"
     return _Cost(listed.low * factor, listed.low * factor, f"The {what} {fee}.", spec.fee_usd)
+
+
+def _is_described(catalog: Catalog, model: Model, size: str, quality: str | None) -> bool:
+    """Tell whether the API's description offers that, so that its highest list price is one for it."""
+    described = (catalog.contract or catalog).models.get(model.id)
+    if described is None:
+        return False
+    return size in (described.sizes or [size]) and quality in (described.qualities or [None])
 
 
 def _lister(catalog: Catalog, model: Model) -> str:

@@ -10,6 +10,7 @@ from blockrun_image.enrichment import EnrichedPrompt
 from blockrun_image.images import Image, ImageRequest
 from blockrun_image.model import Model, Recommendation
 from blockrun_image.pricing import Estimate, cheapest_offer, price_range, spread
+from blockrun_image.schemas import MOST_CHOICES
 from blockrun_image.text import usd
 
 
@@ -99,7 +100,7 @@ _COLLECT = "The same generate_image call again, within an hour, collects it with
 class CostComparison:
     """The estimates of one model or of several, cheapest first, and what each would be sent of a prompt, if asked.
 
-    `more` is how many others, dearer ones, are not told.
+    `more` is how many others, none known to be cheaper, are not told.
     """
 
     estimates: Sequence[Estimate]
@@ -125,7 +126,7 @@ class CostComparison:
         """Return the answer as text: one line for each model, what the prices rest on, and what would be sent."""
         bases = dict.fromkeys(each.basis for each in self.estimates)
         warnings = [f"Warning: {warning}" for warning in self.warnings]
-        more = [f"{self.more} more models, none of them cheaper."] if self.more else []
+        more = [f"{self.more} more models, none of them known to be cheaper."] if self.more else []
         return "\n".join([*(self._line(each) for each in self.estimates), *more, *bases, *self._dry_run(), *warnings])
 
     def _dry_run(self) -> Sequence[str]:
@@ -160,14 +161,20 @@ class _Group:
 
 @dataclass(frozen=True)
 class ModelList:
-    """Models of the catalogue with what they accept and cost, the API's recommendations, and the cheapest of them.
-
-    `more` is how many others were found that are not told.
-    """
+    """Models that were found in the catalogue: the first with what they accept and cost, and the cheapest of all."""
 
     catalog: Catalog
-    models: Sequence[Model]
-    more: int = 0
+    found: Sequence[Model]
+
+    @property
+    def models(self) -> Sequence[Model]:
+        """Those that are told."""
+        return self.found[:MOST_CHOICES]
+
+    @property
+    def more(self) -> int:
+        """How many others were found."""
+        return len(self.found) - len(self.models)
 
     def to_dict(self) -> dict[str, object]:
         """Return the answer as structured content; amounts are decimal strings and for one image."""
@@ -176,7 +183,8 @@ class ModelList:
             "models": [self._model(model) for model in self.models],
             **({"more": self.more} if self.more else {}),
             "recommendations": [
-                {"use_case": use_case, "model": model} for model, use_case in _recommendations(self._living)
+                {"use_case": use_case, "model": model}
+                for model, use_case in _recommendations(_living(self.catalog, self.models))
             ],
             **({"cheapest": offer.to_dict()} if offer else {}),
             "currency": self.catalog.spec.currency,
@@ -185,7 +193,7 @@ class ModelList:
     def to_text(self) -> str:
         """Return the answer as text: a table of the models, and the cheapest of them."""
         if not self.models:
-            return "No model fits. Ask again with a higher max_price_usd, or use_case any."
+            return "No model fits. Ask again with a higher max_price_usd, or without use_case or search."
         offer = self._cheapest()
         cheapest = [f"Cheapest: {offer.what()} at {offer.amount()} an image."] if offer else []
         more = [f"{self.more} more: ask with search, use_case or max_price_usd."] if self.more else []
@@ -207,12 +215,8 @@ class ModelList:
         widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
         return "\n".join(_line(cells, widths) for cells in (heads, ["-" * width for width in widths], *rows))
 
-    @property
-    def _living(self) -> Sequence[Model]:
-        return [model for model in self.models if model.id not in self.catalog.gone]
-
     def _cheapest(self) -> Estimate | None:
-        offers = [cheapest_offer(self.catalog, model) for model in self._living]
+        offers = [cheapest_offer(self.catalog, model) for model in _living(self.catalog, self.found)]
         return min((offer for offer in offers if offer.high_usd is not None), default=None)
 
     def _listed(self) -> Sequence[str]:
@@ -258,6 +262,10 @@ class ModelList:
             ", ".join(_use_case(each) for each in model.recommended_for) or "-",
             *([f"{source}, gone" if model.id in self.catalog.gone else source] if self.catalog.listing else []),
         ]
+
+
+def _living(catalog: Catalog, models: Sequence[Model]) -> Sequence[Model]:
+    return [model for model in models if model.id not in catalog.gone]
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

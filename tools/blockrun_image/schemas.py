@@ -22,7 +22,7 @@ Schema = dict[str, Any]
 MOST_CHOICES = 40
 """How many models an agent is told at once, and is given to choose from before it may write any."""
 
-_MOST_SIZES = 8  # to choose from before any may be written: they stand in two tools, and every agent pays for them
+_MOST_SIZES = _MOST_QUALITIES = 8  # to choose from: they stand in two tools, and every agent pays for them
 
 
 @dataclass(frozen=True)
@@ -170,10 +170,12 @@ class _Arguments:
         return {"type": "string", "description": f"{description}; default {note}.", "enum": [AUTO, *sizes]}
 
     def quality(self) -> Schema:
-        note = f"Default {self.catalog.standard}"
+        note, qualities = f"Default {self.catalog.standard}", self.catalog.qualities
         choosy = [model.id for model in self.catalog if model.qualities]
         only = f"; others only for {', '.join(choosy)}" if 0 < len(choosy) < 5 else ""
-        return {"type": "string", "description": f"{note}{only}.", "enum": list(self.catalog.qualities)}
+        if len(qualities) > _MOST_QUALITIES:
+            return _text(f"{note}{only}.")
+        return {"type": "string", "description": f"{note}{only}.", "enum": list(qualities)}
 
     def n(self) -> Schema:
         limits = self.catalog.spec.request.n

@@ -108,9 +108,9 @@ class Spec:
         return self.api.pricing.currency
 
 
-def is_size(text: str) -> bool:
-    """Tell whether a text is a size, such as `1024x1024`."""
-    return _SIZE.fullmatch(text) is not None
+def is_size(value: object) -> bool:
+    """Tell whether a value is a size, such as `1024x1024`."""
+    return isinstance(value, str) and _SIZE.fullmatch(value) is not None
 
 
 def _read(file: Traversable | Path, source: str) -> object:

@@ -75,7 +75,7 @@ class ImageToolset:
         self._run = run
         self._ledger = ledger or Unrecorded()
         self._patience_seconds = patience_seconds
-        self._prepare = prepare
+        self.prepare = prepare
 
     async def generate_image(  # noqa: PLR0913 - the tool's own arguments
         self,
@@ -98,7 +98,7 @@ class ImageToolset:
         Raises `InvalidRequestError` before anything is sent for what the model does not take, and the other kinds of
         `ImageError` with what is known of the money.
         """
-        await self._prepare()
+        await self.prepare()
         catalog = self.catalog
         request = catalog.resolve(ImageArguments(prompt, model or self.defaults.model, size, quality, n))
         enriched = self._enriched(request, enrich, wishes)
@@ -129,7 +129,7 @@ class ImageToolset:
         ]
         if highest:
             models = [model for model in models if self._is_within(model, highest)]
-        return ModelList(self.catalog, models[:MOST_CHOICES], more=len(models[MOST_CHOICES:]))
+        return ModelList(self.catalog, models)
 
     def estimate_cost(  # noqa: PLR0913 - the tool's own arguments
         self,
@@ -165,7 +165,7 @@ class ImageToolset:
         comparison = self.estimate_cost(**asked)
         if not live:
             return comparison
-        await self._prepare()
+        await self.prepare()
         prompt = asked.get("prompt") or "A picture"
         failures: list[ImageError] = []
         estimates: list[Estimate] = []

@@ -8,7 +8,7 @@ import anyio
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import Answer, GatewayError, ImageError
-from blockrun_image.joining import Scope, join
+from blockrun_image.joining import Scope, join, without_strangers
 from blockrun_image.listing import Listing, read_listing
 from blockrun_image_mcp.background import Background
 from blockrun_image_mcp.catalogs.cache import CatalogCache
@@ -136,7 +136,7 @@ class LiveCatalog:
             why = f"{answer.gateway} has no list of image models (HTTP {answer.status})."
             cache.fail(why)
             raise GatewayError(why, answer=Answer(status=answer.status))
-        cache.keep(listing, answer.etag)
+        cache.keep(without_strangers(self._contract, listing), answer.etag)
 
     async def _adopt(self, listing: Listing | None) -> None:
         if listing is None or listing == self.catalog.listing:

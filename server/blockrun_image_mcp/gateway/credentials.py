@@ -123,11 +123,14 @@ def endpoint_for(settings: Settings, contract_base_url: str) -> Endpoint:
 
 def address_of(settings: Settings, contract_base_url: str) -> Address | None:
     """Return where the first credential that is set would go, `None` where there is none that may go anywhere."""
-    sources = settings.sources
+    if not settings.sources:
+        return None
+    first = settings.sources[0]
     try:
-        return _address(sources[0].variable, sources[0].read(), settings, contract_base_url) if sources else None
+        address = _address(first.variable, first.read(), settings, contract_base_url)
     except ConfigurationError:
         return None
+    return None if "@" in address.base_url or is_never_sent(address.base_url) else address
 
 
 def wallet_digits(credential: str) -> str | None:

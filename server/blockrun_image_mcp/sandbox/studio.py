@@ -23,6 +23,7 @@ from blockrun_image_mcp.sandbox.x402 import Quotes
 
 _MOST_PICTURES = 2_000
 _MOST_DRAWN_CHARACTERS = 2_000
+_MOST_PIXELS = 16_000_000
 _UNTOLD_USD = Decimal("0.05")  # for an image whose price is not listed
 
 
@@ -93,7 +94,11 @@ class Studio:
         if "quality" in fields and not model.qualities:
             raise InvalidRequestError(f"{model.id} does not take quality.")
         size, quality, n = fields.get("size"), fields.get("quality"), fields.get("n")
-        return self.catalog.resolve(ImageArguments(fields["prompt"], model.id, size, quality, n))
+        request = self.catalog.resolve(ImageArguments(fields["prompt"], model.id, size, quality, n))
+        width, height = self._pixels(request)
+        if width * height > _MOST_PIXELS:
+            raise InvalidRequestError(f"The sandbox draws at most {_MOST_PIXELS:,} pixels.")
+        return request
 
     def micro_usd(self, request: ImageRequest) -> int:
         """Return what a request is charged, in millionths of a US dollar: the high end of its price, if any."""
@@ -133,12 +138,16 @@ class Studio:
             self.job_ids_by_payment.pop(job.bill.payment.id, None)
 
     def _image(self, request: ImageRequest, origin: str, variant: int) -> dict[str, object]:
-        width, _, height = (self.catalog.default_size if request.size == AUTO else request.size).partition("x")
-        picture = Picture(request.prompt[:_MOST_DRAWN_CHARACTERS], int(width), int(height), variant)
+        width, height = self._pixels(request)
+        picture = Picture(request.prompt[:_MOST_DRAWN_CHARACTERS], width, height, variant)
         image: dict[str, object] = {"url": f"{origin}/images/{self._remember(picture)}.png"}
         if request.model in self.catalog.models and self.catalog.find(request.model).revises_prompt:
             image["revised_prompt"] = _revised(request.prompt, variant)
         return image
+
+    def _pixels(self, request: ImageRequest) -> tuple[int, int]:
+        width, _, height = (self.catalog.default_size if request.size == AUTO else request.size).partition("x")
+        return int(width), int(height)
 
     def _remember(self, picture: Picture) -> str:
         id = hashlib.sha256(repr(picture).encode("utf-8", "backslashreplace")).hexdigest()[:24]
