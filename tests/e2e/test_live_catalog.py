@@ -656,3 +656,74 @@ async def test_a_gateway_that_counts_for_nothing_is_not_asked(sandbox: Sandbox) 
     async with served({**sandbox.environment, CATALOG: "contract"}) as client:
         assert not (await client.call_tool("generate_image", FOX)).is_error
     assert (sandbox.lists, sandbox.charges) == (0, 1)
+
+
+async def test_a_first_call_may_name_a_model_that_only_the_list_has(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.change_models({"add": WONDER})
+    async with connect(sandbox.environment) as client:
+        made = await client.call_tool("generate_image", {**FOX, "model": "wonder"})
+    assert not made.is_error, text(made)
+    assert sandbox.last_settlement["model"] == "acme/wonder"
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        ({MOST: "1.50"}, "one call may cost $1.50"),
+        ({MOST: "0"}, "one call may cost $0.00"),
+        ({MOST: "none", BUDGET: "0"}, "$0.00 of the $0.00"),
+        ({MOST: "none", BUDGET: "5"}, "$5.00 of the $5.00"),
+        ({MOST: "1.50", CONFIRM_ABOVE: "1.50"}, "one call may cost $1.50"),
+        ({MOST: "0", CONFIRM_ABOVE: "0"}, "one call may cost $0.00"),
+    ],
+)
+async def test_what_costs_more_than_the_limits_at_least_is_refused_however_dear_it_may_be(
+    sandbox: Sandbox, limits: Mapping[str, str], says: str
+) -> None:
+    sandbox.change_models({"add": {**WONDER, "pricePerImage": 5}})
+    user = User()
+    async with served({**sandbox.environment, **limits}, user) as client:
+        refused = await client.call_tool("generate_image", {**FOX, "model": "acme/wonder", "size": "2048x2048"})
+    assert data(refused)["error"]["type"] == "budget_exceeded"
+    assert says in text(refused)
+    assert sandbox.posts == 0
+
+
+async def test_a_picture_that_is_still_drawn_is_collected_also_by_another_spelling_of_its_model(
+    sandbox: Sandbox,
+) -> None:
+    sandbox.script([{"slow": True, "delay_seconds": 2.5}])
+    async with served({**sandbox.environment, SECONDS: "1"}) as client:
+        pending = await client.call_tool("generate_image", FOX)
+        assert data(pending)["status"] == "pending"
+        sandbox.change_models(PREFIXED)
+        await see(sandbox.environment)
+        age(3_601, list_too=False)
+    async with served({**sandbox.environment, SECONDS: "30"}) as client:
+        collected = await client.call_tool("generate_image", FOX)
+    assert data(collected)["status"] == "complete"
+    assert sandbox.charges == 1
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_caller_who_goes_while_a_look_is_due_is_let_go_and_the_server_ends(
+    sandbox: Sandbox, mode: Literal["auto", "legacy"]
+) -> None:
+    await see(sandbox.environment)
+    sandbox.script([{"delay_seconds": 1}])
+    with anyio.fail_after(20):
+        async with served(sandbox.environment, mode=mode) as client, anyio.create_task_group() as tasks:
+            tasks.start_soon(client.call_tool, "generate_image", FOX)
+            await until(lambda: sandbox.posts == 1)
+            tasks.cancel_scope.cancel()
+
+
+async def test_a_second_client_of_a_server_finds_the_tools_that_it_is_told_of(sandbox: Sandbox) -> None:
+    settings = Settings.read(sandbox.environment)
+    server = build_server(settings, catalog_in_force(settings))
+    sandbox.change_models({"add": WONDER})
+    async with Client(server) as first:
+        assert await models_from(first, CONTRACT) == [*CONTRACT, "acme/wonder"]
+    async with Client(server) as second:
+        assert await models_of(second) == [*CONTRACT, "acme/wonder"]
+        assert (await priced(second, "acme/wonder"))["low_usd"] == "0.084"

@@ -8,7 +8,7 @@ from tests.listings import image, joined, listing, many
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError, UnknownModelError
 from blockrun_image.images import ImageArguments
-from blockrun_image.joining import Scope, join
+from blockrun_image.joining import Scope, join, without_strangers
 from blockrun_image.model import PriceRange
 from blockrun_image.pricing import estimate
 from blockrun_image.toolset import ImageToolset
@@ -359,3 +359,20 @@ def test_joining_changes_neither_the_contract_nor_the_list(catalog: Catalog) -> 
     assert catalog.models == before
     assert (both.contract, both.listing) == (catalog, listed)
     assert join(both.contract or both, listed).models == both.models
+
+
+def test_the_standard_quality_is_the_default_also_where_it_is_not_the_first_that_is_told(catalog: Catalog) -> None:
+    both = joined(catalog, image("flux", 0.04, supportedQualities=["hd", "standard"]), image("dall-e-3"))
+    request = both.resolve(ImageArguments("a cat", "flux"))
+    assert request.quality == "standard"
+    assert [priced(both, "flux", quality=quality) for quality in ("standard", "hd")] == ["$0.042-0.043", "from $0.042"]
+
+
+def test_many_models_of_which_only_an_id_is_known_push_out_none_that_is(catalog: Catalog) -> None:
+    strangers = [{"id": f"chat-{number}"} for number in range(3_000)]
+    listed = listing({"id": "nano-banana"}, *strangers, {"id": "dall-e-3"}, image("flux"))
+    both = join(catalog, listed)
+    assert list(both.models) == ["dall-e-3", "nano-banana", "flux"]
+    short = without_strangers(catalog, listed)
+    assert [each.id for each in short.models] == ["nano-banana", "dall-e-3", "flux"]
+    assert join(catalog, short).models == both.models

@@ -1,7 +1,8 @@
 """Joins the models that the API's description has with those that a gateway lists today.
 
 Two ids are the same model where the description's table of aliases says so, and where one is `provider/name` and the
-other `name` and no second provider, an alias's among them, has that name. The id that the description has is the one that is shown.
+other `name` and no second provider, an alias's among them, has that name. The id that the description has is the one
+that is shown.
 """
 
 from collections import Counter, defaultdict
