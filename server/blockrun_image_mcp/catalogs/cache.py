@@ -20,7 +20,7 @@ _LOCK_SECONDS = 60.0  # what is older was left by a process that was killed
 class Kept(BaseModel):
     """What is known of a gateway's list: the last good one, and when and with what result it was asked for."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)  # built where there is a file to read
 
     base_url: str
     rail: str
