@@ -53,7 +53,7 @@ $(PEERS)/litellm/.installed: requirements/litellm.txt | setup
 $(PEERS)/aimock/.installed: requirements/aimock/package.json requirements/aimock/package-lock.json
 	@mkdir -p $(@D)
 	cp $^ $(@D)
-	npm ci --silent --ignore-scripts --no-audit --no-fund --prefix $(@D)
+	cd $(@D) && npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 # Packs what hosts install with a click, after a check of the manifest. Needs Node.js.
