@@ -79,7 +79,7 @@ pins: setup
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --group dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --group litellm -o requirements/litellm.txt
 	echo uv | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade - -o requirements/uv.txt
-	npm install --silent --package-lock-only --omit-lockfile-registry-resolved --save-exact --prefix requirements/aimock @copilotkit/aimock@1
+	cd requirements/aimock && npm install --silent --package-lock-only --omit-lockfile-registry-resolved --save-exact @copilotkit/aimock@1
 
 clean:
 	rm -rf .venv .coverage* .pytest_cache .ruff_cache .import_linter_cache build dist demo-pictures

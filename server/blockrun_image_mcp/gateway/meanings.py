@@ -21,8 +21,8 @@ _KEY_CODE = re.compile(r"api.?key|authenticat|no_db_connection", re.IGNORECASE)
 _MODEL_STATUSES = (400, 404)
 _BAD = r"(unknown|unsupported|invalid|retired|deprecated|no such)"
 _MODEL_CODE = re.compile(rf"{_BAD}_(image_)?model|model_(not|no|un|retired|dep)", re.IGNORECASE)
-_MODEL_WORDS = re.compile(  # not behind a quotation, which may be one of the prompt
-    rf"[^'\"]{{0,80}}?\b({_BAD} (image )?model\b"
+_MODEL_WORDS = re.compile(  # not behind a quotation, which may be one of the prompt, but for LiteLLM's of itself
+    rf"([^'\"]{{0,10}}\{{'error': ')?[^'\"]{{0,80}}?\b({_BAD} (image )?model\b"
     r"|model\b['\"`:\s]*[\w./:-]*['\"`]?,?\s*\b(is |was |has been |does )?"
     r"(not (found|exist|available)|no longer|unknown|unavailable|retired|deprecated))",
     re.IGNORECASE,
