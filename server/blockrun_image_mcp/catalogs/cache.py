@@ -40,7 +40,7 @@ class CatalogCache:
         base_url = base_url.encode("utf-8", "backslashreplace").decode()  # the environment may hold bytes of no text
         self.path = folder / f"{hashlib.sha256(f'{rail} {base_url}'.encode()).hexdigest()[:16]}.json"
         self.clock = clock
-        self._nothing = Kept(base_url=base_url, rail=rail)
+        self._nothing = Kept.model_construct(base_url=base_url, rail=rail)  # unchecked: a start has nothing to read
         self._unwritten: Kept | None = None
 
     def read(self) -> Kept:
