@@ -22,6 +22,16 @@ def at_most(usd: Decimal) -> ExpectedCost:
     return ExpectedCost(Decimal(0), usd)
 
 
+class Clock:
+    """A clock that a test turns."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class FakeGateway:
     """Keeps what it is asked for, and answers with the images that it was given."""
 

@@ -67,7 +67,9 @@ def catalog_in_force(settings: Settings) -> Catalog:
     """Return the catalogue, joined with the gateway's list where one was seen; raises `SpecError`."""
     contract = Catalog.load(settings.spec)
     cache = catalog_cache(settings, contract)
-    return contract if cache is None else join(contract, cache.read().listing, _scope(settings))
+    if cache is None or not cache.exists:
+        return contract
+    return join(contract, cache.read().listing, _scope(settings))
 
 
 def live_catalog(settings: Settings, catalog: Catalog) -> LiveCatalog:
@@ -101,10 +103,10 @@ async def open_gateway(
     A wallet pays only where there is something that remembers whom it has paid. Raises `ConfigurationError` when there
     is no credential that can be used.
     """
-    from blockrun_image_mcp.gateway.client import HttpGateway  # noqa: PLC0415 - not needed to list or estimate
+    from blockrun_image_mcp.gateway.client import HttpGateway  # noqa: PLC0415 - loads httpx2
 
     if settings.gateway == SANDBOX:
-        from blockrun_image_mcp.sandbox.server import running_sandbox  # noqa: PLC0415 - only where it is asked for
+        from blockrun_image_mcp.sandbox.server import running_sandbox  # noqa: PLC0415 - loads uvicorn
 
         async with running_sandbox(catalog) as origin:
             endpoint = Endpoint(f"{origin}/v1", {"Authorization": "Bearer brk_sandbox"}, SANDBOX)
@@ -155,7 +157,7 @@ def ledger_path(settings: Settings) -> Path:
 def _payer_of(endpoint: "Endpoint", payees: "Payees | None") -> "Payer | None":
     if endpoint.wallet_key is None or payees is None:
         return None
-    from blockrun_image_mcp.payments.auth import Payer  # noqa: PLC0415 - only for who pays from a wallet
-    from blockrun_image_mcp.payments.wallet import Wallet  # noqa: PLC0415 - as above
+    from blockrun_image_mcp.payments.auth import Payer  # noqa: PLC0415 - loads httpx2
+    from blockrun_image_mcp.payments.wallet import Wallet  # noqa: PLC0415 - what signs: only for who pays from a wallet
 
     return Payer(Wallet(endpoint.wallet_key.get_secret_value()), payees)

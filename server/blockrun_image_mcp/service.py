@@ -45,7 +45,7 @@ def build_server(
     settings: Settings, catalog: Catalog, on_closed: Callable[[], None] = lambda: None
 ) -> "MCPServer[Serving]":
     """Return the MCP server; `on_closed` is called when all that it held is closed."""
-    from mcp.server.caching import CacheHint  # noqa: PLC0415 - the offline commands do without mcp
+    from mcp.server.caching import CacheHint  # noqa: PLC0415 - loads mcp
     from mcp.server.mcpserver import MCPServer  # noqa: PLC0415 - as above
     from mcp.server.subscriptions import InMemorySubscriptionBus, ToolsListChanged  # noqa: PLC0415 - as above
 

@@ -10,7 +10,7 @@ from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import ArgModelBase, FuncMetadata
 from mcp_types import CallToolResult, InputRequiredResult, TextContent, ToolAnnotations
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from blockrun_image.arguments import check_arguments
 from blockrun_image.errors import ImageError, UnexpectedError
@@ -25,7 +25,10 @@ Call = Callable[[Any, Mapping[str, Any], OnStatus, Ask], Awaitable[Result]]
 """A tool's work: takes the lifespan's state, checked arguments, whom to tell what it waits for, and whom to ask."""
 
 Prepare = Callable[[Any], Awaitable[None]]
+"""Is awaited with the lifespan's state before a call's arguments are checked."""
+
 OnAnswer = Callable[[Any], None]
+"""Is called with the lifespan's state before each answer."""
 
 _PROGRESS_SECONDS = 4.0
 
@@ -35,7 +38,7 @@ _log = logging.getLogger(__name__)
 class SpecTool(Tool):
     """A tool whose input is described and checked by a `ToolSchema`, not by the signature of a function."""
 
-    tool_schema: ToolSchema = Field(exclude=True)
+    _schema: ToolSchema = PrivateAttr()  # as a field, pydantic would build what checks a whole catalogue, at each start
     call: Call = Field(exclude=True)
     prepare: Prepare = Field(exclude=True)
     on_answer: OnAnswer = Field(exclude=True)
@@ -48,8 +51,7 @@ class SpecTool(Tool):
         With the lifespan's state, `prepare` is awaited before a call's arguments are looked at, which may put another
         schema in force, and `on_answer` is called before each answer.
         """
-        return cls(
-            tool_schema=schema,
+        tool = cls(
             call=call,
             prepare=prepare,
             on_answer=on_answer,
@@ -68,11 +70,13 @@ class SpecTool(Tool):
                 open_world_hint=schema.spends or schema.asks,
             ),
         )
+        tool._schema = schema
+        return tool
 
     def advertise(self, schema: ToolSchema) -> bool:
         """Describe and check the tool by another schema from now on, and tell whether that changes what clients see."""
         before = (self.description, self.parameters)
-        self.tool_schema, self.description, self.parameters = schema, schema.description, schema.input
+        self._schema, self.description, self.parameters = schema, schema.description, schema.input
         return before != (self.description, self.parameters)
 
     async def run(
@@ -82,7 +86,7 @@ class SpecTool(Tool):
 
         Every failure becomes a result with words of our own.
         """
-        if not self.tool_schema.spends:
+        if not self._schema.spends:
             return await self._answer(arguments, context, lambda status: None)
         async with _reporting(context, self.progress_seconds) as on_status:
             return await self._answer(arguments, context, on_status)
@@ -93,7 +97,7 @@ class SpecTool(Tool):
         state = context.request_context.lifespan_context
         try:
             await self.prepare(state)
-            checked = check_arguments(self.tool_schema, arguments)
+            checked = check_arguments(self._schema, arguments)
             return _result(await self.call(state, checked, on_status, asking(context, on_status)))
         except InputRequired as question:
             return question.result
@@ -101,7 +105,7 @@ class SpecTool(Tool):
             return _result(error, is_error=True)
         except Exception:  # noqa: BLE001 - its text must not reach the model
             _log.exception("%s failed unexpectedly", self.name)
-            charged = "unknown" if self.tool_schema.spends else "no"
+            charged = "unknown" if self._schema.spends else "no"
             return _result(UnexpectedError(f"{self.name} failed unexpectedly.", charged=charged), is_error=True)
         finally:
             self.on_answer(state)

@@ -26,7 +26,7 @@ from tests.payments import KEY
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError
 from blockrun_image_mcp.background import meanwhile
-from blockrun_image_mcp.catalogs.cache import Kept
+from blockrun_image_mcp.catalogs.kept import Kept
 from blockrun_image_mcp.doctor import examine
 from blockrun_image_mcp.gateway.transport import Pacing
 from blockrun_image_mcp.ledger.statement import Statement

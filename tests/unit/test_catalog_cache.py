@@ -12,26 +12,20 @@ from threading import Event, Thread
 
 import pytest
 from tests.conftest import process_environment
+from tests.fakes import Clock
 
 from blockrun_image.listing import Listed, Listing
-from blockrun_image_mcp.catalogs.cache import CatalogCache, Kept
+from blockrun_image_mcp.catalogs.cache import CatalogCache
+from blockrun_image_mcp.catalogs.kept import Kept
 
 NOW = 1_795_000_000.0
 HOUR = 3_600.0
 BASE_URL = "https://api.example/v1"
 
 
-class Clock:
-    def __init__(self, now: float = NOW) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NOW)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fakes import at_most
+from tests.fakes import Clock, at_most
 
 from blockrun_image.errors import BudgetExceededError, ConfigurationError, ConfirmationError, LedgerError
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
@@ -33,17 +33,9 @@ PRICE = Decimal("0.042")
 NEW_YEARS_EVE = 1_798_761_599.0  # 2026-12-31 23:59:59 UTC
 
 
-class Clock:
-    def __init__(self, now: float = NEW_YEARS_EVE) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(NEW_YEARS_EVE)
 
 
 @pytest.fixture

@@ -199,3 +199,21 @@ async def test_another_list_is_told_with_the_catalogue_that_is_in_force_from_now
     await look()
     assert told == [live.catalog]
     assert (list(live.catalog.models), next(iter(live.catalog.gone))) == (["acme/wonder"], "dall-e-3")
+
+
+async def test_the_first_list_is_waited_for_once_however_many_ask(
+    gateway: Gateway, catalog: Catalog, tmp_path: Path
+) -> None:
+    cache = CatalogCache(tmp_path, "https://api.example", "account", gateway.clock)
+
+    async def never(etag: str) -> ModelsAnswer:
+        await anyio.sleep_forever()
+        raise AssertionError(etag)
+
+    live = LiveCatalog(catalog, "both", cache, never)
+    async with Background(lambda outcome: None) as background:
+        live.run_in(background)
+        await live.seen(0.01)
+        with anyio.fail_after(10):
+            await live.seen(60)
+    assert live.catalog.listing is None

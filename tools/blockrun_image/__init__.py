@@ -24,7 +24,6 @@ from blockrun_image.errors import (
 )
 from blockrun_image.images import Defaults, Image, ImageArguments, ImageRequest, ImagesResponse
 from blockrun_image.joining import join
-from blockrun_image.listing import Listing, read_listing
 from blockrun_image.model import Model
 from blockrun_image.ports import Attempt, ImageGateway, ImageStore, SpendLedger
 from blockrun_image.pricing import Estimate
@@ -56,7 +55,6 @@ __all__ = [
     "ImagesResponse",
     "InvalidRequestError",
     "LedgerError",
-    "Listing",
     "Model",
     "ModelList",
     "ModelNotFoundError",
@@ -70,5 +68,4 @@ __all__ = [
     "UnknownModelError",
     "enrich",
     "join",
-    "read_listing",
 ]

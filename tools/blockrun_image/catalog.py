@@ -5,16 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from blockrun_image.errors import InvalidRequestError, SpecError, UnknownModelError
 from blockrun_image.images import AUTO, ImageArguments, ImageRequest
-from blockrun_image.listing import Listing
 from blockrun_image.model import Model, name_of
 from blockrun_image.spec import Spec, is_size, unusable
 from blockrun_image.text import choices, clean, closest, is_unicode, quoted, usd
+
+if TYPE_CHECKING:
+    from blockrun_image.listing import Listing
 
 _MOST_ALTERNATIVES = 5
 _MOST_ALTERNATIVES_CHARACTERS = 180
@@ -33,7 +35,7 @@ class Catalog:
     models: Mapping[str, Model]
     gone: Mapping[str, Model] = field(default_factory=dict[str, Model])
     contract: "Catalog | None" = None
-    listing: Listing | None = None
+    listing: "Listing | None" = None
     listed: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod

@@ -9,24 +9,26 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from blockrun_image.catalog import Catalog
-from blockrun_image.listing import Listed, Listing
 from blockrun_image.model import Model, PriceRange, name_of
+
+if TYPE_CHECKING:
+    from blockrun_image.listing import Listed, Listing
 
 Scope: TypeAlias = Literal["contract", "live", "both"]
 """Whose models there are: those of the API's description, of the gateway's list, or of both."""
 
-SCOPES: Sequence[str] = ("contract", "live", "both")
+SCOPES: Sequence[str] = get_args(Scope)
 
-_Group: TypeAlias = Sequence[Listed]
+_Group: TypeAlias = "Sequence[Listed]"
 """One model under every id that it is listed by; the first one is what it is asked for by."""
 
 _NO_PROVIDER = "not told"
 
 
-def join(contract: Catalog, listing: Listing | None, scope: Scope = "both") -> Catalog:
+def join(contract: Catalog, listing: "Listing | None", scope: Scope = "both") -> Catalog:
     """Return the models of the scope; what the list tells of one counts before what the description does.
 
     What the list lacks, or tells to be unavailable, is `gone`. A list that has none of the description's models, and no
@@ -49,14 +51,14 @@ def join(contract: Catalog, listing: Listing | None, scope: Scope = "both") -> C
     )
 
 
-def without_strangers(contract: Catalog, listing: Listing) -> Listing:
+def without_strangers(contract: Catalog, listing: "Listing") -> "Listing":
     """Return a list without what may be no image model: what it does not tell to be one, and the description lacks."""
     shown = _shown_ids(contract, [listed.id for listed in listing.models])
     kept = [listed for listed in listing.models if listed.is_told_an_image or shown[listed.id] in contract.models]
     return listing.model_copy(update={"models": tuple(kept)})
 
 
-def _groups(contract: Catalog, listing: Listing) -> Mapping[str, _Group]:
+def _groups(contract: Catalog, listing: "Listing") -> Mapping[str, _Group]:
     """Return what is listed of each model, by the id that is shown."""
     shown = _shown_ids(contract, [listed.id for listed in listing.models])
     groups: defaultdict[str, list[Listed]] = defaultdict(list)

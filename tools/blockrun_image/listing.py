@@ -1,15 +1,15 @@
 """What a gateway lists of its image models: read with care, cleaned and bounded, with nothing invented."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from blockrun_image.model import ANY, ModelId, name_of
-from blockrun_image.spec import Line, Size, UsdAmount, Word
+from blockrun_image.model import ModelId, is_model_id
+from blockrun_image.spec import Line, Size, UsdAmount, Word, is_size, is_word
 from blockrun_image.text import clean
 
 _MOST_ENTRIES = 1_000
@@ -20,11 +20,8 @@ _MOST_PROMPT_CHARACTERS = 10_000_000
 _MOST_USD = 1_000
 _YEAR_10000 = 253_402_300_800  # whose date cannot be told
 _MICRO_USD = Decimal("0.000001")
-_AMOUNT = re.compile(r"[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?")
-_SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}")
-_WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
-_NAME = re.compile(r"(?=.{1,24}$)[A-Za-z0-9.&+-]+(?: [A-Za-z0-9.&+-]+){0,2}")
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,79}")
+_AMOUNT = r"[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?"
+_NAME = r"(?=.{1,24}$)[A-Za-z0-9.&+-]+(?: [A-Za-z0-9.&+-]+){0,2}"
 
 
 class _Record(BaseModel):
@@ -104,15 +101,15 @@ def _may_be_an_image_model(entry: object) -> bool:
 
 
 def _read(entry: Mapping[str, Any]) -> Listed | None:
-    id = entry.get("id")
+    id: Any = entry.get("id")
     price = max(_prices(entry), default=None)
-    if not isinstance(id, str) or not _ID.fullmatch(id) or name_of(id) in ("", ANY) or (price or 0) > _MOST_USD:
+    if not is_model_id(id) or (price or 0) > _MOST_USD:
         return None
     return Listed(
         id=id,
         provider=_provider(entry),
-        sizes=_matching(_SIZE, _first(entry, "supportedSizes", "supported_sizes"), _MOST_SIZES),
-        qualities=_matching(_WORD, _first(entry, "supportedQualities", "supported_qualities"), _MOST_QUALITIES),
+        sizes=_matching(is_size, _first(entry, "supportedSizes", "supported_sizes"), _MOST_SIZES),
+        qualities=_matching(is_word, _first(entry, "supportedQualities", "supported_qualities"), _MOST_QUALITIES),
         price_usd=None if price is None else price.quantize(_MICRO_USD, ROUND_CEILING),
         max_prompt_characters=_count(_first(entry, "maxPromptLength", "max_prompt_length")),
         is_available=entry.get("available") is not False,
@@ -126,20 +123,19 @@ def _prices(entry: Mapping[str, Any]) -> Iterator[Decimal]:
     named = [entry.get(name) for name in ("pricePerImage", "price_per_image", "flatPrice", "flat_price")]
     named += [pricing.get(name) for name in ("per_image", "perImage", "flat")]
     for amount in named:
-        if isinstance(amount, str) and _AMOUNT.fullmatch(amount):
+        if isinstance(amount, str) and re.fullmatch(_AMOUNT, amount):
             yield Decimal(amount)
 
 
 def _provider(entry: Mapping[str, Any]) -> str | None:
     names = (entry.get("provider"), entry.get("owned_by"))
-    return next((name for name in names if isinstance(name, str) and _NAME.fullmatch(name)), None)
+    return next((name for name in names if isinstance(name, str) and re.fullmatch(_NAME, name)), None)
 
 
-def _matching(pattern: re.Pattern[str], values: object, most: int) -> tuple[str, ...]:
-    """Return what is of that form, each once and no more than so many; others cannot be asked for."""
-    listed = cast("Sequence[object]", values) if isinstance(values, list) else ()
-    fitting = (value for value in listed if isinstance(value, str) and pattern.fullmatch(value))
-    return tuple(dict.fromkeys(fitting))[:most]
+def _matching(is_usable: Callable[[object], bool], values: object, most: int) -> tuple[str, ...]:
+    """Return what can be asked for, each once and no more than so many."""
+    listed = cast("Sequence[str]", values) if isinstance(values, list) else ()
+    return tuple(dict.fromkeys(filter(is_usable, listed)))[:most]
 
 
 def _count(value: object) -> int | None:

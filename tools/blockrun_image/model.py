@@ -1,5 +1,6 @@
 """An image model: what it accepts and costs, as far as that is known."""
 
+import re
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -22,9 +23,13 @@ def _stands_for_itself(id: str) -> str:
     return id
 
 
-ModelId = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,79}$"), AfterValidator(_stands_for_itself)
-]
+_ID = r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,79}"
+ModelId = Annotated[str, StringConstraints(pattern=f"^{_ID}$"), AfterValidator(_stands_for_itself)]
+
+
+def is_model_id(value: object) -> bool:
+    """Tell whether a value can be the id of a model."""
+    return isinstance(value, str) and re.fullmatch(_ID, value) is not None and name_of(value) not in ("", ANY)
 
 
 class _Entry(BaseModel):

@@ -15,10 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from blockrun_image.errors import SpecError
 from blockrun_image.text import clean
 
-Size = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$")]
-Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,31}$")]
+_SIZE = r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}"
+_WORD = r"[a-z0-9][a-z0-9_.-]{0,31}"
+Size = Annotated[str, StringConstraints(pattern=f"^{_SIZE}$")]
+Word = Annotated[str, StringConstraints(pattern=f"^{_WORD}$")]
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,120}$")]
-_SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}")
 UsdAmount = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 _PACKAGED = resources.files("blockrun_image").joinpath("openapi.json")
@@ -110,7 +111,12 @@ class Spec:
 
 def is_size(value: object) -> bool:
     """Tell whether a value is a size, such as `1024x1024`."""
-    return isinstance(value, str) and _SIZE.fullmatch(value) is not None
+    return isinstance(value, str) and re.fullmatch(_SIZE, value) is not None
+
+
+def is_word(value: object) -> bool:
+    """Tell whether a value is a word of the API, such as the name of a quality."""
+    return isinstance(value, str) and re.fullmatch(_WORD, value) is not None
 
 
 def _read(file: Traversable | Path, source: str) -> object:

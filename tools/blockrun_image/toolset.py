@@ -42,6 +42,7 @@ Approve: TypeAlias = Callable[[ImageRequest, Estimate], Awaitable[str | None]]
 
 
 Prepare: TypeAlias = Callable[[], Awaitable[None]]
+"""Is awaited before a picture is made or priced live, and may put another catalogue in force."""
 
 
 async def do_nothing() -> None:
@@ -51,10 +52,9 @@ async def do_nothing() -> None:
 class ImageToolset:
     """What can be asked for.
 
-    `list_models` and `estimate_cost` are free and work offline, without a gateway. Another `catalog` is in force with
-    the next call. `run` does what costs money; the
+    `list_models` and `estimate_cost` are free and work offline, without a gateway. `run` does what costs money; the
     default does it in the caller's own task, which must not be cancelled by asyncio's own means (anyio's are shielded).
-    Callers wait `patience_seconds`. `prepare` is awaited before a picture, and may put another catalogue in force.
+    Callers wait `patience_seconds`. Another `catalog` may be set at any time, and is in force with the next call.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - one for each port

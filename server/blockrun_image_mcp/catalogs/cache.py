@@ -7,27 +7,15 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from blockrun_image.listing import Listing
+if TYPE_CHECKING:
+    from blockrun_image.listing import Listing
+    from blockrun_image_mcp.catalogs.kept import Kept
 
 _LARGEST_BYTES = 4 * 2**20
 _PAUSE_SECONDS = 3_600.0
 _LOCK_SECONDS = 60.0  # what is older was left by a process that was killed
-
-
-class Kept(BaseModel):
-    """What is known of a gateway's list: the last good one, and when and with what result it was asked for."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)  # built where there is a file to read
-
-    base_url: str
-    rail: str
-    asked_at: float = 0
-    etag: str = Field(default="", max_length=500)
-    failure: str = Field(default="", max_length=500)
-    listing: Listing | None = None
 
 
 class CatalogCache:
@@ -40,20 +28,29 @@ class CatalogCache:
         base_url = base_url.encode("utf-8", "backslashreplace").decode()  # the environment may hold bytes of no text
         self.path = folder / f"{hashlib.sha256(f'{rail} {base_url}'.encode()).hexdigest()[:16]}.json"
         self.clock = clock
-        self._nothing = Kept.model_construct(base_url=base_url, rail=rail)  # unchecked: a start has nothing to read
+        self._identity = (base_url, rail)
         self._unwritten: Kept | None = None
 
-    def read(self) -> Kept:
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever kept."""
+        with suppress(OSError):
+            return self.path.exists()
+        return False
+
+    def read(self) -> "Kept":
         """Return what is kept; a file that cannot be read, or is another gateway's, holds nothing."""
+        from blockrun_image_mcp.catalogs.kept import Kept  # noqa: PLC0415 - loads what checks a list: 4 ms of a start
+
+        nothing = Kept(base_url=self._identity[0], rail=self._identity[1])
         if self._unwritten is not None:
             return self._unwritten
         try:
             with self.path.open("rb") as file:
                 kept = Kept.model_validate_json(file.read(_LARGEST_BYTES))
         except (OSError, ValueError):
-            return self._nothing
-        is_same = (kept.base_url, kept.rail) == (self._nothing.base_url, self._nothing.rail)
-        return kept if is_same else self._nothing
+            return nothing
+        return kept if (kept.base_url, kept.rail) == self._identity else nothing
 
     def claim(self) -> bool:
         """Tell whether the gateway may be asked now, which only one process may in an hour, and note that it is."""
@@ -67,7 +64,7 @@ class CatalogCache:
         """Note that the gateway is asked now, and how that ends is not known."""
         self._write(self.read().model_copy(update={"asked_at": self.clock(), "failure": ""}))
 
-    def keep(self, listing: Listing, etag: str) -> None:
+    def keep(self, listing: "Listing", etag: str) -> None:
         """Replace the list."""
         self._write(self.read().model_copy(update={"listing": listing, "etag": etag[:500], "failure": ""}))
 
@@ -82,7 +79,7 @@ class CatalogCache:
         """Note why there was no list to be had; the last good one stays."""
         self._write(self.read().model_copy(update={"failure": why[:500]}))
 
-    def _write(self, kept: Kept) -> None:
+    def _write(self, kept: "Kept") -> None:
         """Write the file whole or not at all."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

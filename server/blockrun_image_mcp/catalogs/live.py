@@ -1,6 +1,7 @@
 """Keeps the catalogue in force up to date with what the gateway lists, never at the expense of a start."""
 
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -9,11 +10,11 @@ import anyio
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import Answer, GatewayError, ImageError
 from blockrun_image.joining import Scope, join, without_strangers
-from blockrun_image.listing import Listing, read_listing
 from blockrun_image_mcp.background import Background
 from blockrun_image_mcp.catalogs.cache import CatalogCache
 
 if TYPE_CHECKING:
+    from blockrun_image.listing import Listing
     from blockrun_image_mcp.gateway.client import ModelsAnswer
 
 Fetch: TypeAlias = "Callable[[str], Awaitable[ModelsAnswer]]"
@@ -50,6 +51,7 @@ class LiveCatalog:
         self._is_doubted = False
         self._is_looking = False
         self._looked = anyio.Event()
+        self._first_list_by = math.inf
 
     def run_in(self, background: Background) -> None:
         """Do in this background from now on what is not to be waited for."""
@@ -60,10 +62,14 @@ class LiveCatalog:
         self._look_in_background(after_seconds=_ANSWER_FIRST_SECONDS)
 
     async def seen(self, within_seconds: float) -> None:
-        """Wait so long for the first list that there ever is, so that its own spelling of a model is sent."""
+        """Wait for the first list that there ever is, so that its own spelling of a model is sent.
+
+        Whoever comes first decides until when it is waited for, by all.
+        """
         if self.catalog.listing is None and self._cache is not None and self._background is not None:
             self._look_in_background(after_seconds=0)
-            with anyio.move_on_after(within_seconds):
+            self._first_list_by = min(self._first_list_by, anyio.current_time() + within_seconds)
+            with anyio.CancelScope(deadline=self._first_list_by):
                 await self._looked.wait()
 
     def doubt(self) -> None:
@@ -128,6 +134,8 @@ class LiveCatalog:
         self._is_doubted = False
 
     def _keep(self, cache: CatalogCache, answer: "ModelsAnswer") -> None:
+        from blockrun_image.listing import read_listing  # noqa: PLC0415 - as in the cache, not needed to start
+
         if answer.status == _NOT_MODIFIED and cache.read().listing is not None:
             cache.confirm()
             return
@@ -138,7 +146,7 @@ class LiveCatalog:
             raise GatewayError(why, answer=Answer(status=answer.status))
         cache.keep(without_strangers(self._contract, listing), answer.etag)
 
-    async def _adopt(self, listing: Listing | None) -> None:
+    async def _adopt(self, listing: "Listing | None") -> None:
         if listing is None or listing == self.catalog.listing:
             return
         self.catalog = join(self._contract, listing, self._scope)

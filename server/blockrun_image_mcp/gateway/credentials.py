@@ -174,7 +174,7 @@ def _operators_base(settings: Settings, host_field: str) -> tuple[str, str] | No
 
 
 def _checked(base_url: str, named_by: str) -> str:
-    import httpx2  # noqa: PLC0415 - what only looks for a list from earlier need not load it
+    import httpx2  # noqa: PLC0415 - 35 modules, and every command loads this one
 
     try:
         host = _safe_host(httpx2.URL(base_url))
