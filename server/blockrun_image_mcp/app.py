@@ -20,7 +20,7 @@ from blockrun_image_mcp.background import Background
 from blockrun_image_mcp.catalogs.live import LiveCatalog, OnChange
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.on_demand import GatewayOnDemand, LedgerOnDemand
-from blockrun_image_mcp.parts import ledger_of, live_catalog, open_gateway, with_known_defaults
+from blockrun_image_mcp.parts import known_defaults, ledger_of, live_catalog, open_gateway, with_known_defaults
 from blockrun_image_mcp.settings import Settings
 
 _FIRST_LIST_SECONDS = 3.0
@@ -46,10 +46,10 @@ async def open_toolset(
             gateway = GatewayOnDemand(settings, catalog, background, ledger)
             await ledger.keep_in(background, Ports(gateway, ledger, store))
             toolset = ImageToolset(
-                catalog,
+                live.catalog,
                 gateway,
                 store,
-                settings.defaults,
+                known_defaults(settings, live.catalog),
                 background.run,
                 ledger,
                 patience_seconds=patience_seconds,

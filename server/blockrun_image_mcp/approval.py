@@ -1,15 +1,16 @@
 """Which calls the user approves first, and in which words they are asked."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from blockrun_image.errors import ConfirmationError
-from blockrun_image.images import ImageRequest
-from blockrun_image.pricing import Estimate
 from blockrun_image.text import clean, usd
-from blockrun_image.toolset import Approve
-from blockrun_image_mcp.ledger.limits import Limits, confirm_above_micro_usd, in_usd
 from blockrun_image_mcp.settings import VARIABLES, Settings
+
+if TYPE_CHECKING:
+    from blockrun_image.images import ImageRequest
+    from blockrun_image.pricing import Estimate
+    from blockrun_image.toolset import Approve
 
 Ask: TypeAlias = Callable[[str], Awaitable[str]]
 """Asks the user a question and returns the id of the approval; raises `ConfirmationError` for any other answer."""
@@ -17,12 +18,14 @@ Ask: TypeAlias = Callable[[str], Awaitable[str]]
 _SHOWN_CHARACTERS = 200
 
 
-def question(settings: Settings, prompt: str, expected: Estimate) -> str | None:
+def question(settings: Settings, prompt: str, expected: "Estimate") -> str | None:
     """Return what the user must be asked before the call, `None` for nothing.
 
     Raises `ConfigurationError` for an amount that cannot be read, and `BudgetExceededError` for a call that would be
     refused whatever the answer.
     """
+    from blockrun_image_mcp.ledger.limits import Limits, confirm_above_micro_usd  # noqa: PLC0415 - loads the ports
+
     above, limits = confirm_above_micro_usd(settings), Limits.of(settings)
     price = limits.held_for(expected.expected_cost, 0)
     is_open = expected.high_usd is None and limits.call_micro_usd is None
@@ -36,17 +39,19 @@ def question(settings: Settings, prompt: str, expected: Estimate) -> str | None:
     )
 
 
-def _price(expected: Estimate, most_micro_usd: int | None) -> str:
+def _price(expected: "Estimate", most_micro_usd: int | None) -> str:
     if expected.high_usd is not None:
         return f"The estimate is at most ${usd(expected.high_usd)}."
+    from blockrun_image_mcp.ledger.limits import in_usd  # noqa: PLC0415 - as above
+
     most = "and nothing limits it" if most_micro_usd is None else f"at most {in_usd(most_micro_usd)}"
     return f"The price is not known: {expected.amount()}, {most}."
 
 
-def approving(settings: Settings, ask: Ask) -> Approve:
+def approving(settings: Settings, ask: Ask) -> "Approve":
     """Return what approves a toolset's calls: it asks before those that the settings name."""
 
-    async def approve(request: ImageRequest, expected: Estimate) -> str | None:
+    async def approve(request: "ImageRequest", expected: "Estimate") -> str | None:
         words = question(settings, request.prompt, expected)
         return None if words is None else await ask(words)
 

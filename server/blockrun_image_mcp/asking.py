@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcp.server.mcpserver import Context
 from mcp.server.request_state import RequestStateSecurity
@@ -11,8 +11,10 @@ from mcp_types import ElicitRequest, ElicitRequestFormParams, ElicitResult, Inpu
 from mcp_types.version import is_version_at_least
 from pydantic import ValidationError
 
-from blockrun_image.ports import OnStatus
 from blockrun_image_mcp.approval import Ask, refusal
+
+if TYPE_CHECKING:
+    from blockrun_image.ports import OnStatus
 
 _ASKS_BETWEEN_CALLS = "2026-07-28"
 _KEY = "approval"
@@ -36,7 +38,7 @@ def answers_wait() -> RequestStateSecurity:
     return RequestStateSecurity.ephemeral(ttl=_ANSWER_SECONDS)
 
 
-def asking(context: Context[Any, Any], on_status: OnStatus) -> Ask:
+def asking(context: Context[Any, Any], on_status: "OnStatus") -> Ask:
     """Return what asks the user of this call; it raises `InputRequired` where the client has to call again."""
 
     async def ask(question: str) -> str:

@@ -21,7 +21,7 @@ OnOrphan = Callable[[object], None]
 class Background:
     """A task group for such work, open from `async with` to its end."""
 
-    def __init__(self, on_orphan: OnOrphan) -> None:
+    def __init__(self, on_orphan: OnOrphan = lambda outcome: None) -> None:
         self._on_orphan = on_orphan
         self._tasks = anyio.create_task_group()
         self._closing = anyio.Event()
@@ -111,6 +111,23 @@ class Background:
                 scope.shield = True  # what work shields itself for must not be closed under it
                 task_status.started(opened)
                 await self._closing.wait()
+
+
+class OnDemand(Generic[T]):
+    """A resource that its first user opens, and that stays open until the background ends."""
+
+    def __init__(self, background: Background, resource: Callable[[], AbstractAsyncContextManager[T]]) -> None:
+        self.open: T | None = None
+        self._background = background
+        self._resource = resource
+        self._opening = anyio.Lock()
+
+    async def opened(self) -> T:
+        """Return it, opened if it is not yet; raises what opening it raises, and then the next user tries again."""
+        async with self._opening:
+            if self.open is None:
+                self.open = await self._background.hold(self._resource())
+        return self.open
 
 
 class _Job(Generic[T]):

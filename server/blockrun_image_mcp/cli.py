@@ -1,41 +1,40 @@
 """The command `blockrun-image-mcp`: the server, the sandbox, and the three tools for a person at a terminal."""
 
-import gc
-import os
-import signal
-import sys
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from importlib import import_module
 
-import anyio
 import click
 
-from blockrun_image import pricing
-from blockrun_image.arguments import check_arguments
-from blockrun_image.catalog import Catalog
-from blockrun_image.enrichment import enrich
-from blockrun_image.images import Defaults, ImageArguments
-from blockrun_image.ports import OnStatus
-from blockrun_image.results import GeneratedImages
-from blockrun_image.schemas import tool_schemas
-from blockrun_image.toolset import ImageToolset
-from blockrun_image_mcp import accounts, options, terminal
-from blockrun_image_mcp.approval import question
-from blockrun_image_mcp.logs import Redactor
-from blockrun_image_mcp.service import build_server
-from blockrun_image_mcp.settings import Settings
-
-_PRICED = ("model", "size", "quality", "n", "prompt", "enrich", "purpose")
-_ASKED = ("model", "size", "quality", "n", "enrich", "purpose", "art_style", "composition", "lighting")
+_COMMANDS: Mapping[str, str] = {
+    "serve": "serving",
+    "sandbox": "sandbox",
+    "generate": "pictures",
+    "models": "pictures",
+    "estimate": "pictures",
+    "prompt": "pictures",
+    "doctor": "doctor",
+    "spend": "accounts",
+    "images": "accounts",
+    "recover": "accounts",
+    "wallet": "accounts",
+}
+"""The module of each command: one that serves need not load what the others do."""
 
 
 class _Cli(click.Group):
-    """Serves when no command is given, as hosts start it."""
+    """Serves when no command is given, as hosts start it, and loads a command when it is called."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, args or ["serve"])
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(f"blockrun_image_mcp.commands.{_COMMANDS[cmd_name]}")
+        return getattr(module, cmd_name)
 
 
 @click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -45,205 +44,3 @@ def main() -> None:
 
     Without a command, it serves MCP on stdin and stdout. Settings come from the environment; the README lists them.
     """
-
-
-@main.command()
-@options.sandbox
-@options.gateway
-@options.spec
-@options.enrich
-@click.option("--default-model", metavar="ID", help="The model of calls that name none.")
-@click.option("--dir", metavar="FOLDER", help="Where pictures are kept that come as data.")
-@options.reporting_errors
-def serve(sandbox: bool, **flags: str | None) -> None:
-    """Serve MCP on stdin and stdout (the default).
-
-    Example: blockrun-image-mcp serve --sandbox
-    """
-    with _nothing_collected():
-        from blockrun_image_mcp.transports import serve_stdio  # noqa: PLC0415 - mcp is for this command only
-
-        settings, catalog = options.start(sandbox, flags)
-        closed = anyio.Event()
-        server = build_server(settings, catalog, closed.set)
-    anyio.run(serve_stdio, server, closed)
-
-
-@main.command("sandbox")
-@click.option("--port", type=click.IntRange(0, 65535), default=8402, show_default=True, help="0 takes any free one.")
-@options.spec
-@options.reporting_errors
-def sandbox_command(port: int, spec: str | None) -> None:
-    """Run the image API's sandbox on this machine until Ctrl-C: real HTTP, drawn pictures, no money.
-
-    Example: blockrun-image-mcp sandbox --port 8402
-    """
-    _, catalog = options.start(sandbox=False, flags={"spec": spec})
-    anyio.run(_run_sandbox, catalog.contract or catalog, port)
-
-
-@main.command()
-@click.argument("prompt")
-@click.option("--model", metavar="ID", help="The model; see the command models.")
-@click.option("--size", metavar="WxH", help="The model's default if not given.")
-@click.option("--quality", help="standard or hd.")
-@click.option("-n", "n", metavar="COUNT", help="How many images.")
-@options.enrich
-@options.purpose
-@options.wishes
-@click.option("--save", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path), help="Save them there too.")
-@options.as_json
-@options.sandbox
-@options.gateway
-@options.spec
-@options.reporting_errors
-def generate(prompt: str, save: Path | None, as_json: bool, sandbox: bool, **flags: str | None) -> None:
-    """Make images. This costs money, unless on the sandbox.
-
-    Example: blockrun-image-mcp generate "A red fox in the snow" --model dall-e-3 --sandbox --save .
-    """
-    asked = {name: flags.pop(name) for name in _ASKED} | {"prompt": prompt}
-    settings, catalog = options.start(sandbox, flags)
-    catalog = terminal.with_first_list(settings, catalog, asked["model"] or settings.default_model)
-    checked = _checked(catalog, "generate_image", asked, settings.defaults)
-    terminal.confirm(_question(settings, catalog, checked))  # before the event loop, which would keep Ctrl-C waiting
-
-    async def call(toolset: ImageToolset, on_status: OnStatus) -> GeneratedImages:
-        return await toolset.generate_image(**checked, on_status=on_status)
-
-    anyio.run(terminal.generate, settings, catalog, call, save, as_json)
-
-
-@main.command()
-@click.option("--search", metavar="WORDS", help="Only models with these words in their id or provider.")
-@click.option("--use-case", metavar="NAME", help="Only models recommended for it, such as fast_and_cheap.")
-@click.option("--max-price-usd", metavar="USD", help="Only models with an image at most this dear.")
-@click.option("--refresh", is_flag=True, help="Ask the gateway for its list of models first.")
-@options.as_json
-@options.gateway
-@options.spec
-@options.reporting_errors
-def models(search: str | None, refresh: bool, as_json: bool, **given: str | None) -> None:
-    """List the models with sizes, prices, limits and recommended uses. Free, and offline unless --refresh.
-
-    Example: blockrun-image-mcp models --max-price-usd 0.05
-    """
-    asked = {name: given.pop(name) for name in ("use_case", "max_price_usd")}
-    settings, catalog = options.start(sandbox=False, flags=given)
-    if refresh:
-        catalog = anyio.run(terminal.refreshed, settings, catalog)
-    checked = _checked(catalog, "list_models", asked)
-    terminal.show(ImageToolset(catalog).list_models(**checked, search=search or ""), as_json)
-
-
-@main.command()
-@click.option("--model", metavar="ID", help="Without one, all models are compared.")
-@click.option("--size", metavar="WxH", help="The model's default if not given.")
-@click.option("--quality", help="standard or hd.")
-@click.option("-n", "n", metavar="COUNT", help="How many images.")
-@click.option("--prompt", help="A dry run: show what would be sent of it, and why.")
-@options.enrich
-@options.purpose
-@click.option("--live", is_flag=True, help="Ask the gateway for its exact price, unpaid, as only a wallet can.")
-@options.as_json
-@options.gateway
-@options.spec
-@options.reporting_errors
-def estimate(live: bool, as_json: bool, **given: str | None) -> None:
-    """Price a generation without making it. Free, and offline unless --live.
-
-    Example: blockrun-image-mcp estimate --model dall-e-3 --quality hd --size 1792x1024
-    """
-    asked = {name: given.pop(name) for name in _PRICED}
-    settings, catalog = options.start(sandbox=False, flags=given)
-    checked = _checked(catalog, "estimate_cost", asked)
-    if live:
-        anyio.run(terminal.estimate_live, settings, catalog, checked, as_json)
-    else:
-        terminal.show(ImageToolset(catalog, defaults=settings.defaults).estimate_cost(**checked), as_json)
-
-
-@main.command("prompt")
-@click.argument("prompt")
-@click.option("--model", metavar="ID", help="The model; the default one, or the first, if not given.")
-@click.option("--size", metavar="WxH", help="A wide or tall size is named in the composition.")
-@options.purpose
-@options.wishes
-@options.as_json
-@options.spec
-@options.reporting_errors
-def prompt_command(prompt: str, model: str | None, as_json: bool, spec: str | None, **asked: str | None) -> None:
-    """Show what enrichment would do to a prompt: what it has, what would be added and why. Free and offline.
-
-    Example: blockrun-image-mcp prompt "A dog" --purpose portrait
-    """
-    settings, catalog = options.start(sandbox=False, flags={"spec": spec})
-    checked = _checked(catalog, "generate_image", asked | {"prompt": prompt, "model": _model(settings, catalog, model)})
-    request = catalog.resolve(ImageArguments(prompt, checked.pop("model"), checked.pop("size", None)))
-    enriched = enrich(checked.pop("prompt"), model=catalog.find(request.model), size=request.size, **checked)
-    terminal.show_enrichment(enriched, request.model, as_json)
-
-
-@main.command()
-@options.sandbox
-@options.gateway
-@options.spec
-@options.reporting_errors
-def doctor(sandbox: bool, **flags: str | None) -> None:
-    """Check the settings, the credential's shape, the gateway and the folders, and say what to do. Free.
-
-    Example: blockrun-image-mcp doctor
-    """
-    from blockrun_image_mcp.doctor import examine  # noqa: PLC0415 - httpx2 is for this command only
-
-    settings, catalog = options.start(sandbox, flags)
-    findings = anyio.run(examine, settings, catalog, os.environ)
-    for finding in findings:
-        click.echo(Redactor(settings.credentials.values())(str(finding)))
-    if any(finding.is_trouble for finding in findings):
-        sys.exit(1)
-
-
-for command in (accounts.spend, accounts.images, accounts.recover, accounts.wallet):
-    main.add_command(command)
-
-
-@contextmanager
-def _nothing_collected() -> Generator[None]:
-    """Keep the garbage collector from what is loaded: none of it is garbage, and looking is a tenth of the start."""
-    gc.disable()
-    try:
-        yield
-        gc.freeze()
-    finally:
-        gc.enable()
-
-
-def _model(settings: Settings, catalog: Catalog, model: str | None) -> str:
-    return model or settings.default_model or next(iter(catalog.models))
-
-
-def _question(settings: Settings, catalog: Catalog, checked: Mapping[str, Any]) -> str | None:
-    model, size, quality, n = (checked.get(name) for name in ("model", "size", "quality", "n"))
-    request = catalog.resolve(ImageArguments(checked["prompt"], model or settings.default_model, size, quality, n))
-    return question(settings, request.prompt, pricing.estimate(catalog, request))
-
-
-def _checked(
-    catalog: Catalog, tool: str, asked: Mapping[str, object], defaults: Defaults | None = None
-) -> dict[str, Any]:
-    """Check what was asked for as the tool's own arguments would be."""
-    schema = next(schema for schema in tool_schemas(catalog, defaults) if schema.name == tool)
-    return check_arguments(schema, asked)
-
-
-async def _run_sandbox(catalog: Catalog, port: int) -> None:
-    from blockrun_image_mcp.sandbox.server import running_sandbox  # noqa: PLC0415 - uvicorn is for this command only
-
-    async with running_sandbox(catalog, port) as origin:
-        click.echo(f"The sandbox is at {origin}/v1 (any key that starts with brk_). Ctrl-C ends it.")
-        if sys.platform == "win32":
-            await anyio.sleep_forever()
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            async for _ in signals:
-                break

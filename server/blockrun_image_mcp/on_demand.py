@@ -12,16 +12,15 @@ from blockrun_image.errors import ImageError
 from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import Attempt, ExpectedCost, Job, OnStatus
 from blockrun_image.purchase import Ports, Purchase
-from blockrun_image_mcp.background import Background, meanwhile
+from blockrun_image_mcp.background import Background, OnDemand, meanwhile
 from blockrun_image_mcp.parts import gateway_name, ledger_of, ledger_path, open_gateway
 from blockrun_image_mcp.settings import Settings
 
 if TYPE_CHECKING:
-    from blockrun_image_mcp.gateway.client import HttpGateway
     from blockrun_image_mcp.ledger.sqlite import SqliteLedger
     from blockrun_image_mcp.payments.auth import Payees
 
-_FIRST_LOOK_SECONDS = 3.0  # after the start, which it must not slow down
+_FIRST_LOOK_SECONDS = 1.0  # after the first call, or before there is one, which it must not slow down
 
 _log = logging.getLogger(__name__)
 
@@ -32,43 +31,36 @@ class GatewayOnDemand:
     def __init__(self, settings: Settings, catalog: Catalog, background: Background, payees: "Payees") -> None:
         self._settings = settings
         self._catalog = catalog
-        self._background = background
-        self._payees = payees
-        self._opening = anyio.Lock()
-        self._gateway: HttpGateway | None = None
+        self._gateway = OnDemand(background, lambda: open_gateway(settings, catalog, payees))
 
     @property
     def name(self) -> str:
         """What to call it, also before it is opened; raises `ConfigurationError` without a credential."""
-        return self._gateway.name if self._gateway else gateway_name(self._settings, self._catalog)
+        gateway = self._gateway.open
+        return gateway.name if gateway else gateway_name(self._settings, self._catalog)
 
     def hurry(self) -> None:
         """Give the calls under way only seconds more."""
-        if self._gateway is None:
+        gateway = self._gateway.open
+        if gateway is None:
             return
-        if self._gateway.unanswered:
-            _log.warning("closing with %d paid calls unanswered; they may be charged", self._gateway.unanswered)
-        self._gateway.hurry()
+        if gateway.unanswered:
+            _log.warning("closing with %d paid calls unanswered; they may be charged", gateway.unanswered)
+        gateway.hurry()
 
     async def generate(
         self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
     ) -> ImagesResponse:
         """Make the pictures."""
-        return await (await self._opened()).generate(request, attempt, on_status, within_seconds)
+        return await (await self._gateway.opened()).generate(request, attempt, on_status, within_seconds)
 
     async def follow(self, job: Job, most: int, on_status: OnStatus) -> ImagesResponse:
         """Ask after a job until it has ended."""
-        return await (await self._opened()).follow(job, most, on_status)
+        return await (await self._gateway.opened()).follow(job, most, on_status)
 
     async def quote(self, request: ImageRequest) -> Decimal | None:
         """Ask what a request would cost."""
-        return await (await self._opened()).quote(request)
-
-    async def _opened(self) -> "HttpGateway":
-        async with self._opening:
-            if self._gateway is None:
-                self._gateway = await self._background.hold(open_gateway(self._settings, self._catalog, self._payees))
-        return self._gateway
+        return await (await self._gateway.opened()).quote(request)
 
 
 class LedgerOnDemand:

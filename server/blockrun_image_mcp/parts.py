@@ -7,6 +7,7 @@ only to spend or to look at what was spent.
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -14,11 +15,11 @@ import platformdirs
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import MODES
+from blockrun_image.images import Defaults
 from blockrun_image.joining import SCOPES, Scope, join
 from blockrun_image_mcp.catalogs.cache import CatalogCache
 from blockrun_image_mcp.catalogs.live import LiveCatalog
 from blockrun_image_mcp.gateway.credentials import Endpoint, address_of, endpoint_for, wallet_digits
-from blockrun_image_mcp.ledger.limits import Limits
 from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.settings import CALL_SECONDS, SANDBOX, VARIABLES, Settings
 
@@ -39,7 +40,7 @@ def with_known_defaults(settings: Settings, catalog: Catalog) -> Settings:
     if settings.catalog not in SCOPES:
         _log.warning("%s is none of %s, so it is both", VARIABLES["catalog"], ", ".join(SCOPES))
         mended["catalog"] = "both"
-    if not _may_be_known(settings, catalog):
+    if known_defaults(settings, catalog).model != settings.default_model:
         words = "%s: there is no model %r, so agents must name one"
         _log.warning(words, VARIABLES["default_model"], settings.default_model)
         mended["default_model"] = None
@@ -55,12 +56,13 @@ def with_known_defaults(settings: Settings, catalog: Catalog) -> Settings:
     return settings.model_copy(update=mended)
 
 
-def _may_be_known(settings: Settings, catalog: Catalog) -> bool:
-    """Tell whether the default model is known, or may be one of the gateway's list, which was never seen."""
-    id = settings.default_model
+def known_defaults(settings: Settings, catalog: Catalog) -> Defaults:
+    """Return the defaults without a model that is neither known nor one that a list may have which was never seen."""
+    id, defaults = settings.default_model, settings.defaults
     if id is None or id in catalog.models or catalog.spellings.get(id) in catalog.models:
-        return True
-    return catalog.listing is None and catalog_cache(settings, catalog) is not None
+        return defaults
+    may_be_listed = catalog.listing is None and catalog_cache(settings, catalog) is not None
+    return defaults if may_be_listed else replace(defaults, model=None)
 
 
 def catalog_in_force(settings: Settings) -> Catalog:
@@ -137,7 +139,8 @@ def ledger_of(settings: Settings, catalog: Catalog | None = None) -> "SqliteLedg
     Raises `ConfigurationError` for a limit that cannot be read, and for a credential that cannot be used.
     """
     from blockrun_image_mcp.ledger.attempts import Account  # noqa: PLC0415 - loads sqlite3
-    from blockrun_image_mcp.ledger.sqlite import SqliteLedger  # noqa: PLC0415 - as above
+    from blockrun_image_mcp.ledger.limits import Limits  # noqa: PLC0415 - loads the ports
+    from blockrun_image_mcp.ledger.sqlite import SqliteLedger  # noqa: PLC0415 - loads sqlite3
 
     account = Account()
     if catalog is not None and settings.gateway == SANDBOX:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import anyio
 from mcp.server.mcpserver import Context
@@ -14,14 +14,16 @@ from pydantic import Field, PrivateAttr
 
 from blockrun_image.arguments import check_arguments
 from blockrun_image.errors import ImageError, UnexpectedError
-from blockrun_image.ports import OnStatus
-from blockrun_image.results import Result
 from blockrun_image.schemas import ToolSchema
 from blockrun_image_mcp.approval import Ask
 from blockrun_image_mcp.asking import InputRequired, asking
 from blockrun_image_mcp.background import meanwhile
 
-Call = Callable[[Any, Mapping[str, Any], OnStatus, Ask], Awaitable[Result]]
+if TYPE_CHECKING:
+    from blockrun_image.ports import OnStatus
+    from blockrun_image.results import Result
+
+Call: TypeAlias = "Callable[[Any, Mapping[str, Any], OnStatus, Ask], Awaitable[Result]]"
 """A tool's work: takes the lifespan's state, checked arguments, whom to tell what it waits for, and whom to ask."""
 
 Prepare = Callable[[Any], Awaitable[None]]
@@ -38,10 +40,11 @@ _log = logging.getLogger(__name__)
 class SpecTool(Tool):
     """A tool whose input is described and checked by a `ToolSchema`, not by the signature of a function."""
 
-    _schema: ToolSchema = PrivateAttr()  # as a field, pydantic would build what checks a whole catalogue, at each start
-    call: Call = Field(exclude=True)
-    prepare: Prepare = Field(exclude=True)
-    on_answer: OnAnswer = Field(exclude=True)
+    # as fields, pydantic would build what checks them, a whole catalogue among them, at each start
+    _schema: ToolSchema = PrivateAttr()
+    _call: Call = PrivateAttr()
+    _prepare: Prepare = PrivateAttr()
+    _on_answer: OnAnswer = PrivateAttr()
     progress_seconds: float = Field(default=_PROGRESS_SECONDS, exclude=True)
 
     @classmethod
@@ -52,9 +55,6 @@ class SpecTool(Tool):
         schema in force, and `on_answer` is called before each answer.
         """
         tool = cls(
-            call=call,
-            prepare=prepare,
-            on_answer=on_answer,
             fn=call,
             is_async=True,
             context_kwarg=None,
@@ -70,7 +70,7 @@ class SpecTool(Tool):
                 open_world_hint=schema.spends or schema.asks,
             ),
         )
-        tool._schema = schema
+        tool._schema, tool._call, tool._prepare, tool._on_answer = schema, call, prepare, on_answer
         return tool
 
     def advertise(self, schema: ToolSchema) -> bool:
@@ -92,13 +92,13 @@ class SpecTool(Tool):
             return await self._answer(arguments, context, on_status)
 
     async def _answer(
-        self, arguments: Mapping[str, object], context: Context[Any, Any], on_status: OnStatus
+        self, arguments: Mapping[str, object], context: Context[Any, Any], on_status: "OnStatus"
     ) -> CallToolResult | InputRequiredResult:
         state = context.request_context.lifespan_context
         try:
-            await self.prepare(state)
+            await self._prepare(state)
             checked = check_arguments(self._schema, arguments)
-            return _result(await self.call(state, checked, on_status, asking(context, on_status)))
+            return _result(await self._call(state, checked, on_status, asking(context, on_status)))
         except InputRequired as question:
             return question.result
         except ImageError as error:
@@ -108,11 +108,11 @@ class SpecTool(Tool):
             charged = "unknown" if self._schema.spends else "no"
             return _result(UnexpectedError(f"{self.name} failed unexpectedly.", charged=charged), is_error=True)
         finally:
-            self.on_answer(state)
+            self._on_answer(state)
 
 
 @asynccontextmanager
-async def _reporting(context: Context[Any, Any], interval_seconds: float) -> AsyncGenerator[OnStatus]:
+async def _reporting(context: Context[Any, Any], interval_seconds: float) -> AsyncGenerator["OnStatus"]:
     """Tell the client, at once, at every change and at every interval, how long a call takes and what it waits for."""
     start = anyio.current_time()
     status, changed = "starting", anyio.Event()
@@ -140,7 +140,7 @@ async def _reporting(context: Context[Any, Any], interval_seconds: float) -> Asy
         yield note
 
 
-def _result(result: Result | ImageError, *, is_error: bool = False) -> CallToolResult:
+def _result(result: "Result | ImageError", *, is_error: bool = False) -> CallToolResult:
     return CallToolResult(
         content=[TextContent(type="text", text=result.to_text())],
         structured_content=result.to_dict(),

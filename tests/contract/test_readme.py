@@ -87,9 +87,10 @@ def test_every_program_runs_as_it_is_written(program: str, tmp_path: Path) -> No
     assert done.stdout
 
 
-@pytest.mark.parametrize("name", sorted(main.commands))
+@pytest.mark.parametrize("name", main.list_commands(click.Context(main)))
 def test_every_command_is_in_the_readme_or_the_default_and_has_an_example_that_names_it(name: str) -> None:
-    command = main.commands[name]
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
     assert f"Example: blockrun-image-mcp {name}" in (command.help or "")
     assert f"`blockrun-image-mcp {name}" in README or f"$ blockrun-image-mcp {name}" in README or name == "serve"
     options = {opt for each in command.params if isinstance(each, click.Option) for opt in each.opts}

@@ -45,6 +45,7 @@ def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("blockrun_image_mcp.ledger.keeping.SWEEP_SECONDS", 0.1)
     monkeypatch.setattr("blockrun_image_mcp.ledger.sqlite._LOOK_SECONDS", 0.05)
     monkeypatch.setattr("blockrun_image_mcp.on_demand._FIRST_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("blockrun_image_mcp.service._FIRST_OPENING_SECONDS", 0.05)
 
 
 @pytest.fixture

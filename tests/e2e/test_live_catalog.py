@@ -27,7 +27,7 @@ from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError
 from blockrun_image_mcp.background import meanwhile
 from blockrun_image_mcp.catalogs.kept import Kept
-from blockrun_image_mcp.doctor import examine
+from blockrun_image_mcp.commands.doctor import examine
 from blockrun_image_mcp.gateway.transport import Pacing
 from blockrun_image_mcp.ledger.statement import Statement
 from blockrun_image_mcp.parts import catalog_cache, catalog_in_force, ledger_of, live_catalog

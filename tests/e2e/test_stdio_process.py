@@ -78,6 +78,27 @@ def running(settings: Mapping[str, str], *arguments: str) -> Generator[Server]:
         server.process.kill()
 
 
+def test_a_start_loads_nothing_that_listing_the_tools_does_without(sandbox: Sandbox) -> None:
+    with running(sandbox.environment | {"PYTHONPROFILEIMPORTTIME": "1"}) as server:
+        server.request("tools/list")
+        _, imports = server.close()
+    loaded = {line.rpartition("|")[2].strip() for line in imports.splitlines()}
+    assert {"blockrun_image.schemas", "blockrun_image_mcp.spec_tool"} <= loaded
+    for module in ("toolset", "purchase", "pricing", "results", "ports", "enrichment.enricher"):
+        assert f"blockrun_image.{module}" not in loaded
+    assert (
+        not {
+            "sqlite3",
+            "PIL",
+            "jsonschema",
+            "blockrun_image_mcp.sandbox.server",
+            "blockrun_image_mcp.app",
+            "blockrun_image_mcp.gateway.client",
+        }
+        & loaded
+    )
+
+
 def wait_until(sandbox: Sandbox, posts: int) -> None:
     while sandbox.posts < posts:
         pass

@@ -1,28 +1,56 @@
 """Looks for what would keep pictures from being made, without making one and without showing a secret."""
 
+import os
 import platform
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import click
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError
 from blockrun_image.text import clean, quoted
+from blockrun_image_mcp.commands import options
 from blockrun_image_mcp.gateway.credentials import shape_of
-from blockrun_image_mcp.gateway.responses import ModelsAnswer
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.ledger.limits import confirm_above_micro_usd
+from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.parts import NAME, ledger_of, live_catalog, open_gateway
 from blockrun_image_mcp.settings import SANDBOX, SESSION, SESSION_FILE, VARIABLES, Settings, Source
+
+if TYPE_CHECKING:
+    from blockrun_image_mcp.gateway.responses import ModelsAnswer
 
 _PREFIX = "BLOCKRUN_IMAGE_"
 _MOST_TOLD = 20
 _LOOK_AT_THE_BASE = (
     "Not every gateway has one. If pictures fail too, its base URL is another, such as one that ends in /v1."
 )
+
+
+@click.command()
+@options.sandbox
+@options.gateway
+@options.spec
+@options.reporting_errors
+def doctor(sandbox: bool, **flags: str | None) -> None:
+    """Check the settings, the credential's shape, the gateway and the folders, and say what to do. Free.
+
+    Example: blockrun-image-mcp doctor
+    """
+    settings, catalog = options.start(sandbox, flags)
+    findings = anyio.run(examine, settings, catalog, os.environ)
+    for finding in findings:
+        click.echo(Redactor(settings.credentials.values())(str(finding)))
+    if any(finding.is_trouble for finding in findings):
+        sys.exit(1)
 
 
 @dataclass(frozen=True)
@@ -113,7 +141,7 @@ async def _gateway(settings: Settings, catalog: Catalog) -> Sequence[Finding]:
     return [_reached(answer, settings), _models(live.catalog, trouble)]
 
 
-def _reached(answer: ModelsAnswer, settings: Settings) -> Finding:
+def _reached(answer: "ModelsAnswer", settings: Settings) -> Finding:
     name, status = answer.gateway, answer.status
     if answer.is_refused:
         return Finding(

@@ -9,8 +9,8 @@ import click
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError
-from blockrun_image_mcp import options, terminal
 from blockrun_image_mcp.app import finish_jobs
+from blockrun_image_mcp.commands import options, terminal
 from blockrun_image_mcp.parts import ledger_of
 from blockrun_image_mcp.settings import Settings
 

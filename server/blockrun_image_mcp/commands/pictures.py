@@ -1,0 +1,144 @@
+"""The commands that do for a person at a terminal what the three tools do for an agent, and the dry run of a prompt."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+
+from blockrun_image import pricing
+from blockrun_image.arguments import check_arguments
+from blockrun_image.catalog import Catalog
+from blockrun_image.enrichment import enrich
+from blockrun_image.images import Defaults, ImageArguments
+from blockrun_image.ports import OnStatus
+from blockrun_image.results import GeneratedImages
+from blockrun_image.schemas import tool_schemas
+from blockrun_image.toolset import ImageToolset
+from blockrun_image_mcp.approval import question
+from blockrun_image_mcp.commands import options, terminal
+from blockrun_image_mcp.settings import Settings
+
+_PRICED = ("model", "size", "quality", "n", "prompt", "enrich", "purpose")
+_ASKED = ("model", "size", "quality", "n", "enrich", "purpose", "art_style", "composition", "lighting")
+
+
+@click.command()
+@click.argument("prompt")
+@click.option("--model", metavar="ID", help="The model; see the command models.")
+@click.option("--size", metavar="WxH", help="The model's default if not given.")
+@click.option("--quality", help="standard or hd.")
+@click.option("-n", "n", metavar="COUNT", help="How many images.")
+@options.enrich
+@options.purpose
+@options.wishes
+@click.option("--save", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path), help="Save them there too.")
+@options.as_json
+@options.sandbox
+@options.gateway
+@options.spec
+@options.reporting_errors
+def generate(prompt: str, save: Path | None, as_json: bool, sandbox: bool, **flags: str | None) -> None:
+    """Make images. This costs money, unless on the sandbox.
+
+    Example: blockrun-image-mcp generate "A red fox in the snow" --model dall-e-3 --sandbox --save .
+    """
+    asked = {name: flags.pop(name) for name in _ASKED} | {"prompt": prompt}
+    settings, catalog = options.start(sandbox, flags)
+    catalog = terminal.with_first_list(settings, catalog, asked["model"] or settings.default_model)
+    checked = _checked(catalog, "generate_image", asked, settings.defaults)
+    terminal.confirm(_question(settings, catalog, checked))  # before the event loop, which would keep Ctrl-C waiting
+
+    async def call(toolset: ImageToolset, on_status: OnStatus) -> GeneratedImages:
+        return await toolset.generate_image(**checked, on_status=on_status)
+
+    anyio.run(terminal.generate, settings, catalog, call, save, as_json)
+
+
+@click.command()
+@click.option("--search", metavar="WORDS", help="Only models with these words in their id or provider.")
+@click.option("--use-case", metavar="NAME", help="Only models recommended for it, such as fast_and_cheap.")
+@click.option("--max-price-usd", metavar="USD", help="Only models with an image at most this dear.")
+@click.option("--refresh", is_flag=True, help="Ask the gateway for its list of models first.")
+@options.as_json
+@options.gateway
+@options.spec
+@options.reporting_errors
+def models(search: str | None, refresh: bool, as_json: bool, **given: str | None) -> None:
+    """List the models with sizes, prices, limits and recommended uses. Free, and offline unless --refresh.
+
+    Example: blockrun-image-mcp models --max-price-usd 0.05
+    """
+    asked = {name: given.pop(name) for name in ("use_case", "max_price_usd")}
+    settings, catalog = options.start(sandbox=False, flags=given)
+    if refresh:
+        catalog = anyio.run(terminal.refreshed, settings, catalog)
+    checked = _checked(catalog, "list_models", asked)
+    terminal.show(ImageToolset(catalog).list_models(**checked, search=search or ""), as_json)
+
+
+@click.command()
+@click.option("--model", metavar="ID", help="Without one, all models are compared.")
+@click.option("--size", metavar="WxH", help="The model's default if not given.")
+@click.option("--quality", help="standard or hd.")
+@click.option("-n", "n", metavar="COUNT", help="How many images.")
+@click.option("--prompt", help="A dry run: show what would be sent of it, and why.")
+@options.enrich
+@options.purpose
+@click.option("--live", is_flag=True, help="Ask the gateway for its exact price, unpaid, as only a wallet can.")
+@options.as_json
+@options.gateway
+@options.spec
+@options.reporting_errors
+def estimate(live: bool, as_json: bool, **given: str | None) -> None:
+    """Price a generation without making it. Free, and offline unless --live.
+
+    Example: blockrun-image-mcp estimate --model dall-e-3 --quality hd --size 1792x1024
+    """
+    asked = {name: given.pop(name) for name in _PRICED}
+    settings, catalog = options.start(sandbox=False, flags=given)
+    checked = _checked(catalog, "estimate_cost", asked)
+    if live:
+        anyio.run(terminal.estimate_live, settings, catalog, checked, as_json)
+    else:
+        terminal.show(ImageToolset(catalog, defaults=settings.defaults).estimate_cost(**checked), as_json)
+
+
+@click.command()
+@click.argument("prompt")
+@click.option("--model", metavar="ID", help="The model; the default one, or the first, if not given.")
+@click.option("--size", metavar="WxH", help="A wide or tall size is named in the composition.")
+@options.purpose
+@options.wishes
+@options.as_json
+@options.spec
+@options.reporting_errors
+def prompt(prompt: str, model: str | None, as_json: bool, spec: str | None, **asked: str | None) -> None:
+    """Show what enrichment would do to a prompt: what it has, what would be added and why. Free and offline.
+
+    Example: blockrun-image-mcp prompt "A dog" --purpose portrait
+    """
+    settings, catalog = options.start(sandbox=False, flags={"spec": spec})
+    checked = _checked(catalog, "generate_image", asked | {"prompt": prompt, "model": _model(settings, catalog, model)})
+    request = catalog.resolve(ImageArguments(prompt, checked.pop("model"), checked.pop("size", None)))
+    enriched = enrich(checked.pop("prompt"), model=catalog.find(request.model), size=request.size, **checked)
+    terminal.show_enrichment(enriched, request.model, as_json)
+
+
+def _model(settings: Settings, catalog: Catalog, model: str | None) -> str:
+    return model or settings.default_model or next(iter(catalog.models))
+
+
+def _question(settings: Settings, catalog: Catalog, checked: Mapping[str, Any]) -> str | None:
+    model, size, quality, n = (checked.get(name) for name in ("model", "size", "quality", "n"))
+    request = catalog.resolve(ImageArguments(checked["prompt"], model or settings.default_model, size, quality, n))
+    return question(settings, request.prompt, pricing.estimate(catalog, request))
+
+
+def _checked(
+    catalog: Catalog, tool: str, asked: Mapping[str, object], defaults: Defaults | None = None
+) -> dict[str, Any]:
+    """Check what was asked for as the tool's own arguments would be."""
+    schema = next(schema for schema in tool_schemas(catalog, defaults) if schema.name == tool)
+    return check_arguments(schema, asked)
