@@ -8,7 +8,7 @@ PEERS := build/peers
 # uv trusts what pip trusts
 export UV_SYSTEM_CERTS := true
 
-.PHONY: setup demo test check lint types peers bench bundle pins clean
+.PHONY: setup demo test check lint types peers bench prompts bundle pins clean
 
 setup: .venv/.installed
 
@@ -73,6 +73,10 @@ $(BENCH)/.installed: .venv/.installed
 	$(BENCH_INSTALL) $(BENCH)/ours/bin/python --requirements pyproject.toml
 	$(BENCH_INSTALL) $(BENCH)/floor/bin/python mcp
 	@touch $@
+
+# Scores what is added to prompts against the quality bar, beside two baselines; ARGS="--list contradictions" shows why.
+prompts: setup
+	@$(BIN)/python -m tests.prompts $(ARGS)
 
 # Writes the hashed pins anew, from the bounds in pyproject.toml. Needs Node.js.
 pins: setup
