@@ -56,12 +56,18 @@ class Choice:
     def _is_bare(self) -> bool:
         return not self.given & set(MAIN_FACETS) and self.reading.words <= _MOST_WORDS_OF_A_BARE_PROMPT
 
+    def _is_understood(self) -> bool:
+        """Tell whether every word is known, so that nothing can speak against what usually suits such a subject."""
+        return self.reading.subject is not None and self.reading.unknown == 0
+
     def _fitting(self, facet: str, tags: frozenset[str]) -> Iterator[tuple[Source, str, Phrase]]:
         for source, rule, phrases in self._offers(facet):
-            for phrase in phrases if source == "fallback" else self._turned(phrases):
-                contradicts = self.tips.conflict(phrase.tags, tags) or self.reading.rules_out(phrase.words, phrase.tags)
-                if not contradicts:
-                    yield source, rule, phrase
+            suiting = [phrase for phrase in phrases if phrase.suits(tags) and not self._contradicts(phrase, tags)]
+            yield from ((source, rule, phrase) for phrase in self._turned([each for each in suiting if each.needs]))
+            yield from ((source, rule, phrase) for phrase in self._turned([each for each in suiting if not each.needs]))
+
+    def _contradicts(self, phrase: Phrase, tags: frozenset[str]) -> bool:
+        return bool(self.tips.conflict(phrase.tags, tags)) or self.reading.rules_out(phrase.words, phrase.tags)
 
     def _offers(self, facet: str) -> Iterator[tuple[Source, str, Sequence[Phrase]]]:
         """Yield the lists of phrases to choose from, the most particular first, with where each stands in the data."""
@@ -75,7 +81,8 @@ class Choice:
             yield "size", f"shapes.{self.shape}", self.tips.shapes[self.shape]
         if purpose:
             yield "purpose", f"purposes.{self.purpose}.{facet}", purpose.phrases[facet]
-        yield "subject", f"subjects.{kind}.{facet}", subject.phrases[facet]
+        if self._is_understood():
+            yield "subject", f"subjects.{kind}.{facet}", subject.phrases[facet]
         yield "fallback", f"fallbacks.{facet}", self.tips.fallbacks.phrases[facet]
 
     def _turned(self, phrases: Sequence[Phrase]) -> Iterator[Phrase]:

@@ -5,18 +5,21 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from blockrun_image.enrichment.tips import ENGLISH, Label, Tips, singular
+from blockrun_image.enrichment.tips import ENGLISH, FOREIGN, Label, Tips, singular
 from blockrun_image.text import is_unicode
 
 _SCANNED_CHARACTERS = 2_000
 _FEWEST_LETTERS = 3
 _LATIN_SHARE = 0.6
+_MOST_WORDS_TAKEN_FOR_ENGLISH = 3  # where the vocabulary has none of them, and none of another language
 
 _QUOTED = re.compile(
     r'"[^"]{1,400}"|“[^”]{1,400}”|„[^„“”]{1,400}[“”]|«[^»]{1,400}»|「[^」]{1,400}」|`[^`]{1,400}`'
     r"|‘[^’]{1,400}’(?!\w)|(?<!\w)'[^'\n]{1,400}'(?!\w)"
 )
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\w\s'/-]|\n")
+_CLOCK = re.compile(r"(?<=\d) ?([ap])\.? ?m\b\.?")
+_LETTERS = re.compile(r"[^\W\d_]+")
 _APOSTROPHE = re.compile(r"(?<=\w)’(?=\w)")
 _LAST_LATIN_LETTER = "ɏ"
 _BIDI_CONTROL = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -26,14 +29,17 @@ _CODE = re.compile(
 )
 _CODE_WITHIN = re.compile(
     r"```|<(?:/?[A-Za-z][^<>]*>|[A-Za-z]+:)|(?<!\S)--[A-Za-z]|\((?:[^()]*:\d[\d.]*\)|\()|(?<=\w)\(\)|::-?\d"
-    r"|(?<=[\w\s])[:=]\s*[{\[]"
+    r"|(?<=[\w\s])[:=]\s*[{\[]|!\[|\[\[|\{[^{}]*\|[^{}]*\}|(?:\A|\n)#+ \w"
+    r"|\{\s*\"|\bdef \w+\(|\bSELECT\b.+\bFROM\b|(?:\A|\n)[-*\s]*[A-Za-z][\w ]{0,20}:[^\n]*\n[-*\s]*[A-Za-z][\w ]{0,20}:"
+)
+_LET_BE = re.compile(
+    r"\b(?:do not|don't|dont|never|no need to|without) \w+ (?:my|the|this) (?:prompt|wording|phrasing|text|words)\b"
 )
 OTHER = "other"
 """The class of subjects that are of no other class, or not known."""
 
 _RANKS = {OTHER: 0, "fantasy": 2}
-_FOREIGN = Label("language", "other")
-_LANGUAGES = frozenset({ENGLISH, _FOREIGN})
+_LANGUAGES = frozenset({ENGLISH, FOREIGN})
 _NEGATION = Label("negation", "")
 _OPT_OUT = Label("opt_out", "")
 _ENGLISH_KINDS = {"facet", "tag", "subject", "purpose", "guard"}
@@ -56,11 +62,13 @@ class Subject:
 class Reading:
     """What the words of a prompt tell, outside of quoted text.
 
-    What a negation covers, to the next punctuation mark, is only in `negated_words` and `negated_tags`. `untouchable`
-    says why nothing whatever may be added, `unclear` why the words cannot be judged; both are empty for most prompts.
+    `unknown` is the number of words that the vocabulary does not have. What a negation covers, to the next punctuation
+    mark, is only in `negated_words` and `negated_tags`. `untouchable` says why nothing whatever may be added, `unclear`
+    why the words cannot be judged; both are empty for most prompts.
     """
 
     words: int
+    unknown: int
     plain: Sequence[str]
     present: frozenset[str]
     tags: frozenset[str]
@@ -90,9 +98,13 @@ def read(tips: Tips, prompt: str) -> Reading:
     text = _APOSTROPHE.sub("'", prompt[:_SCANNED_CHARACTERS])
     unquoted = _QUOTED.sub(' " ', text)
     scan = _Scan(tips)
-    scan.walk(_TOKEN.findall(unquoted.lower()))
+    lowered = _CLOCK.sub(r"\1m", unquoted.lower())
+    scan.walk(_TOKEN.findall(lowered))
+    scan.opts_out |= _LET_BE.search(lowered) is not None
+    scan.foreign += sum(_is_foreign(tips, word) for word in ([] if unquoted.isascii() else _LETTERS.findall(unquoted)))
     return Reading(
         words=len(text.split()),
+        unknown=scan.unknown,
         plain=scan.plain,
         present=scan.values("facet"),
         tags=scan.values("tag"),
@@ -104,6 +116,11 @@ def read(tips: Tips, prompt: str) -> Reading:
         untouchable=_untouchable(scan, prompt, text),
         unclear=_unclear(scan, unquoted),
     )
+
+
+def _is_foreign(tips: Tips, word: str) -> bool:
+    """Tell whether a word has letters that English lacks; not so a name, which people have everywhere."""
+    return not word.isascii() and word[0].islower() and not tips.lexicon.has(word)
 
 
 @dataclass
@@ -119,6 +136,7 @@ class _Scan:
     negated_words: set[str] = field(default_factory=set[str])
     negated_tags: set[str] = field(default_factory=set[str])
     opts_out: bool = False
+    unknown: int = 0
     english: int = 0
     foreign: int = 0
 
@@ -148,7 +166,7 @@ class _Scan:
             self.english += any(label.kind in _ENGLISH_KINDS for label in labels)
         elif not labels >= _LANGUAGES:
             self.english += ENGLISH in labels
-            self.foreign += _FOREIGN in labels
+            self.foreign += FOREIGN in labels
 
     def _negate(self, words: Sequence[str], labels: AbstractSet[Label]) -> None:
         self.negated_words.update(map(singular, words))
@@ -157,6 +175,7 @@ class _Scan:
     def _take(self, words: Sequence[str], labels: AbstractSet[Label]) -> None:
         if _LANGUAGES.isdisjoint(labels):
             self.content += words
+        self.unknown += not labels
         if labels:
             self.labels |= labels
             for kind in sorted(label.value for label in labels if label.kind == "subject"):
@@ -183,6 +202,5 @@ def _unclear(scan: _Scan, text: str) -> str:
     if len(letters) < _FEWEST_LETTERS or not scan.content:
         return "it has too few words"
     latin = sum(letter <= _LAST_LATIN_LETTER for letter in letters)
-    return (
-        "" if latin >= _LATIN_SHARE * len(letters) and scan.english > scan.foreign else "it is not recognisably English"
-    )
+    is_english = scan.english > scan.foreign or (not scan.foreign and len(scan.plain) <= _MOST_WORDS_TAKEN_FOR_ENGLISH)
+    return "" if latin >= _LATIN_SHARE * len(letters) and is_english else "it is not recognisably English"

@@ -24,6 +24,9 @@ class Label(NamedTuple):
 ENGLISH = Label("language", "english")
 """Marks the small words of English, which say nothing of the picture."""
 
+FOREIGN = Label("language", "other")
+"""Marks words of other languages, which tell that a prompt had better be left as it is."""
+
 _NOTHING: frozenset[Label] = frozenset()
 _GUARD = Label("guard", "")
 _LIT = frozenset({"lit"})
@@ -31,13 +34,21 @@ _LIT = frozenset({"lit"})
 
 @dataclass(frozen=True)
 class Phrase:
-    """Words that can be added for a facet; `tags` are those that its own words have."""
+    """Words that can be added for a facet; `tags` are those that its own words have.
+
+    It suits only a prompt that has one of the tags in `needs`, where there are any.
+    """
 
     id: str
     facet: str
     text: str
     words: frozenset[str]
     tags: frozenset[str]
+    needs: frozenset[str]
+
+    def suits(self, tags: frozenset[str]) -> bool:
+        """Tell whether a prompt with these tags has what the phrase needs."""
+        return not self.needs or not self.needs.isdisjoint(tags)
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,7 @@ class Tips:
             raise ValueError("the purposes are not those that can be asked for")
         lexicon = Lexicon(_terms(data))
         phrases = {
-            facet: {id: _phrase(lexicon, id, facet, text) for id, text in texts.items()}
+            facet: {id: _phrase(lexicon, id, facet, text, data["needs"].get(id, ())) for id, text in texts.items()}
             for facet, texts in data["phrases"].items()
         }
         pairs = [(one, other) for one, other in data["conflicts"]]
@@ -99,15 +110,17 @@ class Lexicon:
     """Terms of one or more words with what they tell, their regular plurals included, found by their first word."""
 
     def __init__(self, terms: Iterable[tuple[str, Label]]) -> None:
-        told: dict[tuple[str, ...], set[Label]] = {}
+        self._told: dict[str, frozenset[Label]] = {}
+        self._most_words: dict[str, int] = {}  # of the longer terms that begin with a word
+        alone: dict[Label, frozenset[Label]] = {}
         for term, label in terms:
-            *first, last = words_of(term)
-            for form in (last, plural(last)):
-                told.setdefault((*first, form), set()).add(label)
-        self._told = {words: frozenset(labels) for words, labels in told.items()}
-        self._lengths: dict[str, list[int]] = {}
-        for first, length in sorted({(words[0], len(words)) for words in told}, reverse=True):
-            self._lengths.setdefault(first, []).append(length)
+            labels = alone.setdefault(label, frozenset({label}))
+            for form in (term, plural(term)):
+                told = self._told.get(form)
+                self._told[form] = labels if told is None else told | labels
+            if " " in term:
+                first, words = term[: term.index(" ")], term.count(" ") + 1
+                self._most_words[first] = max(words, self._most_words.get(first, 0))
 
     def walk(self, tokens: Sequence[str]) -> Iterator[tuple[Sequence[str], AbstractSet[Label]]]:
         """Yield the tokens, mostly one by one, each with what it and the ones after it tell.
@@ -121,21 +134,23 @@ class Lexicon:
             yield tokens[position : position + length], labels
             position += length
 
+    def has(self, word: str) -> bool:
+        """Tell whether it has a term of this one word."""
+        return word in self._told
+
     def content_of(self, text: str) -> frozenset[str]:
         """Return the words of a text that carry its meaning, in the singular."""
         return frozenset(singular(word) for word in words_of(text) if ENGLISH not in self._at([word], 0)[0])
 
     def _at(self, tokens: Sequence[str], position: int) -> tuple[AbstractSet[Label], int]:
-        labels: AbstractSet[Label] = _NOTHING
         first = tokens[position]
-        if first not in self._lengths:
-            first = first.removesuffix("'s")
-        for length in self._lengths.get(first, ()):
-            told = self._told.get((first, *tokens[position + 1 : position + length]), _NOTHING)
-            labels = labels | told
+        labels = _NOTHING
+        for length in range(self._most_words.get(first, 1), 1, -1):
+            told = self._told.get(" ".join(tokens[position : position + length]), _NOTHING)
+            labels |= told
             if _GUARD in told:
                 return labels, length
-        return labels, 1
+        return labels | (self._told.get(first) or self._told.get(first.removesuffix("'s"), _NOTHING)), 1
 
 
 def words_of(text: str) -> Sequence[str]:
@@ -156,27 +171,36 @@ def singular(word: str) -> str:
 
 
 def _terms(data: Mapping[str, Any]) -> Iterator[tuple[str, Label]]:
-    for facet, entry in data["facets"].items():
-        yield from ((term, Label("facet", facet)) for term in entry["terms"])
-    for tag, terms in data["tags"].items():
-        yield from ((term, Label("tag", tag)) for term in terms)
-    for purpose, entry in data["purposes"].items():
-        yield from ((cue, Label("purpose", purpose)) for cue in entry["cues"])
-    for subject, entry in data["subjects"].items():
-        yield from ((noun, Label("subject", subject)) for noun in entry["nouns"])
-        yield from ((noun, _GUARD) for noun in entry["nouns"] if " " in noun)
-    for kind in ("guard", "opt_out", "negation"):
-        yield from ((term, Label(kind, "")) for term in data[f"{kind}s"])
-    for language, words in data["languages"].items():
-        yield from ((word, Label("language", language)) for word in words)
+    kinds: Mapping[str, Mapping[str, Iterable[str]]] = {
+        "facet": {facet: entry["terms"] for facet, entry in data["facets"].items()},
+        "tag": data["tags"],
+        "purpose": {purpose: entry["cues"] for purpose, entry in data["purposes"].items()},
+        "subject": {subject: entry["nouns"] for subject, entry in data["subjects"].items()},
+        "guard": {"": [*data["guards"], *_compounds(data["subjects"])]},
+        "opt_out": {"": data["opt_outs"]},
+        "negation": {"": data["negations"]},
+        "language": data["languages"],
+    }
+    for kind, values in kinds.items():
+        for value, terms in values.items():
+            label = Label(kind, value)
+            yield from ((term, label) for term in terms)
+    for facet, terms in data["foreign"].items():
+        for term in terms:
+            yield from ((term, Label("facet", facet)), (term, FOREIGN))
 
 
-def _phrase(lexicon: Lexicon, id: str, facet: str, text: str) -> Phrase:
+def _compounds(subjects: Mapping[str, Any]) -> Iterator[str]:
+    """Tell the nouns of several words, whose parts are to tell nothing by themselves."""
+    return (noun for entry in subjects.values() for noun in entry["nouns"] if " " in noun)
+
+
+def _phrase(lexicon: Lexicon, id: str, facet: str, text: str, needs: Iterable[str]) -> Phrase:
     told = [label for _, labels in lexicon.walk(words_of(text)) for label in labels]
     tags = frozenset(label.value for label in told if label.kind == "tag")
-    if facet == "lighting" and "shaded" not in tags:
+    if facet == "lighting" and "even" not in tags:
         tags |= _LIT
-    return Phrase(id, facet, text, lexicon.content_of(text), tags)
+    return Phrase(id, facet, text, lexicon.content_of(text), tags, frozenset(needs))
 
 
 def _kind(phrases: Mapping[str, Mapping[str, Phrase]], entry: Mapping[str, Any]) -> Kind:
