@@ -13,6 +13,7 @@ from blockrun_image.enrichment.tips import Phrase, Tips
 Source: TypeAlias = Literal["purpose", "size", "subject", "fallback"]
 
 _MOST_WORDS_OF_A_BARE_PROMPT = 8
+_MOST_UNKNOWN_BESIDE_A_STYLE = 1  # which goes by the subject, whereas the light goes by every word
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,10 @@ class Choice:
     def _is_bare(self) -> bool:
         return not self.given & set(MAIN_FACETS) and self.reading.words <= _MOST_WORDS_OF_A_BARE_PROMPT
 
-    def _is_understood(self) -> bool:
-        """Tell whether every word is known, so that nothing can speak against what usually suits such a subject."""
-        return self.reading.subject is not None and self.reading.unknown == 0
+    def _is_understood(self, facet: str) -> bool:
+        """Tell whether enough words are known that none can speak against what usually suits such a subject."""
+        most_unknown = _MOST_UNKNOWN_BESIDE_A_STYLE if facet == "style" else 0
+        return self.reading.subject is not None and self.reading.unknown <= most_unknown
 
     def _fitting(self, facet: str, tags: frozenset[str]) -> Iterator[tuple[Source, str, Phrase]]:
         for source, rule, phrases in self._offers(facet):
@@ -81,7 +83,7 @@ class Choice:
             yield "size", f"shapes.{self.shape}", self.tips.shapes[self.shape]
         if purpose:
             yield "purpose", f"purposes.{self.purpose}.{facet}", purpose.phrases[facet]
-        if self._is_understood():
+        if self._is_understood(facet):
             yield "subject", f"subjects.{kind}.{facet}", subject.phrases[facet]
         yield "fallback", f"fallbacks.{facet}", self.tips.fallbacks.phrases[facet]
 

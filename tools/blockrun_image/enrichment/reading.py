@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from blockrun_image.enrichment.tips import ENGLISH, FOREIGN, Label, Tips, singular
+from blockrun_image.enrichment.tips import ENGLISH, FOREIGN, Label, Tips, in_lower_case, singular
 from blockrun_image.text import is_unicode
 
 _SCANNED_CHARACTERS = 2_000
@@ -18,7 +18,6 @@ _QUOTED = re.compile(
     r"|‘[^’]{1,400}’(?!\w)|(?<!\w)'[^'\n]{1,400}'(?!\w)"
 )
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\w\s'/-]|\n")
-_CLOCK = re.compile(r"(?<=\d) ?([ap])\.? ?m\b\.?")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _APOSTROPHE = re.compile(r"(?<=\w)’(?=\w)")
 _LAST_LATIN_LETTER = "ɏ"
@@ -97,8 +96,8 @@ def read(tips: Tips, prompt: str) -> Reading:
     """Read the first 2,000 characters of a prompt."""
     text = _APOSTROPHE.sub("'", prompt[:_SCANNED_CHARACTERS])
     unquoted = _QUOTED.sub(' " ', text)
+    lowered = in_lower_case(unquoted)
     scan = _Scan(tips)
-    lowered = _CLOCK.sub(r"\1m", unquoted.lower())
     scan.walk(_TOKEN.findall(lowered))
     scan.opts_out |= _LET_BE.search(lowered) is not None
     scan.foreign += sum(_is_foreign(tips, word) for word in ([] if unquoted.isascii() else _LETTERS.findall(unquoted)))
@@ -199,8 +198,9 @@ def _untouchable(scan: _Scan, prompt: str, text: str) -> str:
 
 def _unclear(scan: _Scan, text: str) -> str:
     letters = [character for character in text if character.isalpha()]
-    if len(letters) < _FEWEST_LETTERS or not scan.content:
-        return "it has too few words"
     latin = sum(letter <= _LAST_LATIN_LETTER for letter in letters)
-    is_english = scan.english > scan.foreign or (not scan.foreign and len(scan.plain) <= _MOST_WORDS_TAKEN_FOR_ENGLISH)
+    is_short = len(scan.plain) <= _MOST_WORDS_TAKEN_FOR_ENGLISH
+    is_english = scan.english > scan.foreign or (is_short and not scan.foreign)
+    if len(letters) < _FEWEST_LETTERS or not (scan.content or scan.foreign):
+        return "it has too few words"
     return "" if latin >= _LATIN_SHARE * len(letters) and is_english else "it is not recognisably English"

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from blockrun_image.enrichment.enriched import MAIN_FACETS, PURPOSES
 
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+_HOUR = re.compile(r"(?<=\d) ?([ap])\.? ?m\b\.?")
 
 
 class Label(NamedTuple):
@@ -155,7 +156,12 @@ class Lexicon:
 
 def words_of(text: str) -> Sequence[str]:
     """Return the words of a text in lower case, without punctuation."""
-    return _WORD.findall(text.lower().replace("’", "'"))
+    return _WORD.findall(in_lower_case(text.replace("’", "'")))
+
+
+def in_lower_case(text: str) -> str:
+    """Return the text in lower case, with each hour, such as 2 a.m., as one word."""
+    return _HOUR.sub(r"\1m", text.lower())
 
 
 def plural(word: str) -> str:
