@@ -28,8 +28,9 @@ _CODE = re.compile(
 )
 _CODE_WITHIN = re.compile(
     r"```|<(?:/?[A-Za-z][^<>]*>|[A-Za-z]+:)|(?<!\S)--[A-Za-z]|\((?:[^()]*:\d[\d.]*\)|\()|(?<=\w)\(\)|::-?\d"
-    r"|(?<=[\w\s])[:=]\s*[{\[]|!\[|\[\[|\{[^{}]*\|[^{}]*\}|(?:\A|\n)#+ \w"
-    r"|\{\s*\"|\bdef \w+\(|\bSELECT\b.+\bFROM\b|(?:\A|\n)[-*\s]*[A-Za-z][\w ]{0,20}:[^\n]*\n[-*\s]*[A-Za-z][\w ]{0,20}:"
+    r"|(?<=[\w\s])[:=]\s*[{\[]|\w = f?[\"']|\bdef \w+\(|\bSELECT\b.+\bFROM\b"
+    r"|!\[|\[\[|\{\s*\"|\{[^{}]*\|[^{}]*\}|(?:\A|\n)#+ \w"
+    r"|(?:\A|\n)[-*\s]*[A-Za-z][\w ]{0,20}:[^\n]*\n[-*\s]*[A-Za-z][\w ]{0,20}:"
 )
 _LET_BE = re.compile(
     r"\b(?:do not|don't|dont|never|no need to|without) \w+ (?:my|the|this) (?:prompt|wording|phrasing|text|words)\b"
