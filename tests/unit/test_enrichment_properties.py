@@ -367,7 +367,8 @@ def test_only_suggesting_sends_the_prompt_as_it_is_and_loses_no_advice(
     assert suggested.reason
 
 
-@given(st.text(max_size=30), wishes)
+@MANY
+@given(prompts, wishes)
 def test_a_prompt_that_is_not_looked_at_is_sent_as_it_is(prompt: str, wish: str) -> None:
     untouched = EnrichedPrompt.untouched(prompt, {"purpose": "photo", "art_style": wish})
     assert (untouched.prompt, untouched.changed) == (prompt, False)
