@@ -16,6 +16,7 @@ from threading import Thread
 import pytest
 from tests.conftest import Sandbox, process_environment
 
+from blockrun_image_mcp.commands.screen import columns_of
 from blockrun_image_mcp.settings import VARIABLES
 
 
@@ -101,20 +102,53 @@ def test_a_way_to_enrich_that_does_not_exist_is_warned_about_and_adds_nothing(sa
 def test_prompt_shows_on_one_screen_what_would_happen_and_sends_nothing(sandbox: Sandbox) -> None:
     asked = ("prompt", "A dog with a sign 'no'", "--lighting", "at dusk", "--size", "1792x1024")
     shown = run(*asked, settings=sandbox.environment).stdout
-    assert len(shown.splitlines()) <= 24
-    for words in ("Yours", "It names", "subject", "arguments.lighting", "For dall-e-3", ", at dusk."):
+    for words in ("Yours, kept", "It names", "subject", "arguments.lighting", "For dall-e-3", ", at dusk."):
         assert words in shown
     alone = run("prompt", "A cat, exactly as written", "--art-style", "anime").stdout
     assert "Not added           it asks to be left as it is\n" in alone
+    assert "Missing             style, composition, lighting\n" in alone
     assert "Warning             art_style 'anime style' was not added: " in alone
-    assert (
-        "Missing             style: Name a medium or a rendering, such as " in run("prompt", "A cat at sunset").stdout
-    )
+    advised = run("prompt", "A cat at sunset").stdout
+    assert "Missing             style: Name a medium or a rendering, such as " in advised
+    assert "Example             A cat at sunset" in advised
     default = run("prompt", "A dog", settings={"BLOCKRUN_IMAGE_DEFAULT_MODEL": "nano-banana"}).stdout
     assert "For nano-banana     A dog. " in default
     about = json.loads(run("prompt", "A dog", "--model", "dall-e-2", "--json").stdout)
     assert (about["model"], about["present"]) == ("dall-e-2", ["subject"])
     assert sandbox.posts == 0
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ("A dog",),
+        ("A knight on a bridge at night", "--lighting", "golden hour", "--art-style", "anime"),
+        ('A poster that says "SUMMER JAZZ, no cover charge"', "--size", "1024x1792"),
+        ("un perro en la nieve",),
+        ("雪の中の赤い狐が森の中で静かに歩いていて、空には星がたくさん輝いている夜の風景です",),
+        ('{"subject": "a dog", "style": {"medium": "oil"}}',),
+        ("a dog that runs through the tall wet grass " * 33,),
+        ("a dog that runs\n" * 60, "--lighting", "at dusk"),
+        ("A very-" + "long-" * 60 + "word",),
+    ],
+    ids=lambda asked: asked[0][:20],
+)
+def test_what_prompt_shows_fits_a_screen_of_80_columns_and_24_lines(asked: tuple[str, ...]) -> None:
+    done = run("prompt", *asked, settings={"COLUMNS": "80"})
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert len(lines) < 24
+    assert max(map(columns_of, lines)) <= 80
+
+
+def test_a_long_prompt_is_cut_on_the_screen_only_and_its_end_shows_what_is_added() -> None:
+    prompt = "a dog that runs through the tall wet grass " * 33
+    shown = run("prompt", prompt, "--lighting", "at dusk").stdout
+    assert f"Note                The prompt has {len(prompt):,} characters; it is cut only here.\n" in shown
+    assert "For dall-e-3        …" in shown
+    assert shown.count("At dusk.") == 1
+    sent = json.loads(run("prompt", prompt, "--lighting", "at dusk", "--json").stdout)["prompt"]["sent"]
+    assert sent.startswith(prompt)
 
 
 def test_prompt_keeps_its_columns_whatever_stands_in_them(tmp_path: Path) -> None:
@@ -123,14 +157,14 @@ def test_prompt_keeps_its_columns_whatever_stands_in_them(tmp_path: Path) -> Non
     document["x-models"][id] = document["x-models"]["nano-banana"]
     spec = tmp_path / "openapi.json"
     spec.write_text(json.dumps(document), encoding="utf-8")
-    shown = run("prompt", "A dog\n  in a box, as is", "--model", id, "--spec", str(spec)).stdout
+    shown = run("prompt", "A \x1b[31mdog\n  in a box, as is", "--model", id, "--spec", str(spec)).stdout
     assert shown == (
-        "Yours               A dog\n"
+        "Yours, kept         A \ufffd[31mdog\n"
         "                      in a box, as is\n"
         "It names            subject\n"
         "Not added           it asks to be left as it is\n"
-        f"For {id} A dog\n"
-        "                      in a box, as is\n"
+        "Missing             style, composition, lighting\n"
+        f"For {id} your words as they are\n"
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from blockrun_image.catalog import Catalog
-from blockrun_image.enrichment import EnrichedPrompt, enrich
+from blockrun_image.enrichment import Advice, EnrichedPrompt, enrich, example_of
 from blockrun_image.enrichment.enriched import MAIN_FACETS
 from blockrun_image.errors import InvalidRequestError, UnknownModelError
 from blockrun_image.model import Model
@@ -291,3 +291,10 @@ def test_a_suggestion_names_what_is_missing_and_why_it_is_only_one() -> None:
 def test_a_prompt_that_is_not_looked_at_warns_of_words_that_are_wasted_and_not_of_a_purpose() -> None:
     untouched = EnrichedPrompt.untouched("A dog", {"purpose": "photo", "lighting": "", "art_style": "anime"})
     assert untouched.warnings == ["art_style was not used, because enrich is off."]
+
+
+def test_an_example_of_better_words_leaves_out_what_contradicts_the_rest_of_it() -> None:
+    advice = [Advice("style", "", "black and white"), Advice("lighting", "", "vivid neon glow")]
+    assert example_of(EnrichedPrompt("A dog!", "A dog!", advice=advice)) == "A dog! Black and white."
+    assert example_of(EnrichedPrompt("A dog at night,", "", advice=advice[1:])) == "A dog at night, vivid neon glow"
+    assert not example_of(EnrichedPrompt("A dog", "A dog"))

@@ -1,42 +1,72 @@
 """What holds of every enriched prompt, over generated text."""
 
+import json
+import os
 import re
+import sys
 from dataclasses import replace
+from importlib import resources
+from itertools import combinations
 from typing import Any
 
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from blockrun_image.catalog import Catalog
-from blockrun_image.enrichment import PURPOSES, EnrichedPrompt, enrich
+from blockrun_image.enrichment import PURPOSES, EnrichedPrompt, enrich, example_of
+from blockrun_image.enrichment.contradictions import contradict, denies
 from blockrun_image.enrichment.enriched import MAIN_FACETS
 from blockrun_image.enrichment.reading import read
 from blockrun_image.enrichment.tips import Tips
+from blockrun_image.errors import InvalidRequestError
 from blockrun_image.model import Model
 
 CATALOG = Catalog.load()
+DATA: dict[str, Any] = json.loads(resources.files("blockrun_image").joinpath("prompt_tips.json").read_text("utf-8"))
 TIPS = Tips.built_in()
 TERMS = sorted(map(" ".join, TIPS.lexicon._told))  # pyright: ignore[reportPrivateUsage] - every term there is
-MARKS = [*"\"“”'’«`.,;:!?…—-/()[}\n\t\0\\É犬🦊\u202e\ud800", " ", "  ", "x" * 60, "4K", "1.2", "собака", "un", "mit"]
-OTHER_WORDS = [
-    "no",
-    "without",
-    "not",
-    "don't",
-    "free of",
-    "a",
-    "the",
-    "in the",
-    "and",
-    "--ar 16:9",
-    "<lora:x>",
-    "as is",
+QUOTES = ['""', "“”", "„“", "«»", "「」", "``", "‘’", "''"]
+MARKS = [
+    *"\"“”„‟'’‘«»‹›「」『』`´.,;:!?…。！—–-/|()[]{}*_#~^$%&=+@\\\n\t\0É犬",
+    *("\r\n", "\r", "\u2028", "\x1b[31m", "\ud800", "\udfff\ud800"),
+    *("\u202e", "\u202a", "\u2066", "\u200f", "\u061c"),  # these turn text around
+    *("\u200b", "\u200c", "\u200d", "\u2060", "\ufeff", "\xad", "\xa0", "\u3000"),  # these have no ink
+    *("\u0301", "e\u0301\u0323", "z\u0335\u0336\u0337", "नमस्ते"),
+    *("🦊", "👩\u200d👩\u200d👧", "❤\ufe0f", "👍🏽", "🇺🇦", "1\ufe0f\u20e3"),
+    *(" ", "  ", "x" * 60, "4K", "1.2", "собака", "un", "mit", "ß", "ŉ", "ﬁ", "İ", "ǅ"),
 ]
+MARKUP = [
+    *("<b>dog</b>", "<br/>", '<img src="a dog.png">', "<!-- no dog -->", "&amp;", "&#39;", "<svg>", "</"),
+    *("# A dog", "**bold**", "_dim_", "- a dog", "1. a dog", "> night", "[a dog](https://pictures.example/?q=1)"),
+    *("![neon](a.png)", "```", "~~~", "| a | b |", "---", "$x^2$", "\\frac{a}{b}", "\\begin{figure}", "% light", "~"),
+    *(
+        '{"style": "photo"}',
+        '"lighting":',
+        "[1, 2]",
+        "null,",
+        "{",
+        "}]",
+        "\\n",
+        '\\"',
+        "key=value",
+        "https://a.example",
+    ),
+    *("--ar 16:9", "-v", "<lora:x>", "(dog:1.2)", "((dog))", "dog::2", "{{subject}}", "$(dog)", "`dog`"),
+]
+OTHER_WORDS = ["no", "without", "not", "don't", "free of", "nor", "or", "any", "a", "the", "in the", "and", "as is"]
 
 words = st.one_of(st.sampled_from(TERMS), st.sampled_from(MARKS + OTHER_WORDS), st.text(max_size=8))
 phrases = [phrase.text for texts in TIPS.phrases.values() for phrase in texts.values()]
-sentences = st.lists(st.one_of(words, st.sampled_from(phrases)), max_size=14).map(" ".join)
-prompts = st.one_of(sentences, st.text(max_size=80), st.lists(words, max_size=8).map("".join))
+parts = st.one_of(words, st.sampled_from(phrases), st.sampled_from(MARKUP))
+quotations = st.tuples(st.sampled_from(QUOTES), words).map(lambda both: both[1].join(both[0]))
+sentences = st.lists(st.one_of(parts, quotations), max_size=14).map(" ".join)
+prompts = st.one_of(
+    sentences,
+    st.text(max_size=80),
+    st.lists(words, max_size=8).map("".join),
+    st.lists(parts, max_size=6).map("\n".join),
+    st.lists(st.sampled_from(TERMS + OTHER_WORDS + [","]), max_size=8).map(" ".join),
+)
 models = st.sampled_from([*CATALOG])
 sizes = st.sampled_from([None, "", "auto", "1024x1024", "1792x1024", "1024x1792", "wide", "x", "²x1"])
 wishes = st.one_of(
@@ -44,8 +74,12 @@ wishes = st.one_of(
     st.sampled_from([id for texts in TIPS.phrases.values() for id in texts]),
     st.sampled_from([term for term in TERMS if "'" not in term]),
     st.sampled_from(
-        ["no people in it", "as is", "the style of my grandmother", "a dog, at night", "ışık", "ßtyle", "éclat"]
+        [
+            *("no people in it", "as is", "the style of my grandmother", "a dog, at night", "ışık", "ßtyle", "éclat"),
+            *("no neon", "without harsh light", "85mm lens, f/1.8", "black & white", "not a photo, no light"),
+        ]
     ),
+    st.builds("no {}".format, st.sampled_from([term for term in TERMS if "'" not in term])),
 )
 arguments = st.fixed_dictionaries(
     {
@@ -57,7 +91,13 @@ arguments = st.fixed_dictionaries(
     }
 )
 plain = st.fixed_dictionaries({"size": sizes, "purpose": st.sampled_from(PURPOSES)})
-MANY = settings(max_examples=400, deadline=None)
+anything = st.one_of(wishes, sentences, st.text(max_size=130), st.sampled_from(MARKUP), st.text(min_size=119))
+wild = st.fixed_dictionaries(dict.fromkeys(("purpose", "art_style", "composition", "lighting"), anything))
+MANY = settings(
+    max_examples=int(os.environ.get("EXAMPLES", "300")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
 
 
 def short_of_room(model: Model, limit: int) -> Model:
@@ -89,9 +129,51 @@ def test_enriching_again_changes_nothing_more(prompt: str, model: Model, asked: 
 
 
 @MANY
+@given(prompts, prompts, models, arguments)
+def test_the_same_call_gives_the_same_prompt_whatever_came_between(
+    prompt: str, other: str, model: Model, asked: dict[str, Any]
+) -> None:
+    first = enrich(prompt, model=model, **asked)
+    enrich(other, model=model)
+    assert enrich(prompt, model=model, **asked) == first
+
+
+class Watch:
+    """Collects, while it is on, what the interpreter does outside: with files, sockets, processes and imports."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.is_on = False
+        sys.addaudithook(self._note)  # for as long as the process lives
+
+    def _note(self, event: str, _: object) -> None:
+        if self.is_on and event.partition(".")[0] in ("open", "os", "socket", "subprocess", "import"):
+            self.seen.append(event)
+
+    def __enter__(self) -> list[str]:
+        self.is_on = True
+        self.seen.clear()
+        return self.seen
+
+    def __exit__(self, *_: object) -> None:
+        self.is_on = False
+
+
+WATCH = Watch()
+
+
+def test_the_watch_sees_what_is_opened() -> None:
+    with WATCH as seen, open(os.devnull, encoding="utf-8"):  # noqa: PTH123 - the plainest way to open
+        pass
+    assert "open" in seen
+
+
+@MANY
 @given(prompts, models, arguments)
-def test_the_same_call_gives_the_same_prompt(prompt: str, model: Model, asked: dict[str, Any]) -> None:
-    assert enrich(prompt, model=model, **asked) == enrich(prompt, model=model, **asked)
+def test_no_file_socket_or_process_is_touched(prompt: str, model: Model, asked: dict[str, Any]) -> None:
+    with WATCH as seen:
+        enrich(prompt, model=model, **asked)
+    assert not seen
 
 
 @MANY
@@ -107,10 +189,49 @@ def test_the_result_fits_the_model_or_is_the_prompt_itself_and_is_stable_where_t
 
 
 @MANY
+@given(prompts, models, arguments, st.one_of(st.integers(0, 3), st.integers(0, 150)), st.sampled_from("x ,.\n犬"))
+def test_a_prompt_that_all_but_fills_the_models_own_limit_gains_what_fits_and_no_more(
+    prompt: str, model: Model, asked: dict[str, Any], room: int, filler: str
+) -> None:
+    limit = model.max_prompt_characters
+    assert limit is not None
+    full = prompt.ljust(limit - room, filler)
+    enriched = enrich(full, model=model, **asked)
+    assert enriched.prompt.startswith(full)
+    assert len(enriched.prompt) <= limit
+    assert enrich(enriched.prompt, model=model, **asked).prompt == enriched.prompt
+
+
+@MANY
+@given(prompts, models, arguments, st.integers(1, 50))
+def test_a_prompt_beyond_the_limit_stays_as_it_is(
+    prompt: str, model: Model, asked: dict[str, Any], excess: int
+) -> None:
+    assume(prompt)
+    enriched = enrich(prompt, model=short_of_room(model, max(0, len(prompt) - excess)), **asked)
+    assert (enriched.prompt, enriched.applied) == (prompt, [])
+    assert enriched.reason
+
+
+@MANY
 @given(prompts, models, arguments)
 def test_something_is_applied_exactly_when_something_changed(prompt: str, model: Model, asked: dict[str, Any]) -> None:
     enriched = enrich(prompt, model=model, **asked)
     assert bool(enriched.applied) == enriched.changed == (enriched.prompt != prompt) == (not enriched.reason)
+
+
+def texts_at(rule: str, facet: str, asked: dict[str, Any]) -> list[str]:
+    """Return the words that the vocabulary has where a rule says, or those that an argument asks for."""
+    first, *rest = rule.split(".")
+    presets = DATA["phrases"][facet]
+    if first == "arguments":
+        (argument,) = rest
+        wish = asked[argument]
+        return [wish.replace("_", " ").strip().rstrip(" ,.-"), *presets.values()]
+    place = DATA[first]
+    for key in rest:
+        place = place[key]
+    return [presets[id] for id in place]
 
 
 @MANY
@@ -125,45 +246,113 @@ def test_every_addition_names_its_facet_its_source_its_rule_and_why(
         assert addition.text
         assert addition.why
         assert addition.source in ("argument", "purpose", "size", "subject", "fallback")
-        assert addition.rule.startswith(("arguments.", "purposes.", "shapes.", "subjects.", "fallbacks."))
+        assert addition.text in texts_at(addition.rule, addition.facet, asked)
     assert not set(enriched.missing) & set(facets)
     assert {advice.facet for advice in enriched.advice} <= set(enriched.missing)
 
 
 @MANY
-@given(st.lists(words, max_size=6).map(" ".join), st.sampled_from(TERMS), models, plain)
+@given(st.lists(words, max_size=6).map(" ".join), st.sampled_from(TERMS), st.sampled_from(QUOTES), models, plain)
 def test_a_quoted_text_counts_for_nothing_and_stays_as_it_is(
-    around: str, quoted: str, model: Model, asked: dict[str, Any]
+    around: str, quoted: str, pair: str, model: Model, asked: dict[str, Any]
 ) -> None:
-    assume(not set(around) & set('"`') and around.isprintable())
-    named = f'{around} "{quoted}"'
-    other = f'{around} "{" ".join(["zyzzyva"] * len(quoted.split()))}"'
+    assume(not set(around) & set("".join(QUOTES)) and around.isprintable() and not set(quoted) & set(pair))
+    named = f"{around} {pair[0]}{quoted}{pair[1]}"
+    other = f"{around} {pair[0]}{' '.join(['zyzzyva'] * len(quoted.split()))}{pair[1]}"
     one, two = enrich(named, model=model, **asked), enrich(other, model=model, **asked)
     assert one.prompt.startswith(named)
     assert [each.text for each in one.applied] == [each.text for each in two.applied]
 
 
 @MANY
-@given(st.lists(words, max_size=5).map(" ".join), st.sampled_from(TERMS), models, plain)
-def test_what_is_negated_is_never_added(subject: str, negated: str, model: Model, asked: dict[str, Any]) -> None:
-    enriched = enrich(f"{subject}, no {negated}", model=model, **asked)
-    told = read(TIPS, f"x, no {negated}")
+@given(
+    st.lists(words, max_size=5).map(" ".join),
+    st.sampled_from(DATA["negations"]),
+    st.sampled_from(TERMS),
+    models,
+    arguments,
+)
+def test_what_is_negated_is_never_added(
+    subject: str, negation: str, negated: str, model: Model, asked: dict[str, Any]
+) -> None:
+    prompt = f"{subject}, {negation} {negated}"
+    enriched = enrich(prompt, model=model, **asked)
+    told = read(TIPS, f"x, {negation} {negated}")
+    assert enriched.prompt.startswith(prompt)
     for addition in enriched.applied:
-        assert not read(TIPS, addition.text).tags & told.negated_tags
-        assert not TIPS.lexicon.content_of(addition.text) & TIPS.lexicon.content_of(negated)
+        added = read(TIPS, addition.text)
+        if addition.source == "argument":  # may say what no negation is about: a soft light beside "no harsh light"
+            assert not denies(TIPS, told, added)
+        else:
+            assert not added.tags & told.negated_tags
+            assert not TIPS.lexicon.content_of(addition.text) & told.negated_words
 
 
 @MANY
-@given(prompts, models, plain)
+@given(prompts, models, arguments)
 def test_nothing_that_is_added_contradicts_what_is_said_or_the_rest_that_is_added(
     prompt: str, model: Model, asked: dict[str, Any]
 ) -> None:
     enriched = enrich(prompt, model=model, **asked)
-    tags = read(TIPS, prompt).tags
-    for addition in enriched.applied:
-        own = read(TIPS, addition.text).tags
-        assert TIPS.conflict(own, tags) is None
-        tags |= own
+    own = read(TIPS, prompt)
+    added = {each: read(TIPS, each.text) for each in enriched.applied}
+    for one, other in combinations(added.values(), 2):
+        assert not contradict(TIPS, one, other)
+    for addition, told in added.items():
+        assert not TIPS.conflict(told.tags, own.tags)
+        assert addition.source != "argument" or not contradict(TIPS, told, own)
+
+
+@MANY
+@given(prompts, models, arguments)
+def test_an_argument_is_added_or_said_already_or_warned_of(prompt: str, model: Model, asked: dict[str, Any]) -> None:
+    enriched = enrich(prompt, model=model, **asked)
+    added = [each.rule for each in enriched.applied]
+    for argument in ("art_style", "composition", "lighting"):
+        warned = [each for each in enriched.warnings if each.startswith(f"{argument} ")]
+        assert len(warned) + added.count(f"arguments.{argument}") <= 1
+        if asked[argument].strip() and not warned and f"arguments.{argument}" not in added:
+            again = enrich(enriched.prompt, model=model, **{**asked, argument: ""})
+            assert again.prompt == enriched.prompt or argument not in again.missing
+
+
+def enriched_or_refused(prompt: str, **asked: Any) -> tuple[EnrichedPrompt, InvalidRequestError | None]:
+    try:
+        return enrich(prompt, **asked), None
+    except InvalidRequestError as error:
+        return EnrichedPrompt(prompt, prompt), error
+
+
+@MANY
+@given(prompts, models, wild)
+def test_no_words_whatever_raise_more_than_a_refusal_that_says_what_is_allowed(
+    prompt: str, model: Model, asked: dict[str, str]
+) -> None:
+    for alone in (*({name: words} for name, words in asked.items()), asked):
+        enriched, error = enriched_or_refused(prompt, model=model, **alone)
+        if error:
+            assert any(name in error.message for name in alone)
+            assert error.hint or error.valid_values
+            assert error.message.isprintable()
+        for addition in enriched.applied:
+            assert addition.text.isprintable()
+            assert len(addition.text) <= 120
+            assert not set(addition.text) & set('"“”«»`<>()[]{}|\\:;#*=_~^$@')
+            assert not re.search(r"--|\+\+|(?<!\w)-\w|www\.|://", addition.text)
+
+
+@MANY
+@given(prompts, models, arguments)
+def test_an_example_of_better_words_begins_with_the_users_and_is_short(
+    prompt: str, model: Model, asked: dict[str, Any]
+) -> None:
+    enriched = enrich(prompt, model=model, **asked)
+    for told in (enriched, enriched.as_advice()):
+        example = example_of(told)
+        assert bool(example) <= bool(told.advice)
+        assert len(example.encode("utf-8", "replace")) <= 300
+        theirs = " ".join(told.prompt.split())
+        assert not example or example.startswith(theirs.rstrip(",;:")) or len(theirs.encode("utf-8", "replace")) > 80
 
 
 @MANY
@@ -178,7 +367,8 @@ def test_only_suggesting_sends_the_prompt_as_it_is_and_loses_no_advice(
     assert suggested.reason
 
 
-@given(st.text(max_size=30), wishes)
+@MANY
+@given(prompts, wishes)
 def test_a_prompt_that_is_not_looked_at_is_sent_as_it_is(prompt: str, wish: str) -> None:
     untouched = EnrichedPrompt.untouched(prompt, {"purpose": "photo", "art_style": wish})
     assert (untouched.prompt, untouched.changed) == (prompt, False)

@@ -189,6 +189,36 @@ def test_a_dry_run_tells_what_each_model_would_be_sent(catalog: Catalog) -> None
         assert result.to_text().count(sent) == 1
 
 
+def test_a_dry_run_tells_why_each_phrase_is_added_and_what_is_missing_with_an_example_of_better_words(
+    catalog: Catalog,
+) -> None:
+    result = ImageToolset(catalog).estimate_cost(prompt="A dog at sunset", purpose="photo", enrich="suggest")
+    content: Any = result.to_dict()
+    assert {"facet", "say", "example"} == set(content["advice"][0])
+    example = content["example"]
+    assert example.startswith("A dog at sunset, ")
+    assert all(each["example"] in example for each in content["advice"])
+    assert result.to_text().count(f"Example: {example}") == 1
+    (missing,) = [line for line in result.to_text().splitlines() if line.startswith("Missing from the prompt: ")]
+    assert all(f"{each['facet']}, such as {each['example']} (" in missing for each in content["advice"])
+
+
+def test_a_dry_run_tells_the_reason_of_each_addition_once_for_all_models(catalog: Catalog) -> None:
+    result = ImageToolset(catalog).estimate_cost(prompt="A dog", lighting="at dusk")
+    assert result.to_text().count("at dusk (the call asks for it: arguments.lighting)") == 1
+    complete = ImageToolset(catalog).estimate_cost(prompt="A dog")
+    assert "example" not in complete.to_dict()
+    assert "Example: " not in complete.to_text()
+
+
+@pytest.mark.parametrize("prompt", ["a red dog " * 4, "un perro " * 4, "un perro" + "o" * 1_500, "犬" * 1_900, "x."])
+def test_an_example_of_better_words_is_short(catalog: Catalog, prompt: str) -> None:
+    text = ImageToolset(catalog).estimate_cost("nano-banana", prompt=prompt, enrich="suggest").to_text()
+    examples = [line for line in text.splitlines() if line.startswith("Example: ")]
+    assert len(examples) == 1
+    assert len(examples[0].encode()) <= 300
+
+
 def test_a_prompt_that_is_shown_cut_is_said_to_be_sent_whole(catalog: Catalog) -> None:
     result = ImageToolset(catalog).estimate_cost("nano-banana", prompt="x" * 7_000)
     content: Any = result.to_dict()

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from blockrun_image.catalog import Catalog
-from blockrun_image.enrichment import EnrichedPrompt
+from blockrun_image.enrichment import EnrichedPrompt, example_of
 from blockrun_image.images import Image, ImageRequest
 from blockrun_image.model import Model, Recommendation
 from blockrun_image.pricing import Estimate, cheapest_offer, price_range, spread
@@ -119,7 +119,9 @@ class CostComparison:
         if not self.prompts:
             return answer | ({"warnings": list(self.warnings)} if self.warnings else {})
         first, *others = self._groups()
-        answer |= first.prompt.to_dict() | {"warnings": [*first.prompt.notes, *self.warnings]}
+        example = example_of(first.prompt)
+        answer |= first.prompt.to_dict() | ({"example": example} if example else {})
+        answer |= {"warnings": [*first.prompt.notes, *self.warnings]}
         return answer | ({"other_prompts": [each.to_dict() for each in others]} if others else {})
 
     def to_text(self) -> str:
@@ -130,7 +132,10 @@ class CostComparison:
         return "\n".join([*(self._line(each) for each in self.estimates), *more, *bases, *self._dry_run(), *warnings])
 
     def _dry_run(self) -> Sequence[str]:
-        return [line for group in self._groups() for line in group.to_lines()]
+        """Tell each prompt, and what is the same of all prompts only once."""
+        groups = self._groups()
+        examples = [f"Example: {example}" for group in groups[:1] if (example := example_of(group.prompt))]
+        return list(dict.fromkeys([*(line for group in groups for line in group.to_lines()), *examples]))
 
     def _groups(self) -> Sequence["_Group"]:
         """Return the prompts that would be sent, each with the models that it would be sent to."""
@@ -156,7 +161,7 @@ class _Group:
 
     def to_lines(self) -> Sequence[str]:
         warnings = [f"Warning: {warning}" for warning in self.prompt.notes]
-        return [f"Prompt for {', '.join(self.models)}: {self.prompt.shown()}", *self.prompt.to_lines(), *warnings]
+        return [f"Prompt for {', '.join(self.models)}: {self.prompt.shown()}", *self.prompt.to_full_lines(), *warnings]
 
 
 @dataclass(frozen=True)

@@ -139,6 +139,7 @@ def _estimate_cost(arguments: "_Arguments", *, live: bool) -> ToolSchema:
                 "estimates": _array(priced),
                 "more": {"type": "integer"},
                 **_ENRICHMENT,
+                "example": _TEXT,
                 "other_prompts": _array(others),
                 "warnings": _array(_TEXT),
             }

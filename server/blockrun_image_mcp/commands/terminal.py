@@ -4,7 +4,7 @@ import itertools
 import json
 import signal
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,20 +13,24 @@ import anyio
 import click
 
 from blockrun_image.catalog import Catalog
-from blockrun_image.enrichment import EnrichedPrompt
+from blockrun_image.enrichment import EnrichedPrompt, example_of
 from blockrun_image.errors import ConfigurationError, ImageError
 from blockrun_image.ports import OnStatus
 from blockrun_image.results import GeneratedImages, PendingImages, Result
+from blockrun_image.text import clip
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.app import open_toolset
 from blockrun_image_mcp.approval import refusal
 from blockrun_image_mcp.background import meanwhile
+from blockrun_image_mcp.commands import screen
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.parts import catalog_cache, live_catalog
 from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings
 
 _TICK_SECONDS = 0.1
-_HEAD_COLUMNS = 20
+_SHOWN_LINES = 8
+_SHOWN_CHARACTERS = 240
+_SHOWN_TAIL = 40
 
 Call = Callable[[ImageToolset, OnStatus], Awaitable[GeneratedImages]]
 
@@ -93,23 +97,43 @@ async def refreshed(settings: Settings, catalog: Catalog) -> Catalog:
 
 def show(result: Result, as_json: bool) -> None:
     """Print a result as an agent would get it, as text or as structured content."""
-    click.echo(json.dumps(result.to_dict(), ensure_ascii=False, indent=2) if as_json else result.to_text())
+    text = json.dumps(result.to_dict(), ensure_ascii=False, indent=2) if as_json else screen.shown(result.to_text())
+    click.echo(text)
 
 
 def show_enrichment(enriched: EnrichedPrompt, model: str, as_json: bool) -> None:
-    """Print what enrichment makes of a prompt, on one screen."""
+    """Print what enrichment makes of a prompt, on one screen: what is long is cut there."""
     if as_json:
         about = {"model": model, **enriched.to_dict(), "present": enriched.present, "warnings": enriched.warnings}
         click.echo(json.dumps(about, ensure_ascii=False, indent=2))
         return
-    rows = [("Yours", enriched.original), ("It names", ", ".join(enriched.present) or "no facet")]
-    rows += [("Added", f"{each.text}\n{each.facet}: {each.why} [{each.rule}]") for each in enriched.applied]
+    yours = enriched.original
+    is_cut = len(yours) > _SHOWN_CHARACTERS or yours.count("\n") >= _SHOWN_LINES
+    rows = [("Yours, kept", clip(yours, _SHOWN_CHARACTERS)), ("It names", ", ".join(enriched.present) or "no facet")]
+    rows += [("Added", f"{each.text}\n{each.why} [{each.rule}]") for each in enriched.applied]
     rows += [("Not added", enriched.reason)] if enriched.reason else []
-    rows += [("Missing", f"{each.facet}: {each.say}, such as {each.example}") for each in enriched.advice]
+    rows += [("Missing", words) for words in _missing(enriched)]
+    rows += [("Example", example)] if (example := example_of(enriched)) else []
     rows += [("Warning", warning) for warning in enriched.warnings]
-    rows.append((f"For {model}", enriched.prompt))
+    rows.append((f"For {model}", _sent(enriched, is_cut)))
+    rows += [("Note", f"The prompt has {len(yours):,} characters; it is cut only here.")] if is_cut else []
     for head, words in rows:
-        click.echo(f"{head:{_HEAD_COLUMNS - 1}} " + words.replace("\n", "\n" + " " * _HEAD_COLUMNS))
+        click.echo(screen.row(head, words, _SHOWN_LINES))
+
+
+def _missing(enriched: EnrichedPrompt) -> Sequence[str]:
+    advised = {each.facet for each in enriched.advice}
+    others = ", ".join(facet for facet in enriched.missing if facet not in advised)
+    advice = [f"{each.facet}: {each.say}, such as {each.example}" for each in enriched.advice]
+    return [*advice, *([others] if others else [])]
+
+
+def _sent(enriched: EnrichedPrompt, is_cut: bool) -> str:
+    """Return the prompt that is sent; of a long one, its end with what was added to it."""
+    if not enriched.changed:
+        return "your words as they are"
+    tail = len(enriched.prompt) - len(enriched.original) + _SHOWN_TAIL
+    return f"…{' '.join(enriched.prompt[-tail:].split())}" if is_cut else enriched.prompt
 
 
 async def _cancel_on_signal(scope: anyio.CancelScope) -> None:

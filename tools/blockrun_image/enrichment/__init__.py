@@ -6,7 +6,7 @@ from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment.enriched import MODES, PURPOSES, Addition, Advice, EnrichedPrompt, Wishes
 from blockrun_image.model import Model
 
-__all__ = ["MODES", "PURPOSES", "Addition", "Advice", "EnrichedPrompt", "Wishes", "enrich"]
+__all__ = ["MODES", "PURPOSES", "Addition", "Advice", "EnrichedPrompt", "Wishes", "enrich", "example_of"]
 
 
 def enrich(  # noqa: PLR0913 - the tool's own arguments
@@ -30,6 +30,15 @@ def enrich(  # noqa: PLR0913 - the tool's own arguments
     chosen = _built_in_catalog().find(model) if isinstance(model, str) else model
     wishes = Wishes(purpose=purpose, art_style=art_style, composition=composition, lighting=lighting)
     return Enricher.of(chosen, size, wishes).enrich(prompt)
+
+
+def example_of(enriched: EnrichedPrompt) -> str:
+    """Return a complete example of better words for a prompt that was advised; empty for one that was not."""
+    if not enriched.advice:
+        return ""
+    from blockrun_image.enrichment.example import example_of  # noqa: PLC0415 - as above
+
+    return example_of(enriched)
 
 
 @cache

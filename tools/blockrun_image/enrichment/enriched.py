@@ -129,3 +129,14 @@ class EnrichedPrompt:
             examples = "; ".join(f"{each.facet}, such as {each.example}" for each in self.advice)
             lines.append(f"Missing from the prompt: {examples}.")
         return lines
+
+    def to_full_lines(self) -> Sequence[str]:
+        """Return the same with the reason of each addition and with what to say, for who looks before the call."""
+        added = "; ".join(f"{each.text} ({each.why}: {each.rule})" for each in self.applied)
+        lines = [f"Added to the prompt: {added}."] if added else self.to_lines()[:1]
+        missing = "; ".join(f"{each.facet}, such as {each.example} ({_small(each.say)})" for each in self.advice)
+        return [*lines, *([f"Missing from the prompt: {missing}."] if missing else [])]
+
+
+def _small(words: str) -> str:
+    return words[:1].lower() + words[1:]

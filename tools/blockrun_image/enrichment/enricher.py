@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from blockrun_image.enrichment.choice import Choice
+from blockrun_image.enrichment.contradictions import contradict, denies
 from blockrun_image.enrichment.enriched import MAIN_FACETS, PURPOSES, Addition, Advice, EnrichedPrompt, Wishes
 from blockrun_image.enrichment.reading import Reading, read
 from blockrun_image.enrichment.tips import Tips, words_of
@@ -29,7 +30,13 @@ _ARGUMENTS: Mapping[str, Literal["art_style", "composition", "lighting"]] = {
 }
 _RICH = "it is rich already"
 
-_WISH = re.compile(r"\w(?:[\w ,.&+%-]|(?<=\w)['’](?=\w)){0,119}")
+_MOST_WISHED_CHARACTERS = 120
+_MOST_ADDED_CHARACTERS = 3 * (_MOST_WISHED_CHARACTERS + len(". "))
+_ID = re.compile(r"[\w -]+")
+_WISH = re.compile(
+    rf"[^\W_](?:[^\W_]|[ ,.&+%-]|(?<=[fF\d])/(?=\d)|(?<=\w)['’](?=\w)){{0,{_MOST_WISHED_CHARACTERS - 1}}}"
+)
+_MISREAD = re.compile(r"--|\+\+|(?<!\w)[-+&%]\w|%(?=\w)|\bwww\.|\w\.[^\W\d_]{2}", re.IGNORECASE)
 _ENDED = re.compile(r"[.!?…。！？]['\"”’»)\]]{0,3}\Z")
 _PAUSED = re.compile(r"[,;:—–]\Z")
 
@@ -97,28 +104,28 @@ class Enricher:
     def _wished(self, prompt: str, reading: Reading) -> tuple[Sequence[Addition], Sequence[str]]:
         """Return what the arguments add, and a warning for each that cannot be added."""
         wished: list[Addition] = []
+        kept: dict[str, Reading] = {}
         warnings: list[str] = []
         for facet, wish in self.wishes.items():
             addition = Addition(facet, wish.text, "argument", f"arguments.{wish.argument}", "the call asks for it")
-            refusal = self._refusal(wish, reading)
-            if not refusal and reading.says(wish.words):
-                continue
-            if not refusal and not self._fits(prompt, [*wished, addition]):
+            name, told = f"{wish.argument} {quoted(wish.text)}", read(self.tips, wish.text)
+            is_said = _ends_in(prompt, wish) or (reading.says(wish.words) and not denies(self.tips, reading, told))
+            refusal = self._refusal(told, kept if is_said else {**kept, "the prompt's own words": reading})
+            if reading.untouchable:
+                refusal = f"the prompt was left alone, because {reading.untouchable}"
+            elif not refusal and not is_said and not self._fits(prompt, [*wished, addition]):
                 refusal = "there is no room for it"
             if refusal:
-                warnings.append(f"{wish.argument} {quoted(wish.text)} was not added: {refusal}.")
+                warnings.append(f"{name} was not added: {refusal}.")
             else:
-                wished.append(addition)
+                kept[name] = told
+                wished += [] if is_said else [addition]
         return wished, warnings
 
-    def _refusal(self, wish: _Wish, reading: Reading) -> str:
-        if reading.untouchable:
-            return f"the prompt was left alone, because {reading.untouchable}"
-        tags = read(self.tips, wish.text).tags
-        clashes = self.tips.conflict(tags, reading.tags) or reading.rules_out(
-            self.tips.lexicon.content_of(wish.text), tags
-        )
-        return "it contradicts the prompt's own words" if clashes else ""
+    def _refusal(self, told: Reading, others: Mapping[str, Reading]) -> str:
+        """Tell which of the others these words contradict; empty if none."""
+        clashes = (name for name, other in others.items() if contradict(self.tips, told, other))
+        return next((f"it contradicts {name}" for name in clashes), "")
 
     def _own(self, prompt: str, original: Reading) -> Reading:
         """Return what the prompt tells without what an earlier call may have added to it for an argument."""
@@ -171,15 +178,24 @@ def _known_purpose(purpose: str) -> str:
 
 def _wish(tips: Tips, facet: str, argument: str, words: str) -> _Wish:
     """Return what an argument asks for: the phrase that it is the id of, or its own words."""
-    preset = tips.phrases[facet].get("_".join(words_of(words)))
-    if preset:
+    presets = tips.phrases[facet]
+    preset = presets.get("_".join(words_of(words)))
+    if preset and _ID.fullmatch(words):
         return _Wish(argument, preset.text)
-    if not _WISH.fullmatch(words) or "--" in words or not any(map(str.isalpha, words)):
+    plain = words.replace("_", " ").strip()
+    if not _WISH.fullmatch(plain) or _MISREAD.search(plain) or not any(map(str.isalpha, plain)):
         raise InvalidRequestError(
-            f"{argument} must be a short phrase, not {quoted(words)}.",
-            hint="At most 120 characters: words, without quotes, line breaks, brackets or flags.",
+            f"{argument} must be a short phrase or a preset, not {quoted(words)}.",
+            hint=f"At most {_MOST_WISHED_CHARACTERS} characters: words and numbers, with , . - ' & + % between them; no"
+            f" quotes, line breaks, brackets, flags or addresses. Presets: {choices(list(presets), words)}.",
         )
-    return _Wish(argument, words.rstrip(" ,.-"))
+    return _Wish(argument, plain.rstrip(" ,.-"))
+
+
+def _ends_in(prompt: str, wish: _Wish) -> bool:
+    """Tell whether an earlier call has added the wish where the prompt is too long to be read."""
+    end = words_of(prompt[-_MOST_ADDED_CHARACTERS:]) if len(prompt) > _MOST_READ_CHARACTERS else ()
+    return f" {' '.join(wish.words)} " in f" {' '.join(end)} "
 
 
 def _capital(letter: str) -> str:

@@ -1,0 +1,55 @@
+"""Text in the columns of a terminal: wrapped at its width, long text cut, and nothing in it that would steer it."""
+
+import re
+import shutil
+import unicodedata
+from collections.abc import Sequence
+
+_HEAD_COLUMNS = 20
+_FEWEST_COLUMNS = 20
+_CUT = "…"
+_STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def row(head: str, words: str, most_lines: int | None = None) -> str:
+    """Return words beside their head, in at most so many lines of the terminal's width."""
+    columns = shutil.get_terminal_size().columns - _HEAD_COLUMNS
+    lines = [line for each in shown(words).split("\n") for line in wrapped(each, max(columns, _FEWEST_COLUMNS))]
+    if most_lines and len(lines) > most_lines:
+        lines = [*lines[: most_lines - 1], f"{lines[most_lines - 1].rstrip()[:-1].rstrip()}{_CUT}"]
+    return f"{head:{_HEAD_COLUMNS - 1}} " + ("\n" + " " * _HEAD_COLUMNS).join(lines)
+
+
+def wrapped(line: str, columns: int) -> Sequence[str]:
+    """Return the line in lines of at most so many columns, broken at spaces and, where there are none, anywhere."""
+    lines: list[str] = []
+    current = ""
+    for part in re.findall(r"\s*\S+|\s+\Z", line):
+        rest: str = part
+        if current and columns_of(current + rest) > columns:
+            lines.append(current)
+            current, rest = "", rest.lstrip()
+        while columns_of(current + rest) > columns:
+            fits = next(end for end in range(len(rest), 0, -1) if end == 1 or columns_of(rest[:end]) <= columns)
+            lines.append(rest[:fits])
+            rest = rest[fits:]
+        current += rest
+    return [*lines, current]
+
+
+def columns_of(text: str) -> int:
+    """Return how many columns a text takes: two for East Asian letters and emoji, none for what joins another."""
+    return sum(_columns(character) for character in text)
+
+
+def shown(text: str) -> str:
+    """Return the text with a mark for each character that would steer the terminal or turn the others around."""
+    return _STEERING.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").replace("\t", "    "))
+
+
+def _columns(character: str) -> int:
+    if character.isascii():
+        return 1
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
