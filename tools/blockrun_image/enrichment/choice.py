@@ -64,12 +64,15 @@ class Choice:
 
     def _fitting(self, facet: str, tags: frozenset[str]) -> Iterator[tuple[Source, str, Phrase]]:
         for source, rule, phrases in self._offers(facet):
-            suiting = [phrase for phrase in phrases if phrase.suits(tags) and not self._contradicts(phrase, tags)]
-            yield from ((source, rule, phrase) for phrase in self._turned([each for each in suiting if each.needs]))
-            yield from ((source, rule, phrase) for phrase in self._turned([each for each in suiting if not each.needs]))
+            fitting = [phrase for phrase in phrases if self._fits(phrase, tags)]
+            for phrase in (
+                *self._turned([each for each in fitting if each.needs]),
+                *self._turned([each for each in fitting if not each.needs]),
+            ):
+                yield source, rule, phrase
 
-    def _contradicts(self, phrase: Phrase, tags: frozenset[str]) -> bool:
-        return bool(self.tips.conflict(phrase.tags, tags)) or self.reading.rules_out(phrase.words, phrase.tags)
+    def _fits(self, phrase: Phrase, tags: frozenset[str]) -> bool:
+        return self.tips.goes_with(phrase, tags) and not self.reading.rules_out(phrase.words, phrase.tags)
 
     def _offers(self, facet: str) -> Iterator[tuple[Source, str, Sequence[Phrase]]]:
         """Yield the lists of phrases to choose from, the most particular first, with where each stands in the data."""

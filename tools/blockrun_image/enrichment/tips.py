@@ -30,7 +30,6 @@ FOREIGN = Label("language", "other")
 
 _NOTHING: frozenset[Label] = frozenset()
 _GUARD = Label("guard", "")
-_LIT = frozenset({"lit"})
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,7 @@ class Tips:
     fallbacks: Kind
     shapes: Mapping[str, Sequence[Phrase]]
     conflicts: frozenset[tuple[str, str]]
+    unlit: frozenset[str]
     says: Mapping[str, str]
 
     @classmethod
@@ -99,8 +99,15 @@ class Tips:
             fallbacks=_kind(phrases, data["fallbacks"]),
             shapes={shape: [phrases["composition"][id] for id in ids] for shape, ids in data["shapes"].items()},
             conflicts=frozenset(pairs + [(other, one) for one, other in pairs]),
+            unlit=frozenset(data["unlit"]),
             says={facet: data["facets"][facet]["say"] for facet in MAIN_FACETS},
         )
+
+    def goes_with(self, phrase: Phrase, tags: frozenset[str]) -> bool:
+        """Tell whether a phrase suits a prompt with these tags; no scene's light falls on a chart or a line drawing."""
+        is_of_a_scene = phrase.facet == "lighting" and self.unlit.isdisjoint(phrase.needs)
+        is_out_of_place = is_of_a_scene and not self.unlit.isdisjoint(tags)
+        return phrase.suits(tags) and not is_out_of_place and not self.conflict(phrase.tags, tags)
 
     def conflict(self, some: frozenset[str], others: frozenset[str]) -> tuple[str, str] | None:
         """Return the first two tags, one of each side, that contradict each other."""
@@ -204,8 +211,6 @@ def _compounds(subjects: Mapping[str, Any]) -> Iterator[str]:
 def _phrase(lexicon: Lexicon, id: str, facet: str, text: str, needs: Iterable[str]) -> Phrase:
     told = [label for _, labels in lexicon.walk(words_of(text)) for label in labels]
     tags = frozenset(label.value for label in told if label.kind == "tag")
-    if facet == "lighting" and "even" not in tags:
-        tags |= _LIT
     return Phrase(id, facet, text, lexicon.content_of(text), tags, frozenset(needs))
 
 
