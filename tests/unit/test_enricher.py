@@ -90,7 +90,7 @@ def test_what_is_negated_is_not_present(negation: str) -> None:
         ("the", FEW),
         ("Ein Hund auf der Wiese", FOREIGN),
         ("un dog", FOREIGN),
-        ("Zyzzyva quux", FOREIGN),
+        ("Zyzzyva quux blorf snark", FOREIGN),
         ("a dog near the дерево дом", FOREIGN),
         (f"A dog {'that runs ' * 20}", RICH),
         ("An oil painting of a dog at sunset, close-up", RICH),
@@ -182,7 +182,7 @@ def test_a_purpose_goes_before_the_size_and_the_subject_and_does_without_what_it
         "composition": "purposes.logo_icon.tall",
     }
     assert enriched("A dog", purpose="logo_icon").missing == []
-    assert rules(enriched("A logo of a dog", purpose="portrait"))["lighting"] == "purposes.portrait.lighting"
+    assert rules(enriched("A photo of a dog", purpose="portrait"))["lighting"] == "purposes.portrait.lighting"
 
 
 def test_what_is_added_does_not_contradict_what_was_added_before_it() -> None:
@@ -199,11 +199,11 @@ def test_phrases_differ_with_what_a_prompt_is_about() -> None:
 @pytest.mark.parametrize(
     ("prompt", "sentence", "tags"),
     [
-        ("A dog", "A dog. Anime style, close crop.", "A dog, anime style, close crop"),
-        ("A dog.", "A dog. Anime style, close crop.", "A dog. Anime style, close crop"),
-        ("A dog!”", "A dog!” Anime style, close crop.", "A dog!” Anime style, close crop"),
-        ("A dog,", "A dog, anime style, close crop.", "A dog, anime style, close crop"),
-        ("A dog\n", "A dog\n\nAnime style, close crop.", "A dog\n\nAnime style, close crop"),
+        ("A dog", "A dog. Anime style, close crop, consistent light and shade.", "A dog, anime style, close crop, consistent light and shade"),
+        ("A dog.", "A dog. Anime style, close crop, consistent light and shade.", "A dog. Anime style, close crop, consistent light and shade"),
+        ("A dog!”", "A dog!” Anime style, close crop, consistent light and shade.", "A dog!” Anime style, close crop, consistent light and shade"),
+        ("A dog,", "A dog, anime style, close crop, consistent light and shade.", "A dog, anime style, close crop, consistent light and shade"),
+        ("A dog\n", "A dog\n\nAnime style, close crop, consistent light and shade.", "A dog\n\nAnime style, close crop, consistent light and shade"),
     ],
 )
 def test_what_is_added_ends_the_clause_before_it_in_the_form_that_the_model_likes(

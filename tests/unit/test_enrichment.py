@@ -45,11 +45,11 @@ def added(result: EnrichedPrompt) -> str:
         ("A diagram of the water cycle", "style composition"),
         ("a banking app", "style composition"),
         ('A poster that says "SUMMER JAZZ"', "style composition"),
-        ("seamless pattern of lemons", "composition"),
-        ("a stack of twelve old books beside a red lamp", "composition lighting"),
-        ("can you draw me a dragon that breathes flowers?", ALL),
-        ("sticker of a happy avocado", "composition"),
-        ("blueprint of a house", "style composition"),
+        ("seamless pattern of lemons", "lighting"),
+        ("a stack of twelve old books beside a teapot", "composition lighting"),
+        ("can you draw me a dragon that breathes flowers?", "composition lighting"),
+        ("sticker of a happy avocado", "composition lighting"),
+        ("blueprint of a house", "composition"),
         ("a tintype of a soldier", "composition lighting"),
         ("five red apples in a row", "lighting"),
         ("a still life of lemons, chiaroscuro, oil on canvas", "composition"),
@@ -220,7 +220,7 @@ def test_to_rule_out_one_light_leaves_the_others() -> None:
         ("an old woman", WIDE, "wide"),
         ("a poster for a concert", TALL, "tall"),
         ("children's book owl", WIDE, "wide"),
-        ("a seamless floral pattern", WIDE, "repeating"),
+        ("a floral pattern", WIDE, "repeating"),
     ],
 )
 def test_a_wide_or_tall_size_is_named_unless_a_pattern_fills_it(prompt: str, asked: dict[str, Any], words: str) -> None:
@@ -246,7 +246,7 @@ def test_quoted_text_names_nothing_and_stays_untouched() -> None:
         ("a castle", {"art_style": "photorealistic"}, "photorealistic style"),
         ("a dragon", {"art_style": "photorealistic"}, "photorealistic style"),
         ("a fox", {"purpose": "logo_icon"}, "minimalist flat vector style"),
-        ("a city at night", {"purpose": "poster_text"}, "bold flat graphic style"),
+        ("a city at night", {"purpose": "poster_text"}, "bold graphic style"),
     ],
 )
 def test_what_the_call_asks_for_is_added(prompt: str, asked: dict[str, Any], text: str) -> None:
