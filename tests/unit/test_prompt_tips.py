@@ -161,7 +161,7 @@ def test_a_vocabulary_whose_purposes_cannot_be_asked_for_is_refused() -> None:
 
 
 def test_a_vocabulary_that_names_a_phrase_it_does_not_define_is_refused() -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="^lists of phrases: there is no 'no_such_phrase'$"):
         Tips.read(DATA | {"fallbacks": {"style": ["no_such_phrase"]}})
 
 
