@@ -8,7 +8,7 @@ import itertools
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -26,7 +26,10 @@ _MOST_OF_A_TEXT = 100
 @click.command()
 def main() -> None:
     """Print what is wrong with the packaged vocabulary, a line for each fault."""
-    found = faults(packaged("prompt_tips.json"))
+    try:
+        found = faults(packaged("prompt_tips.json"))
+    except ValueError as error:
+        raise click.ClickException(f"It is no JSON: {error}.") from error
     click.echo("\n".join(found) or "prompt_tips.json has no faults.")
     sys.exit(bool(found))
 
@@ -47,8 +50,20 @@ def faults(data: Any) -> Sequence[str]:
 
 
 def packaged(name: str) -> Any:
-    """Return what a packaged JSON file holds."""
-    return json.loads(resources.files("blockrun_image").joinpath(name).read_text(encoding="utf-8"))
+    """Return what a packaged JSON file holds; raises `ValueError` if that is no JSON."""
+    return parsed(resources.files("blockrun_image").joinpath(name).read_text(encoding="utf-8"))
+
+
+def parsed(text: str) -> Any:
+    """Return what a JSON text holds; raises `ValueError` if it is none, or would lose one of two equal names."""
+    return json.loads(text, object_pairs_hook=_object)
+
+
+def _object(pairs: Sequence[tuple[str, Any]]) -> Mapping[str, Any]:
+    twice = [name for name, count in Counter(name for name, _ in pairs).items() if count > 1]
+    if twice:
+        raise ValueError(f"{both(twice)} stands twice in one object")
+    return dict(pairs)
 
 
 @cache

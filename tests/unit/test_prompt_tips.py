@@ -241,6 +241,21 @@ def test_the_lint_prints_each_fault_on_a_line_of_its_own(monkeypatch: pytest.Mon
     assert result.exit_code == 1
 
 
+def test_the_lint_says_where_the_file_is_no_json_and_which_name_is_there_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, said in (
+        ("{", "line 1 column 2"),
+        ('{"tags": {"day": [], "day": []}}', "day stands twice in one object"),
+    ):
+
+        def damaged(_: str, *, text: str = text) -> Any:
+            return lint.parsed(text)
+
+        monkeypatch.setattr(lint, "packaged", damaged)
+        result = CliRunner().invoke(main)
+        assert said in result.output
+        assert result.exit_code == 1
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
