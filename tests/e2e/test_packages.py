@@ -202,11 +202,14 @@ def test_the_bundle_holds_the_project_and_nothing_else(archives: Path) -> None:
     assert not [name for name in names if "__pycache__" in name]
 
 
-def test_the_wheel_holds_the_two_packages_and_nothing_else(archives: Path) -> None:
+def test_the_wheel_holds_the_two_packages_with_their_data_and_nothing_else(archives: Path) -> None:
     (wheel,) = archives.glob("*.whl")
-    folders = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    names = zipfile.ZipFile(wheel).namelist()
+    folders = {name.partition("/")[0] for name in names}
     packages = {folder for folder in folders if not folder.endswith(".dist-info")}
     assert packages == {"blockrun_image", "blockrun_image_mcp"}
+    data = {f"blockrun_image/{file.name}" for file in (ROOT / "tools" / "blockrun_image").glob("*.json")}
+    assert {"blockrun_image/prompt_tips.json", "blockrun_image/prompt_tips.schema.json"} < data <= set(names)
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="only a clone knows what is in the repository")

@@ -199,11 +199,31 @@ def test_phrases_differ_with_what_a_prompt_is_about() -> None:
 @pytest.mark.parametrize(
     ("prompt", "sentence", "tags"),
     [
-        ("A dog", "A dog. Anime style, close crop, consistent light and shade.", "A dog, anime style, close crop, consistent light and shade"),
-        ("A dog.", "A dog. Anime style, close crop, consistent light and shade.", "A dog. Anime style, close crop, consistent light and shade"),
-        ("A dog!”", "A dog!” Anime style, close crop, consistent light and shade.", "A dog!” Anime style, close crop, consistent light and shade"),
-        ("A dog,", "A dog, anime style, close crop, consistent light and shade.", "A dog, anime style, close crop, consistent light and shade"),
-        ("A dog\n", "A dog\n\nAnime style, close crop, consistent light and shade.", "A dog\n\nAnime style, close crop, consistent light and shade"),
+        (
+            "A dog",
+            "A dog. Anime style, close crop, consistent light and shade.",
+            "A dog, anime style, close crop, consistent light and shade",
+        ),
+        (
+            "A dog.",
+            "A dog. Anime style, close crop, consistent light and shade.",
+            "A dog. Anime style, close crop, consistent light and shade",
+        ),
+        (
+            "A dog!”",
+            "A dog!” Anime style, close crop, consistent light and shade.",
+            "A dog!” Anime style, close crop, consistent light and shade",
+        ),
+        (
+            "A dog,",
+            "A dog, anime style, close crop, consistent light and shade.",
+            "A dog, anime style, close crop, consistent light and shade",
+        ),
+        (
+            "A dog\n",
+            "A dog\n\nAnime style, close crop, consistent light and shade.",
+            "A dog\n\nAnime style, close crop, consistent light and shade",
+        ),
     ],
 )
 def test_what_is_added_ends_the_clause_before_it_in_the_form_that_the_model_likes(

@@ -1,140 +1,278 @@
-"""The closure of the prompt vocabulary: what is added is found again, and pulls nothing else after it."""
+"""The prompt vocabulary: it has no faults, each kind of fault is found, and a damaged one is refused."""
 
-import json
+import copy
 import re
-from collections.abc import Iterator
-from importlib import resources
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from jsonschema import Draft202012Validator
+from tests.prompts import lint
+from tests.prompts.lint import faults, main, packaged
 
 from blockrun_image.enrichment.enriched import MAIN_FACETS, PURPOSES
-from blockrun_image.enrichment.reading import OTHER, read
-from blockrun_image.enrichment.tips import Label, Phrase, Tips, plural, singular, words_of
+from blockrun_image.enrichment.reading import OTHER
+from blockrun_image.enrichment.tips import Tips, plural, singular
 
-DATA: dict[str, Any] = json.loads(resources.files("blockrun_image").joinpath("prompt_tips.json").read_text("utf-8"))
-TIPS = Tips.built_in()
-PHRASES = [phrase for texts in TIPS.phrases.values() for phrase in texts.values()]
-each_phrase = pytest.mark.parametrize("phrase", PHRASES, ids=lambda phrase: phrase.id)
+DATA: dict[str, Any] = packaged("prompt_tips.json")
+SCHEMA: dict[str, Any] = packaged("prompt_tips.schema.json")
 
-
-def purposes_of(phrase: Phrase) -> set[str]:
-    """Return the purposes that may add the phrase."""
-    return {name for name, kind in TIPS.purposes.items() if any(phrase in phrases for phrases in kind.phrases.values())}
+Change = Callable[[Any], object]
 
 
-def is_free(phrase: Phrase) -> bool:
-    """Tell whether the phrase may be added whatever the purpose is."""
-    free = [TIPS.fallbacks, *TIPS.subjects.values()]
-    return any(phrase in phrases for kind in free for phrases in kind.phrases.values()) or any(
-        phrase in phrases for phrases in TIPS.shapes.values()
-    )
+def changed(*changes: Change) -> Any:
+    """Return a copy of the vocabulary, changed."""
+    data = copy.deepcopy(DATA)
+    for change in changes:
+        change(data)
+    return data
 
 
-def texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, list | dict):
-        for each in value.values() if isinstance(value, dict) else value:  # pyright: ignore[reportUnknownVariableType] - JSON
-            yield from texts(each)
+def at(data: Any, path: Sequence[str]) -> Any:
+    for name in path:
+        data = data[name]
+    return data
 
 
-@each_phrase
-def test_a_phrase_is_found_as_its_own_facet_and_as_no_other_main_one(phrase: Phrase) -> None:
-    assert read(TIPS, f"Zyx, {phrase.text}.").present & set(MAIN_FACETS) == {phrase.facet}
+def put(value: Any, *path: str) -> Change:
+    """Return the change that puts a value where the path leads."""
+    return lambda data: at(data, path[:-1]).update({path[-1]: value})
 
 
-@each_phrase
-def test_a_phrase_names_no_subject_and_no_other_purpose_and_negates_nothing(phrase: Phrase) -> None:
-    reading = read(TIPS, f"Zyx, {phrase.text}.")
-    assert reading.subject is None
-    assert not reading.negated_words
-    if is_free(phrase):
-        assert not reading.purposes
-    elif reading.purposes and purposes_of(phrase):
-        assert reading.purposes == purposes_of(phrase)
+def drop(*path: str) -> Change:
+    return lambda data: at(data, path[:-1]).pop(path[-1])
 
 
-@each_phrase
-def test_a_phrase_is_neither_code_nor_an_opt_out_and_has_no_sentence_end(phrase: Phrase) -> None:
-    reading = read(TIPS, f"A dog, {phrase.text}.")
-    assert (reading.untouchable, reading.unclear) == ("", "")
-    assert re.fullmatch(r"[A-Za-z0-9' -]+", phrase.text)
-    assert 1 < len(phrase.text.split()) <= 8
+def append(value: Any, *path: str) -> Change:
+    return lambda data: at(data, path).append(value)
 
 
-@each_phrase
-def test_a_phrase_contradicts_nothing_of_its_own(phrase: Phrase) -> None:
-    assert TIPS.conflict(phrase.tags, phrase.tags) is None
+def term(text: str, *path: str) -> Change:
+    """Return the change that adds a term to a list, in its place."""
+
+    def change(data: Any) -> None:
+        terms = at(data, path)
+        terms[:] = sorted([*terms, text])
+
+    return change
 
 
-@each_phrase
-def test_a_phrase_praises_nothing(phrase: Phrase) -> None:
-    boosters = {"masterpiece", "best", "trending", "award", "8k", "4k", "ultra", "stunning", "beautiful", "quality"}
-    assert not set(words_of(phrase.text)) & boosters
+def phrase(facet: str, text: str, *, id: str = "zyx") -> Change:
+    return put(text, "phrases", facet, id)
 
 
-def test_no_two_phrases_are_the_same() -> None:
-    assert len({phrase.text for phrase in PHRASES}) == len(PHRASES)
+def offer(*path: str) -> Change:
+    """Return the change that has the phrase zyx, and no other, chosen from a list."""
+    return put(["zyx"], *path)
 
 
-def test_every_conflict_is_between_tags_that_exist_and_one_of_which_a_phrase_has() -> None:
-    tags = set(DATA["tags"])
-    used = {tag for phrase in PHRASES for tag in phrase.tags}
-    for one, other in DATA["conflicts"]:
-        assert {one, other} <= tags
-        assert {one, other} & used, (one, other)
+def need(id: str, *tags: str) -> Change:
+    return put({id: [*tags]}, "needs")
 
 
-def test_every_tag_decides_something() -> None:
-    decisive = {tag for pair in DATA["conflicts"] for tag in pair}
-    assert set(DATA["tags"]) - decisive == set()
+def test_the_vocabulary_has_no_faults() -> None:
+    assert faults(DATA) == []
 
 
-def test_every_phrase_can_be_reached_by_its_id_or_by_a_rule() -> None:
-    for facet, phrases in TIPS.phrases.items():
-        for id in phrases:
-            assert "_".join(words_of(id.replace("_", " "))) == id, (facet, id)
+def test_the_schema_is_one_and_describes_each_of_its_parts() -> None:
+    Draft202012Validator.check_schema(SCHEMA)  # pyright: ignore[reportUnknownMemberType] - of jsonschema
+    parts = {**SCHEMA["properties"], **SCHEMA["$defs"]}
+    assert [name for name, part in parts.items() if not part.get("description")] == []
 
 
-@pytest.mark.parametrize("subject", sorted(DATA["subjects"]))
-def test_every_class_of_subjects_has_phrases_for_every_main_facet(subject: str) -> None:
-    assert all(TIPS.subjects[subject].phrases[facet] for facet in MAIN_FACETS)
-    assert DATA["subjects"][subject]["nouns"]
+def test_an_editor_finds_the_schema_beside_the_file() -> None:
+    assert packaged(DATA["$schema"].removeprefix("./")) == SCHEMA
 
 
-def test_what_has_no_class_has_the_class_of_others() -> None:
-    assert OTHER in TIPS.subjects
+def test_the_schema_knows_the_purposes_that_can_be_asked_for_and_the_class_of_what_has_none() -> None:
+    assert {"auto", *SCHEMA["properties"]["purposes"]["required"]} == set(PURPOSES)
+    assert OTHER in SCHEMA["properties"]["subjects"]["required"]
+    assert SCHEMA["properties"]["phrases"]["required"] == list(MAIN_FACETS)
 
 
-def test_every_purpose_has_cues_that_tell_it() -> None:
-    assert set(DATA["purposes"]) == set(PURPOSES) - {"auto"}
-    for name in DATA["purposes"]:
-        for cue in DATA["purposes"][name]["cues"]:
-            assert name in read(TIPS, f"Zyx {cue}, zyx").purposes, (name, cue)
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        (put([], "extra"), "the file"),
+        (drop("shapes"), "the file"),
+        (put([], "facets", "mood", "terms"), "facets.mood.terms"),
+        (put([], "fallbacks", "lighting"), "fallbacks.lighting"),
+        (put("zyx style", "phrases", "style", "Zyx"), "phrases.style"),
+        (put(["mood"], "purposes", "photo", "skips"), "purposes.photo.skips.0"),
+        (drop("subjects", "other"), "subjects"),
+        (put([["photo"]], "conflicts"), "conflicts.0"),
+        (need("zyx"), "needs.zyx"),
+        (phrase("style", "style"), "phrases.style.zyx"),
+        (phrase("style", "a, style"), "phrases.style.zyx"),
+        (phrase("style", "zyx --style"), "phrases.style.zyx"),
+        (phrase("style", "zyx style\n"), "phrases.style.zyx"),
+        (phrase("style", 'a "style"'), "phrases.style.zyx"),
+        (phrase("style", "a \ud800 style"), "phrases.style.zyx"),
+        (phrase("style", "zyx  style"), "phrases.style.zyx"),
+        (phrase("style", "a b c d e f g h style"), "phrases.style.zyx"),
+        (phrase("style", f"{'x' * 80} style"), "phrases.style.zyx"),
+        (term("", "guards"), "guards.0"),
+        *((term(text, "guards"), "guards.") for text in ("Zyx", "zyx\n", "zyx-zyx", " zyx", "zyx!", "été", "x" * 41)),
+    ],
+)
+def test_a_wrong_form_is_found_at_its_place_with_what_it_is_to_be(change: Change, place: str) -> None:
+    (fault,) = faults(changed(change))
+    assert re.fullmatch(rf"{re.escape(place)}[^:]*: .+ \([A-Z].+\)", fault)
 
 
-def test_every_term_is_found_where_it_stands_alone() -> None:
-    for facet, entry in DATA["facets"].items():
-        for term in entry["terms"]:
-            _, labels = next(TIPS.lexicon.walk(words_of(term)))
-            assert Label("facet", facet) in labels, (facet, term)
+@pytest.mark.parametrize(
+    ("fault", "changes"),
+    [
+        ("purposes.photo.style: there is no style phrase zyx", [offer("purposes", "photo", "style")]),
+        (
+            "shapes.tall: there is no composition phrase zyx",
+            [phrase("style", "zyx cartoon"), offer("shapes", "tall")],
+        ),
+        ("phrases: zyx is there twice", [phrase("lighting", "zyx light"), phrase("style", "zyx cartoon")]),
+        ("conflicts: there is no tag zyx", [append(["photo", "zyx"], "conflicts")]),
+        ("needs: there is no phrase zyx", [need("zyx", "night")]),
+        ("needs.zyx: there is no tag xyz", [phrase("lighting", "zyx light"), need("zyx", "xyz")]),
+        ("subjects: 'dog' is of two classes", [term("dog", "subjects", "food", "nouns")]),
+        ("negations: 'aaa' is out of order", [append("aaa", "negations")]),
+        ("languages.other: 'Ā' is not in lower case", [term("Ā", "languages", "other")]),
+        (
+            "conflicts: night and zyx are there twice",
+            [
+                put(["zyx"], "tags", "zyx"),
+                append(["zyx", "night"], "conflicts"),
+                append(["night", "zyx"], "conflicts"),
+            ],
+        ),
+        (
+            "purposes.diagram.lighting: lighting is skipped",
+            [phrase("lighting", "zyx light"), offer("purposes", "diagram", "lighting")],
+        ),
+        ("needs.zyx: no rule chooses the phrase", [phrase("lighting", "zyx light"), need("zyx", "night")]),
+        ("tags.zyx: it decides nothing", [put(["zyx"], "tags", "zyx")]),
+        (
+            "conflicts: no phrase has xyz and zyx",
+            [
+                put(["zyx"], "tags", "zyx"),
+                put(["xyz"], "tags", "xyz"),
+                append(["zyx", "xyz"], "conflicts"),
+            ],
+        ),
+        ("guards: 'zyx zyx' hides nothing", [term("zyx zyx", "guards")]),
+        ("phrases.style.zyx: it is not found as style", [phrase("style", "zyx zyx")]),
+        ("phrases.style.zyx: it is found as lighting", [phrase("style", "moonlit cartoon")]),
+        ("phrases.style.zyx: it names a subject, dog (animal)", [phrase("style", "dog cartoon")]),
+        ("phrases.lighting.zyx: it rules something out", [phrase("lighting", "light without zyx")]),
+        (
+            "phrases.lighting.zyx: a prompt with it is left alone, because it asks to be left as it is",
+            [phrase("lighting", "light as is")],
+        ),
+        ("phrases.lighting.zyx: it contradicts itself, as night and sun", [phrase("lighting", "sunbeam at night")]),
+        ("phrases.lighting.zyx: it praises, with 'stunning'", [phrase("lighting", "stunning light")]),
+        (
+            "phrases.lighting.zyx: it is the same as lighting.xyz",
+            [phrase("lighting", "a zyx light", id="xyz"), phrase("lighting", "A zyx light")],
+        ),
+        (
+            "phrases.style.zyx: it tells logo_icon, and is chosen for any purpose",
+            [phrase("style", "photographic logo"), offer("fallbacks", "style")],
+        ),
+        (
+            "phrases.style.zyx: it tells logo_icon, and is chosen for photo",
+            [phrase("style", "photographic logo"), offer("purposes", "photo", "style")],
+        ),
+        (
+            "needs.zyx: day contradicts it",
+            [phrase("lighting", "zyx moonlight"), need("zyx", "day")],
+        ),
+        (
+            "needs.zyx: xyz has night, and would let it be added the next time",
+            [
+                phrase("composition", "zyx side view"),
+                phrase("lighting", "xyz moonlight", id="xyz"),
+                need("zyx", "night"),
+            ],
+        ),
+        ("tags.day: 'no zyx' begins with what rules it out", [term("no zyx", "tags", "day")]),
+        ("purposes.photo.cues: 'logo' tells logo_icon", [term("logo", "purposes", "photo", "cues")]),
+        ("subjects.person.nouns: 'dogs' tells animal", [term("dogs", "subjects", "person", "nouns")]),
+    ],
+)
+def test_each_kind_of_fault_is_found_at_its_place(fault: str, changes: Sequence[Change]) -> None:
+    assert fault in faults(changed(*changes))
 
 
-def test_every_opt_out_leaves_a_prompt_alone() -> None:
-    for opt_out in DATA["opt_outs"]:
-        assert read(TIPS, f"A dog, {opt_out}").untouchable, opt_out
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [phrase("style", "zyx cartoon"), offer("purposes", "illustration", "style")],
+        [phrase("style", "photographic logo"), offer("purposes", "logo_icon", "style")],
+        [phrase("lighting", "zyx moonlight"), offer("subjects", "space", "lighting"), need("zyx", "night")],
+        [phrase("style", "zyx's 3D-like cartoon")],
+        [put([], "fallbacks", "style")],
+        [drop("subjects", "space", "lighting")],
+        [drop("$schema")],
+    ],
+)
+def test_what_a_vocabulary_may_hold_is_no_fault(changes: Sequence[Change]) -> None:
+    assert faults(changed(*changes)) == []
 
 
-def test_every_list_of_terms_is_sorted_without_repeats_and_in_lower_case() -> None:
-    lists = [entry["terms"] for entry in DATA["facets"].values()] + list(DATA["tags"].values())
-    lists += [DATA["guards"], DATA["opt_outs"], DATA["negations"], *DATA["languages"].values()]
-    lists += [entry["cues"] for entry in DATA["purposes"].values()]
-    lists += [entry["nouns"] for entry in DATA["subjects"].values()]
-    for terms in lists:
-        assert len(terms) == len(set(terms)), sorted({term for term in terms if terms.count(term) > 1})
-        assert all(term == term.lower() and words_of(term) for term in terms)
-        assert terms == sorted(terms)
+def test_where_nothing_but_the_code_refuses_a_vocabulary_that_is_its_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Any) -> Tips:
+        raise ValueError("purposes: zyx")
+
+    monkeypatch.setattr(Tips, "read", refuse)
+    assert faults(DATA) == ["purposes: zyx"]
+
+
+def test_the_lint_prints_that_there_are_no_faults() -> None:
+    result = CliRunner().invoke(main)
+    assert (result.output, result.exit_code) == ("prompt_tips.json has no faults.\n", 0)
+
+
+def test_the_lint_prints_each_fault_on_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(_: str) -> Any:
+        return changed(phrase("style", "dog zyx"))
+
+    monkeypatch.setattr(lint, "packaged", damaged)
+    result = CliRunner().invoke(main)
+    assert len(result.output.splitlines()) == 2
+    assert result.exit_code == 1
+
+
+def test_the_lint_says_where_the_file_is_no_json_and_which_name_is_there_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, said in (
+        ("{", "line 1 column 2"),
+        ('{"tags": {"day": [], "day": []}}', "day stands twice in one object"),
+    ):
+
+        def damaged(_: str, *, text: str = text) -> Any:
+            return lint.parsed(text)
+
+        monkeypatch.setattr(lint, "packaged", damaged)
+        result = CliRunner().invoke(main)
+        assert said in result.output
+        assert result.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (drop("purposes", "photo"), "purposes: they are not those that can be asked for"),
+        (drop("purposes"), "purposes: there is no 'purposes'"),
+        (put(["zyx"], "fallbacks", "style"), "lists of phrases: there is no 'zyx'"),
+        (drop("facets", "style", "terms"), "terms: there is no 'terms'"),
+        (append("", "guards"), "terms: '', a term of guard, has no words"),
+        (append(5, "tags", "day"), "terms: 5, a term of tag day, has no words"),
+        (put(None, "phrases", "style"), "phrases: 'NoneType' object has no attribute 'items'"),
+        (append(["photo"], "conflicts"), "conflicts: not enough values to unpack"),
+        (put(5, "shapes", "wide"), "lists of phrases: 'int' object is not iterable"),
+    ],
+)
+def test_a_damaged_vocabulary_is_refused_with_its_place(change: Change, said: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
+        Tips.read(changed(change))
 
 
 @pytest.mark.parametrize(
@@ -147,24 +285,3 @@ def test_a_noun_has_its_regular_plural(word: str, many: str) -> None:
 @pytest.mark.parametrize(("word", "one"), [("dogs", "dog"), ("dog", "dog"), ("glass", "glass"), ("bus", "bus")])
 def test_only_the_ending_of_a_plural_is_taken_from_a_word(word: str, one: str) -> None:
     assert singular(word) == one
-
-
-def test_a_noun_is_of_one_class_only() -> None:
-    nouns = [noun for entry in DATA["subjects"].values() for noun in entry["nouns"]]
-    assert sorted({noun for noun in nouns if nouns.count(noun) > 1}) == []
-
-
-def test_a_vocabulary_whose_purposes_cannot_be_asked_for_is_refused() -> None:
-    purposes = {name: entry for name, entry in DATA["purposes"].items() if name != "photo"}
-    with pytest.raises(ValueError, match="purposes"):
-        Tips.read(DATA | {"purposes": purposes})
-
-
-def test_a_vocabulary_that_names_a_phrase_it_does_not_define_is_refused() -> None:
-    with pytest.raises(KeyError):
-        Tips.read(DATA | {"fallbacks": {"style": ["no_such_phrase"]}})
-
-
-def test_the_texts_are_printable_ascii_but_for_the_words_of_other_languages() -> None:
-    english = {name: value for name, value in DATA.items() if name != "languages"}
-    assert all(text.isascii() and text.isprintable() for text in texts(english))

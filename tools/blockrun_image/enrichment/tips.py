@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -82,26 +83,31 @@ class Tips:
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> "Tips":
-        """Read a vocabulary; raises `KeyError` for a phrase that it does not define and `ValueError` for a purpose."""
-        if set(data["purposes"]) != set(PURPOSES) - {"auto"}:
-            raise ValueError("the purposes are not those that can be asked for")
-        lexicon = Lexicon(_terms(data))
-        phrases = {
-            facet: {id: _phrase(lexicon, id, facet, text, data["needs"].get(id, ())) for id, text in texts.items()}
-            for facet, texts in data["phrases"].items()
-        }
-        pairs = [(one, other) for one, other in data["conflicts"]]
-        return cls(
-            lexicon=lexicon,
-            phrases=phrases,
-            purposes={name: _kind(phrases, entry) for name, entry in data["purposes"].items()},
-            subjects={name: _kind(phrases, entry) for name, entry in data["subjects"].items()},
-            fallbacks=_kind(phrases, data["fallbacks"]),
-            shapes={shape: [phrases["composition"][id] for id in ids] for shape, ids in data["shapes"].items()},
-            conflicts=frozenset(pairs + [(other, one) for one, other in pairs]),
-            unlit=frozenset(data["unlit"]),
-            says={facet: data["facets"][facet]["say"] for facet in MAIN_FACETS},
-        )
+        """Read a vocabulary; raises `ValueError`, which says where, for one that is damaged."""
+        with _reading("purposes"):
+            if set(data["purposes"]) != set(PURPOSES) - {"auto"}:
+                raise ValueError("they are not those that can be asked for")
+        with _reading("terms"):
+            lexicon = Lexicon(_terms(data))
+        with _reading("phrases"):
+            phrases = {
+                facet: {id: _phrase(lexicon, id, facet, text, data["needs"].get(id, ())) for id, text in texts.items()}
+                for facet, texts in data["phrases"].items()
+            }
+        with _reading("conflicts"):
+            pairs = [(one, other) for one, other in data["conflicts"]]
+        with _reading("lists of phrases"):
+            return cls(
+                lexicon=lexicon,
+                phrases=phrases,
+                purposes={name: _kind(phrases, entry) for name, entry in data["purposes"].items()},
+                subjects={name: _kind(phrases, entry) for name, entry in data["subjects"].items()},
+                fallbacks=_kind(phrases, data["fallbacks"]),
+                shapes={shape: [phrases["composition"][id] for id in ids] for shape, ids in data["shapes"].items()},
+                conflicts=frozenset(pairs + [(other, one) for one, other in pairs]),
+                unlit=frozenset(data["unlit"]),
+                says={facet: data["facets"][facet]["say"] for facet in MAIN_FACETS},
+            )
 
     def goes_with(self, phrase: Phrase, tags: frozenset[str]) -> bool:
         """Tell whether a phrase suits a prompt with these tags; no scene's light falls on a chart or a line drawing."""
@@ -181,6 +187,16 @@ def plural(word: str) -> str:
 def singular(word: str) -> str:
     """Return a word without the ending of a regular plural, as far as its letters show."""
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
+
+
+@contextmanager
+def _reading(part: str) -> Generator[None]:
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f"{part}: there is no {error}") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"{part}: {error}") from error
 
 
 def _terms(data: Mapping[str, Any]) -> Iterator[tuple[str, Label]]:
