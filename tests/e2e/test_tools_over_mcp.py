@@ -124,7 +124,7 @@ BAD_INPUT = [
     ({**FOX, "enrich": "maybe"}, "auto, suggest, off"),
     ({**FOX, "purpose": "meme"}, "childrens_illustration"),
     ({**FOX, "art_style": "x" * 4_000}, "At most 120 characters"),
-    ({**FOX, "lighting": 'dusk" --ar 16:9'}, "without quotes"),
+    ({**FOX, "lighting": 'dusk" --ar 16:9'}, "no quotes"),
     ({**FOX, "prompt": 3}, "must be text"),
     ({**FOX, "size": ["1024x1024"]}, "Choices: auto, 256x256"),
     ({**FOX, "model": "nano-banana", "quality": "hd"}, "dall-e-3, dall-e-2"),

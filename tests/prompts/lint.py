@@ -21,6 +21,7 @@ from tests.prompts.vocabulary import both, lists_of_phrases, lists_of_terms, nee
 from blockrun_image.enrichment.tips import Tips, plural, words_of
 
 _MOST_OF_A_TEXT = 100
+_LIT = "lit"  # the code itself knows it
 
 
 @click.command()
@@ -127,7 +128,7 @@ def _idle(data: Any) -> Iterator[str]:
                 yield f"{place}: {facet} is skipped"
     chosen = {id for _, _, ids in lists_of_phrases(data) for id in ids}
     yield from (f"needs.{id}: no rule chooses the phrase" for id in needs_of(data) if id not in chosen)
-    decisive = {tag for tags in [*data["conflicts"], *needs_of(data).values(), data["unlit"]] for tag in tags}
+    decisive = {tag for tags in [*data["conflicts"], *needs_of(data).values(), data["unlit"]] for tag in tags} | {_LIT}
     yield from (f"tags.{tag}: it decides nothing" for tag in data["tags"] if tag not in decisive)
     firsts = _first_words(data)
     for guard in data["guards"]:

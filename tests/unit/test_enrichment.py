@@ -51,7 +51,7 @@ def added(result: EnrichedPrompt) -> str:
         ("sticker of a happy avocado", "composition lighting"),
         ("blueprint of a house", "composition"),
         ("a tintype of a soldier", "composition lighting"),
-        ("five red apples in a row", "lighting"),
+        ("five red apples in a row", ALL),
         ("a still life of lemons, chiaroscuro, oil on canvas", "composition"),
     ],
 )
@@ -279,10 +279,18 @@ def test_what_cannot_be_asked_for_is_an_error(asked: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("prompt", "model", "sent"),
     [
-        ("a cat", "dall-e-2", "a cat, natural photographic style, framed at eye level, soft natural light"),
-        ("a cat", "dall-e-3", "a cat. Natural photographic style, framed at eye level, soft natural light."),
-        ("a cat!", "nano-banana", "a cat! Natural photographic style, framed at eye level, soft natural light."),
-        ("a cat,", "nano-banana-pro", "a cat, natural photographic style, framed at eye level, soft natural light."),
+        ("a cat", "dall-e-2", "a cat, natural photographic style, composed on the rule of thirds, soft natural light"),
+        ("a cat", "dall-e-3", "a cat. Natural photographic style, composed on the rule of thirds, soft natural light."),
+        (
+            "a cat!",
+            "nano-banana",
+            "a cat! Natural photographic style, composed on the rule of thirds, soft natural light.",
+        ),
+        (
+            "a cat,",
+            "nano-banana-pro",
+            "a cat, natural photographic style, composed on the rule of thirds, soft natural light.",
+        ),
     ],
 )
 def test_the_tips_follow_the_prompt_as_its_last_sentence_or_its_last_tags(prompt: str, model: str, sent: str) -> None:

@@ -23,16 +23,15 @@ def contradict(tips: Tips, some: Reading, others: Reading) -> bool:
 
 def denies(tips: Tips, some: Reading, others: Reading) -> bool:
     """Tell whether the one negates what the other says, and not only its kind: "no harsh light" leaves a soft one."""
-    said = tips.lexicon.content_of(" ".join(others.plain)) - others.negated_words
-    return any(_is_said(tips, denied, said, others.tags) for denied in _denied(tips, some))
+    return any(_is_said(tips, denied, others) for denied in _denied(tips, some))
 
 
-def _is_said(tips: Tips, denied: Sequence[str], said: frozenset[str], tags: frozenset[str]) -> bool:
+def _is_said(tips: Tips, denied: Sequence[str], others: Reading) -> bool:
     kinds = [word for word in denied if singular(word) in _GENERIC]
     telling = frozenset(map(singular, denied)) - _GENERIC
     ruled_out = read(tips, " ".join(denied)).tags
     ruled_out = (ruled_out - read(tips, " ".join(kinds)).tags) or (ruled_out if not telling else frozenset())
-    return (telling or frozenset(map(singular, kinds))) <= said or bool(ruled_out and ruled_out <= tags)
+    return (telling or frozenset(map(singular, kinds))) <= others.said or bool(ruled_out and ruled_out <= others.tags)
 
 
 def _denied(tips: Tips, reading: Reading) -> Iterator[Sequence[str]]:

@@ -17,6 +17,7 @@ from blockrun_image.enrichment.reading import Reading, read
 from blockrun_image.enrichment.tips import Tips, words_of
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.model import Model
+from blockrun_image.spec import is_size
 from blockrun_image.text import choices, quoted
 
 _MOST_READ_CHARACTERS = 2_000
@@ -204,9 +205,9 @@ def _capital(letter: str) -> str:
 
 
 def _shape(size: str | None) -> str:
-    width, _, height = (size or "").partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
+    if not is_size(size):
         return ""
+    width, _, height = str(size).partition("x")
     if int(width) >= _WIDE * int(height):
         return "wide"
     return "tall" if int(height) >= _WIDE * int(width) else ""

@@ -62,7 +62,8 @@ class Subject:
 class Reading:
     """What the words of a prompt tell, outside of quoted text.
 
-    `unknown` is the number of words that the vocabulary does not have. What a negation covers, to the next punctuation
+    `unknown` is the number of words that the vocabulary does not have, `said` are those that tell something and are not
+    negated. What a negation covers, to the next punctuation
     mark, is only in `negated_words` and `negated_tags`. `untouchable` says why nothing whatever may be added, `unclear`
     why the words cannot be judged; both are empty for most prompts.
     """
@@ -75,6 +76,7 @@ class Reading:
     purposes: frozenset[str]
     subject: Subject | None
     key_word: str
+    said: AbstractSet[str]
     negated_words: AbstractSet[str]
     negated_tags: AbstractSet[str]
     untouchable: str
@@ -111,6 +113,7 @@ def read(tips: Tips, prompt: str) -> Reading:
         purposes=scan.values("purpose"),
         subject=scan.subject,
         key_word=scan.subject.word if scan.subject else next(iter(scan.content), ""),
+        said=scan.said,
         negated_words=scan.negated_words,
         negated_tags=scan.negated_tags,
         untouchable=_untouchable(scan, prompt, text),
@@ -133,6 +136,7 @@ class _Scan:
     labels: set[Label] = field(default_factory=set[Label])
     subject: Subject | None = None
     subject_end: int = 0
+    said: set[str] = field(default_factory=set[str])
     negated_words: set[str] = field(default_factory=set[str])
     negated_tags: set[str] = field(default_factory=set[str])
     opts_out: bool = False
@@ -176,6 +180,8 @@ class _Scan:
         if _LANGUAGES.isdisjoint(labels):
             self.content += words
         self.unknown += not labels
+        if ENGLISH not in labels:
+            self.said.update(map(singular, words))
         if labels:
             self.labels |= labels
             for kind in sorted(label.value for label in labels if label.kind == "subject"):

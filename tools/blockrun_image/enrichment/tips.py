@@ -31,6 +31,7 @@ FOREIGN = Label("language", "other")
 
 _NOTHING: frozenset[Label] = frozenset()
 _GUARD = Label("guard", "")
+_LIT = frozenset({"lit"})  # what "without any light" rules out
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,8 @@ class Lexicon:
         self._most_words: dict[str, int] = {}  # of the longer terms that begin with a word
         alone: dict[Label, frozenset[Label]] = {}
         for term, label in terms:
+            if not isinstance(term, str) or not term:  # pyright: ignore[reportUnnecessaryIsInstance] - JSON
+                raise ValueError(f"{term!r}, a term of {' '.join(label).strip()}, has no words")
             labels = alone.setdefault(label, frozenset({label}))
             for form in (term, plural(term)):
                 told = self._told.get(form)
@@ -227,6 +230,8 @@ def _compounds(subjects: Mapping[str, Any]) -> Iterator[str]:
 def _phrase(lexicon: Lexicon, id: str, facet: str, text: str, needs: Iterable[str]) -> Phrase:
     told = [label for _, labels in lexicon.walk(words_of(text)) for label in labels]
     tags = frozenset(label.value for label in told if label.kind == "tag")
+    if facet == "lighting":
+        tags |= _LIT
     return Phrase(id, facet, text, lexicon.content_of(text), tags, frozenset(needs))
 
 
