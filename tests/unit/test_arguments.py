@@ -110,7 +110,7 @@ def short(case: object) -> str:
         ({"enrich": "always"}, "enrich cannot be 'always'", "auto, suggest, off"),
         ({"purpose": "meme"}, "purpose cannot be 'meme'", "texture_pattern, poster_text"),
         ({"art_style": 5}, "art_style must be text", "'5'"),
-        ({"art_style": 'a "quoted" style'}, "art_style must be a short phrase", "without quotes"),
+        ({"art_style": 'a "quoted" style'}, "art_style must be a short phrase", "no quotes"),
         ({"composition": "close-up\n--ar 16:9"}, "composition must be a short phrase", "flags"),
         ({"lighting": "x" * 121}, "lighting must be a short phrase", "At most 120 characters"),
         ({"lighting": "..."}, "lighting must be a short phrase", "words"),
