@@ -7,23 +7,11 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from tests.prompts.groups import GROUPS
 
+from blockrun_image.enrichment import PURPOSES
+
 FOLDER = Path(__file__).with_name("judged")
 
 Facet: TypeAlias = Literal["style", "composition", "lighting"]
-Purpose: TypeAlias = Literal[
-    "photo",
-    "portrait",
-    "product",
-    "landscape",
-    "illustration",
-    "childrens_illustration",
-    "logo_icon",
-    "diagram",
-    "ui_mockup",
-    "pixel_art",
-    "texture_pattern",
-    "poster_text",
-]
 FACETS = 3
 
 
@@ -41,6 +29,13 @@ def _unlike(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _purpose(name: str) -> str:
+    if name not in PURPOSES or name == "auto":
+        raise ValueError(f"there is no purpose {name}")
+    return name
+
+
+Purpose: TypeAlias = Annotated[str, AfterValidator(_purpose)]
 Terms: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(_known)], ...], AfterValidator(_unlike)]
 
 

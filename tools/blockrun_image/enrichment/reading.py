@@ -63,9 +63,9 @@ class Reading:
     """What the words of a prompt tell, outside of quoted text.
 
     `unknown` is the number of words that the vocabulary does not have, `said` are those that tell something and are not
-    negated. What a negation covers, to the next punctuation
-    mark, is only in `negated_words` and `negated_tags`. `untouchable` says why nothing whatever may be added, `unclear`
-    why the words cannot be judged; both are empty for most prompts.
+    negated. What a negation covers, to the next punctuation mark, is only in `negated_words` and `negated_tags`.
+    `untouchable` says why nothing whatever may be added, `unclear` why the words cannot be judged; both are empty for
+    most prompts.
     """
 
     words: int
