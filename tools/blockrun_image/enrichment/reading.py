@@ -27,9 +27,9 @@ _CODE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _CODE_WITHIN = re.compile(
-    r"```|<(?:/?[A-Za-z][^<>]*>|[A-Za-z]+:)|(?<!\S)--[A-Za-z]|\((?:[^()]*:\d[\d.]*\)|\()|(?<=\w)\(\)|::-?\d"
-    r"|(?<=[\w\s])[:=]\s*[{\[]|\w = f?[\"']|\bdef \w+\(|\bSELECT\b.+\bFROM\b"
-    r"|!\[|\[\[|\{\s*\"|\{[^{}]*\|[^{}]*\}|(?:\A|\n)#+ \w"
+    r"```|<(?:/?[A-Za-z][^<>]*>|[A-Za-z]+:|\|)|(?<!\S)--[A-Za-z]|\((?:[^()]*:\d[\d.]*\)|\()|(?<=\w)\([)\"'\d]|::-?\d"
+    r"|(?<=[\w\s])[:=]\s*[{\[]|\w = f?[\"']|\bdef \w+\(|\bSELECT\b.+\bFROM\b|(?:\A|\n)(?:import \w|@start\w)"
+    r"|!\[|\[\[|\{\s*\"|\{[^{}]*\|[^{}]*\}|\{\{|\\\w+\{|-->|->>|(?:\A|\n)#+ \w|\b(?:steps|seed|cfg|sampler) ?[:=] ?\w"
     r"|(?:\A|\n)[-*\s]*[A-Za-z][\w ]{0,20}:[^\n]*\n[-*\s]*[A-Za-z][\w ]{0,20}:"
 )
 _LET_BE = re.compile(
@@ -38,7 +38,7 @@ _LET_BE = re.compile(
 OTHER = "other"
 """The class of subjects that are of no other class, or not known."""
 
-_RANKS = {OTHER: 0, "fantasy": 2}
+_RANKS = {OTHER: 0, "vessel": 0, "fantasy": 2}  # what is in a vessel tells more than the vessel
 _LANGUAGES = frozenset({ENGLISH, FOREIGN})
 _NEGATION = Label("negation", "")
 _OPT_OUT = Label("opt_out", "")
