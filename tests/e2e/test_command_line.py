@@ -161,7 +161,7 @@ def test_prompt_keeps_its_columns_whatever_stands_in_them(tmp_path: Path) -> Non
     assert shown == (
         "Yours, kept         A \ufffd[31mdog\n"
         "                      in a box, as is\n"
-        "It names            no facet\n"
+        "It names            subject\n"
         "Not added           it asks to be left as it is\n"
         "Missing             style, composition, lighting\n"
         f"For {id} your words as they are\n"
