@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import PURPOSES, EnrichedPrompt, enrich, example_of
-from blockrun_image.enrichment.contradictions import contradict, denies
+from blockrun_image.enrichment.contradictions import Statement
 from blockrun_image.enrichment.enriched import MAIN_FACETS
 from blockrun_image.enrichment.reading import read
 from blockrun_image.enrichment.tips import Tips
@@ -282,7 +282,7 @@ def test_what_is_negated_is_never_added(
     for addition in enriched.applied:
         added = read(TIPS, addition.text)
         if addition.source == "argument":  # may say what no negation is about: a soft light beside "no harsh light"
-            assert not denies(TIPS, told, added)
+            assert not Statement.of(TIPS, told).denies(Statement.of(TIPS, added))
         else:
             assert not added.tags & told.negated_tags
             assert not TIPS.lexicon.content_of(addition.text) & told.negated_words
@@ -294,13 +294,13 @@ def test_nothing_that_is_added_contradicts_what_is_said_or_the_rest_that_is_adde
     prompt: str, model: Model, asked: dict[str, Any]
 ) -> None:
     enriched = enrich(prompt, model=model, **asked)
-    own = read(TIPS, prompt)
-    added = {each: read(TIPS, each.text) for each in enriched.applied}
+    own = Statement.of(TIPS, read(TIPS, prompt))
+    added = {each: Statement.of(TIPS, read(TIPS, each.text)) for each in enriched.applied}
     for one, other in combinations(added.values(), 2):
-        assert not contradict(TIPS, one, other)
+        assert not one.contradicts(other)
     for addition, told in added.items():
-        assert not TIPS.conflict(told.tags, own.tags)
-        assert addition.source != "argument" or not contradict(TIPS, told, own)
+        assert not TIPS.conflict(told.reading.tags, own.reading.tags)
+        assert addition.source != "argument" or not told.contradicts(own)
 
 
 @MANY

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from blockrun_image.enrichment.choice import Choice
-from blockrun_image.enrichment.contradictions import contradict, denies
+from blockrun_image.enrichment.contradictions import Statement
 from blockrun_image.enrichment.enriched import MAIN_FACETS, PURPOSES, Addition, Advice, EnrichedPrompt, Wishes
 from blockrun_image.enrichment.reading import Reading, read
 from blockrun_image.enrichment.tips import Tips, words_of
@@ -80,7 +80,7 @@ class Enricher:
     def enrich(self, prompt: str) -> EnrichedPrompt:
         """Return the prompt with what it lacks and what fits it."""
         original = read(self.tips, prompt)
-        wished, warnings = self._wished(prompt, original)
+        wished, warnings = self._wished(prompt, original) if self.wishes else ((), ())
         reading = read(self.tips, self._joined(prompt, wished)) if wished else original
         given = self._given(reading)
         rich = _is_rich(prompt, reading, given)
@@ -105,13 +105,14 @@ class Enricher:
     def _wished(self, prompt: str, reading: Reading) -> tuple[Sequence[Addition], Sequence[str]]:
         """Return what the arguments add, and a warning for each that cannot be added."""
         wished: list[Addition] = []
-        kept: dict[str, Reading] = {}
+        prompts_own = Statement.of(self.tips, reading)
+        kept: dict[str, Statement] = {}
         warnings: list[str] = []
         for facet, wish in self.wishes.items():
             addition = Addition(facet, wish.text, "argument", f"arguments.{wish.argument}", "the call asks for it")
-            name, told = f"{wish.argument} {quoted(wish.text)}", read(self.tips, wish.text)
-            is_said = _ends_in(prompt, wish) or (reading.says(wish.words) and not denies(self.tips, reading, told))
-            refusal = self._refusal(told, kept if is_said else {**kept, "the prompt's own words": reading})
+            name, told = f"{wish.argument} {quoted(wish.text)}", Statement.of(self.tips, read(self.tips, wish.text))
+            is_said = _ends_in(prompt, wish) or (reading.says(wish.words) and not prompts_own.denies(told))
+            refusal = _refusal(told, kept if is_said else {**kept, "the prompt's own words": prompts_own})
             if reading.untouchable:
                 refusal = f"the prompt was left alone, because {reading.untouchable}"
             elif not refusal and not is_said and not self._fits(prompt, [*wished, addition]):
@@ -122,11 +123,6 @@ class Enricher:
                 kept[name] = told
                 wished += [] if is_said else [addition]
         return wished, warnings
-
-    def _refusal(self, told: Reading, others: Mapping[str, Reading]) -> str:
-        """Tell which of the others these words contradict; empty if none."""
-        clashes = (name for name, other in others.items() if contradict(self.tips, told, other))
-        return next((f"it contradicts {name}" for name in clashes), "")
 
     def _own(self, prompt: str, original: Reading) -> Reading:
         """Return what the prompt tells without what an earlier call may have added to it for an argument."""
@@ -167,6 +163,12 @@ class Enricher:
             return f"{prompt}, {words}"
         between = "\n" if prompt[-1:].isspace() else " " if _ENDED.search(prompt) else ". "
         return f"{prompt}{between}{_capital(words[0])}{words[1:]}"
+
+
+def _refusal(told: Statement, others: Mapping[str, Statement]) -> str:
+    """Tell which of the others these words contradict; empty if none."""
+    clashes = (name for name, other in others.items() if told.contradicts(other))
+    return next((f"it contradicts {name}" for name in clashes), "")
 
 
 def _known_purpose(purpose: str) -> str:

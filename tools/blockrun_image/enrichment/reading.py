@@ -30,7 +30,7 @@ _CODE_WITHIN = re.compile(
     r"```|<(?:/?[A-Za-z][^<>]*>|[A-Za-z]+:|\|)|(?<!\S)--[A-Za-z]|\((?:[^()]*:\d[\d.]*\)|\()|(?<=\w)\([)\"'\d]|::-?\d"
     r"|(?<=[\w\s])[:=]\s*[{\[]|\w = f?[\"']|\bdef \w+\(|\bSELECT\b.+\bFROM\b|(?:\A|\n)(?:import \w|@start\w)"
     r"|!\[|\[\[|\{\s*\"|\{[^{}]*\|[^{}]*\}|\{\{|\\\w+\{|-->|->>|(?:\A|\n)#+ \w|\b(?:steps|seed|cfg|sampler) ?[:=] ?\w"
-    r"|(?:\A|\n)[-*\s]*[A-Za-z][\w ]{0,20}:[^\n]*\n[-*\s]*[A-Za-z][\w ]{0,20}:"
+    r"|(?:\A|\n)[-* ]{0,4}[A-Za-z][\w ]{0,20}:[^\n]*\n[-* ]{0,4}[A-Za-z][\w ]{0,20}:"
 )
 _LET_BE = re.compile(
     r"\b(?:do not|don't|dont|never|no need to|without) \w+ (?:my|the|this) (?:prompt|wording|phrasing|text|words)\b"

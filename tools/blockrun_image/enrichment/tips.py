@@ -116,6 +116,11 @@ class Tips:
         is_out_of_place = is_of_a_scene and not self.unlit.isdisjoint(tags)
         return phrase.suits(tags) and not is_out_of_place and not self.conflict(phrase.tags, tags)
 
+    def tags_of(self, words: Sequence[str]) -> frozenset[str]:
+        """Return what the terms among these words imply."""
+        told = (label for _, labels in self.lexicon.walk(words) for label in labels)
+        return frozenset(label.value for label in told if label.kind == "tag")
+
     def conflict(self, some: frozenset[str], others: frozenset[str]) -> tuple[str, str] | None:
         """Return the first two tags, one of each side, that contradict each other."""
         return min(((one, other) for one in some for other in others if (one, other) in self.conflicts), default=None)
@@ -161,13 +166,17 @@ class Lexicon:
 
     def _at(self, tokens: Sequence[str], position: int) -> tuple[AbstractSet[Label], int]:
         first = tokens[position]
+        alone = self._told.get(first) or self._told.get(first.removesuffix("'s"), _NOTHING)
+        if first not in self._most_words:
+            return alone, 1
         labels = _NOTHING
-        for length in range(self._most_words.get(first, 1), 1, -1):
-            told = self._told.get(" ".join(tokens[position : position + length]), _NOTHING)
-            labels |= told
-            if _GUARD in told:
-                return labels, length
-        return labels | (self._told.get(first) or self._told.get(first.removesuffix("'s"), _NOTHING)), 1
+        for length in range(self._most_words[first], 1, -1):
+            told = self._told.get(" ".join(tokens[position : position + length]))
+            if told:
+                labels |= told
+                if _GUARD in told:
+                    return labels, length
+        return labels | alone, 1
 
 
 def words_of(text: str) -> Sequence[str]:
