@@ -8,7 +8,7 @@ import anyio.lowlevel
 import pytest
 
 from blockrun_image import ConfigurationError
-from blockrun_image_mcp.background import Background, meanwhile
+from blockrun_image_mcp.background import Background, OnDemand, meanwhile
 
 pytestmark = pytest.mark.anyio
 
@@ -92,6 +92,51 @@ async def test_a_resource_that_cannot_be_opened_harms_only_who_asked() -> None:
     async with Background(ignore) as background:
         with pytest.raises(LookupError, match="no key"):
             await background.hold(resource())
+
+
+async def test_what_is_opened_on_demand_is_opened_once_for_all_and_closed_at_the_end() -> None:
+    seen: list[str] = []
+
+    @asynccontextmanager
+    async def resource() -> AsyncGenerator[str]:
+        seen.append("opening")
+        await anyio.lowlevel.checkpoint()
+        yield "toolset"
+        seen.append("closed")
+
+    async with Background() as background:
+        on_demand = OnDemand(background, resource)
+        assert (on_demand.open, seen) == (None, [])
+        async with anyio.create_task_group() as users:
+            users.start_soon(on_demand.opened)
+            users.start_soon(on_demand.opened)
+        assert (on_demand.open, await on_demand.opened(), seen) == ("toolset", "toolset", ["opening"])
+    assert seen == ["opening", "closed"]
+
+
+async def test_what_could_not_be_opened_on_demand_or_whose_user_left_is_opened_for_the_next() -> None:
+    faults: list[Exception | None] = [LookupError("lost"), None, None]
+    go_on = anyio.Event()
+
+    @asynccontextmanager
+    async def resource() -> AsyncGenerator[str]:
+        fault = faults.pop()
+        if fault is not None:
+            raise fault
+        await go_on.wait()
+        yield "toolset"
+
+    async with Background() as background:
+        on_demand = OnDemand(background, resource)
+        with anyio.move_on_after(0.01) as left:
+            await on_demand.opened()
+        assert left.cancelled_caught
+        assert on_demand.open is None
+        go_on.set()
+        assert await on_demand.opened() == "toolset"
+    async with Background() as background:
+        with pytest.raises(LookupError, match="lost"):
+            await OnDemand(background, resource).opened()
 
 
 async def test_an_error_of_the_block_is_not_wrapped_in_a_group_and_ends_what_runs_beside_it() -> None:
