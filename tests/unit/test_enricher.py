@@ -318,3 +318,40 @@ def test_an_example_of_better_words_leaves_out_what_contradicts_the_rest_of_it()
     assert example_of(EnrichedPrompt("A dog!", "A dog!", advice=advice)) == "A dog! Black and white."
     assert example_of(EnrichedPrompt("A dog at night,", "", advice=advice[1:])) == "A dog at night, vivid neon glow"
     assert not example_of(EnrichedPrompt("A dog", "A dog"))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "rule"),
+    [
+        ("a lighthouse", "subjects.building.lighting"),
+        ("a lighthouse and a zyxer", "fallbacks.lighting"),
+        ("a cup of tea", "subjects.food.lighting"),
+        ("a cup", "subjects.vessel.lighting"),
+    ],
+)
+def test_a_particular_light_takes_a_prompt_whose_every_word_is_known(prompt: str, rule: str) -> None:
+    assert rules(enriched(prompt))["lighting"] == rule
+
+
+@pytest.mark.parametrize(
+    ("prompt", "is_lit_by_evening"),
+    [("a castle", False), ("a castle by the sea in a meadow", True), ("a castle in the snow, winter", False)],
+)
+def test_a_light_that_needs_a_place_is_added_only_where_the_prompt_has_one(
+    prompt: str, is_lit_by_evening: bool
+) -> None:
+    offered = {enriched(prompt.replace("castle", castle)).prompt for castle in ("castle", "cottage", "barn", "mill")}
+    assert any("golden hour" in each for each in offered) == is_lit_by_evening
+
+
+@pytest.mark.parametrize("prompt", ["a floor plan of a house", "a pencil sketch of a castle", "label of a jam jar"])
+def test_no_scenes_light_falls_on_a_plan_a_line_drawing_or_a_label(prompt: str) -> None:
+    added = [each.text for each in enriched(prompt).applied if each.facet == "lighting"]
+    assert added in ([], ["evenly lit throughout"])
+    assert "golden hour" in enriched(prompt, lighting="golden hour").prompt
+
+
+def test_an_hour_is_a_light_and_a_name_with_foreign_letters_is_no_foreign_word() -> None:
+    assert "lighting" in enriched("a fox at 3 a.m.").present
+    assert enriched("Zoë and Łukasz on a bench").changed
+    assert not enriched("żółty pies na moście").changed

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 _CENT = Decimal("0.01")
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Co", "Cs", "Cn"}
 _SCANNED_FACTOR = 4
+_ENDED = re.compile(r"[.!?\u2026\u3002\uff01\uff1f]['\"\u201d\u2019\u00bb)\]]{0,3}\Z")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -23,6 +24,11 @@ def clean(value: object, limit: int) -> str:
 def clip(text: str, limit: int) -> str:
     """Return `text`, cut to `limit` characters with an ellipsis as the last one."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def is_ended(text: str) -> bool:
+    """Tell whether a text ends as a sentence does."""
+    return _ENDED.search(text) is not None
 
 
 def within(text: str, limit: int) -> str:

@@ -18,7 +18,7 @@ from blockrun_image.enrichment.tips import Tips, words_of
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.model import Model
 from blockrun_image.spec import is_size
-from blockrun_image.text import choices, quoted
+from blockrun_image.text import choices, is_ended, quoted
 
 _MOST_READ_CHARACTERS = 2_000
 _MOST_WORDS = 40
@@ -38,7 +38,6 @@ _WISH = re.compile(
     rf"[^\W_](?:[^\W_]|[ ,.&+%-]|(?<=[fF\d])/(?=\d)|(?<=\w)['’](?=\w)){{0,{_MOST_WISHED_CHARACTERS - 1}}}"
 )
 _MISREAD = re.compile(r"--|\+\+|(?<!\w)[-+&%]\w|%(?=\w)|\bwww\.|\w\.[^\W\d_]{2}", re.IGNORECASE)
-_ENDED = re.compile(r"[.!?…。！？]['\"”’»)\]]{0,3}\Z")
 _PAUSED = re.compile(r"[,;:—–]\Z")
 
 
@@ -159,9 +158,9 @@ class Enricher:
             words += "."
         if _PAUSED.search(prompt):
             return f"{prompt} {words}"
-        if self.model.prompt_form == "tags" and not _ENDED.search(prompt) and not prompt[-1:].isspace():
+        if self.model.prompt_form == "tags" and not is_ended(prompt) and not prompt[-1:].isspace():
             return f"{prompt}, {words}"
-        between = "\n" if prompt[-1:].isspace() else " " if _ENDED.search(prompt) else ". "
+        between = "\n" if prompt[-1:].isspace() else " " if is_ended(prompt) else ". "
         return f"{prompt}{between}{_capital(words[0])}{words[1:]}"
 
 

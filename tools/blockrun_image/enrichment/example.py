@@ -1,14 +1,11 @@
 """Writes an example of better words: the asker's own, with the phrases that were advised behind them."""
 
-import re
-
 from blockrun_image.enrichment.enriched import EnrichedPrompt
 from blockrun_image.enrichment.reading import read
 from blockrun_image.enrichment.tips import Tips
-from blockrun_image.text import within
+from blockrun_image.text import is_ended, within
 
 _MOST_BYTES = 280
-_ENDED = re.compile(r"[.!?…。！？]['\"”’»)\]]{0,3}\Z")
 
 
 def example_of(enriched: EnrichedPrompt) -> str:
@@ -29,4 +26,4 @@ def example_of(enriched: EnrichedPrompt) -> str:
 
 def _joined(prompt: str, words: str) -> str:
     theirs = within(" ".join(prompt.split()), _MOST_BYTES - len(words)).rstrip(",;:")
-    return f"{theirs} {words[0].upper()}{words[1:]}." if _ENDED.search(theirs) else f"{theirs}, {words}"
+    return f"{theirs} {words[0].upper()}{words[1:]}." if is_ended(theirs) else f"{theirs}, {words}"
