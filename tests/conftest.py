@@ -16,10 +16,11 @@ from mcp import Client, StdioServerParameters
 from mcp.client.session import ElicitationFnT
 
 from blockrun_image.catalog import Catalog
-from blockrun_image_mcp.parts import catalog_in_force
+from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.mcp_server.server import build_server
 from blockrun_image_mcp.sandbox.server import running_sandbox
-from blockrun_image_mcp.service import build_server
 from blockrun_image_mcp.settings import Settings
+from blockrun_image_mcp.timings import Timings
 
 _RECURSION_LIMIT = sys.getrecursionlimit()
 _KEPT = ("PATH", "XDG_STATE_HOME", "XDG_CACHE_HOME")
@@ -170,6 +171,12 @@ def server_parameters(settings: Mapping[str, str], *arguments: str) -> StdioServ
     )
 
 
+def backend_of(settings: Mapping[str, str], **timings: float) -> Backend:
+    """Return what a server with these settings works with; `timings` are those that a test cannot wait for."""
+    read = Settings.read(settings)
+    return Backend(read, timings=Timings.for_calls(read, **timings))
+
+
 @pytest.fixture(params=["memory-modern", "memory-handshake", "stdio-modern", "stdio-handshake"])
 def connect(request: pytest.FixtureRequest) -> Connect:
     """Return what connects a client to a server with the given settings, over one transport and protocol era."""
@@ -182,8 +189,7 @@ def connect(request: pytest.FixtureRequest) -> Connect:
             async with Client(server_parameters(settings), mode=mode, elicitation_callback=answer) as client:
                 yield client
         else:
-            read = Settings.read(settings)
-            server = build_server(read, catalog_in_force(read))
+            server = build_server(backend_of(settings))
             async with Client(server, mode=mode, elicitation_callback=answer) as client:
                 yield client
 

@@ -1,46 +1,48 @@
 """The command `blockrun-image-mcp`: the server, the sandbox, and the three tools for a person at a terminal."""
 
-from collections.abc import Mapping
-from importlib import import_module
+import sys
+from collections.abc import Mapping, Sequence
 
-import click
-
-_COMMANDS: Mapping[str, str] = {
-    "serve": "serving",
-    "sandbox": "sandbox",
-    "generate": "pictures",
-    "models": "pictures",
-    "estimate": "pictures",
-    "prompt": "pictures",
-    "doctor": "doctor",
-    "spend": "accounts",
-    "images": "accounts",
-    "recover": "accounts",
-    "wallet": "accounts",
+SERVE_FLAGS: Mapping[str, str] = {
+    "--gateway": "gateway",
+    "--spec": "spec",
+    "--enrich": "enrich",
+    "--default-model": "default_model",
+    "--dir": "dir",
 }
-"""The module of each command: one that serves need not load what the others do."""
+"""The options of `serve` that have a value, and the setting that each of them is."""
+
+_SANDBOX_FLAG = "--sandbox"
 
 
-class _Cli(click.Group):
-    """Serves when no command is given, as hosts start it, and loads a command when it is called."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, args or ["serve"])
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        module = import_module(f"blockrun_image_mcp.commands.{_COMMANDS[cmd_name]}")
-        return getattr(module, cmd_name)
-
-
-@click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="blockrun-image-mcp")
 def main() -> None:
-    """Make pictures over the Model Context Protocol, and know what they cost.
+    """Run the command; without one, serve MCP on stdin and stdout, as hosts start it.
 
-    Without a command, it serves MCP on stdin and stdout. Settings come from the environment; the README lists them.
+    A plain start does not load click, which would take a tenth of its time.
     """
+    flags = serve_flags(sys.argv[1:])
+    if flags is None:
+        from blockrun_image_mcp.commands.group import main as run_command  # noqa: PLC0415 - loads click
+
+        run_command()
+    else:
+        from blockrun_image_mcp.serving import serve  # noqa: PLC0415 - click's commands need not serve
+
+        serve(flags)
+
+
+def serve_flags(arguments: Sequence[str]) -> Mapping[str, str] | None:
+    """Return the settings that a plain start names; `None` for any other command, and for what click must explain."""
+    if arguments and arguments[0] != "serve":
+        return None
+    flags: dict[str, str] = {}
+    rest = iter(arguments[1:])
+    for argument in rest:
+        name, is_joined, value = argument.partition("=")
+        if argument == _SANDBOX_FLAG and "gateway" not in flags:
+            flags["gateway"] = "sandbox"
+        elif name in SERVE_FLAGS and not (name == "--gateway" and "gateway" in flags):
+            flags[SERVE_FLAGS[name]] = value if is_joined else next(rest, "--")
+        else:
+            return None
+    return None if any(value.startswith("--") for value in flags.values()) else flags

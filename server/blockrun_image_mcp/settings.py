@@ -1,5 +1,6 @@
 """The operator's settings, from the environment and the command line."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -9,8 +10,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
 
+from blockrun_image.enrichment import MODES
 from blockrun_image.errors import ConfigurationError
 from blockrun_image.images import Defaults
+from blockrun_image.joining import SCOPES
 from blockrun_image.text import clean
 
 SANDBOX = "sandbox"
@@ -49,6 +52,8 @@ SESSION = "session"
 
 SESSION_FILE = "~/.blockrun/.session"
 """Where BlockRun's own software keeps a wallet's private key, as text."""
+
+_log = logging.getLogger(__name__)
 
 _LONGEST_CREDENTIAL = 4_096
 _UNSUBSTITUTED = re.compile(r"\$\{[^}]*\}")
@@ -143,8 +148,25 @@ class Settings(BaseModel):
                 f"{VARIABLES.get(field, field)} cannot be used: {clean(first['msg'], 120)}."
             ) from error
 
+    def with_valid_values(self) -> "Settings":
+        """Return the settings without values that cannot be used, which are warned about: a server must still start."""
+        valid: dict[str, str] = {}
+        if self.catalog not in SCOPES:
+            _log.warning("%s must be one of %s; using both", VARIABLES["catalog"], ", ".join(SCOPES))
+            valid["catalog"] = "both"
+        if self.enrich not in MODES:
+            _log.warning("%s must be one of %s; prompts are sent as they are", VARIABLES["enrich"], ", ".join(MODES))
+            valid["enrich"] = "off"
+        if self.call_timeout_seconds is None:
+            _log.warning("%s cannot be read; using %s seconds", VARIABLES["call_seconds"], CALL_SECONDS)
+            valid["call_seconds"] = CALL_SECONDS
+        for field in ("max_cost_usd", "daily_budget_usd"):
+            if getattr(self, field).lower() == "none":
+                _log.warning("%s is none: nothing limits what is spent", VARIABLES[field])
+        return self.model_copy(update=valid)
+
     @property
-    def patience_seconds(self) -> float | None:
+    def call_timeout_seconds(self) -> float | None:
         """How long a call takes before it is answered without its pictures; `None` where that cannot be read."""
         try:
             seconds = float(self.call_seconds)

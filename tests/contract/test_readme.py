@@ -18,7 +18,7 @@ from tests.conftest import process_environment, server_parameters
 
 from blockrun_image import Catalog, ImageError, ImageToolset, enrich, errors
 from blockrun_image.schemas import tool_schemas
-from blockrun_image_mcp.cli import main
+from blockrun_image_mcp.commands.group import main
 from blockrun_image_mcp.sandbox.drawing import draw
 from blockrun_image_mcp.settings import VARIABLES
 

@@ -27,9 +27,10 @@ from x402.mechanisms.evm.types import TransactionReceipt  # pyright: ignore[repo
 
 from blockrun_image import PaymentRequiredError
 from blockrun_image_mcp.gateway.receipts import transaction_of
-from blockrun_image_mcp.gateway.transport import Pacing, open_transport
+from blockrun_image_mcp.gateway.transport import open_transport
 from blockrun_image_mcp.payments.auth import Payer
 from blockrun_image_mcp.payments.rules import exact_price
+from blockrun_image_mcp.timings import DEFAULT, Timings
 
 pytestmark = pytest.mark.anyio
 
@@ -138,11 +139,11 @@ def shop() -> Iterator[Shop]:
 class Buyer:
     """Our client as it is put together in the server, and what it was told of."""
 
-    def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, url: str, clock: Callable[[], float] = time.time, timings: Timings = DEFAULT) -> None:
         self.url = url
         self.wallet = CountingWallet()
         self.attempt = KeptAttempt(Decimal("0.05"))
-        self.payer = Payer(self.wallet, KeptPayees(), clock)
+        self.payer = Payer(self.wallet, KeptPayees(), clock, timings)
 
     async def buy(self, body: object = None) -> httpx2.Response:
         async with self._client() as client:
@@ -155,7 +156,7 @@ class Buyer:
             return await client.post(self.url, json={"prompt": "A red fox"}, headers=headers)
 
     def _client(self) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(transport=open_transport(self.url, Pacing()))
+        return httpx2.AsyncClient(transport=open_transport(self.url, DEFAULT))
 
 
 def payment_of(response: httpx2.Response) -> str:
@@ -263,8 +264,8 @@ async def test_a_clock_that_is_an_hour_off_signs_nothing(shop: Shop, hours: int)
 
 @pytest.mark.parametrize(("hours", "reason"), [(1, "valid_after"), (-1, "valid_before")])
 async def test_a_payment_by_a_clock_that_is_an_hour_off_would_have_been_refused(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, hours: int, reason: str
+    shop: Shop, hours: int, reason: str
 ) -> None:
-    monkeypatch.setattr("blockrun_image_mcp.payments.rules._LARGEST_SKEW_SECONDS", 10_000)
-    assert reason in why(await Buyer(shop.url, lambda: time.time() + hours * 3_600).buy())
+    careless = Timings(max_clock_skew_seconds=10_000)
+    assert reason in why(await Buyer(shop.url, lambda: time.time() + hours * 3_600, careless).buy())
     assert shop.chain.receipts == {}

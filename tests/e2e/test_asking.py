@@ -13,15 +13,14 @@ import pytest
 from mcp import Client
 from mcp.client import ClientRequestContext
 from mcp_types import ElicitRequestFormParams, ElicitRequestParams, ElicitResult, ErrorData
-from tests.conftest import Connect, Sandbox, process_environment
+from tests.conftest import Connect, Sandbox, backend_of, process_environment
 from tests.e2e.test_command_line import run
 from tests.e2e.test_spending import images
 from tests.e2e.test_stdio_process import Server, running
 from tests.e2e.test_tools_over_mcp import FOX, data, text
 
-from blockrun_image.catalog import Catalog
-from blockrun_image_mcp.service import build_server
-from blockrun_image_mcp.settings import Settings
+from blockrun_image_mcp.mcp_server.server import build_server
+from blockrun_image_mcp.timings import DEFAULT
 
 pytestmark = pytest.mark.anyio
 
@@ -160,12 +159,12 @@ async def test_a_call_that_is_cancelled_while_the_user_is_asked_ends_and_makes_n
 
 
 async def test_a_client_that_fails_to_ask_in_the_middle_of_a_call_is_told_so(
-    catalog: Catalog, sandbox: Sandbox
+    sandbox: Sandbox,
 ) -> None:
     async def fail(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
         return ErrorData(code=-32603, message="There is no window.")
 
-    server = build_server(Settings.read({**sandbox.environment, SETTING: "0"}), catalog)
+    server = build_server(backend_of({**sandbox.environment, SETTING: "0"}))
     async with Client(server, mode="legacy", elicitation_callback=fail) as client:
         result = await client.call_tool("generate_image", FOX)
     assert_refused(result)
@@ -259,9 +258,7 @@ def test_what_is_no_yes_is_a_no_however_often_it_is_sent(sandbox: Sandbox, said:
 
 
 def test_a_question_can_wait_for_days() -> None:
-    from blockrun_image_mcp.asking import answers_wait
-
-    assert answers_wait().ttl > 7 * 86_400
+    assert DEFAULT.approval_lifetime_seconds > 7 * 86_400
 
 
 GENERATE = ("generate", "A red fox", "--model", "dall-e-2")

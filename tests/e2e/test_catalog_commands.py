@@ -77,7 +77,7 @@ def test_where_no_list_counts_none_is_asked_for_and_it_is_said(sandbox: Sandbox,
 def test_a_scope_that_does_not_exist_is_warned_about_and_is_both(sandbox: Sandbox) -> None:
     sandbox.change_models({"add": WONDER}, {"remove": "dall-e-2"})
     done = run("models", "--refresh", "--json", settings={**sandbox.environment, CATALOG: "everything"})
-    assert f"{CATALOG} is none of contract, live, both, so it is both" in done.stderr
+    assert f"{CATALOG} must be one of contract, live, both; using both" in done.stderr
     listed = {model["id"]: model for model in json.loads(done.stdout)["models"]}
     assert (listed["dall-e-2"]["available"], listed["acme/wonder"]["source"]) == (False, "live")
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any
 
 import anyio
@@ -11,7 +10,7 @@ import anyio.to_thread
 import pytest
 from mcp import Client
 from mcp_types import TextResourceContents
-from tests.conftest import Connect, Sandbox
+from tests.conftest import Connect, Sandbox, backend_of
 from tests.e2e.test_asking import SETTING as CONFIRM_ABOVE
 from tests.e2e.test_asking import User
 from tests.e2e.test_command_line import run
@@ -20,9 +19,7 @@ from tests.e2e.test_stdio_process import Server, running, wait_until
 from tests.e2e.test_tools_over_mcp import FOX, data, text
 
 from blockrun_image.catalog import Catalog
-from blockrun_image_mcp.gateway.transport import Pacing
-from blockrun_image_mcp.service import build_server
-from blockrun_image_mcp.settings import Settings
+from blockrun_image_mcp.mcp_server.server import build_server
 
 pytestmark = pytest.mark.anyio
 
@@ -36,28 +33,24 @@ def impatient(sandbox: Sandbox) -> Mapping[str, str]:
     return {**sandbox.environment, SECONDS: "2"}
 
 
-@pytest.fixture
-def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make leases, renewals and sweeps of servers in this process a hundred times as short."""
-    for module in ("attempts", "keeping"):
-        monkeypatch.setattr(f"blockrun_image_mcp.ledger.{module}.RENEWAL_SECONDS", 0.05)
-    monkeypatch.setattr("blockrun_image_mcp.ledger.attempts.LEASE_SECONDS", 0.4)
-    monkeypatch.setattr("blockrun_image_mcp.ledger.keeping.SWEEP_SECONDS", 0.1)
-    monkeypatch.setattr("blockrun_image_mcp.ledger.sqlite._LOOK_SECONDS", 0.05)
-    monkeypatch.setattr("blockrun_image_mcp.on_demand._FIRST_LOOK_SECONDS", 0.05)
-    monkeypatch.setattr("blockrun_image_mcp.service._FIRST_OPENING_SECONDS", 0.05)
+SHORT_LEASES: Mapping[str, float] = {
+    "lease_seconds": 0.4,
+    "renewal_seconds": 0.05,
+    "sweep_seconds": 0.1,
+    "sign_of_life_seconds": 0.05,
+    "resume_seconds": 0.1,
+}
+"""The timings of a server whose leases, renewals and sweeps are a hundred times as short."""
 
-
-@pytest.fixture
-def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let servers in this process ask after jobs more often."""
-    monkeypatch.setattr("blockrun_image_mcp.gateway.client.Pacing", partial(Pacing, poll=0.1))
+QUICK_POLLS: Mapping[str, float] = {"poll_seconds": 0.1}
 
 
 @asynccontextmanager
-async def in_this_process(settings: Mapping[str, str], answer: Any = None) -> AsyncGenerator[Client]:
-    read = Settings.read(settings)
-    async with Client(build_server(read, Catalog.load(read.spec)), elicitation_callback=answer) as client:
+async def in_this_process(
+    settings: Mapping[str, str], answer: Any = None, timings: Mapping[str, float] | None = None
+) -> AsyncGenerator[Client]:
+    server = build_server(backend_of(settings, **(timings or {})))
+    async with Client(server, elicitation_callback=answer) as client:
         yield client
 
 
@@ -90,12 +83,11 @@ async def test_a_call_that_takes_long_is_pending_and_the_same_call_again_collect
     assert (sandbox.posts, sandbox.charges) == (2, 2)
 
 
-@pytest.mark.usefixtures("quick_polls")
 async def test_a_slow_job_is_pending_and_is_collected_with_its_picture(
     sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 5}])
-    async with in_this_process(impatient) as client:
+    async with in_this_process(impatient, timings=QUICK_POLLS) as client:
         answers = [await client.call_tool("generate_image", FOX)]
         while data(answers[-1])["status"] == "pending":
             answers.append(await client.call_tool("generate_image", FOX))
@@ -250,27 +242,26 @@ def answers_to(server: Server, ids: Sequence[int]) -> list[dict[str, Any]]:
     return [results[id] for id in ids]
 
 
-@pytest.mark.usefixtures("short_leases", "quick_polls")
 async def test_a_job_that_was_left_is_finished_by_a_server_that_nobody_calls(
     sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 3}])
-    async with in_this_process(impatient) as client:
+    quick = {**SHORT_LEASES, **QUICK_POLLS}
+    async with in_this_process(impatient, timings=quick) as client:
         await client.call_tool("generate_image", FOX)
     assert states() == {"accepted": 1}
-    async with in_this_process(sandbox.environment) as client:
+    async with in_this_process(sandbox.environment, timings=quick) as client:
         await until_settled()
         collected = await client.call_tool("generate_image", FOX)
     assert COLLECTED in text(collected)
     assert (sandbox.posts, sandbox.charges) == (1, 1)
 
 
-@pytest.mark.usefixtures("short_leases")
 async def test_a_twin_of_another_process_that_lives_is_a_purchase_of_its_own(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 1}, {"delay_seconds": 0}])
     async with (
-        in_this_process(sandbox.environment) as one,
-        in_this_process(sandbox.environment) as other,
+        in_this_process(sandbox.environment, timings=SHORT_LEASES) as one,
+        in_this_process(sandbox.environment, timings=SHORT_LEASES) as other,
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(one.call_tool, "generate_image", FOX)
@@ -397,9 +388,9 @@ async def test_the_recent_images_are_few_and_short_whatever_was_asked_for(sandbo
 
 
 async def test_a_call_over_a_models_rate_waits_for_its_turn_or_is_refused_with_the_wait(
-    catalog: Catalog, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    catalog: Catalog, sandbox: Sandbox
 ) -> None:
-    monkeypatch.setattr("blockrun_image_mcp.ledger.turns._MINUTE_SECONDS", 4.0)
+    window = {"rate_window_seconds": 4.0}
     impatient = {**sandbox.environment, SECONDS: "1"}
     heard: list[str] = []
 
@@ -407,8 +398,9 @@ async def test_a_call_over_a_models_rate_waits_for_its_turn_or_is_refused_with_t
         heard.append(message or "")
 
     most = catalog.find("dall-e-3").requests_per_minute or 0
-    async with in_this_process(impatient) as one, in_this_process({**sandbox.environment, SECONDS: "20"}) as other:
-        await book(most, sandbox)
+    patient = {**sandbox.environment, SECONDS: "20"}
+    async with in_this_process(impatient, timings=window) as one, in_this_process(patient, timings=window) as other:
+        await book(most, sandbox, window)
         refused = await one.call_tool("generate_image", FOX)
         unlimited = await one.call_tool("generate_image", {**FOX, "model": "nano-banana-pro"})
         assert (sandbox.posts, states()) == (1, {"settled": 1})
@@ -423,9 +415,8 @@ async def test_a_call_over_a_models_rate_waits_for_its_turn_or_is_refused_with_t
     assert sandbox.charges == 2
 
 
-async def book(turns: int, sandbox: Sandbox) -> None:
+async def book(turns: int, sandbox: Sandbox, timings: Mapping[str, float]) -> None:
     """Take so many turns, as another process of the same user would."""
-    from blockrun_image_mcp.parts import ledger_of
-
-    async with ledger_of(Settings.read(sandbox.environment), Catalog.load()) as ledger:
+    async with backend_of(sandbox.environment, **timings) as backend:
+        ledger = await backend.ledger()
         assert [await ledger.book("dall-e-3", turns, 0) for _ in range(turns)] == [0] * turns

@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +13,7 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from mcp import Client
 from mcp.shared.subscriptions import ToolsListChanged
-from tests.conftest import Connect, Sandbox
+from tests.conftest import Connect, Sandbox, backend_of
 from tests.e2e.test_asking import SETTING as CONFIRM_ABOVE
 from tests.e2e.test_asking import User
 from tests.e2e.test_collecting import SECONDS
@@ -23,16 +22,12 @@ from tests.e2e.test_stdio_process import running
 from tests.e2e.test_tools_over_mcp import FOX, data, text
 from tests.payments import KEY
 
-from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError
-from blockrun_image_mcp.background import meanwhile
 from blockrun_image_mcp.catalogs.kept import Kept
 from blockrun_image_mcp.commands.doctor import examine
-from blockrun_image_mcp.gateway.transport import Pacing
 from blockrun_image_mcp.ledger.statement import Statement
-from blockrun_image_mcp.parts import catalog_cache, catalog_in_force, ledger_of, live_catalog
-from blockrun_image_mcp.service import build_server
-from blockrun_image_mcp.settings import Settings
+from blockrun_image_mcp.mcp_server.server import build_server
+from blockrun_image_mcp.tasks import run_alongside
 
 pytestmark = pytest.mark.anyio
 
@@ -74,23 +69,26 @@ HOSTILE: Sequence[object] = [
 
 @asynccontextmanager
 async def served(
-    settings: Mapping[str, str], answer: Any = None, mode: Literal["auto", "legacy"] = "auto"
+    settings: Mapping[str, str],
+    answer: Any = None,
+    mode: Literal["auto", "legacy"] = "auto",
+    timings: Mapping[str, float] | None = None,
 ) -> AsyncGenerator[Client]:
     """Serve in this process with the catalogue in force, as the command does."""
-    read = Settings.read(settings)
-    async with Client(build_server(read, catalog_in_force(read)), mode=mode, elicitation_callback=answer) as client:
+    async with Client(
+        build_server(backend_of(settings, **(timings or {}))), mode=mode, elicitation_callback=answer
+    ) as client:
         yield client
 
 
 async def see(settings: Mapping[str, str]) -> None:
     """Ask for the gateway's list, as `models --refresh` of another process would."""
-    read = Settings.read(settings)
-    await live_catalog(read, catalog_in_force(read)).refresh()
+    await backend_of(settings).models.refresh()
 
 
 def kept(settings: Mapping[str, str]) -> Kept:
     """Return what is known of the gateway's list."""
-    cache = catalog_cache(Settings.read(settings), Catalog.load())
+    cache = backend_of(settings).cache
     assert cache is not None
     return cache.read()
 
@@ -131,8 +129,8 @@ async def priced(client: Client, model: str, **more: object) -> dict[str, Any]:
 
 async def statement(settings: Mapping[str, str]) -> Statement:
     """Return what the user's ledger says of today."""
-    async with ledger_of(Settings.read(settings)) as ledger:
-        return await ledger.statement()
+    async with backend_of(settings) as backend:
+        return await backend.operator_ledger().statement()
 
 
 async def until(is_so: Callable[[], bool]) -> None:
@@ -426,7 +424,7 @@ async def test_what_nobody_knows_the_price_of_is_held_at_the_most_that_one_call_
         estimate = await priced(client, "acme/mystery")
         assert (estimate["estimated_usd"], estimate["exact"], "low_usd" in estimate) == (None, False, False)
         assert estimate["basis"] == "No price is known before it is charged."
-        async with meanwhile(look):
+        async with run_alongside(look):
             made = await client.call_tool("generate_image", asked)
     assert [(total.state, total.micro_usd) for total in under_way[0].totals] == [("sent", 500_000)]
     assert data(made)["cost"]["charged_usd"] == "0.10"
@@ -559,11 +557,9 @@ FAULTS: Mapping[str, tuple[Mapping[str, Any], str, str]] = {
 @pytest.mark.parametrize("is_known", [False, True], ids=["never seen", "seen yesterday"])
 @pytest.mark.parametrize("case", FAULTS.values(), ids=FAULTS)
 async def test_where_no_list_is_to_be_had_nothing_changes_and_it_is_said(
-    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, is_known: bool, case: tuple[Mapping[str, Any], str, str]
+    sandbox: Sandbox, is_known: bool, case: tuple[Mapping[str, Any], str, str]
 ) -> None:
     fault, found, said = case
-    if fault.get("delay_seconds"):
-        monkeypatch.setattr("blockrun_image_mcp.gateway.client.Pacing", partial(Pacing, connect=0.2))
     if is_known:
         sandbox.change_models(PREFIXED, {"add": WONDER})
         await see(sandbox.environment)
@@ -571,27 +567,30 @@ async def test_where_no_list_is_to_be_had_nothing_changes_and_it_is_said(
         sandbox.change_models({"of": "nano-banana", "set": {"pricePerImage": 0.07}})
     asked = sandbox.lists
     sandbox.script([{**MODELS, **fault}] * 3)
-    await assert_nothing_changes(sandbox, found, said)
+    timings = {"connect_seconds": 0.2} if fault.get("delay_seconds") else {}
+    await assert_nothing_changes(sandbox, found, said, timings)
     assert (sandbox.lists, kept(sandbox.environment).listing is not None) == (asked + 3, is_known)
 
 
-async def assert_nothing_changes(sandbox: Sandbox, found: str, said: str) -> None:
+async def assert_nothing_changes(
+    sandbox: Sandbox, found: str, said: str, timings: Mapping[str, float] | None = None
+) -> None:
     """Ask for the list in the three ways that there are: before a picture, by the doctor, and at a person's wish."""
-    settings = Settings.read(sandbox.environment)
-    before, known, asked = catalog_in_force(settings), kept(sandbox.environment).listing, sandbox.lists
-    async with served(sandbox.environment) as client:
+    backend = backend_of(sandbox.environment, **(timings or {}))
+    before, known, asked = backend.catalog, kept(sandbox.environment).listing, sandbox.lists
+    async with served(sandbox.environment, timings=timings) as client:
         offered = await models_of(client)
         made = await client.call_tool("generate_image", FOX)
         await until(lambda: sandbox.lists > asked and kept(sandbox.environment).failure != "")
         assert (made.is_error, await models_of(client)) == (False, offered)
-    findings = "\n".join(str(finding) for finding in await examine(settings, before, sandbox.environment))
+    findings = "\n".join(str(finding) for finding in await examine(backend, sandbox.environment))
     with pytest.raises(ImageError) as caught:
-        await live_catalog(settings, before).refresh()
+        await backend.models.refresh()
     assert found in findings
     assert said in f"{caught.value.message} {caught.value.hint}"
     assert said in kept(sandbox.environment).failure
     assert ("listed by 127.0.0.1 at" in findings) == (known is not None)
-    assert (kept(sandbox.environment).listing, catalog_in_force(settings)) == (known, before)
+    assert (kept(sandbox.environment).listing, backend_of(sandbox.environment).catalog) == (known, before)
 
 
 async def test_a_list_of_ten_megabytes_is_not_read(sandbox: Sandbox) -> None:
@@ -719,8 +718,7 @@ async def test_a_caller_who_goes_while_a_look_is_due_is_let_go_and_the_server_en
 
 
 async def test_a_second_client_of_a_server_finds_the_tools_that_it_is_told_of(sandbox: Sandbox) -> None:
-    settings = Settings.read(sandbox.environment)
-    server = build_server(settings, catalog_in_force(settings))
+    server = build_server(backend_of(sandbox.environment))
     sandbox.change_models({"add": WONDER})
     async with Client(server) as first:
         assert await models_from(first, CONTRACT) == [*CONTRACT, "acme/wonder"]

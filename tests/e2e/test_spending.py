@@ -115,6 +115,7 @@ def test_all_processes_of_a_user_share_one_budget(sandbox: Sandbox) -> None:
     with running(settings) as server:
         for model in ("dall-e-2", "dall-e-3"):
             server.request("tools/call", name="generate_image", arguments={"prompt": "A fox", "model": model})
+        server.close()
     at_a_terminal = run("generate", "A fox", "--model", "dall-e-3", settings=settings)
     assert "$0.037 of the $0.10 for this UTC day is left" in at_a_terminal.stderr
     assert (spend()["spent_usd"], states()) == ("0.063", {"settled": 2})

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from tests.conftest import Sandbox, process_environment
 
+from blockrun_image_mcp.timings import DEFAULT
+
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
@@ -85,10 +87,9 @@ def test_a_start_loads_nothing_that_listing_the_tools_does_without(sandbox: Sand
     loaded = {line.rpartition("|")[2].strip() for line in imports.splitlines()}
     of_calls = {"toolset", "purchase", "pricing", "results", "ports", "enrichment.enricher"}
     of_calls = {f"blockrun_image.{module}" for module in of_calls} | {"jsonschema", "PIL"}
-    of_calls |= {
-        f"blockrun_image_mcp.{module}" for module in ("app", "gateway.client", "ledger.sqlite", "commands.pictures")
-    }
-    assert {"blockrun_image.schemas", "blockrun_image_mcp.spec_tool"} <= loaded
+    of_calls |= {f"blockrun_image_mcp.{module}" for module in ("gateway.client", "ledger.sqlite", "images.store")}
+    assert {"blockrun_image.schemas", "blockrun_image_mcp.mcp_server.tool_call"} <= loaded
+    assert not [module for module in loaded if module.startswith("blockrun_image_mcp.commands")]
     assert not of_calls & loaded
 
 
@@ -208,9 +209,7 @@ def test_a_host_that_dies_does_not_take_a_paid_picture_along(sandbox: Sandbox) -
 
 
 def test_a_signal_is_given_most_of_a_second_for_what_is_under_way() -> None:
-    from blockrun_image_mcp.transports import CLOSING_SECONDS
-
-    assert 0.5 < CLOSING_SECONDS < 1
+    assert 0.5 < DEFAULT.shutdown_seconds < 1
 
 
 def test_text_that_is_no_protocol_does_not_end_the_server() -> None:

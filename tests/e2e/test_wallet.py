@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 from tests.conftest import Connect, Sandbox
-from tests.e2e.test_collecting import COLLECTED, SECONDS, answered, in_this_process, started
-from tests.e2e.test_collecting import quick_polls as quick_polls  # noqa: PLC0414 - a fixture
+from tests.e2e.test_collecting import COLLECTED, QUICK_POLLS, SECONDS, answered, in_this_process, started
 from tests.e2e.test_command_line import run
 from tests.e2e.test_spending import BUDGET, MOST, images, ledger_file, spend, states
 from tests.e2e.test_stdio_process import running
@@ -55,16 +54,15 @@ async def test_a_picture_is_paid_for_once_from_the_wallet(
     assert DIGITS not in result.model_dump_json()
 
 
-@pytest.mark.usefixtures("quick_polls")
 async def test_a_job_is_asked_after_with_its_payment_also_by_the_next_process(
     sandbox: Sandbox, wallet: Mapping[str, str]
 ) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 1.5}])
-    async with in_this_process({**wallet, SECONDS: "1"}) as client:
+    async with in_this_process({**wallet, SECONDS: "1"}, timings=QUICK_POLLS) as client:
         pending = await client.call_tool("generate_image", FOX)
     assert (data(pending)["status"], data(pending)["cost"]["held_usd"]) == ("pending", "0.042")
     assert states() == {"accepted": 1}
-    async with in_this_process(wallet) as client:
+    async with in_this_process(wallet, timings=QUICK_POLLS) as client:
         collected = await client.call_tool("generate_image", FOX)
     assert len(data(collected)["images"]) == 1
     assert data(collected)["cost"]["charged_usd"] == "0.042"

@@ -14,10 +14,11 @@ from blockrun_image import Catalog, GatewayError, GeneratedImages, ImageError, I
 from blockrun_image.errors import StorageError
 from blockrun_image_mcp.gateway.client import HttpGateway
 from blockrun_image_mcp.gateway.credentials import Endpoint
-from blockrun_image_mcp.gateway.transport import Pacing
+from blockrun_image_mcp.gateway.transport import MAX_ANSWER_BYTES
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.sandbox.drawing import draw
+from blockrun_image_mcp.timings import Timings
 
 pytestmark = pytest.mark.anyio
 
@@ -33,11 +34,14 @@ class Asker:
         self.sandbox = sandbox
         self.catalog = catalog
         self.folder = folder
+        self.max_answer_bytes = MAX_ANSWER_BYTES
 
     async def __call__(self, fault: Mapping[str, Any], n: int = 1) -> GeneratedImages:
         self.sandbox.script([fault])
         endpoint = Endpoint(self.sandbox.base_url, {"Authorization": f"Bearer {KEY}"}, "test")
-        async with HttpGateway(endpoint, Redactor([KEY]), Pacing(backoff=0.01, poll=0.01, answer=5)) as gateway:
+        timings = Timings(backoff_seconds=0.01, poll_seconds=0.01, answer_seconds=5)
+        redact = Redactor([KEY])
+        async with HttpGateway(endpoint, redact, timings, max_answer_bytes=self.max_answer_bytes) as gateway:
             toolset = ImageToolset(self.catalog, gateway, FolderStore(self.folder))
             return await toolset.generate_image("A fox", "dall-e-3", n=n)
 
@@ -292,7 +296,7 @@ async def test_a_job_that_failed_without_a_word_on_its_charge_may_have_been_char
     assert caught.value.charged == "unknown"
 
 
-async def test_an_answer_that_does_not_end_is_given_up(ask: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blockrun_image_mcp.gateway.transport._LARGEST_ANSWER_BYTES", 1_000)
+async def test_an_answer_that_does_not_end_is_given_up(ask: Asker) -> None:
+    ask.max_answer_bytes = 1_000
     with pytest.raises(OutcomeUnknownError, match="connection failed before its answer"):
         await ask({"body": "x" * 2_000})

@@ -37,14 +37,13 @@ from tests.injection import (
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError
 from blockrun_image.images import Defaults, ImageRequest
-from blockrun_image.ports import Attempt, StillDrawingError
-from blockrun_image.purchase import Ports, Purchase
+from blockrun_image.ports import Attempt, FixedPorts, StillDrawingError
+from blockrun_image.purchase import Purchase
+from blockrun_image.timings import CallTimings
 from blockrun_image.toolset import ImageToolset
-from blockrun_image_mcp.background import Background
 from blockrun_image_mcp.gateway.client import HttpGateway
 from blockrun_image_mcp.gateway.credentials import endpoint_for
-from blockrun_image_mcp.gateway.transport import Pacing
-from blockrun_image_mcp.ledger.attempts import LEASE_SECONDS, Account
+from blockrun_image_mcp.ledger.attempts import Account
 from blockrun_image_mcp.ledger.keeping import kept
 from blockrun_image_mcp.ledger.limits import Limits
 from blockrun_image_mcp.ledger.sqlite import SqliteLedger
@@ -52,10 +51,20 @@ from blockrun_image_mcp.payments.authorization import Authorization
 from blockrun_image_mcp.sandbox.server import running_sandbox
 from blockrun_image_mcp.sandbox.x402 import PAY_TO
 from blockrun_image_mcp.settings import Settings
+from blockrun_image_mcp.tasks import TaskSupervisor
+from blockrun_image_mcp.timings import DEFAULT, Timings
 
 pytestmark = pytest.mark.anyio
 
-QUICK = Pacing(connect=2, write=2, answer=ANSWER_SECONDS, backoff=0.01, waiting=1, poll=0.01, drain=0.2)
+QUICK = Timings(
+    connect_seconds=2,
+    write_seconds=2,
+    answer_seconds=ANSWER_SECONDS,
+    backoff_seconds=0.01,
+    max_retry_wait_seconds=1,
+    poll_seconds=0.01,
+    drain_seconds=0.2,
+)
 CALLERS = 50
 AT_ONCE = 8
 HASTE_SECONDS = 0.2
@@ -271,7 +280,7 @@ class Batch:
 
     def _ledger(self, account: Account) -> SqliteLedger:
         """Return the ledger of another process, after the leases of the one before have ended."""
-        self.pass_time(LEASE_SECONDS + 1)
+        self.pass_time(DEFAULT.lease_seconds + 1)
         later = self.later_seconds
         return SqliteLedger(self.path, self.limits, account, lambda: time.time() + later)
 
@@ -286,19 +295,19 @@ class Batch:
         endpoint = endpoint_for(Settings(gateway=base_url, api_key=SecretStr(credential)), self.catalog.spec.base_url)
         async with (
             self._ledger(Account(endpoint.base_url, endpoint.principal)) as ledger,
-            Background(lambda outcome: None) as background,
+            TaskSupervisor(lambda outcome: None) as background,
         ):
             await ledger.trust(self.origin.removeprefix("http://"), PAY_TO)
             payer = WatchedPayer(self.private_key, ledger, self.signed) if endpoint.wallet_key else None
-            gateway = await background.hold(HttpGateway(endpoint, pacing=QUICK, payer=payer))
-            process = Process(self.catalog, ledger, Ports(gateway, ledger), background)
-            await background.hold(kept(ledger, process.finish))
+            gateway = await background.enter(HttpGateway(endpoint, timings=QUICK, payer=payer))
+            process = Process(self.catalog, ledger, FixedPorts(gateway, ledger), background)
+            await background.enter(kept(ledger, process.finish))
             try:
                 yield process
             finally:
                 with anyio.CancelScope(shield=True):
-                    gateway.hurry()
-                    await background.finish()
+                    gateway.begin_shutdown()
+                    await background.drain()
 
 
 @dataclass
@@ -307,18 +316,18 @@ class Process:
 
     catalog: Catalog
     ledger: SqliteLedger
-    ports: Ports
-    background: Background
+    ports: FixedPorts
+    background: TaskSupervisor
 
-    def toolset(self, patience_seconds: float) -> ImageToolset:
-        """Return the tools for callers of some patience."""
+    def toolset(self, timeout_seconds: float) -> ImageToolset:
+        """Return the tools for callers who wait so long."""
         return ImageToolset(
             self.catalog,
-            self.ports.gateway,
+            self.ports.image_gateway,
             defaults=Defaults(enrich="off"),
             run=self.background.run,
             ledger=self.ledger,
-            patience_seconds=patience_seconds,
+            timings=CallTimings(call_timeout_seconds=timeout_seconds),
         )
 
     async def serve(self, waiting: Sequence[Caller]) -> None:

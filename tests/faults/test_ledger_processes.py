@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from tests.conftest import process_environment
 
-from blockrun_image_mcp.ledger.attempts import LEASE_SECONDS
 from blockrun_image_mcp.ledger.limits import Limits
 from blockrun_image_mcp.ledger.sqlite import SqliteLedger
+from blockrun_image_mcp.timings import DEFAULT
 
 SPENDER = Path(__file__).with_name("ledger_spender.py")
 SEED = 20261124
@@ -56,7 +56,7 @@ async def test_after_100_kills_at_any_moment_the_file_is_sound_and_every_attempt
     for _ in range(25):
         said += killed([spend(path, "1000000", 1_000_000, env) for _ in range(4)], dice)
     before = dict(rows(path, "SELECT id, state FROM attempts"))
-    later = SqliteLedger(path, Limits(None, None), clock=lambda: time.time() + LEASE_SECONDS + 1)
+    later = SqliteLedger(path, Limits(None, None), clock=lambda: time.time() + DEFAULT.lease_seconds + 1)
     await later.statement()
     await later.close()
     after = dict(rows(path, "SELECT id, state FROM attempts"))

@@ -23,19 +23,27 @@ from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import StillDrawingError, Unrecorded
 from blockrun_image_mcp.gateway.client import HttpGateway
 from blockrun_image_mcp.gateway.credentials import Endpoint
-from blockrun_image_mcp.gateway.transport import Pacing
 from blockrun_image_mcp.payments.auth import Payer
 from blockrun_image_mcp.payments.wallet import Wallet
+from blockrun_image_mcp.timings import Timings
 
 pytestmark = pytest.mark.anyio
 
 REQUEST = ImageRequest("A red fox", "dall-e-3", "1024x1024", "standard", 1)
-QUICK = Pacing(connect=2, write=2, answer=5, backoff=0.01, waiting=2, poll=0.01, drain=1)
+QUICK = Timings(
+    connect_seconds=2,
+    write_seconds=2,
+    answer_seconds=5,
+    backoff_seconds=0.01,
+    max_retry_wait_seconds=2,
+    poll_seconds=0.01,
+    drain_seconds=1,
+)
 
 
-async def generate(base_url: str, pacing: Pacing = QUICK) -> ImagesResponse:
+async def generate(base_url: str, timings: Timings = QUICK) -> ImagesResponse:
     endpoint = Endpoint(base_url, {"Authorization": "Bearer brk_test"}, "test")
-    async with HttpGateway(endpoint, pacing=pacing) as gateway:
+    async with HttpGateway(endpoint, timings=timings) as gateway:
         return await gateway.generate(REQUEST, Unrecorded(), lambda status: None, 60)
 
 
@@ -121,7 +129,9 @@ async def test_a_paid_request_without_an_answer_is_not_paid_twice(
 ) -> None:
     sandbox.script([fault])
     with pytest.raises(OutcomeUnknownError) as caught:
-        await generate(sandbox.base_url, Pacing(connect=2, write=2, answer=0.5, backoff=0.01))
+        await generate(
+            sandbox.base_url, Timings(connect_seconds=2, write_seconds=2, answer_seconds=0.5, backoff_seconds=0.01)
+        )
     assert (sandbox.posts, sandbox.charges) == (1, charges)
     assert caught.value.charged == "unknown"
     assert not caught.value.retryable
@@ -131,7 +141,7 @@ async def test_a_paid_request_without_an_answer_is_not_paid_twice(
 async def test_a_request_that_never_left_is_tried_three_times_and_not_charged(unused_port: int) -> None:
     told: list[str] = []
     endpoint = Endpoint(f"http://127.0.0.1:{unused_port}/v1", {}, "test")
-    async with HttpGateway(endpoint, pacing=QUICK) as gateway:
+    async with HttpGateway(endpoint, timings=QUICK) as gateway:
         with pytest.raises(GatewayUnavailableError) as caught:
             await gateway.generate(REQUEST, Unrecorded(), told.append, 60)
     assert caught.value.charged == "no"
@@ -171,7 +181,14 @@ async def test_a_poll_is_free_and_is_sent_again_after(sandbox: Sandbox, fault: M
 
 async def test_a_gateway_that_is_away_for_long_does_not_lose_the_job(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "polls": [{"status": 503}] * 3 + [{"cut": "before"}] * 2}])
-    impatient = Pacing(connect=2, write=2, answer=5, backoff=0.01, waiting=0, poll=0.01)
+    impatient = Timings(
+        connect_seconds=2,
+        write_seconds=2,
+        answer_seconds=5,
+        backoff_seconds=0.01,
+        max_retry_wait_seconds=0,
+        poll_seconds=0.01,
+    )
     assert len((await generate(sandbox.base_url, impatient)).images) == 1
     assert (sandbox.posts, sandbox.charges) == (1, 1)
 
@@ -196,7 +213,7 @@ async def test_a_poll_that_is_refused_leaves_the_outcome_unknown(sandbox: Sandbo
 async def test_a_job_that_takes_too_long_is_left_to_be_asked_after_later(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 60}])
     with pytest.raises(StillDrawingError):
-        await generate(sandbox.base_url, Pacing(answer=0.5, poll=0.05))
+        await generate(sandbox.base_url, Timings(answer_seconds=0.5, poll_seconds=0.05))
 
 
 async def test_a_job_that_fails_was_not_charged(sandbox: Sandbox) -> None:
@@ -215,7 +232,7 @@ async def test_a_poll_whose_payment_is_rejected_may_follow_one_that_was_charged_
 ) -> None:
     sandbox.script([{"slow": True, "polls": [{}, {"cut": "after"}, {"payment_code": code}]}])
     endpoint = Endpoint(f"{sandbox.api_url}/v1", {}, "test", wallet_key=SecretStr(KEY))
-    async with HttpGateway(endpoint, pacing=QUICK, payer=Payer(Wallet(KEY), KeptPayees())) as gateway:
+    async with HttpGateway(endpoint, timings=QUICK, payer=Payer(Wallet(KEY), KeptPayees())) as gateway:
         with pytest.raises(OutcomeUnknownError) as caught:
             await gateway.generate(REQUEST, Unrecorded(Decimal("0.042")), lambda status: None, 60)
     assert caught.value.charged == charged

@@ -118,9 +118,6 @@ async def test_a_url_that_gives_no_picture_is_said_to(sandbox: Sandbox, tmp_path
         await download(f"{sandbox.origin}/sandbox/settlements", FolderStore(tmp_path))
 
 
-async def test_a_picture_that_does_not_end_is_given_up(
-    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("blockrun_image_mcp.images.download._LARGEST_PICTURE_BYTES", 10)
+async def test_a_picture_that_does_not_end_is_given_up(sandbox: Sandbox, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="could not be fetched"):
-        await download(f"{sandbox.origin}/sandbox/settlements", FolderStore(tmp_path))
+        await download(f"{sandbox.origin}/sandbox/settlements", FolderStore(tmp_path), max_bytes=10)

@@ -14,10 +14,11 @@ from tests.fakes import at_most
 from blockrun_image.errors import GatewayUnavailableError, LedgerError
 from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import Attempt, StillDrawingError
-from blockrun_image_mcp.ledger.attempts import LEASE_SECONDS, Account
+from blockrun_image_mcp.ledger.attempts import Account
 from blockrun_image_mcp.ledger.keeping import kept, renewed
 from blockrun_image_mcp.ledger.limits import Limits
 from blockrun_image_mcp.ledger.sqlite import SqliteAttempt, SqliteLedger
+from blockrun_image_mcp.timings import DEFAULT, Timings
 
 pytestmark = pytest.mark.anyio
 
@@ -26,18 +27,15 @@ PRICE = Decimal("0.042")
 ACCOUNT = Account("https://gateway.example/v1", "mine")
 
 
+QUICK = Timings(renewal_seconds=0.01, sweep_seconds=0.01)
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 1_795_000_000.0
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture(autouse=True)
-def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blockrun_image_mcp.ledger.keeping.RENEWAL_SECONDS", 0.01)
-    monkeypatch.setattr("blockrun_image_mcp.ledger.keeping.SWEEP_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -49,7 +47,7 @@ def clock() -> Clock:
 async def ledgers(tmp_path: Path, clock: Clock) -> AsyncGenerator[tuple[SqliteLedger, SqliteLedger]]:
     """Return the ledgers of a process that goes and of one that stays."""
     path, limits = tmp_path / "ledger.sqlite3", Limits(None, None)
-    gone, here = SqliteLedger(path, limits, ACCOUNT, clock), SqliteLedger(path, limits, ACCOUNT, clock)
+    gone, here = (SqliteLedger(path, limits, ACCOUNT, clock, QUICK) for _ in range(2))
     yield gone, here
     await gone.close()
     await here.close()
@@ -85,7 +83,7 @@ async def test_the_jobs_of_a_process_that_has_gone_are_finished_and_those_of_one
     async with kept(here, settle):
         await anyio.sleep(0.05)
         assert (await left.look()).state == "accepted"
-        clock.now += LEASE_SECONDS - 1
+        clock.now += DEFAULT.lease_seconds - 1
         await anyio.sleep(0.05)  # in which the other lease is renewed
         clock.now += 2
 
@@ -116,7 +114,7 @@ async def test_a_job_that_fails_keeps_no_other_from_its_end_and_is_looked_at_aga
             raise errors[attempt.id]
         await settle(attempt, request)
 
-    clock.now += LEASE_SECONDS + 1
+    clock.now += DEFAULT.lease_seconds + 1
     async with kept(here, finish):
 
         async def is_seen_twice() -> bool:
@@ -144,7 +142,7 @@ async def test_no_more_than_a_few_jobs_are_asked_after_at_once(
         under_way.append(attempt.id)
         await anyio.sleep_forever()
 
-    clock.now += LEASE_SECONDS + 1
+    clock.now += DEFAULT.lease_seconds + 1
     async with kept(here, finish):
         await anyio.sleep(0.1)
     assert len(under_way) == len(set(under_way)) == 4
@@ -173,9 +171,9 @@ async def test_a_ledger_that_cannot_be_used_for_a_while_ends_nothing(
     monkeypatch.setattr(here, "renew", failing)
     async with keep(here):
         await anyio.sleep(0.1)
-        clock.now += LEASE_SECONDS - 1
+        clock.now += DEFAULT.lease_seconds - 1
         await anyio.sleep(0.1)
-        clock.now += LEASE_SECONDS - 1
+        clock.now += DEFAULT.lease_seconds - 1
         assert await gone.jobs() == {}
     assert (failures, (await attempt.look()).state) == ([], "accepted")
 
@@ -187,14 +185,13 @@ async def test_leases_are_renewed_until_the_end_and_no_longer(
     attempt = await job(here, "job_1")
     async with renewed(here):
         for _ in range(3):
-            clock.now += LEASE_SECONDS - 1
+            clock.now += DEFAULT.lease_seconds - 1
             await anyio.sleep(0.05)
             assert await other.jobs() == {}
-    clock.now += LEASE_SECONDS + 1
+    clock.now += DEFAULT.lease_seconds + 1
     assert [each.id for each in await other.jobs()] == [attempt.id]
 
 
 def test_a_lease_outlives_two_renewals_that_fail() -> None:
-    from blockrun_image_mcp.ledger import attempts
 
-    assert attempts.LEASE_SECONDS >= 3 * attempts.RENEWAL_SECONDS
+    assert DEFAULT.lease_seconds >= 3 * DEFAULT.renewal_seconds

@@ -19,17 +19,19 @@ from blockrun_image.errors import BudgetExceededError, ConfigurationError, Confi
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import Job, Payment, Standing
 from blockrun_image_mcp.ledger import turns
-from blockrun_image_mcp.ledger.attempts import COLLECTABLE_SECONDS, LEASE_SECONDS, LONGEST_JOB_SECONDS, Account
+from blockrun_image_mcp.ledger.attempts import Account
 from blockrun_image_mcp.ledger.limits import Limits, confirm_above_micro_usd, in_usd, micro_usd
 from blockrun_image_mcp.ledger.migrations import m001_attempts, migrate
 from blockrun_image_mcp.ledger.sqlite import SqliteAttempt, SqliteLedger
 from blockrun_image_mcp.ledger.turns import Turn
 from blockrun_image_mcp.settings import VARIABLES, Settings
+from blockrun_image_mcp.timings import DEFAULT, Timings
 
 pytestmark = pytest.mark.anyio
 
 REQUEST = ImageRequest("A red fox", "dall-e-3", "1024x1024", "standard", 1)
 PRICE = Decimal("0.042")
+QUICK = Timings(sign_of_life_seconds=0.01)
 NEW_YEARS_EVE = 1_798_761_599.0  # 2026-12-31 23:59:59 UTC
 
 
@@ -143,7 +145,7 @@ async def test_an_attempt_whose_process_is_gone_is_released_if_it_had_not_left_a
     await accepted.sent()
     await accepted.accepted("job_1")
     other_process = SqliteLedger(ledger.path, ledger.limits, clock=clock)
-    clock.now += LEASE_SECONDS
+    clock.now += DEFAULT.lease_seconds
     assert await states(other_process) == ["accepted", "reserved", "sent"]
     clock.now += 1
     assert await states(ledger) == ["accepted", "reserved", "sent"]  # they are its own
@@ -227,10 +229,8 @@ async def test_a_full_disk_refuses_the_reservation_and_leaves_the_file_sound(led
     assert await spent(ledger) == 42_000
 
 
-async def test_a_ledger_that_another_process_keeps_locked_is_an_error_after_a_while(
-    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("blockrun_image_mcp.ledger.database._BUSY_SECONDS", 0.05)
+async def test_a_ledger_that_another_process_keeps_locked_is_an_error_after_a_while(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite3", Limits(None, None), timings=Timings(busy_seconds=0.05))
     await ledger.reserve(REQUEST, at_most(PRICE))
     other = sqlite3.connect(ledger.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -394,7 +394,7 @@ class Processes:
         self._open: list[SqliteLedger] = []
 
     def start(self, account: Account = MINE, limits: Limits | None = None) -> SqliteLedger:
-        self._open.append(SqliteLedger(self._path, limits or Limits(None, None), account, self.clock))
+        self._open.append(SqliteLedger(self._path, limits or Limits(None, None), account, self.clock, QUICK))
         return self._open[-1]
 
     async def end(self) -> None:
@@ -403,9 +403,8 @@ class Processes:
 
 
 @pytest.fixture
-async def processes(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Processes]:
+async def processes(tmp_path: Path, clock: Clock) -> AsyncGenerator[Processes]:
     clock.now -= 7_200
-    monkeypatch.setattr("blockrun_image_mcp.ledger.sqlite._LOOK_SECONDS", 0.01)
     processes = Processes(tmp_path / "ledger.sqlite3", clock)
     yield processes
     await processes.end()
@@ -472,7 +471,7 @@ async def test_an_attempt_can_be_collected_for_an_hour(processes: Processes) -> 
     attempt = await sent(ledger)
     await attempt.settled(RESPONSE)
     await attempt.left()
-    processes.clock.now += COLLECTABLE_SECONDS - 1
+    processes.clock.now += DEFAULT.collectable_seconds - 1
     assert await found(ledger) == attempt.id
     await attempt.left()
     processes.clock.now += 1
@@ -502,10 +501,10 @@ async def test_what_has_ended_is_collected_by_one_of_two_callers_at_once(process
     one = processes.start()
     attempt = await sent(one)
     await attempt.settled(RESPONSE)
-    processes.clock.now += LEASE_SECONDS + 1
+    processes.clock.now += DEFAULT.lease_seconds + 1
     assert await found(one) == attempt.id
     assert await found(one) is None
-    processes.clock.now += LEASE_SECONDS + 1  # the collector has gone as well
+    processes.clock.now += DEFAULT.lease_seconds + 1  # the collector has gone as well
     assert await found(one) == attempt.id
 
 
@@ -544,7 +543,7 @@ async def test_a_twin_of_a_process_that_has_gone_is_collected_once_its_lease_is_
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(ask)
         await anyio.sleep(0.05)
-        processes.clock.now += LEASE_SECONDS + 1
+        processes.clock.now += DEFAULT.lease_seconds + 1
     assert answers == [attempt.id]
     assert (await attempt.look()).state == "unknown"
 
@@ -552,10 +551,10 @@ async def test_a_twin_of_a_process_that_has_gone_is_collected_once_its_lease_is_
 async def test_leases_are_renewed_for_as_long_as_an_attempt_is_worked_on(processes: Processes) -> None:
     working, other = processes.start(), processes.start()
     attempt, stopped = await sent(working, "job_1"), await sent(working, "job_2")
-    processes.clock.now += LEASE_SECONDS - 1
+    processes.clock.now += DEFAULT.lease_seconds - 1
     await working.renew()
     await stopped.stopped()
-    processes.clock.now += LEASE_SECONDS - 1
+    processes.clock.now += DEFAULT.lease_seconds - 1
     await working.renew()
     assert [each.id for each in await other.jobs()] == [stopped.id]
     await attempt.settled(RESPONSE)
@@ -568,12 +567,12 @@ async def test_a_job_is_adopted_by_one_process_once_its_own_has_gone(processes: 
     attempt = await sent(gone, "job_1")
     of_one, of_other = SqliteAttempt(one, attempt.id, PRICE), SqliteAttempt(other, attempt.id, PRICE)
     assert not await of_one.adopt()
-    processes.clock.now += LEASE_SECONDS + 1
+    processes.clock.now += DEFAULT.lease_seconds + 1
     assert [await of_one.adopt(), await of_other.adopt(), await of_one.adopt()] == [True, False, False]
     assert (one.open, other.open) == ({attempt.id}, set())
-    processes.clock.now += LEASE_SECONDS - 1
+    processes.clock.now += DEFAULT.lease_seconds - 1
     await one.renew()
-    processes.clock.now += LEASE_SECONDS - 1
+    processes.clock.now += DEFAULT.lease_seconds - 1
     assert not await of_other.adopt()
     await of_one.stopped()
     assert await of_other.adopt()
@@ -583,7 +582,7 @@ async def test_a_job_is_adopted_by_one_process_once_its_own_has_gone(processes: 
 async def test_only_accepted_jobs_are_adopted(processes: Processes) -> None:
     attempt = await sent(processes.start())
     other = processes.start()
-    processes.clock.now += LEASE_SECONDS + 1
+    processes.clock.now += DEFAULT.lease_seconds + 1
     assert await other.jobs() == {}
     assert not await SqliteAttempt(other, attempt.id, PRICE).adopt()
 
@@ -593,7 +592,7 @@ async def test_a_job_whose_process_has_gone_is_collected_while_another_process_f
 ) -> None:
     gone, other = processes.start(), processes.start()
     attempt = await sent(gone, "job_1")
-    processes.clock.now += LEASE_SECONDS + 1
+    processes.clock.now += DEFAULT.lease_seconds + 1
     ((job, request),) = (await other.jobs()).items()
     assert (job.id, request) == (attempt.id, REQUEST)
     assert await job.adopt()
@@ -607,7 +606,7 @@ async def test_a_job_is_asked_after_for_a_day_and_its_payment_with_it(processes:
     await attempt.signed(PAYMENT)
     await attempt.sent()
     await attempt.accepted("job_1")
-    processes.clock.now += LONGEST_JOB_SECONDS
+    processes.clock.now += DEFAULT.max_job_seconds
     assert [each.id for each in await other.jobs()] == [attempt.id]
     assert (await attempt.look()).job == Job("job_1", PAYMENT)
     processes.clock.now += 1
@@ -709,7 +708,7 @@ def test_no_minute_ever_holds_more_turns_than_the_model_takes(
         for passed, within in steps:
             now += passed
             within_seconds = math.inf if within is None else within / 1_000
-            seconds = turns.book(connection, MINE, Turn("dall-e-3", per_minute, within_seconds), now / 1_000)
+            seconds = turns.book(connection, MINE, Turn("dall-e-3", per_minute, within_seconds, 60.0), now / 1_000)
             assert seconds >= 0
             if seconds <= within_seconds:
                 taken.append(now + round(seconds * 1_000))

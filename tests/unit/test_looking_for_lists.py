@@ -10,10 +10,11 @@ import pytest
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import GatewayError, GatewayUnavailableError
-from blockrun_image_mcp.background import Background
 from blockrun_image_mcp.catalogs.cache import CatalogCache
 from blockrun_image_mcp.catalogs.live import LiveCatalog
 from blockrun_image_mcp.gateway.responses import ModelsAnswer
+from blockrun_image_mcp.tasks import TaskSupervisor
+from blockrun_image_mcp.timings import Timings
 
 pytestmark = pytest.mark.anyio
 
@@ -48,10 +49,7 @@ def gateway() -> Gateway:
     return Gateway()
 
 
-@pytest.fixture(autouse=True)
-def no_answer_to_wait_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("blockrun_image_mcp.catalogs.live._ANSWER_FIRST_SECONDS", 0)
-
+QUICK = Timings(answer_first_seconds=0)
 
 Looks = Callable[[], Awaitable[LiveCatalog]]
 
@@ -66,15 +64,15 @@ async def look(gateway: Gateway, catalog: Catalog, tmp_path: Path) -> AsyncGener
 @asynccontextmanager
 async def looking(gateway: Gateway, catalog: Catalog, folder: Path) -> AsyncGenerator[Looks]:
     live = LiveCatalog(
-        catalog, "both", CatalogCache(folder, "https://api.example", "account", gateway.clock), gateway.fetch
+        catalog, "both", CatalogCache(folder, "https://api.example", "account", gateway.clock), gateway.fetch, QUICK
     )
 
     async def look() -> LiveCatalog:
-        live.look_soon()
+        live.schedule_refresh()
         await anyio.wait_all_tasks_blocked()
         return live
 
-    async with Background(lambda outcome: None) as background:
+    async with TaskSupervisor(lambda outcome: None) as background:
         live.run_in(background)
         yield look
 
@@ -106,7 +104,7 @@ async def test_a_list_that_is_doubted_is_asked_for_before_it_is_old_and_still_on
     asked: list[int] = []
     for hours in (0, 0.5, 0.5, 1):
         gateway.now += hours * HOUR
-        live.doubt()
+        live.mark_stale()
         await look()
         asked.append(gateway.asked)
     assert asked == [1, 1, 2, 3]
@@ -148,7 +146,7 @@ async def test_a_first_list_is_not_waited_for_once_a_look_has_failed(
     gateway.fails_with = ValueError("Nobody foresaw this.")
     live = await look()
     with anyio.fail_after(5):
-        await live.seen(within_seconds=60)
+        await live.wait_for_first(within_seconds=60)
     assert live.catalog is catalog
 
 
@@ -159,7 +157,7 @@ async def test_a_first_list_is_not_waited_for_where_another_process_was_killed_t
     gateway.now += 11
     live = await look()
     with anyio.fail_after(5):
-        await live.seen(within_seconds=60)
+        await live.wait_for_first(within_seconds=60)
     assert (gateway.asked, live.catalog.listing) == (0, None)
 
 
@@ -211,9 +209,9 @@ async def test_the_first_list_is_waited_for_once_however_many_ask(
         raise AssertionError(etag)
 
     live = LiveCatalog(catalog, "both", cache, never)
-    async with Background(lambda outcome: None) as background:
+    async with TaskSupervisor(lambda outcome: None) as background:
         live.run_in(background)
-        await live.seen(0.01)
+        await live.wait_for_first(0.01)
         with anyio.fail_after(10):
-            await live.seen(60)
+            await live.wait_for_first(60)
     assert live.catalog.listing is None

@@ -1,6 +1,5 @@
 """One purchase: what it collects, what it waits for, and what it makes of callers who leave."""
 
-import math
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from tests.fakes import OTHER_URL, URL, FakeGateway, at_most
 from tests.unit.test_toolset_spending import FailingGateway, FakeLedger
 
+from blockrun_image.callers import Caller
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import (
     ConfigurationError,
@@ -22,9 +22,10 @@ from blockrun_image.errors import (
     RateLimitError,
 )
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, Job, OnStatus, Standing, StillDrawingError, T, Unrecorded
-from blockrun_image.purchase import Ports, Purchase
+from blockrun_image.ports import Attempt, FixedPorts, Job, OnStatus, Standing, StillDrawingError, T, Unrecorded
+from blockrun_image.purchase import Purchase
 from blockrun_image.results import GeneratedImages, PendingImages
+from blockrun_image.timings import CallTimings
 from blockrun_image.toolset import ImageToolset
 
 pytestmark = pytest.mark.anyio
@@ -44,7 +45,7 @@ class EarlierAttempt(FakeLedger):
         self._standings = list(standings)
         self._is_adopted = adopted
 
-    async def find(self, request: ImageRequest) -> "EarlierAttempt":
+    async def find(self, request: ImageRequest, caller: Caller | None = None) -> "EarlierAttempt":
         await self._note("found")
         return self
 
@@ -71,7 +72,7 @@ def ignore(_: str) -> None:
 
 
 def purchase(ledger: Unrecorded, gateway: FakeGateway | None = None, **more: Any) -> Purchase:
-    ports = Ports(gateway or FakeGateway(Image(OTHER_URL), charged="0.05"), ledger)
+    ports = FixedPorts(gateway or FakeGateway(Image(OTHER_URL), charged="0.05"), ledger)
     return Purchase(ports, REQUEST, at_most(PRICE), more.pop("on_status", ignore), **more)
 
 
@@ -106,11 +107,10 @@ async def test_the_job_of_an_earlier_call_is_adopted_followed_to_its_end_and_set
 
 @pytest.mark.parametrize("earlier", [EarlierAttempt(SENT, SETTLED), EarlierAttempt(ACCEPTED, SETTLED, adopted=False)])
 async def test_what_others_still_work_on_is_waited_for(
-    earlier: EarlierAttempt, monkeypatch: pytest.MonkeyPatch
+    earlier: EarlierAttempt,
 ) -> None:
-    monkeypatch.setattr("blockrun_image.purchase._LOOK_SECONDS", 0)
     told: list[str] = []
-    response = await purchase(earlier, on_status=told.append).make()
+    response = await purchase(earlier, on_status=told.append, timings=CallTimings(attempt_poll_seconds=0)).make()
     assert [image.url for image in response.images] == [URL]
     assert told == ["an earlier call with the same arguments is still under way"]
 
@@ -245,7 +245,7 @@ class Queue(FakeLedger):
 async def test_a_turn_that_comes_too_late_is_an_error_with_the_wait_and_sends_and_reserves_nothing() -> None:
     gateway, queue = FakeGateway(Image(URL)), Queue(12.34)
     with pytest.raises(RateLimitError, match="dall-e-3 takes 50 requests a minute, and its next turn is in 12 s") as e:
-        await purchase(queue, gateway, per_minute=50, within_seconds=10).make()
+        await purchase(queue, gateway, per_minute=50, timings=CallTimings(call_timeout_seconds=12.5)).make()
     assert (e.value.type, e.value.charged, e.value.retryable) == ("rate_limit", "no", True)
     assert e.value.answer.retry_after_seconds == 12.3
     assert "Wait 12 seconds" in e.value.hint
@@ -262,7 +262,7 @@ async def test_a_turn_that_comes_in_time_is_waited_for_and_told() -> None:
 
 async def test_a_model_without_a_limit_takes_no_turn(catalog: Catalog) -> None:
     queue = Queue(99)
-    toolset = ImageToolset(catalog, FakeGateway(Image(URL)), ledger=queue, patience_seconds=1)
+    toolset = ImageToolset(catalog, FakeGateway(Image(URL)), ledger=queue, timings=CallTimings(call_timeout_seconds=1))
     await toolset.generate_image("a cat", "nano-banana-pro")
     assert queue.within == []
     with pytest.raises(RateLimitError):
@@ -270,7 +270,7 @@ async def test_a_model_without_a_limit_takes_no_turn(catalog: Catalog) -> None:
 
 
 async def impatient(
-    work: Callable[[], Awaitable[T]], patience_seconds: float, left: Callable[[], Awaitable[None]], /
+    work: Callable[[], Awaitable[T]], timeout_seconds: float, left: Callable[[], Awaitable[None]], /
 ) -> T | None:
     """Wait for no work at all."""
     await left()
@@ -279,7 +279,9 @@ async def impatient(
 
 async def test_a_call_that_takes_longer_than_its_caller_waits_is_answered_with_what_is_held(catalog: Catalog) -> None:
     earlier = EarlierAttempt(Standing("accepted", Decimal("0.05"), Job("job_1")))
-    toolset = ImageToolset(catalog, FakeGateway(), run=impatient, ledger=earlier, patience_seconds=1)
+    toolset = ImageToolset(
+        catalog, FakeGateway(), run=impatient, ledger=earlier, timings=CallTimings(call_timeout_seconds=1)
+    )
     approved: list[object] = []
 
     async def approve(*call: object) -> str | None:
@@ -312,7 +314,7 @@ async def test_what_is_held_is_the_estimate_where_the_ledger_does_not_tell(catal
 
 async def test_a_job_that_takes_longer_than_it_is_asked_after_is_pending_as_well(catalog: Catalog) -> None:
     earlier = EarlierAttempt(ACCEPTED)
-    toolset = ImageToolset(catalog, FailingGateway(StillDrawingError()), ledger=earlier, patience_seconds=math.inf)
+    toolset = ImageToolset(catalog, FailingGateway(StillDrawingError()), ledger=earlier)
     earlier.find = Unrecorded().find  # pyright: ignore[reportAttributeAccessIssue] - there is none to be collected
     assert_pending(await toolset.generate_image("a cat", "dall-e-3"), held="0.042")
     assert earlier.notes[-2:] == [("stopped",), ("left",)]
@@ -359,7 +361,7 @@ async def test_a_live_estimate_without_any_price_is_the_first_error(catalog: Cat
         await ImageToolset(catalog, PricedGateway(*catalog.models)).estimate_cost_live(live=True)
     with pytest.raises(ConfigurationError, match="only a wallet's does"):
         await ImageToolset(catalog, FakeGateway()).estimate_cost_live(live=True, model="dall-e-3")
-    with pytest.raises(ConfigurationError, match="no gateway to ask"):
+    with pytest.raises(ConfigurationError, match="no gateway"):
         await ImageToolset(catalog).estimate_cost_live(live=True, model="dall-e-3")
 
 

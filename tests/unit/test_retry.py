@@ -19,6 +19,7 @@ from blockrun_image_mcp.gateway.retry import (
     rule_for,
     wait_seconds,
 )
+from blockrun_image_mcp.timings import DEFAULT
 
 
 @pytest.mark.parametrize(
@@ -193,14 +194,14 @@ def test_a_wait_can_be_asked_for_as_a_date() -> None:
 
 
 def test_what_the_answer_asks_for_is_waited_for() -> None:
-    assert wait_seconds(503, 0, "9", 0.5) == 9
+    assert wait_seconds(503, 0, "9", DEFAULT) == 9
 
 
 def test_a_rate_limit_without_a_time_means_a_minute() -> None:
-    assert wait_seconds(429, 0, None, 0.5) == 60
+    assert wait_seconds(429, 0, None, DEFAULT) == 60
 
 
 def test_other_waits_are_random_below_a_doubling_and_bounded_ceiling() -> None:
     for resends, ceiling in ((0, 0.5), (1, 1.0), (2, 2.0), (40, 8.0)):
-        waits = [wait_seconds(Failure.NEVER_SENT, resends, None, 0.5) for _ in range(200)]
+        waits = [wait_seconds(Failure.NEVER_SENT, resends, None, DEFAULT) for _ in range(200)]
         assert 0 <= min(waits) < ceiling / 2 < max(waits) <= ceiling

@@ -6,7 +6,8 @@ import pytest
 from tests.conftest import Sandbox
 
 from blockrun_image import ConfigurationError
-from blockrun_image_mcp.gateway.transport import GuardedTransport, Pacing, RetryingTransport, open_transport
+from blockrun_image_mcp.gateway.transport import GuardedTransport, RetryingTransport, open_transport, timeout
+from blockrun_image_mcp.timings import DEFAULT, Timings
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +52,7 @@ async def test_a_request_whose_headers_hold_a_private_key_does_not_leave(headers
 
 async def test_other_requests_leave_and_the_network_is_closed_at_the_end() -> None:
     network = Network()
-    transport = RetryingTransport(GuardedTransport(network), Pacing())
+    transport = RetryingTransport(GuardedTransport(network), Timings())
     async with httpx2.AsyncClient(transport=transport) as client:
         answer = await client.get("https://x.example", headers={"Authorization": "Bearer brk_1"})
     assert answer.text == "ok"
@@ -68,25 +69,25 @@ async def test_an_unusable_environment_is_named_and_nothing_is_sent(
 ) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError, match="No connection can be set up") as caught:
-        open_transport("https://x.example", Pacing())
+        open_transport("https://x.example", Timings())
     assert variable.upper() in caught.value.hint
 
 
 def test_a_call_lasts_as_long_as_the_readme_says_and_waits_less_than_hosts_do() -> None:
-    assert (Pacing().answer, Pacing().drain) == (300, 10)
-    assert Pacing().waiting < 50
+    assert (DEFAULT.answer_seconds, DEFAULT.drain_seconds) == (300, 10)
+    assert DEFAULT.max_retry_wait_seconds < 50
 
 
 async def test_the_guard_is_part_of_the_transport(sandbox: Sandbox) -> None:
-    async with httpx2.AsyncClient(transport=open_transport(sandbox.origin, Pacing())) as client:
+    async with httpx2.AsyncClient(transport=open_transport(sandbox.origin, Timings())) as client:
         with pytest.raises(ConfigurationError, match="private key"):
             await client.post(f"{sandbox.base_url}/images/generations", headers={"Authorization": PRIVATE_KEY})
     assert sandbox.posts == 0
 
 
 def test_each_phase_of_a_request_has_its_own_limit() -> None:
-    timeout = Pacing(connect=1, write=2, answer=3).timeout()
-    assert (timeout.connect, timeout.write, timeout.read, timeout.pool) == (1, 2, 3, 1)
+    limits = timeout(Timings(connect_seconds=1, write_seconds=2, answer_seconds=3))
+    assert (limits.connect, limits.write, limits.read, limits.pool) == (1, 2, 3, 1)
 
 
 @pytest.mark.parametrize("proxy", ["http://127.0.0.1:{port}", "127.0.0.1:{port}"])
@@ -96,10 +97,10 @@ async def test_the_proxy_of_the_environment_is_used_but_not_for_this_machine(
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, proxy.format(port=unused_port))
     monkeypatch.delenv("no_proxy", raising=False)
-    async with httpx2.AsyncClient(transport=open_transport("https://x.example", Pacing())) as client:
+    async with httpx2.AsyncClient(transport=open_transport("https://x.example", Timings())) as client:
         with pytest.raises(httpx2.ConnectError):
             await client.get("https://x.example")
-    async with httpx2.AsyncClient(transport=open_transport(sandbox_origin, Pacing())) as client:
+    async with httpx2.AsyncClient(transport=open_transport(sandbox_origin, Timings())) as client:
         assert (await client.get(f"{sandbox_origin}/sandbox/settlements")).status_code == 200
 
 
@@ -116,13 +117,11 @@ async def test_the_proxy_of_the_environment_is_used_but_not_for_this_machine(
     ],
 )
 async def test_what_a_server_packed_unasked_is_unpacked_within_bounds(
-    encoding: str, packed: bytes, read: bytes, monkeypatch: pytest.MonkeyPatch
+    encoding: str, packed: bytes, read: bytes
 ) -> None:
-    monkeypatch.setattr("blockrun_image_mcp.gateway.transport._LARGEST_ANSWER_BYTES", 1_000)
-
     def answer(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, headers={"content-encoding": encoding}, stream=httpx2.ByteStream(packed))
 
-    transport = RetryingTransport(httpx2.MockTransport(answer), Pacing())
+    transport = RetryingTransport(httpx2.MockTransport(answer), DEFAULT, max_answer_bytes=1_000)
     async with httpx2.AsyncClient(transport=transport) as client:
         assert (await client.get("https://x.example")).content == read

@@ -7,6 +7,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias, TypeVar
 
+from blockrun_image.callers import Caller
+from blockrun_image.errors import ConfigurationError
 from blockrun_image.images import ImageRequest, ImagesResponse
 
 T = TypeVar("T")
@@ -131,8 +133,11 @@ class Attempt(Protocol):
 class SpendLedger(Protocol):
     """Where attempts to spend are written down, and kept within the operator's limits."""
 
-    async def find(self, request: ImageRequest) -> Attempt | None:
-        """Return an attempt at the same request whose caller has gone, to be collected; raises `LedgerError`."""
+    async def find(self, request: ImageRequest, caller: Caller | None = None) -> Attempt | None:
+        """Return an attempt at the same request whose caller has gone, to be collected; raises `LedgerError`.
+
+        `caller` is who asks now; without one it is the process itself.
+        """
         ...
 
     async def reserve(self, request: ImageRequest, cost: ExpectedCost, approval: str | None = None) -> Attempt:
@@ -158,7 +163,7 @@ class ImageGateway(Protocol):
 
     @property
     def name(self) -> str:
-        """What to call it before the asker: its host, or `sandbox`."""
+        """What users know it by: its host, or `sandbox`."""
         ...
 
     async def generate(
@@ -193,6 +198,55 @@ class ImageStore(Protocol):
         ...
 
 
+class Ports(Protocol):
+    """The adapters that a purchase uses, each opened when it is first needed."""
+
+    @property
+    def store(self) -> ImageStore | None:
+        """Where pictures are kept that come as data."""
+        ...
+
+    @property
+    def gateway_name(self) -> str:
+        """The gateway's name, which does not open it; raises `ConfigurationError`."""
+        ...
+
+    async def gateway(self) -> ImageGateway:
+        """Return the gateway; raises `ConfigurationError`."""
+        ...
+
+    async def ledger(self) -> SpendLedger:
+        """Return the ledger; raises `ConfigurationError`."""
+        ...
+
+
+@dataclass(frozen=True)
+class FixedPorts:
+    """`Ports` whose adapters are open already; without a gateway, nothing can be made."""
+
+    image_gateway: ImageGateway | None = None
+    spend_ledger: SpendLedger | None = None
+    store: ImageStore | None = None
+
+    @property
+    def gateway_name(self) -> str:
+        """The gateway's name."""
+        return self._gateway().name
+
+    async def gateway(self) -> ImageGateway:
+        """Return the gateway; raises `ConfigurationError` without one."""
+        return self._gateway()
+
+    async def ledger(self) -> SpendLedger:
+        """Return the ledger; without one, nothing is written down."""
+        return self.spend_ledger or Unrecorded()
+
+    def _gateway(self) -> ImageGateway:
+        if self.image_gateway is None:
+            raise ConfigurationError("This toolset has no gateway.")
+        return self.image_gateway
+
+
 class Unrecorded:
     """A `SpendLedger` without limits that writes nothing down, and its `Attempt`."""
 
@@ -200,7 +254,7 @@ class Unrecorded:
         self.id = str(uuid.uuid4())
         self.most_usd = most_usd
 
-    async def find(self, request: ImageRequest) -> "Unrecorded | None":
+    async def find(self, request: ImageRequest, caller: Caller | None = None) -> "Unrecorded | None":
         """Return nothing."""
 
     async def reserve(self, request: ImageRequest, cost: ExpectedCost, approval: str | None = None) -> "Unrecorded":
@@ -254,7 +308,7 @@ class Runner(Protocol):
     """Does work that costs money, perhaps where it outlives a caller who leaves."""
 
     async def __call__(
-        self, work: Callable[[], Awaitable[T]], patience_seconds: float, left: Callable[[], Awaitable[None]], /
+        self, work: Callable[[], Awaitable[T]], timeout_seconds: float, left: Callable[[], Awaitable[None]], /
     ) -> T | None:
         """Return what the work returns, or raise what it raises; `None` when it takes longer than its caller waits.
 
@@ -264,7 +318,7 @@ class Runner(Protocol):
 
 
 async def run_here(
-    work: Callable[[], Awaitable[T]], _patience_seconds: float, _left: Callable[[], Awaitable[None]], /
+    work: Callable[[], Awaitable[T]], _timeout_seconds: float, _left: Callable[[], Awaitable[None]], /
 ) -> T | None:
     """Do the work in its caller's own task, to its end, as a `Runner`."""
     return await work()

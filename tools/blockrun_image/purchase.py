@@ -1,12 +1,12 @@
 """One purchase: collected where an earlier call has paid for it already, and otherwise bought, once."""
 
-import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import anyio
 
+from blockrun_image.callers import Caller
 from blockrun_image.errors import (
     Answer,
     ConfigurationError,
@@ -20,34 +20,23 @@ from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import (
     Attempt,
     ExpectedCost,
-    ImageGateway,
-    ImageStore,
     Job,
     OnStatus,
+    Ports,
     SpendLedger,
     Standing,
     StillDrawingError,
 )
+from blockrun_image.timings import CallTimings
 
-_LOOK_SECONDS = 0.25
-_LEAVING_SECONDS = 1.0
 _MOST_URL_BYTES = 16_000
 _COLLECTED = "An earlier call with the same arguments had bought this; nothing more was charged."
 _BUYS_ANEW = "Look into the account first: the same call again buys a new picture."
 
 
-@dataclass(frozen=True)
-class Ports:
-    """The world that a purchase is made in."""
-
-    gateway: ImageGateway
-    ledger: SpendLedger
-    store: ImageStore | None = None
-
-
 @dataclass
 class Purchase:
-    """What is to be bought; a request that may be charged leaves within so many seconds, or never.
+    """What is to be bought, and by whom.
 
     `per_minute` is how many requests a minute the model takes, `None` where that is not known.
     """
@@ -56,7 +45,8 @@ class Purchase:
     request: ImageRequest
     cost: ExpectedCost
     on_status: OnStatus
-    within_seconds: float = math.inf
+    timings: CallTimings = field(default_factory=CallTimings)
+    caller: Caller | None = None
     per_minute: int | None = None
     approval: str | None = None
     attempt: Attempt | None = None
@@ -69,16 +59,15 @@ class Purchase:
 
     async def make(self) -> ImagesResponse:
         """Collect or buy it, and return pictures that all have URLs; raises `ImageError` and `StillDrawingError`."""
-        deadline = anyio.current_time() + self.within_seconds
+        deadline = anyio.current_time() + self.timings.send_seconds
         response = await self._collect()
         if response is not None:
             return response
-        await self._take_turn(deadline)
-        self.attempt = attempt = await self.ports.ledger.reserve(self.request, self.cost, self.approval)
+        gateway, ledger = await self.ports.gateway(), await self.ports.ledger()
+        await self._take_turn(ledger, deadline)
+        self.attempt = attempt = await ledger.reserve(self.request, self.cost, self.approval)
         within = deadline - anyio.current_time()
-        return await self._work(
-            attempt, lambda: self.ports.gateway.generate(self.request, attempt, self.on_status, within)
-        )
+        return await self._work(attempt, lambda: gateway.generate(self.request, attempt, self.on_status, within))
 
     async def finish(self, attempt: Attempt) -> ImagesResponse:
         """Ask after the job of an attempt that is this process's own by now, to its end."""
@@ -105,9 +94,13 @@ class Purchase:
             with suppress(LedgerError):  # it is then told once more
                 await self.attempt.told()
         except anyio.get_cancelled_exc_class():
-            with anyio.move_on_after(_LEAVING_SECONDS, shield=True):
+            with anyio.move_on_after(self.timings.abandon_seconds, shield=True):
                 await self.left()
             raise
+
+    async def delivered(self, is_written: bool) -> None:
+        """Note whether the answer has reached its caller; one that has not can be collected."""
+        await (self.told() if is_written else self.left())
 
     async def look(self) -> Standing | None:
         """Return where it stands, `None` where that is not written down."""
@@ -117,7 +110,7 @@ class Purchase:
     async def _found(self) -> Attempt | None:
         if self.attempt is None:
             async with self._finding:
-                self.attempt = await self.ports.ledger.find(self.request)
+                self.attempt = await (await self.ports.ledger()).find(self.request, self.caller)
         return self.attempt
 
     async def _collect(self) -> ImagesResponse | None:
@@ -128,7 +121,10 @@ class Purchase:
             return None
         if isinstance(end, Standing):
             return _collected(end)
-        return await self._work(attempt, lambda: self.ports.gateway.follow(end, self.request.n, self.on_status))
+        return await self._work(attempt, lambda: self._follow(end))
+
+    async def _follow(self, job: Job) -> ImagesResponse:
+        return await (await self.ports.gateway()).follow(job, self.request.n, self.on_status)
 
     async def _earlier(self) -> Standing | Job | None:
         """Return how an earlier call's attempt ended that others work on, or its job once nobody does.
@@ -144,15 +140,15 @@ class Purchase:
                 if standing.job is not None and await attempt.adopt():
                     return standing.job
                 self.on_status("an earlier call with the same arguments is still under way")
-                await anyio.sleep(_LOOK_SECONDS)
+                await anyio.sleep(self.timings.attempt_poll_seconds)
             return None
         raise StillDrawingError
 
-    async def _take_turn(self, deadline: float) -> None:
+    async def _take_turn(self, ledger: SpendLedger, deadline: float) -> None:
         if self.per_minute is None:
             return
         within = deadline - anyio.current_time()
-        seconds = await self.ports.ledger.book(self.request.model, self.per_minute, within)
+        seconds = await ledger.book(self.request.model, self.per_minute, within)
         limit = f"{self.request.model} takes {self.per_minute} requests a minute"
         if seconds > within:
             raise RateLimitError(

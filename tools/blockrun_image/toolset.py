@@ -1,11 +1,11 @@
 """The three tools as a library: `generate_image`, `list_models` and `estimate_cost`."""
 
-import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, TypeAlias, Unpack
 
+from blockrun_image.callers import Caller, Delivery
 from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import MODES, EnrichedPrompt, Wishes, enrich
 from blockrun_image.errors import (
@@ -18,35 +18,28 @@ from blockrun_image.errors import (
 from blockrun_image.images import Defaults, Image, ImageArguments, ImageRequest, ImagesResponse
 from blockrun_image.model import ANY, Model, slug
 from blockrun_image.ports import (
+    FixedPorts,
     ImageGateway,
     ImageStore,
     OnStatus,
+    Ports,
     Runner,
     SpendLedger,
     StillDrawingError,
-    Unrecorded,
     run_here,
 )
 from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, spread
-from blockrun_image.purchase import Ports, Purchase
+from blockrun_image.purchase import Purchase
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList, PendingImages
 from blockrun_image.schemas import MOST_CHOICES
 from blockrun_image.text import choices, quoted, usd, within
+from blockrun_image.timings import CallTimings
 
 _MOST_REVISION_BYTES = 4_000
 _QUOTED = "The gateway's own price, asked for just now without paying."
-_LEAVES_WITHIN = 0.8  # of the time that a caller waits, so that what has not left ends with an error in time
 
 Approve: TypeAlias = Callable[[ImageRequest, Estimate], Awaitable[str | None]]
 """Returns the id of the user's approval of a call, `None` where none is needed; raises `ConfirmationError`."""
-
-
-Prepare: TypeAlias = Callable[[], Awaitable[None]]
-"""Is awaited before a picture is made or priced live, and may put another catalogue in force."""
-
-
-async def do_nothing() -> None:
-    """Prepare nothing."""
 
 
 class ImageToolset:
@@ -54,7 +47,8 @@ class ImageToolset:
 
     `list_models` and `estimate_cost` are free and work offline, without a gateway. `run` does what costs money; the
     default does it in the caller's own task, which must not be cancelled by asyncio's own means (anyio's are shielded).
-    Callers wait `patience_seconds`. Another `catalog` may be set at any time, and is in force with the next call.
+    `ports` replaces `gateway`, `store` and `ledger` by adapters that are opened when they are first needed. Another
+    `catalog` may be set at any time, and is in force with the next call.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - one for each port
@@ -65,17 +59,14 @@ class ImageToolset:
         defaults: Defaults | None = None,
         run: Runner = run_here,
         ledger: SpendLedger | None = None,
-        patience_seconds: float = math.inf,
-        prepare: Prepare = do_nothing,
+        timings: CallTimings | None = None,
+        ports: Ports | None = None,
     ) -> None:
         self.catalog = catalog
         self.defaults = defaults or Defaults()
-        self._gateway = gateway
-        self._store = store
+        self._ports: Ports = ports or FixedPorts(gateway, ledger, store)
         self._run = run
-        self._ledger = ledger or Unrecorded()
-        self._patience_seconds = patience_seconds
-        self.prepare = prepare
+        self._timings = timings or CallTimings()
 
     async def generate_image(  # noqa: PLR0913 - the tool's own arguments
         self,
@@ -88,26 +79,37 @@ class ImageToolset:
         enrich: str | None = None,
         on_status: OnStatus = lambda status: None,
         approve: Approve | None = None,
+        caller: Caller | None = None,
+        delivery: Delivery | None = None,
         **wishes: Unpack[Wishes],
     ) -> GeneratedImages:
         """Make images; this costs money. `on_status` is told what the call is waiting for.
 
-        What takes longer than callers wait goes on, and the same call again collects it without paying. `approve` is
-        awaited before anything is set aside or sent, and what it raises ends the call.
+        What takes longer than the call's timeout goes on, and the same call again collects it without paying. `approve`
+        is awaited before anything is set aside or sent, and what it raises ends the call. `caller` is whose call it is.
+        With a `delivery`, the answer counts as delivered once that reports it; without one, once this returns.
 
         Raises `InvalidRequestError` before anything is sent for what the model does not take, and the other kinds of
         `ImageError` with what is known of the money.
         """
-        await self.prepare()
         catalog = self.catalog
         request = catalog.resolve(ImageArguments(prompt, model or self.defaults.model, size, quality, n))
         enriched = self._enriched(request, enrich, wishes)
         expected = estimate(catalog, request)
-        purchase = self._purchase(replace(request, prompt=enriched.prompt), expected, on_status)
+        on_status(f"waiting for {request.model}")
+        purchase = Purchase(
+            self._ports,
+            replace(request, prompt=enriched.prompt),
+            expected.expected_cost,
+            on_status,
+            self._timings,
+            caller,
+            catalog.find(request.model).requests_per_minute,
+        )
         if approve is not None and not await purchase.is_collected():
             purchase.approval = await approve(request, expected)
         try:
-            return await self._buy(purchase, enriched, expected)
+            return await self._buy(purchase, enriched, expected, delivery)
         except ModelNotFoundError as error:
             raise error.instead(catalog.alternatives(request.model)) from error
 
@@ -165,7 +167,6 @@ class ImageToolset:
         comparison = self.estimate_cost(**asked)
         if not live:
             return comparison
-        await self.prepare()
         prompt = asked.get("prompt") or "A picture"
         failures: list[ImageError] = []
         estimates: list[Estimate] = []
@@ -181,11 +182,9 @@ class ImageToolset:
         return replace(comparison, estimates=sorted(estimates), warnings=[error.message for error in failures])
 
     async def _quoted(self, expected: Estimate, prompt: str) -> Estimate:
-        if self._gateway is None:
-            raise ConfigurationError("This toolset has no gateway to ask for prices.")
         sent_as = self.catalog.sent_as(expected.model)
         request = ImageRequest(prompt, expected.model, expected.size, expected.quality, expected.n, sent_as)
-        price = await self._gateway.quote(request)
+        price = await (await self._ports.gateway()).quote(request)
         if price is None:
             raise ConfigurationError("This gateway tells no price before it charges it; only a wallet's does.")
         return replace(expected, low_usd=price, high_usd=price, exact=True, basis=_QUOTED)
@@ -218,23 +217,16 @@ class ImageToolset:
         lowest = cheapest_offer(self.catalog, model).high_usd
         return lowest is not None and lowest <= highest_usd
 
-    def _purchase(self, request: ImageRequest, expected: Estimate, on_status: OnStatus) -> Purchase:
-        if self._gateway is None:
-            raise ConfigurationError("This toolset has no gateway to make images with.")
-        on_status(f"waiting for {request.model}")
-        ports = Ports(self._gateway, self._ledger, self._store)
-        per_minute = self.catalog.find(request.model).requests_per_minute
-        within = self._patience_seconds * _LEAVES_WITHIN
-        return Purchase(ports, request, expected.expected_cost, on_status, within, per_minute)
-
-    async def _buy(self, purchase: Purchase, prompt: EnrichedPrompt, expected: Estimate) -> GeneratedImages:
-        response = await self._bought(purchase)
-        request, gateway = purchase.request, purchase.ports.gateway.name
+    async def _buy(
+        self, purchase: Purchase, prompt: EnrichedPrompt, expected: Estimate, delivery: Delivery | None
+    ) -> GeneratedImages:
+        response = await self._bought(purchase, delivery)
+        request, gateway = purchase.request, self._ports.gateway_name
         if response is None:
             standing = await purchase.look()
             held = (expected.high_usd or Decimal(0)) if standing is None else standing.held_usd
             return PendingImages(request, prompt, (), expected, None, gateway, held_usd=held)
-        await purchase.told()
+        await _hand_over(purchase, delivery)
         return GeneratedImages(
             request=request,
             prompt=prompt,
@@ -245,10 +237,10 @@ class ImageToolset:
             warnings=_warnings(expected, response),
         )
 
-    async def _bought(self, purchase: Purchase) -> ImagesResponse | None:
+    async def _bought(self, purchase: Purchase, delivery: Delivery | None) -> ImagesResponse | None:
         """Return what was bought, or `None` where it goes on without its caller."""
         try:
-            return await self._run(purchase.make, self._patience_seconds, purchase.left)
+            return await self._run(purchase.make, self._timings.call_timeout_seconds, purchase.left)
         except StillDrawingError:
             await purchase.left()
             return None
@@ -256,8 +248,15 @@ class ImageToolset:
             await purchase.left()
             raise
         except Exception:
-            await purchase.told()
+            await _hand_over(purchase, delivery)
             raise
+
+
+async def _hand_over(purchase: Purchase, delivery: Delivery | None) -> None:
+    if delivery is None:
+        await purchase.told()
+    else:
+        delivery.on_report(purchase.delivered)
 
 
 def _with_telling_revisions(prompt: EnrichedPrompt, images: Sequence[Image]) -> Sequence[Image]:

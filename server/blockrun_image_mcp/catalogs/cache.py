@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from blockrun_image_mcp.timings import DEFAULT, Timings
+
 if TYPE_CHECKING:
     from blockrun_image.listing import Listing
     from blockrun_image_mcp.catalogs.kept import Kept
 
 _LARGEST_BYTES = 4 * 2**20
-_PAUSE_SECONDS = 3_600.0
-_LOCK_SECONDS = 60.0  # what is older was left by a process that was killed
 
 
 class CatalogCache:
@@ -24,10 +24,18 @@ class CatalogCache:
     Where it cannot be written, what it would hold lasts as long as this process.
     """
 
-    def __init__(self, folder: Path, base_url: str, rail: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        base_url: str,
+        rail: str,
+        clock: Callable[[], float] = time.time,
+        timings: Timings = DEFAULT,
+    ) -> None:
         base_url = base_url.encode("utf-8", "backslashreplace").decode()  # the environment may hold bytes of no text
         self.path = folder / f"{hashlib.sha256(f'{rail} {base_url}'.encode()).hexdigest()[:16]}.json"
         self.clock = clock
+        self._timings = timings
         self._identity = (base_url, rail)
         self._unwritten: Kept | None = None
 
@@ -55,7 +63,7 @@ class CatalogCache:
     def claim(self) -> bool:
         """Tell whether the gateway may be asked now, which only one process may in an hour, and note that it is."""
         with self._locked() as is_mine:
-            may_ask = is_mine and not 0 <= self.clock() - self.read().asked_at < _PAUSE_SECONDS
+            may_ask = is_mine and not 0 <= self.clock() - self.read().asked_at < self._timings.list_pause_seconds
             if may_ask:
                 self.note_asking()
             return may_ask
@@ -105,7 +113,9 @@ class CatalogCache:
             lock.touch(exist_ok=False)
         except FileExistsError:
             with suppress(OSError):
-                if abs(self.clock() - lock.stat().st_mtime) > _LOCK_SECONDS:  # also where the clock was turned back
+                if (
+                    abs(self.clock() - lock.stat().st_mtime) > self._timings.list_lock_seconds
+                ):  # also where the clock was turned back
                     lock.unlink()
             yield False
             return

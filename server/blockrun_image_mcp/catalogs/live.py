@@ -10,8 +10,9 @@ import anyio
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import Answer, GatewayError, ImageError
 from blockrun_image.joining import Scope, join, without_strangers
-from blockrun_image_mcp.background import Background
 from blockrun_image_mcp.catalogs.cache import CatalogCache
+from blockrun_image_mcp.tasks import TaskSupervisor
+from blockrun_image_mcp.timings import DEFAULT, Timings
 
 if TYPE_CHECKING:
     from blockrun_image.listing import Listing
@@ -23,11 +24,6 @@ Fetch: TypeAlias = "Callable[[str], Awaitable[ModelsAnswer]]"
 OnChange: TypeAlias = Callable[[Catalog], Awaitable[None]]
 """Is told the catalogue that is in force from now on."""
 
-_DAY_SECONDS = 86_400.0
-_LOOK_SECONDS = 3_600.0
-_ANSWER_FIRST_SECONDS = 0.2  # what a look loads must not keep an answer waiting that is just about to leave
-_ANOTHER_SECONDS = 0.1
-_LONGEST_ANSWER_SECONDS = 10.0
 _NOT_MODIFIED = 304
 
 _log = logging.getLogger(__name__)
@@ -39,43 +35,46 @@ class LiveCatalog:
     Without a `cache` there is no gateway whose list counts.
     """
 
-    def __init__(self, catalog: Catalog, scope: Scope, cache: CatalogCache | None, fetch: Fetch) -> None:
+    def __init__(
+        self, catalog: Catalog, scope: Scope, cache: CatalogCache | None, fetch: Fetch, timings: Timings = DEFAULT
+    ) -> None:
         self.catalog = catalog
         self.on_change: list[OnChange] = []
         self._contract = catalog.contract or catalog
         self._scope: Scope = scope
         self._cache = cache
         self._fetch = fetch
-        self._background: Background | None = None
-        self._next_look_at = 0.0
-        self._is_doubted = False
-        self._is_looking = False
-        self._looked = anyio.Event()
+        self._timings = timings
+        self._tasks: TaskSupervisor | None = None
+        self._next_refresh_at = 0.0
+        self._is_stale = False
+        self._is_refreshing = False
+        self._refreshed = anyio.Event()
         self._first_list_by = math.inf
 
-    def run_in(self, background: Background) -> None:
-        """Do in this background from now on what is not to be waited for."""
-        self._background = background
+    def run_in(self, tasks: TaskSupervisor) -> None:
+        """Refresh the list in these tasks from now on."""
+        self._tasks = tasks
 
-    def look_soon(self) -> None:
-        """Look for a newer list in the background, once an hour; the gateway is asked where it is a day old."""
-        self._look_in_background(after_seconds=_ANSWER_FIRST_SECONDS)
+    def schedule_refresh(self) -> None:
+        """Look for a newer list in a task, once an hour; the gateway is asked when the list is a day old."""
+        self._refresh_in_task(after_seconds=self._timings.answer_first_seconds)
 
-    async def seen(self, within_seconds: float) -> None:
-        """Wait for the first list that there ever is, so that its own spelling of a model is sent.
+    async def wait_for_first(self, within_seconds: float) -> None:
+        """Wait for the very first list, so that the gateway's own spelling of a model is sent.
 
-        Whoever comes first decides until when it is waited for, by all.
+        The first caller's limit holds for all.
         """
-        if self.catalog.listing is None and self._cache is not None and self._background is not None:
-            self._look_in_background(after_seconds=0)
+        if self.catalog.listing is None and self._cache is not None and self._tasks is not None:
+            self._refresh_in_task(after_seconds=0)
             self._first_list_by = min(self._first_list_by, anyio.current_time() + within_seconds)
             with anyio.CancelScope(deadline=self._first_list_by):
-                await self._looked.wait()
+                await self._refreshed.wait()
 
-    def doubt(self) -> None:
-        """Take the list for an old one, because the gateway does not know a model that it lists."""
-        self._is_doubted = True
-        self._next_look_at = 0.0
+    def mark_stale(self) -> None:
+        """Have the list refreshed soon, because the gateway does not know a model that it lists."""
+        self._is_stale = True
+        self._next_refresh_at = 0.0
 
     async def refresh(self) -> None:
         """Ask the gateway for its list now; raises `ImageError`, and changes nothing, where there is none to be had."""
@@ -89,16 +88,16 @@ class LiveCatalog:
             self._keep(self._cache, answer)
             await self._adopt(self._cache.read().listing)
 
-    def _look_in_background(self, after_seconds: float) -> None:
-        cache, background = self._cache, self._background
-        if cache is None or background is None or self._is_looking:
+    def _refresh_in_task(self, after_seconds: float) -> None:
+        cache, tasks, pause_seconds = self._cache, self._tasks, self._timings.list_pause_seconds
+        if cache is None or tasks is None or self._is_refreshing:
             return
         now = cache.clock()
-        if 0 < self._next_look_at - now <= _LOOK_SECONDS:  # it is further away where the clock was turned back
+        if 0 < self._next_refresh_at - now <= pause_seconds:  # it is further away where the clock was turned back
             return
-        self._is_looking = True
-        self._next_look_at = now + _LOOK_SECONDS
-        background.start(lambda: self._look(cache, after_seconds))
+        self._is_refreshing = True
+        self._next_refresh_at = now + pause_seconds
+        tasks.start(lambda: self._look(cache, after_seconds))
 
     async def _look(self, cache: CatalogCache, after_seconds: float) -> None:
         try:
@@ -111,17 +110,18 @@ class LiveCatalog:
         except Exception:  # noqa: BLE001 - what nobody waits for must not end what others wait for
             _log.exception("looking for the gateway's list of models failed unexpectedly")
         finally:
-            self._is_looking = False
-            self._looked.set()
+            self._is_refreshing = False
+            self._refreshed.set()
 
     async def _await_another(self, cache: CatalogCache) -> None:
         """Wait for the first list that there ever is where another process is asking for it at the moment."""
         is_asking = True
         while self.catalog.listing is None and is_asking:
-            await anyio.sleep(_ANOTHER_SECONDS)
+            await anyio.sleep(self._timings.other_list_poll_seconds)
             kept = cache.read()
             await self._adopt(kept.listing)
-            is_asking = not kept.failure and 0 <= cache.clock() - kept.asked_at < _LONGEST_ANSWER_SECONDS
+            asked_seconds_ago = cache.clock() - kept.asked_at
+            is_asking = not kept.failure and 0 <= asked_seconds_ago < self._timings.other_list_seconds
 
     async def _ask(self, cache: CatalogCache) -> None:
         kept = cache.read()
@@ -131,7 +131,7 @@ class LiveCatalog:
             cache.fail(error.message)
             raise
         await self.take(answer)
-        self._is_doubted = False
+        self._is_stale = False
 
     def _keep(self, cache: CatalogCache, answer: "ModelsAnswer") -> None:
         from blockrun_image.listing import read_listing  # noqa: PLC0415 - as in the cache, not needed to start
@@ -155,4 +155,4 @@ class LiveCatalog:
 
     def _is_old(self, now: float) -> bool:
         listing = self.catalog.listing
-        return self._is_doubted or listing is None or not 0 <= now - listing.seen_at < _DAY_SECONDS
+        return self._is_stale or listing is None or not 0 <= now - listing.seen_at < self._timings.list_age_seconds

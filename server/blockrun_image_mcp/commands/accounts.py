@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import click
 
-from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError
-from blockrun_image_mcp.app import finish_jobs
+from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.commands import options, terminal
-from blockrun_image_mcp.parts import ledger_of
-from blockrun_image_mcp.settings import Settings
 
 if TYPE_CHECKING:
     from blockrun_image_mcp.ledger.sqlite import SqliteLedger
@@ -36,8 +33,8 @@ def spend(sandbox: bool, as_json: bool) -> None:
 
     Example: blockrun-image-mcp spend --json
     """
-    settings, _ = options.start(sandbox, {})
-    terminal.show(_asked(settings, lambda ledger: ledger.statement()), as_json)
+    backend = options.start(sandbox, {})
+    terminal.show(_asked(backend, lambda ledger: ledger.statement()), as_json)
 
 
 @click.command()
@@ -50,8 +47,8 @@ def images(most: int, sandbox: bool, as_json: bool) -> None:
 
     Example: blockrun-image-mcp images --most 3
     """
-    settings, _ = options.start(sandbox, {})
-    entries = _asked(settings, lambda ledger: ledger.recent(most))
+    backend = options.start(sandbox, {})
+    entries = _asked(backend, lambda ledger: ledger.recent(most))
     if as_json:
         click.echo(json.dumps([entry.to_dict() for entry in entries], ensure_ascii=False, indent=2))
     else:
@@ -71,11 +68,11 @@ def recover(id: str | None, sandbox: bool, **flags: str | None) -> None:
 
     Example: blockrun-image-mcp recover --release 6f1c3a52-0b5e-4c1f-9d7e-2f8a4b6c0d1e
     """
-    settings, catalog = options.start(sandbox, flags)
+    backend = options.start(sandbox, flags)
     if id is None:
-        anyio.run(_recover, settings, catalog)
+        anyio.run(_recover, backend)
         return
-    if not _asked(settings, lambda ledger: ledger.release(id)):
+    if not _asked(backend, lambda ledger: ledger.release(id)):
         raise click.UsageError("There is no attempt of that id whose outcome is unknown.")
     click.echo("Released: it no longer counts as spent.")
 
@@ -98,7 +95,7 @@ def wallet_show() -> None:
     from blockrun_image_mcp.gateway.credentials import wallet_digits  # noqa: PLC0415 - loads httpx2
     from blockrun_image_mcp.payments.wallet import Wallet  # noqa: PLC0415 - for this command alone
 
-    settings, _ = options.start(sandbox=False, flags={})
+    settings = options.start(sandbox=False, flags={}).settings
     credentials = list(settings.credentials.items())
     keys = [(variable, digits) for variable, credential in credentials if (digits := wallet_digits(credential))]
     if not keys:
@@ -121,31 +118,31 @@ def wallet_trust(host: str, address: str, sandbox: bool) -> None:
     """
     from blockrun_image_mcp.payments.rules import host_named, is_address  # noqa: PLC0415 - loads httpx2
 
-    settings, _ = options.start(sandbox, {})
+    backend = options.start(sandbox, {})
     named = host_named(host)
     if named is None:
         raise click.UsageError("HOST must be a host such as blockrun.ai, with its port where it has one.")
     if not is_address(address):
         raise click.UsageError("ADDRESS must be 0x and 40 hex digits.")
-    _asked(settings, lambda ledger: ledger.trust(named, address))
+    _asked(backend, lambda ledger: ledger.trust(named, address))
     click.echo(f"{named} is paid at {address} from now on.")
 
 
-async def _recover(settings: Settings, catalog: Catalog) -> None:
-    try:
-        await finish_jobs(settings, catalog, lambda status: click.echo(f"{status} ...", err=True))
-    except ImageError as error:
-        click.echo(f"Not all jobs could be finished: {error.message} {error.hint}", err=True)
-    async with ledger_of(settings) as ledger:
-        entries = await ledger.recent(_MOST_EXPLAINED, "accepted", "unknown")
+async def _recover(backend: Backend) -> None:
+    async with backend:
+        try:
+            await backend.finish_jobs(lambda status: click.echo(f"{status} ...", err=True))
+        except ImageError as error:
+            click.echo(f"Not all jobs could be finished: {error.message} {error.hint}", err=True)
+        entries = await backend.operator_ledger().recent(_MOST_EXPLAINED, "accepted", "unknown")
     for entry in entries:
         click.echo(f"{entry.to_text()}\n  {_EXPLANATIONS[entry.state]}\n  {entry.id}")
     click.echo("Nothing is left to be explained." if not entries else f"{len(entries)} left.")
 
 
-def _asked(settings: Settings, question: "Callable[[SqliteLedger], Awaitable[T]]") -> T:
+def _asked(backend: Backend, question: "Callable[[SqliteLedger], Awaitable[T]]") -> T:
     async def ask() -> T:
-        async with ledger_of(settings) as ledger:
-            return await question(ledger)
+        async with backend:
+            return await question(backend.operator_ledger())
 
     return anyio.run(ask)

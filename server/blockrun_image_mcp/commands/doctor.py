@@ -17,12 +17,11 @@ import click
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError
 from blockrun_image.text import clean, quoted
+from blockrun_image_mcp.backend import NAME, Backend
 from blockrun_image_mcp.commands import options
 from blockrun_image_mcp.gateway.credentials import shape_of
-from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.ledger.limits import confirm_above_micro_usd
 from blockrun_image_mcp.logs import Redactor
-from blockrun_image_mcp.parts import NAME, ledger_of, live_catalog, open_gateway
 from blockrun_image_mcp.settings import SANDBOX, SESSION, SESSION_FILE, VARIABLES, Settings, Source
 
 if TYPE_CHECKING:
@@ -45,10 +44,10 @@ def doctor(sandbox: bool, **flags: str | None) -> None:
 
     Example: blockrun-image-mcp doctor
     """
-    settings, catalog = options.start(sandbox, flags)
-    findings = anyio.run(examine, settings, catalog, os.environ)
+    backend = options.start(sandbox, flags)
+    findings = anyio.run(examine, backend, os.environ)
     for finding in findings:
-        click.echo(Redactor(settings.credentials.values())(str(finding)))
+        click.echo(Redactor(backend.settings.credentials.values())(str(finding)))
     if any(finding.is_trouble for finding in findings):
         sys.exit(1)
 
@@ -67,23 +66,25 @@ class Finding:
         return f"{mark:8}{self.subject}: {self.state}" + (f"\n{'':8}{self.advice}" if self.advice else "")
 
 
-async def examine(settings: Settings, catalog: Catalog, environ: Mapping[str, str]) -> Sequence[Finding]:
+async def examine(backend: Backend, environ: Mapping[str, str]) -> Sequence[Finding]:
     """Return what was found; the gateway is asked once, for its list of models, which is free and kept."""
-    return [
-        Finding("version", f"{NAME} {version(NAME)}, Python {platform.python_version()}"),
-        _settings(settings, environ),
-        *_unknown_variables(environ),
-        *_credentials(settings),
-        *await _gateway(settings, catalog),
-        _folder(FolderStore(settings.dir).folder),
-        await _ledger(settings),
-    ]
+    async with backend:
+        return [
+            Finding("version", f"{NAME} {version(NAME)}, Python {platform.python_version()}"),
+            _settings(backend, environ),
+            *_unknown_variables(environ),
+            *_credentials(backend.settings),
+            *await _gateway(backend),
+            _folder(backend.folder.folder),
+            await _ledger(backend),
+        ]
 
 
-def _settings(settings: Settings, environ: Mapping[str, str]) -> Finding:
+def _settings(backend: Backend, environ: Mapping[str, str]) -> Finding:
     named = [variable for variable in VARIABLES.values() if environ.get(variable, "").strip()]
-    defaults = f"default model {settings.default_model or 'none'}, enrich {settings.enrich}"
-    unknown = settings.default_model is None and VARIABLES["default_model"] in named
+    model = backend.defaults.model
+    defaults = f"default model {model or 'none'}, enrich {backend.settings.enrich}"
+    unknown = model is None and VARIABLES["default_model"] in named
     advice = (
         f"{VARIABLES['default_model']} names no model that there is, so that calls must name one." if unknown else ""
     )
@@ -125,20 +126,19 @@ def _session(settings: Settings) -> Sequence[Finding]:
     return [Finding("credential", f"{SESSION_FILE} is there and is not used", advice)] if is_there else []
 
 
-async def _gateway(settings: Settings, catalog: Catalog) -> Sequence[Finding]:
+async def _gateway(backend: Backend) -> Sequence[Finding]:
     """Tell whether the gateway answers, and which models there are, those that it lists among them."""
-    live = live_catalog(settings, catalog)
     try:
-        async with open_gateway(settings, catalog) as gateway:
+        async with backend.open_gateway() as gateway:
             answer = await gateway.models()
     except ImageError as error:
-        return [Finding("gateway", error.message, error.hint, is_trouble=True), _models(live.catalog)]
+        return [Finding("gateway", error.message, error.hint, is_trouble=True), _models(backend.catalog)]
     trouble = ""
     try:
-        await live.take(answer)
+        await backend.models.take(answer)
     except ImageError as error:
         trouble = error.message
-    return [_reached(answer, settings), _models(live.catalog, trouble)]
+    return [_reached(answer, backend.settings), _models(backend.catalog, trouble)]
 
 
 def _reached(answer: "ModelsAnswer", settings: Settings) -> Finding:
@@ -175,11 +175,11 @@ def _models(catalog: Catalog, trouble: str = "") -> Finding:
     return Finding("models", listed, " ".join(part for part in (kept, gone, unusable) if part))
 
 
-async def _ledger(settings: Settings) -> Finding:
+async def _ledger(backend: Backend) -> Finding:
     try:
-        confirm_above_micro_usd(settings)
-        async with ledger_of(settings) as ledger:
-            statement = await ledger.statement()
+        confirm_above_micro_usd(backend.settings)
+        ledger = backend.operator_ledger()
+        statement = await ledger.statement()
     except ImageError as error:
         return Finding("ledger", error.message, error.hint, is_trouble=True)
     return Finding("ledger", f"{statement.summary()} ({clean(ledger.path, 200)})")

@@ -1,22 +1,17 @@
 """What several commands share: their options, how they start, and how they say that something went wrong."""
 
-import os
-import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import ParamSpec
 
 import click
 
-from blockrun_image.catalog import Catalog
-from blockrun_image.errors import GatewayError, ImageError, StorageError, UnexpectedError
-from blockrun_image_mcp.logs import Redactor, configure_logging
-from blockrun_image_mcp.parts import catalog_in_force, with_known_defaults
-from blockrun_image_mcp.settings import SANDBOX, Settings
+from blockrun_image.errors import ImageError
+from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.settings import SANDBOX
+from blockrun_image_mcp.startup import exit_with, load_backend
 
 P = ParamSpec("P")
-
-_ABOUT_MONEY = (GatewayError, StorageError, UnexpectedError)
 
 gateway = click.option("--gateway", metavar="URL", help="OpenAI-compatible base URL, or sandbox.")
 sandbox = click.option("--sandbox", is_flag=True, help="Use a sandbox in this process: no key, no network, no money.")
@@ -37,14 +32,16 @@ def wishes(command: Callable[P, None]) -> Callable[P, None]:
     return command
 
 
-def start(sandbox: bool, flags: Mapping[str, str | None]) -> tuple[Settings, Catalog]:
-    """Read the settings, set up logging, and read the catalogue."""
+def chosen(sandbox: bool, flags: Mapping[str, str | None]) -> Mapping[str, str | None]:
+    """Return the flags with the gateway that was chosen."""
     if sandbox and flags.get("gateway"):
         raise click.UsageError("--sandbox and --gateway exclude each other.")
-    settings = Settings.read(os.environ, **(dict(flags) | ({"gateway": SANDBOX} if sandbox else {})))
-    configure_logging(settings.log_level, Redactor(settings.credentials.values()))
-    catalog = catalog_in_force(settings)
-    return with_known_defaults(settings, catalog), catalog
+    return dict(flags) | ({"gateway": SANDBOX} if sandbox else {})
+
+
+def start(sandbox: bool, flags: Mapping[str, str | None]) -> Backend:
+    """Read the settings, set up logging, and return the backend."""
+    return load_backend(chosen(sandbox, flags))
 
 
 def reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
@@ -55,8 +52,6 @@ def reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except ImageError as error:
-            words = error.to_text() if isinstance(error, _ABOUT_MONEY) else f"{error.message} {error.hint}".strip()
-            click.echo(f"Error: {Redactor()(words)}", err=True)
-            sys.exit(1)
+            exit_with(error)
 
     return run

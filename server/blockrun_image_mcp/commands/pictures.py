@@ -9,16 +9,14 @@ import click
 
 from blockrun_image import pricing
 from blockrun_image.arguments import check_arguments
-from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import enrich
-from blockrun_image.images import Defaults, ImageArguments
+from blockrun_image.images import ImageArguments
 from blockrun_image.ports import OnStatus
 from blockrun_image.results import GeneratedImages
-from blockrun_image.schemas import tool_schemas
 from blockrun_image.toolset import ImageToolset
-from blockrun_image_mcp.approval import question
+from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.commands import options, terminal
-from blockrun_image_mcp.settings import Settings
+from blockrun_image_mcp.ledger.confirmation import question_about
 
 _PRICED = ("model", "size", "quality", "n", "prompt", "enrich", "purpose")
 _ASKED = ("model", "size", "quality", "n", "enrich", "purpose", "art_style", "composition", "lighting")
@@ -45,15 +43,16 @@ def generate(prompt: str, save: Path | None, as_json: bool, sandbox: bool, **fla
     Example: blockrun-image-mcp generate "A red fox in the snow" --model dall-e-3 --sandbox --save .
     """
     asked = {name: flags.pop(name) for name in _ASKED} | {"prompt": prompt}
-    settings, catalog = options.start(sandbox, flags)
-    catalog = terminal.with_first_list(settings, catalog, asked["model"] or settings.default_model)
-    checked = _checked(catalog, "generate_image", asked, settings.defaults)
-    terminal.confirm(_question(settings, catalog, checked))  # before the event loop, which would keep Ctrl-C waiting
+    backend = options.start(sandbox, flags)
+    asked["model"] = asked["model"] or backend.defaults.model
+    terminal.take_first_list(backend, asked["model"])
+    checked = _checked(backend, "generate_image", asked)
+    terminal.confirm(_question(backend, checked))  # before the event loop, which would keep Ctrl-C waiting
 
     async def call(toolset: ImageToolset, on_status: OnStatus) -> GeneratedImages:
         return await toolset.generate_image(**checked, on_status=on_status)
 
-    anyio.run(terminal.generate, settings, catalog, call, save, as_json)
+    anyio.run(terminal.generate, backend, call, save, as_json)
 
 
 @click.command()
@@ -71,11 +70,11 @@ def models(search: str | None, refresh: bool, as_json: bool, **given: str | None
     Example: blockrun-image-mcp models --max-price-usd 0.05
     """
     asked = {name: given.pop(name) for name in ("use_case", "max_price_usd")}
-    settings, catalog = options.start(sandbox=False, flags=given)
+    backend = options.start(sandbox=False, flags=given)
     if refresh:
-        catalog = anyio.run(terminal.refreshed, settings, catalog)
-    checked = _checked(catalog, "list_models", asked)
-    terminal.show(ImageToolset(catalog).list_models(**checked, search=search or ""), as_json)
+        anyio.run(terminal.refresh, backend)
+    checked = _checked(backend, "list_models", asked)
+    terminal.show(backend.toolset.list_models(**checked, search=search or ""), as_json)
 
 
 @click.command()
@@ -97,12 +96,12 @@ def estimate(live: bool, as_json: bool, **given: str | None) -> None:
     Example: blockrun-image-mcp estimate --model dall-e-3 --quality hd --size 1792x1024
     """
     asked = {name: given.pop(name) for name in _PRICED}
-    settings, catalog = options.start(sandbox=False, flags=given)
-    checked = _checked(catalog, "estimate_cost", asked)
+    backend = options.start(sandbox=False, flags=given)
+    checked = _checked(backend, "estimate_cost", asked)
     if live:
-        anyio.run(terminal.estimate_live, settings, catalog, checked, as_json)
+        anyio.run(terminal.estimate_live, backend, checked, as_json)
     else:
-        terminal.show(ImageToolset(catalog, defaults=settings.defaults).estimate_cost(**checked), as_json)
+        terminal.show(backend.toolset.estimate_cost(**checked), as_json)
 
 
 @click.command()
@@ -119,26 +118,23 @@ def prompt(prompt: str, model: str | None, as_json: bool, spec: str | None, **as
 
     Example: blockrun-image-mcp prompt "A dog" --purpose portrait
     """
-    settings, catalog = options.start(sandbox=False, flags={"spec": spec})
-    checked = _checked(catalog, "generate_image", asked | {"prompt": prompt, "model": _model(settings, catalog, model)})
+    backend = options.start(sandbox=False, flags={"spec": spec})
+    catalog = backend.catalog
+    chosen = model or backend.defaults.model or next(iter(catalog.models))
+    checked = _checked(backend, "generate_image", asked | {"prompt": prompt, "model": chosen})
     request = catalog.resolve(ImageArguments(prompt, checked.pop("model"), checked.pop("size", None)))
     enriched = enrich(checked.pop("prompt"), model=catalog.find(request.model), size=request.size, **checked)
     terminal.show_enrichment(enriched, request.model, as_json)
 
 
-def _model(settings: Settings, catalog: Catalog, model: str | None) -> str:
-    return model or settings.default_model or next(iter(catalog.models))
-
-
-def _question(settings: Settings, catalog: Catalog, checked: Mapping[str, Any]) -> str | None:
+def _question(backend: Backend, checked: Mapping[str, Any]) -> str | None:
+    catalog = backend.catalog
     model, size, quality, n = (checked.get(name) for name in ("model", "size", "quality", "n"))
-    request = catalog.resolve(ImageArguments(checked["prompt"], model or settings.default_model, size, quality, n))
-    return question(settings, request.prompt, pricing.estimate(catalog, request))
+    request = catalog.resolve(ImageArguments(checked["prompt"], model or backend.defaults.model, size, quality, n))
+    return question_about(backend.settings, request.prompt, pricing.estimate(catalog, request))
 
 
-def _checked(
-    catalog: Catalog, tool: str, asked: Mapping[str, object], defaults: Defaults | None = None
-) -> dict[str, Any]:
+def _checked(backend: Backend, tool: str, asked: Mapping[str, object]) -> dict[str, Any]:
     """Check what was asked for as the tool's own arguments would be."""
-    schema = next(schema for schema in tool_schemas(catalog, defaults) if schema.name == tool)
+    schema = next(schema for schema in backend.schemas() if schema.name == tool)
     return check_arguments(schema, asked)

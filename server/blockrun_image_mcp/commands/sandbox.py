@@ -19,7 +19,7 @@ def sandbox(port: int, spec: str | None) -> None:
 
     Example: blockrun-image-mcp sandbox --port 8402
     """
-    _, catalog = options.start(sandbox=False, flags={"spec": spec})
+    catalog = options.start(sandbox=False, flags={"spec": spec}).catalog
     anyio.run(_run, catalog.contract or catalog, port)
 
 

@@ -12,20 +12,19 @@ from typing import Any
 import anyio
 import click
 
-from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import EnrichedPrompt, example_of
 from blockrun_image.errors import ConfigurationError, ImageError
 from blockrun_image.ports import OnStatus
 from blockrun_image.results import GeneratedImages, PendingImages, Result
 from blockrun_image.text import clip
 from blockrun_image.toolset import ImageToolset
-from blockrun_image_mcp.app import open_toolset
-from blockrun_image_mcp.approval import refusal
-from blockrun_image_mcp.background import meanwhile
+from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.commands import screen
 from blockrun_image_mcp.images.store import FolderStore
-from blockrun_image_mcp.parts import catalog_cache, live_catalog
-from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings
+from blockrun_image_mcp.ledger.confirmation import not_confirmed
+from blockrun_image_mcp.settings import SANDBOX, VARIABLES
+from blockrun_image_mcp.tasks import run_alongside
+from blockrun_image_mcp.timings import Timings
 
 _TICK_SECONDS = 0.1
 _SHOWN_LINES = 8
@@ -35,24 +34,24 @@ _SHOWN_TAIL = 40
 Call = Callable[[ImageToolset, OnStatus], Awaitable[GeneratedImages]]
 
 
-async def generate(settings: Settings, catalog: Catalog, call: Call, save: Path | None, as_json: bool) -> None:
+async def generate(backend: Backend, call: Call, save: Path | None, as_json: bool) -> None:
     """Do the call, print its result, and save its pictures where that was asked for.
 
     Raises `click.Abort` where a signal came before the result.
     """
-    live = live_catalog(settings, catalog)
-    async with open_toolset(settings, catalog, live=live) as toolset:
-        live.look_soon()
+    async with backend:
+        await backend.prepare()
+        backend.models.schedule_refresh()
         result: GeneratedImages | None = None
         with anyio.CancelScope() as scope:
-            async with meanwhile(lambda: _cancel_on_signal(scope)), _progress_bar() as on_status:
-                result = await call(toolset, on_status)
+            async with run_alongside(lambda: _cancel_on_signal(scope)), _progress_bar() as on_status:
+                result = await call(backend.toolset, on_status)
         if result is not None:  # also where a signal came in the moment in which it did
             show(result, as_json)
             if isinstance(result, PendingImages):
                 return
-            if save is not None or settings.gateway == SANDBOX:  # this sandbox's URLs end with this command
-                await _save(result, FolderStore(save or settings.dir))
+            if save is not None or backend.settings.gateway == SANDBOX:  # this sandbox's URLs end with this command
+                await _save(result, backend.folder if save is None else FolderStore(save), backend.timings)
     if result is None:
         raise click.Abort
 
@@ -62,37 +61,36 @@ def confirm(question: str | None) -> None:
     if question is None:
         return
     if not sys.stdin.isatty():
-        raise refusal("there is no terminal to ask on")
+        raise not_confirmed("there is no terminal to ask on")
     if not click.confirm(question, err=True):
-        raise refusal("the answer was no")
+        raise not_confirmed("the answer was no")
 
 
-async def estimate_live(settings: Settings, catalog: Catalog, asked: Mapping[str, Any], as_json: bool) -> None:
-    """Print what the gateway asks for a call."""
-    async with open_toolset(settings, catalog) as toolset:
-        show(await toolset.estimate_cost_live(live=True, **asked), as_json)
+async def estimate_live(backend: Backend, asked: Mapping[str, Any], as_json: bool) -> None:
+    """Print the gateway's own quote for a call."""
+    async with backend:
+        await backend.prepare()
+        show(await backend.toolset.estimate_cost_live(live=True, **asked), as_json)
 
 
-def with_first_list(settings: Settings, catalog: Catalog, model: str | None) -> Catalog:
-    """Return the catalogue with the gateway's list, where nobody has seen that and only it can have the model."""
+def take_first_list(backend: Backend, model: str | None) -> None:
+    """Fetch the gateway's very first list if only that can have the model."""
+    catalog = backend.catalog
     is_known = model is None or catalog.spellings.get(model, model) in catalog.models
-    cache = None if is_known or catalog.listing is not None else catalog_cache(settings, catalog)
+    cache = None if is_known or catalog.listing is not None else backend.cache
     if cache is not None and cache.claim():
         with suppress(ImageError):  # which says no more than that there is no such model
-            return anyio.run(refreshed, settings, catalog)
-    return catalog
+            anyio.run(refresh, backend)
 
 
-async def refreshed(settings: Settings, catalog: Catalog) -> Catalog:
-    """Return the catalogue with the list that the gateway has now; raises `ImageError` where there is none."""
-    if catalog_cache(settings, catalog) is None:
+async def refresh(backend: Backend) -> None:
+    """Put the list in force that the gateway has now; raises `ImageError` if there is none."""
+    if backend.cache is None:
         raise ConfigurationError(
             "There is no gateway whose list counts.",
             hint=f"It takes a credential, and {VARIABLES['catalog']} live or both; the sandbox has no other models.",
         )
-    live = live_catalog(settings, catalog)
-    await live.refresh()
-    return live.catalog
+    await backend.models.refresh()
 
 
 def show(result: Result, as_json: bool) -> None:
@@ -146,13 +144,13 @@ async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
             return
 
 
-async def _save(result: GeneratedImages, store: FolderStore) -> None:
+async def _save(result: GeneratedImages, store: FolderStore, timings: Timings) -> None:
     from blockrun_image_mcp.images.download import download  # noqa: PLC0415 - httpx2 is for this command only
 
     failures: list[ImageError] = []
     for image in result.images:
         try:
-            click.echo(f"Saved: {await download(image.url or '', store)}")
+            click.echo(f"Saved: {await download(image.url or '', store, timings)}")
         except ImageError as error:
             failures.append(error)
     if failures:
@@ -181,5 +179,5 @@ async def _progress_bar() -> AsyncGenerator[OnStatus]:
                 bar.update(1)
                 await anyio.sleep(_TICK_SECONDS)
 
-        async with meanwhile(keep_moving):
+        async with run_alongside(keep_moving):
             yield note

@@ -36,8 +36,9 @@ from blockrun_image_mcp.gateway.retry import (
     may_resend,
     retry_after_seconds,
 )
-from blockrun_image_mcp.gateway.transport import ON_WAIT, RULES, Pacing, open_transport
+from blockrun_image_mcp.gateway.transport import MAX_ANSWER_BYTES, ON_WAIT, RULES, open_transport, timeout
 from blockrun_image_mcp.logs import Redactor
+from blockrun_image_mcp.timings import DEFAULT, Timings
 
 PAYMENT_SIGNATURE = "PAYMENT-SIGNATURE"
 
@@ -62,32 +63,36 @@ class HttpGateway:
     """An `ImageGateway` at an OpenAI-compatible base URL; one HTTP client, open from `async with` to its end.
 
     A call can be cancelled until a request leaves that may be charged, and while it only asks after a job. In between
-    it is read to its end, and only then gives way to the cancellation; `hurry` grants it `pacing.drain` seconds more.
+    it is read to its end, and only then gives way to the cancellation; `begin_shutdown` grants it `drain_seconds` more.
     """
 
     def __init__(
         self,
         endpoint: Endpoint,
         redact: Redactor | None = None,
-        pacing: Pacing | None = None,
+        timings: Timings = DEFAULT,
         payer: Payer | None = None,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
         self.name = endpoint.name
         self._endpoint = endpoint
         self._reader = Reader(redact or Redactor())
-        self._pacing = pacing or Pacing()
+        self._timings = timings
         self._payer = payer
+        self._max_answer_bytes = max_answer_bytes
         self._calls: set[_PaidCall] = set()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        transport = open_transport(self._endpoint.base_url, self._pacing, self._endpoint.wallet_key)
+        transport = open_transport(
+            self._endpoint.base_url, self._timings, self._endpoint.wallet_key, self._max_answer_bytes
+        )
         self._http = await self._stack.enter_async_context(
             httpx2.AsyncClient(
                 base_url=f"{self._endpoint.base_url}/",
                 headers={**self._endpoint.headers, "Accept": "application/json", "Accept-Encoding": "identity"},
                 transport=transport,
-                timeout=self._pacing.timeout(),
+                timeout=timeout(self._timings),
                 follow_redirects=False,
             )
         )
@@ -98,10 +103,10 @@ class HttpGateway:
     ) -> None:
         await self._stack.aclose()
 
-    def hurry(self) -> None:
-        """Give the calls under way only `pacing.drain` seconds more."""
+    def begin_shutdown(self) -> None:
+        """Give the calls under way only `drain_seconds` more."""
         for call in self._calls:
-            call.hurry(self._pacing.drain)
+            call.end_within(self._timings.drain_seconds)
 
     @property
     def unanswered(self) -> int:
@@ -115,7 +120,7 @@ class HttpGateway:
 
         Raises `GatewayError`, `LedgerError`, and, for what its wallet may not pay, `BudgetExceededError`.
         """
-        call = _PaidCall(self._pacing, attempt, on_status, within_seconds, is_paid=self._payer is None)
+        call = _PaidCall(self._timings, attempt, on_status, within_seconds, is_paid=self._payer is None)
         response = await self._post(request, call)
         if response.status_code != 202:
             return self._reader.images(response, request.n, call.what_was_sent())
@@ -127,7 +132,7 @@ class HttpGateway:
 
     async def follow(self, job: Job, most: int, on_status: OnStatus) -> ImagesResponse:
         """Ask after an accepted job, which is free, until it has ended; raises `StillDrawingError` after minutes."""
-        with anyio.move_on_after(self._pacing.answer):
+        with anyio.move_on_after(self._timings.answer_seconds):
             return await self._follow(job, most, on_status)
         raise StillDrawingError
 
@@ -151,7 +156,7 @@ class HttpGateway:
         Raises `GatewayUnavailableError` where there is no answer within seconds.
         """
         try:
-            with anyio.fail_after(self._pacing.connect):
+            with anyio.fail_after(self._timings.connect_seconds):
                 response = await self._http.get(_MODELS, headers={"If-None-Match": etag} if etag else {})
         except httpx2.TransportError as error:
             raise _failure(error, Sent(UNPAID_QUOTE)) from error
@@ -180,7 +185,7 @@ class HttpGateway:
     async def _follow(self, job: Job, most: int, on_status: OnStatus) -> ImagesResponse:
         headers = {PAYMENT_SIGNATURE: job.payment.header} if job.payment else {}
         sent = Sent(POLL, job.payment)
-        pause = self._pacing.poll
+        pause = self._timings.poll_seconds
         resends: Counter[int] = Counter()
         status = "the gateway is still drawing"
         while True:
@@ -198,7 +203,7 @@ class HttpGateway:
             elif not may_resend(POLL, response.status_code, resends[response.status_code]):
                 raise self._reader.lost_job(response, sent)
             resends[response.status_code] += 1
-            pause = max(self._pacing.poll, retry_after_seconds(response.headers.get("retry-after")) or 0.0)
+            pause = max(self._timings.poll_seconds, retry_after_seconds(response.headers.get("retry-after")) or 0.0)
 
 
 async def _noted(attempt: Attempt, job: Job) -> bool:
@@ -212,10 +217,10 @@ class _PaidCall:
     """One call: cancellable until a request leaves that may be charged, and then shielded until its answer is there."""
 
     def __init__(
-        self, pacing: Pacing, attempt: Attempt, on_status: OnStatus, within_seconds: float, *, is_paid: bool
+        self, timings: Timings, attempt: Attempt, on_status: OnStatus, within_seconds: float, *, is_paid: bool
     ) -> None:
-        self._answer_seconds = pacing.answer
-        self._leaves_by = anyio.current_time() + min(within_seconds, pacing.answer)
+        self._answer_seconds = timings.answer_seconds
+        self._leaves_by = anyio.current_time() + min(within_seconds, timings.answer_seconds)
         self.scope = anyio.CancelScope(deadline=self._leaves_by)
         self.attempt = attempt
         self.on_status = on_status
@@ -256,7 +261,7 @@ class _PaidCall:
         why = f"the gateway answered {outcome}" if isinstance(outcome, int) else "the gateway could not be reached"
         self.on_status(f"{why}; trying again in {seconds:.0f} s")
 
-    def hurry(self, seconds: float) -> None:
+    def end_within(self, seconds: float) -> None:
         self._ends_by = anyio.current_time() + seconds
         self.scope.deadline = min(self.scope.deadline, self._ends_by)
 

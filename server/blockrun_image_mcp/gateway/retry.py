@@ -17,9 +17,9 @@ from types import MappingProxyType
 import httpx2
 
 from blockrun_image.errors import Charged
+from blockrun_image_mcp.timings import Timings
 
 _LONGEST_RETRY_AFTER_SECONDS = 86_400.0
-_LONGEST_BACKOFF_SECONDS = 8.0
 
 
 class Failure(Enum):
@@ -134,14 +134,14 @@ def charged_by_rejection(code: str | None, words: str, earlier: Sequence[Outcome
     return "no" if rejected and is_first else "unknown"
 
 
-def wait_seconds(outcome: Outcome, resends: int, retry_after: str | None, backoff_seconds: float) -> float:
+def wait_seconds(outcome: Outcome, resends: int, retry_after: str | None, timings: Timings) -> float:
     """Return how long to wait before sending again: what the answer asks for, else exponential with full jitter."""
     asked = retry_after_seconds(retry_after)
     if asked is not None:
         return asked
     if outcome == 429:
         return NO_RETRY_AFTER_SECONDS
-    ceiling = min(_LONGEST_BACKOFF_SECONDS, backoff_seconds * 2.0 ** min(resends, 30))
+    ceiling = min(timings.max_backoff_seconds, timings.backoff_seconds * 2.0 ** min(resends, 30))
     return random.uniform(0, ceiling)  # noqa: S311 - jitter, not a secret
 
 

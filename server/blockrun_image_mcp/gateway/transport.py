@@ -14,12 +14,15 @@ from blockrun_image.errors import ConfigurationError
 from blockrun_image_mcp.gateway.credentials import may_leave
 from blockrun_image_mcp.gateway.retry import Outcome, Rule, failure_of, may_resend, wait_seconds
 from blockrun_image_mcp.network import proxy_for
+from blockrun_image_mcp.timings import Timings
 
 RULES = "blockrun_rules"
 ON_WAIT = "blockrun_on_wait"
 
-_LARGEST_ANSWER_BYTES = 64 * 2**20
-_LARGEST_REFUSAL_BYTES = 2**16
+MAX_ANSWER_BYTES = 64 * 2**20
+"""The longest answer that is read, with pictures as data."""
+
+_MAX_REFUSAL_BYTES = 2**16
 
 Rules = Callable[[], Mapping[Outcome, Rule]]
 """Tells which rules hold for a request at the moment."""
@@ -28,24 +31,22 @@ OnWait = Callable[[Outcome, float], None]
 """Is told, before a request is sent again, how it ended and how many seconds it will wait."""
 
 
-@dataclass(frozen=True)
-class Pacing:
-    """How long things may take, in seconds: the parts of a request, the waits between attempts, and the whole."""
-
-    connect: float = 10.0
-    write: float = 30.0
-    answer: float = 300.0
-    backoff: float = 0.5
-    waiting: float = 40.0
-    poll: float = 3.0
-    drain: float = 10.0
-
-    def timeout(self) -> httpx2.Timeout:
-        """Return the limits for each phase of one request."""
-        return httpx2.Timeout(connect=self.connect, read=self.answer, write=self.write, pool=self.connect)
+def timeout(timings: Timings) -> httpx2.Timeout:
+    """Return the limits for each phase of one request."""
+    return httpx2.Timeout(
+        connect=timings.connect_seconds,
+        read=timings.answer_seconds,
+        write=timings.write_seconds,
+        pool=timings.connect_seconds,
+    )
 
 
-def open_transport(base_url: str, pacing: Pacing, wallet_key: SecretStr | None = None) -> httpx2.AsyncBaseTransport:
+def open_transport(
+    base_url: str,
+    timings: Timings,
+    wallet_key: SecretStr | None = None,
+    max_answer_bytes: int = MAX_ANSWER_BYTES,
+) -> httpx2.AsyncBaseTransport:
     """Return the transport to `base_url`; raises `ConfigurationError` when the environment's proxy or CA is unusable.
 
     Connections are not kept alive: a request on one that the other side has just closed would end with an unknown
@@ -60,7 +61,7 @@ def open_transport(base_url: str, pacing: Pacing, wallet_key: SecretStr | None =
             f"No connection can be set up ({type(error).__name__}).",
             hint="Check HTTPS_PROXY, SSL_CERT_FILE and SSL_CERT_DIR in the server's environment.",
         ) from error
-    return RetryingTransport(GuardedTransport(network, wallet_key), pacing)
+    return RetryingTransport(GuardedTransport(network, wallet_key), timings, max_answer_bytes)
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
@@ -89,7 +90,8 @@ class RetryingTransport(httpx2.AsyncBaseTransport):
     """
 
     inner: httpx2.AsyncBaseTransport
-    pacing: Pacing
+    timings: Timings
+    max_answer_bytes: int = MAX_ANSWER_BYTES
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send the request; raises what the last attempt raised."""
@@ -102,9 +104,9 @@ class RetryingTransport(httpx2.AsyncBaseTransport):
             outcome = attempt.status_code if isinstance(attempt, httpx2.Response) else failure_of(attempt)
             if not may_resend(rules(), outcome, resends[outcome]):
                 return _answer(attempt)
-            seconds = wait_seconds(outcome, resends.total(), _retry_after(attempt), self.pacing.backoff)
+            seconds = wait_seconds(outcome, resends.total(), _retry_after(attempt), self.timings)
             waited += seconds
-            if waited > self.pacing.waiting:
+            if waited > self.timings.max_retry_wait_seconds:
                 return _answer(attempt)
             on_wait(outcome, seconds)
             await anyio.sleep(seconds)
@@ -117,7 +119,7 @@ class RetryingTransport(httpx2.AsyncBaseTransport):
     async def _attempt(self, request: httpx2.Request) -> httpx2.Response | httpx2.TransportError:
         try:
             response = await self.inner.handle_async_request(request)
-            return await _read_whole(request, response)
+            return await _read_whole(request, response, self.max_answer_bytes)
         except httpx2.TransportError as error:
             return error
 
@@ -126,16 +128,16 @@ def _tell_nobody(_outcome: Outcome, _seconds: float) -> None:
     """Wait in silence."""
 
 
-async def _read_whole(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+async def _read_whole(request: httpx2.Request, response: httpx2.Response, max_bytes: int) -> httpx2.Response:
     """Read an answer to its end; of a refusal, no more than is needed to say why."""
     body = bytearray()
     refused = response.status_code >= 300
     try:
         async for chunk in cast("httpx2.AsyncByteStream", response.stream):
             body += chunk
-            if refused and len(body) > _LARGEST_REFUSAL_BYTES:
+            if refused and len(body) > _MAX_REFUSAL_BYTES:
                 break
-            if len(body) > _LARGEST_ANSWER_BYTES:
+            if len(body) > max_bytes:
                 raise httpx2.RemoteProtocolError("the answer is too large", request=request)
     finally:
         await response.aclose()
@@ -144,20 +146,20 @@ async def _read_whole(request: httpx2.Request, response: httpx2.Response) -> htt
     return httpx2.Response(
         response.status_code,
         headers=headers,
-        stream=httpx2.ByteStream(_unpacked(bytes(body), encoding)),
+        stream=httpx2.ByteStream(_unpacked(bytes(body), encoding, max_bytes)),
         request=request,
     )
 
 
-def _unpacked(body: bytes, encoding: str) -> bytes:
+def _unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:
     """Return a body as it was before a server packed it that was asked not to; a bomb stays packed."""
     if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
         return body
     try:
-        unpacked = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(body, _LARGEST_ANSWER_BYTES + 1)
+        unpacked = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(body, max_bytes + 1)
     except zlib.error:
         return body
-    return unpacked if len(unpacked) <= _LARGEST_ANSWER_BYTES else body
+    return unpacked if len(unpacked) <= max_bytes else body
 
 
 def _retry_after(attempt: httpx2.Response | httpx2.TransportError) -> str | None:

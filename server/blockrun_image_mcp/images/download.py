@@ -12,21 +12,29 @@ from blockrun_image.ports import ImageStore
 from blockrun_image.text import clean
 from blockrun_image_mcp.images.store import URL_SUFFIX
 from blockrun_image_mcp.network import proxy_for
+from blockrun_image_mcp.timings import DEFAULT, Timings
 
-_LARGEST_PICTURE_BYTES = 64 * 2**20
-_TIMEOUT_SECONDS = 60
+_MAX_PICTURE_BYTES = 64 * 2**20
 
 
-async def download(url: str, store: ImageStore) -> Path:
+async def download(
+    url: str, store: ImageStore, timings: Timings = DEFAULT, max_bytes: int = _MAX_PICTURE_BYTES
+) -> Path:
     """Save the picture at `url`, which may be that of a file with the picture or its URL, and return its path.
 
     Raises `StorageError`; the URL stays good.
     """
+
+    async def picture_at(url: str) -> bytes:
+        parts = urlsplit(url)
+        _ = parts.port  # raises ValueError for one that no socket takes
+        return await (_read(url) if parts.scheme == "file" else _fetch(httpx2.URL(url), timings, max_bytes))
+
     try:
         if url.endswith(URL_SUFFIX) and urlsplit(url).scheme == "file":
-            picture = await _picture((await _read(url)).decode())
+            picture = await picture_at((await _read(url)).decode())
         else:
-            picture = await _picture(url)
+            picture = await picture_at(url)
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
         raise StorageError(
             f"A picture could not be fetched ({type(error).__name__}): {clean(url, 300)}", hint="Open the URL yourself."
@@ -34,25 +42,19 @@ async def download(url: str, store: ImageStore) -> Path:
     return await store.save(picture)
 
 
-async def _picture(url: str) -> bytes:
-    parts = urlsplit(url)
-    _ = parts.port  # raises ValueError for one that no socket takes
-    return await (_read(url) if parts.scheme == "file" else _fetch(httpx2.URL(url)))
-
-
 async def _read(url: str) -> bytes:
     return await anyio.Path(url2pathname(urlsplit(url).path)).read_bytes()
 
 
-async def _fetch(url: httpx2.URL) -> bytes:
+async def _fetch(url: httpx2.URL, timings: Timings, max_bytes: int) -> bytes:
     picture = bytearray()
     async with (
-        httpx2.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False, proxy=proxy_for(url)) as http,
+        httpx2.AsyncClient(timeout=timings.download_seconds, trust_env=False, proxy=proxy_for(url)) as http,
         http.stream("GET", url) as response,
     ):
         response.raise_for_status()
         async for chunk in response.aiter_bytes():
             picture += chunk
-            if len(picture) > _LARGEST_PICTURE_BYTES:
+            if len(picture) > max_bytes:
                 raise httpx2.RemoteProtocolError("the picture is too large")
     return bytes(picture)

@@ -15,17 +15,6 @@ from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import Job, Payment, Standing
 from blockrun_image_mcp.ledger.statement import Entry, Total
 
-LEASE_SECONDS = 15.0
-"""How long a process's attempts are its own unless it renews that, which it does every `RENEWAL_SECONDS`."""
-
-RENEWAL_SECONDS = 5.0
-
-COLLECTABLE_SECONDS = 3_600.0
-"""How long the same call again collects an attempt whose caller has gone."""
-
-LONGEST_JOB_SECONDS = 86_400.0
-"""How long an accepted job is asked after."""
-
 _MOST_URL_CHARACTERS = 100_000
 _MICRO = 1_000_000
 _COUNTED = "CASE state WHEN 'released' THEN 0 ELSE coalesce(charged_micro_usd, reserved_micro_usd) END"
@@ -66,7 +55,7 @@ def day_of(now: float) -> str:
     return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
 
 
-def insert(connection: sqlite3.Connection, new: New, held_micro_usd: int, now: float) -> None:
+def insert(connection: sqlite3.Connection, new: New, held_micro_usd: int, now: float, lease_until: float) -> None:
     """Write a new attempt down, and what is set aside for it."""
     request = new.request
     row: dict[str, object] = {
@@ -74,7 +63,7 @@ def insert(connection: sqlite3.Connection, new: New, held_micro_usd: int, now: f
         "state": "reserved",
         "day": day_of(now),
         "created_at": now,
-        "lease_until": now + LEASE_SECONDS,
+        "lease_until": lease_until,
         "owner": new.owner,
         "caller": "waiting",
         "gateway": new.account.gateway,
@@ -126,10 +115,10 @@ def note_caller(connection: sqlite3.Connection, id: str, caller: str) -> None:
     connection.execute("UPDATE attempts SET caller = ? WHERE id = ? AND caller <> 'told'", (caller, id))
 
 
-def give(connection: sqlite3.Connection, id: str, now: float) -> None:
+def give(connection: sqlite3.Connection, id: str, lease_until: float) -> None:
     """Give an attempt whose caller has gone to another one, who has what has ended alone while the lease lasts."""
     note_caller(connection, id, "waiting")
-    update(connection, id, ["settled", "unknown"], lease_until=now + LEASE_SECONDS)
+    update(connection, id, ["settled", "unknown"], lease_until=lease_until)
 
 
 def check_unused(connection: sqlite3.Connection, approval: str | None) -> None:
@@ -146,16 +135,17 @@ def reservation(connection: sqlite3.Connection, id: str) -> tuple[str, int, str 
     return connection.execute("SELECT day, reserved_micro_usd, approval FROM attempts WHERE id = ?", (id,)).fetchone()
 
 
-def end_expired(connection: sqlite3.Connection, now: float, alive: Sequence[str]) -> None:
+def end_expired(connection: sqlite3.Connection, now: float, alive: Sequence[str], max_job_seconds: float) -> None:
     """End the attempts whose process is gone: what had not left is released, what had is unknown.
 
-    A job can still be asked after, for a day. Those in `alive` are this process's own, which may only have slept.
+    A job can still be polled, for `max_job_seconds`. Those in `alive` are this process's own, which may only have
+    slept.
     """
     marks = ", ".join("?" * len(alive))
     for ending, condition in (
         ("released", "(state = 'reserved' OR (state = 'sent' AND refused = 1))"),
         ("unknown", "state = 'sent' AND refused = 0"),
-        ("unknown", f"state = 'accepted' AND created_at < {now - LONGEST_JOB_SECONDS}"),
+        ("unknown", f"state = 'accepted' AND created_at < {now - max_job_seconds}"),
     ):
         connection.execute(
             f"UPDATE attempts SET state = ? WHERE {condition} AND lease_until < ? AND id NOT IN ({marks})",  # noqa: S608 - our own words
@@ -163,20 +153,20 @@ def end_expired(connection: sqlite3.Connection, now: float, alive: Sequence[str]
         )
 
 
-def renew(connection: sqlite3.Connection, ids: Sequence[str], owner: str, now: float) -> None:
+def renew(connection: sqlite3.Connection, ids: Sequence[str], owner: str, lease_until: float) -> None:
     """Renew the leases of a process's own attempts."""
     marks = ", ".join("?" * len(ids))
     connection.execute(
         f"UPDATE attempts SET lease_until = ? WHERE owner = ? AND refused = 0 AND id IN ({marks})",  # noqa: S608 - our own words
-        (now + LEASE_SECONDS, owner, *ids),
+        (lease_until, owner, *ids),
     )
 
 
-def adopt(connection: sqlite3.Connection, id: str, owner: str, now: float) -> bool:
+def adopt(connection: sqlite3.Connection, id: str, owner: str, now: float, lease_until: float) -> bool:
     """Give a job whose process is gone to another one, and tell whether it was to be had."""
     adopted = connection.execute(
         "UPDATE attempts SET owner = ?, lease_until = ? WHERE id = ? AND state = 'accepted' AND lease_until < ?",
-        (owner, now + LEASE_SECONDS, id, now),
+        (owner, lease_until, id, now),
     )
     return adopted.rowcount == 1
 
@@ -191,13 +181,18 @@ def jobs_to_adopt(connection: sqlite3.Connection, account: Account, now: float) 
     return {row[0]: ImageRequest(*row[1:]) for row in rows}
 
 
-def twins(connection: sqlite3.Connection, account: Account, request: ImageRequest, now: float) -> Sequence[Twin]:
-    """Return the account's attempts at the same request that could be collected, the oldest first."""
+def twins(
+    connection: sqlite3.Connection, account: Account, request: ImageRequest, now: float, oldest: float
+) -> Sequence[Twin]:
+    """Return the account's attempts at the same request that could be collected, the oldest first.
+
+    None is older than the time `oldest`.
+    """
     rows = connection.execute(
         "SELECT id, owner, lease_until, caller = 'left' OR lease_until < ?1 FROM attempts"
         " WHERE fingerprint = ?2 AND gateway = ?3 AND principal = ?4 AND created_at > ?5 AND caller <> 'told'"
         " AND state <> 'released' AND refused = 0 ORDER BY created_at",
-        (now, fingerprint(request), account.gateway, account.principal, now - COLLECTABLE_SECONDS),
+        (now, fingerprint(request), account.gateway, account.principal, oldest),
     )
     return [Twin(*row[:-1], has_left=bool(row[-1])) for row in rows]
 

@@ -12,11 +12,10 @@ import anyio.to_thread
 from blockrun_image.errors import LedgerError
 from blockrun_image.text import clean
 from blockrun_image_mcp.ledger.migrations import migrate
+from blockrun_image_mcp.timings import DEFAULT, Timings
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
-
-_BUSY_SECONDS = 5.0
 
 
 class Database:
@@ -25,8 +24,9 @@ class Database:
     It is in write-ahead mode, with synchronous FULL.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, timings: Timings = DEFAULT) -> None:
         self.path = path
+        self._timings = timings
         self._lock = anyio.Lock()
         self._connection: sqlite3.Connection | None = None
 
@@ -48,7 +48,7 @@ class Database:
     def _in_thread(self, work: Work[T]) -> T:
         try:
             if self._connection is None:
-                self._connection = _open(self.path)
+                self._connection = _open(self.path, self._timings.busy_seconds)
             return _in_transaction(self._connection, work)
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(
@@ -57,10 +57,10 @@ class Database:
             ) from error
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path, busy_seconds: float) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")

@@ -9,12 +9,8 @@ import anyio
 from blockrun_image.errors import ImageError, LedgerError
 from blockrun_image.images import ImageRequest
 from blockrun_image.ports import Attempt, StillDrawingError
-from blockrun_image_mcp.background import meanwhile
-from blockrun_image_mcp.ledger.attempts import RENEWAL_SECONDS
 from blockrun_image_mcp.ledger.sqlite import SqliteLedger
-
-SWEEP_SECONDS = 60.0
-"""How often jobs are looked for that nobody asks after."""
+from blockrun_image_mcp.tasks import run_alongside
 
 _MOST_AT_ONCE = 4
 
@@ -36,14 +32,14 @@ async def kept(ledger: SqliteLedger, finish: Finish) -> AsyncGenerator[None]:
                 try:
                     await ledger.renew()
                     if anyio.current_time() >= next_sweep:
-                        next_sweep = anyio.current_time() + SWEEP_SECONDS
+                        next_sweep = anyio.current_time() + ledger.timings.sweep_seconds
                         for attempt, request in (await ledger.jobs()).items():
                             tasks.start_soon(_finish, limiter, finish, attempt, request)
                 except ImageError as error:
                     _log.warning("the ledger could not be kept: %s", error.message)
-                await anyio.sleep(RENEWAL_SECONDS)
+                await anyio.sleep(ledger.timings.renewal_seconds)
 
-    async with meanwhile(keep):
+    async with run_alongside(keep):
         yield
 
 
@@ -55,9 +51,9 @@ async def renewed(ledger: SqliteLedger) -> AsyncGenerator[None]:
         while True:
             with suppress(LedgerError):  # the next renewal may come in time
                 await ledger.renew()
-            await anyio.sleep(RENEWAL_SECONDS)
+            await anyio.sleep(ledger.timings.renewal_seconds)
 
-    async with meanwhile(keep):
+    async with run_alongside(keep):
         yield
 
 

@@ -14,6 +14,7 @@ from typing import Self
 
 import anyio
 
+from blockrun_image.callers import Caller
 from blockrun_image.errors import ConfirmationError, LedgerError
 from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import ExpectedCost, Payment, Standing
@@ -22,26 +23,29 @@ from blockrun_image_mcp.ledger.attempts import Account
 from blockrun_image_mcp.ledger.database import Database
 from blockrun_image_mcp.ledger.limits import Limits, in_usd, micro_usd
 from blockrun_image_mcp.ledger.statement import Entry, Statement
-
-_LOOK_SECONDS = 0.5
+from blockrun_image_mcp.timings import DEFAULT, Timings
 
 
 @dataclass
 class SqliteLedger:
     """Keeps attempts in the file at `path`, which is made with the first one and open until `async with` ends.
 
-    Every method raises `LedgerError` where the file cannot be used.
+    `process` is who works on its attempts, and `connection` what it shares with other ledgers of this process. Every
+    method raises `LedgerError` if the file cannot be used.
     """
 
     path: Path
     limits: Limits
     account: Account = field(default_factory=Account)
     clock: Callable[[], float] = time.time
+    timings: Timings = DEFAULT
+    process: Caller = field(default_factory=Caller.new)
+    connection: Database | None = None
 
     def __post_init__(self) -> None:
-        self.owner = str(uuid.uuid4())
+        self.owner = self.process.id
         self.open: set[str] = set()
-        self.database = Database(self.path)
+        self.database = self.connection or Database(self.path, self.timings)
 
     async def __aenter__(self) -> Self:
         return self
@@ -51,20 +55,21 @@ class SqliteLedger:
     ) -> None:
         await self.close()
 
-    async def find(self, request: ImageRequest) -> "SqliteAttempt | None":
+    async def find(self, request: ImageRequest, caller: Caller | None = None) -> "SqliteAttempt | None":
         """Return an attempt at the same request whose caller has gone, for this caller to collect.
 
-        Where another process has such a caller, this waits for a sign of life: its lease is renewed, or it expires.
+        Where another caller has such an attempt, this waits for a sign of life: its lease is renewed, or it expires.
         """
+        caller = caller or self.process
         seen: dict[str, float] = {}
         while True:
-            id, waiting = await self.database.do(lambda connection: self._find(connection, request))
+            id, waiting = await self.database.do(lambda connection: self._find(connection, request, caller))
             if id is not None:
                 return SqliteAttempt(self, id, Decimal(0))
             if all(seen.get(twin.id, twin.lease_until) < twin.lease_until for twin in waiting):
                 return None
             seen = {twin.id: seen.get(twin.id, twin.lease_until) for twin in waiting}
-            await anyio.sleep(_LOOK_SECONDS)
+            await anyio.sleep(self.timings.sign_of_life_seconds)
 
     async def reserve(self, request: ImageRequest, cost: ExpectedCost, approval: str | None = None) -> "SqliteAttempt":
         """Set aside the most that a request can cost, in the transaction that checks the limits and the approval.
@@ -80,16 +85,14 @@ class SqliteLedger:
 
     async def book(self, model: str, per_minute: int, within_seconds: float) -> float:
         """Book the next turn of a model, and return the seconds until then; one too far away is not booked."""
-        account, now = self.account, self.clock()
-        return await self.database.do(
-            lambda connection: turns.book(connection, account, turns.Turn(model, per_minute, within_seconds), now)
-        )
+        turn = turns.Turn(model, per_minute, within_seconds, self.timings.rate_window_seconds)
+        return await self.database.do(lambda connection: turns.book(connection, self.account, turn, self.clock()))
 
     async def renew(self) -> None:
         """Say that this process still works on its attempts."""
         ids = [*self.open]
         if ids:
-            await self.database.do(lambda connection: attempts.renew(connection, ids, self.owner, self.clock()))
+            await self.database.do(lambda connection: attempts.renew(connection, ids, self.owner, self.lease_until()))
 
     async def jobs(self) -> "Mapping[SqliteAttempt, ImageRequest]":
         """End the attempts whose process is gone, and return the jobs that nobody asks after."""
@@ -133,19 +136,23 @@ class SqliteLedger:
     def end_expired(self, connection: sqlite3.Connection) -> float:
         """End the attempts whose process is gone, and return the time."""
         now = self.clock()
-        attempts.end_expired(connection, now, [*self.open])
+        attempts.end_expired(connection, now, [*self.open], self.timings.max_job_seconds)
         return now
 
+    def lease_until(self) -> float:
+        """Return when a lease ends that is taken or renewed now."""
+        return self.clock() + self.timings.lease_seconds
+
     def _find(
-        self, connection: sqlite3.Connection, request: ImageRequest
+        self, connection: sqlite3.Connection, request: ImageRequest, caller: Caller
     ) -> tuple[str | None, Sequence[attempts.Twin]]:
         now = self.end_expired(connection)
-        twins = attempts.twins(connection, self.account, request, now)
+        twins = attempts.twins(connection, self.account, request, now, now - self.timings.collectable_seconds)
         for twin in twins:
             if twin.has_left:
-                attempts.give(connection, twin.id, now)
+                attempts.give(connection, twin.id, self.lease_until())
                 return twin.id, ()
-        return None, [twin for twin in twins if twin.owner != self.owner]
+        return None, [twin for twin in twins if twin.owner != caller.id]
 
     def _reserve(self, connection: sqlite3.Connection, new: attempts.New, cost: ExpectedCost) -> None:
         now = self.end_expired(connection)
@@ -153,7 +160,7 @@ class SqliteLedger:
         spent = attempts.spent_on(connection, attempts.day_of(now))
         most = self.limits.held_for(cost, spent)
         self.limits.check(most, spent)
-        attempts.insert(connection, new, most, now)
+        attempts.insert(connection, new, most, now, self.lease_until())
 
     def _jobs(self, connection: sqlite3.Connection) -> Mapping[str, ImageRequest]:
         jobs = attempts.jobs_to_adopt(connection, self.account, self.end_expired(connection))
@@ -239,7 +246,7 @@ class SqliteAttempt:
         """Become the one who asks after its job, and tell whether it was to be had."""
         ledger = self.ledger
         adopted = await ledger.database.do(
-            lambda connection: attempts.adopt(connection, self.id, ledger.owner, ledger.clock())
+            lambda connection: attempts.adopt(connection, self.id, ledger.owner, ledger.clock(), ledger.lease_until())
         )
         if adopted:
             ledger.open.add(self.id)

@@ -18,11 +18,11 @@ from blockrun_image_mcp.payments.authorization import Authorization
 from blockrun_image_mcp.payments.challenge import read_challenge, refused
 from blockrun_image_mcp.payments.rules import Asked, Requirement, check_url, choose, exact_price, host_of
 from blockrun_image_mcp.payments.wallet import Wallet
+from blockrun_image_mcp.timings import DEFAULT, Timings
 
 PAYMENT_HEADER = "PAYMENT-SIGNATURE"
 """The header that carries a signed payment."""
 
-_ALREADY_VALID_SECONDS = 600
 
 OnSigned = Callable[[Payment], None]
 """Is told of a payment before it leaves."""
@@ -43,6 +43,7 @@ class Payer:
     wallet: Wallet
     payees: Payees
     clock: Callable[[], float] = time.time
+    timings: Timings = DEFAULT
 
     def auth(self, attempt: Attempt, on_signed: OnSigned) -> "X402Auth":
         """Return what pays for one attempt, and for no other."""
@@ -50,7 +51,7 @@ class Payer:
 
     def price(self, response: httpx2.Response) -> Decimal:
         """Return the price in US dollars that a 402 names; nothing is signed. Raises `PaymentRequiredError`."""
-        return exact_price(response, response.request.url, self.clock())
+        return exact_price(response, response.request.url, self.clock(), self.timings)
 
 
 class X402Auth(httpx2.Auth):
@@ -88,13 +89,14 @@ class X402Auth(httpx2.Auth):
             raise refused("it was sent by another URL than was asked")
         challenge = read_challenge(response.headers, response.content)
         now = self._payer.clock()
-        asked = Asked(request.url, response.headers.get("date"), now, self._attempt.most_usd)
+        timings = self._payer.timings
+        asked = Asked(request.url, response.headers.get("date"), now, self._attempt.most_usd, timings)
         requirement = choose(challenge, asked)
         echo = challenge.echo(requirement.entry)
         payer = await self._payer.wallet.address()
         await self._check_payee(host_of(request.url), requirement.payee)
         await self._attempt.quoted(requirement.amount_usd)
-        authorization = _authorization(payer, requirement, int(now))
+        authorization = _authorization(payer, requirement, int(now), timings)
         signature = await self._payer.wallet.sign(requirement.network, authorization)
         payment = _payment(requirement, authorization, signature, echo)
         await self._attempt.signed(payment)
@@ -107,12 +109,12 @@ class X402Auth(httpx2.Auth):
             raise _other_payee(host, seen, trusted)
 
 
-def _authorization(payer: str, requirement: Requirement, now: int) -> Authorization:
+def _authorization(payer: str, requirement: Requirement, now: int, timings: Timings) -> Authorization:
     return Authorization(
         payer=payer,
         payee=requirement.payee,
         value=requirement.amount,
-        valid_after=now - _ALREADY_VALID_SECONDS,
+        valid_after=now - int(timings.already_valid_seconds),
         valid_before=now + requirement.lifetime_seconds,
         nonce=secrets.token_bytes(32),
     )

@@ -15,13 +15,11 @@ from blockrun_image.text import quoted, usd
 from blockrun_image_mcp.network import is_loopback
 from blockrun_image_mcp.payments.challenge import Challenge, json_object, read_challenge, refused
 from blockrun_image_mcp.payments.networks import NETWORKS, TOKEN_UNITS, Network
+from blockrun_image_mcp.timings import DEFAULT, Timings
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _HOST = re.compile(r"[a-z0-9.:_-]+")
 _AMOUNT = re.compile(r"[1-9][0-9]{0,14}")
-_SHORTEST_LIFE_SECONDS = 30
-_LONGEST_LIFE_SECONDS = 3_600
-_LARGEST_SKEW_SECONDS = 300
 _MOST_FACTOR = Decimal("1.5")
 _MOST_EXTRA_USD = Decimal("0.02")
 
@@ -37,6 +35,7 @@ class Asked:
     date: str | None
     now: float
     expected_usd: Decimal | None = None
+    timings: Timings = DEFAULT
 
 
 @dataclass(frozen=True)
@@ -69,13 +68,13 @@ def choose(challenge: Challenge, asked: Asked) -> Requirement:
     raise _most_telling(refusals)
 
 
-def exact_price(response: httpx2.Response, request_url: httpx2.URL, now: float) -> Decimal:
+def exact_price(response: httpx2.Response, request_url: httpx2.URL, now: float, timings: Timings = DEFAULT) -> Decimal:
     """Return the price in US dollars that a 402 to an unpaid request names, which nothing is signed for.
 
     All rules hold but those on whom is paid and how much. Raises `PaymentRequiredError`.
     """
     challenge = read_challenge(response.headers, response.content)
-    return choose(challenge, Asked(request_url, response.headers.get("date"), now)).amount_usd
+    return choose(challenge, Asked(request_url, response.headers.get("date"), now, timings=timings)).amount_usd
 
 
 def is_address(text: str) -> bool:
@@ -120,7 +119,7 @@ def _check_clock(asked: Asked) -> None:
         skew = abs(date.replace(tzinfo=date.tzinfo or UTC).timestamp() - asked.now)
     except (ValueError, OverflowError):
         raise refused("the answer has no usable Date to hold this machine's clock against") from None
-    if skew >= _LARGEST_SKEW_SECONDS:
+    if skew >= asked.timings.max_clock_skew_seconds:
         raise refused(f"this machine's clock and the gateway's are {skew:.0f} s apart", "Set this machine's clock.")
 
 
@@ -132,7 +131,7 @@ def _checked(entry: object, challenge: Challenge, asked: Asked) -> Requirement:
         network=network,
         amount=_amount(fields, challenge, asked.expected_usd),
         payee=_payee(fields, network),
-        lifetime_seconds=_lifetime(fields),
+        lifetime_seconds=_lifetime(fields, asked.timings),
     )
 
 
@@ -180,11 +179,11 @@ def _payee(fields: Mapping[str, Any], network: Network) -> str:
     return payee
 
 
-def _lifetime(fields: Mapping[str, Any]) -> int:
+def _lifetime(fields: Mapping[str, Any], timings: Timings) -> int:
     seconds = fields.get("maxTimeoutSeconds")
     if not isinstance(seconds, int) or isinstance(seconds, bool):
         raise refused(f"its time limit {quoted(seconds)} is no number of seconds")
-    return min(_LONGEST_LIFE_SECONDS, max(_SHORTEST_LIFE_SECONDS, seconds))
+    return int(min(timings.max_payment_seconds, max(timings.min_payment_seconds, seconds)))
 
 
 def _other_kind(why: str) -> _OtherKindError:

@@ -8,7 +8,7 @@ import anyio.lowlevel
 import pytest
 
 from blockrun_image import ConfigurationError
-from blockrun_image_mcp.background import Background, OnDemand, meanwhile
+from blockrun_image_mcp.tasks import Lazy, TaskSupervisor, run_alongside
 
 pytestmark = pytest.mark.anyio
 
@@ -28,7 +28,7 @@ async def test_work_gives_its_result_or_its_error_to_its_caller() -> None:
     async def succeed() -> int:
         return 7
 
-    async with Background(ignore) as background:
+    async with TaskSupervisor(ignore) as background:
         assert await background.run(succeed, math.inf, nothing) == 7
         with pytest.raises(LookupError, match="lost"):
             await background.run(fail, math.inf, nothing)
@@ -43,11 +43,11 @@ async def test_a_caller_that_leaves_cancels_its_work() -> None:
         finally:
             ended.set()
 
-    async with Background(ignore) as background:
+    async with TaskSupervisor(ignore) as background:
         with anyio.move_on_after(0.01):
             await background.run(work, math.inf, nothing)
         await ended.wait()
-        await background.finish()
+        await background.drain()
 
 
 async def test_work_that_shields_itself_goes_on_without_its_caller_and_its_result_is_told() -> None:
@@ -59,12 +59,12 @@ async def test_work_that_shields_itself_goes_on_without_its_caller_and_its_resul
             await go_on.wait()
         return "picture"
 
-    async with Background(told.append) as background:
+    async with TaskSupervisor(told.append) as background:
         with anyio.move_on_after(0.01):
             await background.run(work, math.inf, nothing)
         assert told == []
         go_on.set()
-        await background.finish()
+        await background.drain()
     assert told == ["picture"]
 
 
@@ -77,8 +77,8 @@ async def test_a_resource_stays_open_until_the_end() -> None:
         yield "it"
         open_now.clear()
 
-    async with Background(ignore) as background:
-        assert await background.hold(resource()) == "it"
+    async with TaskSupervisor(ignore) as background:
+        assert await background.enter(resource()) == "it"
         assert open_now
     assert not open_now
 
@@ -89,9 +89,9 @@ async def test_a_resource_that_cannot_be_opened_harms_only_who_asked() -> None:
         raise LookupError("no key")
         yield ""
 
-    async with Background(ignore) as background:
+    async with TaskSupervisor(ignore) as background:
         with pytest.raises(LookupError, match="no key"):
-            await background.hold(resource())
+            await background.enter(resource())
 
 
 async def test_what_is_opened_on_demand_is_opened_once_for_all_and_closed_at_the_end() -> None:
@@ -104,13 +104,13 @@ async def test_what_is_opened_on_demand_is_opened_once_for_all_and_closed_at_the
         yield "toolset"
         seen.append("closed")
 
-    async with Background() as background:
-        on_demand = OnDemand(background, resource)
+    async with TaskSupervisor() as background:
+        on_demand = Lazy(background, resource)
         assert (on_demand.open, seen) == (None, [])
         async with anyio.create_task_group() as users:
-            users.start_soon(on_demand.opened)
-            users.start_soon(on_demand.opened)
-        assert (on_demand.open, await on_demand.opened(), seen) == ("toolset", "toolset", ["opening"])
+            users.start_soon(on_demand.get)
+            users.start_soon(on_demand.get)
+        assert (on_demand.open, await on_demand.get(), seen) == ("toolset", "toolset", ["opening"])
     assert seen == ["opening", "closed"]
 
 
@@ -126,17 +126,17 @@ async def test_what_could_not_be_opened_on_demand_or_whose_user_left_is_opened_f
         await go_on.wait()
         yield "toolset"
 
-    async with Background() as background:
-        on_demand = OnDemand(background, resource)
+    async with TaskSupervisor() as background:
+        on_demand = Lazy(background, resource)
         with anyio.move_on_after(0.01) as left:
-            await on_demand.opened()
+            await on_demand.get()
         assert left.cancelled_caught
         assert on_demand.open is None
         go_on.set()
-        assert await on_demand.opened() == "toolset"
-    async with Background() as background:
+        assert await on_demand.get() == "toolset"
+    async with TaskSupervisor() as background:
         with pytest.raises(LookupError, match="lost"):
-            await OnDemand(background, resource).opened()
+            await Lazy(background, resource).get()
 
 
 async def test_an_error_of_the_block_is_not_wrapped_in_a_group_and_ends_what_runs_beside_it() -> None:
@@ -149,7 +149,7 @@ async def test_an_error_of_the_block_is_not_wrapped_in_a_group_and_ends_what_run
             ended.append("work")
 
     async def fail() -> None:
-        async with Background(ignore), meanwhile(work):
+        async with TaskSupervisor(ignore), run_alongside(work):
             await anyio.lowlevel.checkpoint()
             raise LookupError
 
@@ -167,11 +167,11 @@ async def test_a_caller_that_asyncio_itself_cancels_does_not_take_the_work_along
             await go_on.wait()
         return "picture"
 
-    async with Background(told.append) as background:
+    async with TaskSupervisor(told.append) as background:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(background.run(work, math.inf, nothing), 0.01)
         go_on.set()
-        await background.finish()
+        await background.drain()
     assert told == ["picture"]
 
 
@@ -179,7 +179,7 @@ async def test_after_its_end_it_takes_no_more_work() -> None:
     async def work() -> None:
         pass
 
-    async with Background(ignore) as background:
+    async with TaskSupervisor(ignore) as background:
         pass
     with pytest.raises(ConfigurationError, match="closed"):
         await background.run(work, math.inf, nothing)
@@ -188,7 +188,7 @@ async def test_after_its_end_it_takes_no_more_work() -> None:
 async def test_work_that_ends_in_the_moment_its_caller_leaves_is_told() -> None:
     told: list[object] = []
 
-    async with Background(told.append) as background:
+    async with TaskSupervisor(told.append) as background:
         with anyio.CancelScope() as caller:
 
             async def work() -> str:
@@ -213,7 +213,7 @@ async def test_work_that_takes_longer_than_its_caller_waits_goes_on_and_its_resu
         await anyio.lowlevel.checkpoint()
         steps.append("left")
 
-    async with Background(told.append) as background:
+    async with TaskSupervisor(told.append) as background:
         assert await background.run(work, 0.01, left) is None
         assert (steps, told) == (["left"], [])
         go_on.set()
@@ -233,27 +233,24 @@ async def test_work_that_ends_while_its_caller_is_about_to_leave_gives_its_resul
         go_on.set()
         await anyio.wait_all_tasks_blocked()
 
-    async with Background(told.append) as background:
+    async with TaskSupervisor(told.append) as background:
         assert await background.run(work, 0.01, left) == "picture"
     assert told == []
 
 
-async def test_a_cancelled_caller_is_noted_as_gone_and_keeps_nobody_waiting_for_that(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("blockrun_image_mcp.background._LEAVING_SECONDS", 0.01)
+async def test_a_cancelled_caller_is_noted_as_gone_and_keeps_nobody_waiting_for_that() -> None:
     steps: list[str] = []
 
     async def noted() -> None:
         await anyio.lowlevel.checkpoint()
         steps.append("left")
 
-    async with Background(ignore) as background:
+    async with TaskSupervisor(ignore, abandon_seconds=0.01) as background:
         for left in (noted, anyio.sleep_forever):
             with anyio.move_on_after(0.01) as scope:
                 await background.run(anyio.sleep_forever, math.inf, left)
             assert scope.cancelled_caught
-        await background.finish()
+        await background.drain()
     assert steps == ["left"]
 
 
@@ -265,8 +262,8 @@ async def test_what_goes_on_without_its_caller_is_cancelled_at_the_end_unless_it
             await anyio.sleep(0.02)
         return "picture"
 
-    async with Background(told.append) as background:
+    async with TaskSupervisor(told.append) as background:
         assert await background.run(anyio.sleep_forever, 0.01, nothing) is None
         assert await background.run(work, 0.01, nothing) is None
-        await background.finish()
+        await background.drain()
     assert told == ["picture"]

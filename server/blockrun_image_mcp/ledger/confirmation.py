@@ -1,4 +1,4 @@
-"""Which calls the user approves first, and in which words they are asked."""
+"""Which calls the user confirms first, and in which words they are asked."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
@@ -18,8 +18,8 @@ Ask: TypeAlias = Callable[[str], Awaitable[str]]
 _SHOWN_CHARACTERS = 200
 
 
-def question(settings: Settings, prompt: str, expected: "Estimate") -> str | None:
-    """Return what the user must be asked before the call, `None` for nothing.
+def question_about(settings: Settings, prompt: str, expected: "Estimate") -> str | None:
+    """Return the question that the user must answer before the call, or `None`.
 
     Raises `ConfigurationError` for an amount that cannot be read, and `BudgetExceededError` for a call that would be
     refused whatever the answer.
@@ -39,6 +39,24 @@ def question(settings: Settings, prompt: str, expected: "Estimate") -> str | Non
     )
 
 
+def confirming(settings: Settings, ask: Ask) -> "Approve":
+    """Return the approval of a toolset's calls, which asks before those that the settings name."""
+
+    async def approve(request: "ImageRequest", expected: "Estimate") -> str | None:
+        question = question_about(settings, request.prompt, expected)
+        return None if question is None else await ask(question)
+
+    return approve
+
+
+def not_confirmed(why: str) -> ConfirmationError:
+    """Return the error for a call without approval; it names the setting, because a machine may have answered."""
+    return ConfirmationError(
+        f"This call needs the user's approval, and {why}.",
+        hint=f"Ask for something cheaper, or let the user raise {VARIABLES['confirm_above_usd']}; an agent cannot.",
+    )
+
+
 def _price(expected: "Estimate", most_micro_usd: int | None) -> str:
     if expected.high_usd is not None:
         return f"The estimate is at most ${usd(expected.high_usd)}."
@@ -46,21 +64,3 @@ def _price(expected: "Estimate", most_micro_usd: int | None) -> str:
 
     most = "and nothing limits it" if most_micro_usd is None else f"at most {in_usd(most_micro_usd)}"
     return f"The price is not known: {expected.amount()}, {most}."
-
-
-def approving(settings: Settings, ask: Ask) -> "Approve":
-    """Return what approves a toolset's calls: it asks before those that the settings name."""
-
-    async def approve(request: "ImageRequest", expected: "Estimate") -> str | None:
-        words = question(settings, request.prompt, expected)
-        return None if words is None else await ask(words)
-
-    return approve
-
-
-def refusal(why: str) -> ConfirmationError:
-    """Return the error for a call that was not approved; it names the setting, for a machine may have answered."""
-    return ConfirmationError(
-        f"The user has to approve a call of this price, and {why}.",
-        hint=f"Ask for something cheaper, or let the user raise {VARIABLES['confirm_above_usd']}; an agent cannot.",
-    )

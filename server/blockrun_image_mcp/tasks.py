@@ -6,29 +6,31 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 import anyio
-from anyio.abc import TaskStatus
 
 from blockrun_image.errors import ConfigurationError
 
 T = TypeVar("T")
 
-_LEAVING_SECONDS = 1.0
-
 OnOrphan = Callable[[object], None]
 """Is told the result, or the exception, of work whose caller has gone."""
 
 
-class Background:
-    """A task group for such work, open from `async with` to its end."""
+class TaskSupervisor:
+    """A task group for such work, open from `async with` to its end.
 
-    def __init__(self, on_orphan: OnOrphan = lambda outcome: None) -> None:
+    A caller who leaves is held up for at most `abandon_seconds`.
+    """
+
+    def __init__(self, on_orphan: OnOrphan = lambda outcome: None, abandon_seconds: float = 1.0) -> None:
         self._on_orphan = on_orphan
-        self._tasks = anyio.create_task_group()
+        self._abandon_seconds = abandon_seconds
         self._closing = anyio.Event()
         self._jobs: set[_Job[Any]] = set()
         self._idle = anyio.Event()
 
     async def __aenter__(self) -> Self:
+        self._closing = anyio.Event()
+        self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         return self
 
@@ -39,9 +41,9 @@ class Background:
         await self._tasks.__aexit__(None, None, None)  # so that the caller's error is not wrapped in a group
 
     async def run(
-        self, work: Callable[[], Awaitable[T]], patience_seconds: float, left: Callable[[], Awaitable[None]]
+        self, work: Callable[[], Awaitable[T]], timeout_seconds: float, left: Callable[[], Awaitable[None]]
     ) -> T | None:
-        """Do the work and return its result; `None` where it goes on because its caller's patience has ended.
+        """Do the work and return its result; `None` if it takes longer than `timeout_seconds` and goes on.
 
         A cancelled caller leaves at once; the work is cancelled, and it may shield itself from that and go on. `left`
         is awaited where work may go on without its caller, before that caller is told.
@@ -52,13 +54,13 @@ class Background:
         self._jobs.add(job)
         self._tasks.start_soon(self._do, job)
         try:
-            with anyio.move_on_after(patience_seconds):
+            with anyio.move_on_after(timeout_seconds):
                 await job.done.wait()
             if not job.done.is_set():
                 await left()
         except anyio.get_cancelled_exc_class():
             job.abandon()
-            with anyio.CancelScope(shield=True), anyio.move_on_after(_LEAVING_SECONDS):
+            with anyio.CancelScope(shield=True), anyio.move_on_after(self._abandon_seconds):
                 await left()
             if job.outcome:  # it ended in the same moment as its caller left
                 self._on_orphan(job.outcome[0])
@@ -69,14 +71,21 @@ class Background:
         return None
 
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Do work that nobody waits for and that raises nothing; what is under way when this ends is cancelled."""
+        """Run a fire-and-forget task, which raises nothing; it is cancelled at the end."""
         self._tasks.start_soon(self._until_closing, work)
 
-    async def hold(self, resource: AbstractAsyncContextManager[T]) -> T:
-        """Open a resource that stays open until this ends."""
-        return await self._tasks.start(self._hold, resource)
+    async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
+        """Open a resource that stays open until this ends; a cancelled caller stops only what is not yet open."""
+        opening = _Opening(resource)
+        self._tasks.start_soon(opening.run, self._closing)
+        try:
+            await opening.done.wait()
+        except anyio.get_cancelled_exc_class():
+            opening.give_up()
+            raise
+        return opening.result()
 
-    async def finish(self) -> None:
+    async def drain(self) -> None:
         """Cancel the work under way, and wait for what shields itself from that."""
         for job in self._jobs:
             job.cancel()
@@ -103,39 +112,77 @@ class Background:
         if not self._jobs:
             self._idle.set()
 
-    async def _hold(
-        self, resource: AbstractAsyncContextManager[T], *, task_status: TaskStatus[T] = anyio.TASK_STATUS_IGNORED
-    ) -> None:
-        with anyio.CancelScope() as scope:
-            async with resource as opened:
-                scope.shield = True  # what work shields itself for must not be closed under it
-                task_status.started(opened)
-                await self._closing.wait()
 
+class Lazy(Generic[T]):
+    """A resource that its first user opens, and that stays open until the tasks end."""
 
-class OnDemand(Generic[T]):
-    """A resource that its first user opens, and that stays open until the background ends."""
-
-    def __init__(self, background: Background, resource: Callable[[], AbstractAsyncContextManager[T]]) -> None:
+    def __init__(self, tasks: TaskSupervisor, resource: Callable[[], AbstractAsyncContextManager[T]]) -> None:
         self.open: T | None = None
-        self._background = background
+        self._tasks = tasks
         self._resource = resource
         self._opening = anyio.Lock()
 
-    async def opened(self) -> T:
+    async def get(self) -> T:
         """Return it, opened if it is not yet; raises what opening it raises, and then the next user tries again."""
         async with self._opening:
-            if self.open is None:
-                self.open = await self._background.hold(self._resource())
-        return self.open
+            return await self._tasks.enter(self._noted()) if self.open is None else self.open
+
+    @asynccontextmanager
+    async def _noted(self) -> AsyncGenerator[T]:
+        async with self._resource() as opened:
+            self.open = opened
+            try:
+                yield opened
+            finally:
+                self.open = None
 
 
-class _Job(Generic[T]):
-    def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
-        self._work = work
-        self._scope = anyio.CancelScope()
+class _Outcome(Generic[T]):
+    """What a task came to, for whoever waits for it."""
+
+    def __init__(self) -> None:
         self.done = anyio.Event()
         self.outcome: list[T | Exception] = []
+
+    def result(self) -> T:
+        outcome = self.outcome[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+class _Opening(_Outcome[T]):
+    def __init__(self, resource: AbstractAsyncContextManager[T]) -> None:
+        super().__init__()
+        self._resource = resource
+        self._scope = anyio.CancelScope()
+
+    async def run(self, closing: anyio.Event) -> None:
+        with self._scope:
+            try:
+                self.outcome.append(await self._resource.__aenter__())
+            except Exception as error:  # noqa: BLE001 - handed to whoever asked for the resource
+                self.outcome.append(error)
+                return
+            finally:
+                self.outcome = self.outcome or [ConfigurationError("It was closed before it was open.")]
+                self.done.set()
+            self._scope.shield = True  # what work shields itself for must not be closed under it
+            try:
+                await closing.wait()
+            finally:
+                await self._resource.__aexit__(None, None, None)
+
+    def give_up(self) -> None:
+        if not self.done.is_set():
+            self._scope.cancel()
+
+
+class _Job(_Outcome[T]):
+    def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
+        super().__init__()
+        self._work = work
+        self._scope = anyio.CancelScope()
         self.is_orphan = False
 
     async def run(self) -> None:
@@ -153,15 +200,9 @@ class _Job(Generic[T]):
     def cancel(self) -> None:
         self._scope.cancel()
 
-    def result(self) -> T:
-        outcome = self.outcome[0]
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
 
 @asynccontextmanager
-async def meanwhile(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncGenerator[None]:
+async def run_alongside(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncGenerator[None]:
     """Do `work` while the block runs, and cancel it at the block's end; the block's own error passes as it is."""
     failure: Exception | None = None
     async with anyio.create_task_group() as tasks:

@@ -1,0 +1,358 @@
+"""What the tools and commands work with: settings, the catalogue, timings and the adapters, each opened when needed.
+
+Every command loads this module, so what is heavy is imported where it is used: httpx2 to reach a gateway, sqlite3 to
+spend or to look at what was spent, and the toolset to do a call.
+"""
+
+import json
+import logging
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, cast
+
+import anyio
+import platformdirs
+
+from blockrun_image.callers import Caller
+from blockrun_image.catalog import Catalog
+from blockrun_image.errors import ImageError
+from blockrun_image.images import Defaults
+from blockrun_image.joining import Scope, join
+from blockrun_image.schemas import ToolSchema, tool_schemas
+from blockrun_image_mcp.catalogs.cache import CatalogCache
+from blockrun_image_mcp.catalogs.live import LiveCatalog
+from blockrun_image_mcp.gateway.credentials import Endpoint, address_of, endpoint_for, wallet_digits
+from blockrun_image_mcp.logs import Redactor
+from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings
+from blockrun_image_mcp.tasks import Lazy, TaskSupervisor
+from blockrun_image_mcp.timings import DEFAULT, Timings
+
+if TYPE_CHECKING:
+    from blockrun_image.images import ImageRequest, ImagesResponse
+    from blockrun_image.ports import Attempt, ImageGateway, ImageStore, OnStatus, SpendLedger
+    from blockrun_image.toolset import ImageToolset
+    from blockrun_image_mcp.gateway.client import HttpGateway
+    from blockrun_image_mcp.gateway.responses import ModelsAnswer
+    from blockrun_image_mcp.images.store import FolderStore
+    from blockrun_image_mcp.ledger.attempts import Account
+    from blockrun_image_mcp.ledger.database import Database
+    from blockrun_image_mcp.ledger.sqlite import SqliteLedger
+    from blockrun_image_mcp.payments.auth import Payer
+
+NAME = "blockrun-image-mcp"
+
+_log = logging.getLogger(__name__)
+
+
+class Backend:
+    """Everything that the tools need from the world; it is the `Ports` of their purchases.
+
+    What works offline can be used at once. Inside `async with`, the gateway and the ledger are opened by the first call
+    that needs them, and what was paid for outlives a caller who leaves. At the end, paid requests have `drain_seconds`
+    to be answered, and jobs are left to the next process. `gateway`, `ledger` and `store` replace what the settings ask
+    for. `process` is the caller of what this process does for a client of its own. Raises `SpecError` for a description
+    of the API that cannot be used.
+    """
+
+    def __init__(  # noqa: PLR0913 - one for each adapter
+        self,
+        settings: Settings,
+        catalog: Catalog | None = None,
+        *,
+        gateway: "ImageGateway | None" = None,
+        ledger: "SpendLedger | None" = None,
+        store: "ImageStore | None" = None,
+        timings: Timings = DEFAULT,
+    ) -> None:
+        self.settings = settings.with_valid_values()
+        self.timings = timings
+        self.process = Caller.new()
+        self._contract = catalog or Catalog.load(settings.spec)
+        self._given_gateway, self._given_ledger, self._given_store = gateway, ledger, store
+        self._tasks = TaskSupervisor(_log_orphan, timings.abandon_seconds)
+        self._gateway = Lazy(self._tasks, lambda: self.open_gateway(pays=True))
+        self._ledger = Lazy(self._tasks, self._open_ledger)
+        self._advertised: Sequence[ToolSchema] | None = None
+        self.models = LiveCatalog(self._seen_catalog(), self._scope, self.cache, self._fetch_list, timings)
+        self.models.on_change.append(self._put_in_force)
+        self._warn_of_unknown_default()
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        self.models.run_in(self._tasks)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            self._begin_shutdown()
+            await self._tasks.drain()
+        try:
+            await self._tasks.__aexit__(kind, error, traceback)
+        finally:
+            with anyio.CancelScope(shield=True):
+                if "_database" in self.__dict__:
+                    await self._database.close()
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalogue in force: the description of the API, merged with the gateway's list that was seen last."""
+        return self.models.catalog
+
+    @property
+    def defaults(self) -> Defaults:
+        """Defaults for arguments that a call leaves out; a default model is dropped if no list can have it."""
+        defaults, catalog = self.settings.defaults, self.catalog
+        if defaults.model is None or catalog.spellings.get(defaults.model, defaults.model) in catalog.models:
+            return defaults
+        may_be_listed = catalog.listing is None and self.cache is not None
+        return defaults if may_be_listed else replace(defaults, model=None)
+
+    @property
+    def store(self) -> "ImageStore":
+        """Where pictures are kept that come as data."""
+        return self._given_store or self.folder
+
+    @cached_property
+    def folder(self) -> "FolderStore":
+        """The images folder that the settings name."""
+        from blockrun_image_mcp.images.store import FolderStore  # noqa: PLC0415 - a start keeps no picture
+
+        return FolderStore(self.settings.dir)
+
+    @cached_property
+    def cache(self) -> CatalogCache | None:
+        """Where the gateway's list is kept; `None` if no list counts."""
+        address = address_of(self.settings, self._contract.spec.base_url)
+        if self._is_sandbox or self._scope == "contract" or address is None:
+            return None
+        folder = platformdirs.user_cache_path(NAME) / "catalogs"
+        return CatalogCache(folder, address.base_url, address.rail, timings=self.timings)
+
+    @property
+    def ledger_path(self) -> Path:
+        """The ledger's file, which all processes of a user share and which may not exist; the sandbox has its own."""
+        return platformdirs.user_state_path(NAME) / ("sandbox.sqlite3" if self._is_sandbox else "ledger.sqlite3")
+
+    @cached_property
+    def pays_from_wallet(self) -> bool:
+        """Whether a wallet pays, whose gateway quotes exact prices for free."""
+        credential = next(iter(self.settings.credentials.values()), None)
+        return not self._is_sandbox and credential is not None and wallet_digits(credential) is not None
+
+    @cached_property
+    def toolset(self) -> "ImageToolset":
+        """The three tools, with this backend behind them."""
+        from blockrun_image.toolset import ImageToolset  # noqa: PLC0415 - listing the tools does without it
+
+        tasks, timings = self._tasks, self.timings
+        return ImageToolset(self.catalog, defaults=self.defaults, run=tasks.run, timings=timings, ports=self)
+
+    @property
+    def gateway_name(self) -> str:
+        """What users know the gateway by; raises `ConfigurationError`."""
+        if self._given_gateway is not None:
+            return self._given_gateway.name
+        return SANDBOX if self._is_sandbox else self._endpoint().name
+
+    def schemas(self) -> Sequence[ToolSchema]:
+        """Return the three tools as they are advertised now."""
+        if self._advertised is None:
+            self._advertised = tool_schemas(self.catalog, self.defaults, live=self.pays_from_wallet)
+        return self._advertised
+
+    async def prepare(self) -> None:
+        """Wait a little for the gateway's very first list, before a call that depends on it."""
+        limit = min(self.timings.first_list_seconds, self.timings.call_timeout_seconds / 10)
+        await self.models.wait_for_first(limit)
+
+    def resume_soon(self) -> None:
+        """Finish in a while what an earlier process left unfinished, if there is a ledger."""
+        with suppress(OSError):  # of a folder that cannot be searched; the first paid call reports it
+            if self._given_ledger is None and self.ledger_path.exists():
+                self._tasks.start(self._resume)
+
+    async def gateway(self) -> "ImageGateway":
+        """Return the gateway; raises `ConfigurationError`."""
+        return self._given_gateway or await self._gateway.get()
+
+    async def ledger(self) -> "SpendLedger":
+        """Return the ledger of the account that pays; raises `ConfigurationError`."""
+        return self._given_ledger or await self._ledger.get()
+
+    def operator_ledger(self) -> "SqliteLedger":
+        """Return the ledger as its operator sees it: all accounts, without a credential.
+
+        Raises `ConfigurationError` for a limit that cannot be read.
+        """
+        from blockrun_image_mcp.ledger.attempts import Account  # noqa: PLC0415 - loads sqlite3
+
+        return self._ledger_of(Account())
+
+    @asynccontextmanager
+    async def open_gateway(self, *, pays: bool = False) -> "AsyncGenerator[HttpGateway]":
+        """Open the gateway that the settings name; the sandbox is started in this process.
+
+        A wallet pays only if `pays`. Raises `ConfigurationError` if there is no usable credential.
+        """
+        from blockrun_image_mcp.gateway.client import HttpGateway  # noqa: PLC0415 - loads httpx2
+
+        if self._is_sandbox:
+            from blockrun_image_mcp.sandbox.server import running_sandbox  # noqa: PLC0415 - loads uvicorn
+
+            async with running_sandbox(self.catalog) as origin:
+                endpoint = Endpoint(f"{origin}/v1", {"Authorization": "Bearer brk_sandbox"}, SANDBOX)
+                async with HttpGateway(endpoint, timings=self.timings) as gateway:
+                    yield gateway
+        else:
+            endpoint = self._endpoint()
+            redact = Redactor(self.settings.credentials.values())
+            payer = self._payer(endpoint) if pays else None
+            async with HttpGateway(endpoint, redact, self.timings, payer) as gateway:
+                yield gateway
+
+    async def finish_jobs(self, on_status: "OnStatus") -> None:
+        """Poll every job of the account that no process polls; raises the first `ImageError`, after all others."""
+        from blockrun_image.ports import StillDrawingError  # noqa: PLC0415 - a start needs no ports
+        from blockrun_image_mcp.ledger.keeping import renewed  # noqa: PLC0415 - loads sqlite3
+
+        failures: list[ImageError] = []
+        ledger = self._ledger_of(self._account())
+        async with renewed(ledger):
+            for attempt, request in (await ledger.jobs()).items():
+                try:
+                    await self._finish(attempt, request, on_status)
+                except StillDrawingError:
+                    continue  # it can be polled again
+                except ImageError as error:
+                    failures.append(error)
+        if failures:
+            raise failures[0]
+
+    async def payee(self, host: str, seen: str) -> str:
+        """Return the address that is trusted for a host, as the ledger of the account that pays has it."""
+        return await (await self._ledger.get()).payee(host, seen)
+
+    @property
+    def _is_sandbox(self) -> bool:
+        return self.settings.gateway == SANDBOX
+
+    @property
+    def _scope(self) -> Scope:
+        return cast("Scope", self.settings.catalog)
+
+    @cached_property
+    def _database(self) -> "Database":
+        """The one connection of this process to the ledger's file."""
+        from blockrun_image_mcp.ledger.database import Database  # noqa: PLC0415 - loads sqlite3
+
+        return Database(self.ledger_path, self.timings)
+
+    def _seen_catalog(self) -> Catalog:
+        if self.cache is None or not self.cache.exists:
+            return self._contract
+        return join(self._contract, self.cache.read().listing, self._scope)
+
+    async def _fetch_list(self, etag: str) -> "ModelsAnswer":
+        async with self.open_gateway() as gateway:
+            return await gateway.models(etag)
+
+    async def _put_in_force(self, catalog: Catalog) -> None:
+        self._advertised = None
+        self._warn_of_unknown_default()
+        if "toolset" in self.__dict__:
+            self.toolset.catalog, self.toolset.defaults = catalog, self.defaults
+
+    def _warn_of_unknown_default(self) -> None:
+        model = self.settings.default_model
+        if model != self.defaults.model:
+            _log.warning("%s: there is no model %r, so agents must name one", VARIABLES["default_model"], model)
+
+    def _endpoint(self) -> Endpoint:
+        return endpoint_for(self.settings, self._contract.spec.base_url)
+
+    def _account(self) -> "Account":
+        from blockrun_image_mcp.ledger.attempts import Account  # noqa: PLC0415 - loads sqlite3
+
+        if self._is_sandbox:
+            return Account(SANDBOX, SANDBOX)
+        endpoint = self._endpoint()
+        return Account(endpoint.base_url, endpoint.principal)
+
+    def _ledger_of(self, account: "Account") -> "SqliteLedger":
+        from blockrun_image_mcp.ledger.limits import Limits  # noqa: PLC0415 - loads the ports
+        from blockrun_image_mcp.ledger.sqlite import SqliteLedger  # noqa: PLC0415 - loads sqlite3
+
+        limits = Limits.of(self.settings)
+        return SqliteLedger(
+            self.ledger_path,
+            limits,
+            account,
+            timings=self.timings,
+            process=self.process,
+            connection=self._database,
+        )
+
+    @asynccontextmanager
+    async def _open_ledger(self) -> "AsyncGenerator[SqliteLedger]":
+        from blockrun_image_mcp.ledger.keeping import kept  # noqa: PLC0415 - loads sqlite3
+
+        ledger = self._ledger_of(self._account())
+        async with kept(ledger, self._finish):
+            yield ledger
+
+    async def _resume(self) -> None:
+        await anyio.sleep(self.timings.resume_seconds)
+        with suppress(ImageError):  # the first paid call reports it
+            await self.ledger()
+
+    async def _finish(
+        self, attempt: "Attempt", request: "ImageRequest", on_status: "OnStatus" = lambda status: None
+    ) -> None:
+        from blockrun_image.ports import ExpectedCost  # noqa: PLC0415 - a start needs no ports
+        from blockrun_image.purchase import Purchase  # noqa: PLC0415 - as above
+
+        await Purchase(self, request, ExpectedCost(), on_status, self.timings).finish(attempt)
+
+    def _payer(self, endpoint: Endpoint) -> "Payer | None":
+        if endpoint.wallet_key is None:
+            return None
+        from blockrun_image_mcp.payments.auth import Payer  # noqa: PLC0415 - loads httpx2
+        from blockrun_image_mcp.payments.wallet import Wallet  # noqa: PLC0415 - what signs, only for a wallet
+
+        return Payer(Wallet(endpoint.wallet_key.get_secret_value()), self, timings=self.timings)
+
+    def _begin_shutdown(self) -> None:
+        gateway = self._gateway.open
+        if gateway is None:
+            return
+        if gateway.unanswered:
+            _log.warning("closing with %d paid calls unanswered; they may be charged", gateway.unanswered)
+        gateway.begin_shutdown()
+
+
+def _log_orphan(outcome: object) -> None:
+    """Log how a paid call ended whose caller has gone, as JSON: its text is not ours."""
+    from blockrun_image.images import ImagesResponse  # noqa: PLC0415 - loaded by whatever ended
+    from blockrun_image.ports import StillDrawingError  # noqa: PLC0415 - as above
+
+    if isinstance(outcome, StillDrawingError) or (isinstance(outcome, ImageError) and outcome.charged == "no"):
+        return
+    if isinstance(outcome, ImagesResponse):
+        _log.warning("a call ended after its caller had gone: %s", json.dumps(_summary(outcome)))
+    elif isinstance(outcome, ImageError):
+        _log.warning("a call ended after its caller had gone: %s", json.dumps(outcome.to_dict()))
+    elif isinstance(outcome, Exception):
+        _log.error("a call failed after its caller had gone", exc_info=outcome)
+
+
+def _summary(response: "ImagesResponse") -> Mapping[str, object]:
+    from blockrun_image.text import usd  # noqa: PLC0415 - loaded by whatever ended
+
+    charged = None if response.charged_usd is None else usd(response.charged_usd)
+    return {"images": [{"url": image.url} for image in response.images], "charged_usd": charged}

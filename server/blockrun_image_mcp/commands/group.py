@@ -1,0 +1,46 @@
+"""All commands, each loaded when it is called."""
+
+from collections.abc import Mapping
+from importlib import import_module
+
+import click
+
+_COMMANDS: Mapping[str, str] = {
+    "serve": "serving",
+    "sandbox": "sandbox",
+    "generate": "pictures",
+    "models": "pictures",
+    "estimate": "pictures",
+    "prompt": "pictures",
+    "doctor": "doctor",
+    "spend": "accounts",
+    "images": "accounts",
+    "recover": "accounts",
+    "wallet": "accounts",
+}
+"""The module of each command: one that serves need not load what the others do."""
+
+
+class _Cli(click.Group):
+    """Serves when no command is given, as hosts start it, and loads a command when it is called."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args or ["serve"])
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(f"blockrun_image_mcp.commands.{_COMMANDS[cmd_name]}")
+        return getattr(module, cmd_name)
+
+
+@click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="blockrun-image-mcp")
+def main() -> None:
+    """Make pictures over the Model Context Protocol, and know what they cost.
+
+    Without a command, it serves MCP on stdin and stdout. Settings come from the environment; the README lists them.
+    """

@@ -1,0 +1,1 @@
+"""Serves the three tools over the Model Context Protocol."""

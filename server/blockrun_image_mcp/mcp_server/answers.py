@@ -1,0 +1,58 @@
+"""The answers on their way to the client, and who is told whether they got there."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import TaskGroup
+from mcp_types import RequestId
+
+from blockrun_image.callers import OnDelivery
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Answer:
+    """The answer to one request, as the `Delivery` of the call that it belongs to.
+
+    `client_id` is the request's id as the client chose it, `session` counts the handshakes before it. `reports` runs
+    what is told of the delivery, and `forget` is called when that is known.
+    """
+
+    client_id: RequestId
+    method: str
+    session: int
+    reports: TaskGroup
+    forget: Callable[[], object]
+    is_sent: bool = False
+    is_result: bool = False
+    is_unwanted: bool = False
+    _is_written: bool | None = None
+    _waiting: list[OnDelivery] = field(default_factory=list[OnDelivery])
+
+    def on_report(self, report: OnDelivery) -> None:
+        """Await `report` once the answer has been written, or can no longer be."""
+        self._waiting.append(report)
+        if self._is_written is not None:  # what comes after the end was not part of it
+            self._tell(is_delivered=False)
+
+    def settle(self, *, is_written: bool) -> None:
+        """Report, once, whether the answer was written; an error of the protocol is not what the call returned."""
+        if self._is_written is None:
+            self._is_written = is_written
+            self.forget()
+            self._tell(is_delivered=is_written and self.is_result)
+
+    def _tell(self, *, is_delivered: bool) -> None:
+        while self._waiting:
+            self.reports.start_soon(_tell, self._waiting.pop(), is_delivered)
+
+
+async def _tell(report: OnDelivery, is_delivered: bool) -> None:
+    with anyio.CancelScope(shield=True):
+        try:
+            await report(is_delivered)
+        except Exception:  # noqa: BLE001 - one report must not end the conversation
+            _log.exception("an answer's delivery could not be noted")

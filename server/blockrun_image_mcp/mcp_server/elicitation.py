@@ -1,0 +1,84 @@
+"""Asks the user through the client: in the middle of a call, or between two calls since protocol 2026-07-28."""
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolRequestParams, ElicitRequest, ElicitRequestFormParams, ElicitResult, InputRequiredResult
+from mcp_types.version import is_version_at_least
+from pydantic import ValidationError
+
+from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.ledger.confirmation import Ask, not_confirmed
+
+if TYPE_CHECKING:
+    from blockrun_image.ports import OnStatus
+
+_ASKS_BETWEEN_CALLS = "2026-07-28"
+_KEY = "approval"
+_YES_OR_NO: dict[str, Any] = {"type": "object", "properties": {}}
+"""A form without fields, which clients show as yes and no."""
+
+
+class InputRequired(Exception):  # noqa: N818 - not an error: the client answers the question by calling again
+    """Raised to end a call whose question the client answers with the next call."""
+
+    def __init__(self, result: InputRequiredResult) -> None:
+        super().__init__("the client must answer first")
+        self.result = result
+
+
+def elicitation(
+    context: ServerRequestContext[Backend, Any], params: CallToolRequestParams, on_status: "OnStatus"
+) -> Ask:
+    """Return the way to ask the user of this call; it raises `InputRequired` if the client has to call again."""
+
+    async def ask(question: str) -> str:
+        if not _shows_forms(context):
+            raise not_confirmed("this client cannot ask")
+        if is_version_at_least(context.protocol_version, _ASKS_BETWEEN_CALLS):
+            return _answer_in(params, question)
+        on_status("waiting for the user's answer")
+        return await _answer_now(context, question)
+
+    return ask
+
+
+async def _answer_now(context: ServerRequestContext[Backend, Any], question: str) -> str:
+    if not context.session.can_send_request:
+        raise not_confirmed("this connection cannot ask")
+    try:
+        answer = await context.session.elicit_form(question, _YES_OR_NO, context.request_id)
+    except (MCPError, ValidationError) as error:
+        raise not_confirmed("the client brought no answer") from error
+    _check(answer)
+    return str(uuid.uuid4())
+
+
+def _answer_in(params: CallToolRequestParams, question: str) -> str:
+    """Return the id of the question that this call answers, which is the same however often the call is repeated."""
+    answer = (params.input_responses or {}).get(_KEY)
+    asked = json.loads(params.request_state or "{}")
+    if answer is None or asked.get("question") != question:
+        form = ElicitRequestFormParams(message=question, requested_schema=_YES_OR_NO)
+        raise InputRequired(
+            InputRequiredResult(
+                input_requests={_KEY: ElicitRequest(params=form)},
+                request_state=json.dumps({"id": str(uuid.uuid4()), "question": question}),
+            )
+        )
+    _check(answer)
+    return asked["id"]
+
+
+def _check(answer: object) -> None:
+    if not isinstance(answer, ElicitResult) or answer.action != "accept":
+        raise not_confirmed("the answer was no")
+
+
+def _shows_forms(context: ServerRequestContext[Backend, Any]) -> bool:
+    capabilities = context.session.client_capabilities
+    elicitation = capabilities.elicitation if capabilities else None
+    return elicitation is not None and (elicitation.form is not None or elicitation.url is None)

@@ -1,0 +1,97 @@
+"""One line from a client: the message in it, or why it cannot be read."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+
+from mcp_types import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR
+from pydantic_core import from_json
+
+from blockrun_image_mcp.network import json_from
+
+MAX_FRAME_BYTES = 16 * 2**20
+"""The longest line that is read."""
+
+Frame: TypeAlias = dict[str, Any]
+"""A request, a notification or a response, as JSON-RPC 2.0 has them."""
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a line cannot be read, as a JSON-RPC error; `id` is the request's where that can be read."""
+
+    code: int
+    words: str
+    id: int | float | str | None = None
+
+    def to_line(self) -> bytes:
+        """Return the error as a line."""
+        error = {"code": self.code, "message": self.words}
+        return json.dumps({"jsonrpc": "2.0", "id": self.id, "error": error}).encode() + b"\n"
+
+
+TOO_LONG = Refusal(INVALID_REQUEST, f"The line has more than {MAX_FRAME_BYTES:,} bytes.")
+
+
+def read_frame(line: bytes) -> Frame | Refusal | None:
+    """Return the message in a line, or why it cannot be read; `None` for what needs no answer.
+
+    Half of a surrogate pair and bytes that are not UTF-8 become U+FFFD: agents cut emoji in two.
+    """
+    if not line.strip():
+        return None
+    try:
+        message: object = from_json(line)
+    except ValueError:
+        message = _mended(line)
+        if message is None:
+            return Refusal(PARSE_ERROR, "The line is not JSON, or is nested too deeply.")
+    if isinstance(message, list):
+        return Refusal(INVALID_REQUEST, "Batches are not supported: send each message on a line of its own.")
+    if not isinstance(message, dict):
+        return Refusal(INVALID_REQUEST, "The line is not a JSON-RPC message.")
+    return _checked(cast("Frame", message))
+
+
+def without_lone_surrogates(content: object) -> object:
+    """Return JSON content with U+FFFD for each half of a surrogate pair, which UTF-8 cannot hold."""
+    return json.loads(_LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", json.dumps(content, ensure_ascii=False)))
+
+
+def _mended(line: bytes) -> object:
+    text = line.decode("utf-8-sig", "replace")
+    message = json_from(text.encode("utf-8"))
+    if message is None:
+        return None
+    return without_lone_surrogates(message)
+
+
+def _checked(message: Frame) -> Frame | Refusal | None:
+    if "method" not in message and ("result" in message or "error" in message):
+        return _response(message)
+    id, is_request = message.get("id"), "id" in message
+    is_known = isinstance(id, int | str) or (isinstance(id, float) and math.isfinite(id))
+    known_id = id if is_known and not isinstance(id, bool) else None
+    method, params = message.get("method"), message.get("params")
+    if message.get("jsonrpc") != "2.0" or not isinstance(method, str):
+        words = 'A message must have "jsonrpc": "2.0" and the name of a method.'
+        return Refusal(INVALID_REQUEST, words, known_id)
+    if is_request and (known_id is None or isinstance(known_id, float)):
+        return Refusal(INVALID_REQUEST, "A request's id must be a string or an integer.", known_id)
+    if params is not None and not isinstance(params, Mapping):
+        return Refusal(INVALID_PARAMS, "Params must be an object.", known_id) if is_request else None
+    return {key: value for key, value in message.items() if key != "params" or value is not None}
+
+
+def _response(message: Frame) -> Frame | None:
+    """Return a response as it is; a wrong one is dropped, because no response is ever answered."""
+    id, result, error = message.get("id"), message.get("result"), message.get("error")
+    if message.get("jsonrpc") != "2.0" or not isinstance(id, int | str) or isinstance(id, bool):
+        return None
+    is_error = isinstance(error, Mapping) and isinstance(error.get("code"), int)  # pyright: ignore[reportUnknownMemberType] - JSON
+    return message if isinstance(result, Mapping) != is_error else None

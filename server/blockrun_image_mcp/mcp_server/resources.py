@@ -1,0 +1,72 @@
+"""The resources: the images that were made last."""
+
+import json
+from typing import Any
+
+from mcp.server.context import ServerRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp_types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    PaginatedRequestParams,
+    ReadResourceRequestParams,
+    ReadResourceResult,
+    Resource,
+    TextResourceContents,
+)
+
+from blockrun_image.errors import ImageError
+from blockrun_image.text import quoted
+from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.mcp_server.versions import has_titles
+
+RECENT = "images://recent"
+"""The resource that lists the images that were made last."""
+
+_JSON = "application/json"
+_MAX_IMAGES = 20
+_MAX_CHARACTERS = 40_000
+
+
+async def list_resources(
+    context: ServerRequestContext[Backend, Any], _params: PaginatedRequestParams | None
+) -> ListResourcesResult:
+    """Return the one resource."""
+    recent = Resource(
+        uri=RECENT,
+        name="recent_images",
+        title="Recent images" if has_titles(context.protocol_version) else None,
+        description="The images that were made last: when, for how much, their prompts, states and URLs.",
+        mime_type=_JSON,
+    )
+    return ListResourcesResult(resources=[recent])
+
+
+async def list_resource_templates(
+    _context: ServerRequestContext[Backend, Any], _params: PaginatedRequestParams | None
+) -> ListResourceTemplatesResult:
+    """Return none; hosts ask wherever there are resources."""
+    return ListResourceTemplatesResult(resource_templates=[])
+
+
+async def read_resource(
+    context: ServerRequestContext[Backend, Any], params: ReadResourceRequestParams
+) -> ReadResourceResult:
+    """Return the images that were made last, newest first, as JSON; raises `MCPError`."""
+    if params.uri != RECENT:
+        words = f"There is no resource {quoted(params.uri, 200)}. Resources: {RECENT}."
+        raise MCPError(code=INVALID_PARAMS, message=words, data={"uri": params.uri})
+    try:
+        text = await _recent_images(context.lifespan_context)
+    except ImageError as error:
+        raise MCPError(code=INTERNAL_ERROR, message=error.message, data={"uri": params.uri}) from error
+    return ReadResourceResult(contents=[TextResourceContents(uri=RECENT, text=text, mime_type=_JSON)])
+
+
+async def _recent_images(backend: Backend) -> str:
+    entries = [entry.to_dict() for entry in await backend.operator_ledger().recent(_MAX_IMAGES)]
+    while len(text := json.dumps({"images": entries}, ensure_ascii=False)) > _MAX_CHARACTERS:
+        entries.pop()
+    return text

@@ -1,0 +1,120 @@
+"""The MCP server: the three tools and the images made last, on the low-level server of mcp."""
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any, cast
+
+from mcp.server.caching import CacheHint
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
+from mcp_types import ListPromptsResult, ListToolsResult, PaginatedRequestParams, Tool, ToolAnnotations
+
+from blockrun_image.catalog import Catalog
+from blockrun_image.schemas import ToolSchema
+from blockrun_image_mcp.backend import NAME, Backend
+from blockrun_image_mcp.mcp_server.resources import list_resource_templates, list_resources, read_resource
+from blockrun_image_mcp.mcp_server.tool_call import call_tool
+from blockrun_image_mcp.mcp_server.versions import has_annotations, has_structured_results, has_titles
+from blockrun_image_mcp.settings import SANDBOX, Settings
+
+
+def build_server(backend: Backend) -> Server[Backend]:
+    """Return the MCP server, which opens the backend while it runs."""
+    announcements = InMemorySubscriptionBus()
+
+    @asynccontextmanager
+    async def lifespan(_: Server[Backend]) -> AsyncGenerator[Backend]:
+        async with backend:
+            backend.resume_soon()
+            yield backend
+
+    server = Server[Backend](
+        NAME,
+        title="BlockRun images",
+        version=version(NAME),
+        instructions=_instructions(backend.settings),
+        lifespan=lifespan,
+        cache_hints={"tools/list": CacheHint(ttl_ms=int(backend.timings.cached_tools_seconds * 1000), scope="public")},
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        on_list_resources=list_resources,
+        on_list_resource_templates=list_resource_templates,
+        on_read_resource=read_resource,
+        on_list_prompts=_list_prompts,
+        on_subscriptions_listen=ListenHandler(announcements),
+    )
+    # sealed with a key of this process: an answer of the user's is good for this process alone
+    seal = RequestStateSecurity.ephemeral(ttl=backend.timings.approval_lifetime_seconds)
+    server.middleware.append(RequestStateBoundary(seal, default_audience=NAME))
+    server.middleware.append(_fit_client)
+    _announce_changes(backend, announcements)
+    return server
+
+
+async def list_tools(
+    context: ServerRequestContext[Backend, Any], _params: PaginatedRequestParams | None
+) -> ListToolsResult:
+    """Return the three tools as they are in force, without what the client's protocol lacks."""
+    protocol = context.protocol_version
+    return ListToolsResult(tools=[_tool(schema, protocol) for schema in context.lifespan_context.schemas()])
+
+
+def _tool(schema: ToolSchema, protocol: str) -> Tool:
+    annotations = ToolAnnotations(
+        read_only_hint=not schema.spends,
+        destructive_hint=False,
+        idempotent_hint=not schema.spends,
+        open_world_hint=schema.spends or schema.asks,
+    )
+    return Tool(
+        name=schema.name,
+        title=schema.title if has_titles(protocol) else None,
+        description=schema.description,
+        input_schema=schema.input,
+        output_schema=schema.output if has_structured_results(protocol) else None,
+        annotations=annotations if has_annotations(protocol) else None,
+    )
+
+
+async def _list_prompts(_context: object, _params: PaginatedRequestParams | None) -> ListPromptsResult:
+    """Return none; some hosts ask without looking at what a server has."""
+    return ListPromptsResult(prompts=[])
+
+
+async def _fit_client(ctx: ServerRequestContext[Backend, Any], call_next: CallNext) -> HandlerResult:
+    """Hand arguments that are not an object to the tool, whose words a model sees; trim what an old client lacks."""
+    params = ctx.params or {}
+    arguments = params.get("arguments")
+    if ctx.method == "tools/call" and arguments is not None and not isinstance(arguments, Mapping):
+        ctx = replace(ctx, params={**params, "arguments": {"arguments": arguments} if arguments else {}})
+    result = await call_next(ctx)
+    if ctx.method == "initialize" and isinstance(result, dict) and not has_titles(result["protocolVersion"]):
+        cast("dict[str, Any]", result["serverInfo"]).pop("title", None)
+    return result
+
+
+def _announce_changes(backend: Backend, announcements: InMemorySubscriptionBus) -> None:
+    """Tell the clients that listen when the tools change with the gateway's list."""
+    advertised = [(schema.description, schema.input) for schema in backend.schemas()]
+
+    async def announce(_: Catalog) -> None:
+        nonlocal advertised
+        before, advertised = advertised, [(schema.description, schema.input) for schema in backend.schemas()]
+        if advertised != before:
+            await announcements.publish(ToolsListChanged())
+
+    backend.models.on_change.append(announce)
+
+
+def _instructions(settings: Settings) -> str:
+    sandbox = " This server runs on a sandbox: nothing costs money." if settings.gateway == SANDBOX else ""
+    return (
+        "Makes images and tells what they cost. list_models and estimate_cost are free; generate_image costs money"
+        " and is charged at most once a call. Write specific prompts with a style, a composition and a lighting;"
+        " suitable missing elements are appended after your words and reported in the result. estimate_cost with a"
+        f" prompt is a dry run.{sandbox}"
+    )

@@ -1,0 +1,213 @@
+"""MCP over stdin and stdout, until stdin closes or a signal comes.
+
+Both are read and written by threads of their own, which end with the process: a thread that reads a pipe cannot be
+stopped in any other way, and one that writes whole lines cannot be cancelled in the middle of one.
+"""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from queue import SimpleQueue
+from threading import Thread
+
+import anyio
+import anyio.from_thread
+from anyio.lowlevel import current_token
+from mcp.server.lowlevel import Server
+from mcp_types import INTERNAL_ERROR
+
+from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.mcp_server.answers import Answer
+from blockrun_image_mcp.mcp_server.conversation import Conversation
+from blockrun_image_mcp.mcp_server.frames import MAX_FRAME_BYTES, TOO_LONG, Frame, Refusal, read_frame
+from blockrun_image_mcp.timings import Timings
+
+_CHUNK_BYTES = 2**16
+_MAX_WAITING_BYTES = 2**20
+
+_log = logging.getLogger(__name__)
+
+
+async def serve_stdio(server: Server[Backend], timings: Timings, read_before: bytes = b"") -> None:
+    """Serve until stdin closes; a SIGINT or SIGTERM ends the process within a second.
+
+    `read_before` is what has been read of stdin already.
+    """
+    closed = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        scope = anyio.CancelScope()
+        if sys.platform != "win32":
+            tasks.start_soon(_exit_on_signal, scope, closed, timings.shutdown_seconds)
+        with scope, _claimed_streams() as (stdin, stdout):
+            await serve_streams(server, timings, stdin, stdout, read_before)
+        closed.set()
+        if scope.cancelled_caught:
+            await anyio.sleep_forever()  # _exit_on_signal ends the process
+        tasks.cancel_scope.cancel()
+
+
+async def serve_streams(
+    server: Server[Backend], timings: Timings, stdin: int, stdout: int, read_before: bytes = b""
+) -> None:
+    """Serve the client behind two descriptors until one of them closes."""
+    async with server.lifespan(server) as backend, anyio.create_task_group() as reports:
+        writer = LineWriter(stdout)
+        conversation = Conversation(server, backend, writer, reports)
+        try:
+            async with conversation:
+                writer.start(on_broken=conversation.hang_up)
+                _Reader(conversation, stdin, read_before).start()
+                await conversation.has_ended.wait()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await writer.finish(timings.output_seconds)
+            conversation.abandon()
+
+
+class _Reader:
+    """Hands each line of a descriptor to a conversation, and hangs up at its end."""
+
+    def __init__(self, conversation: Conversation, descriptor: int, read_before: bytes) -> None:
+        self._conversation = conversation
+        self._descriptor = descriptor
+        self._read_before = read_before
+        self._token = current_token()
+
+    def start(self) -> None:
+        """Read in a thread, which ends with the stream or the process."""
+        Thread(target=self._run, name="stdin", daemon=True).start()
+
+    def _run(self) -> None:
+        with suppress(RuntimeError):  # the event loop has ended
+            for line in _lines(self._descriptor, self._read_before):
+                frame = _read(line)
+                if frame is not None:
+                    anyio.from_thread.run(self._conversation.take, frame, token=self._token)
+            anyio.from_thread.run_sync(self._conversation.hang_up, token=self._token)
+
+
+def _lines(descriptor: int, read_before: bytes) -> Generator[bytes | None]:
+    """Yield each line, also a last one that has no end, and `None` for one that is too long."""
+    pending, searched, is_skipped = bytearray(read_before), 0, False
+    while True:
+        while (end := pending.find(b"\n", searched)) >= 0:
+            line = bytes(pending[:end])
+            del pending[: end + 1]
+            searched = 0
+            yield None if is_skipped else line
+            is_skipped = False
+        searched = len(pending)
+        if searched > MAX_FRAME_BYTES:
+            pending.clear()
+            searched, is_skipped = 0, True
+        try:
+            chunk = os.read(descriptor, _CHUNK_BYTES)
+        except OSError:  # a terminal that has gone, or a descriptor that was never open
+            chunk = b""
+        if not chunk:
+            break
+        pending += chunk
+    yield None if is_skipped else bytes(pending)
+
+
+def _read(line: bytes | None) -> Frame | Refusal | None:
+    if line is None:
+        return TOO_LONG
+    try:
+        return read_frame(line)
+    except Exception:  # noqa: BLE001 - one line must not keep the others from being read
+        _log.exception("a line could not be read")
+        return Refusal(INTERNAL_ERROR, "The line could not be read.")
+
+
+class LineWriter:
+    """Writes lines to a descriptor, each whole and all in their order, and settles the answers among them."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lines: SimpleQueue[tuple[bytes, Answer | None] | None] = SimpleQueue()
+        self._waiting_bytes = 0
+        self._has_room = anyio.Event()
+        self._is_broken = False
+        self._has_ended = anyio.Event()
+        self._token = current_token()
+
+    def start(self, on_broken: Callable[[], None]) -> None:
+        """Write in a thread; `on_broken` is called when the other side has gone."""
+        self._on_broken = on_broken
+        Thread(target=self._run, name="stdout", daemon=True).start()
+
+    async def send(self, line: bytes, answer: Answer | None = None) -> None:
+        """Take a line to be written, once there is room."""
+        while self._waiting_bytes > _MAX_WAITING_BYTES and not self._is_broken:
+            await self._has_room.wait()
+        self._waiting_bytes += len(line)
+        self._lines.put((line, answer))
+
+    async def finish(self, within_seconds: float) -> None:
+        """Write what is left, as far as that is possible in time."""
+        self._lines.put(None)
+        with anyio.move_on_after(within_seconds):
+            await self._has_ended.wait()
+        self._is_broken = True
+
+    def _run(self) -> None:
+        with suppress(RuntimeError):  # the event loop has ended
+            while (item := self._lines.get()) is not None:
+                line, answer = item
+                is_written = not (answer and answer.is_unwanted) and self._write(line)
+                anyio.from_thread.run_sync(self._note, len(line), answer, is_written, token=self._token)
+            anyio.from_thread.run_sync(self._has_ended.set, token=self._token)
+
+    def _write(self, line: bytes) -> bool:
+        if self._is_broken:
+            return False
+        rest = memoryview(line)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError:
+            self._is_broken = True
+        return not rest
+
+    def _note(self, length: int, answer: Answer | None, is_written: bool) -> None:
+        self._waiting_bytes -= length
+        if self._waiting_bytes <= _MAX_WAITING_BYTES or self._is_broken:
+            self._has_room.set()
+            self._has_room = anyio.Event()
+        if answer is not None:
+            answer.settle(is_written=is_written)
+        if self._is_broken:
+            self._on_broken()
+
+
+@contextmanager
+def _claimed_streams() -> Generator[tuple[int, int]]:
+    """Yield descriptors of stdin and stdout that nothing else in this process has.
+
+    Meanwhile 0 is an empty file and 1 is stderr: what is printed by accident does not reach the client.
+    """
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    stdin, stdout = os.dup(0), os.dup(1)
+    try:
+        os.dup2(nothing, 0)
+        os.dup2(2, 1)
+        yield stdin, stdout
+    finally:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        os.dup2(stdin, 0)
+        os.dup2(stdout, 1)
+
+
+async def _exit_on_signal(scope: anyio.CancelScope, closed: anyio.Event, within_seconds: float) -> None:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for number in signals:
+            scope.cancel()
+            with anyio.move_on_after(within_seconds):
+                await closed.wait()
+            logging.shutdown()
+            os._exit(128 + number)  # what is still under way cannot be waited for

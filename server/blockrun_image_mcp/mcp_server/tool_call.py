@@ -1,0 +1,158 @@
+"""One call of a tool: checks exactly what is advertised, does it, and returns results and errors whole."""
+
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import anyio
+from mcp.server.context import ServerRequestContext
+from mcp_types import CallToolRequestParams, CallToolResult, InputRequiredResult, TextContent
+
+from blockrun_image.arguments import check_arguments
+from blockrun_image.errors import ImageError, InvalidRequestError, ModelNotFoundError, UnexpectedError
+from blockrun_image.schemas import ToolSchema
+from blockrun_image.text import quoted
+from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.ledger.confirmation import confirming
+from blockrun_image_mcp.mcp_server.elicitation import InputRequired, elicitation
+from blockrun_image_mcp.mcp_server.origin import Origin
+from blockrun_image_mcp.mcp_server.versions import has_annotations, has_structured_results
+from blockrun_image_mcp.tasks import run_alongside
+
+if TYPE_CHECKING:
+    from blockrun_image.ports import OnStatus
+    from blockrun_image.results import Result
+
+Context: TypeAlias = ServerRequestContext[Backend, Any]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """One `tools/call`, and who is told what it waits for."""
+
+    context: Context
+    params: CallToolRequestParams
+    on_status: "OnStatus"
+
+    @property
+    def backend(self) -> Backend:
+        """What the call works with."""
+        return self.context.lifespan_context
+
+    async def generate_image(self, arguments: Mapping[str, Any]) -> "Result":
+        """Make images, after the user's approval where that is needed."""
+        origin = Origin.of(self.context)
+        ask = elicitation(self.context, self.params, self.on_status)
+        try:
+            return await self.backend.toolset.generate_image(
+                **arguments,
+                on_status=self.on_status,
+                approve=confirming(self.backend.settings, ask),
+                caller=origin.caller,
+                delivery=origin.delivery,
+            )
+        except ModelNotFoundError:
+            self.backend.models.mark_stale()
+            raise
+
+    async def list_models(self, arguments: Mapping[str, Any]) -> "Result":
+        """List models."""
+        return self.backend.toolset.list_models(**arguments)
+
+    async def estimate_cost(self, arguments: Mapping[str, Any]) -> "Result":
+        """Price a request."""
+        return await self.backend.toolset.estimate_cost_live(**arguments)
+
+
+_TOOLS: Mapping[str, Callable[[ToolCall, Mapping[str, Any]], "Awaitable[Result]"]] = {
+    "generate_image": ToolCall.generate_image,
+    "list_models": ToolCall.list_models,
+    "estimate_cost": ToolCall.estimate_cost,
+}
+
+
+async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
+    """Do the call, or return what the user must answer before the client calls again.
+
+    Every failure becomes a result with words of our own.
+    """
+    if not any(schema.spends for schema in context.lifespan_context.schemas() if schema.name == params.name):
+        return await _answer(ToolCall(context, params, lambda status: None))
+    async with _reporting(context) as on_status:
+        return await _answer(ToolCall(context, params, on_status))
+
+
+async def _answer(call: ToolCall) -> CallToolResult | InputRequiredResult:
+    name, version = call.params.name, call.context.protocol_version
+    try:
+        return _result(await _done(call), version)
+    except InputRequired as question:
+        return question.result
+    except ImageError as error:
+        return _result(error, version, is_error=True)
+    except Exception:  # noqa: BLE001 - its text must not reach the model
+        _log.exception("%s failed unexpectedly", name)
+        charged = "unknown" if name == "generate_image" else "no"
+        return _result(UnexpectedError(f"{name} failed unexpectedly.", charged=charged), version, is_error=True)
+    finally:
+        call.backend.models.schedule_refresh()
+
+
+async def _done(call: ToolCall) -> "Result":
+    arguments = call.params.arguments or {}
+    schema = _schema(call)
+    if schema.spends or arguments.get("live"):
+        await call.backend.prepare()
+        schema = _schema(call)  # the first list may have put another one in force
+    return await _TOOLS[schema.name](call, check_arguments(schema, arguments))
+
+
+def _schema(call: ToolCall) -> ToolSchema:
+    schemas = {schema.name: schema for schema in call.backend.schemas()}
+    if call.params.name not in schemas:
+        raise InvalidRequestError(f"There is no tool {quoted(call.params.name)}. Tools: {', '.join(schemas)}.")
+    return schemas[call.params.name]
+
+
+@asynccontextmanager
+async def _reporting(context: Context) -> AsyncGenerator["OnStatus"]:
+    """Tell the client, at once, at every change and at every interval, how long a call takes and what it waits for."""
+    start, interval_seconds = anyio.current_time(), context.lifespan_context.timings.progress_seconds
+    status, changed, progress = "starting", anyio.Event(), -0.001
+
+    def note(words: str) -> None:
+        nonlocal status
+        status = words
+        changed.set()
+
+    async def keep_reporting() -> None:
+        nonlocal changed
+        while True:
+            with anyio.move_on_after(interval_seconds):
+                await changed.wait()
+            changed = anyio.Event()
+            await report()
+
+    async def report() -> None:
+        nonlocal progress
+        elapsed = anyio.current_time() - start
+        progress = max(round(elapsed, 1), round(progress + 0.001, 3))  # each must be more than the one before
+        message = f"{status} ({elapsed:.0f} s)" if has_annotations(context.protocol_version) else None
+        with suppress(Exception):  # a client that has stopped listening must not end a call that is being paid for
+            await context.session.report_progress(progress, message=message)
+
+    await report()
+    async with run_alongside(keep_reporting):
+        yield note
+
+
+def _result(result: "Result | ImageError", version: str, *, is_error: bool = False) -> CallToolResult:
+    return CallToolResult(
+        content=[TextContent(type="text", text=result.to_text())],
+        structured_content=result.to_dict() if has_structured_results(version) else None,
+        is_error=is_error,
+    )

@@ -1,0 +1,135 @@
+"""One call of a tool: its progress, and how every failure becomes a result with words."""
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, cast
+
+import anyio
+import pytest
+from mcp_types import CallToolRequestParams, CallToolResult, TextContent
+from tests.fakes import URL, FakeGateway
+
+from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image.ports import Attempt, OnStatus, Unrecorded
+from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.mcp_server.tool_call import Context, call_tool
+from blockrun_image_mcp.settings import Settings
+from blockrun_image_mcp.timings import DEFAULT, Timings
+
+pytestmark = pytest.mark.anyio
+
+FOX: Mapping[str, Any] = {"prompt": "A fox", "model": "dall-e-2"}
+
+
+class Client:
+    """The side of a call's context that hears of its progress."""
+
+    client_capabilities = None
+    can_send_request = False
+
+    def __init__(self, *, gone: bool = False) -> None:
+        self.heard: list[str | None] = []
+        self.heard_enough = anyio.Event()
+        self.gone = gone
+
+    async def report_progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
+        if self.gone:
+            raise anyio.BrokenResourceError
+        self.heard.append(message)
+        if len(self.heard) == 6:
+            self.heard_enough.set()
+
+
+class SlowGateway(FakeGateway):
+    """Draws until its client has heard enough, or for a moment."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(Image(URL))
+        self._client = client
+
+    async def generate(
+        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+    ) -> ImagesResponse:
+        on_status("drawing")
+        with anyio.move_on_after(0.01 if self._client.gone else 5):
+            await self._client.heard_enough.wait()
+        return await super().generate(request, attempt, on_status, within_seconds)
+
+
+class BrokenGateway(FakeGateway):
+    async def generate(
+        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+    ) -> ImagesResponse:
+        raise RuntimeError("/home/someone/secret")
+
+
+async def call(
+    gateway: FakeGateway,
+    client: Client,
+    name: str = "generate_image",
+    arguments: Mapping[str, Any] = FOX,
+    version: str = "2026-07-28",
+) -> CallToolResult:
+    async with Backend(
+        Settings(), gateway=gateway, ledger=Unrecorded(), timings=Timings(progress_seconds=0.01)
+    ) as backend:
+        context = SimpleNamespace(lifespan_context=backend, session=client, protocol_version=version, request=None)
+        result = await call_tool(cast("Context", context), CallToolRequestParams(name=name, arguments=dict(arguments)))
+    assert isinstance(result, CallToolResult)
+    return result
+
+
+async def test_progress_is_reported_at_every_change_and_at_every_interval() -> None:
+    client = Client()
+    assert not (await call(SlowGateway(client), client)).is_error
+    assert client.heard[0] == "starting (0 s)"
+    assert client.heard[2:6] == ["drawing (0 s)"] * 4
+
+
+async def test_progress_has_no_message_for_a_client_whose_protocol_lacks_it() -> None:
+    client = Client()
+    await call(SlowGateway(client), client, version="2024-11-05")
+    assert set(client.heard) == {None}
+
+
+def test_progress_is_reported_at_least_every_five_seconds() -> None:
+    assert 0 < DEFAULT.progress_seconds <= 5
+
+
+async def test_client_that_has_stopped_listening_does_not_end_the_call() -> None:
+    client = Client(gone=True)
+    assert not (await call(SlowGateway(client), client)).is_error
+
+
+async def test_unforeseen_exception_becomes_one_plain_sentence_without_its_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    result = await call(BrokenGateway(), Client())
+    assert result.is_error
+    assert "generate_image failed unexpectedly" in words(result)
+    assert "It may have been charged." in words(result)
+    assert "secret" not in str(result)
+    assert "secret" in caplog.text
+
+
+async def test_unknown_tool_is_refused_with_the_tools_that_exist() -> None:
+    result = await call(FakeGateway(), Client(), "draw\nimage", {})
+    assert result.is_error
+    assert "generate_image, list_models, estimate_cost" in words(result)
+
+
+@pytest.mark.parametrize(
+    ("version", "is_structured"),
+    [("2024-11-05", False), ("2025-03-26", False), ("2025-06-18", True), ("2026-07-28", True)],
+)
+async def test_result_has_structured_content_only_where_the_protocol_has_it(version: str, is_structured: bool) -> None:
+    for arguments in (FOX, {**FOX, "size": "9x9"}):
+        result = await call(FakeGateway(Image(URL)), Client(), arguments=arguments, version=version)
+        assert (result.structured_content is not None) == is_structured
+        assert words(result)
+
+
+def words(result: CallToolResult) -> str:
+    (block,) = result.content
+    assert isinstance(block, TextContent)
+    return block.text
