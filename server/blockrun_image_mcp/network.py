@@ -21,7 +21,7 @@ def json_from(content: bytes, **loading: Any) -> object:  # noqa: ANN401 - as js
 
     `loading` is for `json.loads`.
     """
-    if _is_deep(content):
+    if is_deep(content):
         return None
     try:
         return json.loads(content, **loading)
@@ -29,7 +29,8 @@ def json_from(content: bytes, **loading: Any) -> object:  # noqa: ANN401 - as js
         return None
 
 
-def _is_deep(content: bytes) -> bool:
+def is_deep(content: bytes) -> bool:
+    """Return whether JSON is nested deeper than any honest text; the parser's own limit lets the stack overflow."""
     brackets = content.count(b"[") + content.count(b"{")
     if not _DEEPEST < brackets <= _MOST_BRACKETS:
         return brackets > _MOST_BRACKETS

@@ -181,6 +181,12 @@ async def test_calls_with_one_id_are_each_answered_with_it(ids: tuple[object, ob
     assert sent == {"A fox", "An owl"}
 
 
+async def test_id_with_half_of_a_surrogate_pair_is_answered_with_it() -> None:
+    async with wired(Served().backend) as wire:
+        await wire.request("fox \ud83e", "tools/list", modern=True)
+        assert "result" in await wire.answer("fox \ud83e")
+
+
 @pytest.mark.parametrize("named", [7, "7"])
 async def test_cancelled_is_the_newest_call_with_the_id(named: object) -> None:
     served = Served(is_open=False)
@@ -195,6 +201,19 @@ async def test_cancelled_is_the_newest_call_with_the_id(named: object) -> None:
         answer = await wire.answer(7)
         assert answer["result"]["structuredContent"]["prompt"]["sent"] == "A fox"
         await until(lambda: served.ledger.notes == ["left", "told"])
+
+
+@pytest.mark.parametrize(("kept", "cancelled"), [(7, "7"), ("7", 7)])
+async def test_call_whose_id_looks_like_the_cancelled_one_goes_on(kept: object, cancelled: object) -> None:
+    served = Served(is_open=False)
+    async with wired(served.backend) as wire:
+        for number, id in enumerate((cancelled, kept), start=1):
+            await generate(wire, id)
+            await served.until_asked(number)
+        await wire.notify("notifications/cancelled", requestId=cancelled)
+        await until(lambda: served.ledger.notes == ["left"])
+        served.gateway.gate.set()
+        assert not (await wire.answer(kept))["result"]["isError"]
 
 
 @pytest.mark.parametrize("id", [0, -5, "abc", "7"])
@@ -325,7 +344,7 @@ async def test_line_of_any_length_is_answered_and_the_next_one_is_served(length:
         assert await names(wire, 1, modern=True) == LISTED
 
 
-@pytest.mark.parametrize("arguments", ["text", ["list"], 7, '{"prompt": "A fox"}'])
+@pytest.mark.parametrize("arguments", ["text", ["list"], 7, False, '{"prompt": "A fox"}'])
 async def test_arguments_that_are_no_object_are_refused_where_a_model_sees_it(arguments: object) -> None:
     served = Served()
     async with wired(served.backend) as wire:

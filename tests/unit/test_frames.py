@@ -26,6 +26,15 @@ def test_blank_line_needs_no_answer(text: bytes) -> None:
     assert read_frame(text) is None
 
 
+def test_id_stays_as_it_was_sent_where_the_rest_is_mended() -> None:
+    frame = read_frame(rb'{"jsonrpc":"2.0","id":"fox \ud83e","method":"x","params":{"prompt":"\ud83e"}}')
+    assert frame == {"jsonrpc": "2.0", "id": "fox \ud83e", "method": "x", "params": {"prompt": "\ufffd"}}
+
+
+def test_line_in_another_encoding_is_refused() -> None:
+    assert isinstance(read_frame(line().decode().encode("utf-16-le")), Refusal)
+
+
 def test_params_that_are_null_are_none() -> None:
     assert read_frame(line(params=None)) == REQUEST
 

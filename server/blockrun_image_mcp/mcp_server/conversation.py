@@ -7,10 +7,9 @@ with streams of its own, and each request an id of ours, which its answer loses 
 
 import itertools
 import json
-import logging
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Protocol, Self, cast
+from typing import Any, Literal, Protocol, Self, TypeAlias, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -35,9 +34,10 @@ from blockrun_image_mcp.mcp_server.answers import Answer
 from blockrun_image_mcp.mcp_server.frames import Frame, Refusal, without_lone_surrogates
 from blockrun_image_mcp.mcp_server.origin import Origin
 
-_PROBE = "server/discover"
+Era: TypeAlias = Literal["modern", "handshake"]
+"""Since 2026-07-28 every request says which protocol it speaks; before, a handshake said it once."""
 
-_log = logging.getLogger(__name__)
+_PROBE = "server/discover"
 
 
 class Output(Protocol):
@@ -61,7 +61,7 @@ class Conversation:
         self._output = output
         self._reports = reports
         self._tasks = anyio.create_task_group()
-        self._loops: dict[bool, MemoryObjectSendStream[SessionMessage | Exception]] = {}
+        self._loops: dict[Era, MemoryObjectSendStream[SessionMessage | Exception]] = {}
         self._ids = itertools.count(1)
         self._answers: dict[int, Answer] = {}
         self._session = 0
@@ -93,7 +93,7 @@ class Conversation:
         if isinstance(frame, Refusal):
             await self._output.send(frame.to_line())
         elif "method" not in frame:
-            await self._give(frame, is_modern=False)  # only the handshake era has requests of the server
+            await self._give("handshake", frame)  # the only era in which a server asks its client
         elif "id" in frame:
             await self._take_request(frame)
         else:
@@ -105,6 +105,7 @@ class Conversation:
         id = next(self._ids)
         answer = Answer(frame["id"], frame["method"], self._session, self._reports, lambda: self._answers.pop(id, None))
         self._answers[id] = answer
+        era: Era = "modern" if frame["method"] != "initialize" and _has_envelope(frame) else "handshake"
 
         async def settle_unanswered() -> None:
             answer.settle(is_written=False)
@@ -112,22 +113,23 @@ class Conversation:
         metadata = ServerMessageMetadata(
             request_context=Origin(self._backend.process, answer), on_request_unanswered=settle_unanswered
         )
-        is_modern = frame["method"] != "initialize" and _has_envelope(frame)
-        await self._give({**frame, "id": id}, metadata, is_modern=is_modern)
+        await self._give(era, {**frame, "id": id}, metadata)
 
     async def _take_notification(self, frame: Frame) -> None:
-        is_modern = _has_envelope(frame)
         if frame["method"] == "notifications/cancelled":
-            params = _params(frame)
-            id = self._id_of(params.get("requestId"))
-            if id is None:
-                return  # it was answered, or never asked
-            frame = {**frame, "params": {**params, "requestId": id}}
-            for each in (True, False):  # ids are ours, so only one loop knows it
-                if each in self._loops:
-                    await self._give(frame, is_modern=each)
-            return
-        await self._give(frame, is_modern=is_modern or (True in self._loops and False not in self._loops))
+            await self._take_cancellation(frame)
+        elif _has_envelope(frame) or set(self._loops) == {"modern"}:
+            await self._give("modern", frame)
+        else:
+            await self._give("handshake", frame)
+
+    async def _take_cancellation(self, frame: Frame) -> None:
+        params = _params(frame)
+        id = self._id_of(params.get("requestId"))
+        if id is None:
+            return  # it was answered, or never asked
+        for era in tuple(self._loops):  # ids are ours, so that only one loop knows it
+            await self._give(era, {**frame, "params": {**params, "requestId": id}})
 
     def _begin_session(self) -> None:
         """Forget the probes that a handshake makes obsolete: their answers would be taken for those of later ids."""
@@ -136,26 +138,21 @@ class Conversation:
             answer.is_unwanted |= answer.method == _PROBE
 
     def _id_of(self, client_id: object) -> int | None:
-        """Return our id of the newest unanswered request that the client has given this id."""
+        """Return our id of the newest unanswered request with this id, or with the same number as text."""
         if not isinstance(client_id, int | str) or isinstance(client_id, bool):
             return None
-        wanted = coerce_request_id(client_id)
-        return next(
-            (
-                id
-                for id, answer in reversed(self._answers.items())
-                if coerce_request_id(answer.client_id) == wanted and not answer.is_sent
-            ),
-            None,
-        )
+        unanswered = [(id, answer.client_id) for id, answer in self._answers.items() if not answer.is_sent]
+        same = [id for id, other in unanswered if (type(other), other) == (type(client_id), client_id)]
+        alike = [id for id, other in unanswered if coerce_request_id(other) == coerce_request_id(client_id)]
+        return max(same or alike, default=None)
 
-    async def _give(self, frame: Frame, metadata: ServerMessageMetadata | None = None, *, is_modern: bool) -> None:
+    async def _give(self, era: Era, frame: Frame, metadata: ServerMessageMetadata | None = None) -> None:
         """Hand a message to the loop of its era, which is started with the first one."""
-        if is_modern not in self._loops:
-            self._loops[is_modern] = self._start_loop()
+        if era not in self._loops:
+            self._loops[era] = self._start_loop()
         message = jsonrpc_message_adapter.validate_python(frame, by_name=False)
         try:
-            await self._loops[is_modern].send(SessionMessage(message, metadata))
+            await self._loops[era].send(SessionMessage(message, metadata))
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             self.hang_up()
 
@@ -252,6 +249,9 @@ def _restore_subscription(holder: dict[str, Any], answer: Answer) -> None:
 def _line(message: JSONRPCMessage) -> bytes:
     try:
         return message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
-    except PydanticSerializationError:  # half of a surrogate pair, in what a gateway said
+    except PydanticSerializationError:  # half of a surrogate pair, in a client's id or a gateway's words
         content = message.model_dump(by_alias=True, exclude_unset=True)
-        return json.dumps(without_lone_surrogates(content)).encode() + b"\n"
+        mended = cast("Frame", without_lone_surrogates(content))
+        if "id" in content:
+            mended["id"] = content["id"]
+        return json.dumps(mended).encode() + b"\n"

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, cast
 from mcp_types import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR
 from pydantic_core import from_json
 
-from blockrun_image_mcp.network import json_from
+from blockrun_image_mcp.network import is_deep
 
 MAX_FRAME_BYTES = 16 * 2**20
 """The longest line that is read."""
@@ -64,11 +64,18 @@ def without_lone_surrogates(content: object) -> object:
 
 
 def _mended(line: bytes) -> object:
+    """Return what a line holds that is almost JSON in UTF-8; an id stays as it is, to be known again."""
     text = line.decode("utf-8-sig", "replace")
-    message = json_from(text.encode("utf-8"))
-    if message is None:
+    if is_deep(text.encode()):
         return None
-    return without_lone_surrogates(message)
+    try:
+        message: object = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    mended = without_lone_surrogates(message)
+    if isinstance(message, dict) and "id" in message:
+        cast("Frame", mended)["id"] = message["id"]
+    return mended
 
 
 def _checked(message: Frame) -> Frame | Refusal | None:

@@ -1,6 +1,7 @@
 """The resources: the images that were made last."""
 
 import json
+import logging
 from typing import Any
 
 from mcp.server.context import ServerRequestContext
@@ -24,6 +25,8 @@ from blockrun_image_mcp.mcp_server.versions import has_titles
 
 RECENT = "images://recent"
 """The resource that lists the images that were made last."""
+
+_log = logging.getLogger(__name__)
 
 _JSON = "application/json"
 _MAX_IMAGES = 20
@@ -62,6 +65,9 @@ async def read_resource(
         text = await _recent_images(context.lifespan_context)
     except ImageError as error:
         raise MCPError(code=INTERNAL_ERROR, message=error.message, data={"uri": params.uri}) from error
+    except Exception as error:  # its text must not reach the client
+        _log.exception("%s could not be read", RECENT)
+        raise MCPError(code=INTERNAL_ERROR, message=f"{RECENT} could not be read.") from error
     return ReadResourceResult(contents=[TextResourceContents(uri=RECENT, text=text, mime_type=_JSON)])
 
 

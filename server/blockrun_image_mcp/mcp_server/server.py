@@ -90,7 +90,8 @@ async def _fit_client(ctx: ServerRequestContext[Backend, Any], call_next: CallNe
     params = ctx.params or {}
     arguments = params.get("arguments")
     if ctx.method == "tools/call" and arguments is not None and not isinstance(arguments, Mapping):
-        ctx = replace(ctx, params={**params, "arguments": {"arguments": arguments} if arguments else {}})
+        named = {} if arguments in ("", []) else {"arguments": arguments}  # some languages write {} as []
+        ctx = replace(ctx, params={**params, "arguments": named})
     result = await call_next(ctx)
     if ctx.method == "initialize" and isinstance(result, dict) and not has_titles(result["protocolVersion"]):
         cast("dict[str, Any]", result["serverInfo"]).pop("title", None)
