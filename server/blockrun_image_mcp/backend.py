@@ -1,12 +1,11 @@
-"""What the tools and commands work with: settings, the catalogue, timings and the adapters, each opened when needed.
+"""The composition root: settings, catalogue, timings and adapters.
 
-Every command loads this module, so what is heavy is imported where it is used: httpx2 to reach a gateway, sqlite3 to
-spend or to look at what was spent, and the toolset to do a call.
+Every command loads this module, so heavy imports happen where they are used: httpx2 to reach a gateway, sqlite3 to open
+the ledger, the toolset to do a call.
 """
 
-import json
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -26,13 +25,13 @@ from blockrun_image.schemas import ToolSchema, tool_schemas
 from blockrun_image_mcp.catalogs.cache import CatalogCache
 from blockrun_image_mcp.catalogs.live import LiveCatalog
 from blockrun_image_mcp.gateway.credentials import Endpoint, address_of, endpoint_for, wallet_digits
-from blockrun_image_mcp.logs import Redactor
+from blockrun_image_mcp.logs import Redactor, log_orphan
 from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings
 from blockrun_image_mcp.tasks import Lazy, TaskSupervisor
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
 if TYPE_CHECKING:
-    from blockrun_image.images import ImageRequest, ImagesResponse
+    from blockrun_image.images import ImageRequest
     from blockrun_image.ports import Attempt, ImageGateway, ImageStore, OnStatus, SpendLedger
     from blockrun_image.toolset import ImageToolset
     from blockrun_image_mcp.gateway.client import HttpGateway
@@ -49,13 +48,14 @@ _log = logging.getLogger(__name__)
 
 
 class Backend:
-    """Everything that the tools need from the world; it is the `Ports` of their purchases.
+    """Everything that the tools need, as the `Ports` of their purchases.
 
-    What works offline can be used at once. Inside `async with`, the gateway and the ledger are opened by the first call
-    that needs them, and what was paid for outlives a caller who leaves. At the end, paid requests have `drain_seconds`
-    to be answered, and jobs are left to the next process. `gateway`, `ledger` and `store` replace what the settings ask
-    for. `process` is the caller of what this process does for a client of its own. Raises `SpecError` for a description
-    of the API that cannot be used.
+    What works offline can be used at once. Inside `async with`, the first call that needs the gateway or the ledger
+    opens it, and a paid call outlives its caller. At the end, paid requests have `drain_seconds` to be answered; jobs
+    are left to the next process.
+
+    `gateway`, `ledger` and `store` replace those of the settings. `process` is the caller of everything that this
+    process does for its own client. Raises `SpecError` for an unusable description of the API.
     """
 
     def __init__(  # noqa: PLR0913 - one for each adapter
@@ -73,7 +73,7 @@ class Backend:
         self.process = Caller.new()
         self._contract = catalog or Catalog.load(settings.spec)
         self._given_gateway, self._given_ledger, self._given_store = gateway, ledger, store
-        self._tasks = TaskSupervisor(_log_orphan, timings.abandon_seconds)
+        self._tasks = TaskSupervisor(log_orphan, timings.abandon_seconds)
         self._gateway = Lazy(self._tasks, lambda: self.open_gateway(pays=True))
         self._ledger = Lazy(self._tasks, self._open_ledger)
         self._advertised: Sequence[ToolSchema] | None = None
@@ -101,12 +101,12 @@ class Backend:
 
     @property
     def catalog(self) -> Catalog:
-        """The catalogue in force: the description of the API, merged with the gateway's list that was seen last."""
+        """The catalogue in force: the API's description merged with the gateway's latest list."""
         return self.models.catalog
 
     @property
     def defaults(self) -> Defaults:
-        """Defaults for arguments that a call leaves out; a default model is dropped if no list can have it."""
+        """Defaults for arguments that a call leaves out, without a model that cannot exist."""
         defaults, catalog = self.settings.defaults, self.catalog
         if defaults.model is None or catalog.spellings.get(defaults.model, defaults.model) in catalog.models:
             return defaults
@@ -115,19 +115,19 @@ class Backend:
 
     @property
     def store(self) -> "ImageStore":
-        """Where pictures are kept that come as data."""
+        """Where pictures that come as data are stored."""
         return self._given_store or self.folder
 
     @cached_property
     def folder(self) -> "FolderStore":
-        """The images folder that the settings name."""
+        """The images folder."""
         from blockrun_image_mcp.images.store import FolderStore  # noqa: PLC0415 - a start keeps no picture
 
         return FolderStore(self.settings.dir)
 
     @cached_property
     def cache(self) -> CatalogCache | None:
-        """Where the gateway's list is kept; `None` if no list counts."""
+        """The file with the gateway's list; `None` if no list is used."""
         address = address_of(self.settings, self._contract.spec.base_url)
         if self._is_sandbox or self._scope == "contract" or address is None:
             return None
@@ -136,12 +136,12 @@ class Backend:
 
     @property
     def ledger_path(self) -> Path:
-        """The ledger's file, which all processes of a user share and which may not exist; the sandbox has its own."""
+        """The ledger's file, shared by all processes of a user; the sandbox has its own."""
         return platformdirs.user_state_path(NAME) / ("sandbox.sqlite3" if self._is_sandbox else "ledger.sqlite3")
 
     @cached_property
     def pays_from_wallet(self) -> bool:
-        """Whether a wallet pays, whose gateway quotes exact prices for free."""
+        """Whether a wallet pays; its gateway quotes exact prices for free."""
         credential = next(iter(self.settings.credentials.values()), None)
         return not self._is_sandbox and credential is not None and wallet_digits(credential) is not None
 
@@ -155,7 +155,7 @@ class Backend:
 
     @property
     def gateway_name(self) -> str:
-        """What users know the gateway by; raises `ConfigurationError`."""
+        """The gateway's host, or `sandbox`; raises `ConfigurationError`."""
         if self._given_gateway is not None:
             return self._given_gateway.name
         return SANDBOX if self._is_sandbox else self._endpoint().name
@@ -167,13 +167,13 @@ class Backend:
         return self._advertised
 
     async def prepare(self) -> None:
-        """Wait a little for the gateway's very first list, before a call that depends on it."""
+        """Wait briefly for the gateway's very first list, before a call that depends on it."""
         limit = min(self.timings.first_list_seconds, self.timings.call_timeout_seconds / 10)
         await self.models.wait_for_first(limit)
 
     def resume_soon(self) -> None:
-        """Finish in a while what an earlier process left unfinished, if there is a ledger."""
-        with suppress(OSError):  # of a folder that cannot be searched; the first paid call reports it
+        """Finish what an earlier process left unfinished, some seconds from now."""
+        with suppress(OSError):  # the folder cannot be searched; the first paid call reports it
             if self._given_ledger is None and self.ledger_path.exists():
                 self._tasks.start(self._resume)
 
@@ -186,7 +186,7 @@ class Backend:
         return self._given_ledger or await self._ledger.get()
 
     def operator_ledger(self) -> "SqliteLedger":
-        """Return the ledger as its operator sees it: all accounts, without a credential.
+        """Return the ledger of all accounts, which needs no credential.
 
         Raises `ConfigurationError` for a limit that cannot be read.
         """
@@ -196,9 +196,9 @@ class Backend:
 
     @asynccontextmanager
     async def open_gateway(self, *, pays: bool = False) -> "AsyncGenerator[HttpGateway]":
-        """Open the gateway that the settings name; the sandbox is started in this process.
+        """Open the settings' gateway; the sandbox is started in this process.
 
-        A wallet pays only if `pays`. Raises `ConfigurationError` if there is no usable credential.
+        A wallet signs only if `pays`. Raises `ConfigurationError` without a usable credential.
         """
         from blockrun_image_mcp.gateway.client import HttpGateway  # noqa: PLC0415 - loads httpx2
 
@@ -217,25 +217,15 @@ class Backend:
                 yield gateway
 
     async def finish_jobs(self, on_status: "OnStatus") -> None:
-        """Poll every job of the account that no process polls; raises the first `ImageError`, after all others."""
-        from blockrun_image.ports import StillDrawingError  # noqa: PLC0415 - a start needs no ports
-        from blockrun_image_mcp.ledger.keeping import renewed  # noqa: PLC0415 - loads sqlite3
+        """Poll every abandoned job of the account to its end; raises the first `ImageError`."""
+        from blockrun_image_mcp.ledger.keeping import finish_jobs  # noqa: PLC0415 - loads sqlite3
 
-        failures: list[ImageError] = []
-        ledger = self._ledger_of(self._account())
-        async with renewed(ledger):
-            for attempt, request in (await ledger.jobs()).items():
-                try:
-                    await self._finish(attempt, request, on_status)
-                except StillDrawingError:
-                    continue  # it can be polled again
-                except ImageError as error:
-                    failures.append(error)
-        if failures:
-            raise failures[0]
+        await finish_jobs(
+            self._ledger_of(self._account()), lambda attempt, request: self._finish(attempt, request, on_status)
+        )
 
     async def payee(self, host: str, seen: str) -> str:
-        """Return the address that is trusted for a host, as the ledger of the account that pays has it."""
+        """Return the address that is trusted for a host: `seen` if there was none."""
         return await (await self._ledger.get()).payee(host, seen)
 
     @property
@@ -248,7 +238,7 @@ class Backend:
 
     @cached_property
     def _database(self) -> "Database":
-        """The one connection of this process to the ledger's file."""
+        """The process's only connection to the ledger's file."""
         from blockrun_image_mcp.ledger.database import Database  # noqa: PLC0415 - loads sqlite3
 
         return Database(self.ledger_path, self.timings)
@@ -334,25 +324,3 @@ class Backend:
         if gateway.unanswered:
             _log.warning("closing with %d paid calls unanswered; they may be charged", gateway.unanswered)
         gateway.begin_shutdown()
-
-
-def _log_orphan(outcome: object) -> None:
-    """Log how a paid call ended whose caller has gone, as JSON: its text is not ours."""
-    from blockrun_image.images import ImagesResponse  # noqa: PLC0415 - loaded by whatever ended
-    from blockrun_image.ports import StillDrawingError  # noqa: PLC0415 - as above
-
-    if isinstance(outcome, StillDrawingError) or (isinstance(outcome, ImageError) and outcome.charged == "no"):
-        return
-    if isinstance(outcome, ImagesResponse):
-        _log.warning("a call ended after its caller had gone: %s", json.dumps(_summary(outcome)))
-    elif isinstance(outcome, ImageError):
-        _log.warning("a call ended after its caller had gone: %s", json.dumps(outcome.to_dict()))
-    elif isinstance(outcome, Exception):
-        _log.error("a call failed after its caller had gone", exc_info=outcome)
-
-
-def _summary(response: "ImagesResponse") -> Mapping[str, object]:
-    from blockrun_image.text import usd  # noqa: PLC0415 - loaded by whatever ended
-
-    charged = None if response.charged_usd is None else usd(response.charged_usd)
-    return {"images": [{"url": image.url} for image in response.images], "charged_usd": charged}

@@ -1,4 +1,4 @@
-"""The command `blockrun-image-mcp`: the server, the sandbox, and the three tools for a person at a terminal."""
+"""The entry point of the command `blockrun-image-mcp`."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,15 +10,15 @@ SERVE_FLAGS: Mapping[str, str] = {
     "--default-model": "default_model",
     "--dir": "dir",
 }
-"""The options of `serve` that have a value, and the setting that each of them is."""
+"""The setting of each `serve` option that takes a value."""
 
 _SANDBOX_FLAG = "--sandbox"
 
 
 def main() -> None:
-    """Run the command; without one, serve MCP on stdin and stdout, as hosts start it.
+    """Run a command, or without one serve MCP on stdin and stdout.
 
-    A plain start does not load click, which would take a tenth of its time.
+    A plain start does not load the other commands, nor click for its own options.
     """
     flags = serve_flags(sys.argv[1:])
     if flags is None:
@@ -32,7 +32,10 @@ def main() -> None:
 
 
 def serve_flags(arguments: Sequence[str]) -> Mapping[str, str] | None:
-    """Return the settings that a plain start names; `None` for any other command, and for what click must explain."""
+    """Return the settings in the arguments of a plain start.
+
+    `None` for any other command, and for a mistake that click has words for.
+    """
     if arguments and arguments[0] != "serve":
         return None
     flags: dict[str, str] = {}

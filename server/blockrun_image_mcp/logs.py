@@ -1,9 +1,17 @@
 """Logging to stderr, where a secret never appears."""
 
+import json
 import logging
 import re
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from blockrun_image.errors import ImageError
+from blockrun_image.text import usd
+
+if TYPE_CHECKING:
+    from blockrun_image.images import ImagesResponse
 
 # what presigns a URL looks like a private key, and its picture is lost without it; texts may cut a Solana array short
 _SECRET_SHAPES = re.compile(
@@ -12,6 +20,8 @@ _SECRET_SHAPES = re.compile(
     r"|\b[1-9A-HJ-NP-Za-km-z]{87,88}\b|\[(?:\s*\d{1,3}\s*,){31,}[\s\d]*\]?"
 )
 _REDACTED = "[redacted]"
+
+_log = logging.getLogger(__name__)
 
 
 class Redactor:
@@ -44,3 +54,23 @@ def configure_logging(level: str, redact: Redactor) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_RedactingFormatter(redact))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def log_orphan(outcome: object) -> None:
+    """Log the end of a paid call whose caller has gone, as JSON: its text is not ours."""
+    from blockrun_image.images import ImagesResponse  # noqa: PLC0415 - the call has loaded it
+    from blockrun_image.ports import StillDrawingError  # noqa: PLC0415 - as above
+
+    if isinstance(outcome, StillDrawingError) or (isinstance(outcome, ImageError) and outcome.charged == "no"):
+        return
+    if isinstance(outcome, ImagesResponse):
+        _log.warning("a call ended after its caller had gone: %s", json.dumps(_summary(outcome)))
+    elif isinstance(outcome, ImageError):
+        _log.warning("a call ended after its caller had gone: %s", json.dumps(outcome.to_dict()))
+    elif isinstance(outcome, Exception):
+        _log.error("a call failed after its caller had gone", exc_info=outcome)
+
+
+def _summary(response: "ImagesResponse") -> dict[str, object]:
+    charged = None if response.charged_usd is None else usd(response.charged_usd)
+    return {"images": [{"url": image.url} for image in response.images], "charged_usd": charged}

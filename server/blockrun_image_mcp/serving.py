@@ -1,4 +1,4 @@
-"""Serves MCP on stdin and stdout, and loads no more than a start needs."""
+"""Starts the server, loading no more than a start needs."""
 
 import gc
 from collections.abc import Generator, Mapping
@@ -11,10 +11,10 @@ from blockrun_image_mcp.startup import exit_with, load_backend
 
 
 def serve(flags: Mapping[str, str | None]) -> None:
-    """Serve with the settings that the environment and the flags name, until stdin closes or a signal comes."""
+    """Serve MCP on stdin and stdout with the settings of the environment and the flags."""
     try:
-        with _nothing_collected():
-            from blockrun_image_mcp.mcp_server.server import build_server  # noqa: PLC0415 - mcp, with nothing collected
+        with _without_collection():
+            from blockrun_image_mcp.mcp_server.server import build_server  # noqa: PLC0415 - mcp is loaded without collection
             from blockrun_image_mcp.mcp_server.stdio import serve_stdio  # noqa: PLC0415 - as above
 
             backend = load_backend(flags, answers_in_time=True)
@@ -25,9 +25,9 @@ def serve(flags: Mapping[str, str | None]) -> None:
 
 
 @contextmanager
-def _nothing_collected() -> Generator[None]:
-    """Keep the garbage collector from what is loaded: none of it is garbage, and looking is a tenth of the start."""
-    gc.disable()
+def _without_collection() -> Generator[None]:
+    """Load without garbage collection."""
+    gc.disable()  # what is imported is never garbage, and searching it takes a tenth of the start
     try:
         yield
         gc.freeze()

@@ -1,4 +1,4 @@
-"""How every command begins: settings, logging, and the backend that they ask for."""
+"""The beginning of every command: settings, logging and backend."""
 
 import os
 import sys
@@ -15,10 +15,10 @@ _ABOUT_MONEY = (GatewayError, StorageError, UnexpectedError)
 
 
 def load_backend(flags: Mapping[str, str | None], *, answers_in_time: bool = False) -> Backend:
-    """Read the settings, set up logging, and return the backend.
+    """Read the settings, set up logging and return the backend.
 
-    With `answers_in_time`, calls are answered within the time that the settings name. Raises `ConfigurationError` and
-    `SpecError`.
+    With `answers_in_time`, each call is answered within the settings' call timeout; at a terminal, a call takes as long
+    as it takes. Raises `ConfigurationError` or `SpecError`.
     """
     settings = Settings.read(os.environ, **flags)
     configure_logging(settings.log_level, Redactor(settings.credentials.values()))
@@ -26,7 +26,7 @@ def load_backend(flags: Mapping[str, str | None], *, answers_in_time: bool = Fal
 
 
 def exit_with(error: ImageError) -> NoReturn:
-    """Say on stderr what went wrong, and end the process with status 1."""
+    """Print the error to stderr and exit with status 1."""
     words = error.to_text() if isinstance(error, _ABOUT_MONEY) else f"{error.message} {error.hint}".strip()
     sys.stderr.write(f"Error: {Redactor()(words)}\n")
     sys.exit(1)

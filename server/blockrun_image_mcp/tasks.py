@@ -1,4 +1,4 @@
-"""Work beside other work: what outlives its caller, such as a call that is being paid for, and what ends with it."""
+"""Tasks that outlive their callers, and resources that the first user opens."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -12,11 +12,11 @@ from blockrun_image.errors import ConfigurationError
 T = TypeVar("T")
 
 OnOrphan = Callable[[object], None]
-"""Is told the result, or the exception, of work whose caller has gone."""
+"""Gets the result or the exception of a task that was abandoned by its caller."""
 
 
 class TaskSupervisor:
-    """A task group for such work, open from `async with` to its end.
+    """Runs tasks from `async with` to its end.
 
     A caller who leaves is held up for at most `abandon_seconds`.
     """
@@ -38,15 +38,15 @@ class TaskSupervisor:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._closing.set()
-        await self._tasks.__aexit__(None, None, None)  # so that the caller's error is not wrapped in a group
+        await self._tasks.__aexit__(None, None, None)  # an error of the block is not wrapped in a group
 
     async def run(
         self, work: Callable[[], Awaitable[T]], timeout_seconds: float, left: Callable[[], Awaitable[None]]
     ) -> T | None:
-        """Do the work and return its result; `None` if it takes longer than `timeout_seconds` and goes on.
+        """Do the work and return its result, or `None` after `timeout_seconds`; the work then goes on.
 
-        A cancelled caller leaves at once; the work is cancelled, and it may shield itself from that and go on. `left`
-        is awaited where work may go on without its caller, before that caller is told.
+        A cancelled caller leaves at once. The work is cancelled too, but may shield itself and go on. `left` is awaited
+        before a caller goes whose work may go on.
         """
         if self._closing.is_set():
             raise ConfigurationError("This is closed: open a new one.")
@@ -71,11 +71,14 @@ class TaskSupervisor:
         return None
 
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a fire-and-forget task, which raises nothing; it is cancelled at the end."""
+        """Run a fire-and-forget task, cancelled at the end; it must not raise."""
         self._tasks.start_soon(self._until_closing, work)
 
     async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
-        """Open a resource that stays open until this ends; a cancelled caller stops only what is not yet open."""
+        """Open a resource that stays open until the end.
+
+        A cancelled caller stops the opening, but closes nothing that is open.
+        """
         opening = _Opening(resource)
         self._tasks.start_soon(opening.run, self._closing)
         try:
@@ -114,7 +117,7 @@ class TaskSupervisor:
 
 
 class Lazy(Generic[T]):
-    """A resource that its first user opens, and that stays open until the tasks end."""
+    """A resource that the first user opens and the end of the tasks closes."""
 
     def __init__(self, tasks: TaskSupervisor, resource: Callable[[], AbstractAsyncContextManager[T]]) -> None:
         self.open: T | None = None
@@ -123,7 +126,7 @@ class Lazy(Generic[T]):
         self._opening = anyio.Lock()
 
     async def get(self) -> T:
-        """Return it, opened if it is not yet; raises what opening it raises, and then the next user tries again."""
+        """Return the resource; if opening it fails, the next user tries again."""
         async with self._opening:
             return await self._tasks.enter(self._noted()) if self.open is None else self.open
 
@@ -138,7 +141,7 @@ class Lazy(Generic[T]):
 
 
 class _Outcome(Generic[T]):
-    """What a task came to, for whoever waits for it."""
+    """The result or exception of a task."""
 
     def __init__(self) -> None:
         self.done = anyio.Event()
@@ -167,7 +170,7 @@ class _Opening(_Outcome[T]):
             finally:
                 self.outcome = self.outcome or [ConfigurationError("It was closed before it was open.")]
                 self.done.set()
-            self._scope.shield = True  # what work shields itself for must not be closed under it
+            self._scope.shield = True  # shielded work still uses it
             try:
                 await closing.wait()
             finally:
@@ -203,13 +206,13 @@ class _Job(_Outcome[T]):
 
 @asynccontextmanager
 async def run_alongside(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncGenerator[None]:
-    """Do `work` while the block runs, and cancel it at the block's end; the block's own error passes as it is."""
+    """Run `work` while the block runs, and cancel it at the block's end."""
     failure: Exception | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(work)
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - raised again outside of the task group, which would wrap it
+        except Exception as error:  # noqa: BLE001 - raised outside of the task group, which would wrap it
             failure = error
         tasks.cancel_scope.cancel()
     if failure is not None:

@@ -181,6 +181,12 @@ async def test_calls_with_one_id_are_each_answered_with_it(ids: tuple[object, ob
     assert sent == {"A fox", "An owl"}
 
 
+async def test_request_that_also_looks_like_a_response_is_answered() -> None:
+    async with wired(Served().backend) as wire:
+        await wire.write(b'{"jsonrpc":"2.0","id":1,"method":"ping","result":{}}\n')
+        assert "result" in await wire.answer(1)
+
+
 async def test_id_with_half_of_a_surrogate_pair_is_answered_with_it() -> None:
     async with wired(Served().backend) as wire:
         await wire.request("fox \ud83e", "tools/list", modern=True)

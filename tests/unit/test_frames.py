@@ -107,6 +107,7 @@ def test_response_and_notification_are_read(message: dict[str, Any]) -> None:
         {"jsonrpc": "2.0", "id": 7, "result": []},
         {"jsonrpc": "2.0", "id": 7, "error": "no"},
         {"jsonrpc": "2.0", "id": 7, "error": {"message": "no code"}},
+        {"jsonrpc": "2.0", "id": 7, "error": {"code": 1}},
         {"jsonrpc": "2.0", "id": None, "result": {}},
         {"jsonrpc": "2.0", "id": True, "result": {}},
         {"id": 7, "result": {}},

@@ -1,4 +1,4 @@
-"""Whose a call is, and how its answer gets there."""
+"""The caller of a tool, and the delivery of its answer."""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 OnDelivery: TypeAlias = Callable[[bool], Awaitable[None]]
-"""Is told whether an answer has been written to its caller."""
+"""Called with whether the answer was written to the caller."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Whose a call is: a process, a session or a principal, by an id that no other has."""
+    """The owner of a call: a process, a session or a principal, by a unique id."""
 
     id: str
 
@@ -22,8 +22,8 @@ class Caller:
 
 
 class Delivery(Protocol):
-    """The way of one call's answer to its caller."""
+    """Delivers the answer of one call."""
 
     def on_report(self, report: OnDelivery) -> None:
-        """Await `report` once the answer has been written, or can no longer be."""
+        """Await `report` when the answer was written, or when it no longer can be."""
         ...

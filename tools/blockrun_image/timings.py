@@ -1,4 +1,4 @@
-"""How long a call and its parts may take."""
+"""The timings that the three tools use."""
 
 import math
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ class CallTimings:
     """How long a call and its parts may take, in seconds."""
 
     call_timeout_seconds: float = math.inf
-    """Until a call is answered without its pictures."""
+    """After which a call is answered as pending."""
     send_share: float = 0.8
-    """The share of that in which its request leaves or never does, so that a refusal still comes in time."""
+    """The share of the timeout in which the request may leave; the rest is for the answer."""
     attempt_poll_seconds: float = 0.25
-    """Between two looks at an attempt that others work on."""
+    """Between two checks of an attempt that another call works on."""
     abandon_seconds: float = 1.0
-    """For a note that a caller has gone, which must not hold that caller up."""
+    """To note that a caller has gone, which must not hold that caller up."""
 
     @property
     def send_seconds(self) -> float:
-        """How long after a call its request may leave."""
+        """How long after its start a call may send its request."""
         return self.call_timeout_seconds * self.send_share

@@ -43,6 +43,21 @@ async def kept(ledger: SqliteLedger, finish: Finish) -> AsyncGenerator[None]:
         yield
 
 
+async def finish_jobs(ledger: SqliteLedger, finish: Finish) -> None:
+    """Finish the abandoned jobs one by one; raises the first `ImageError` after the last."""
+    failures: list[ImageError] = []
+    async with renewed(ledger):
+        for attempt, request in (await ledger.jobs()).items():
+            try:
+                await finish(attempt, request)
+            except StillDrawingError:
+                continue  # it can be polled again
+            except ImageError as error:
+                failures.append(error)
+    if failures:
+        raise failures[0]
+
+
 @asynccontextmanager
 async def renewed(ledger: SqliteLedger) -> AsyncGenerator[None]:
     """Renew the leases of this process's attempts while the block runs."""

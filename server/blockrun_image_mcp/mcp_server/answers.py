@@ -1,4 +1,4 @@
-"""The answers on their way to the client, and who is told whether they got there."""
+"""The answers on their way to the client."""
 
 import logging
 from collections.abc import Callable
@@ -15,10 +15,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Answer:
-    """The answer to one request, as the `Delivery` of the call that it belongs to.
+    """The answer to one request, which is the `Delivery` of its call.
 
-    `client_id` is the request's id as the client chose it, `session` counts the handshakes before it. `reports` runs
-    what is told of the delivery, and `forget` is called when that is known.
+    `client_id` is the client's own id of the request, `session` the number of handshakes before it. The reports run in
+    `reports`; `forget` is called when the answer is settled. An unwanted answer is not written.
     """
 
     client_id: RequestId
@@ -33,17 +33,17 @@ class Answer:
     _waiting: list[OnDelivery] = field(default_factory=list[OnDelivery])
 
     def on_report(self, report: OnDelivery) -> None:
-        """Await `report` once the answer has been written, or can no longer be."""
+        """Await `report` when the answer was written, or when it no longer can be."""
         self._waiting.append(report)
-        if self._is_written is not None:  # what comes after the end was not part of it
+        if self._is_written is not None:  # it was not part of what was written
             self._tell(is_delivered=False)
 
     def settle(self, *, is_written: bool) -> None:
-        """Report, once, whether the answer was written; an error of the protocol is not what the call returned."""
+        """Report whether the answer was written; only the first call counts."""
         if self._is_written is None:
             self._is_written = is_written
             self.forget()
-            self._tell(is_delivered=is_written and self.is_result)
+            self._tell(is_delivered=is_written and self.is_result)  # an error is not what the call returned
 
     def _tell(self, *, is_delivered: bool) -> None:
         while self._waiting:

@@ -1,12 +1,13 @@
-"""What one client says over one pair of streams: each message goes to the loop of its protocol era.
+"""Routes the messages of one client between its streams and mcp's loops.
 
-mcp serves one era for each pair of streams, and forgets a request when its id is used again. Here each era has a loop
-with streams of its own, and each request an id of ours, which its answer loses again. So a client may probe with
-`server/discover` and shake hands whenever it gives that up, and a client that counts anew loses nothing.
+mcp's loop serves one protocol era for each pair of streams, and loses a request when the client uses its id again. So
+each era gets a loop with streams of its own, and each request an id of ours, which is replaced by the client's in the
+answer. A client may then probe with `server/discover`, give up, and shake hands at any time.
 """
 
 import itertools
 import json
+import logging
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias, cast
@@ -20,10 +21,12 @@ from mcp.server.subscriptions import SUBSCRIPTION_ID_META_KEY
 from mcp.shared.dispatcher import coerce_request_id
 from mcp.shared.message import ServerMessageMetadata, SessionMessage
 from mcp_types import (
+    INTERNAL_ERROR,
     PROTOCOL_VERSION_META_KEY,
     JSONRPCError,
     JSONRPCMessage,
     JSONRPCNotification,
+    JSONRPCRequest,
     JSONRPCResponse,
     jsonrpc_message_adapter,
 )
@@ -35,23 +38,25 @@ from blockrun_image_mcp.mcp_server.frames import Frame, Refusal, without_lone_su
 from blockrun_image_mcp.mcp_server.origin import Origin
 
 Era: TypeAlias = Literal["modern", "handshake"]
-"""Since 2026-07-28 every request says which protocol it speaks; before, a handshake said it once."""
+"""Since 2026-07-28 each request names its protocol version; before, a handshake did."""
 
 _PROBE = "server/discover"
 
+_log = logging.getLogger(__name__)
+
 
 class Output(Protocol):
-    """Where lines go: each whole, and all in their order."""
+    """Writes whole lines, in order."""
 
     async def send(self, line: bytes, answer: Answer | None = None) -> None:
-        """Take a line to be written, once there is room; `answer` is settled when that is done, or cannot be."""
+        """Queue a line, and settle `answer` when it was written or cannot be."""
         ...
 
 
 class Conversation:
-    """Serves one client until it hangs up.
+    """Serves one client until a stream closes.
 
-    The loops run in `tasks`; what is told of deliveries runs in `reports`, which must outlive them.
+    Reports of deliveries run in `reports`, which must outlive the conversation.
     """
 
     def __init__(self, server: Server[Backend], backend: Backend, output: Output, reports: TaskGroup) -> None:
@@ -78,22 +83,33 @@ class Conversation:
         await self._tasks.__aexit__(kind, error, traceback)
 
     def hang_up(self) -> None:
-        """Take no more messages, because a stream has closed."""
+        """End the conversation: a stream has closed."""
         self.has_ended.set()
 
     def abandon(self) -> None:
-        """Report the answers that were never sent; after the end."""
+        """Report all answers that are not written, after the end."""
         for answer in [*self._answers.values()]:
             answer.settle(is_written=False)
 
     async def take(self, frame: Frame | Refusal) -> None:
-        """Serve one message of the client, or answer what cannot be read."""
+        """Serve one message of the client, or refuse what cannot be read."""
         if self.has_ended.is_set():
             return
         if isinstance(frame, Refusal):
             await self._output.send(frame.to_line())
-        elif "method" not in frame:
-            await self._give("handshake", frame)  # the only era in which a server asks its client
+            return
+        try:
+            await self._route(frame)
+        except Exception:  # noqa: BLE001 - one message must not end the others
+            _log.exception("a message could not be served")
+            await self._output.send(
+                Refusal(INTERNAL_ERROR, "The message could not be served.", frame.get("id")).to_line()
+            )
+
+    async def _route(self, frame: Frame) -> None:
+        if "method" not in frame:
+            response = jsonrpc_message_adapter.validate_python(frame, by_name=False)
+            await self._give("handshake", response)  # the only era in which a server asks its client
         elif "id" in frame:
             await self._take_request(frame)
         else:
@@ -113,32 +129,38 @@ class Conversation:
         metadata = ServerMessageMetadata(
             request_context=Origin(self._backend.process, answer), on_request_unanswered=settle_unanswered
         )
-        await self._give(era, {**frame, "id": id}, metadata)
+        request = JSONRPCRequest(jsonrpc="2.0", id=id, method=frame["method"], **_params_of(frame))
+        await self._give(era, request, metadata)
 
     async def _take_notification(self, frame: Frame) -> None:
-        if frame["method"] == "notifications/cancelled":
-            await self._take_cancellation(frame)
+        notification = JSONRPCNotification(jsonrpc="2.0", method=frame["method"], **_params_of(frame))
+        if notification.method == "notifications/cancelled":
+            await self._take_cancellation(notification)
         elif _has_envelope(frame) or set(self._loops) == {"modern"}:
-            await self._give("modern", frame)
+            await self._give("modern", notification)
         else:
-            await self._give("handshake", frame)
+            await self._give("handshake", notification)
 
-    async def _take_cancellation(self, frame: Frame) -> None:
-        params = _params(frame)
+    async def _take_cancellation(self, notification: JSONRPCNotification) -> None:
+        params = notification.params or {}
         id = self._id_of(params.get("requestId"))
         if id is None:
             return  # it was answered, or never asked
-        for era in tuple(self._loops):  # ids are ours, so that only one loop knows it
-            await self._give(era, {**frame, "params": {**params, "requestId": id}})
+        notification.params = {**params, "requestId": id}
+        for era in tuple(self._loops):  # only one loop knows the id, because ids are ours
+            await self._give(era, notification)
 
     def _begin_session(self) -> None:
-        """Forget the probes that a handshake makes obsolete: their answers would be taken for those of later ids."""
+        """Begin a session; the client has given up its probes, and may use their ids again."""
         self._session += 1
         for answer in self._answers.values():
             answer.is_unwanted |= answer.method == _PROBE
 
     def _id_of(self, client_id: object) -> int | None:
-        """Return our id of the newest unanswered request with this id, or with the same number as text."""
+        """Return our id of the newest unanswered request with this id.
+
+        Without one, 7 and "7" are the same: some clients turn numbers into text.
+        """
         if not isinstance(client_id, int | str) or isinstance(client_id, bool):
             return None
         unanswered = [(id, answer.client_id) for id, answer in self._answers.items() if not answer.is_sent]
@@ -146,11 +168,10 @@ class Conversation:
         alike = [id for id, other in unanswered if coerce_request_id(other) == coerce_request_id(client_id)]
         return max(same or alike, default=None)
 
-    async def _give(self, era: Era, frame: Frame, metadata: ServerMessageMetadata | None = None) -> None:
-        """Hand a message to the loop of its era, which is started with the first one."""
+    async def _give(self, era: Era, message: JSONRPCMessage, metadata: ServerMessageMetadata | None = None) -> None:
+        """Hand a message to the loop of its era, which the first message starts."""
         if era not in self._loops:
             self._loops[era] = self._start_loop()
-        message = jsonrpc_message_adapter.validate_python(frame, by_name=False)
         try:
             await self._loops[era].send(SessionMessage(message, metadata))
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
@@ -166,7 +187,7 @@ class Conversation:
         return send
 
     async def put(self, message: SessionMessage) -> None:
-        """Send what a loop has to say, with the client's own ids."""
+        """Write a message of a loop, with the client's own ids."""
         match message.message:
             case JSONRPCResponse(id=int(id)) | JSONRPCError(id=int(id)) as response:
                 await self._put_answer(id, response)
@@ -196,13 +217,13 @@ class Conversation:
     async def _put_notification(self, notification: JSONRPCNotification, related: object) -> None:
         answer = self._answers.get(related) if isinstance(related, int) else None
         if answer is not None and answer.session != self._session:
-            return  # its token or subscription is of a client that has begun anew
+            return  # the client has begun a new session, and may use the token or subscription again
         if answer is not None:
             _restore_subscription(notification.params or {}, answer)
         await self._output.send(_line(notification))
 
     def _is_reused(self, answer: Answer) -> bool:
-        """Return whether the client has begun a new session and given this request's id to another one there."""
+        """Return whether a later session uses this request's id."""
         return any(
             other.client_id == answer.client_id and other.session > answer.session and not other.is_sent
             for other in self._answers.values()
@@ -210,7 +231,7 @@ class Conversation:
 
 
 class _LoopOutput:
-    """The write stream of one loop."""
+    """The write stream of one of mcp's loops."""
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
@@ -219,7 +240,7 @@ class _LoopOutput:
         await self._conversation.put(item)
 
     async def aclose(self) -> None:
-        """Leave the client's stream open, which another loop may use."""
+        """Do nothing: another loop may still write to the client."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -231,13 +252,14 @@ class _LoopOutput:
 
 
 def _has_envelope(frame: Frame) -> bool:
-    """Return whether a message says that it is of the era without handshakes; mcp's loop decides by the same key."""
-    meta = _params(frame).get("_meta")
+    """Return whether a message is of the modern era, by the key that mcp's loop looks for."""
+    meta = cast("Frame", frame.get("params") or {}).get("_meta")
     return isinstance(meta, Mapping) and PROTOCOL_VERSION_META_KEY in meta
 
 
-def _params(frame: Frame) -> Mapping[str, Any]:
-    return frame.get("params") or {}
+def _params_of(frame: Frame) -> dict[str, Any]:
+    """Return the params as an argument; an absent one must stay unset, because null is not JSON-RPC."""
+    return {"params": frame["params"]} if "params" in frame else {}
 
 
 def _restore_subscription(holder: dict[str, Any], answer: Answer) -> None:
@@ -249,7 +271,7 @@ def _restore_subscription(holder: dict[str, Any], answer: Answer) -> None:
 def _line(message: JSONRPCMessage) -> bytes:
     try:
         return message.model_dump_json(by_alias=True, exclude_unset=True).encode() + b"\n"
-    except PydanticSerializationError:  # half of a surrogate pair, in a client's id or a gateway's words
+    except PydanticSerializationError:  # a lone surrogate, in a client's id or a gateway's text
         content = message.model_dump(by_alias=True, exclude_unset=True)
         mended = cast("Frame", without_lone_surrogates(content))
         if "id" in content:

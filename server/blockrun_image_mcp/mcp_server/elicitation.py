@@ -1,4 +1,8 @@
-"""Asks the user through the client: in the middle of a call, or between two calls since protocol 2026-07-28."""
+"""Asks the user through the client.
+
+Until protocol 2025-11-25 the server asks in the middle of a call; since 2026-07-28 the call ends with the question, and
+the client calls again with the answer.
+"""
 
 import json
 import uuid
@@ -23,7 +27,7 @@ _YES_OR_NO: dict[str, Any] = {"type": "object", "properties": {}}
 
 
 class InputRequired(Exception):  # noqa: N818 - not an error: the client answers the question by calling again
-    """Raised to end a call whose question the client answers with the next call."""
+    """Raised to end a call with a question, which the next call answers."""
 
     def __init__(self, result: InputRequiredResult) -> None:
         super().__init__("the client must answer first")
@@ -33,7 +37,10 @@ class InputRequired(Exception):  # noqa: N818 - not an error: the client answers
 def elicitation(
     context: ServerRequestContext[Backend, Any], params: CallToolRequestParams, on_status: "OnStatus"
 ) -> Ask:
-    """Return the way to ask the user of this call; it raises `InputRequired` if the client has to call again."""
+    """Return a function that asks the user of this call.
+
+    It raises `InputRequired` if the client must call again, and `ConfirmationError` for any answer but yes.
+    """
 
     async def ask(question: str) -> str:
         if not _shows_forms(context):
@@ -58,7 +65,10 @@ async def _answer_now(context: ServerRequestContext[Backend, Any], question: str
 
 
 def _answer_in(params: CallToolRequestParams, question: str) -> str:
-    """Return the id of the question that this call answers, which is the same however often the call is repeated."""
+    """Return the id of the question that this call answers.
+
+    A repeated call has the same id, so that one approval never pays twice.
+    """
     answer = (params.input_responses or {}).get(_KEY)
     asked = json.loads(params.request_state or "{}")
     if answer is None or asked.get("question") != question:

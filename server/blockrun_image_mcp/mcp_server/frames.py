@@ -1,4 +1,4 @@
-"""One line from a client: the message in it, or why it cannot be read."""
+"""Reads one line from a client."""
 
 import json
 import math
@@ -16,14 +16,14 @@ MAX_FRAME_BYTES = 16 * 2**20
 """The longest line that is read."""
 
 Frame: TypeAlias = dict[str, Any]
-"""A request, a notification or a response, as JSON-RPC 2.0 has them."""
+"""A JSON-RPC 2.0 request, notification or response."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a line cannot be read, as a JSON-RPC error; `id` is the request's where that can be read."""
+    """A JSON-RPC error for a line that cannot be read; `id` is `None` if that cannot be read either."""
 
     code: int
     words: str
@@ -39,9 +39,9 @@ TOO_LONG = Refusal(INVALID_REQUEST, f"The line has more than {MAX_FRAME_BYTES:,}
 
 
 def read_frame(line: bytes) -> Frame | Refusal | None:
-    """Return the message in a line, or why it cannot be read; `None` for what needs no answer.
+    """Return the message in a line, or why it cannot be read; `None` if it needs no answer.
 
-    Half of a surrogate pair and bytes that are not UTF-8 become U+FFFD: agents cut emoji in two.
+    Lone surrogates and bytes that are not UTF-8 become U+FFFD, because agents cut emoji in two.
     """
     if not line.strip():
         return None
@@ -59,12 +59,15 @@ def read_frame(line: bytes) -> Frame | Refusal | None:
 
 
 def without_lone_surrogates(content: object) -> object:
-    """Return JSON content with U+FFFD for each half of a surrogate pair, which UTF-8 cannot hold."""
+    """Return JSON content with U+FFFD for each lone surrogate, which UTF-8 cannot hold."""
     return json.loads(_LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", json.dumps(content, ensure_ascii=False)))
 
 
 def _mended(line: bytes) -> object:
-    """Return what a line holds that is almost JSON in UTF-8; an id stays as it is, to be known again."""
+    """Return the content of a line that is JSON but for its characters.
+
+    An id stays as it was sent: the client must know it again.
+    """
     text = line.decode("utf-8-sig", "replace")
     if is_deep(text.encode()):
         return None
@@ -96,9 +99,13 @@ def _checked(message: Frame) -> Frame | Refusal | None:
 
 
 def _response(message: Frame) -> Frame | None:
-    """Return a response as it is; a wrong one is dropped, because no response is ever answered."""
+    """Return a response, or `None` if it is malformed: a response is never answered."""
     id, result, error = message.get("id"), message.get("result"), message.get("error")
     if message.get("jsonrpc") != "2.0" or not isinstance(id, int | str) or isinstance(id, bool):
         return None
-    is_error = isinstance(error, Mapping) and isinstance(error.get("code"), int)  # pyright: ignore[reportUnknownMemberType] - JSON
+    is_error = isinstance(error, Mapping) and _is_error(cast("Frame", error))
     return message if isinstance(result, Mapping) != is_error else None
+
+
+def _is_error(error: Frame) -> bool:
+    return isinstance(error.get("code"), int) and isinstance(error.get("message"), str)

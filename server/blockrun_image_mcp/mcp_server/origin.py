@@ -1,4 +1,4 @@
-"""Where a call comes from: whose it is, and how its answer gets there."""
+"""The origin of a call: its caller, and the delivery of its answer."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +11,16 @@ from blockrun_image_mcp.backend import Backend
 
 @dataclass(frozen=True)
 class Origin:
-    """What a transport attaches to a request; without a delivery, the answer counts as delivered when it is made."""
+    """What a transport attaches to a request.
+
+    Without a delivery, an answer counts as delivered as soon as it is made.
+    """
 
     caller: Caller
     delivery: Delivery | None = None
 
     @classmethod
     def of(cls, context: ServerRequestContext[Backend, Any]) -> "Origin":
-        """Return the origin of a request; one that no transport has marked is this process's own."""
+        """Return the origin of a request; without one, the caller is this process."""
         attached = context.request
         return attached if isinstance(attached, Origin) else cls(context.lifespan_context.process)

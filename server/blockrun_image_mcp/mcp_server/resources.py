@@ -1,4 +1,4 @@
-"""The resources: the images that were made last."""
+"""The resource with the latest images."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.mcp_server.versions import has_titles
 
 RECENT = "images://recent"
-"""The resource that lists the images that were made last."""
+"""The URI of the latest images."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ _MAX_CHARACTERS = 40_000
 async def list_resources(
     context: ServerRequestContext[Backend, Any], _params: PaginatedRequestParams | None
 ) -> ListResourcesResult:
-    """Return the one resource."""
+    """Return the resource."""
     recent = Resource(
         uri=RECENT,
         name="recent_images",
@@ -50,14 +50,14 @@ async def list_resources(
 async def list_resource_templates(
     _context: ServerRequestContext[Backend, Any], _params: PaginatedRequestParams | None
 ) -> ListResourceTemplatesResult:
-    """Return none; hosts ask wherever there are resources."""
+    """Return no templates; hosts ask for them when a server has resources."""
     return ListResourceTemplatesResult(resource_templates=[])
 
 
 async def read_resource(
     context: ServerRequestContext[Backend, Any], params: ReadResourceRequestParams
 ) -> ReadResourceResult:
-    """Return the images that were made last, newest first, as JSON; raises `MCPError`."""
+    """Return the latest images as JSON, newest first; raises `MCPError`."""
     if params.uri != RECENT:
         words = f"There is no resource {quoted(params.uri, 200)}. Resources: {RECENT}."
         raise MCPError(code=INVALID_PARAMS, message=words, data={"uri": params.uri})

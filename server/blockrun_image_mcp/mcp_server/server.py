@@ -1,4 +1,4 @@
-"""The MCP server: the three tools and the images made last, on the low-level server of mcp."""
+"""The MCP server, on mcp's low-level server."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ from blockrun_image_mcp.settings import SANDBOX, Settings
 
 
 def build_server(backend: Backend) -> Server[Backend]:
-    """Return the MCP server, which opens the backend while it runs."""
+    """Return the MCP server, which opens the backend when it runs."""
     announcements = InMemorySubscriptionBus()
 
     @asynccontextmanager
@@ -47,7 +47,7 @@ def build_server(backend: Backend) -> Server[Backend]:
         on_list_prompts=_list_prompts,
         on_subscriptions_listen=ListenHandler(announcements),
     )
-    # sealed with a key of this process: an answer of the user's is good for this process alone
+    # the key is this process's own, so that a user's answer counts for no other process
     seal = RequestStateSecurity.ephemeral(ttl=backend.timings.approval_lifetime_seconds)
     server.middleware.append(RequestStateBoundary(seal, default_audience=NAME))
     server.middleware.append(_fit_client)
@@ -58,7 +58,7 @@ def build_server(backend: Backend) -> Server[Backend]:
 async def list_tools(
     context: ServerRequestContext[Backend, Any], _params: PaginatedRequestParams | None
 ) -> ListToolsResult:
-    """Return the three tools as they are in force, without what the client's protocol lacks."""
+    """Return the three tools, without what the client's protocol lacks."""
     protocol = context.protocol_version
     return ListToolsResult(tools=[_tool(schema, protocol) for schema in context.lifespan_context.schemas()])
 
@@ -81,14 +81,15 @@ def _tool(schema: ToolSchema, protocol: str) -> Tool:
 
 
 async def _list_prompts(_context: object, _params: PaginatedRequestParams | None) -> ListPromptsResult:
-    """Return none; some hosts ask without looking at what a server has."""
+    """Return no prompts; some hosts ask every server for them."""
     return ListPromptsResult(prompts=[])
 
 
 async def _fit_client(ctx: ServerRequestContext[Backend, Any], call_next: CallNext) -> HandlerResult:
-    """Hand arguments that are not an object to the tool, whose words a model sees; trim what an old client lacks."""
+    """Adapt a request and its result to what clients send and can read."""
     params = ctx.params or {}
     arguments = params.get("arguments")
+    # mcp would answer these with a protocol error, which models do not see; the tool refuses them with words
     if ctx.method == "tools/call" and arguments is not None and not isinstance(arguments, Mapping):
         named = {} if arguments in ("", []) else {"arguments": arguments}  # some languages write {} as []
         ctx = replace(ctx, params={**params, "arguments": named})
@@ -99,7 +100,7 @@ async def _fit_client(ctx: ServerRequestContext[Backend, Any], call_next: CallNe
 
 
 def _announce_changes(backend: Backend, announcements: InMemorySubscriptionBus) -> None:
-    """Tell the clients that listen when the tools change with the gateway's list."""
+    """Notify listening clients when the gateway's list changes the tools."""
     advertised = [(schema.description, schema.input) for schema in backend.schemas()]
 
     async def announce(_: Catalog) -> None:

@@ -1,7 +1,7 @@
-"""MCP over stdin and stdout, until stdin closes or a signal comes.
+"""MCP over stdin and stdout.
 
-Both are read and written by threads of their own, which end with the process: a thread that reads a pipe cannot be
-stopped in any other way, and one that writes whole lines cannot be cancelled in the middle of one.
+A thread reads and another writes. Nothing can stop a thread that reads from a pipe, so both are daemons, which end with
+the process. No cancellation reaches the writing thread, so every line is written whole.
 """
 
 import logging
@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Generator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 from threading import Thread
@@ -28,13 +29,16 @@ from blockrun_image_mcp.timings import Timings
 _CHUNK_BYTES = 2**16
 _MAX_WAITING_BYTES = 2**20
 
+_LOOP_HAS_ENDED = (RuntimeError, CancelledError)
+"""What a thread gets that hands something over when the event loop ends or has ended."""
+
 _log = logging.getLogger(__name__)
 
 
 async def serve_stdio(server: Server[Backend], timings: Timings, read_before: bytes = b"") -> None:
-    """Serve until stdin closes; a SIGINT or SIGTERM ends the process within a second.
+    """Serve until stdin closes; SIGINT and SIGTERM end the process within a second.
 
-    `read_before` is what has been read of stdin already.
+    `read_before` is what was already read from stdin.
     """
     closed = anyio.Event()
     async with anyio.create_task_group() as tasks:
@@ -52,7 +56,7 @@ async def serve_stdio(server: Server[Backend], timings: Timings, read_before: by
 async def serve_streams(
     server: Server[Backend], timings: Timings, stdin: int, stdout: int, read_before: bytes = b""
 ) -> None:
-    """Serve the client behind two descriptors until one of them closes."""
+    """Serve one client over two descriptors until one of them closes."""
     async with server.lifespan(server) as backend, anyio.create_task_group() as reports:
         writer = LineWriter(stdout)
         conversation = Conversation(server, backend, writer, reports)
@@ -68,7 +72,7 @@ async def serve_streams(
 
 
 class _Reader:
-    """Hands each line of a descriptor to a conversation, and hangs up at its end."""
+    """Reads lines from a descriptor into a conversation."""
 
     def __init__(self, conversation: Conversation, descriptor: int, read_before: bytes) -> None:
         self._conversation = conversation
@@ -77,11 +81,11 @@ class _Reader:
         self._token = current_token()
 
     def start(self) -> None:
-        """Read in a thread, which ends with the stream or the process."""
+        """Read in a thread, to the end of the stream."""
         Thread(target=self._run, name="stdin", daemon=True).start()
 
     def _run(self) -> None:
-        with suppress(RuntimeError):  # the event loop has ended
+        with suppress(*_LOOP_HAS_ENDED):
             for line in _lines(self._descriptor, self._read_before):
                 frame = _read(line)
                 if frame is not None:
@@ -90,7 +94,7 @@ class _Reader:
 
 
 def _lines(descriptor: int, read_before: bytes) -> Generator[bytes | None]:
-    """Yield each line, also a last one that has no end, and `None` for one that is too long."""
+    """Yield each line, or `None` for one that is too long; the last may have no end."""
     pending, searched, is_skipped = bytearray(read_before), 0, False
     while True:
         while (end := pending.find(b"\n", searched)) >= 0:
@@ -118,13 +122,13 @@ def _read(line: bytes | None) -> Frame | Refusal | None:
         return TOO_LONG
     try:
         return read_frame(line)
-    except Exception:  # noqa: BLE001 - one line must not keep the others from being read
+    except Exception:  # noqa: BLE001 - the next lines must still be read
         _log.exception("a line could not be read")
         return Refusal(INTERNAL_ERROR, "The line could not be read.")
 
 
 class LineWriter:
-    """Writes lines to a descriptor, each whole and all in their order, and settles the answers among them."""
+    """Writes whole lines to a descriptor, in order, and settles the answers."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -136,26 +140,26 @@ class LineWriter:
         self._token = current_token()
 
     def start(self, on_broken: Callable[[], None]) -> None:
-        """Write in a thread; `on_broken` is called when the other side has gone."""
+        """Write in a thread; `on_broken` is called when the client has gone."""
         self._on_broken = on_broken
         Thread(target=self._run, name="stdout", daemon=True).start()
 
     async def send(self, line: bytes, answer: Answer | None = None) -> None:
-        """Take a line to be written, once there is room."""
+        """Queue a line; waits while too much is queued."""
         while self._waiting_bytes > _MAX_WAITING_BYTES and not self._is_broken:
             await self._has_room.wait()
         self._waiting_bytes += len(line)
         self._lines.put((line, answer))
 
     async def finish(self, within_seconds: float) -> None:
-        """Write what is left, as far as that is possible in time."""
+        """Write the queued lines, or give up after some seconds."""
         self._lines.put(None)
         with anyio.move_on_after(within_seconds):
             await self._has_ended.wait()
         self._is_broken = True
 
     def _run(self) -> None:
-        with suppress(RuntimeError):  # the event loop has ended
+        with suppress(*_LOOP_HAS_ENDED):
             while (item := self._lines.get()) is not None:
                 line, answer = item
                 is_written = not (answer and answer.is_unwanted) and self._write(line)
@@ -186,9 +190,9 @@ class LineWriter:
 
 @contextmanager
 def _claimed_streams() -> Generator[tuple[int, int]]:
-    """Yield descriptors of stdin and stdout that nothing else in this process has.
+    """Yield stdin and stdout as descriptors that nothing else in this process knows.
 
-    Meanwhile 0 is an empty file and 1 is stderr: what is printed by accident does not reach the client.
+    In the block, descriptor 0 is empty and 1 is stderr, so that no stray print reaches the client.
     """
     nothing = os.open(os.devnull, os.O_RDONLY)
     stdin, stdout = os.dup(0), os.dup(1)
@@ -210,4 +214,4 @@ async def _exit_on_signal(scope: anyio.CancelScope, closed: anyio.Event, within_
             with anyio.move_on_after(within_seconds):
                 await closed.wait()
             logging.shutdown()
-            os._exit(128 + number)  # what is still under way cannot be waited for
+            os._exit(128 + number)  # calls that are still under way must not delay the end

@@ -1,4 +1,4 @@
-"""One call of a tool: checks exactly what is advertised, does it, and returns results and errors whole."""
+"""Does one call of a tool."""
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ToolCall:
-    """One `tools/call`, and who is told what it waits for."""
+    """One `tools/call`."""
 
     context: Context
     params: CallToolRequestParams
@@ -40,11 +40,11 @@ class ToolCall:
 
     @property
     def backend(self) -> Backend:
-        """What the call works with."""
+        """The server's backend."""
         return self.context.lifespan_context
 
     async def generate_image(self, arguments: Mapping[str, Any]) -> "Result":
-        """Make images, after the user's approval where that is needed."""
+        """Make images, with the user's approval if that is needed."""
         origin = Origin.of(self.context)
         ask = elicitation(self.context, self.params, self.on_status)
         try:
@@ -76,9 +76,9 @@ _TOOLS: Mapping[str, Callable[[ToolCall, Mapping[str, Any]], "Awaitable[Result]"
 
 
 async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
-    """Do the call, or return what the user must answer before the client calls again.
+    """Do the call, or return a question that the client must answer first.
 
-    Every failure becomes a result with words of our own.
+    Every failure becomes a result: models see no protocol errors.
     """
     if not any(schema.spends for schema in context.lifespan_context.schemas() if schema.name == params.name):
         return await _answer(ToolCall(context, params, lambda status: None))
@@ -120,7 +120,7 @@ def _schema(call: ToolCall) -> ToolSchema:
 
 @asynccontextmanager
 async def _reporting(context: Context) -> AsyncGenerator["OnStatus"]:
-    """Tell the client, at once, at every change and at every interval, how long a call takes and what it waits for."""
+    """Report progress at once, at every change and at every interval."""
     start, interval_seconds = anyio.current_time(), context.lifespan_context.timings.progress_seconds
     status, changed, progress = "starting", anyio.Event(), -0.001
 
@@ -140,9 +140,9 @@ async def _reporting(context: Context) -> AsyncGenerator["OnStatus"]:
     async def report() -> None:
         nonlocal progress
         elapsed = anyio.current_time() - start
-        progress = max(round(elapsed, 1), round(progress + 0.001, 3))  # each must be more than the one before
+        progress = max(round(elapsed, 1), round(progress + 0.001, 3))  # the protocol wants it to rise each time
         message = f"{status} ({elapsed:.0f} s)" if has_annotations(context.protocol_version) else None
-        with suppress(Exception):  # a client that has stopped listening must not end a call that is being paid for
+        with suppress(Exception):  # a client that stops listening must not end a paid call
             await context.session.report_progress(progress, message=message)
 
     await report()

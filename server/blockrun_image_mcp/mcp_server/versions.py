@@ -1,4 +1,4 @@
-"""What each protocol version lacks, which its clients must not get: by the changelogs of the specification."""
+"""What each protocol version has, by the changelogs of the MCP specification."""
 
 from mcp_types.version import is_version_at_least
 
