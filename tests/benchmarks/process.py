@@ -21,6 +21,9 @@ _META = {
 }
 
 
+_END_SECONDS = 5
+
+
 @dataclass(frozen=True)
 class Usage:
     """What a process has used since it was spawned."""
@@ -33,7 +36,10 @@ class Usage:
 
 
 class ServerProcess:
-    """A running server, killed at the end of `with`."""
+    """A running server, whose stdin closes at the end of `with`; one that does not end is killed.
+
+    A server that is killed with its answer on the way cannot note the delivery, and the next one would wait for it.
+    """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], stderr: IO[bytes] | None = None) -> None:
         self._started = time.perf_counter()
@@ -48,8 +54,13 @@ class ServerProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        assert self._process.stdin is not None
         with self._process:
-            self._process.kill()
+            self._process.stdin.close()
+            try:
+                self._process.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
 
     def request(self, method: str, **params: Any) -> bytes:
         """Send a request and return the line that answers it."""
