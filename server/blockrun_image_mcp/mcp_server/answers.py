@@ -36,21 +36,21 @@ class Answer:
         """Await `report` when the answer was written, or when it no longer can be."""
         self._waiting.append(report)
         if self._is_written is not None:  # it was not part of what was written
-            self._tell(is_delivered=False)
+            self._report(is_delivered=False)
 
     def settle(self, *, is_written: bool) -> None:
         """Report whether the answer was written; only the first call counts."""
         if self._is_written is None:
             self._is_written = is_written
             self.forget()
-            self._tell(is_delivered=is_written and self.is_result)  # an error is not what the call returned
+            self._report(is_delivered=is_written and self.is_result)  # an error is not what the call returned
 
-    def _tell(self, *, is_delivered: bool) -> None:
+    def _report(self, *, is_delivered: bool) -> None:
         while self._waiting:
-            self.reports.start_soon(_tell, self._waiting.pop(), is_delivered)
+            self.reports.start_soon(_run, self._waiting.pop(), is_delivered)
 
 
-async def _tell(report: OnDelivery, is_delivered: bool) -> None:
+async def _run(report: OnDelivery, is_delivered: bool) -> None:
     with anyio.CancelScope(shield=True):
         try:
             await report(is_delivered)
