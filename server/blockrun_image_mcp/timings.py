@@ -11,6 +11,9 @@ from blockrun_image_mcp.settings import CALL_SECONDS, Settings
 class Timings(CallTimings):
     """All of the server's timings, in seconds; a test passes its own."""
 
+    progress_bar_seconds: float = 0.1
+    """Between two frames of the progress bar at a terminal."""
+
     # serving MCP
     progress_seconds: float = 4.0
     """Between two progress notifications; hosts give up on a silent call."""
@@ -33,6 +36,10 @@ class Timings(CallTimings):
     max_backoff_seconds: float = 8.0
     max_retry_wait_seconds: float = 40.0
     """For all waits between the attempts at one request together."""
+    default_retry_after_seconds: float = 60.0
+    """After a 429 that names no wait."""
+    max_retry_after_seconds: float = 86_400.0
+    """The longest wait that is read from a Retry-After header."""
     poll_seconds: float = 3.0
     """Between two polls of a job."""
     drain_seconds: float = 10.0

@@ -250,11 +250,12 @@ async def test_answer_that_was_read_is_delivered_and_the_caller_is_the_process()
 
 async def close_stdin(wire: Wire, served: Served) -> None:
     wire.close_stdin()
+    await until(lambda: served.ledger.notes == ["left"])
 
 
 async def cancel(wire: Wire, served: Served) -> None:
     await wire.notify("notifications/cancelled", requestId=1)
-    await anyio.sleep(0.05)
+    await until(lambda: served.ledger.notes == ["left"])
 
 
 async def close_stdout(wire: Wire, served: Served) -> None:

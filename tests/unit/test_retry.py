@@ -181,16 +181,16 @@ def test_a_failure_counts_as_sent_unless_it_provably_came_before(
     ],
 )
 def test_a_wait_can_be_asked_for_in_seconds(header: str | None, seconds: float | None) -> None:
-    assert retry_after_seconds(header) == seconds
+    assert retry_after_seconds(header, DEFAULT) == seconds
 
 
 def test_a_wait_can_be_asked_for_as_a_date() -> None:
     now = datetime.now(UTC)
-    assert 3500 < (retry_after_seconds(format_datetime(now + timedelta(hours=1), usegmt=True)) or 0) <= 3600
-    assert retry_after_seconds(format_datetime(now - timedelta(hours=1))) == 0
-    assert retry_after_seconds("Sun, 06 Nov 1994 08:49:37") == 0
-    assert retry_after_seconds("Sun, 06 Nov 9994 08:49:37 GMT") == 86_400
-    assert retry_after_seconds("Sun, 06 Nov 99994 08:49:37 GMT") is None
+    assert 3500 < (retry_after_seconds(format_datetime(now + timedelta(hours=1), usegmt=True), DEFAULT) or 0) <= 3600
+    assert retry_after_seconds(format_datetime(now - timedelta(hours=1)), DEFAULT) == 0
+    assert retry_after_seconds("Sun, 06 Nov 1994 08:49:37", DEFAULT) == 0
+    assert retry_after_seconds("Sun, 06 Nov 9994 08:49:37 GMT", DEFAULT) == 86_400
+    assert retry_after_seconds("Sun, 06 Nov 99994 08:49:37 GMT", DEFAULT) is None
 
 
 def test_what_the_answer_asks_for_is_waited_for() -> None:

@@ -26,7 +26,6 @@ from blockrun_image_mcp.settings import SANDBOX, VARIABLES
 from blockrun_image_mcp.tasks import run_alongside
 from blockrun_image_mcp.timings import Timings
 
-_TICK_SECONDS = 0.1
 _SHOWN_LINES = 8
 _SHOWN_CHARACTERS = 240
 _SHOWN_TAIL = 40
@@ -44,7 +43,7 @@ async def generate(backend: Backend, call: Call, save: Path | None, as_json: boo
         backend.models.schedule_refresh()
         result: GeneratedImages | None = None
         with anyio.CancelScope() as scope:
-            async with run_alongside(lambda: _cancel_on_signal(scope)), _progress_bar() as on_status:
+            async with run_alongside(lambda: _cancel_on_signal(scope)), _progress_bar(backend.timings) as on_status:
                 result = await call(backend.toolset, on_status)
         if result is not None:  # also where a signal came in the moment in which it did
             show(result, as_json)
@@ -158,7 +157,7 @@ async def _save(result: GeneratedImages, store: FolderStore, timings: Timings) -
 
 
 @asynccontextmanager
-async def _progress_bar() -> AsyncGenerator[OnStatus]:
+async def _progress_bar(timings: Timings) -> AsyncGenerator[OnStatus]:
     """Show on a terminal's stderr that a call is under way, and what it is waiting for."""
     if not sys.stderr.isatty():
         yield lambda status: None
@@ -177,7 +176,7 @@ async def _progress_bar() -> AsyncGenerator[OnStatus]:
         async def keep_moving() -> None:
             while True:
                 bar.update(1)
-                await anyio.sleep(_TICK_SECONDS)
+                await anyio.sleep(timings.progress_bar_seconds)
 
         async with run_alongside(keep_moving):
             yield note

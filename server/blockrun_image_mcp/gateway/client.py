@@ -76,7 +76,7 @@ class HttpGateway:
     ) -> None:
         self.name = endpoint.name
         self._endpoint = endpoint
-        self._reader = Reader(redact or Redactor())
+        self._reader = Reader(redact or Redactor(), timings)
         self._timings = timings
         self._payer = payer
         self._max_answer_bytes = max_answer_bytes
@@ -203,7 +203,10 @@ class HttpGateway:
             elif not may_resend(POLL, response.status_code, resends[response.status_code]):
                 raise self._reader.lost_job(response, sent)
             resends[response.status_code] += 1
-            pause = max(self._timings.poll_seconds, retry_after_seconds(response.headers.get("retry-after")) or 0.0)
+            pause = max(
+                self._timings.poll_seconds,
+                retry_after_seconds(response.headers.get("retry-after"), self._timings) or 0.0,
+            )
 
 
 async def _noted(attempt: Attempt, job: Job) -> bool:

@@ -25,7 +25,6 @@ from blockrun_image_mcp.gateway import meanings
 from blockrun_image_mcp.gateway.credentials import is_never_sent
 from blockrun_image_mcp.gateway.receipts import transaction_of
 from blockrun_image_mcp.gateway.retry import (
-    NO_RETRY_AFTER_SECONDS,
     UNPAID_QUOTE,
     Failure,
     Outcome,
@@ -36,6 +35,7 @@ from blockrun_image_mcp.gateway.retry import (
 )
 from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.network import json_from
+from blockrun_image_mcp.timings import DEFAULT, Timings
 
 _LONGEST_URL = 65_536
 _LONGEST_REVISION = 2_000
@@ -76,6 +76,7 @@ class Reader:
     """Reads answers; what they quote of the credential is taken out."""
 
     redact: Redactor
+    timings: Timings = DEFAULT
 
     def images(self, response: httpx2.Response, most: int, sent: Sent) -> ImagesResponse:
         """Return at most `most` images of a 200, or raise the error that any other answer means."""
@@ -201,7 +202,7 @@ class Reader:
             status=response.status_code,
             code=self._quoted(str(code), 64) if code else None,
             request_id=self._request_id(response),
-            retry_after_seconds=_wait(response) if limited else None,
+            retry_after_seconds=_wait(response, self.timings) if limited else None,
         )
 
     def _request_id(self, response: httpx2.Response) -> str | None:
@@ -222,9 +223,9 @@ def _codes(body: Mapping[str, Any]) -> str:
     return f"{error.get('code')} {error.get('type')} {body.get('code')}"
 
 
-def _wait(response: httpx2.Response) -> float:
-    asked = retry_after_seconds(response.headers.get("retry-after"))
-    return NO_RETRY_AFTER_SECONDS if asked is None else asked
+def _wait(response: httpx2.Response, timings: Timings) -> float:
+    asked = retry_after_seconds(response.headers.get("retry-after"), timings)
+    return timings.default_retry_after_seconds if asked is None else asked
 
 
 def _charged(response: httpx2.Response, body: Mapping[str, Any], payment: Payment | None) -> Decimal | None:

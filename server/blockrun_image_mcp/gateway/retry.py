@@ -19,8 +19,6 @@ import httpx2
 from blockrun_image.errors import Charged
 from blockrun_image_mcp.timings import Timings
 
-_LONGEST_RETRY_AFTER_SECONDS = 86_400.0
-
 
 class Failure(Enum):
     """Why a request has no answer: it never left, or it left and what became of it is not known."""
@@ -28,9 +26,6 @@ class Failure(Enum):
     NEVER_SENT = auto()
     OUTCOME_UNKNOWN = auto()
 
-
-NO_RETRY_AFTER_SECONDS = 60.0
-"""The wait after a 429 that names none."""
 
 Outcome = Failure | int
 """How an attempt ended: without an answer, or with an HTTP status."""
@@ -136,27 +131,27 @@ def charged_by_rejection(code: str | None, words: str, earlier: Sequence[Outcome
 
 def wait_seconds(outcome: Outcome, resends: int, retry_after: str | None, timings: Timings) -> float:
     """Return how long to wait before sending again: what the answer asks for, else exponential with full jitter."""
-    asked = retry_after_seconds(retry_after)
+    asked = retry_after_seconds(retry_after, timings)
     if asked is not None:
         return asked
     if outcome == 429:
-        return NO_RETRY_AFTER_SECONDS
+        return timings.default_retry_after_seconds
     ceiling = min(timings.max_backoff_seconds, timings.backoff_seconds * 2.0 ** min(resends, 30))
     return random.uniform(0, ceiling)  # noqa: S311 - jitter, not a secret
 
 
-def retry_after_seconds(header: str | None) -> float | None:
+def retry_after_seconds(header: str | None, timings: Timings) -> float | None:
     """Return the seconds that a Retry-After header asks for, as seconds or as a date; `None` without a usable one."""
     if not header:
         return None
     if header.strip().isdecimal():
-        return min(_LONGEST_RETRY_AFTER_SECONDS, float(header))
+        return min(timings.max_retry_after_seconds, float(header))
     try:
         when = parsedate_to_datetime(header)
     except (ValueError, OverflowError):
         return None
     seconds = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return min(_LONGEST_RETRY_AFTER_SECONDS, max(0.0, seconds))
+    return min(timings.max_retry_after_seconds, max(0.0, seconds))
 
 
 def failure_of(error: httpx2.TransportError) -> Failure:

@@ -194,10 +194,11 @@ def _claimed_streams() -> Generator[tuple[int, int]]:
 
     In the block, descriptor 0 is empty and 1 is stderr, so that no stray print reaches the client.
     """
-    nothing = os.open(os.devnull, os.O_RDONLY)
     stdin, stdout = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
     try:
         os.dup2(nothing, 0)
+        os.close(nothing)
         os.dup2(2, 1)
         yield stdin, stdout
     finally:
