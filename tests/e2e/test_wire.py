@@ -72,10 +72,11 @@ class Ledger(Unrecorded):
 class Served:
     """A backend with adapters that a test looks into."""
 
-    def __init__(self, *, is_open: bool = True, **timings: float) -> None:
+    def __init__(self, *, is_open: bool = True, confirm_above_usd: str | None = None, **timings: float) -> None:
         self.gateway, self.ledger = Gateway(is_open=is_open), Ledger()
+        settings = Settings(confirm_above_usd=confirm_above_usd)
         self.backend = Backend(
-            Settings(), gateway=self.gateway, ledger=self.ledger, timings=Timings(call_timeout_seconds=15, **timings)
+            settings, gateway=self.gateway, ledger=self.ledger, timings=Timings(call_timeout_seconds=15, **timings)
         )
 
     async def until_asked(self, count: int = 1) -> None:
@@ -362,6 +363,71 @@ async def test_arguments_that_are_no_object_are_refused_where_a_model_sees_it(ar
     assert result["isError"]
     assert "prompt, model, size" in result["content"][0]["text"]
     assert served.gateway.requests == []
+
+
+# what mcp's own server did for us before
+
+
+async def test_resource_that_does_not_exist_is_refused_with_the_one_that_does() -> None:
+    async with wired(Served().backend) as wire:
+        await wire.request(1, "resources/read", modern=True, uri="images://none")
+        error = (await wire.answer(1))["error"]
+        await wire.request(2, "resources/templates/list", modern=True)
+        assert (await wire.answer(2))["result"]["resourceTemplates"] == []
+        await wire.request(3, "prompts/list", modern=True)
+        assert (await wire.answer(3))["result"]["prompts"] == []
+    assert (error["code"], error["data"]) == (-32602, {"uri": "images://none"})
+    assert "images://recent" in error["message"]
+
+
+async def test_ledger_that_cannot_be_read_is_an_error_with_words_and_no_exception_is_quoted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    served = Served()
+    served.backend.ledger_path.parent.mkdir()
+    served.backend.ledger_path.write_bytes(b"no database" * 1_000)
+    async with wired(served.backend) as wire:
+        await wire.request(1, "resources/read", modern=True, uri="images://recent")
+        damaged = (await wire.answer(1))["error"]
+
+        def fail() -> None:
+            raise RuntimeError("/home/someone/secret")
+
+        monkeypatch.setattr(served.backend, "operator_ledger", fail)
+        await wire.request(2, "resources/read", modern=True, uri="images://recent")
+        broken = (await wire.answer(2))["error"]
+    assert "The ledger of what is spent cannot be used" in damaged["message"]
+    assert broken["message"] == "images://recent could not be read."
+    assert "secret" in caplog.text
+
+
+async def test_user_is_asked_in_the_middle_of_a_call_and_the_answer_reaches_it() -> None:
+    served = Served(confirm_above_usd="0")
+    async with wired(served.backend) as wire:
+        await wire.request(0, "server/discover", modern=True)
+        await wire.request(0, "initialize", **dict(INITIALIZE, capabilities={"elicitation": {}}))
+        while "protocolVersion" not in (await wire.answer(0))["result"]:
+            pass
+        await wire.notify("notifications/initialized")
+        await generate(wire, 1, modern=False)
+        question = await wire.receive()
+        assert question["method"] == "elicitation/create"
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": question["id"], "result": {"action": "accept"}}
+        await wire.write(json.dumps(answer).encode() + b"\n")
+        assert not (await wire.answer(1))["result"]["isError"]
+
+
+async def test_progress_of_an_earlier_session_is_not_mistaken_for_that_of_a_later_one() -> None:
+    served = Served(is_open=False, progress_seconds=0.05)
+    async with wired(served.backend) as wire:
+        call = {"name": "generate_image", "arguments": dict(FOX), "_meta": {**MODERN, "progressToken": 1}}
+        line = {"jsonrpc": "2.0", "id": "picture", "method": "tools/call", "params": call}
+        await wire.write(json.dumps(line).encode() + b"\n")
+        assert (await wire.receive())["method"] == "notifications/progress"
+        await wire.shake_hands()
+        await anyio.sleep(0.2)
+        served.gateway.gate.set()
+        assert (await wire.receive())["id"] == "picture"
 
 
 # protocol versions
