@@ -34,7 +34,8 @@ _PATIENCE_SECONDS = 20
 class Wire:
     """The client's ends of the two pipes."""
 
-    def __init__(self, stdin: int, stdout: int) -> None:
+    def __init__(self, stdin: int, stdout: int, scope: anyio.CancelScope) -> None:
+        self._scope = scope
         self._stdin: int | None = stdin
         self._stdout: int | None = stdout
         self._unread = b""
@@ -103,6 +104,10 @@ class Wire:
             lines.append(json.loads(line))
         return lines
 
+    def interrupt(self) -> None:
+        """End the server as a signal does."""
+        self._scope.cancel()
+
     def close_stdin(self) -> None:
         if self._stdin is not None:
             os.close(self._stdin)
@@ -120,15 +125,19 @@ def _readable(descriptor: int) -> int:
 
 
 @asynccontextmanager
-async def wired(backend: Backend, read_before: bytes = b"") -> AsyncGenerator[Wire]:
+async def wired(backend: Backend, read_before: bytes = b"", *, blocking: bool = True) -> AsyncGenerator[Wire]:
     """Serve a client on two pipes; at the end of the block stdin closes, and the server must end."""
     its_stdin, client_out = os.pipe()
     client_in, its_stdout = os.pipe()
-    wire = Wire(client_out, client_in)
+    for descriptor in (its_stdin, its_stdout):
+        os.set_blocking(descriptor, blocking)
+    scope = anyio.CancelScope()
+    wire = Wire(client_out, client_in, scope)
 
     async def serve() -> None:
         try:
-            await serve_streams(build_server(backend), backend.timings, its_stdin, its_stdout, read_before)
+            with scope:
+                await serve_streams(build_server(backend), backend.timings, its_stdin, its_stdout, read_before)
         finally:  # threads that still read or write then find the other side gone
             os.close(its_stdout)
             os.close(its_stdin)

@@ -54,8 +54,8 @@ class Backend:
     opens it, and a paid call outlives its caller. At the end, paid requests have `drain_seconds` to be answered; jobs
     are left to the next process.
 
-    `gateway`, `ledger` and `store` replace those of the settings. `process` is the caller of everything that this
-    process does for its own client. Raises `SpecError` for an unusable description of the API.
+    `gateway`, `ledger` and `store` replace those of the settings. `process` is the caller of this process's own
+    client. Raises `SpecError` for an unusable description of the API.
     """
 
     def __init__(  # noqa: PLR0913 - one for each adapter

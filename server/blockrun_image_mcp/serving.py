@@ -1,18 +1,20 @@
 """Starts the server, loading no more than a start needs."""
 
 import gc
+import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
 import anyio
 
-from blockrun_image.errors import ImageError
+from blockrun_image.errors import ConfigurationError, ImageError
 from blockrun_image_mcp.startup import exit_with, load_backend
 
 
 def serve(flags: Mapping[str, str | None]) -> None:
     """Serve MCP on stdin and stdout with the settings of the environment and the flags."""
     try:
+        _check_streams()
         with _without_collection():
             from blockrun_image_mcp.mcp_server.server import build_server  # noqa: PLC0415 - mcp is loaded without collection
             from blockrun_image_mcp.mcp_server.stdio import serve_stdio  # noqa: PLC0415 - as above
@@ -22,6 +24,20 @@ def serve(flags: Mapping[str, str | None]) -> None:
     except ImageError as error:
         exit_with(error)
     anyio.run(serve_stdio, server, backend.timings)
+
+
+def _check_streams() -> None:
+    """Raise `ConfigurationError` if stdin or stdout is closed; a closed stderr goes nowhere.
+
+    What is opened next, such as the event loop's own descriptors, would take the number of a closed one.
+    """
+    for descriptor, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError as error:
+            if descriptor != 2:
+                raise ConfigurationError(f"The server speaks MCP on stdin and stdout, and {name} is closed.") from error
+            os.open(os.devnull, os.O_WRONLY)  # the lowest free number, which is 2
 
 
 @contextmanager

@@ -18,7 +18,7 @@ OnOrphan = Callable[[object], None]
 class TaskSupervisor:
     """Runs tasks from `async with` to its end.
 
-    A caller who leaves is held up for at most `abandon_seconds`.
+    A cancelled caller waits at most `abandon_seconds` for its `left`.
     """
 
     def __init__(self, on_orphan: OnOrphan = lambda outcome: None, abandon_seconds: float = 1.0) -> None:
@@ -46,10 +46,9 @@ class TaskSupervisor:
         """Do the work and return its result, or `None` after `timeout_seconds`; the work then goes on.
 
         A cancelled caller leaves at once. The work is cancelled too, but may shield itself and go on. `left` is awaited
-        before a caller goes whose work may go on.
+        before this returns or raises while the work may go on.
         """
-        if self._closing.is_set():
-            raise ConfigurationError("This is closed: open a new one.")
+        self._check_open()
         job = _Job(work)
         self._jobs.add(job)
         self._tasks.start_soon(self._do, job)
@@ -79,6 +78,7 @@ class TaskSupervisor:
 
         A cancelled caller stops the opening, but closes nothing that is open.
         """
+        self._check_open()
         opening = _Opening(resource)
         self._tasks.start_soon(opening.run, self._closing)
         try:
@@ -96,6 +96,10 @@ class TaskSupervisor:
             self._idle = anyio.Event()
             await self._idle.wait()
 
+    def _check_open(self) -> None:
+        if self._closing.is_set():
+            raise ConfigurationError("This is closed: open a new one.")
+
     async def _until_closing(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         async with anyio.create_task_group() as tasks:
 
@@ -108,12 +112,14 @@ class TaskSupervisor:
             tasks.cancel_scope.cancel()
 
     async def _do(self, job: "_Job[T]") -> None:
-        await job.run()
-        self._jobs.discard(job)
+        try:
+            await job.run()
+        finally:  # also if the whole group is cancelled, which the drain must not wait out
+            self._jobs.discard(job)
+            if not self._jobs:
+                self._idle.set()
         if job.is_orphan and job.outcome:
             self._on_orphan(job.outcome[0])
-        if not self._jobs:
-            self._idle.set()
 
 
 class Lazy(Generic[T]):
@@ -189,12 +195,14 @@ class _Job(_Outcome[T]):
         self.is_orphan = False
 
     async def run(self) -> None:
-        with self._scope:
-            try:
-                self.outcome.append(await self._work())
-            except Exception as error:  # noqa: BLE001 - handed to whoever asked for the work
-                self.outcome.append(error)
-        self.done.set()
+        try:
+            with self._scope:
+                try:
+                    self.outcome.append(await self._work())
+                except Exception as error:  # noqa: BLE001 - handed to whoever asked for the work
+                    self.outcome.append(error)
+        finally:
+            self.done.set()
 
     def abandon(self) -> None:
         self.is_orphan = True

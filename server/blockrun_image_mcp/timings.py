@@ -22,7 +22,7 @@ class Timings(CallTimings):
     shutdown_seconds: float = 0.8
     """From a signal to the end of the process."""
     approval_lifetime_seconds: float = 30 * 86_400.0
-    """Of a question to the user; its sealing key ends with the process."""
+    """How long a question to the user can be answered, and never after the process has ended."""
     cached_tools_seconds: float = 300.0
     """How long a client may cache the list of tools."""
     resume_seconds: float = 3.0

@@ -239,3 +239,32 @@ def test_a_credential_never_reaches_a_log_line(sandbox: Sandbox) -> None:
     assert secret not in json.dumps(answer) + out + err
     assert "HTTP Request" in err
     assert os.fsencode(secret) not in err.encode()
+
+
+@pytest.mark.parametrize(("closed", "named"), [("<&-", "stdin"), (">&-", "stdout")])
+def test_closed_stream_is_named_and_ends_the_server(closed: str, named: str) -> None:
+    done = subprocess.run(
+        f'"{sys.executable}" -m blockrun_image_mcp {closed}',
+        shell=True,
+        env=process_environment({}),
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"Error: The server speaks MCP on stdin and stdout, and {named} is closed.\n",
+    )
+
+
+def test_server_without_stderr_answers() -> None:
+    asked = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": META}})
+    done = subprocess.run(
+        f'(printf "%s\\n" "$ASKED"; sleep 3) | "{sys.executable}" -m blockrun_image_mcp 2>&-',
+        shell=True,
+        env=process_environment({"ASKED": asked}),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert len(json.loads(done.stdout)["result"]["tools"]) == 3

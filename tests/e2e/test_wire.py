@@ -275,6 +275,47 @@ async def test_answer_that_was_never_written_is_reported_so(leave: Callable[[Wir
     assert set(served.ledger.notes) == {"left"}
 
 
+async def test_answer_that_is_cancelled_in_the_queue_is_not_written() -> None:
+    served = Served(is_open=False)
+    async with wired(served.backend) as wire:
+        await generate(wire, "picture")
+        await served.until_asked()
+        for id in range(PIPE_FULL):
+            await wire.request(id, "tools/call", modern=True, **FILLER)
+        await wire.until_stuck()
+        served.gateway.gate.set()
+        await anyio.sleep(0.2)
+        await wire.notify("notifications/cancelled", requestId="picture")
+        await wire.request("mark", "ping")
+        answers: list[object] = []
+        while "mark" not in answers:
+            answers.append((await wire.receive())["id"])
+        await until(lambda: served.ledger.notes == ["left"])
+    assert "picture" not in answers
+
+
+async def test_answer_in_a_full_pipe_is_noted_as_undelivered_within_the_time_of_a_signal() -> None:
+    served = Served(is_open=False, output_seconds=60, shutdown_seconds=0.4)
+    async with wired(served.backend) as wire:
+        await generate(wire, "picture")
+        await served.until_asked()
+        for id in range(PIPE_FULL):
+            await wire.request(id, "tools/call", modern=True, **FILLER)
+        await wire.until_stuck()
+        served.gateway.gate.set()
+        await anyio.sleep(0.2)
+        wire.interrupt()
+        await until(lambda: served.ledger.notes == ["left"])
+
+
+async def test_pipe_that_another_process_made_non_blocking_is_read_and_written() -> None:
+    async with wired(Served().backend, blocking=False) as wire:
+        for id in range(PIPE_FULL):
+            await wire.request(id, "tools/call", modern=True, **FILLER)
+        await wire.until_stuck()
+        assert len({(await wire.receive())["id"] for _ in range(PIPE_FULL)}) == PIPE_FULL
+
+
 async def test_answer_in_a_pipe_that_nobody_reads_is_not_delivered_and_the_server_ends() -> None:
     served = Served(is_open=False, output_seconds=0.05)
     async with wired(served.backend) as wire:
@@ -417,17 +458,39 @@ async def test_user_is_asked_in_the_middle_of_a_call_and_the_answer_reaches_it()
         assert not (await wire.answer(1))["result"]["isError"]
 
 
-async def test_progress_of_an_earlier_session_is_not_mistaken_for_that_of_a_later_one() -> None:
+async def generate_with_progress(wire: Wire, id: str, *, modern: bool) -> None:
+    meta = {**(MODERN if modern else {}), "progressToken": 1}
+    call = {"name": "generate_image", "arguments": dict(FOX), "_meta": meta}
+    line = {"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": call}
+    await wire.write(json.dumps(line).encode() + b"\n")
+
+
+async def test_progress_goes_on_after_a_handshake() -> None:
     served = Served(is_open=False, progress_seconds=0.05)
     async with wired(served.backend) as wire:
-        call = {"name": "generate_image", "arguments": dict(FOX), "_meta": {**MODERN, "progressToken": 1}}
-        line = {"jsonrpc": "2.0", "id": "picture", "method": "tools/call", "params": call}
-        await wire.write(json.dumps(line).encode() + b"\n")
-        assert (await wire.receive())["method"] == "notifications/progress"
+        await generate_with_progress(wire, "picture", modern=True)
+        await served.until_asked()
         await wire.shake_hands()
-        await anyio.sleep(0.2)
+        assert (await wire.receive())["method"] == "notifications/progress"
         served.gateway.gate.set()
-        assert (await wire.receive())["id"] == "picture"
+        await wire.answer("picture")
+
+
+async def test_progress_is_not_mistaken_for_that_of_a_later_session_with_the_same_token() -> None:
+    served = Served(is_open=False, progress_seconds=0.05)
+    async with wired(served.backend) as wire:
+        await generate_with_progress(wire, "earlier", modern=True)
+        await served.until_asked()
+        await anyio.sleep(1)
+        await wire.shake_hands()
+        await generate_with_progress(wire, "later", modern=False)
+        await served.until_asked(2)
+        await wire.request("mark", "ping")
+        await wire.answer("mark")
+        told = [(await wire.receive())["params"]["progress"] for _ in range(5)]
+        served.gateway.gate.set()
+        await wire.answer("later")
+    assert max(told) < 1
 
 
 # protocol versions

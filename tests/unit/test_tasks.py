@@ -267,3 +267,27 @@ async def test_what_goes_on_without_its_caller_is_cancelled_at_the_end_unless_it
         assert await background.run(work, 0.01, nothing) is None
         await background.drain()
     assert told == ["picture"]
+
+
+async def test_drain_does_not_wait_for_work_that_is_cancelled_from_outside() -> None:
+    drained: list[bool] = []
+    with anyio.CancelScope() as scope:
+        async with TaskSupervisor(ignore) as tasks, anyio.create_task_group() as callers:
+            callers.start_soon(tasks.run, anyio.sleep_forever, math.inf, nothing)
+            await anyio.wait_all_tasks_blocked()
+            scope.cancel()
+            with anyio.move_on_after(5, shield=True):
+                await tasks.drain()
+                drained.append(True)
+    assert drained == [True]
+
+
+async def test_nothing_is_opened_after_the_end() -> None:
+    @asynccontextmanager
+    async def resource() -> AsyncGenerator[None]:
+        yield
+
+    async with TaskSupervisor(ignore) as tasks:
+        pass
+    with pytest.raises(ConfigurationError, match="closed"):
+        await tasks.enter(resource())

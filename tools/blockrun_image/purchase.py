@@ -54,7 +54,7 @@ class Purchase:
     _waiting: anyio.CancelScope = field(default_factory=anyio.CancelScope)
 
     async def is_collected(self) -> bool:
-        """Tell whether an earlier call has bought this, or is about to, whose caller has gone."""
+        """Return whether an abandoned earlier call has bought this or is buying it."""
         return await self._found() is not None
 
     async def make(self) -> ImagesResponse:
@@ -87,7 +87,7 @@ class Purchase:
                 await attempt.left()
 
     async def told(self) -> None:
-        """Note that its caller has been told what came of it; one who is cancelled before that has left."""
+        """Note that the caller got the outcome; if this is cancelled, note that the caller left."""
         if self.attempt is None:
             return
         try:

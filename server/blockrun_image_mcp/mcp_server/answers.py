@@ -15,13 +15,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Answer:
-    """The answer to one request, which is the `Delivery` of its call.
+    """The answer to one request; it implements `Delivery` for the call.
 
-    `client_id` is the client's own id of the request, `session` the number of handshakes before it. The reports run in
-    `reports`; `forget` is called when the answer is settled. An unwanted answer is not written.
+    `client_id` and `token` are the client's own id of the request and its progress token, `session` is the number of
+    handshakes before it. The reports run in `reports`; `forget` is called when the answer is settled. An unwanted
+    answer is not written.
     """
 
     client_id: RequestId
+    token: object
     method: str
     session: int
     reports: TaskGroup
@@ -35,7 +37,7 @@ class Answer:
     def on_report(self, report: OnDelivery) -> None:
         """Await `report` when the answer was written, or when it no longer can be."""
         self._waiting.append(report)
-        if self._is_written is not None:  # it was not part of what was written
+        if self._is_written is not None:  # too late: the answer was settled before
             self._report(is_delivered=False)
 
     def settle(self, *, is_written: bool) -> None:

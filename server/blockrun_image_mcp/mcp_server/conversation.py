@@ -1,8 +1,8 @@
 """Routes the messages of one client between its streams and mcp's loops.
 
-mcp's loop serves one protocol era for each pair of streams, and loses a request when the client uses its id again. So
-each era gets a loop with streams of its own, and each request an id of ours, which is replaced by the client's in the
-answer. A client may then probe with `server/discover`, give up, and shake hands at any time.
+One of mcp's loops serves only one protocol era, and a reused id makes it forget the earlier request. So each era gets a
+loop with streams of its own, and each request an id of ours, which is replaced by the client's in the answer. A client
+may then probe with `server/discover`, give up, and shake hands at any time.
 """
 
 import itertools
@@ -78,6 +78,7 @@ class Conversation:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.hang_up()
         for loop in self._loops.values():
             loop.close()
         await self._tasks.__aexit__(kind, error, traceback)
@@ -87,7 +88,7 @@ class Conversation:
         self.has_ended.set()
 
     def abandon(self) -> None:
-        """Report all answers that are not written, after the end."""
+        """After the end, report every unsettled answer as not delivered."""
         for answer in [*self._answers.values()]:
             answer.settle(is_written=False)
 
@@ -119,7 +120,10 @@ class Conversation:
         if frame["method"] == "initialize":
             self._begin_session()
         id = next(self._ids)
-        answer = Answer(frame["id"], frame["method"], self._session, self._reports, lambda: self._answers.pop(id, None))
+        token = _meta_of(frame).get("progressToken")
+        answer = Answer(
+            frame["id"], token, frame["method"], self._session, self._reports, lambda: self._answers.pop(id, None)
+        )
         self._answers[id] = answer
         era: Era = "modern" if frame["method"] != "initialize" and _has_envelope(frame) else "handshake"
 
@@ -146,6 +150,9 @@ class Conversation:
         id = self._id_of(params.get("requestId"))
         if id is None:
             return  # it was answered, or never asked
+        if self._answers[id].is_sent:
+            self._answers[id].is_unwanted = True  # it is still queued, and the client no longer waits for it
+            return
         notification.params = {**params, "requestId": id}
         for era in tuple(self._loops):  # only one loop knows the id, because ids are ours
             await self._give(era, notification)
@@ -157,16 +164,16 @@ class Conversation:
             answer.is_unwanted |= answer.method == _PROBE
 
     def _id_of(self, client_id: object) -> int | None:
-        """Return our id of the newest unanswered request with this id.
+        """Return our id of the newest request with this id, preferring one that is not answered yet.
 
-        Without one, 7 and "7" are the same: some clients turn numbers into text.
+        If none matches exactly, 7 also matches "7": some clients turn numbers into text.
         """
         if not isinstance(client_id, int | str) or isinstance(client_id, bool):
             return None
-        unanswered = [(id, answer.client_id) for id, answer in self._answers.items() if not answer.is_sent]
-        same = [id for id, other in unanswered if (type(other), other) == (type(client_id), client_id)]
-        alike = [id for id, other in unanswered if coerce_request_id(other) == coerce_request_id(client_id)]
-        return max(same or alike, default=None)
+        waiting = [(not answer.is_sent, id, answer.client_id) for id, answer in self._answers.items()]
+        same = [each for each in waiting if (type(each[2]), each[2]) == (type(client_id), client_id)]
+        alike = [each for each in waiting if coerce_request_id(each[2]) == coerce_request_id(client_id)]
+        return max((each[:2] for each in same or alike), default=(False, None))[1]
 
     async def _give(self, era: Era, message: JSONRPCMessage, metadata: ServerMessageMetadata | None = None) -> None:
         """Hand a message to the loop of its era, which the first message starts."""
@@ -216,17 +223,18 @@ class Conversation:
 
     async def _put_notification(self, notification: JSONRPCNotification, related: object) -> None:
         answer = self._answers.get(related) if isinstance(related, int) else None
-        if answer is not None and answer.session != self._session:
-            return  # the client has begun a new session, and may use the token or subscription again
+        if answer is not None and self._is_reused(answer):
+            return
         if answer is not None:
             _restore_subscription(notification.params or {}, answer)
         await self._output.send(_line(notification))
 
     def _is_reused(self, answer: Answer) -> bool:
-        """Return whether a later session uses this request's id."""
+        """Return whether a later session uses this request's id or progress token."""
+        later = [each for each in self._answers.values() if each.session > answer.session and not each.is_sent]
         return any(
-            other.client_id == answer.client_id and other.session > answer.session and not other.is_sent
-            for other in self._answers.values()
+            each.client_id == answer.client_id or (answer.token is not None and each.token == answer.token)
+            for each in later
         )
 
 
@@ -253,8 +261,12 @@ class _LoopOutput:
 
 def _has_envelope(frame: Frame) -> bool:
     """Return whether a message is of the modern era, by the key that mcp's loop looks for."""
+    return PROTOCOL_VERSION_META_KEY in _meta_of(frame)
+
+
+def _meta_of(frame: Frame) -> Mapping[str, Any]:
     meta = cast("Frame", frame.get("params") or {}).get("_meta")
-    return isinstance(meta, Mapping) and PROTOCOL_VERSION_META_KEY in meta
+    return cast("Mapping[str, Any]", meta) if isinstance(meta, Mapping) else {}
 
 
 def _params_of(frame: Frame) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """MCP over stdin and stdout.
 
-A thread reads and another writes. Nothing can stop a thread that reads from a pipe, so both are daemons, which end with
-the process. No cancellation reaches the writing thread, so every line is written whole.
+A thread reads and another writes. A blocked read or write cannot be interrupted, so both threads are daemons.
+Cancellation does not reach the writer, so a line is cut only if the process ends or the client goes.
 """
 
 import logging
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Generator
@@ -30,7 +31,7 @@ _CHUNK_BYTES = 2**16
 _MAX_WAITING_BYTES = 2**20
 
 _LOOP_HAS_ENDED = (RuntimeError, CancelledError)
-"""What a thread gets that hands something over when the event loop ends or has ended."""
+"""Raised in a thread that calls into an event loop that is ending or has ended."""
 
 _log = logging.getLogger(__name__)
 
@@ -60,14 +61,16 @@ async def serve_streams(
     async with server.lifespan(server) as backend, anyio.create_task_group() as reports:
         writer = LineWriter(stdout)
         conversation = Conversation(server, backend, writer, reports)
+        output_seconds = timings.shutdown_seconds / 4  # after a signal, the deliveries must be noted in time too
         try:
             async with conversation:
                 writer.start(on_broken=conversation.hang_up)
                 _Reader(conversation, stdin, read_before).start()
                 await conversation.has_ended.wait()
+            output_seconds = timings.output_seconds
         finally:
             with anyio.CancelScope(shield=True):
-                await writer.finish(timings.output_seconds)
+                await writer.finish(output_seconds)
             conversation.abandon()
 
 
@@ -86,15 +89,17 @@ class _Reader:
 
     def _run(self) -> None:
         with suppress(*_LOOP_HAS_ENDED):
-            for line in _lines(self._descriptor, self._read_before):
-                frame = _read(line)
-                if frame is not None:
-                    anyio.from_thread.run(self._conversation.take, frame, token=self._token)
-            anyio.from_thread.run_sync(self._conversation.hang_up, token=self._token)
+            try:
+                for line in _lines(self._descriptor, self._read_before):
+                    frame = _read(line)
+                    if frame is not None:
+                        anyio.from_thread.run(self._conversation.take, frame, token=self._token)
+            finally:
+                anyio.from_thread.run_sync(self._conversation.hang_up, token=self._token)
 
 
 def _lines(descriptor: int, read_before: bytes) -> Generator[bytes | None]:
-    """Yield each line, or `None` for one that is too long; the last may have no end."""
+    """Yield each line, or `None` for one that is too long; the last line may lack its newline."""
     pending, searched, is_skipped = bytearray(read_before), 0, False
     while True:
         while (end := pending.find(b"\n", searched)) >= 0:
@@ -107,14 +112,23 @@ def _lines(descriptor: int, read_before: bytes) -> Generator[bytes | None]:
         if searched > MAX_FRAME_BYTES:
             pending.clear()
             searched, is_skipped = 0, True
-        try:
-            chunk = os.read(descriptor, _CHUNK_BYTES)
-        except OSError:  # a terminal that has gone, or a descriptor that was never open
-            chunk = b""
+        chunk = _chunk(descriptor)
         if not chunk:
             break
         pending += chunk
     yield None if is_skipped else bytes(pending)
+
+
+def _chunk(descriptor: int) -> bytes:
+    """Return the next bytes, or none at the end."""
+    while True:
+        try:
+            return os.read(descriptor, _CHUNK_BYTES)
+        except BlockingIOError:  # another process that has this pipe may make it non-blocking
+            select.select([descriptor], [], [])
+        except OSError as error:
+            _log.warning("stdin can no longer be read: %s", error)
+            return b""
 
 
 def _read(line: bytes | None) -> Frame | Refusal | None:
@@ -170,12 +184,16 @@ class LineWriter:
         if self._is_broken:
             return False
         rest = memoryview(line)
-        try:
-            while rest:
+        while rest:
+            try:
                 rest = rest[os.write(self._descriptor, rest) :]
-        except OSError:
-            self._is_broken = True
-        return not rest
+            except BlockingIOError:  # as for stdin
+                select.select([], [self._descriptor], [])
+            except OSError as error:
+                _log.warning("the client has gone: %s", error)
+                self._is_broken = True
+                return False
+        return True
 
     def _note(self, length: int, answer: Answer | None, is_written: bool) -> None:
         self._waiting_bytes -= length
@@ -190,13 +208,14 @@ class LineWriter:
 
 @contextmanager
 def _claimed_streams() -> Generator[tuple[int, int]]:
-    """Yield stdin and stdout as descriptors that nothing else in this process knows.
+    """Yield private duplicates of stdin and stdout.
 
-    In the block, descriptor 0 is empty and 1 is stderr, so that no stray print reaches the client.
+    In the block, descriptor 0 is empty and 1 is stderr, so that no stray print reaches the client. On Windows that
+    stays so: restoring a descriptor there waits for whoever still reads or writes it.
     """
     stdin, stdout = os.dup(0), os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDONLY)
     try:
+        nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.close(nothing)
         os.dup2(2, 1)
@@ -204,8 +223,9 @@ def _claimed_streams() -> Generator[tuple[int, int]]:
     finally:
         with suppress(OSError, ValueError):
             sys.stdout.flush()
-        os.dup2(stdin, 0)
-        os.dup2(stdout, 1)
+        if sys.platform != "win32":
+            os.dup2(stdin, 0)
+            os.dup2(stdout, 1)
 
 
 async def _exit_on_signal(scope: anyio.CancelScope, closed: anyio.Event, within_seconds: float) -> None:
