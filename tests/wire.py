@@ -1,20 +1,27 @@
-"""A client of the server on real pipes in this process, which sends lines as it likes and reads when it likes."""
+"""A client and a server on real pipes in this process: one sends and reads at will, the other can be looked into."""
 
 import fcntl
 import json
 import os
 import struct
 import termios
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 
+from blockrun_image.callers import Caller
+from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image.ports import Attempt, ExpectedCost, OnStatus, Unrecorded
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.mcp_server.server import build_server
 from blockrun_image_mcp.mcp_server.stdio import serve_streams
+from blockrun_image_mcp.settings import Settings
+from blockrun_image_mcp.timings import Timings
+from tests.fakes import URL, FakeGateway
 
 MODERN: Mapping[str, Any] = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -151,3 +158,100 @@ async def wired(backend: Backend, read_before: bytes = b"", *, blocking: bool = 
             tasks.cancel_scope.deadline = anyio.current_time() + _PATIENCE_SECONDS
     wire.close_stdout()
     assert not tasks.cancel_scope.cancelled_caught
+
+
+FOX: Mapping[str, Any] = {"prompt": "A fox", "model": "dall-e-3", "enrich": "off"}
+LISTED = {"generate_image", "list_models", "estimate_cost"}
+FILLER: Mapping[str, Any] = {"name": "list_models", "arguments": {}}
+PIPE_FULL = 150
+"""Answers of `list_models` that no pipe of this system holds."""
+
+
+class Gateway(FakeGateway):
+    """Makes a picture once it may."""
+
+    def __init__(self, *, is_open: bool = True) -> None:
+        super().__init__(Image(URL), charged="0.042")
+        self.gate = anyio.Event()
+        if is_open:
+            self.gate.set()
+
+    async def generate(
+        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+    ) -> ImagesResponse:
+        self.requests.append(request)
+        with anyio.CancelScope(shield=True):  # as a request that has left
+            await self.gate.wait()
+        return self._response
+
+
+class Ledger(Unrecorded):
+    """Keeps who asked, and what became of each answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.callers: list[Caller | None] = []
+        self.notes: list[str] = []
+
+    async def find(self, request: ImageRequest, caller: Caller | None = None) -> Unrecorded | None:
+        await anyio.lowlevel.checkpoint()
+        self.callers.append(caller)
+        return None
+
+    async def reserve(self, request: ImageRequest, cost: ExpectedCost, approval: str | None = None) -> "Ledger":
+        return self
+
+    async def told(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.notes.append("told")
+
+    async def left(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.notes.append("left")
+
+
+class Served:
+    """A backend with adapters that a test looks into."""
+
+    def __init__(self, *, is_open: bool = True, confirm_above_usd: str | None = None, **timings: float) -> None:
+        self.gateway, self.ledger = Gateway(is_open=is_open), Ledger()
+        settings = Settings(confirm_above_usd=confirm_above_usd)
+        self.backend = Backend(
+            settings, gateway=self.gateway, ledger=self.ledger, timings=Timings(call_timeout_seconds=15, **timings)
+        )
+
+    async def until_asked(self, count: int = 1) -> None:
+        await until(lambda: len(self.gateway.requests) == count)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    with anyio.fail_after(10):
+        while not is_so():  # noqa: ASYNC110 - it happens in other tasks
+            await anyio.sleep(0.005)
+
+
+async def generate(wire: Wire, id: object, *, modern: bool = True, **more: Any) -> None:
+    await wire.request(id, "tools/call", modern=modern, name="generate_image", arguments={**FOX, **more})
+
+
+async def names(wire: Wire, id: object, *, modern: bool) -> set[str]:
+    await wire.request(id, "tools/list", modern=modern)
+    return {tool["name"] for tool in (await wire.answer(id))["result"]["tools"]}
+
+
+async def generate_with_progress(wire: Wire, id: str, *, modern: bool) -> None:
+    meta = {**(MODERN if modern else {}), "progressToken": 1}
+    call = {"name": "generate_image", "arguments": dict(FOX), "_meta": meta}
+    line = {"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": call}
+    await wire.write(json.dumps(line).encode() + b"\n")
+
+
+async def until_its_picture_waits_in_a_full_pipe(served: Served, wire: Wire, id: object) -> None:
+    """Make a call whose answer cannot be written, because the client does not read what is before it."""
+    await generate(wire, id)
+    await served.until_asked()
+    for filler in range(PIPE_FULL):
+        await wire.request(filler, "tools/call", modern=True, **FILLER)
+    await wire.until_stuck()
+    served.gateway.gate.set()
+    await anyio.sleep(0.2)

@@ -1,0 +1,111 @@
+"""What is reported of each answer: whether its client had it."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from tests.wire import (
+    FILLER,
+    PIPE_FULL,
+    Served,
+    Wire,
+    generate,
+    until,
+    until_its_picture_waits_in_a_full_pipe,
+    wired,
+)
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_answer_that_was_read_is_delivered_and_the_caller_is_the_process() -> None:
+    served = Served()
+    async with wired(served.backend) as wire:
+        await generate(wire, 1)
+        assert not (await wire.answer(1))["result"]["isError"]
+        await until(lambda: served.ledger.notes == ["told"])
+        await wire.shake_hands(2)
+        await generate(wire, 3, modern=False)
+        await wire.answer(3)
+    assert set(served.ledger.callers) == {served.backend.process}
+
+
+async def close_stdin(wire: Wire, served: Served) -> None:
+    wire.close_stdin()
+    await until(lambda: served.ledger.notes == ["left"])
+
+
+async def cancel(wire: Wire, served: Served) -> None:
+    await wire.notify("notifications/cancelled", requestId=1)
+    await until(lambda: served.ledger.notes == ["left"])
+
+
+async def close_stdout(wire: Wire, served: Served) -> None:
+    wire.close_stdout()
+
+
+@pytest.mark.parametrize("leave", [close_stdin, cancel, close_stdout])
+async def test_answer_that_was_never_written_is_reported_so(leave: Callable[[Wire, Served], Awaitable[None]]) -> None:
+    served = Served(is_open=False)
+    async with wired(served.backend) as wire:
+        await generate(wire, 1)
+        await served.until_asked()
+        await leave(wire, served)
+        served.gateway.gate.set()
+    assert served.ledger.notes
+    assert set(served.ledger.notes) == {"left"}
+
+
+async def test_answer_that_is_cancelled_in_the_queue_is_not_written() -> None:
+    served = Served(is_open=False)
+    async with wired(served.backend) as wire:
+        await until_its_picture_waits_in_a_full_pipe(served, wire, "picture")
+        await wire.notify("notifications/cancelled", requestId="picture")
+        await wire.request("mark", "ping")
+        answers: list[object] = []
+        while "mark" not in answers:
+            answers.append((await wire.receive())["id"])
+        await until(lambda: served.ledger.notes == ["left"])
+    assert "picture" not in answers
+
+
+async def test_answer_in_a_full_pipe_is_noted_as_undelivered_within_the_time_of_a_signal() -> None:
+    served = Served(is_open=False, output_seconds=60, shutdown_seconds=0.4)
+    async with wired(served.backend) as wire:
+        await until_its_picture_waits_in_a_full_pipe(served, wire, "picture")
+        wire.interrupt()
+        await until(lambda: served.ledger.notes == ["left"])
+
+
+async def test_pipe_that_another_process_made_non_blocking_is_read_and_written() -> None:
+    async with wired(Served().backend, blocking=False) as wire:
+        for id in range(PIPE_FULL):
+            await wire.request(id, "tools/call", modern=True, **FILLER)
+        await wire.until_stuck()
+        assert len({(await wire.receive())["id"] for _ in range(PIPE_FULL)}) == PIPE_FULL
+
+
+async def test_answer_in_a_pipe_that_nobody_reads_is_not_delivered_and_the_server_ends() -> None:
+    served = Served(is_open=False, output_seconds=0.05)
+    async with wired(served.backend) as wire:
+        await until_its_picture_waits_in_a_full_pipe(served, wire, "picture")
+        assert served.ledger.notes == []
+        wire.close_stdin()
+        await until(lambda: served.ledger.notes == ["left"])
+        wire.close_stdout()
+
+
+@pytest.mark.parametrize("read_lines", [1, 7, 60])
+async def test_delivered_is_each_whole_answer_in_the_pipe_of_a_client_that_hangs_up_and_no_other(
+    read_lines: int,
+) -> None:
+    served = Served()
+    async with wired(served.backend) as wire:
+        for id in range(100, 300):
+            await generate(wire, id, prompt="fox " * 900)  # an answer that no pipe takes in one piece
+        lengths = {len(await wire.read_line()) for _ in range(read_lines)}
+        written = await wire.until_stuck()
+        wire.close_stdout()
+    (length,) = lengths
+    assert written % (length + 1)  # it hung up in the middle of an answer
+    assert served.ledger.notes.count("told") == written // (length + 1) < 200
+    assert set(served.ledger.notes) == {"told", "left"}
