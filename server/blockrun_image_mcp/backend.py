@@ -25,6 +25,7 @@ from blockrun_image.schemas import ToolSchema, tool_schemas
 from blockrun_image_mcp.catalogs.cache import CatalogCache
 from blockrun_image_mcp.catalogs.live import LiveCatalog
 from blockrun_image_mcp.gateway.credentials import Endpoint, address_of, endpoint_for, wallet_digits
+from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.logs import Redactor, log_orphan
 from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings
 from blockrun_image_mcp.tasks import Lazy, TaskSupervisor
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from blockrun_image.toolset import ImageToolset
     from blockrun_image_mcp.gateway.client import HttpGateway
     from blockrun_image_mcp.gateway.responses import ModelsAnswer
-    from blockrun_image_mcp.images.store import FolderStore
     from blockrun_image_mcp.ledger.attempts import Account
     from blockrun_image_mcp.ledger.database import Database
     from blockrun_image_mcp.ledger.sqlite import SqliteLedger
@@ -119,10 +119,8 @@ class Backend:
         return self._given_store or self.folder
 
     @cached_property
-    def folder(self) -> "FolderStore":
+    def folder(self) -> FolderStore:
         """The images folder."""
-        from blockrun_image_mcp.images.store import FolderStore  # noqa: PLC0415 - a start keeps no picture
-
         return FolderStore(self.settings.dir)
 
     @cached_property
@@ -148,7 +146,7 @@ class Backend:
     @cached_property
     def toolset(self) -> "ImageToolset":
         """The three tools, with this backend behind them."""
-        from blockrun_image.toolset import ImageToolset  # noqa: PLC0415 - listing the tools does without it
+        from blockrun_image.toolset import ImageToolset  # noqa: PLC0415 - 14 ms that listing the tools does without
 
         tasks, timings = self._tasks, self.timings
         return ImageToolset(self.catalog, defaults=self.defaults, run=tasks.run, timings=timings, ports=self)
@@ -304,7 +302,7 @@ class Backend:
     async def _finish(
         self, attempt: "Attempt", request: "ImageRequest", on_status: "OnStatus" = lambda status: None
     ) -> None:
-        from blockrun_image.ports import ExpectedCost  # noqa: PLC0415 - a start needs no ports
+        from blockrun_image.ports import ExpectedCost  # noqa: PLC0415 - 5 ms of dataclasses
         from blockrun_image.purchase import Purchase  # noqa: PLC0415 - as above
 
         await Purchase(self, request, ExpectedCost(), on_status, self.timings).finish(attempt)
@@ -313,7 +311,7 @@ class Backend:
         if endpoint.wallet_key is None:
             return None
         from blockrun_image_mcp.payments.auth import Payer  # noqa: PLC0415 - loads httpx2
-        from blockrun_image_mcp.payments.wallet import Wallet  # noqa: PLC0415 - what signs, only for a wallet
+        from blockrun_image_mcp.payments.wallet import Wallet  # noqa: PLC0415 - as above, which loads it too
 
         return Payer(Wallet(endpoint.wallet_key.get_secret_value()), self, timings=self.timings)
 

@@ -87,7 +87,7 @@ def test_a_start_loads_nothing_that_listing_the_tools_does_without(sandbox: Sand
     loaded = {line.rpartition("|")[2].strip() for line in imports.splitlines()}
     of_calls = {"toolset", "purchase", "pricing", "results", "ports", "enrichment.enricher"}
     of_calls = {f"blockrun_image.{module}" for module in of_calls} | {"jsonschema", "PIL"}
-    of_calls |= {f"blockrun_image_mcp.{module}" for module in ("gateway.client", "ledger.sqlite", "images.store")}
+    of_calls |= {f"blockrun_image_mcp.{module}" for module in ("gateway.client", "ledger.sqlite")}
     assert {"blockrun_image.schemas", "blockrun_image_mcp.mcp_server.tool_call"} <= loaded
     assert not [module for module in loaded if module.startswith("blockrun_image_mcp.commands")]
     assert not of_calls & loaded

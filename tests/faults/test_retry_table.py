@@ -1,6 +1,7 @@
 """Every cell of the table of when a request may be sent again, counted by the sandbox."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -129,9 +130,7 @@ async def test_a_paid_request_without_an_answer_is_not_paid_twice(
 ) -> None:
     sandbox.script([fault])
     with pytest.raises(OutcomeUnknownError) as caught:
-        await generate(
-            sandbox.base_url, Timings(connect_seconds=2, write_seconds=2, answer_seconds=0.5, backoff_seconds=0.01)
-        )
+        await generate(sandbox.base_url, replace(QUICK, answer_seconds=0.5))
     assert (sandbox.posts, sandbox.charges) == (1, charges)
     assert caught.value.charged == "unknown"
     assert not caught.value.retryable
@@ -181,14 +180,7 @@ async def test_a_poll_is_free_and_is_sent_again_after(sandbox: Sandbox, fault: M
 
 async def test_a_gateway_that_is_away_for_long_does_not_lose_the_job(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "polls": [{"status": 503}] * 3 + [{"cut": "before"}] * 2}])
-    impatient = Timings(
-        connect_seconds=2,
-        write_seconds=2,
-        answer_seconds=5,
-        backoff_seconds=0.01,
-        max_retry_wait_seconds=0,
-        poll_seconds=0.01,
-    )
+    impatient = replace(QUICK, max_retry_wait_seconds=0)
     assert len((await generate(sandbox.base_url, impatient)).images) == 1
     assert (sandbox.posts, sandbox.charges) == (1, 1)
 

@@ -6,11 +6,13 @@ from contextlib import asynccontextmanager
 import anyio
 import anyio.lowlevel
 import pytest
+from pydantic import SecretStr
 from tests.fakes import URL, FakeGateway, FakeStore
 
 from blockrun_image.images import Image
 from blockrun_image.ports import Unrecorded
 from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.gateway.responses import ModelsAnswer
 from blockrun_image_mcp.ledger import keeping
 from blockrun_image_mcp.ledger.sqlite import SqliteLedger
 from blockrun_image_mcp.settings import Settings
@@ -78,9 +80,18 @@ async def test_one_connection_serves_whoever_looks_into_the_ledger_and_whoever_s
         assert [entry.prompt[:5] for entry in await before.recent(9)] == ["a cat"]
 
 
-async def test_unknown_default_model_is_dropped_and_comes_back_with_a_list_that_has_it(
+async def test_default_model_is_dropped_by_a_list_that_lacks_it_and_comes_back_with_one_that_has_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    backend = Backend(Settings(gateway="sandbox", default_model="flux"))
-    assert backend.defaults.model is None
+    backend = Backend(Settings(api_key=SecretStr("brk_test_0123456789"), default_model="flux"))
+    kept = [backend.defaults.model]
+    for ids in (["dall-e-3"], ["dall-e-3", "flux"]):
+        entries = [{"id": id, "categories": ["image"]} for id in ids]
+        await backend.models.take(ModelsAnswer("api.example", 200, {"data": entries}))
+        kept.append(backend.defaults.model)
+    assert kept == ["flux", None, "flux"]
     assert "there is no model 'flux'" in caplog.text
+
+
+def test_default_model_that_no_list_can_have_is_dropped_at_once() -> None:
+    assert Backend(Settings(gateway="sandbox", default_model="flux")).defaults.model is None

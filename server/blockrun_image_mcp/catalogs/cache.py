@@ -113,9 +113,8 @@ class CatalogCache:
             lock.touch(exist_ok=False)
         except FileExistsError:
             with suppress(OSError):
-                if (
-                    abs(self.clock() - lock.stat().st_mtime) > self._timings.list_lock_seconds
-                ):  # also where the clock was turned back
+                age_seconds = abs(self.clock() - lock.stat().st_mtime)  # a clock may have been turned back
+                if age_seconds > self._timings.list_lock_seconds:
                     lock.unlink()
             yield False
             return

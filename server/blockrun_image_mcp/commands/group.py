@@ -18,14 +18,11 @@ _COMMANDS: Mapping[str, str] = {
     "recover": "accounts",
     "wallet": "accounts",
 }
-"""The module of each command: one that serves need not load what the others do."""
+"""The module of each command."""
 
 
 class _Cli(click.Group):
-    """Serves when no command is given, as hosts start it, and loads a command when it is called."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, args or ["serve"])
+    """Loads a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_COMMANDS)
