@@ -1,20 +1,34 @@
 """Adapters of the toolset's ports that keep what they are told."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 
-from blockrun_image.errors import (
-    StorageError,
+from blockrun_image.attempts import (
+    AttemptState,
+    AttemptStatus,
+    ExpectedCost,
+    Job,
+    MadeCall,
+    Order,
+    UncollectedPictures,
 )
+from blockrun_image.callers import DeliveryEvent, OnDelivery
+from blockrun_image.errors import LedgerError, StorageError
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, ExpectedCost, Job, OnStatus
+from blockrun_image.null_ledger import NullAttempt
+from blockrun_image.ports import Attempt, Begun, Collected, NothingFound, OnPoll, OnStatus, Reserved
 
 URL = "https://pictures.example/1.png"
 OTHER_URL = "https://pictures.example/2.png"
+
+Note = tuple[Any, ...]
+"""A step of an attempt, and what was told of it."""
 
 
 def at_most(usd: Decimal) -> ExpectedCost:
@@ -39,7 +53,7 @@ class FakeGateway:
 
     def __init__(self, *images: Image, charged: str | None = None, warnings: Sequence[str] = ()) -> None:
         self.requests: list[ImageRequest] = []
-        self.followed: list[Job] = []
+        self.polled: list[Job] = []
         self._response = ImagesResponse(images, Decimal(charged) if charged else None, warnings)
 
     async def generate(
@@ -49,12 +63,190 @@ class FakeGateway:
         on_status("drawing")
         return self._response
 
-    async def follow(self, job: Job, most: int, on_status: OnStatus) -> ImagesResponse:
-        self.followed.append(job)
+    async def poll(self, job: Job, most: int, on_status: OnStatus, on_poll: OnPoll) -> ImagesResponse:
+        self.polled.append(job)
+        await on_poll(0.0)
         return self._response
 
     async def quote(self, request: ImageRequest) -> Decimal | None:
         return None
+
+
+class SendingGateway(FakeGateway):
+    """Tells the attempt before its request leaves, as every gateway must that is used with a real ledger."""
+
+    async def generate(
+        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+    ) -> ImagesResponse:
+        await attempt.sent()
+        return await super().generate(request, attempt, on_status, within_seconds)
+
+
+class FailingGateway(FakeGateway):
+    """Fails as it is told to, once its request was sent, or when it polls a job."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self._error = error
+
+    async def generate(
+        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+    ) -> ImagesResponse:
+        await attempt.sent()
+        raise self._error
+
+    async def poll(self, job: Job, most: int, on_status: OnStatus, on_poll: OnPoll) -> ImagesResponse:
+        raise self._error
+
+
+class GatedGateway(FakeGateway):
+    """Makes a picture once it may, and cannot be cancelled, as a request that has left."""
+
+    def __init__(self, *, is_open: bool = False) -> None:
+        super().__init__(Image(URL), charged="0.042")
+        self.gate = anyio.Event()
+        if is_open:
+            self.gate.set()
+
+    async def generate(
+        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+    ) -> ImagesResponse:
+        self.requests.append(request)
+        with anyio.CancelScope(shield=True):
+            await self.gate.wait()
+        return self._response
+
+
+class FakeAttempt(NullAttempt):
+    """Keeps what it is told, in order, and stands as it was given, time after time.
+
+    The steps that are called `broken` cannot be written down.
+    """
+
+    def __init__(
+        self,
+        request: ImageRequest,
+        *statuses: AttemptStatus,
+        claimed: bool = True,
+        broken: Sequence[str] = (),
+        notes: list[Note] | None = None,
+    ) -> None:
+        super().__init__(request)
+        self.notes: list[Note] = [] if notes is None else notes
+        self._statuses = list(statuses) or [AttemptStatus(AttemptState.UNKNOWN)]
+        self._is_claimed = claimed
+        self._broken = broken
+
+    async def note(self, step: str, *what: object) -> None:
+        await anyio.lowlevel.checkpoint()
+        if step in self._broken:
+            raise LedgerError("The disk is full.")
+        self.notes.append((step, *what))
+
+    async def sent(self) -> None:
+        await self.note("sent")
+
+    async def accepted(self, job: str) -> bool:
+        await self.note("accepted", job)
+        return True
+
+    async def polled(self, next_seconds: float) -> None:
+        await self.note("polled", next_seconds)
+
+    async def settled(self, response: ImagesResponse) -> Sequence[str]:
+        await self.note("settled", response.charged_usd, [image.url for image in response.images])
+        return ()
+
+    async def released(self) -> None:
+        await self.note("released")
+
+    async def unknown(self) -> None:
+        await self.note("unknown")
+
+    async def stopped(self) -> None:
+        await self.note("stopped")
+
+    async def status(self) -> AttemptStatus:
+        await anyio.lowlevel.checkpoint()
+        if "status" in self._broken:
+            raise LedgerError("The disk is full.")
+        return self._statuses.pop(0) if len(self._statuses) > 1 else self._statuses[0]
+
+    async def claim(self) -> bool:
+        await self.note("claimed", self._is_claimed)
+        return self._is_claimed
+
+    async def mark_abandoned(self) -> None:
+        await self.note("abandoned")
+
+    async def mark_delivered(
+        self,
+        *,
+        is_repeatable: bool = False,
+        is_cancelled: bool = False,
+        is_unknown: bool = False,
+        named: Sequence[str] = (),
+    ) -> None:
+        told = {"repeatable": is_repeatable, "cancelled": is_cancelled, "unknown": is_unknown}
+        await self.note("delivered", *(word for word, is_so in told.items() if is_so), *named)
+
+
+class FakeLedger:
+    """Begins each call as it was given, time after time, and then reserves; it keeps what it and its attempts are told.
+
+    The steps that are called `broken` cannot be written down.
+    """
+
+    def __init__(
+        self, *begun: Begun | Exception, broken: Sequence[str] = (), uncollected: Sequence[UncollectedPictures] = ()
+    ) -> None:
+        self.calls: list[MadeCall] = []
+        self.orders: list[Order | None] = []
+        self.notes: list[Note] = []
+        self._begun = [*begun]
+        self._broken = broken
+        self._uncollected = uncollected
+
+    async def begin(self, call: MadeCall, order: Order | None) -> Begun:
+        await anyio.lowlevel.checkpoint()
+        self.calls.append(call)
+        self.orders.append(None if order is None else replace(order, send_seconds=0.0))
+        if self._begun:
+            begun = self._begun.pop(0)
+            if isinstance(begun, Exception):
+                raise begun
+            return begun
+        if order is None:
+            return NothingFound()
+        attempt = FakeAttempt(order.request, broken=self._broken, notes=self.notes)
+        approval = [order.approval] if order.approval else []
+        await attempt.note("reserved", order.request.model, order.cost.most_usd, *approval)
+        return Reserved(attempt, self._uncollected)
+
+
+class EarlierCall(FakeLedger):
+    """A ledger in which an earlier call's attempt is found, which stands as it was given."""
+
+    def __init__(
+        self, request: ImageRequest, *statuses: AttemptStatus, claimed: bool = True, broken: Sequence[str] = ()
+    ) -> None:
+        self.attempt = FakeAttempt(request, *statuses, claimed=claimed, broken=broken)
+        super().__init__(Collected(self.attempt))
+        self.attempt.notes = self.notes
+
+
+class FakeDelivery:
+    """Delivers an answer when the test says so."""
+
+    def __init__(self) -> None:
+        self._reports: list[OnDelivery] = []
+
+    def on_report(self, report: OnDelivery) -> None:
+        self._reports.append(report)
+
+    async def tell(self, event: DeliveryEvent) -> None:
+        (report,) = self._reports
+        await report(event)
 
 
 class FakeStore:

@@ -4,16 +4,18 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import anyio
 import httpx2
 
-from blockrun_image.errors import ImageError
+from blockrun_image.callers import DeliveryEvent, OnDelivery
+from blockrun_image.errors import ImageError, LedgerError
 from blockrun_image.ports import Attempt
 from blockrun_image.results import GeneratedImages, PendingImages
 from blockrun_image.toolset import ImageToolset
-from blockrun_image_mcp.ledger.sqlite import SqliteLedger
+from blockrun_image_mcp.ledger.ledger import Ledger
+from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection, Work
 from blockrun_image_mcp.payments.auth import OnSigned, Payer, X402Auth
 from blockrun_image_mcp.payments.authorization import Authorization
 from blockrun_image_mcp.payments.networks import Network
@@ -21,7 +23,9 @@ from blockrun_image_mcp.payments.wallet import Wallet
 from blockrun_image_mcp.sandbox.x402 import TOKENS
 
 Rail = Literal["account", "wallet"]
+Kind = Literal["patient", "hasty", "fickle", "deaf", "late", "gone"]
 Faults = Sequence[Mapping[str, Any]]
+T = TypeVar("T")
 
 MODEL = "nano-banana-pro"
 MICRO_USD = 105_000
@@ -29,6 +33,7 @@ DEARER_MICRO_USD = 130_000
 LIE = "This quote is not to be paid."
 ANSWER_SECONDS = 0.4
 
+_KINDS: Sequence[Kind] = ["patient", "patient", "hasty", "fickle", "deaf", "late", "gone"]
 _URL = "https://pictures.example/1.png"
 _STALL = {"delay_seconds": 1.5 * ANSWER_SECONDS}
 _ENDS: Faults = [{"cut": cut, "reset": reset} for cut in ("before", "during", "after") for reset in (False, True)]
@@ -154,11 +159,12 @@ class Caller:
     """Asks for one picture until it is told what came of that; leaves and comes again as its dice want it.
 
     `kind` is `patient`, `hasty` (has little patience, and repeats the call), `fickle` (is cancelled, and repeats the
-    call) or `gone` (is cancelled, and does not come again).
+    call), `deaf` (the answer is lost, and it repeats the call), `late` (cancels when its pictures are written, and
+    repeats the call) or `gone` (is cancelled, and does not come again).
     """
 
     prompt: str
-    kind: Literal["patient", "hasty", "fickle", "gone"]
+    kind: Kind
     dice: random.Random
     result: GeneratedImages | None = None
     error: ImageError | None = None
@@ -172,11 +178,11 @@ class Caller:
     async def ask(self, toolset: ImageToolset, hasty: ImageToolset) -> None:
         """Call, and call again, at most so often that a batch ends."""
         for _ in range(1 if self.kind == "gone" else 8):
-            if self.kind in ("patient", "hasty"):
-                await self._call(toolset if self.kind == "patient" else hasty)
-            else:
+            if self.kind in ("fickle", "gone"):
                 with anyio.move_on_after(self.dice.choice((0.0, 0.01, 0.1, 0.5)) * self.dice.random()):
                     await self._call(toolset)
+            else:
+                await self._call(hasty if self.kind == "hasty" else toolset)
             if self.is_told:
                 return
 
@@ -187,19 +193,45 @@ class Caller:
 
     async def _call(self, toolset: ImageToolset) -> None:
         self.calls += 1
+        line, result, error = _Line(), None, None
         try:
-            result = await toolset.generate_image(self.prompt, MODEL)
-        except ImageError as error:
-            self.error = error
-        else:
-            self.result = None if isinstance(result, PendingImages) else result
+            result = await toolset.generate_image(self.prompt, MODEL, delivery=line)
+        except ImageError as refusal:
+            error = refusal
+        event = self._event(error)
+        with anyio.CancelScope(shield=True):  # as in the server
+            await line.report(event)
+        if event is DeliveryEvent.WRITTEN:
+            self.error, self.result = error, None if isinstance(result, PendingImages) else result
+
+    def _event(self, error: ImageError | None) -> DeliveryEvent:
+        if self.kind == "deaf" and self.dice.random() < 0.5:
+            return DeliveryEvent.LOST
+        if self.kind == "late" and error is None and self.dice.random() < 0.5:
+            return DeliveryEvent.CANCELLED
+        return DeliveryEvent.WRITTEN
+
+
+class _Line:
+    """Delivers one answer, as its caller wants it."""
+
+    def __init__(self) -> None:
+        self._on_report: list[OnDelivery] = []
+
+    def on_report(self, report: OnDelivery) -> None:
+        self._on_report.append(report)
+
+    async def report(self, event: DeliveryEvent) -> None:
+        """Tell what became of the answer."""
+        for report in self._on_report:
+            await report(event)
 
 
 def callers(dice: random.Random, count: int, batch: str) -> Sequence[Caller]:
     """Return so many callers, each with a prompt that no other has."""
-    kinds: Sequence[Literal["patient", "hasty", "fickle", "gone"]] = ["patient", "patient", "hasty", "fickle", "gone"]
     return [
-        Caller(f"A fox, {batch}, {number}", dice.choice(kinds), random.Random(dice.random())) for number in range(count)
+        Caller(f"A fox, {batch}, {number}", dice.choice(_KINDS), random.Random(dice.random()))
+        for number in range(count)
     ]
 
 
@@ -208,7 +240,7 @@ class WatchedPayer:
     """Pays for real, from one wallet, and keeps what was signed for which attempt."""
 
     private_key: str
-    payees: SqliteLedger
+    payees: Ledger
     signed: list[tuple[str, Authorization]]
 
     def auth(self, attempt: Attempt, on_signed: OnSigned) -> X402Auth:
@@ -229,3 +261,23 @@ class _WatchedWallet(Wallet):
     async def sign(self, network: Network, authorization: Authorization) -> str:
         self._watcher.signed.append((self._attempt_id, authorization))
         return await super().sign(network, authorization)
+
+
+class MortalConnection(SqliteConnection):
+    """A connection of a process that may be killed; from then on, nothing reaches the file, as nothing would."""
+
+    is_dead = False
+
+    async def write(self, work: Work[T]) -> T:
+        """Run work, while the process lives."""
+        self._check_alive()
+        return await super().write(work)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run work that only reads, while the process lives."""
+        self._check_alive()
+        return await super().read(work)
+
+    def _check_alive(self) -> None:
+        if self.is_dead:
+            raise LedgerError("The process is dead.")

@@ -9,7 +9,9 @@ from typing import Any
 
 import httpx2
 
-from blockrun_image.ports import Payment, Unrecorded
+from blockrun_image.attempts import Payment
+from blockrun_image.images import ImageRequest
+from blockrun_image.null_ledger import NullAttempt
 from blockrun_image_mcp.payments.authorization import Authorization
 from blockrun_image_mcp.payments.networks import Network
 from blockrun_image_mcp.payments.wallet import Wallet
@@ -34,11 +36,11 @@ class CountingWallet(Wallet):
         return await super().sign(network, authorization)
 
 
-class KeptAttempt(Unrecorded):
+class KeptAttempt(NullAttempt):
     """An attempt that keeps what it is told, in order, and raises the error that it was given for a step."""
 
     def __init__(self, most_usd: Decimal = Decimal("0.05"), fails: Mapping[str, Exception] | None = None) -> None:
-        super().__init__(most_usd)
+        super().__init__(ImageRequest("A red fox", "dall-e-3", "1024x1024", "standard", 1), most_usd)
         self.notes: list[tuple[str, object]] = []
         self._fails = fails or {}
 

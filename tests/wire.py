@@ -5,7 +5,7 @@ import json
 import os
 import struct
 import termios
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,15 +13,17 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
+from blockrun_image.attempts import MadeCall, Order
 from blockrun_image.callers import Caller
-from blockrun_image.images import Image, ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, ExpectedCost, OnStatus, Unrecorded
+from blockrun_image.images import ImageRequest
+from blockrun_image.null_ledger import NullAttempt
+from blockrun_image.ports import Begun, NeedsApproval, NothingFound, Reserved
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.mcp_server.server import build_server
 from blockrun_image_mcp.mcp_server.stdio import serve_streams
 from blockrun_image_mcp.settings import Settings
 from blockrun_image_mcp.timings import Timings
-from tests.fakes import URL, FakeGateway
+from tests.fakes import GatedGateway
 
 MODERN: Mapping[str, Any] = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -167,57 +169,61 @@ PIPE_FULL = 150
 """Answers of `list_models` that no pipe of this system holds."""
 
 
-class Gateway(FakeGateway):
-    """Makes a picture once it may."""
+class Ledger:
+    """Keeps who asked, and what became of each answer; with `asks`, the user must approve each call."""
 
-    def __init__(self, *, is_open: bool = True) -> None:
-        super().__init__(Image(URL), charged="0.042")
-        self.gate = anyio.Event()
-        if is_open:
-            self.gate.set()
-
-    async def generate(
-        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
-    ) -> ImagesResponse:
-        self.requests.append(request)
-        with anyio.CancelScope(shield=True):  # as a request that has left
-            await self.gate.wait()
-        return self._response
-
-
-class Ledger(Unrecorded):
-    """Keeps who asked, and what became of each answer."""
-
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, asks: bool = False) -> None:
         self.callers: list[Caller | None] = []
         self.notes: list[str] = []
+        self.noted_prompts: list[str] = []
+        self._asks = asks
 
-    async def find(self, request: ImageRequest, caller: Caller | None = None) -> Unrecorded | None:
+    async def begin(self, call: MadeCall, order: Order | None) -> Begun:
         await anyio.lowlevel.checkpoint()
-        self.callers.append(caller)
-        return None
+        self.callers.append(call.caller)
+        if order is None:
+            return NothingFound()
+        if self._asks and order.approval is None:
+            return NeedsApproval(order.cost.most_usd)
+        return Reserved(_NotedAttempt(order.request, self))
 
-    async def reserve(self, request: ImageRequest, cost: ExpectedCost, approval: str | None = None) -> "Ledger":
-        return self
 
-    async def told(self) -> None:
+class _NotedAttempt(NullAttempt):
+    def __init__(self, request: ImageRequest, ledger: Ledger) -> None:
+        super().__init__(request)
+        self._ledger = ledger
+
+    async def mark_delivered(
+        self,
+        *,
+        is_repeatable: bool = False,
+        is_cancelled: bool = False,
+        is_unknown: bool = False,
+        named: Sequence[str] = (),
+    ) -> None:
+        told = {" repeatably": is_repeatable, " and cancelled": is_cancelled}
+        await self._note("delivered" + "".join(words for words, is_so in told.items() if is_so))
+
+    async def mark_abandoned(self) -> None:
+        await self._note("abandoned")
+
+    async def _note(self, what: str) -> None:
         await anyio.lowlevel.checkpoint()
-        self.notes.append("told")
-
-    async def left(self) -> None:
-        await anyio.lowlevel.checkpoint()
-        self.notes.append("left")
+        self._ledger.notes.append(what)
+        self._ledger.noted_prompts.append(self.request.prompt)
 
 
 class Served:
     """A backend with adapters that a test looks into."""
 
     def __init__(self, *, is_open: bool = True, confirm_above_usd: str | None = None, **timings: float) -> None:
-        self.gateway, self.ledger = Gateway(is_open=is_open), Ledger()
+        self.gateway, self.ledger = GatedGateway(is_open=is_open), Ledger(asks=confirm_above_usd is not None)
         settings = Settings(confirm_above_usd=confirm_above_usd)
         self.backend = Backend(
-            settings, gateway=self.gateway, ledger=self.ledger, timings=Timings(call_timeout_seconds=15, **timings)
+            settings,
+            gateway=self.gateway,
+            ledger=self.ledger,
+            timings=Timings.for_calls(settings, call_timeout_seconds=15, **timings),
         )
 
     async def until_asked(self, count: int = 1) -> None:

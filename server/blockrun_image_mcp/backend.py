@@ -26,20 +26,21 @@ from blockrun_image_mcp.catalogs.cache import CatalogCache
 from blockrun_image_mcp.catalogs.live import LiveCatalog
 from blockrun_image_mcp.gateway.credentials import Endpoint, address_of, endpoint_for, wallet_digits
 from blockrun_image_mcp.images.store import FolderStore
+from blockrun_image_mcp.ledger.confirmation import OpenQuestions
 from blockrun_image_mcp.logs import Redactor, log_orphan
 from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings
 from blockrun_image_mcp.tasks import Lazy, TaskSupervisor
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
 if TYPE_CHECKING:
-    from blockrun_image.images import ImageRequest
+    from blockrun_image.attempts import Job
     from blockrun_image.ports import Attempt, ImageGateway, ImageStore, OnStatus, SpendLedger
     from blockrun_image.toolset import ImageToolset
     from blockrun_image_mcp.gateway.client import HttpGateway
     from blockrun_image_mcp.gateway.responses import ModelsAnswer
-    from blockrun_image_mcp.ledger.attempts import Account
-    from blockrun_image_mcp.ledger.database import Database
-    from blockrun_image_mcp.ledger.sqlite import SqliteLedger
+    from blockrun_image_mcp.ledger.ledger import Ledger
+    from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
+    from blockrun_image_mcp.ledger.store import Account
     from blockrun_image_mcp.payments.auth import Payer
 
 NAME = "blockrun-image-mcp"
@@ -71,6 +72,7 @@ class Backend:
         self.settings = settings.with_valid_values()
         self.timings = timings
         self.process = Caller.new()
+        self.questions = OpenQuestions()
         self._contract = catalog or Catalog.load(settings.spec)
         self._given_gateway, self._given_ledger, self._given_store = gateway, ledger, store
         self._tasks = TaskSupervisor(log_orphan, timings.abandon_seconds)
@@ -183,12 +185,12 @@ class Backend:
         """Return the ledger of the account that pays; raises `ConfigurationError`."""
         return self._given_ledger or await self._ledger.get()
 
-    def operator_ledger(self) -> "SqliteLedger":
+    def operator_ledger(self) -> "Ledger":
         """Return the ledger of all accounts, which needs no credential.
 
         Raises `ConfigurationError` for a limit that cannot be read.
         """
-        from blockrun_image_mcp.ledger.attempts import Account  # noqa: PLC0415 - loads sqlite3
+        from blockrun_image_mcp.ledger.store import Account  # noqa: PLC0415 - loads the ports
 
         return self._ledger_of(Account())
 
@@ -216,11 +218,15 @@ class Backend:
 
     async def finish_jobs(self, on_status: "OnStatus") -> None:
         """Poll every abandoned job of the account to its end; raises the first `ImageError`."""
-        from blockrun_image_mcp.ledger.keeping import finish_jobs  # noqa: PLC0415 - loads sqlite3
+        from blockrun_image_mcp.ledger.jobs import finish_jobs  # noqa: PLC0415 - loads the ledger
 
-        await finish_jobs(
-            self._ledger_of(self._account()), lambda attempt, request: self._finish(attempt, request, on_status)
-        )
+        async with self._ledger_of(self._account()) as ledger:
+            await finish_jobs(ledger, lambda attempt, job: self._finish(attempt, job, on_status))
+
+    def keep_records(self) -> None:
+        """Put on disk what the ledger does not have yet: the process is about to end."""
+        if self._ledger.open is not None:
+            self._ledger.open.outbox.spill_all()
 
     async def payee(self, host: str, seen: str) -> str:
         """Return the address that is trusted for a host: `seen` if there was none."""
@@ -235,11 +241,11 @@ class Backend:
         return cast("Scope", self.settings.catalog)
 
     @cached_property
-    def _database(self) -> "Database":
+    def _database(self) -> "SqliteConnection":
         """The process's only connection to the ledger's file."""
-        from blockrun_image_mcp.ledger.database import Database  # noqa: PLC0415 - loads sqlite3
+        from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection  # noqa: PLC0415 - loads sqlite3
 
-        return Database(self.ledger_path, self.timings)
+        return SqliteConnection(self.ledger_path, self.timings)
 
     def _seen_catalog(self) -> Catalog:
         if self.cache is None or not self.cache.exists:
@@ -265,33 +271,25 @@ class Backend:
         return endpoint_for(self.settings, self._contract.spec.base_url)
 
     def _account(self) -> "Account":
-        from blockrun_image_mcp.ledger.attempts import Account  # noqa: PLC0415 - loads sqlite3
+        from blockrun_image_mcp.ledger.store import Account  # noqa: PLC0415 - loads the ports
 
         if self._is_sandbox:
             return Account(SANDBOX, SANDBOX)
         endpoint = self._endpoint()
         return Account(endpoint.base_url, endpoint.principal)
 
-    def _ledger_of(self, account: "Account") -> "SqliteLedger":
-        from blockrun_image_mcp.ledger.limits import Limits  # noqa: PLC0415 - loads the ports
-        from blockrun_image_mcp.ledger.sqlite import SqliteLedger  # noqa: PLC0415 - loads sqlite3
+    def _ledger_of(self, account: "Account") -> "Ledger":
+        from blockrun_image_mcp.ledger.ledger import Ledger  # noqa: PLC0415 - loads the ports
+        from blockrun_image_mcp.ledger.limits import Limits  # noqa: PLC0415 - as above
 
         limits = Limits.of(self.settings)
-        return SqliteLedger(
-            self.ledger_path,
-            limits,
-            account,
-            timings=self.timings,
-            process=self.process,
-            connection=self._database,
-        )
+        return Ledger(self._database, self.ledger_path, limits, account, timings=self.timings, process=self.process)
 
     @asynccontextmanager
-    async def _open_ledger(self) -> "AsyncGenerator[SqliteLedger]":
-        from blockrun_image_mcp.ledger.keeping import kept  # noqa: PLC0415 - loads sqlite3
+    async def _open_ledger(self) -> "AsyncGenerator[Ledger]":
+        from blockrun_image_mcp.ledger.jobs import sweeping  # noqa: PLC0415 - loads the ledger
 
-        ledger = self._ledger_of(self._account())
-        async with kept(ledger, self._finish):
+        async with self._ledger_of(self._account()) as ledger, sweeping(ledger, self._finish):
             yield ledger
 
     async def _resume(self) -> None:
@@ -299,13 +297,13 @@ class Backend:
         with suppress(ImageError):  # the first paid call reports it
             await self.ledger()
 
-    async def _finish(
-        self, attempt: "Attempt", request: "ImageRequest", on_status: "OnStatus" = lambda status: None
-    ) -> None:
-        from blockrun_image.ports import ExpectedCost  # noqa: PLC0415 - 5 ms of dataclasses
-        from blockrun_image.purchase import Purchase  # noqa: PLC0415 - as above
+    async def _finish(self, attempt: "Attempt", job: "Job", on_status: "OnStatus" = lambda status: None) -> None:
+        from blockrun_image.attempts import MadeCall  # noqa: PLC0415 - the ledger has loaded it
+        from blockrun_image.fixed_ports import run_in_place  # noqa: PLC0415 - as above
+        from blockrun_image.purchase import Purchase  # noqa: PLC0415 - 5 ms of dataclasses
 
-        await Purchase(self, request, ExpectedCost(), on_status, self.timings).finish(attempt)
+        purchase = Purchase(self, MadeCall(""), None, self.timings, run_in_place, listeners=[on_status])
+        await purchase.finish(attempt, job)
 
     def _payer(self, endpoint: Endpoint) -> "Payer | None":
         if endpoint.wallet_key is None:

@@ -59,9 +59,9 @@ def configure_logging(level: str, redact: Redactor) -> None:
 def log_orphan(outcome: object) -> None:
     """Log the end of a paid call whose caller has gone, as JSON: its text is not ours."""
     from blockrun_image.images import ImagesResponse  # noqa: PLC0415 - the call has loaded it
-    from blockrun_image.ports import StillDrawingError  # noqa: PLC0415 - as above
+    from blockrun_image.ports import JobPending  # noqa: PLC0415 - as above
 
-    if isinstance(outcome, StillDrawingError) or (isinstance(outcome, ImageError) and outcome.charged == "no"):
+    if isinstance(outcome, JobPending) or (isinstance(outcome, ImageError) and outcome.charged == "no"):
         return
     if isinstance(outcome, ImagesResponse):
         _log.warning("a call ended after its caller had gone: %s", json.dumps(_summary(outcome)))

@@ -23,7 +23,7 @@ def serve(flags: Mapping[str, str | None]) -> None:
             server = build_server(backend)
     except ImageError as error:
         exit_with(error)
-    anyio.run(serve_stdio, server, backend.timings)
+    anyio.run(serve_stdio, server, backend.timings, b"", backend.keep_records)
 
 
 def _check_streams() -> None:

@@ -25,7 +25,7 @@ class TaskSupervisor:
         self._on_orphan = on_orphan
         self._abandon_seconds = abandon_seconds
         self._closing = anyio.Event()
-        self._jobs: set[_Job[Any]] = set()
+        self._running: set[SupervisedTask[Any]] = set()
         self._idle = anyio.Event()
 
     async def __aenter__(self) -> Self:
@@ -40,34 +40,13 @@ class TaskSupervisor:
         self._closing.set()
         await self._tasks.__aexit__(None, None, None)  # an error of the block is not wrapped in a group
 
-    async def run(
-        self, work: Callable[[], Awaitable[T]], timeout_seconds: float, left: Callable[[], Awaitable[None]]
-    ) -> T | None:
-        """Do the work and return its result, or `None` after `timeout_seconds`; the work then goes on.
-
-        A cancelled caller leaves at once. The work is cancelled too, but may shield itself and go on. `left` is awaited
-        before this returns or raises while the work may go on.
-        """
+    def run(self, work: Callable[[], Awaitable[T]]) -> "SupervisedTask[T]":
+        """Start work, which callers then wait for; it is cancelled if the last of them is."""
         self._check_open()
-        job = _Job(work)
-        self._jobs.add(job)
-        self._tasks.start_soon(self._do, job)
-        try:
-            with anyio.move_on_after(timeout_seconds):
-                await job.done.wait()
-            if not job.done.is_set():
-                await left()
-        except anyio.get_cancelled_exc_class():
-            job.abandon()
-            with anyio.CancelScope(shield=True), anyio.move_on_after(self._abandon_seconds):
-                await left()
-            if job.outcome:  # it ended in the same moment as its caller left
-                self._on_orphan(job.outcome[0])
-            raise
-        if job.done.is_set():
-            return job.result()
-        job.is_orphan = True
-        return None
+        task = SupervisedTask(work, self._on_orphan, self._abandon_seconds)
+        self._running.add(task)
+        self._tasks.start_soon(self._do, task)
+        return task
 
     def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a fire-and-forget task, cancelled at the end; it must not raise."""
@@ -90,9 +69,9 @@ class TaskSupervisor:
 
     async def drain(self) -> None:
         """Cancel the work under way, and wait for what shields itself from that."""
-        for job in self._jobs:
-            job.cancel()
-        while self._jobs:
+        for task in self._running:
+            task.cancel()
+        while self._running:
             self._idle = anyio.Event()
             await self._idle.wait()
 
@@ -111,15 +90,15 @@ class TaskSupervisor:
             await work()
             tasks.cancel_scope.cancel()
 
-    async def _do(self, job: "_Job[T]") -> None:
+    async def _do(self, task: "SupervisedTask[T]") -> None:
         try:
-            await job.run()
+            await task.run()
         finally:  # also if the whole group is cancelled, which the drain must not wait out
-            self._jobs.discard(job)
-            if not self._jobs:
+            self._running.discard(task)
+            if not self._running:
                 self._idle.set()
-        if job.is_orphan and job.outcome:
-            self._on_orphan(job.outcome[0])
+        if task.is_orphan and task.outcome:
+            self._on_orphan(task.outcome[0])
 
 
 class Lazy(Generic[T]):
@@ -154,6 +133,8 @@ class _Outcome(Generic[T]):
         self.outcome: list[T | Exception] = []
 
     def result(self) -> T:
+        if not self.outcome:
+            raise ConfigurationError("This was closed before it was done.")
         outcome = self.outcome[0]
         if isinstance(outcome, Exception):
             raise outcome
@@ -187,29 +168,64 @@ class _Opening(_Outcome[T]):
             self._scope.cancel()
 
 
-class _Job(_Outcome[T]):
-    def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
+class SupervisedTask(_Outcome[T]):
+    """Work that goes on without its callers, unless the last of them is cancelled."""
+
+    def __init__(self, work: Callable[[], Awaitable[T]], on_orphan: OnOrphan, abandon_seconds: float) -> None:
         super().__init__()
         self._work = work
+        self._on_orphan = on_orphan
+        self._abandon_seconds = abandon_seconds
         self._scope = anyio.CancelScope()
+        self._callers = 0
         self.is_orphan = False
 
+    async def wait(self, timeout_seconds: float, on_last_left: Callable[[], Awaitable[None]]) -> T | None:
+        """Return the result, or `None` after `timeout_seconds`; the work then goes on.
+
+        A cancelled caller leaves at once. If it is the last one, the work is cancelled too, but may shield itself and
+        go on. `on_last_left` is awaited before the last caller leaves while the work may go on.
+        """
+        self._callers += 1
+        self.is_orphan = False
+        try:
+            with anyio.move_on_after(timeout_seconds):
+                await self.done.wait()
+            if not self.done.is_set() and self._callers == 1:
+                await on_last_left()
+        except anyio.get_cancelled_exc_class():
+            if self._callers == 1:
+                await self._abandon(on_last_left)
+            raise
+        finally:
+            self._callers -= 1
+        if self.done.is_set():
+            return self.result()
+        self.is_orphan = self._callers == 0
+        return None
+
     async def run(self) -> None:
+        """Do the work."""
         try:
             with self._scope:
                 try:
                     self.outcome.append(await self._work())
-                except Exception as error:  # noqa: BLE001 - handed to whoever asked for the work
+                except Exception as error:  # noqa: BLE001 - handed to whoever waits for the work
                     self.outcome.append(error)
         finally:
             self.done.set()
 
-    def abandon(self) -> None:
+    def cancel(self) -> None:
+        """Cancel the work, which may shield itself."""
+        self._scope.cancel()
+
+    async def _abandon(self, on_last_left: Callable[[], Awaitable[None]]) -> None:
         self.is_orphan = True
         self.cancel()
-
-    def cancel(self) -> None:
-        self._scope.cancel()
+        with anyio.CancelScope(shield=True), anyio.move_on_after(self._abandon_seconds):
+            await on_last_left()
+        if self.outcome:  # it ended in the same moment as its caller left
+            self._on_orphan(self.outcome[0])
 
 
 @asynccontextmanager

@@ -19,6 +19,8 @@ class Timings(CallTimings):
     """Between two progress notifications; hosts give up on a silent call."""
     output_seconds: float = 2.0
     """To write the remaining answers after the client has closed stdin."""
+    continued_seconds: float = 1.0
+    """After the process was stopped and goes on, to read what has waited for it."""
     shutdown_seconds: float = 0.8
     """From a signal to the end of the process."""
     approval_lifetime_seconds: float = 30 * 86_400.0
@@ -63,16 +65,21 @@ class Timings(CallTimings):
     # the ledger
     busy_seconds: float = 5.0
     """To wait for another process's lock on the ledger."""
-    lease_seconds: float = 15.0
-    """How long an attempt belongs to its process without a renewal."""
-    renewal_seconds: float = 5.0
     sweep_seconds: float = 60.0
     """Between two searches for abandoned jobs."""
-    sign_of_life_seconds: float = 0.5
-    """Between two checks of another process's lease."""
+    spill_seconds: float = 1.0
+    """For the ledger to take a record, before that gets a file of its own."""
+    outbox_retry_seconds: float = 0.25
+    """Between two tries to write a record, doubled after each."""
+    max_outbox_retry_seconds: float = 5.0
+    missed_polls: int = 3
+    """How many polls of a job may be missed before another process polls it."""
     collectable_seconds: float = 3_600.0
-    """How long the same call collects an abandoned attempt."""
-    max_job_seconds: float = 86_400.0
+    """How long the same call is told how an abandoned call ended, from its end."""
+    pictures_seconds: float = 86_400.0
+    """How long the same call collects pictures that were not delivered, from the end of the work."""
+    repeatable_seconds: float = 120.0
+    """How long the same call returns pictures again whose caller may have given up before they came."""
     rate_window_seconds: float = 60.0
     """The window of a model's rate limit."""
 

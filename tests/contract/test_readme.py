@@ -39,7 +39,7 @@ def run_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env=process_environment({}),
+        env=process_environment({"HOME": str(folder)}),  # its clients start servers without the other folders
         capture_output=True,
         text=True,
         check=False,

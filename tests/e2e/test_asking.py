@@ -1,7 +1,9 @@
 """Calls that the user approves first: on both eras, with clients that cannot ask, and with answers sent again."""
 
+import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Generator, Mapping
@@ -25,6 +27,7 @@ from blockrun_image_mcp.timings import DEFAULT
 pytestmark = pytest.mark.anyio
 
 SETTING = "BLOCKRUN_IMAGE_CONFIRM_ABOVE_USD"
+COLLECTED = "nothing more was charged"
 
 
 class User:
@@ -192,19 +195,18 @@ def answer(server: Server, answered: Mapping[str, Any]) -> Any:
     return server.request("tools/call", name="generate_image", arguments=FOX, **answered)
 
 
-def test_an_answer_that_is_replayed_makes_nothing_and_names_the_attempt_that_it_made(sandbox: Sandbox) -> None:
+def test_replayed_answer_collects_the_pictures_that_it_has_made(sandbox: Sandbox) -> None:
     with asked_server(sandbox) as server:
         answered = ask(server)
-        first = answer(server, answered)["result"]
-        again = answer(server, answered)["result"]
-    assert first["structuredContent"]["images"]
-    error = again["structuredContent"]["error"]
-    assert (again["isError"], error["type"], error["charged"]) == (True, "confirmation", "no")
-    assert f"as attempt {images()[0]['id']} (settled). Nothing was sent again." in error["message"]
+        first, again = (answer(server, answered)["result"]["structuredContent"] for _ in range(2))
+    assert first["images"]
+    assert again["images"] == first["images"]
+    assert COLLECTED in json.dumps(again)
+    assert COLLECTED not in json.dumps(first)
     assert (sandbox.posts, sandbox.charges) == (1, 1)
 
 
-def test_an_answer_that_is_replayed_while_its_call_is_under_way_makes_nothing(sandbox: Sandbox) -> None:
+def test_answer_that_is_replayed_while_its_call_is_under_way_waits_for_the_same_pictures(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 0.5}])
     with asked_server(sandbox) as server:
         answered = ask(server)
@@ -213,18 +215,21 @@ def test_an_answer_that_is_replayed_while_its_call_is_under_way_makes_nothing(sa
         while len(results) < 3:
             message = server.receive()
             if message.get("id") in calls:
-                results.append(message["result"]["isError"])
-    assert sorted(results) == [False, True, True]
+                results.append(message["result"]["structuredContent"]["images"])
+    assert results[0]
+    assert results == [results[0]] * 3
     assert (sandbox.posts, sandbox.charges) == (1, 1)
 
 
-def test_an_answer_to_a_call_that_was_refused_for_nothing_is_used_up_as_well(sandbox: Sandbox) -> None:
+def test_replayed_answer_to_a_call_that_was_refused_makes_nothing_and_names_the_attempt(sandbox: Sandbox) -> None:
     sandbox.script([{"status": 403}])
     with asked_server(sandbox) as server:
         answered = ask(server)
         first, again = answer(server, answered), answer(server, answered)
     assert first["result"]["structuredContent"]["error"]["type"] == "content_policy"
-    assert "(released)" in again["result"]["structuredContent"]["error"]["message"]
+    error = again["result"]["structuredContent"]["error"]
+    assert (again["result"]["isError"], error["type"], error["charged"]) == (True, "confirmation", "no")
+    assert re.search(r"as attempt [0-9a-f-]{36} \(released\)\. Nothing was sent again\.", error["message"])
     assert (sandbox.posts, sandbox.charges) == (1, 0)
 
 

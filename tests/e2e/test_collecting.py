@@ -14,11 +14,14 @@ from tests.conftest import Connect, Sandbox, backend_of
 from tests.e2e.test_asking import SETTING as CONFIRM_ABOVE
 from tests.e2e.test_asking import User
 from tests.e2e.test_command_line import run
-from tests.e2e.test_spending import images, spend, states
+from tests.e2e.test_spending import BUDGET, MOST, images, spend, states
 from tests.e2e.test_stdio_process import Server, running, wait_until
 from tests.e2e.test_tools_over_mcp import FOX, data, text
 
+from blockrun_image.attempts import ExpectedCost, MadeCall, Order
 from blockrun_image.catalog import Catalog
+from blockrun_image.images import ImageRequest
+from blockrun_image.ports import Reserved
 from blockrun_image_mcp.mcp_server.server import build_server
 
 pytestmark = pytest.mark.anyio
@@ -33,14 +36,7 @@ def impatient(sandbox: Sandbox) -> Mapping[str, str]:
     return {**sandbox.environment, SECONDS: "2"}
 
 
-SHORT_LEASES: Mapping[str, float] = {
-    "lease_seconds": 0.4,
-    "renewal_seconds": 0.05,
-    "sweep_seconds": 0.1,
-    "sign_of_life_seconds": 0.05,
-    "resume_seconds": 0.1,
-}
-"""The timings of a server whose leases, renewals and sweeps are a hundred times as short."""
+QUICK_SWEEPS: Mapping[str, float] = {"sweep_seconds": 0.1, "resume_seconds": 0.1}
 
 QUICK_POLLS: Mapping[str, float] = {"poll_seconds": 0.1}
 
@@ -164,20 +160,29 @@ def started(server: Server, sandbox: Sandbox) -> int:
     return id
 
 
-@pytest.mark.parametrize("fault", [{"delay_seconds": 1}, {"slow": True, "delay_seconds": 1}])
+@pytest.mark.parametrize("fault", [{"delay_seconds": 1}, {"slow": True}])
 def test_a_call_that_was_cancelled_is_collected_by_the_same_process(sandbox: Sandbox, fault: Mapping[str, Any]) -> None:
     sandbox.script([fault])
     with running(sandbox.environment) as server:
         server.notify("notifications/cancelled", requestId=started(server, sandbox))
         server.request("tools/list")
         collected = answered(server)
-        again = answered(server)
         _, err = server.close()
     assert COLLECTED in json.dumps(collected) or "slow" in fault
     assert collected["structuredContent"]["images"]
-    assert again["structuredContent"]["images"]
-    assert (sandbox.posts, sandbox.charges) == (2, 2)
+    assert (sandbox.posts, sandbox.charges) == (1, 1)
     assert "Traceback" not in err
+
+
+def test_call_after_a_collected_one_is_another_purchase(sandbox: Sandbox) -> None:
+    sandbox.script([{"delay_seconds": 0.3}])
+    with running(sandbox.environment) as server:
+        server.notify("notifications/cancelled", requestId=started(server, sandbox))
+        server.request("tools/list")
+        collected, another = answered(server), answered(server)
+    assert COLLECTED in json.dumps(collected)
+    assert COLLECTED not in json.dumps(another)
+    assert (sandbox.posts, sandbox.charges) == (2, 2)
 
 
 @pytest.mark.parametrize("fault", [{"delay_seconds": 1}, {"slow": True, "delay_seconds": 1}])
@@ -212,18 +217,14 @@ def test_a_call_that_collects_and_is_cancelled_leaves_no_trace_in_the_log(sandbo
     assert "Traceback" not in err
 
 
-@pytest.mark.timeout(120)
 def test_what_a_killed_process_had_begun_is_found_again_by_the_same_calls(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True}, {"delay_seconds": 60}])
-    with running({**sandbox.environment, SECONDS: "40"}) as server:
-        started(server, sandbox)
-        while "drawing" not in json.dumps(server.receive()):
-            pass
+    with running(sandbox.environment) as server:
+        started_job(server)
         server.send("tools/call", name="generate_image", arguments={**FOX, "n": 2})
         wait_until(sandbox, posts=2)
         server.process.kill()
-    again = {**sandbox.environment, SECONDS: "40"}
-    with running(again) as server:
+    with running(sandbox.environment) as server:
         ids = [server.send("tools/call", name="generate_image", arguments={**FOX, **more}) for more in ({}, {"n": 2})]
         answers = answers_to(server, ids)
         assert len(answered(server, n=2)["structuredContent"]["images"]) == 2
@@ -246,7 +247,7 @@ async def test_a_job_that_was_left_is_finished_by_a_server_that_nobody_calls(
     sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 3}])
-    quick = {**SHORT_LEASES, **QUICK_POLLS}
+    quick = {**QUICK_SWEEPS, **QUICK_POLLS}
     async with in_this_process(impatient, timings=quick) as client:
         await client.call_tool("generate_image", FOX)
     assert states() == {"accepted": 1}
@@ -260,14 +261,52 @@ async def test_a_job_that_was_left_is_finished_by_a_server_that_nobody_calls(
 async def test_a_twin_of_another_process_that_lives_is_a_purchase_of_its_own(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 1}, {"delay_seconds": 0}])
     async with (
-        in_this_process(sandbox.environment, timings=SHORT_LEASES) as one,
-        in_this_process(sandbox.environment, timings=SHORT_LEASES) as other,
+        in_this_process(sandbox.environment) as one,
+        in_this_process(sandbox.environment) as other,
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(one.call_tool, "generate_image", FOX)
         await anyio.to_thread.run_sync(wait_until, sandbox, 1)
         assert COLLECTED not in text(await other.call_tool("generate_image", FOX))
     assert (sandbox.posts, sandbox.charges) == (2, 2)
+
+
+def left_picture(sandbox: Sandbox, **arguments: Any) -> str:
+    """Leave a picture that is paid for to whoever comes next, and return its URL."""
+    sandbox.script([{"delay_seconds": 0.3}])
+    with running(sandbox.environment) as server:
+        posts = sandbox.posts
+        id = server.send("tools/call", name="generate_image", arguments={**FOX, **arguments})
+        wait_until(sandbox, posts + 1)
+        server.notify("notifications/cancelled", requestId=id)
+        server.close()
+    return images()[0]["images"][0]
+
+
+@pytest.mark.parametrize("limits", [{MOST: "0.001"}, {BUDGET: "0.042"}])
+async def test_call_that_the_limits_no_longer_allow_collects_what_it_has_paid_for(
+    sandbox: Sandbox, limits: Mapping[str, str]
+) -> None:
+    url = await anyio.to_thread.run_sync(left_picture, sandbox)
+    async with in_this_process({**sandbox.environment, **limits}) as client:
+        collected = await client.call_tool("generate_image", FOX)
+        refused = await client.call_tool("generate_image", FOX)
+    assert data(collected)["images"][0]["url"] == url
+    assert COLLECTED in text(collected)
+    assert data(refused)["error"]["type"] == "budget_exceeded"
+    assert (sandbox.posts, sandbox.charges) == (1, 1)
+
+
+async def test_next_call_names_pictures_that_nobody_received_and_only_once(sandbox: Sandbox) -> None:
+    url = await anyio.to_thread.run_sync(left_picture, sandbox)
+    async with in_this_process(sandbox.environment) as client:
+        told = [text(await client.call_tool("generate_image", {**FOX, "n": n})) for n in (2, 3)]
+        collected = await client.call_tool("generate_image", FOX)
+    assert f'An earlier call paid for 1 image that nobody received: "{FOX["prompt"]}' in told[0]
+    assert url in told[0]
+    assert "that nobody received" not in told[1]
+    assert data(collected)["images"][0]["url"] == url
+    assert (sandbox.posts, sandbox.charges) == (3, 3)
 
 
 async def test_what_the_user_has_approved_is_collected_without_another_question(
@@ -293,12 +332,20 @@ async def test_another_credential_collects_nothing(sandbox: Sandbox, impatient: 
     assert (sandbox.posts, sandbox.charges) == (2, 2)
 
 
-def left_job(sandbox: Sandbox, *faults: Mapping[str, Any], **arguments: Any) -> None:
-    """Leave a job to whoever comes next."""
+def started_job(server: Server, **arguments: Any) -> None:
+    """Make a call, and wait until the gateway has made it a job."""
+    server.send("tools/call", name="generate_image", arguments={**FOX, **arguments})
+    while "drawing" not in json.dumps(server.receive()):
+        pass
+
+
+def left_job(sandbox: Sandbox, *faults: Mapping[str, Any]) -> None:
+    """Leave a job to whoever comes next, or one for each fault."""
     sandbox.script([{"slow": True, **fault} for fault in faults or ({},)])
-    with running({**sandbox.environment, SECONDS: "1"}) as server:
-        for number in range(len(faults) or 1):
-            answered(server, n=number + 1)
+    with running(sandbox.environment) as server:
+        started_job(server)
+        for number in range(1, len(faults)):
+            started_job(server, n=number + 1)
         server.close()
 
 
@@ -332,8 +379,8 @@ def test_recover_goes_on_after_a_job_that_has_failed_and_explains_what_is_unknow
 
 def test_recover_leaves_the_job_of_a_process_that_lives_and_says_that_it_goes_on(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 30}])
-    with running({**sandbox.environment, SECONDS: "1"}) as server:
-        answered(server)
+    with running(sandbox.environment) as server:
+        started_job(server)
         done = run("recover", settings=sandbox.environment)
         assert "is still being made" in done.stdout
         assert states() == {"accepted": 1}
@@ -387,7 +434,7 @@ async def test_the_recent_images_are_few_and_short_whatever_was_asked_for(sandbo
     assert len(many) == 20
 
 
-async def test_a_call_over_a_models_rate_waits_for_its_turn_or_is_refused_with_the_wait(
+async def test_call_over_a_models_rate_waits_for_its_slot_or_is_refused_with_the_wait(
     catalog: Catalog, sandbox: Sandbox
 ) -> None:
     window = {"rate_window_seconds": 4.0}
@@ -403,7 +450,7 @@ async def test_a_call_over_a_models_rate_waits_for_its_turn_or_is_refused_with_t
         await book(most, sandbox, window)
         refused = await one.call_tool("generate_image", FOX)
         unlimited = await one.call_tool("generate_image", {**FOX, "model": "nano-banana-pro"})
-        assert (sandbox.posts, states()) == (1, {"settled": 1})
+        assert (sandbox.posts, states()) == (1, {"released": most, "settled": 1})
         waited = await other.call_tool("generate_image", FOX, progress_callback=listen)
     error = data(refused)["error"]
     assert (error["type"], error["charged"], error["retryable"]) == ("rate_limit", "no", True)
@@ -411,12 +458,16 @@ async def test_a_call_over_a_models_rate_waits_for_its_turn_or_is_refused_with_t
     assert f"dall-e-3 takes {most} requests a minute" in text(refused)
     assert not unlimited.is_error
     assert not waited.is_error
-    assert "for its turn" in "".join(heard)
+    assert "for its slot" in "".join(heard)
     assert sandbox.charges == 2
 
 
-async def book(turns: int, sandbox: Sandbox, timings: Mapping[str, float]) -> None:
-    """Take so many turns, as another process of the same user would."""
+async def book(slots: int, sandbox: Sandbox, timings: Mapping[str, float]) -> None:
+    """Take so many slots, as another process of the same user would."""
     async with backend_of(sandbox.environment, **timings) as backend:
         ledger = await backend.ledger()
-        assert [await ledger.book("dall-e-3", turns, 0) for _ in range(turns)] == [0] * turns
+        for number in range(slots):
+            order = Order(ImageRequest("A fox", "dall-e-3", "1024x1024", "standard", 1), ExpectedCost(), slots)
+            begun = await ledger.begin(MadeCall(f"call {number}"), order)
+            assert isinstance(begun, Reserved)
+            await begun.attempt.released()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import anyio
+import anyio.to_thread
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from mcp import Client
@@ -16,7 +17,7 @@ from mcp.shared.subscriptions import ToolsListChanged
 from tests.conftest import Connect, Sandbox, backend_of
 from tests.e2e.test_asking import SETTING as CONFIRM_ABOVE
 from tests.e2e.test_asking import User
-from tests.e2e.test_collecting import SECONDS
+from tests.e2e.test_collecting import SECONDS, left_picture
 from tests.e2e.test_spending import BUDGET, MOST
 from tests.e2e.test_stdio_process import running
 from tests.e2e.test_tools_over_mcp import FOX, data, text
@@ -25,7 +26,7 @@ from tests.payments import KEY
 from blockrun_image.errors import ImageError
 from blockrun_image_mcp.catalogs.kept import Kept
 from blockrun_image_mcp.commands.doctor import examine
-from blockrun_image_mcp.ledger.statement import Statement
+from blockrun_image_mcp.ledger.report import Statement
 from blockrun_image_mcp.mcp_server.server import build_server
 from blockrun_image_mcp.tasks import run_alongside
 
@@ -608,6 +609,22 @@ async def test_a_default_model_that_only_the_list_has_may_be_named_in_either_for
             made = data(await client.call_tool("generate_image", {"prompt": "A fox"}))
         assert (tool.input_schema["required"], made["model"]) == (["prompt"], "acme/wonder")
     assert [settlement["model"] for settlement in sandbox.settlements] == ["acme/wonder"] * 2
+
+
+async def test_call_of_a_model_that_has_gone_collects_what_it_has_paid_for(sandbox: Sandbox) -> None:
+    sandbox.change_models({"add": WONDER})
+    await see(sandbox.environment)
+    url = await anyio.to_thread.run_sync(lambda: left_picture(sandbox, model="acme/wonder"))
+    age()
+    sandbox.change_models({"remove": "acme/wonder"})
+    await see(sandbox.environment)
+    async with served(sandbox.environment) as client:
+        collected = await client.call_tool("generate_image", {**FOX, "model": "acme/wonder"})
+        refused = await client.call_tool("generate_image", {**FOX, "model": "acme/wonder"})
+    assert data(collected)["images"][0]["url"] == url
+    assert "Today this call would be refused" in text(collected)
+    assert data(refused)["error"]["type"] == "unknown_model"
+    assert (sandbox.posts, sandbox.charges) == (1, 1)
 
 
 async def test_a_default_model_that_is_gone_must_be_named_from_then_on(

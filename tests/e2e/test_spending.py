@@ -172,13 +172,13 @@ def test_a_call_that_is_cancelled_before_its_request_leaves_is_released(sandbox:
     assert run("images").stdout == "There are none yet.\n"
 
 
-def test_a_process_that_is_killed_leaves_what_it_had_sent_in_the_budget(sandbox: Sandbox) -> None:
+def test_killed_process_leaves_what_it_had_sent_in_the_budget_as_unknown(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 20}])
     with running(sandbox.environment) as server:
         server.generate()
         wait_until(sandbox, posts=1)
         server.process.kill()
-    assert (states(), spend()["held_usd"]) == ({"sent": 1}, "0.021")
+    assert (states(), spend()["unknown_usd"]) == ({"unknown": 1}, "0.021")
 
 
 def test_the_operator_can_take_an_unknown_attempt_out_of_the_budget(sandbox: Sandbox) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,13 @@ META = {
 
 
 class Server:
-    """A server process, spoken to line by line."""
+    """A server process, spoken to line by line; `program` is what Python runs."""
 
-    def __init__(self, settings: Mapping[str, str], *arguments: str) -> None:
+    def __init__(
+        self, settings: Mapping[str, str], *arguments: str, program: Sequence[str] = ("-m", "blockrun_image_mcp")
+    ) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "blockrun_image_mcp", *arguments],
+            [sys.executable, *program, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -87,7 +89,8 @@ def test_a_start_loads_nothing_that_listing_the_tools_does_without(sandbox: Sand
     loaded = {line.rpartition("|")[2].strip() for line in imports.splitlines()}
     of_calls = {"toolset", "purchase", "pricing", "results", "ports", "enrichment.enricher"}
     of_calls = {f"blockrun_image.{module}" for module in of_calls} | {"jsonschema", "PIL"}
-    of_calls |= {f"blockrun_image_mcp.{module}" for module in ("gateway.client", "ledger.sqlite")}
+    adapters = ("gateway.client", "ledger.ledger", "ledger.outbox", "ledger.sqlite.connection")
+    of_calls |= {f"blockrun_image_mcp.{module}" for module in adapters}
     assert {"blockrun_image.schemas", "blockrun_image_mcp.mcp_server.tool_call"} <= loaded
     assert not [module for module in loaded if module.startswith("blockrun_image_mcp.commands")]
     assert not of_calls & loaded

@@ -74,9 +74,11 @@ async def test_a_call_that_takes_long_is_collected_without_a_second_payment(
 ) -> None:
     sandbox.script([{"on": "paid", "delay_seconds": 1.5}])
     async with in_this_process({**wallet, SECONDS: "1"}) as client:
-        assert data(await client.call_tool("generate_image", FOX))["status"] == "pending"
-        collected = await client.call_tool("generate_image", FOX)
-    assert COLLECTED in text(collected)
+        answers = [await client.call_tool("generate_image", FOX)]
+        while data(answers[-1])["status"] == "pending":
+            answers.append(await client.call_tool("generate_image", FOX))
+    assert len(answers) > 1
+    assert COLLECTED in text(answers[-1])
     assert (sandbox.paid_posts, sandbox.charges) == (1, 1)
 
 
@@ -245,9 +247,10 @@ def test_the_key_is_in_no_log_line_no_answer_and_no_file(sandbox: Sandbox, walle
     assert ADDRESS in shown[0].stdout
     assert "http request" in said
     assert ["images" in answer["structuredContent"] for answer in answers] == [False, True, False, True]
-    for file in ledger_file().parent.iterdir():
-        assert os.fsencode(DIGITS) not in file.read_bytes()
-        assert bytes.fromhex(DIGITS) not in file.read_bytes()
+    for file in ledger_file().parent.rglob("*"):
+        if file.is_file():
+            assert os.fsencode(DIGITS) not in file.read_bytes()
+            assert bytes.fromhex(DIGITS) not in file.read_bytes()
 
 
 @pytest.mark.parametrize("key", [KEY[:-1], f"{KEY}0", f"key {KEY}", "0x" + "0" * 64])

@@ -1,7 +1,9 @@
 """What is reported of each answer: whether its client had it."""
 
+import json
 from collections.abc import Awaitable, Callable
 
+import anyio
 import pytest
 from tests.wire import (
     FILLER,
@@ -9,6 +11,7 @@ from tests.wire import (
     Served,
     Wire,
     generate,
+    generate_with_progress,
     until,
     until_its_picture_waits_in_a_full_pipe,
     wired,
@@ -22,7 +25,7 @@ async def test_answer_that_was_read_is_delivered_and_the_caller_is_the_process()
     async with wired(served.backend) as wire:
         await generate(wire, 1)
         assert not (await wire.answer(1))["result"]["isError"]
-        await until(lambda: served.ledger.notes == ["told"])
+        await until(lambda: served.ledger.notes == ["delivered"])
         await wire.shake_hands(2)
         await generate(wire, 3, modern=False)
         await wire.answer(3)
@@ -31,12 +34,12 @@ async def test_answer_that_was_read_is_delivered_and_the_caller_is_the_process()
 
 async def close_stdin(wire: Wire, served: Served) -> None:
     wire.close_stdin()
-    await until(lambda: served.ledger.notes == ["left"])
+    await until(lambda: served.ledger.notes == ["abandoned"])
 
 
 async def cancel(wire: Wire, served: Served) -> None:
     await wire.notify("notifications/cancelled", requestId=1)
-    await until(lambda: served.ledger.notes == ["left"])
+    await until(lambda: served.ledger.notes == ["abandoned"])
 
 
 async def close_stdout(wire: Wire, served: Served) -> None:
@@ -52,7 +55,7 @@ async def test_answer_that_was_never_written_is_reported_so(leave: Callable[[Wir
         await leave(wire, served)
         served.gateway.gate.set()
     assert served.ledger.notes
-    assert set(served.ledger.notes) == {"left"}
+    assert set(served.ledger.notes) == {"abandoned"}
 
 
 async def test_answer_that_is_cancelled_in_the_queue_is_not_written() -> None:
@@ -64,7 +67,7 @@ async def test_answer_that_is_cancelled_in_the_queue_is_not_written() -> None:
         answers: list[object] = []
         while "mark" not in answers:
             answers.append((await wire.receive())["id"])
-        await until(lambda: served.ledger.notes == ["left"])
+        await until(lambda: served.ledger.notes == ["abandoned"])
     assert "picture" not in answers
 
 
@@ -73,7 +76,7 @@ async def test_answer_in_a_full_pipe_is_noted_as_undelivered_within_the_time_of_
     async with wired(served.backend) as wire:
         await until_its_picture_waits_in_a_full_pipe(served, wire, "picture")
         wire.interrupt()
-        await until(lambda: served.ledger.notes == ["left"])
+        await until(lambda: served.ledger.notes == ["abandoned"])
 
 
 async def test_pipe_that_another_process_made_non_blocking_is_read_and_written() -> None:
@@ -90,7 +93,7 @@ async def test_answer_in_a_pipe_that_nobody_reads_is_not_delivered_and_the_serve
         await until_its_picture_waits_in_a_full_pipe(served, wire, "picture")
         assert served.ledger.notes == []
         wire.close_stdin()
-        await until(lambda: served.ledger.notes == ["left"])
+        await until(lambda: served.ledger.notes == ["abandoned"])
         wire.close_stdout()
 
 
@@ -107,5 +110,61 @@ async def test_delivered_is_each_whole_answer_in_the_pipe_of_a_client_that_hangs
         wire.close_stdout()
     (length,) = lengths
     assert written % (length + 1)  # it hung up in the middle of an answer
-    assert served.ledger.notes.count("told") == written // (length + 1) < 200
-    assert set(served.ledger.notes) == {"told", "left"}
+    assert served.ledger.notes.count("delivered") == written // (length + 1) < 200
+    assert set(served.ledger.notes) == {"delivered", "abandoned"}
+
+
+async def test_answer_that_is_cancelled_after_it_was_written_is_repeatable() -> None:
+    served = Served()
+    async with wired(served.backend) as wire:
+        await generate(wire, 1)
+        await wire.answer(1)
+        await until(lambda: served.ledger.notes == ["delivered"])
+        await wire.notify("notifications/cancelled", requestId=1)
+        await until(lambda: served.ledger.notes == ["delivered", "delivered and cancelled"])
+
+
+async def test_answer_of_a_slow_call_is_repeatable() -> None:
+    served = Served(is_open=False, slow_call_seconds=0.05)
+    async with wired(served.backend) as wire:
+        await generate(wire, 1)
+        await served.until_asked()
+        await anyio.sleep(0.06)
+        served.gateway.gate.set()
+        await wire.answer(1)
+        await until(lambda: served.ledger.notes == ["delivered repeatably"])
+
+
+async def join(wire: Wire, served: Served, id: str) -> None:
+    """Make the call of `generate` again, some time after it, and wait until it is open, too."""
+    await served.until_asked()
+    await anyio.sleep(0.06)
+    await generate_with_progress(wire, id, modern=True)
+    while "waiting for dall-e-3" not in json.dumps(await wire.receive()):
+        pass
+
+
+async def test_same_call_after_the_join_time_waits_for_the_open_one_and_both_are_answered() -> None:
+    served = Served(is_open=False, join_seconds=0.05)
+    async with wired(served.backend) as wire:
+        await generate(wire, "first")
+        await join(wire, served, "second")
+        served.gateway.gate.set()
+        answers = [message["id"] for message in [await wire.receive() for _ in range(2)] if "id" in message]
+        await until(lambda: served.ledger.notes == ["delivered"] * 2)
+    assert sorted(answers) == ["first", "second"]
+    assert len(served.gateway.requests) == len(served.ledger.callers) == 1
+
+
+async def test_cancelled_call_leaves_the_picture_to_the_call_that_joined_it() -> None:
+    served = Served(is_open=False, join_seconds=0.05)
+    async with wired(served.backend) as wire:
+        await generate(wire, "first")
+        await join(wire, served, "second")
+        await wire.notify("notifications/cancelled", requestId="first")
+        await wire.request("mark", "ping")
+        await wire.answer("mark")
+        served.gateway.gate.set()
+        assert (await wire.answer("second"))["result"]["structuredContent"]["images"]
+        await until(lambda: served.ledger.notes == ["delivered"])
+    assert len(served.gateway.requests) == 1

@@ -63,7 +63,7 @@ async def test_call_under_way_goes_on_when_its_client_shakes_hands() -> None:
         assert await names(wire, 2, modern=False) == LISTED
         served.gateway.gate.set()
         assert (await wire.answer("picture"))["result"]["structuredContent"]["images"] == [{"url": URL}]
-        await until(lambda: served.ledger.notes == ["told"])
+        await until(lambda: served.ledger.notes == ["delivered"])
 
 
 async def test_answer_whose_id_a_new_session_has_given_to_another_request_is_not_mistaken_for_its() -> None:
@@ -76,7 +76,7 @@ async def test_answer_whose_id_a_new_session_has_given_to_another_request_is_not
         await served.until_asked(2)
         served.gateway.gate.set()
         assert '"An owl"' in json.dumps((await wire.answer(2))["result"]["structuredContent"])
-        await until(lambda: sorted(served.ledger.notes) == ["left", "told"])
+        await until(lambda: sorted(served.ledger.notes) == ["abandoned", "delivered"])
     assert len(served.gateway.requests) == 2
 
 
@@ -150,11 +150,11 @@ async def test_cancelled_is_the_newest_call_with_the_id(named: object) -> None:
         await generate(wire, 7, prompt="An owl")
         await served.until_asked(2)
         await wire.notify("notifications/cancelled", requestId=named)
-        await until(lambda: served.ledger.notes == ["left"])
+        await until(lambda: served.ledger.notes == ["abandoned"])
         served.gateway.gate.set()
         answer = await wire.answer(7)
         assert answer["result"]["structuredContent"]["prompt"]["sent"] == "A fox"
-        await until(lambda: served.ledger.notes == ["left", "told"])
+        await until(lambda: served.ledger.notes == ["abandoned", "delivered"])
 
 
 @pytest.mark.parametrize(("kept", "cancelled"), [(7, "7"), ("7", 7)])
@@ -165,7 +165,7 @@ async def test_call_whose_id_looks_like_the_cancelled_one_goes_on(kept: object, 
             await generate(wire, id)
             await served.until_asked(number)
         await wire.notify("notifications/cancelled", requestId=cancelled)
-        await until(lambda: served.ledger.notes == ["left"])
+        await until(lambda: served.ledger.notes == ["abandoned"])
         served.gateway.gate.set()
         assert not (await wire.answer(kept))["result"]["isError"]
 

@@ -1,35 +1,43 @@
 """A process that reserves, sends and settles attempts of one cent each, and says what is on disk, line by line."""
 
 import sys
+import uuid
 from decimal import Decimal
 from pathlib import Path
 
 import anyio
 
+from blockrun_image.attempts import ExpectedCost, MadeCall, Order
 from blockrun_image.errors import BudgetExceededError
 from blockrun_image.images import ImageRequest, ImagesResponse
-from blockrun_image.ports import ExpectedCost
+from blockrun_image.ports import Reserved
+from blockrun_image_mcp.ledger.ledger import Ledger
 from blockrun_image_mcp.ledger.limits import Limits, micro_usd
-from blockrun_image_mcp.ledger.sqlite import SqliteLedger
+from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
 
 REQUEST = ImageRequest("A red fox", "dall-e-3", "1024x1024", "standard", 1)
 CENT = Decimal("0.01")
 
 
-async def main(path: str, cap_usd: str, attempts: int) -> None:
-    """Make so many attempts, as far as the cap allows them."""
-    ledger = SqliteLedger(Path(path), Limits(None, micro_usd(Decimal(cap_usd))))
-    for _ in range(attempts):
-        try:
-            attempt = await ledger.reserve(REQUEST, ExpectedCost(most_usd=CENT))
-        except BudgetExceededError:
-            continue
-        say("reserved", attempt.id)
-        await attempt.sent()
-        say("sent", attempt.id)
-        await attempt.settled(ImagesResponse((), CENT))
-        say("settled", attempt.id)
-    await ledger.close()
+async def main(path: Path, cap_usd: str, attempts: int) -> None:
+    """Make so many attempts, each at a call of its own, as far as the cap allows them."""
+    database = SqliteConnection(path)
+    async with Ledger(database, path, Limits(None, micro_usd(Decimal(cap_usd)))) as ledger:
+        for _ in range(attempts):
+            call = MadeCall(str(uuid.uuid4()))
+            try:
+                begun = await ledger.begin(call, Order(REQUEST, ExpectedCost(most_usd=CENT)))
+            except BudgetExceededError:
+                continue
+            if not isinstance(begun, Reserved):
+                raise TypeError(begun)
+            attempt = begun.attempt
+            say("reserved", attempt.id)
+            await attempt.sent()
+            say("sent", attempt.id)
+            await attempt.settled(ImagesResponse((), CENT))
+            say("settled", attempt.id)
+    await database.close()
 
 
 def say(state: str, id: str) -> None:
@@ -39,4 +47,4 @@ def say(state: str, id: str) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    anyio.run(main, Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ import anyio
 import httpx2
 import pytest
 from pydantic import SecretStr
-from tests.fakes import at_most
 from tests.injection import (
     ANSWER_SECONDS,
     DEARER_MICRO_USD,
@@ -28,31 +26,34 @@ from tests.injection import (
     MICRO_USD,
     Caller,
     Faults,
+    MortalConnection,
     Rail,
     WatchedPayer,
     callers,
     faults,
 )
 
+from blockrun_image.attempts import Job, MadeCall
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError
-from blockrun_image.images import Defaults, ImageRequest
-from blockrun_image.ports import Attempt, FixedPorts, StillDrawingError
+from blockrun_image.fixed_ports import FixedPorts, run_in_place
+from blockrun_image.images import Defaults
+from blockrun_image.ports import Attempt
 from blockrun_image.purchase import Purchase
 from blockrun_image.timings import CallTimings
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.gateway.client import HttpGateway
 from blockrun_image_mcp.gateway.credentials import endpoint_for
-from blockrun_image_mcp.ledger.attempts import Account
-from blockrun_image_mcp.ledger.keeping import kept
+from blockrun_image_mcp.ledger.jobs import finish_jobs, sweeping
+from blockrun_image_mcp.ledger.ledger import Ledger
 from blockrun_image_mcp.ledger.limits import Limits
-from blockrun_image_mcp.ledger.sqlite import SqliteLedger
+from blockrun_image_mcp.ledger.store import Account
 from blockrun_image_mcp.payments.authorization import Authorization
 from blockrun_image_mcp.sandbox.server import running_sandbox
 from blockrun_image_mcp.sandbox.x402 import PAY_TO
 from blockrun_image_mcp.settings import Settings
 from blockrun_image_mcp.tasks import TaskSupervisor
-from blockrun_image_mcp.timings import DEFAULT, Timings
+from blockrun_image_mcp.timings import Timings
 
 pytestmark = pytest.mark.anyio
 
@@ -64,6 +65,8 @@ QUICK = Timings(
     max_retry_wait_seconds=1,
     poll_seconds=0.01,
     drain_seconds=0.2,
+    spill_seconds=0.1,
+    sweep_seconds=0.5,
 )
 CALLERS = 50
 AT_ONCE = 8
@@ -108,7 +111,6 @@ class Row:
 
     id: str
     state: str
-    is_refused: bool
     day: str
     prompt: str
     counted_micro_usd: int
@@ -139,9 +141,8 @@ def judge(evidence: Evidence) -> None:
     taken: Counter[str] = Counter()
     for settlement in evidence.settlements:
         row = rows[settlement["idempotency_key"]]
-        assert (row.prompt, row.state, row.is_refused) in {
-            (settlement["prompt"], state, False) for state in ("sent", "accepted", "settled", "unknown")
-        }
+        assert row.prompt == settlement["prompt"]
+        assert row.state in ("sent", "accepted", "settled", "unknown")
         assert settlement["nonce"] == (row.payment and row.payment["nonce"])
         assert row.counted_micro_usd >= settlement["micro_usd"]
         taken[row.day] += settlement["micro_usd"]
@@ -175,8 +176,7 @@ def judge_the_end(evidence: Evidence) -> None:
     """Every caller knows the end by now, and has every picture that the ledger knows of."""
     rows = {row.id: row for row in evidence.rows}
     told = {caller.prompt: caller for caller in evidence.callers}
-    assert [row for row in evidence.rows if row.state in ("reserved", "accepted")] == []
-    assert [row for row in evidence.rows if row.state == "sent" and not row.is_refused] == []
+    assert [row for row in evidence.rows if row.state in ("reserved", "sent", "accepted")] == []
     for settlement in evidence.settlements:
         row, caller = rows[settlement["idempotency_key"]], told[settlement["prompt"]]
         if row.has_images:
@@ -212,22 +212,26 @@ class Batch:
         )
 
     async def run(self) -> None:
-        """Let all callers call, before two processes, the first of which may end while calls are under way."""
+        """Let all call, before two processes, the first of which may end, be killed, or find its file locked."""
         await self._script(self.faults)
-        async with self._process() as process:
-            with anyio.move_on_after(self.dice.uniform(0.2, 1) if self.seed % 4 == 1 else 60):
+        async with self._process() as process, anyio.create_task_group() as tasks:
+            if self.seed % 8 == 3:
+                tasks.start_soon(self._lock_now_and_then)
+            with anyio.CancelScope() as calls:
+                if self.seed % 4 == 1:
+                    tasks.start_soon(self._end, process, calls)
                 await process.serve(self.callers[: CALLERS // 2])
+            tasks.cancel_scope.cancel()
         async with self._process() as process:
             await process.serve(self.callers[CALLERS // 2 :])
         await self._script([])
 
     async def finish_jobs(self) -> None:
-        """Ask after the jobs that were left, until none is."""
+        """Poll the jobs that were left, until none is."""
         async with self._process() as process:
             for _ in range(20):
-                for attempt, request in (await process.ledger.jobs()).items():
-                    with suppress(ImageError, StillDrawingError):
-                        await process.finish(attempt, request)
+                with suppress(ImageError):
+                    await finish_jobs(process.ledger, process.finish)
 
     async def collect(self) -> None:
         """Let the callers who do not know the end call again."""
@@ -237,7 +241,7 @@ class Batch:
                 tasks.start_soon(caller.collect, process.toolset(math.inf))
 
     async def evidence(self) -> Evidence:
-        """Ask the till, read the ledger, once leases have ended, and return what they say."""
+        """Ask the till, let the ledger end what was left, and return what they say."""
         async with self._ledger(Account()) as ledger:
             await ledger.statement()
         till = (await self.http.get("/sandbox/settlements")).json()
@@ -265,7 +269,7 @@ class Batch:
                 "charged, and the picture lost, ledger unknown": _lost(evidence, "unknown"),
                 "charged, and the picture lost, ledger settled": _lost(evidence, "settled"),
                 "signatures": len(self.signed),
-                "held for a payment": sum(row.is_refused for row in evidence.rows),
+                "held for a payment": sum(row.state == "held" for row in evidence.rows),
                 **{f"attempts {state}": count for state, count in Counter(row.state for row in evidence.rows).items()},
                 **{
                     f"told charged {charged}": count
@@ -278,14 +282,37 @@ class Batch:
             }
         )
 
-    def _ledger(self, account: Account) -> SqliteLedger:
-        """Return the ledger of another process, after the leases of the one before have ended."""
-        self.pass_time(DEFAULT.lease_seconds + 1)
-        later = self.later_seconds
-        return SqliteLedger(self.path, self.limits, account, lambda: time.time() + later)
-
     async def _script(self, script: Faults) -> None:
         (await self.http.post("/sandbox/faults", json=script)).raise_for_status()
+
+    async def _end(self, process: "Process", calls: anyio.CancelScope) -> None:
+        """End a process while calls are under way; every other one is killed."""
+        await anyio.sleep(self.dice.uniform(0.2, 1))
+        if self.seed % 8 == 5:
+            process.kill()
+        calls.cancel()
+
+    async def _lock_now_and_then(self) -> None:
+        """Lock the file for longer than a record waits for it, as a backup might."""
+        with closing(sqlite3.connect(self.path, isolation_level=None, timeout=5)) as other:
+            while True:
+                await anyio.sleep(0.1)
+                other.execute("BEGIN IMMEDIATE")
+                await anyio.sleep(2 * QUICK.spill_seconds)
+                other.execute("ROLLBACK")
+
+    @asynccontextmanager
+    async def _ledger(self, account: Account) -> AsyncGenerator[Ledger]:
+        """Open the ledger as another process."""
+        later, connection = self.later_seconds, MortalConnection(self.path, QUICK)
+        clocks = (lambda: time.time() + later, lambda: time.monotonic() + later)
+        ledger = Ledger(connection, self.path, self.limits, account, *clocks, QUICK)
+        try:
+            async with ledger:
+                yield ledger
+        finally:
+            with anyio.CancelScope(shield=True):
+                await connection.close()
 
     @asynccontextmanager
     async def _process(self) -> AsyncGenerator["Process"]:
@@ -301,7 +328,7 @@ class Batch:
             payer = WatchedPayer(self.private_key, ledger, self.signed) if endpoint.wallet_key else None
             gateway = await background.enter(HttpGateway(endpoint, timings=QUICK, payer=payer))
             process = Process(self.catalog, ledger, FixedPorts(gateway, ledger), background)
-            await background.enter(kept(ledger, process.finish))
+            await background.enter(sweeping(ledger, process.finish))
             try:
                 yield process
             finally:
@@ -315,7 +342,7 @@ class Process:
     """What one process of the server is made of."""
 
     catalog: Catalog
-    ledger: SqliteLedger
+    ledger: Ledger
     ports: FixedPorts
     background: TaskSupervisor
 
@@ -327,7 +354,7 @@ class Process:
             defaults=Defaults(enrich="off"),
             run=self.background.run,
             ledger=self.ledger,
-            timings=CallTimings(call_timeout_seconds=timeout_seconds),
+            timings=CallTimings(call_timeout_seconds=timeout_seconds, attempt_poll_seconds=0.02),
         )
 
     async def serve(self, waiting: Sequence[Caller]) -> None:
@@ -342,30 +369,25 @@ class Process:
             for caller in waiting:
                 tasks.start_soon(ask, caller)
 
-    async def finish(self, attempt: Attempt, request: ImageRequest) -> None:
-        """Ask after a job that another process has left."""
-        await Purchase(self.ports, request, at_most(Decimal(0)), lambda status: None).finish(attempt)
+    async def finish(self, attempt: Attempt, job: Job) -> None:
+        """Poll a job that another process has left."""
+        await Purchase(self.ports, MadeCall(""), None, QUICK, run_in_place).finish(attempt, job)
+
+    def kill(self) -> None:
+        """Let nothing of this process reach the disk any more."""
+        assert isinstance(self.ledger.transactions, MortalConnection)
+        self.ledger.transactions.is_dead = True
+        self.ledger.outbox.folder = self.ledger.path / "no folder"
 
 
 _ROWS = """
-    SELECT id, state, refused, day, prompt, payment, images <> '[]',
-        CASE state WHEN 'released' THEN 0 ELSE coalesce(charged_micro_usd, reserved_micro_usd) END
-    FROM attempts
+    SELECT id, state, day, request ->> 'prompt', payment, images <> '[]', counted_micro_usd FROM spending
 """
 
 
 def _row(*columns: Any) -> Row:
-    id, state, refused, day, prompt, payment, has_images, counted = columns
-    return Row(
-        id,
-        state,
-        bool(refused),
-        day,
-        prompt,
-        counted,
-        None if payment is None else json.loads(payment),
-        bool(has_images),
-    )
+    id, state, day, prompt, payment, has_images, counted = columns
+    return Row(id, state, day, prompt, counted, None if payment is None else json.loads(payment), bool(has_images))
 
 
 def _lost(evidence: Evidence, state: str) -> int:

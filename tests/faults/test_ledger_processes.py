@@ -4,7 +4,6 @@ import random
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any
 import pytest
 from tests.conftest import process_environment
 
+from blockrun_image_mcp.ledger.ledger import Ledger
 from blockrun_image_mcp.ledger.limits import Limits
-from blockrun_image_mcp.ledger.sqlite import SqliteLedger
-from blockrun_image_mcp.timings import DEFAULT
+from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
 
 SPENDER = Path(__file__).with_name("ledger_spender.py")
 SEED = 20261124
@@ -37,32 +36,37 @@ def rows(path: Path, query: str) -> Sequence[tuple[Any, ...]]:
         return connection.execute(query).fetchall()
 
 
-def test_eight_processes_with_200_attempts_each_make_exactly_as_many_as_the_cap_allows(tmp_path: Path) -> None:
+def test_eight_processes_together_make_exactly_as_many_attempts_as_the_cap_allows(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     processes = [spend(path, "10.00", 200, process_environment({})) for _ in range(8)]
     said = "".join(process.communicate(timeout=50)[0] for process in processes)
     assert [process.returncode for process in processes] == [0] * 8
     assert said.count("settled ") == 1_000
-    assert rows(path, "SELECT count(*), sum(charged_micro_usd) FROM attempts") == [(1_000, 10_000_000)]
+    assert rows(path, "SELECT count(*), sum(charged_micro_usd) FROM spending") == [(1_000, 10_000_000)]
+    assert rows(path, "SELECT sent_count FROM ledger") == [(1_000,)]
 
 
 @pytest.mark.anyio
 @pytest.mark.timeout(120)
-async def test_after_100_kills_at_any_moment_the_file_is_sound_and_every_attempt_is_explained(tmp_path: Path) -> None:
+async def test_100_kills_leave_a_sound_file_and_explain_every_attempt_at_once(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     dice = random.Random(SEED)
     said: list[tuple[str, str]] = []
     env = unmeasured(process_environment({}))
     for _ in range(25):
         said += killed([spend(path, "1000000", 1_000_000, env) for _ in range(4)], dice)
-    before = dict(rows(path, "SELECT id, state FROM attempts"))
-    later = SqliteLedger(path, Limits(None, None), clock=lambda: time.time() + DEFAULT.lease_seconds + 1)
-    await later.statement()
-    await later.close()
-    after = dict(rows(path, "SELECT id, state FROM attempts"))
+    before = dict(rows(path, "SELECT id, state FROM spending"))
+    database = SqliteConnection(path)
+    await Ledger(database, path, Limits(None, None)).statement()
+    await database.close()
+    after = dict(rows(path, "SELECT id, state FROM spending"))
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
-    assert [rank(before[id]) for state, id in said if rank(before[id]) < rank(state)] == []
-    assert {(rank(before[id]), after[id]) for id in after} == {(0, "released"), (1, "unknown"), (2, "settled")}
+    assert [id for state, id in said if rank(after[id]) < rank(state)] == []
+    ends = {(rank(before[id]), after[id]) for id in after}
+    assert {(0, "released"), (1, "unknown"), (2, "settled")} <= ends
+    assert ends <= {(0, "released"), (1, "unknown"), (2, "settled"), (1, "settled")}  # the last one out of the outbox
+    assert rows(path, "SELECT count(*) FROM callers WHERE delivery = 'pending'") == [(0,)]
+    assert [*path.with_name(f"{path.name}.outbox").glob("*")] == []
 
 
 def killed(processes: Sequence[subprocess.Popen[str]], dice: random.Random) -> list[tuple[str, str]]:

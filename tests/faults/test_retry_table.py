@@ -21,7 +21,8 @@ from blockrun_image.errors import (
     RateLimitError,
 )
 from blockrun_image.images import ImageRequest, ImagesResponse
-from blockrun_image.ports import StillDrawingError, Unrecorded
+from blockrun_image.null_ledger import NullAttempt
+from blockrun_image.ports import JobPending
 from blockrun_image_mcp.gateway.client import HttpGateway
 from blockrun_image_mcp.gateway.credentials import Endpoint
 from blockrun_image_mcp.payments.auth import Payer
@@ -45,7 +46,7 @@ QUICK = Timings(
 async def generate(base_url: str, timings: Timings = QUICK) -> ImagesResponse:
     endpoint = Endpoint(base_url, {"Authorization": "Bearer brk_test"}, "test")
     async with HttpGateway(endpoint, timings=timings) as gateway:
-        return await gateway.generate(REQUEST, Unrecorded(), lambda status: None, 60)
+        return await gateway.generate(REQUEST, NullAttempt(REQUEST), lambda status: None, 60)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ async def test_a_request_that_never_left_is_tried_three_times_and_not_charged(un
     endpoint = Endpoint(f"http://127.0.0.1:{unused_port}/v1", {}, "test")
     async with HttpGateway(endpoint, timings=QUICK) as gateway:
         with pytest.raises(GatewayUnavailableError) as caught:
-            await gateway.generate(REQUEST, Unrecorded(), told.append, 60)
+            await gateway.generate(REQUEST, NullAttempt(REQUEST), told.append, 60)
     assert caught.value.charged == "no"
     assert caught.value.retryable
     assert len(told) == 2
@@ -204,7 +205,7 @@ async def test_a_poll_that_is_refused_leaves_the_outcome_unknown(sandbox: Sandbo
 
 async def test_a_job_that_takes_too_long_is_left_to_be_asked_after_later(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 60}])
-    with pytest.raises(StillDrawingError):
+    with pytest.raises(JobPending):
         await generate(sandbox.base_url, Timings(answer_seconds=0.5, poll_seconds=0.05))
 
 
@@ -226,6 +227,6 @@ async def test_a_poll_whose_payment_is_rejected_may_follow_one_that_was_charged_
     endpoint = Endpoint(f"{sandbox.api_url}/v1", {}, "test", wallet_key=SecretStr(KEY))
     async with HttpGateway(endpoint, timings=QUICK, payer=Payer(Wallet(KEY), KeptPayees())) as gateway:
         with pytest.raises(OutcomeUnknownError) as caught:
-            await gateway.generate(REQUEST, Unrecorded(Decimal("0.042")), lambda status: None, 60)
+            await gateway.generate(REQUEST, NullAttempt(REQUEST, Decimal("0.042")), lambda status: None, 60)
     assert caught.value.charged == charged
     assert sandbox.charges == 1

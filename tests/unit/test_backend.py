@@ -1,7 +1,6 @@
 """The composition root: what it opens at the first call, what a test puts in its place, and what outlives a caller."""
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from decimal import Decimal
 
 import anyio
 import anyio.lowlevel
@@ -9,48 +8,43 @@ import pytest
 from pydantic import SecretStr
 from tests.fakes import URL, FakeGateway, FakeStore
 
-from blockrun_image.images import Image
-from blockrun_image.ports import Unrecorded
+from blockrun_image.attempts import AttemptState, ExpectedCost, MadeCall, Order
+from blockrun_image.images import Image, ImageRequest
+from blockrun_image.null_ledger import NullLedger
+from blockrun_image.ports import Reserved
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.gateway.responses import ModelsAnswer
-from blockrun_image_mcp.ledger import keeping
-from blockrun_image_mcp.ledger.sqlite import SqliteLedger
+from blockrun_image_mcp.ledger.ledger import Ledger
 from blockrun_image_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
 
+ORDER = Order(ImageRequest("a cat", "dall-e-3", "1024x1024", "standard", 1), ExpectedCost(Decimal(0), Decimal("0.042")))
 SANDBOX = Settings.read({"BLOCKRUN_IMAGE_GATEWAY": "sandbox"})
 
 
 @pytest.mark.parametrize("steps", range(8))
-async def test_ledger_whose_first_call_is_cancelled_is_opened_by_the_next(
-    monkeypatch: pytest.MonkeyPatch, steps: int
-) -> None:
-    kept_now: list[SqliteLedger] = []
-    kept = keeping.kept
-
-    @asynccontextmanager
-    async def watched(ledger: SqliteLedger, finish: keeping.Finish) -> AsyncGenerator[None]:
-        async with kept(ledger, finish):
-            kept_now.append(ledger)
-            yield
-        kept_now.remove(ledger)
-
-    monkeypatch.setattr(keeping, "kept", watched)
-    async with Backend(SANDBOX) as backend:
+async def test_ledger_whose_first_call_is_cancelled_is_opened_by_the_next(steps: int) -> None:
+    backend = Backend(SANDBOX, gateway=FakeGateway(Image(URL)))
+    async with backend:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(backend.ledger)
             for _ in range(steps):
                 await anyio.lowlevel.checkpoint()
             tasks.cancel_scope.cancel()
         ledger = await backend.ledger()
-        assert await ledger.book("dall-e-3", 50, 0) == 0
-        assert kept_now == [ledger]
-    assert kept_now == []
+        assert isinstance(ledger, Ledger)
+        begun = await ledger.begin(MadeCall("key"), ORDER)
+        assert isinstance(begun, Reserved)
+        await begun.attempt.released()  # which the ledger's own task writes
+        assert (await begun.attempt.status()).state is AttemptState.RELEASED
+        assert ledger.outbox.pending == []
+        assert await backend.ledger() is ledger
+    assert ledger.owners.id is None
 
 
 async def test_adapters_that_are_given_take_the_place_of_the_settings() -> None:
-    gateway, ledger, store = FakeGateway(Image(data=b"png")), Unrecorded(), FakeStore()
+    gateway, ledger, store = FakeGateway(Image(data=b"png")), NullLedger(), FakeStore()
     async with Backend(Settings(), gateway=gateway, ledger=ledger, store=store) as backend:
         result = await backend.toolset.generate_image("a cat", "dall-e-3")
         assert await backend.ledger() is ledger
@@ -75,8 +69,8 @@ async def test_one_connection_serves_whoever_looks_into_the_ledger_and_whoever_s
         assert await before.recent(9) == []
         await backend.toolset.generate_image("a cat", "dall-e-3")
         ledger = await backend.ledger()
-        assert isinstance(ledger, SqliteLedger)
-        assert before.database is ledger.database is backend.operator_ledger().database
+        assert isinstance(ledger, Ledger)
+        assert before.transactions is ledger.transactions is backend.operator_ledger().transactions
         assert [entry.prompt[:5] for entry in await before.recent(9)] == ["a cat"]
 
 

@@ -27,7 +27,7 @@ from tests.payments import (
 )
 
 from blockrun_image import BudgetExceededError, ImageError, LedgerError, PaymentRequiredError
-from blockrun_image.ports import Payment
+from blockrun_image.attempts import Payment
 from blockrun_image_mcp.payments.auth import Payer
 from blockrun_image_mcp.payments.challenge import read_challenge
 from blockrun_image_mcp.payments.rules import Asked, choose, exact_price, host_named, is_address

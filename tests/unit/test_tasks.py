@@ -29,9 +29,9 @@ async def test_work_gives_its_result_or_its_error_to_its_caller() -> None:
         return 7
 
     async with TaskSupervisor(ignore) as background:
-        assert await background.run(succeed, math.inf, nothing) == 7
+        assert await background.run(succeed).wait(math.inf, nothing) == 7
         with pytest.raises(LookupError, match="lost"):
-            await background.run(fail, math.inf, nothing)
+            await background.run(fail).wait(math.inf, nothing)
 
 
 async def test_a_caller_that_leaves_cancels_its_work() -> None:
@@ -45,7 +45,7 @@ async def test_a_caller_that_leaves_cancels_its_work() -> None:
 
     async with TaskSupervisor(ignore) as background:
         with anyio.move_on_after(0.01):
-            await background.run(work, math.inf, nothing)
+            await background.run(work).wait(math.inf, nothing)
         await ended.wait()
         await background.drain()
 
@@ -61,7 +61,7 @@ async def test_work_that_shields_itself_goes_on_without_its_caller_and_its_resul
 
     async with TaskSupervisor(told.append) as background:
         with anyio.move_on_after(0.01):
-            await background.run(work, math.inf, nothing)
+            await background.run(work).wait(math.inf, nothing)
         assert told == []
         go_on.set()
         await background.drain()
@@ -169,7 +169,7 @@ async def test_a_caller_that_asyncio_itself_cancels_does_not_take_the_work_along
 
     async with TaskSupervisor(told.append) as background:
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(background.run(work, math.inf, nothing), 0.01)
+            await asyncio.wait_for(background.run(work).wait(math.inf, nothing), 0.01)
         go_on.set()
         await background.drain()
     assert told == ["picture"]
@@ -182,7 +182,7 @@ async def test_after_its_end_it_takes_no_more_work() -> None:
     async with TaskSupervisor(ignore) as background:
         pass
     with pytest.raises(ConfigurationError, match="closed"):
-        await background.run(work, math.inf, nothing)
+        await background.run(work).wait(math.inf, nothing)
 
 
 async def test_work_that_ends_in_the_moment_its_caller_leaves_is_told() -> None:
@@ -195,7 +195,7 @@ async def test_work_that_ends_in_the_moment_its_caller_leaves_is_told() -> None:
                 caller.cancel()
                 return "picture"
 
-            await background.run(work, math.inf, nothing)
+            await background.run(work).wait(math.inf, nothing)
     assert caller.cancelled_caught
     assert told == ["picture"]
 
@@ -214,7 +214,7 @@ async def test_work_that_takes_longer_than_its_caller_waits_goes_on_and_its_resu
         steps.append("left")
 
     async with TaskSupervisor(told.append) as background:
-        assert await background.run(work, 0.01, left) is None
+        assert await background.run(work).wait(0.01, left) is None
         assert (steps, told) == (["left"], [])
         go_on.set()
         await anyio.wait_all_tasks_blocked()
@@ -234,7 +234,7 @@ async def test_work_that_ends_while_its_caller_is_about_to_leave_gives_its_resul
         await anyio.wait_all_tasks_blocked()
 
     async with TaskSupervisor(told.append) as background:
-        assert await background.run(work, 0.01, left) == "picture"
+        assert await background.run(work).wait(0.01, left) == "picture"
     assert told == []
 
 
@@ -248,7 +248,7 @@ async def test_a_cancelled_caller_is_noted_as_gone_and_keeps_nobody_waiting_for_
     async with TaskSupervisor(ignore, abandon_seconds=0.01) as background:
         for left in (noted, anyio.sleep_forever):
             with anyio.move_on_after(0.01) as scope:
-                await background.run(anyio.sleep_forever, math.inf, left)
+                await background.run(anyio.sleep_forever).wait(math.inf, left)
             assert scope.cancelled_caught
         await background.drain()
     assert steps == ["left"]
@@ -263,8 +263,8 @@ async def test_what_goes_on_without_its_caller_is_cancelled_at_the_end_unless_it
         return "picture"
 
     async with TaskSupervisor(told.append) as background:
-        assert await background.run(anyio.sleep_forever, 0.01, nothing) is None
-        assert await background.run(work, 0.01, nothing) is None
+        assert await background.run(anyio.sleep_forever).wait(0.01, nothing) is None
+        assert await background.run(work).wait(0.01, nothing) is None
         await background.drain()
     assert told == ["picture"]
 
@@ -273,7 +273,7 @@ async def test_drain_does_not_wait_for_work_that_is_cancelled_from_outside() -> 
     drained: list[bool] = []
     with anyio.CancelScope() as scope:
         async with TaskSupervisor(ignore) as tasks, anyio.create_task_group() as callers:
-            callers.start_soon(tasks.run, anyio.sleep_forever, math.inf, nothing)
+            callers.start_soon(tasks.run(anyio.sleep_forever).wait, math.inf, nothing)
             await anyio.wait_all_tasks_blocked()
             scope.cancel()
             with anyio.move_on_after(5, shield=True):
@@ -291,3 +291,142 @@ async def test_nothing_is_opened_after_the_end() -> None:
         pass
     with pytest.raises(ConfigurationError, match="closed"):
         await tasks.enter(resource())
+
+
+async def until_it_waits() -> None:
+    for _ in range(9):
+        await anyio.lowlevel.checkpoint()
+
+
+async def test_several_callers_wait_for_the_same_work() -> None:
+    starts: list[str] = []
+    go_on = anyio.Event()
+    results: list[str | None] = []
+
+    async def work() -> str:
+        starts.append("work")
+        await go_on.wait()
+        return "picture"
+
+    async with TaskSupervisor(ignore) as background, anyio.create_task_group() as callers:
+        task = background.run(work)
+
+        async def wait() -> None:
+            results.append(await task.wait(math.inf, nothing))
+
+        callers.start_soon(wait)
+        callers.start_soon(wait)
+        await until_it_waits()
+        go_on.set()
+    assert (starts, results) == (["work"], ["picture", "picture"])
+
+
+async def test_work_is_cancelled_only_with_its_last_caller() -> None:
+    steps: list[str] = []
+
+    async def work() -> None:
+        try:
+            await anyio.sleep_forever()
+        finally:
+            steps.append("cancelled")
+
+    async def left() -> None:
+        await anyio.lowlevel.checkpoint()
+        steps.append("left")
+
+    async with TaskSupervisor(ignore) as background, anyio.create_task_group() as callers:
+        task = background.run(work)
+        scopes = [anyio.CancelScope() for _ in range(2)]
+
+        async def wait(scope: anyio.CancelScope) -> None:
+            with scope:
+                await task.wait(math.inf, left)
+
+        for scope in scopes:
+            callers.start_soon(wait, scope)
+        await until_it_waits()
+        scopes[0].cancel()
+        await until_it_waits()
+        assert steps == []
+        scopes[1].cancel()
+        await until_it_waits()
+        assert sorted(steps) == ["cancelled", "left"]
+
+
+async def test_caller_that_runs_out_of_time_leaves_the_work_only_as_the_last() -> None:
+    left: list[str] = []
+
+    async with TaskSupervisor(ignore) as background, anyio.create_task_group() as callers:
+        task = background.run(anyio.sleep_forever)
+
+        async def wait(name: str, seconds: float) -> None:
+            async def note() -> None:
+                await anyio.lowlevel.checkpoint()
+                left.append(name)
+
+            assert await task.wait(seconds, note) is None
+
+        callers.start_soon(wait, "patient", math.inf)
+        await until_it_waits()
+        await wait("impatient", 0.01)
+        assert left == []
+        callers.cancel_scope.cancel()
+    assert left == ["patient"]
+
+
+async def test_result_that_a_later_caller_gets_is_no_orphans() -> None:
+    told: list[object] = []
+    go_on = anyio.Event()
+
+    async def work() -> str:
+        await go_on.wait()
+        return "picture"
+
+    async with TaskSupervisor(told.append) as background:
+        task = background.run(work)
+        assert await task.wait(0.01, nothing) is None
+        go_on.set()
+        assert await task.wait(1, nothing) == "picture"
+    assert told == []
+
+
+async def test_result_that_another_caller_still_waits_for_is_no_orphans() -> None:
+    told: list[object] = []
+    go_on = anyio.Event()
+
+    async def work() -> str:
+        await go_on.wait()
+        return "picture"
+
+    async with TaskSupervisor(told.append) as background, anyio.create_task_group() as callers:
+        task = background.run(work)
+        callers.start_soon(task.wait, math.inf, nothing)
+        assert await task.wait(0.01, nothing) is None
+        go_on.set()
+    assert told == []
+
+
+async def test_ended_work_gives_its_result_to_whoever_comes_later() -> None:
+    async def work() -> str:
+        return "picture"
+
+    async with TaskSupervisor(ignore) as background:
+        task = background.run(work)
+        assert await task.wait(math.inf, nothing) == "picture"
+        assert await task.wait(0, nothing) == "picture"
+
+
+async def test_work_that_is_cancelled_at_the_end_is_an_error_for_those_that_wait() -> None:
+    errors: list[str] = []
+    async with TaskSupervisor(ignore) as background, anyio.create_task_group() as callers:
+        task = background.run(anyio.sleep_forever)
+
+        async def wait() -> None:
+            with pytest.raises(ConfigurationError) as caught:
+                await task.wait(math.inf, nothing)
+            errors.append(caught.value.message)
+
+        callers.start_soon(wait)
+        await until_it_waits()
+        await background.drain()
+    assert errors == ["This was closed before it was done."]

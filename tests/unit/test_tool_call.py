@@ -10,7 +10,8 @@ from mcp_types import CallToolRequestParams, CallToolResult, TextContent
 from tests.fakes import URL, FakeGateway
 
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, OnStatus, Unrecorded
+from blockrun_image.null_ledger import NullLedger
+from blockrun_image.ports import Attempt, OnStatus
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.mcp_server.tool_call import Context, call_tool
 from blockrun_image_mcp.settings import Settings
@@ -71,7 +72,7 @@ async def call(
     version: str = "2026-07-28",
 ) -> CallToolResult:
     async with Backend(
-        Settings(), gateway=gateway, ledger=Unrecorded(), timings=Timings(progress_seconds=0.01)
+        Settings(), gateway=gateway, ledger=NullLedger(), timings=Timings(progress_seconds=0.01)
     ) as backend:
         context = SimpleNamespace(lifespan_context=backend, session=client, protocol_version=version, request=None)
         result = await call_tool(cast("Context", context), CallToolRequestParams(name=name, arguments=dict(arguments)))

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
-from tests.fakes import URL, FakeGateway, FakeStore, at_most
+from tests.fakes import URL, FailingGateway, FakeGateway, FakeLedger, FakeStore, Note, SendingGateway
 
+from blockrun_image.attempts import Job, MadeCall, Order
+from blockrun_image.callers import Caller
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import (
     ConfirmationError,
@@ -18,50 +21,16 @@ from blockrun_image.errors import (
     StorageError,
 )
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, ExpectedCost, OnStatus, Unrecorded
+from blockrun_image.ports import Attempt, Begun, NeedsApproval, OnStatus
 from blockrun_image.pricing import Estimate
+from blockrun_image.timings import CallTimings
 from blockrun_image.toolset import ImageToolset
+from blockrun_image_mcp.ledger.ledger import Ledger
+from blockrun_image_mcp.ledger.limits import Limits
+from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
+from blockrun_image_mcp.timings import DEFAULT
 
-
-class FakeLedger(Unrecorded):
-    """Keeps what it is told, in order; the steps that are called `broken` cannot be written down."""
-
-    def __init__(self, *broken: str) -> None:
-        super().__init__()
-        self.notes: list[tuple[Any, ...]] = []
-        self._broken = broken
-
-    async def _note(self, step: str, *what: object) -> None:
-        await anyio.lowlevel.checkpoint()
-        if step in self._broken:
-            raise LedgerError("The disk is full.")
-        self.notes.append((step, *what))
-
-    async def reserve(self, request: ImageRequest, cost: ExpectedCost, approval: str | None = None) -> "FakeLedger":
-        await self._note("reserved", request.model, cost.most_usd, *([approval] if approval else []))
-        return self
-
-    async def sent(self) -> None:
-        await self._note("sent")
-
-    async def accepted(self, job: str) -> None:
-        await self._note("accepted", job)
-
-    async def settled(self, response: ImagesResponse) -> None:
-        await self._note("settled", response.charged_usd, [image.url for image in response.images])
-
-    async def released(self) -> None:
-        await self._note("released")
-
-    async def unknown(self) -> None:
-        await self._note("unknown")
-
-    async def stopped(self) -> None:
-        await self._note("stopped")
-
-    async def told(self) -> None:
-        await self._note("told")
-
+pytestmark = pytest.mark.anyio
 
 RESERVED = ("reserved", "dall-e-3", Decimal("0.126"))
 
@@ -71,52 +40,59 @@ async def make(catalog: Catalog, gateway: FakeGateway, ledger: FakeLedger, store
     return await toolset.generate_image("a cat", "dall-e-3", "1024x1792")
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("charged", [None, "0.05"])
-async def test_the_most_that_a_call_can_cost_is_reserved_before_it_and_its_charge_and_urls_are_settled_after(
+async def test_most_that_a_call_can_cost_is_reserved_and_its_charge_settled(
     catalog: Catalog, charged: str | None
 ) -> None:
     ledger = FakeLedger()
     await make(catalog, FakeGateway(Image(URL), Image(data=b"png"), charged=charged), ledger, FakeStore())
     kept = [URL, "file:///pictures/1.png"]
-    assert ledger.notes == [RESERVED, ("settled", Decimal(charged) if charged else None, kept), ("told",)]
+    assert ledger.notes == [RESERVED, ("settled", Decimal(charged) if charged else None, kept), ("delivered",)]
 
 
-ENDINGS: Sequence[tuple[Exception, tuple[Any, ...]]] = [
-    (ContentPolicyError("No."), ("released",)),
-    (OutcomeUnknownError("Silence."), ("unknown",)),
-    (OutcomeUnknownError("Useless.", charged="yes"), ("settled", None, [])),
-    (ZeroDivisionError(), ("unknown",)),
+ENDINGS: Sequence[tuple[Exception, Sequence[Note]]] = [
+    (ContentPolicyError("No."), [("released",)]),
+    (OutcomeUnknownError("Silence."), [("unknown",), ("delivered", "unknown")]),
+    (OutcomeUnknownError("Useless.", charged="yes"), [("settled", None, []), ("delivered",)]),
+    (ZeroDivisionError(), [("unknown",), ("delivered", "unknown")]),
 ]
 
 
-class FailingGateway(FakeGateway):
-    """Fails as it is told to."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__()
-        self._error = error
-
-    async def generate(
-        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
-    ) -> ImagesResponse:
-        await attempt.sent()
-        raise self._error
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize(("error", "ending"), ENDINGS)
-async def test_each_way_in_which_a_call_fails_is_written_down_as_what_it_means_for_the_money(
-    catalog: Catalog, error: BaseException, ending: tuple[Any, ...]
+@pytest.mark.parametrize(("error", "endings"), ENDINGS)
+async def test_each_failure_is_noted_as_what_it_means_for_the_money(
+    catalog: Catalog, error: BaseException, endings: Sequence[Note]
 ) -> None:
     ledger = FakeLedger()
     with pytest.raises(type(error)):
         await make(catalog, FailingGateway(error), ledger)
-    assert ledger.notes == [RESERVED, ("sent",), ending, ("told",)]
+    assert ledger.notes == [RESERVED, ("sent",), *endings]
 
 
-@pytest.mark.anyio
-async def test_a_call_that_a_gateway_lets_be_cancelled_is_stopped(catalog: Catalog) -> None:
+async def test_charge_that_an_error_knows_is_settled(catalog: Catalog) -> None:
+    ledger, error = FakeLedger(), OutcomeUnknownError("Useless.", charged="yes")
+    error.charged_usd = Decimal("0.07")
+    with pytest.raises(OutcomeUnknownError):
+        await make(catalog, FailingGateway(error), ledger)
+    assert ("settled", Decimal("0.07"), []) in ledger.notes
+
+
+WITHOUT_PICTURES: Sequence[tuple[str | None, Sequence[Note]]] = [
+    (None, [("unknown",), ("delivered", "unknown")]),
+    ("0.05", [("settled", Decimal("0.05"), []), ("delivered",)]),
+]
+
+
+@pytest.mark.parametrize(("charged", "endings"), WITHOUT_PICTURES)
+async def test_answer_without_a_picture_is_noted_with_what_was_charged(
+    catalog: Catalog, charged: str | None, endings: Sequence[Note]
+) -> None:
+    ledger = FakeLedger()
+    with pytest.raises(OutcomeUnknownError):
+        await make(catalog, FakeGateway(charged=charged), ledger)
+    assert ledger.notes == [RESERVED, *endings]
+
+
+async def test_call_that_a_gateway_lets_be_cancelled_is_stopped(catalog: Catalog) -> None:
     class WaitingGateway(FakeGateway):
         async def generate(
             self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
@@ -128,80 +104,148 @@ async def test_a_call_that_a_gateway_lets_be_cancelled_is_stopped(catalog: Catal
     ledger = FakeLedger()
     with anyio.CancelScope() as call:
         await make(catalog, WaitingGateway(), ledger)
-    assert ledger.notes == [RESERVED, ("stopped",)]
+    assert call.cancelled_caught
+    assert ledger.notes[:2] == [RESERVED, ("stopped",)]
 
 
-@pytest.mark.anyio
+async def test_job_of_a_cancelled_call_is_collected_by_the_same_call(catalog: Catalog, tmp_path: Path) -> None:
+    class Slow(FakeGateway):
+        async def generate(
+            self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+        ) -> ImagesResponse:
+            self.requests.append(request)
+            await attempt.sent()
+            assert await attempt.accepted("job_1")
+            call.cancel()
+            await anyio.sleep_forever()
+            raise AssertionError
+
+    path, gateway = tmp_path / "ledger", Slow(Image(URL))
+    async with Ledger(SqliteConnection(path, DEFAULT), path, Limits(None, None)) as ledger:
+        toolset = ImageToolset(catalog, gateway, ledger=ledger)
+        for _ in range(2):
+            with anyio.CancelScope() as call:
+                await toolset.generate_image("a cat", "dall-e-3")
+    assert (len(gateway.requests), gateway.polled) == (1, [Job("job_1")])
+
+
+async def test_call_that_shares_a_cancelled_one_in_place_still_buys(catalog: Catalog, tmp_path: Path) -> None:
+    class Stuck(SendingGateway):
+        async def generate(
+            self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+        ) -> ImagesResponse:
+            if not self.requests:
+                self.requests.append(request)
+                is_stuck.set()
+                await anyio.sleep_forever()
+            return await super().generate(request, attempt, on_status, within_seconds)
+
+    async def make() -> None:
+        with first:
+            await toolset.generate_image("a cat", "dall-e-3")
+
+    path, first, is_stuck, is_waiting = tmp_path / "ledger", anyio.CancelScope(), anyio.Event(), anyio.Event()
+    async with Ledger(SqliteConnection(path, DEFAULT), path, Limits(None, None)) as ledger:
+        timings = CallTimings(join_seconds=0)
+        toolset = ImageToolset(catalog, Stuck(Image(URL)), ledger=ledger, timings=timings)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(make)
+            await is_stuck.wait()
+
+            async def leave() -> None:
+                await is_waiting.wait()
+                await anyio.lowlevel.checkpoint()
+                first.cancel()
+
+            tasks.start_soon(leave)
+            result = await toolset.generate_image("a cat", "dall-e-3", on_status=lambda status: is_waiting.set())
+            assert [image.url for image in result.images] == [URL]
+
+
 async def test_pictures_that_could_not_be_kept_are_settled_all_the_same(catalog: Catalog) -> None:
     ledger = FakeLedger()
     with pytest.raises(StorageError):
         await make(catalog, FakeGateway(Image(data=b"lost"), charged="0.05"), ledger, FakeStore())
-    assert ledger.notes[1:] == [("settled", Decimal("0.05"), []), ("told",)]
+    assert ledger.notes[1:] == [("settled", Decimal("0.05"), []), ("delivered",)]
 
 
-@pytest.mark.anyio
 @pytest.mark.parametrize("broken", ["reserved", "sent"])
-async def test_what_cannot_be_written_down_before_is_not_sent(catalog: Catalog, broken: str) -> None:
-    ledger = FakeLedger(broken)
+async def test_what_cannot_be_noted_before_is_not_sent(catalog: Catalog, broken: str) -> None:
+    ledger = FakeLedger(broken=[broken])
     with pytest.raises(LedgerError) as caught:
         await make(catalog, FailingGateway(ZeroDivisionError()), ledger)
     assert caught.value.charged == "no"
-    assert ledger.notes == ([] if broken == "reserved" else [RESERVED, ("released",)])
+    assert ledger.notes == ([] if broken == "reserved" else [RESERVED, ("released",), ("abandoned",)])
 
 
-@pytest.mark.anyio
-async def test_a_picture_is_not_lost_with_the_line_that_should_have_settled_it(catalog: Catalog) -> None:
-    result = await make(catalog, FakeGateway(Image(URL)), FakeLedger("settled"))
+async def test_warning_of_the_ledger_reaches_the_result(catalog: Catalog) -> None:
+    class Unwritten(FakeLedger):
+        async def begin(self, call: MadeCall, order: Order | None) -> Begun:
+            reserved: Any = await super().begin(call, order)
+
+            async def settled(response: ImagesResponse) -> Sequence[str]:
+                await anyio.lowlevel.checkpoint()
+                return ["It is not on disk yet."]
+
+            reserved.attempt.settled = settled
+            return reserved
+
+    result = await make(catalog, FakeGateway(Image(URL), warnings=["It is blurred."]), Unwritten())
     assert [image.url for image in result.images] == [URL]
-    assert "The disk is full." in result.warnings
+    assert result.warnings == ["It is blurred.", "It is not on disk yet."]
 
 
-@pytest.mark.anyio
-async def test_an_error_is_told_also_where_it_cannot_be_written_down(catalog: Catalog) -> None:
-    with pytest.raises(ContentPolicyError):
-        await make(catalog, FailingGateway(ContentPolicyError("No.")), FakeLedger("released"))
+async def test_caller_of_a_call_reaches_the_ledger(catalog: Catalog) -> None:
+    ledger, caller = FakeLedger(), Caller.new()
+    toolset = ImageToolset(catalog, FakeGateway(Image(URL)), ledger=ledger)
+    await toolset.generate_image("a cat", "dall-e-3", caller=caller)
+    await toolset.generate_image("a cat", "dall-e-3")
+    assert [call.caller for call in ledger.calls] == [caller, None]
+    assert ledger.calls[0].key == ledger.calls[1].key
 
 
-@pytest.mark.anyio
-async def test_without_a_ledger_an_attempt_is_only_told_apart_from_others() -> None:
-    request = ImageRequest("a cat", "dall-e-3", "1024x1024", None, 1)
-    one, other = [await Unrecorded().reserve(request, at_most(Decimal(1))) for _ in range(2)]
-    assert one.id != other.id
-    await one.sent()
-    await one.accepted("job")
-    await one.settled(ImagesResponse(()))
-    await one.released()
-    await one.unknown()
+# approvals
 
 
-@pytest.mark.anyio
-@pytest.mark.parametrize("approval", ["approval-1", None])
-async def test_what_approves_a_call_knows_its_price_and_the_ledger_knows_the_approval(
-    catalog: Catalog, approval: str | None
-) -> None:
-    ledger = FakeLedger()
+async def test_user_approves_a_call_with_its_own_words_and_price(catalog: Catalog) -> None:
+    ledger = FakeLedger(NeedsApproval(Decimal("0.126")))
     asked: list[tuple[str, Decimal | None]] = []
 
-    async def approve(request: ImageRequest, expected: Estimate) -> str | None:
+    async def approve(request: ImageRequest, expected: Estimate) -> str:
         await anyio.lowlevel.checkpoint()
         assert ledger.notes == []
         asked.append((request.prompt, expected.high_usd))
-        return approval
+        return "approval-1"
 
     toolset = ImageToolset(catalog, FakeGateway(Image(URL)), ledger=ledger)
     await toolset.generate_image("a cat", "dall-e-3", "1024x1792", approve=approve)
     assert asked == [("a cat", Decimal("0.126"))]
-    assert ledger.notes[0] == (*RESERVED, *([approval] if approval else []))
+    assert [order and order.approval for order in ledger.orders] == [None, "approval-1"]
+    assert ledger.notes[0] == (*RESERVED, "approval-1")
 
 
-@pytest.mark.anyio
-async def test_a_call_that_is_not_approved_reserves_and_sends_nothing(catalog: Catalog) -> None:
-    gateway, ledger = FakeGateway(Image(URL)), FakeLedger()
+async def test_user_is_not_asked_where_the_ledger_does_not_want_it(catalog: Catalog) -> None:
+    async def approve(request: ImageRequest, expected: Estimate) -> str:
+        raise AssertionError
 
-    async def refuse(request: ImageRequest, expected: Estimate) -> str | None:
+    toolset = ImageToolset(catalog, FakeGateway(Image(URL)), ledger=FakeLedger())
+    await toolset.generate_image("a cat", "dall-e-3", approve=approve)
+
+
+async def test_call_that_is_not_approved_reserves_and_sends_nothing(catalog: Catalog) -> None:
+    gateway, ledger = FakeGateway(Image(URL)), FakeLedger(NeedsApproval(Decimal("0.126")))
+
+    async def refuse(request: ImageRequest, expected: Estimate) -> str:
         await anyio.lowlevel.checkpoint()
         raise ConfirmationError("No.")
 
     with pytest.raises(ConfirmationError):
         await ImageToolset(catalog, gateway, ledger=ledger).generate_image("a cat", "dall-e-3", approve=refuse)
+    assert (gateway.requests, ledger.notes) == ([], [])
+
+
+async def test_approval_that_nobody_can_give_is_an_error(catalog: Catalog) -> None:
+    gateway, ledger = FakeGateway(Image(URL)), FakeLedger(NeedsApproval(None))
+    with pytest.raises(ConfirmationError, match="nobody can be asked"):
+        await ImageToolset(catalog, gateway, ledger=ledger).generate_image("a cat", "dall-e-3")
     assert (gateway.requests, ledger.notes) == ([], [])

@@ -23,20 +23,26 @@ def check_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[s
     """
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - 85 ms of import that listing the tools need not pay
 
-    given: dict[str, Any] = {
-        name: _as_advertised(value, tool.properties.get(name, {}))
-        for name, value in arguments.items()
-        if value is not None and value != ""
-    }
     for name in arguments:
         if name not in tool.properties:
             raise _unknown_argument(tool, name)
-    if isinstance(asked := given.get("model"), str):
-        given["model"] = tool.catalog.spellings.get(asked, asked)
+    given = normalized_arguments(tool, arguments)
     validator: Any = Draft202012Validator(tool.input)
     fault = next(validator.iter_errors(given), None)
     if fault is not None:
         raise _Violation(tool, fault.validator, next(iter(fault.path), ""), fault.instance).refusal()
+    return given
+
+
+def normalized_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[str, Any]:
+    """Return the known arguments that were set, unchecked, with the types that are advertised if they have them."""
+    given = {
+        name: _as_advertised(value, tool.properties[name])
+        for name, value in arguments.items()
+        if name in tool.properties and value is not None and value != ""
+    }
+    if isinstance(asked := given.get("model"), str):
+        given["model"] = tool.catalog.spellings.get(asked, asked)
     return given
 
 

@@ -3,10 +3,23 @@
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Protocol, TypeAlias
 
-OnDelivery: TypeAlias = Callable[[bool], Awaitable[None]]
-"""Called with whether the answer was written to the caller."""
+
+class DeliveryEvent(Enum):
+    """What became of an answer."""
+
+    WRITTEN = auto()
+    """It was written to the caller, who may have given up waiting."""
+    LOST = auto()
+    """It was not written, and no longer can be."""
+    CANCELLED = auto()
+    """It was written, and then the caller cancelled the call."""
+
+
+OnDelivery: TypeAlias = Callable[[DeliveryEvent], Awaitable[None]]
+"""Called with what became of an answer: written or lost, and after it was written perhaps cancelled."""
 
 
 @dataclass(frozen=True)
@@ -25,5 +38,5 @@ class Delivery(Protocol):
     """Delivers the answer of one call."""
 
     def on_report(self, report: OnDelivery) -> None:
-        """Await `report` when the answer was written, or when it no longer can be."""
+        """Await `report` for each event of the delivery."""
         ...

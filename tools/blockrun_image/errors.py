@@ -26,7 +26,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 Charged = Literal["no", "yes", "unknown"]
 
@@ -82,6 +82,12 @@ class ImageError(Exception):
         """Return the error as one paragraph, complete without the structured content."""
         return " ".join(part for part in (self.message, _MONEY[self.charged], self._resending, self.hint) if part)
 
+    def append_hints(self, hints: Sequence[str]) -> None:
+        """Append what the agent should know besides, each only once."""
+        for hint in hints:
+            if hint not in self.hint:
+                self.hint = f"{self.hint} {hint}".strip()
+
     @property
     def _resending(self) -> str:
         if self.retryable:
@@ -118,6 +124,11 @@ class ConfirmationError(ImageError):
 
 class LedgerError(ImageError):
     """What is spent cannot be written down; a call that has not left yet is not made."""
+
+    def __init__(self, message: str, *, hint: str = "", charged: Charged = "no") -> None:
+        super().__init__(message, hint=hint)
+        self.charged = charged
+        self.is_busy = False  # whether it may pass: another process holds the database
 
 
 class StorageError(ImageError):
@@ -171,11 +182,10 @@ class ContentPolicyError(GatewayError):
 class ModelNotFoundError(GatewayError):
     """The gateway does not make images with this model, or no longer does."""
 
-    def instead(self, alternatives: str) -> Self:
-        """Return the error with the models that can be asked instead, in words, where there are any."""
+    def instead(self, alternatives: str) -> None:
+        """Name the models that can be asked instead, if there are any."""
         if alternatives:
             self.hint = f"Ask for another: {alternatives}."
-        return self
 
 
 class RateLimitError(GatewayError):

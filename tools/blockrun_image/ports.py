@@ -1,74 +1,40 @@
 """What the toolset needs from the world, as protocols for adapters to fulfil."""
 
-import uuid
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
-from blockrun_image.callers import Caller
-from blockrun_image.errors import ConfigurationError
+from blockrun_image.attempts import (
+    AttemptStatus,
+    Job,
+    MadeCall,
+    Order,
+    Payment,
+    UncollectedPictures,
+)
 from blockrun_image.images import ImageRequest, ImagesResponse
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+OnPoll: TypeAlias = Callable[[float], Awaitable[None]]
+"""Is told after each poll of a job in how many seconds the next one follows."""
 
 OnStatus: TypeAlias = Callable[[str], None]
 """Is told in a few words what a call is waiting for."""
 
-State: TypeAlias = Literal["reserved", "sent", "accepted", "settled", "released", "unknown"]
 
-
-class StillDrawingError(Exception):
-    """A job goes on that was asked after for long enough; it can be asked after again later."""
-
-
-@dataclass(frozen=True)
-class Payment:
-    """A payment that a wallet has signed; whoever holds `header` can move this amount to this payee, once.
-
-    `header` is what the gateway is sent, `nonce` what makes a second move impossible, `valid_before` the end of its
-    life in seconds since 1970.
-    """
-
-    network: str
-    payee: str
-    amount_usd: Decimal
-    nonce: str
-    valid_before: int
-    header: str = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Job:
-    """Work that a gateway has accepted, and the payment that its polls carry, where a wallet pays for it."""
-
-    id: str
-    payment: Payment | None = None
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where an attempt stands: what is set aside for it, its job once there is one, and what came of it in the end."""
-
-    state: State
-    held_usd: Decimal = Decimal(0)
-    job: Job | None = None
-    response: ImagesResponse | None = None
-
-
-@dataclass(frozen=True)
-class ExpectedCost:
-    """What a request can cost, in US dollars: at least, and at most, which is `None` where nobody knows."""
-
-    least_usd: Decimal = Decimal(0)
-    most_usd: Decimal | None = None
+class JobPending(Exception):  # noqa: N818 - not an error: the job goes on, and can be polled again later
+    """Raised when a job was polled for long enough and goes on."""
 
 
 class Attempt(Protocol):
-    """One attempt to spend, written down before each step that cannot be taken back. `id` is its idempotency key.
+    """One attempt to spend, written down before each step that cannot be taken back; `id` is its idempotency key.
 
-    Each method returns when it is on disk; raises `LedgerError`.
+    What cannot be written before a step raises `LedgerError`, and the step must not be taken. What comes after it
+    raises nothing: it is kept until it is on disk.
     """
 
     @property
@@ -78,27 +44,44 @@ class Attempt(Protocol):
 
     @property
     def most_usd(self) -> Decimal | None:
-        """The most that it was expected to cost when it was reserved; `None` where nobody knew."""
+        """The most that it was expected to cost when it was reserved; `None` if that was unknown."""
+        ...
+
+    @property
+    def request(self) -> ImageRequest:
+        """The request that it is for."""
         ...
 
     async def quoted(self, exact_usd: Decimal) -> None:
-        """Set aside the exact price instead; raises `BudgetExceededError` where the limits do not allow it."""
+        """Set aside the exact price instead; raises `BudgetExceededError` and `LedgerError`."""
         ...
 
     async def signed(self, payment: Payment) -> None:
-        """Note the payment that is about to leave; what is set aside for it stays so until it can no longer be used."""
+        """Note a payment that is about to leave; raises `LedgerError`."""
         ...
 
     async def sent(self) -> None:
-        """Note that the request, which may be charged, is about to leave."""
+        """Note that the request, which may be charged, is about to leave.
+
+        Raises `LedgerError` if that is not on disk or its callers have gone, and `BudgetExceededError` if the day's
+        limit no longer allows it.
+        """
         ...
 
-    async def accepted(self, job: str) -> None:
-        """Note that the gateway has taken it on as a job, which can be asked after."""
+    async def refused_for_now(self) -> None:
+        """Note that it was refused for its rate without a charge; it must pass `sent` before it leaves again."""
         ...
 
-    async def settled(self, response: ImagesResponse) -> None:
-        """Note what came of it, and what it cost: the most that it could where the response does not say."""
+    async def accepted(self, job: str) -> bool:
+        """Note that the gateway has made it a job, and return whether another process can know of it now."""
+        ...
+
+    async def polled(self, next_seconds: float) -> None:
+        """Note that its job was polled, and when it is polled next."""
+        ...
+
+    async def settled(self, response: ImagesResponse) -> Sequence[str]:
+        """Note its result and its charge: what is set aside if the response does not tell; return warnings."""
         ...
 
     async def released(self) -> None:
@@ -106,54 +89,95 @@ class Attempt(Protocol):
         ...
 
     async def unknown(self) -> None:
-        """Note that nobody knows whether it was charged; it counts as if it had been."""
+        """Note that whether it was charged is unknown."""
         ...
 
     async def stopped(self) -> None:
-        """Note that its work was stopped: nothing is charged for what had not left, and a job is left to others."""
+        """Note that its work was stopped: what had not left is released, and a job is handed over."""
         ...
 
-    async def left(self) -> None:
-        """Note that its caller has gone: the same call again may collect it."""
+    async def status(self) -> AttemptStatus:
+        """Return where it stands, also if another process works on it; raises `LedgerError`."""
         ...
 
-    async def told(self) -> None:
-        """Note that its caller has been told what came of it: the same call again is another purchase."""
+    async def claim(self) -> bool:
+        """Take over its job if nobody polls it, and return whether that was so; raises `LedgerError`."""
         ...
 
-    async def look(self) -> Standing:
-        """Return where it stands, also where another process works on it."""
+    async def mark_abandoned(self) -> None:
+        """Note that its caller has gone, so that the same call collects it."""
         ...
 
-    async def adopt(self) -> bool:
-        """Become the one who asks after its job, and tell whether that was possible: nobody else does."""
+    async def mark_delivered(
+        self,
+        *,
+        is_repeatable: bool = False,
+        is_cancelled: bool = False,
+        is_unknown: bool = False,
+        named: Sequence[str] = (),
+    ) -> None:
+        """Note that its caller was answered.
+
+        The same call is another purchase then. If `is_repeatable`, for some minutes it returns the same pictures to
+        this caller, or to anyone once its process has ended; if `is_cancelled`, to anyone. With `is_unknown`, the
+        answer said that its outcome is unknown; pictures that come later can still be collected. `named` are the ids
+        of uncollected pictures that the answer told.
+        """
         ...
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """Money is set aside for an attempt, which the caller now works on."""
+
+    attempt: Attempt
+    uncollected: Sequence[UncollectedPictures] = ()
+
+
+@dataclass(frozen=True)
+class Collected:
+    """An earlier attempt at the same call; with `is_repeat`, its pictures were delivered moments ago."""
+
+    attempt: Attempt
+    uncollected: Sequence[UncollectedPictures] = ()
+    is_repeat: bool = False
+
+
+@dataclass(frozen=True)
+class SlotBooked:
+    """The model's rate limit allows the order after `seconds`; `id` is `None` if that is too far away to book."""
+
+    order: Order
+    id: str | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class NeedsApproval:
+    """The user must approve the call first; nothing is set aside. `most_usd` is `None` if nothing limits its price."""
+
+    most_usd: Decimal | None
+
+
+@dataclass(frozen=True)
+class NothingFound:
+    """No earlier call has bought this, and there was no order."""
+
+    uncollected: Sequence[UncollectedPictures] = ()
+
+
+Begun: TypeAlias = Reserved | Collected | SlotBooked | NeedsApproval | NothingFound
+"""What begins a call."""
 
 
 class SpendLedger(Protocol):
     """Where attempts to spend are written down, and kept within the operator's limits."""
 
-    async def find(self, request: ImageRequest, caller: Caller | None = None) -> Attempt | None:
-        """Return an attempt at the same request whose caller has gone, to be collected; raises `LedgerError`.
+    async def begin(self, call: MadeCall, order: Order | None) -> Begun:
+        """Collect what an earlier call has bought, or begin the order.
 
-        `caller` is who asks now; without one it is the process itself.
-        """
-        ...
-
-    async def reserve(self, request: ImageRequest, cost: ExpectedCost, approval: str | None = None) -> Attempt:
-        """Set aside the most that a request can cost, or where nobody knows that, the most that one call may.
-
-        `approval`, the id of the user's, is good for one attempt.
-
-        Raises `BudgetExceededError` where the limits do not allow it, `ConfirmationError` where the approval was used
-        before, and `LedgerError` where it cannot be noted.
-        """
-        ...
-
-    async def book(self, model: str, per_minute: int, within_seconds: float) -> float:
-        """Book the next turn of a model that takes so many requests a minute, and return the seconds until then.
-
-        A turn that is further away than `within_seconds` is not booked. Raises `LedgerError`.
+        All of it happens in one transaction. Without an order, it only looks. Raises `BudgetExceededError` if the
+        limits do not allow the order, and `LedgerError`.
         """
         ...
 
@@ -173,12 +197,12 @@ class ImageGateway(Protocol):
 
         It tells the attempt before the request leaves, which happens within so many seconds or not at all. It lets a
         cancellation through only while nothing is under way that may be charged. Raises `ImageError`, and
-        `StillDrawingError` for a job that takes long.
+        `JobPending` for a job that takes long.
         """
         ...
 
-    async def follow(self, job: Job, most: int, on_status: OnStatus) -> ImagesResponse:
-        """Ask after a job until it has ended, and return its pictures, at most so many; raises as `generate` does."""
+    async def poll(self, job: Job, most: int, on_status: OnStatus, on_poll: OnPoll) -> ImagesResponse:
+        """Poll a job until it has ended, and return at most `most` pictures; raises as `generate` does."""
         ...
 
     async def quote(self, request: ImageRequest) -> Decimal | None:
@@ -220,105 +244,21 @@ class Ports(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class FixedPorts:
-    """`Ports` whose adapters are open already; without a gateway, nothing can be made."""
+class SharedTask(Protocol[T_co]):
+    """Work that several callers may wait for."""
 
-    image_gateway: ImageGateway | None = None
-    spend_ledger: SpendLedger | None = None
-    store: ImageStore | None = None
+    async def wait(self, timeout_seconds: float, on_last_left: Callable[[], Awaitable[None]], /) -> T_co | None:
+        """Return what the work returns, or raise what it raises; `None` if it takes longer.
 
-    @property
-    def gateway_name(self) -> str:
-        """The gateway's name."""
-        return self._gateway().name
-
-    async def gateway(self) -> ImageGateway:
-        """Return the gateway; raises `ConfigurationError` without one."""
-        return self._gateway()
-
-    async def ledger(self) -> SpendLedger:
-        """Return the ledger; without one, nothing is written down."""
-        return self.spend_ledger or Unrecorded()
-
-    def _gateway(self) -> ImageGateway:
-        if self.image_gateway is None:
-            raise ConfigurationError("This toolset has no gateway.")
-        return self.image_gateway
-
-
-class Unrecorded:
-    """A `SpendLedger` without limits that writes nothing down, and its `Attempt`."""
-
-    def __init__(self, most_usd: Decimal | None = None) -> None:
-        self.id = str(uuid.uuid4())
-        self.most_usd = most_usd
-
-    async def find(self, request: ImageRequest, caller: Caller | None = None) -> "Unrecorded | None":
-        """Return nothing."""
-
-    async def reserve(self, request: ImageRequest, cost: ExpectedCost, approval: str | None = None) -> "Unrecorded":
-        """Return an attempt of its own."""
-        return Unrecorded(cost.most_usd)
-
-    async def book(self, model: str, per_minute: int, within_seconds: float) -> float:
-        """Return that it is everybody's turn."""
-        return 0
-
-    async def quoted(self, exact_usd: Decimal) -> None:
-        """Note nothing."""
-
-    async def signed(self, payment: Payment) -> None:
-        """Note nothing."""
-
-    async def sent(self) -> None:
-        """Note nothing."""
-
-    async def accepted(self, job: str) -> None:
-        """Note nothing."""
-
-    async def settled(self, response: ImagesResponse) -> None:
-        """Note nothing."""
-
-    async def released(self) -> None:
-        """Note nothing."""
-
-    async def unknown(self) -> None:
-        """Note nothing."""
-
-    async def stopped(self) -> None:
-        """Note nothing."""
-
-    async def left(self) -> None:
-        """Note nothing."""
-
-    async def told(self) -> None:
-        """Note nothing."""
-
-    async def look(self) -> Standing:
-        """Return that nobody knows."""
-        return Standing("unknown")
-
-    async def adopt(self) -> bool:
-        """Return that it was not."""
-        return False
-
-
-class Runner(Protocol):
-    """Does work that costs money, perhaps where it outlives a caller who leaves."""
-
-    async def __call__(
-        self, work: Callable[[], Awaitable[T]], timeout_seconds: float, left: Callable[[], Awaitable[None]], /
-    ) -> T | None:
-        """Return what the work returns, or raise what it raises; `None` when it takes longer than its caller waits.
-
-        `left` is awaited when the work goes on without its caller, before that caller is told.
+        If the last caller leaves before the end, the work is told so by `on_last_left`, and if that caller was
+        cancelled, so is the work.
         """
         ...
 
 
-async def run_here(
-    work: Callable[[], Awaitable[T]], _timeout_seconds: float, _left: Callable[[], Awaitable[None]], /
-) -> T | None:
-    """Do the work in its caller's own task, to its end, as a `Runner`."""
-    return await work()
+class Runner(Protocol):
+    """Starts work that costs money, perhaps where it outlives its callers."""
+
+    def __call__(self, work: Callable[[], Awaitable[T]], /) -> SharedTask[T]:
+        """Start the work."""
+        ...

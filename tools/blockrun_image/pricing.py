@@ -6,11 +6,11 @@ from decimal import Decimal
 from itertools import product
 from typing import Any
 
+from blockrun_image.attempts import ExpectedCost
 from blockrun_image.catalog import Catalog, check_prompt
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.images import AUTO, ImageArguments, ImageRequest
 from blockrun_image.model import Model
-from blockrun_image.ports import ExpectedCost
 from blockrun_image.text import choices, quoted, usd
 
 _PUBLISHED = "The published price, rounded."

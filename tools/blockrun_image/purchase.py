@@ -1,228 +1,279 @@
-"""One purchase: collected where an earlier call has paid for it already, and otherwise bought, once."""
+"""One purchase: collected if an earlier call has bought it, and otherwise bought once."""
 
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 
 import anyio
 
-from blockrun_image.callers import Caller
+from blockrun_image.attempts import AttemptState, AttemptStatus, Job, MadeCall, Order, UncollectedPictures
+from blockrun_image.callers import DeliveryEvent
+from blockrun_image.delivery import with_files
 from blockrun_image.errors import (
     Answer,
     ConfigurationError,
+    ConfirmationError,
     ImageError,
     LedgerError,
     OutcomeUnknownError,
     RateLimitError,
-    StorageError,
 )
-from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import (
     Attempt,
-    ExpectedCost,
-    Job,
+    Begun,
+    Collected,
+    JobPending,
+    NeedsApproval,
+    NothingFound,
     OnStatus,
     Ports,
-    SpendLedger,
-    Standing,
-    StillDrawingError,
+    Reserved,
+    Runner,
+    SharedTask,
+    SlotBooked,
 )
 from blockrun_image.timings import CallTimings
 
-_MOST_URL_BYTES = 16_000
 _COLLECTED = "An earlier call with the same arguments had bought this; nothing more was charged."
+_REPEATED = (
+    "The same call was answered moments ago, and these are its pictures; nothing more was charged. To get others,"
+    " change the prompt, or ask for several with n if the model takes it."
+)
 _BUYS_ANEW = "Look into the account first: the same call again buys a new picture."
+_STILL_THERE = "Its request may have left: the same call again collects it."
 
 
-@dataclass
+@dataclass(eq=False)
 class Purchase:
-    """What is to be bought, and by whom.
+    """A purchase, which all calls that joined it wait for.
 
-    `per_minute` is how many requests a minute the model takes, `None` where that is not known.
+    Without an `order`, it only collects; `refusal` is then why nothing can be ordered.
     """
 
     ports: Ports
-    request: ImageRequest
-    cost: ExpectedCost
-    on_status: OnStatus
-    timings: CallTimings = field(default_factory=CallTimings)
-    caller: Caller | None = None
-    per_minute: int | None = None
-    approval: str | None = None
+    made: MadeCall
+    order: Order | None
+    timings: CallTimings
+    run: Runner
+    refusal: ImageError | None = None
+    listeners: list[OnStatus] = field(default_factory=list[OnStatus])
     attempt: Attempt | None = None
-    _finding: anyio.Lock = field(default_factory=anyio.Lock)
-    _waiting: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    uncollected: Sequence[UncollectedPictures] = ()
+    is_abandoned: bool = False
+    _task: SharedTask[ImagesResponse | NeedsApproval] | None = None
+    _asking: anyio.Lock = field(default_factory=anyio.Lock)
+    _declined: ConfirmationError | None = None
 
-    async def is_collected(self) -> bool:
-        """Return whether an abandoned earlier call has bought this or is buying it."""
-        return await self._found() is not None
+    @property
+    def request(self) -> ImageRequest | None:
+        """The request that it is for: the one that was sent, if an earlier call has sent it."""
+        if self.attempt is not None:
+            return self.attempt.request
+        return None if self.order is None else self.order.request
 
-    async def make(self) -> ImagesResponse:
-        """Collect or buy it, and return pictures that all have URLs; raises `ImageError` and `StillDrawingError`."""
-        deadline = anyio.current_time() + self.timings.send_seconds
-        response = await self._collect()
-        if response is not None:
-            return response
-        gateway, ledger = await self.ports.gateway(), await self.ports.ledger()
-        await self._take_turn(ledger, deadline)
-        self.attempt = attempt = await ledger.reserve(self.request, self.cost, self.approval)
-        within = deadline - anyio.current_time()
-        return await self._work(attempt, lambda: gateway.generate(self.request, attempt, self.on_status, within))
+    async def result(self, timeout_seconds: float, approve: Callable[[], Awaitable[str]]) -> ImagesResponse | None:
+        """Return the pictures, all with URLs, or `None` if they take longer than the timeout.
 
-    async def finish(self, attempt: Attempt) -> ImagesResponse:
-        """Ask after the job of an attempt that is this process's own by now, to its end."""
-        self.attempt = attempt
-        response = await self._collect()
-        if response is None:
-            raise StillDrawingError
-        return response
-
-    async def left(self) -> None:
-        """Note that its caller has gone, so that the same call again collects it."""
-        self._waiting.cancel()
-        async with self._finding:  # what is found in this very moment has its caller noted as waiting
-            attempt = self.attempt
-        if attempt is not None:
-            with suppress(LedgerError):  # the lease of an attempt whose process has gone says the same
-                await attempt.left()
-
-    async def told(self) -> None:
-        """Note that the caller got the outcome; if this is cancelled, note that the caller left."""
-        if self.attempt is None:
-            return
-        try:
-            with suppress(LedgerError):  # it is then told once more
-                await self.attempt.told()
-        except anyio.get_cancelled_exc_class():
-            with anyio.move_on_after(self.timings.abandon_seconds, shield=True):
-                await self.left()
-            raise
-
-    async def delivered(self, is_written: bool) -> None:
-        """Note whether the answer has reached its caller; one that has not can be collected."""
-        await (self.told() if is_written else self.left())
-
-    async def look(self) -> Standing | None:
-        """Return where it stands, `None` where that is not written down."""
-        with suppress(LedgerError):
-            return await self.attempt.look() if self.attempt is not None else None
-
-    async def _found(self) -> Attempt | None:
-        if self.attempt is None:
-            async with self._finding:
-                self.attempt = await (await self.ports.ledger()).find(self.request, self.caller)
-        return self.attempt
-
-    async def _collect(self) -> ImagesResponse | None:
-        """Return what an earlier call has bought, once it is there; `None` where nothing was charged in the end."""
-        end = await self._earlier()
-        attempt = self.attempt
-        if attempt is None or end is None:
-            return None
-        if isinstance(end, Standing):
-            return _collected(end)
-        return await self._work(attempt, lambda: self._follow(end))
-
-    async def _follow(self, job: Job) -> ImagesResponse:
-        return await (await self.ports.gateway()).follow(job, self.request.n, self.on_status)
-
-    async def _earlier(self) -> Standing | Job | None:
-        """Return how an earlier call's attempt ended that others work on, or its job once nobody does.
-
-        Raises `StillDrawingError` where the caller leaves before that.
+        `approve` asks the user, for as long as that takes, and returns the id of the approval. The oldest call that
+        waits asks; if it leaves before the answer, the next one does. Raises `ImageError`.
         """
-        with self._waiting:
-            attempt = await self._found()
-            while attempt is not None:
-                standing = await attempt.look()
-                if standing.state not in ("reserved", "sent", "accepted"):
-                    return standing
-                if standing.job is not None and await attempt.adopt():
-                    return standing.job
-                self.on_status("an earlier call with the same arguments is still under way")
-                await anyio.sleep(self.timings.attempt_poll_seconds)
-            return None
-        raise StillDrawingError
+        deadline = anyio.current_time() + timeout_seconds
+        while True:
+            task = self._task = self._task or self.run(self._work)
+            try:
+                outcome = await task.wait(deadline - anyio.current_time(), self.abandon)
+            except JobPending:
+                await self.abandon()
+                return None
+            if not isinstance(outcome, NeedsApproval):
+                return outcome
+            with anyio.move_on_after(deadline - anyio.current_time()) as waiting:
+                await self._asking.acquire()
+            if waiting.cancelled_caught:
+                return None
+            try:
+                if self._task is task:
+                    await self._ask(approve)
+                    deadline = anyio.current_time() + timeout_seconds
+            finally:
+                self._asking.release()
 
-    async def _take_turn(self, ledger: SpendLedger, deadline: float) -> None:
-        if self.per_minute is None:
+    async def finish(self, attempt: Attempt, job: Job) -> ImagesResponse:
+        """Poll a job that this process has claimed, to its end; raises `ImageError` and `JobPending`."""
+        self.attempt = attempt
+        return await self._poll(attempt, job)
+
+    async def abandon(self) -> None:
+        """Note that its callers have gone, so that the same call collects it."""
+        self.is_abandoned = True
+        if self.attempt is not None:
+            await self.attempt.mark_abandoned()
+
+    async def note_answer(self, error: Exception | None, event: DeliveryEvent, *, was_slow: bool) -> None:
+        """Note what became of an answer with its pictures or an error.
+
+        After a slow call, or one that was cancelled, the caller may have given up before it read the answer.
+        """
+        attempt = self.attempt
+        if attempt is None:
             return
-        within = deadline - anyio.current_time()
-        seconds = await ledger.book(self.request.model, self.per_minute, within)
-        limit = f"{self.request.model} takes {self.per_minute} requests a minute"
-        if seconds > within:
-            raise RateLimitError(
-                f"{limit}, and its next turn is in {seconds:.0f} s.",
-                hint=f"Wait {seconds:.0f} seconds before the next call, or use another model.",
-                answer=Answer(retry_after_seconds=round(seconds, 1)),
+        is_missed = was_slow or event is DeliveryEvent.CANCELLED
+        is_unknown = error is not None and not _is_certain(error)
+        if event is DeliveryEvent.LOST or isinstance(error, ConfigurationError | LedgerError):
+            await attempt.mark_abandoned()  # what an earlier call has begun can still be collected
+        elif _is_free(error):
+            return
+        elif is_unknown and is_missed:
+            await attempt.mark_abandoned()  # it is told once more, before the same call buys again
+        else:
+            await attempt.mark_delivered(
+                is_repeatable=error is None and was_slow,
+                is_cancelled=error is None and event is DeliveryEvent.CANCELLED,
+                is_unknown=is_unknown,
+                named=[each.attempt_id for each in self.uncollected],
             )
-        if seconds > 0:
-            self.on_status(f"waiting {seconds:.0f} s for its turn: {limit}")
-            await anyio.sleep(seconds)
 
-    async def _work(self, attempt: Attempt, work: Callable[[], Awaitable[ImagesResponse]]) -> ImagesResponse:
-        """Do what may be charged, and write down how it ended before anybody is told."""
+    async def held_usd(self) -> Decimal:
+        """Return what is set aside for it."""
+        if self.attempt is None:
+            return Decimal(0)
+        try:
+            return (await self.attempt.status()).held_usd
+        except LedgerError:
+            return self.attempt.most_usd or Decimal(0)
+
+    async def _ask(self, approve: Callable[[], Awaitable[str]]) -> None:
+        if self._declined is not None:
+            raise self._declined
+        if self.order is None:
+            raise self.refusal or ConfigurationError("There is nothing to approve.")
+        try:
+            self.order = replace(self.order, approval=await approve())
+        except ConfirmationError as error:
+            self._declined = error
+            raise
+        self._task = None
+
+    async def _work(self) -> ImagesResponse | NeedsApproval:
+        deadline = anyio.current_time() + self.timings.send_seconds
+        while True:
+            begun = await self._begin(deadline)
+            match begun:
+                case NeedsApproval():
+                    return begun
+                case SlotBooked():
+                    await self._wait_for_slot(begun, deadline)
+                case Reserved(attempt):
+                    return await self._buy(attempt, deadline)
+                case Collected(attempt):
+                    response = await self._collect(attempt, is_repeat=begun.is_repeat)
+                    if response is not None:
+                        return response
+                    self.attempt = None  # nothing was charged in the end
+                case NothingFound():
+                    raise self.refusal or ConfigurationError("There is nothing to buy.")
+
+    async def _begin(self, deadline: float) -> Begun:
+        """Collect or reserve; what refuses the order is raised only if there is nothing to collect."""
+        order = self.order
+        if order is not None:
+            order = replace(order, send_seconds=deadline - anyio.current_time())
+            try:
+                await self.ports.gateway()
+            except ConfigurationError as error:
+                order, self.refusal = None, error
+        try:
+            begun = await (await self.ports.ledger()).begin(self.made, order)
+        except (ConfigurationError, LedgerError) as error:
+            raise self.refusal or error from error
+        self._take(begun)
+        if self.is_abandoned and self.attempt is not None:  # its callers left while it was found
+            await self.attempt.mark_abandoned()
+        return begun
+
+    def _take(self, begun: Begun) -> None:
+        if isinstance(begun, Reserved | Collected | NothingFound):
+            self.uncollected = begun.uncollected
+        if isinstance(begun, Reserved | Collected):
+            self.attempt = begun.attempt
+
+    async def _wait_for_slot(self, slot: SlotBooked, deadline: float) -> None:
+        limit = f"{slot.order.request.model} takes {slot.order.per_minute} requests a minute"
+        if slot.id is None or slot.seconds > deadline - anyio.current_time():
+            raise RateLimitError(
+                f"{limit}, and its next slot is in {slot.seconds:.0f} s.",
+                hint=f"Wait {slot.seconds:.0f} seconds before the next call, or use another model.",
+                answer=Answer(retry_after_seconds=round(slot.seconds, 1)),
+            )
+        self._say(f"waiting {slot.seconds:.0f} s for its slot: {limit}")
+        await anyio.sleep(slot.seconds)
+        self.order = replace(slot.order, slot=slot.id)
+
+    async def _buy(self, attempt: Attempt, deadline: float) -> ImagesResponse:
+        async def generate() -> ImagesResponse:
+            gateway = await self.ports.gateway()
+            send_seconds = deadline - anyio.current_time()
+            return await gateway.generate(attempt.request, attempt, self._say, send_seconds)
+
+        return await self._paid(attempt, generate)
+
+    async def _collect(self, attempt: Attempt, *, is_repeat: bool) -> ImagesResponse | None:
+        """Wait for an earlier call's attempt to end, and return its pictures; `None` if nothing was charged.
+
+        Its job is polled here if nobody else does.
+        """
+        try:
+            while True:
+                status = await attempt.status()
+                if not status.state.is_open or status.is_overdue:
+                    return _collected(status, _REPEATED if is_repeat else _COLLECTED)
+                if status.job is not None and status.is_claimable and await attempt.claim():
+                    return await self._poll(attempt, status.job)
+                self._say("an earlier call with the same arguments is still under way")
+                await anyio.sleep(self.timings.attempt_poll_seconds)
+        except LedgerError as error:
+            raise LedgerError(error.message, hint=_STILL_THERE, charged="unknown") from error
+
+    async def _poll(self, attempt: Attempt, job: Job) -> ImagesResponse:
+        async def poll() -> ImagesResponse:
+            gateway = await self.ports.gateway()
+            return await gateway.poll(job, attempt.request.n, self._say, attempt.polled)
+
+        return await self._paid(attempt, poll)
+
+    async def _paid(self, attempt: Attempt, work: Callable[[], Awaitable[ImagesResponse]]) -> ImagesResponse:
+        """Do what may be charged, and note how it ended before any caller is answered."""
         try:
             response = _useful(await work())
         except (Exception, anyio.get_cancelled_exc_class()) as error:
-            with anyio.CancelScope(shield=True), suppress(LedgerError):  # what it could not end counts as spent
+            with anyio.CancelScope(shield=True):
                 await _end(attempt, error)
             raise
-        return await self._kept(attempt, response)
+        return await self._settled(attempt, response)
 
-    async def _kept(self, attempt: Attempt, response: ImagesResponse) -> ImagesResponse:
-        """Return the response with its data in files, and with its charge and its URLs written down."""
-        kept = replace(response, images=())
+    async def _settled(self, attempt: Attempt, response: ImagesResponse) -> ImagesResponse:
+        """Return the response with its data in files, once its charge and its URLs are noted."""
+        kept: ImagesResponse = replace(response, images=())
+        warnings: Sequence[str] = ()
         with anyio.CancelScope(shield=True):  # these pictures are paid for
             try:
-                response = kept = await self._with_long_urls_in_files(await self._with_data_in_files(response))
+                kept = await with_files(response, self.ports.store)
             finally:
-                try:
-                    await attempt.settled(kept)
-                except LedgerError as error:
-                    response = replace(response, warnings=[*response.warnings, error.message])
-        return response
+                warnings = await attempt.settled(kept)
+        return replace(kept, warnings=[*kept.warnings, *warnings])
 
-    async def _with_data_in_files(self, response: ImagesResponse) -> ImagesResponse:
-        """Return the response with a URL for each picture: those that came as data are written to the store.
+    def _say(self, status: str) -> None:
+        for listener in self.listeners:
+            listener(status)
 
-        Raises `StorageError` when none is left to return.
-        """
-        images: list[Image] = []
-        failures: list[StorageError] = []
-        for image in response.images:
-            try:
-                images.append(image if image.data is None else await self._stored(image.data, image))
-            except StorageError as error:
-                failures.append(error)
-        if failures and not images:
-            raise failures[0]
-        warnings = dict.fromkeys([*response.warnings, *(error.message for error in failures)])
-        return replace(response, images=images, warnings=[*warnings])
 
-    async def _stored(self, picture: bytes, image: Image) -> Image:
-        if self.ports.store is None:
-            raise StorageError("A picture came as data, and this toolset has no store to keep it in.")
-        path = await self.ports.store.save(picture)
-        return replace(image, url=path.as_uri(), path=path, data=None)
+def _is_free(error: Exception | None) -> bool:
+    return isinstance(error, ImageError) and error.charged == "no"
 
-    async def _with_long_urls_in_files(self, response: ImagesResponse) -> ImagesResponse:
-        """Return the response with each URL that would flood the result in a text file; none is ever cut."""
-        images: list[Image] = []
-        warnings = list(response.warnings)
-        for number, image in enumerate(response.images, start=1):
-            images.append(image)
-            length = len(image.url or "")
-            if self.ports.store is None or length <= _MOST_URL_BYTES // len(response.images):
-                continue
-            try:
-                path = await self.ports.store.save_url(image.url or "")
-            except StorageError as error:
-                warnings.append(error.message)
-                continue
-            images[-1] = replace(image, url=path.as_uri(), path=path)
-            warnings.append(f"The URL of image {number} has {length:,} characters: it is in the file, in full.")
-        return replace(response, images=images, warnings=[*dict.fromkeys(warnings)])
+
+def _is_certain(error: Exception) -> bool:
+    return isinstance(error, ImageError) and error.charged == "yes"
 
 
 def _useful(response: ImagesResponse) -> ImagesResponse:
@@ -234,11 +285,10 @@ def _useful(response: ImagesResponse) -> ImagesResponse:
     raise error
 
 
-def _collected(standing: Standing) -> ImagesResponse | None:
-    response = standing.response
-    if standing.state == "settled" and response is not None:
-        return replace(_useful(response), warnings=[*response.warnings, _COLLECTED])
-    if standing.state == "unknown":
+def _collected(status: AttemptStatus, warning: str) -> ImagesResponse | None:
+    if status.state is AttemptState.SETTLED and status.response is not None:
+        return replace(_useful(status.response), warnings=[*status.response.warnings, warning])
+    if status.state in (AttemptState.SENT, AttemptState.UNKNOWN):
         raise OutcomeUnknownError(
             "An earlier call with the same arguments was sent, and its answer never came; nothing was sent now.",
             hint=_BUYS_ANEW,
@@ -247,12 +297,12 @@ def _collected(standing: Standing) -> ImagesResponse | None:
 
 
 async def _end(attempt: Attempt, error: BaseException) -> None:
-    """Write down what an error tells of the money; what could be cancelled has charged nothing.
+    """Note what an error tells of the money; what could be cancelled has charged nothing.
 
     A setting that cannot be used says nothing of a job that was accepted before.
     """
     match error:
-        case StillDrawingError() | ConfigurationError():
+        case JobPending() | ConfigurationError():
             await attempt.stopped()
         case ImageError(charged="no"):
             await attempt.released()

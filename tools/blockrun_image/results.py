@@ -93,7 +93,7 @@ class PendingImages(GeneratedImages):
         return "\n".join(lines + [f"Warning: {warning}" for warning in self._all_warnings()])
 
 
-_COLLECT = "The same generate_image call again, within an hour, collects it without paying again."
+_COLLECT = "The same generate_image call again, within a day, collects it without paying again."
 
 
 @dataclass(frozen=True)

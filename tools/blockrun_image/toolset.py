@@ -1,33 +1,30 @@
 """The three tools as a library: `generate_image`, `list_models` and `estimate_cost`."""
 
+import hashlib
+import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, TypeAlias, Unpack
 
-from blockrun_image.callers import Caller, Delivery
+import anyio
+
+from blockrun_image.attempts import MadeCall, Order
+from blockrun_image.callers import Caller, Delivery, DeliveryEvent
 from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import MODES, EnrichedPrompt, Wishes, enrich
 from blockrun_image.errors import (
     ConfigurationError,
+    ConfirmationError,
     ImageError,
     InvalidRequestError,
-    LedgerError,
     ModelNotFoundError,
 )
+from blockrun_image.fixed_ports import FixedPorts, run_in_place
 from blockrun_image.images import Defaults, Image, ImageArguments, ImageRequest, ImagesResponse
 from blockrun_image.model import ANY, Model, slug
-from blockrun_image.ports import (
-    FixedPorts,
-    ImageGateway,
-    ImageStore,
-    OnStatus,
-    Ports,
-    Runner,
-    SpendLedger,
-    StillDrawingError,
-    run_here,
-)
+from blockrun_image.open_calls import OpenCall, OpenCalls
+from blockrun_image.ports import ImageGateway, ImageStore, OnStatus, Ports, Runner, SpendLedger
 from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, spread
 from blockrun_image.purchase import Purchase
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList, PendingImages
@@ -36,10 +33,23 @@ from blockrun_image.text import choices, quoted, usd, within
 from blockrun_image.timings import CallTimings
 
 _MOST_REVISION_BYTES = 4_000
+_SHOWN_CHARACTERS = 80
+_SHOWN_BEFORE_CHARACTERS = 40
+_SENT_EARLIER = "it was sent by an earlier call"
+_NO_PRICE = "No price is known for it any more."
 _QUOTED = "The gateway's own price, asked for just now without paying."
 
-Approve: TypeAlias = Callable[[ImageRequest, Estimate], Awaitable[str | None]]
-"""Returns the id of the user's approval of a call, `None` where none is needed; raises `ConfirmationError`."""
+Approve: TypeAlias = Callable[[ImageRequest, Estimate], Awaitable[str]]
+"""Asks the user to approve a call, and returns the id of the approval; raises `ConfirmationError`."""
+
+
+@dataclass(frozen=True)
+class _Offer:
+    """What a call gets if it is ordered now."""
+
+    request: ImageRequest
+    prompt: EnrichedPrompt
+    estimate: Estimate
 
 
 class ImageToolset:
@@ -57,7 +67,7 @@ class ImageToolset:
         gateway: ImageGateway | None = None,
         store: ImageStore | None = None,
         defaults: Defaults | None = None,
-        run: Runner = run_here,
+        run: Runner = run_in_place,
         ledger: SpendLedger | None = None,
         timings: CallTimings | None = None,
         ports: Ports | None = None,
@@ -67,10 +77,11 @@ class ImageToolset:
         self._ports: Ports = ports or FixedPorts(gateway, ledger, store)
         self._run = run
         self._timings = timings or CallTimings()
+        self._calls = OpenCalls(self._timings.join_seconds)
 
     async def generate_image(  # noqa: PLR0913 - the tool's own arguments
         self,
-        prompt: str,
+        prompt: str = "",
         model: str | None = None,
         size: str | None = None,
         quality: str | None = None,
@@ -81,37 +92,30 @@ class ImageToolset:
         approve: Approve | None = None,
         caller: Caller | None = None,
         delivery: Delivery | None = None,
+        has_waited: bool = False,
+        refusal: InvalidRequestError | None = None,
         **wishes: Unpack[Wishes],
     ) -> GeneratedImages:
         """Make images; this costs money. `on_status` is told what the call is waiting for.
 
         What takes longer than the call's timeout goes on, and the same call again collects it without paying. `approve`
-        is awaited before anything is set aside or sent, and what it raises ends the call. `caller` is whose call it is.
-        With a `delivery`, the answer counts as delivered once that reports it; without one, once this returns.
+        is awaited, with nothing set aside, if the user must approve the call. `caller` is whose call it is. With a
+        `delivery`, the answer counts as delivered once that reports it; without one, once this returns. With
+        `has_waited`, it is unknown how long ago the call was made.
 
-        Raises `InvalidRequestError` before anything is sent for what the model does not take, and the other kinds of
-        `ImageError` with what is known of the money.
+        Raises `InvalidRequestError` for what the model does not take, or the `refusal` of the arguments, and the other
+        kinds of `ImageError` with what is known of the money. Nothing is refused that an earlier call has paid for.
         """
-        catalog = self.catalog
-        request = catalog.resolve(ImageArguments(prompt, model or self.defaults.model, size, quality, n))
-        enriched = self._enriched(request, enrich, wishes)
-        expected = estimate(catalog, request)
-        on_status(f"waiting for {request.model}")
-        purchase = Purchase(
-            self._ports,
-            replace(request, prompt=enriched.prompt),
-            expected.expected_cost,
-            on_status,
-            self._timings,
-            caller,
-            catalog.find(request.model).requests_per_minute,
-        )
-        if approve is not None and not await purchase.is_collected():
-            purchase.approval = await approve(request, expected)
+        arguments = ImageArguments(prompt, model, size, quality, n)
+        offer, refused = self._offer_or_refusal(arguments, enrich, wishes, refusal)
+        on_status("starting" if offer is None else f"waiting for {offer.request.model}")
+        made = MadeCall(_key(arguments, enrich, wishes), caller)
+        call = self._calls.open(made, lambda: self._purchase(made, offer, refused), has_waited=has_waited)
+        call.purchase.listeners.append(on_status)
         try:
-            return await self._buy(purchase, enriched, expected, delivery)
-        except ModelNotFoundError as error:
-            raise error.instead(catalog.alternatives(request.model)) from error
+            return await self._answered(call, offer, approve, delivery)
+        finally:
+            call.purchase.listeners.remove(on_status)
 
     def list_models(
         self, use_case: str | None = None, max_price_usd: float | Decimal = 0, search: str = ""
@@ -217,46 +221,140 @@ class ImageToolset:
         lowest = cheapest_offer(self.catalog, model).high_usd
         return lowest is not None and lowest <= highest_usd
 
-    async def _buy(
-        self, purchase: Purchase, prompt: EnrichedPrompt, expected: Estimate, delivery: Delivery | None
+    def _offer_or_refusal(
+        self, arguments: ImageArguments, mode: str | None, wishes: Wishes, refusal: ImageError | None
+    ) -> tuple[_Offer | None, ImageError | None]:
+        if refusal is not None:
+            return None, refusal
+        try:
+            return self._offer(arguments, mode, wishes), None
+        except ImageError as error:
+            return None, error
+
+    def _offer(self, arguments: ImageArguments, mode: str | None, wishes: Wishes) -> _Offer:
+        catalog = self.catalog
+        request = catalog.resolve(replace(arguments, model=arguments.model or self.defaults.model))
+        enriched = self._enriched(request, mode, wishes)
+        return _Offer(replace(request, prompt=enriched.prompt), enriched, estimate(catalog, request))
+
+    def _purchase(self, made: MadeCall, offer: _Offer | None, refusal: ImageError | None) -> Purchase:
+        order = None
+        if offer is not None:
+            per_minute = self.catalog.find(offer.request.model).requests_per_minute
+            order = Order(offer.request, offer.estimate.expected_cost, per_minute)
+        return Purchase(self._ports, made, order, self._timings, self._run, refusal)
+
+    async def _answered(
+        self, call: OpenCall, offer: _Offer | None, approve: Approve | None, delivery: Delivery | None
     ) -> GeneratedImages:
-        response = await self._bought(purchase, delivery)
-        request, gateway = purchase.request, self._ports.gateway_name
+        """Return the result, and note what becomes of it, or of an error, on its way to the caller."""
+        purchase, seconds = call.purchase, self._timings.call_timeout_seconds
+        try:
+            response = await purchase.result(seconds, lambda: _approval(offer, approve))
+            result = await self._result(purchase, offer, response)
+        except Exception as error:
+            await self._hand_over(call, delivery, error)
+            self._complete(error, purchase)
+            raise
+        except BaseException:  # the caller has gone
+            self._calls.close(call)
+            raise
         if response is None:
-            standing = await purchase.look()
-            held = (expected.high_usd or Decimal(0)) if standing is None else standing.held_usd
-            return PendingImages(request, prompt, (), expected, None, gateway, held_usd=held)
-        await _hand_over(purchase, delivery)
+            self._calls.close(call)
+        else:
+            await self._hand_over(call, delivery)
+        return result
+
+    def _complete(self, error: Exception, purchase: Purchase) -> None:
+        """Add to an error what the agent should know besides."""
+        if isinstance(error, ModelNotFoundError) and purchase.request is not None:
+            error.instead(self.catalog.alternatives(purchase.request.model))
+        if isinstance(error, ImageError):
+            error.append_hints(_named(purchase))
+
+    async def _result(
+        self, purchase: Purchase, offer: _Offer | None, response: ImagesResponse | None
+    ) -> GeneratedImages:
+        gateway = self._ports.gateway_name
+        offer, warnings = self._described(purchase.request, offer, purchase.refusal)
+        if response is None:
+            held = await purchase.held_usd()
+            return PendingImages(offer.request, offer.prompt, (), offer.estimate, None, gateway, warnings, held)
         return GeneratedImages(
-            request=request,
-            prompt=prompt,
-            images=_with_telling_revisions(prompt, response.images),
-            estimate=expected,
+            request=offer.request,
+            prompt=offer.prompt,
+            images=_with_telling_revisions(offer.prompt, response.images),
+            estimate=offer.estimate,
             charged_usd=response.charged_usd,
             gateway=gateway,
-            warnings=_warnings(expected, response),
+            warnings=[*_warnings(offer.estimate, response), *warnings, *_named(purchase)],
         )
 
-    async def _bought(self, purchase: Purchase, delivery: Delivery | None) -> ImagesResponse | None:
-        """Return what was bought, or `None` where it goes on without its caller."""
+    async def _hand_over(self, call: OpenCall, delivery: Delivery | None, error: Exception | None = None) -> None:
+        """Note the delivery of the pictures or the error, once it is known."""
+        was_slow = delivery is not None and call.seconds >= self._timings.slow_call_seconds
+
+        async def report(event: DeliveryEvent) -> None:
+            is_last = self._calls.close(call)
+            if event is not DeliveryEvent.LOST or is_last:
+                await call.purchase.note_answer(error, event, was_slow=was_slow)
+
+        if delivery is not None:
+            delivery.on_report(report)
+        else:
+            with anyio.CancelScope(shield=True):
+                await report(DeliveryEvent.WRITTEN)
+
+    def _described(
+        self, sent: ImageRequest | None, offer: _Offer | None, refusal: ImageError | None
+    ) -> tuple[_Offer, Sequence[str]]:
+        """Return what describes the pictures, and how that differs from what the call would get today."""
+        if offer is not None and sent in (None, offer.request):
+            return offer, ()
+        if sent is None:
+            raise refusal or ConfigurationError("There is nothing to buy.")
+        earlier = _Offer(sent, EnrichedPrompt(sent.prompt, sent.prompt, reason=_SENT_EARLIER), self._price_of(sent))
+        if offer is None:
+            return earlier, [f"Today this call would be refused: {refusal.message}"] if refusal else []
+        differences = [
+            f"{name} {' instead of '.join(_apart(str(getattr(sent, name)), str(getattr(offer.request, name))))}"
+            for name in ("model", "size", "quality", "n", "prompt")
+            if getattr(sent, name) != getattr(offer.request, name)
+        ]
+        return earlier, [f"The earlier call had sent {', '.join(differences)}."]
+
+    def _price_of(self, request: ImageRequest) -> Estimate:
         try:
-            return await self._run(purchase.make, self._timings.call_timeout_seconds, purchase.left)
-        except StillDrawingError:
-            await purchase.left()
-            return None
-        except (ConfigurationError, LedgerError):  # what an earlier call had begun is still to be had
-            await purchase.left()
-            raise
-        except Exception:
-            await _hand_over(purchase, delivery)
-            raise
+            return estimate(self.catalog, request)
+        except ImageError:  # the model has gone
+            kind = (request.model, request.size, request.quality, request.n)
+            return Estimate(*kind, Decimal(0), None, False, _NO_PRICE, self.catalog.spec.currency)
 
 
-async def _hand_over(purchase: Purchase, delivery: Delivery | None) -> None:
-    if delivery is None:
-        await purchase.told()
-    else:
-        delivery.on_report(purchase.delivered)
+def _apart(one: str, other: str) -> tuple[str, str]:
+    """Quote two texts from shortly before they differ."""
+    same = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    start = max(0, same - _SHOWN_BEFORE_CHARACTERS)
+    return quoted(one[start:], _SHOWN_CHARACTERS), quoted(other[start:], _SHOWN_CHARACTERS)
+
+
+def _named(purchase: Purchase) -> Sequence[str]:
+    return [each.to_text() for each in purchase.uncollected]
+
+
+async def _approval(offer: _Offer | None, approve: Approve | None) -> str:
+    if offer is None or approve is None:
+        raise ConfirmationError("This call needs the user's approval, and nobody can be asked.")
+    return await approve(replace(offer.request, prompt=offer.prompt.original), offer.estimate)
+
+
+def _key(arguments: ImageArguments, mode: str | None, wishes: Wishes) -> str:
+    """Return the key of a call as it was made, before any default or enrichment.
+
+    Another version may enrich otherwise, and the operator may set other defaults: the call is still the same.
+    """
+    given = {name: value for name, value in {**vars(arguments), "enrich": mode, **wishes}.items() if value}
+    return hashlib.sha256(json.dumps(given, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _with_telling_revisions(prompt: EnrichedPrompt, images: Sequence[Image]) -> Sequence[Image]:

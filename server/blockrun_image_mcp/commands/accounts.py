@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import click
 
+from blockrun_image.attempts import AttemptState
 from blockrun_image.errors import ImageError
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.commands import options, terminal
 
 if TYPE_CHECKING:
-    from blockrun_image_mcp.ledger.sqlite import SqliteLedger
+    from blockrun_image_mcp.ledger.ledger import Ledger
 
 T = TypeVar("T")
 
@@ -134,13 +135,13 @@ async def _recover(backend: Backend) -> None:
             await backend.finish_jobs(lambda status: click.echo(f"{status} ...", err=True))
         except ImageError as error:
             click.echo(f"Not all jobs could be finished: {error.message} {error.hint}", err=True)
-        entries = await backend.operator_ledger().recent(_MOST_EXPLAINED, "accepted", "unknown")
+        entries = await backend.operator_ledger().recent(_MOST_EXPLAINED, AttemptState.ACCEPTED, AttemptState.UNKNOWN)
     for entry in entries:
         click.echo(f"{entry.to_text()}\n  {_EXPLANATIONS[entry.state]}\n  {entry.id}")
     click.echo("Nothing is left to be explained." if not entries else f"{len(entries)} left.")
 
 
-def _asked(backend: Backend, question: "Callable[[SqliteLedger], Awaitable[T]]") -> T:
+def _asked(backend: Backend, question: "Callable[[Ledger], Awaitable[T]]") -> T:
     async def ask() -> T:
         async with backend:
             return await question(backend.operator_ledger())

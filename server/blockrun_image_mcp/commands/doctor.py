@@ -182,7 +182,12 @@ async def _ledger(backend: Backend) -> Finding:
         statement = await ledger.statement()
     except ImageError as error:
         return Finding("ledger", error.message, error.hint, is_trouble=True)
-    return Finding("ledger", f"{statement.summary()} ({clean(ledger.path, 200)})")
+    refused = [clean(path, 200) for path in ledger.outbox.refused]
+    advice = f"Records of paid pictures that it does not take: {', '.join(refused[:3])}" if refused else ""
+    users = ", ".join(str(pid) for pid in await ledger.users())
+    used = f"; used by the processes {users}" if users else ""
+    where = clean(ledger.path, 200)
+    return Finding("ledger", f"{statement.summary()}{used} ({where})", advice, is_trouble=bool(refused))
 
 
 def _folder(folder: Path) -> Finding:

@@ -1,5 +1,6 @@
 """The commands that do for a person at a terminal what the three tools do for an agent, and the dry run of a prompt."""
 
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import click
 from blockrun_image import pricing
 from blockrun_image.arguments import check_arguments
 from blockrun_image.enrichment import enrich
-from blockrun_image.images import ImageArguments
+from blockrun_image.images import ImageArguments, ImageRequest
 from blockrun_image.ports import OnStatus
 from blockrun_image.results import GeneratedImages
 from blockrun_image.toolset import ImageToolset
@@ -49,8 +50,11 @@ def generate(prompt: str, save: Path | None, as_json: bool, sandbox: bool, **fla
     checked = _checked(backend, "generate_image", asked)
     terminal.confirm(_question(backend, checked))  # before the event loop, which would keep Ctrl-C waiting
 
+    async def approve(_request: ImageRequest, _estimate: pricing.Estimate) -> str:
+        return str(uuid.uuid4())  # the user has just been asked, or it is not needed
+
     async def call(toolset: ImageToolset, on_status: OnStatus) -> GeneratedImages:
-        return await toolset.generate_image(**checked, on_status=on_status)
+        return await toolset.generate_image(**checked, on_status=on_status, approve=approve)
 
     anyio.run(terminal.generate, backend, call, save, as_json)
 

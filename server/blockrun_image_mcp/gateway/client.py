@@ -4,7 +4,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from decimal import Decimal
 from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self
@@ -12,15 +12,10 @@ from typing import Any, Protocol, Self
 import anyio
 import httpx2
 
-from blockrun_image.errors import (
-    GatewayError,
-    GatewayUnavailableError,
-    LedgerError,
-    OutcomeUnknownError,
-    RateLimitError,
-)
+from blockrun_image.attempts import Job, Payment
+from blockrun_image.errors import GatewayError, GatewayUnavailableError, OutcomeUnknownError, RateLimitError
 from blockrun_image.images import ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, Job, OnStatus, Payment, StillDrawingError
+from blockrun_image.ports import Attempt, JobPending, OnPoll, OnStatus
 from blockrun_image_mcp.gateway.credentials import Endpoint
 from blockrun_image_mcp.gateway.responses import ModelsAnswer, Reader, Sent
 from blockrun_image_mcp.gateway.retry import (
@@ -125,16 +120,18 @@ class HttpGateway:
         if response.status_code != 202:
             return self._reader.images(response, request.n, call.what_was_sent())
         job = Job(self._reader.job(response), call.payment)
-        is_noted = await _noted(attempt, job)
-        with anyio.CancelScope(shield=not is_noted):  # a job that nobody else can know of is followed to its end
-            return await self.follow(job, request.n, on_status)
-        raise StillDrawingError
+        is_on_disk = False
+        with anyio.CancelScope(shield=True):
+            is_on_disk = await attempt.accepted(job.id)
+        with anyio.CancelScope(shield=not is_on_disk):  # a job that nobody else can know of is polled to its end
+            return await self.poll(job, request.n, on_status, attempt.polled)
+        raise JobPending
 
-    async def follow(self, job: Job, most: int, on_status: OnStatus) -> ImagesResponse:
-        """Ask after an accepted job, which is free, until it has ended; raises `StillDrawingError` after minutes."""
+    async def poll(self, job: Job, most: int, on_status: OnStatus, on_poll: OnPoll) -> ImagesResponse:
+        """Poll an accepted job, which is free, until it has ended; raises `JobPending` after minutes."""
         with anyio.move_on_after(self._timings.answer_seconds):
-            return await self._follow(job, most, on_status)
-        raise StillDrawingError
+            return await self._poll(job, most, on_status, on_poll)
+        raise JobPending
 
     async def quote(self, request: ImageRequest) -> Decimal | None:
         """Ask what a request would cost with a request that carries no payment, which only a wallet can have."""
@@ -182,7 +179,7 @@ class HttpGateway:
             self._calls.discard(call)
         raise call.gave_up()
 
-    async def _follow(self, job: Job, most: int, on_status: OnStatus) -> ImagesResponse:
+    async def _poll(self, job: Job, most: int, on_status: OnStatus, on_poll: OnPoll) -> ImagesResponse:
         headers = {PAYMENT_SIGNATURE: job.payment.header} if job.payment else {}
         sent = Sent(POLL, job.payment)
         pause = self._timings.poll_seconds
@@ -190,6 +187,7 @@ class HttpGateway:
         status = "the gateway is still drawing"
         while True:
             on_status(status)
+            await on_poll(pause)
             await anyio.sleep(pause)
             try:
                 response = await self._http.get(f"{_GENERATIONS}/{job.id}", headers=headers)
@@ -209,13 +207,6 @@ class HttpGateway:
             )
 
 
-async def _noted(attempt: Attempt, job: Job) -> bool:
-    with anyio.CancelScope(shield=True), suppress(LedgerError):
-        await attempt.accepted(job.id)
-        return True
-    return False
-
-
 class _PaidCall:
     """One call: cancellable until a request leaves that may be charged, and then shielded until its answer is there."""
 
@@ -229,6 +220,7 @@ class _PaidCall:
         self.on_status = on_status
         self.payment: Payment | None = None
         self.has_left = False
+        self._was_sent = False
         self._is_paid = is_paid
         self._ends_by = math.inf
         self._earlier: list[Outcome] = []
@@ -252,13 +244,16 @@ class _PaidCall:
     async def on_trace(self, event: str, info: Mapping[str, Any]) -> None:
         if self._is_paid and event.endswith(".send_request_headers.started") and info["request"].method == b"POST":
             self.scope.shield = True
-            await self.attempt.sent()
-            self.has_left = True
+            if self.payment is None or not self._was_sent:  # a payment cannot move twice, however often it is sent
+                await self.attempt.sent()
+            self.has_left = self._was_sent = True
             self.scope.deadline = min(self._ends_by, anyio.current_time() + self._answer_seconds)
 
-    def on_wait(self, outcome: Outcome, seconds: float) -> None:
+    async def on_wait(self, outcome: Outcome, seconds: float) -> None:
         self._earlier.append(outcome)
         if outcome in (Failure.NEVER_SENT, 429) and self.payment is None:  # nothing can have been charged
+            if self.has_left:
+                await self.attempt.refused_for_now()
             self.scope.shield = self.has_left = False
             self.scope.deadline = self._leaves_by
         why = f"the gateway answered {outcome}" if isinstance(outcome, int) else "the gateway could not be reached"

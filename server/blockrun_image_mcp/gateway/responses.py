@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
+from blockrun_image.attempts import Payment
 from blockrun_image.errors import (
     Answer,
     AuthenticationError,
@@ -19,7 +20,6 @@ from blockrun_image.errors import (
     OutcomeUnknownError,
 )
 from blockrun_image.images import Image, ImagesResponse
-from blockrun_image.ports import Payment
 from blockrun_image.text import clean
 from blockrun_image_mcp.gateway import meanings
 from blockrun_image_mcp.gateway.credentials import is_never_sent

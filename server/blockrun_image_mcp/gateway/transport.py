@@ -2,7 +2,7 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -27,7 +27,7 @@ _MAX_REFUSAL_BYTES = 2**16
 Rules = Callable[[], Mapping[Outcome, Rule]]
 """Tells which rules hold for a request at the moment."""
 
-OnWait = Callable[[Outcome, float], None]
+OnWait = Callable[[Outcome, float], Awaitable[None]]
 """Is told, before a request is sent again, how it ended and how many seconds it will wait."""
 
 
@@ -108,7 +108,7 @@ class RetryingTransport(httpx2.AsyncBaseTransport):
             waited += seconds
             if waited > self.timings.max_retry_wait_seconds:
                 return _answer(attempt)
-            on_wait(outcome, seconds)
+            await on_wait(outcome, seconds)
             await anyio.sleep(seconds)
             resends[outcome] += 1
 
@@ -124,7 +124,7 @@ class RetryingTransport(httpx2.AsyncBaseTransport):
             return error
 
 
-def _tell_nobody(_outcome: Outcome, _seconds: float) -> None:
+async def _tell_nobody(_outcome: Outcome, _seconds: float) -> None:
     """Wait in silence."""
 
 

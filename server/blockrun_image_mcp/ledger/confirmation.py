@@ -1,5 +1,6 @@
 """Which calls the user confirms first, and in which words they are asked."""
 
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -11,11 +12,33 @@ if TYPE_CHECKING:
     from blockrun_image.images import ImageRequest
     from blockrun_image.pricing import Estimate
     from blockrun_image.toolset import Approve
+    from blockrun_image_mcp.ledger.limits import Limits
 
 Ask: TypeAlias = Callable[[str], Awaitable[str]]
 """Asks the user a question and returns the id of the approval; raises `ConfirmationError` for any other answer."""
 
 _SHOWN_CHARACTERS = 200
+_MAX_OPEN_QUESTIONS = 1_000
+
+
+class OpenQuestions:
+    """The ids of questions to the user that are not answered yet.
+
+    The same question about the same call has the same id, so that two answers to it approve one attempt.
+    """
+
+    def __init__(self) -> None:
+        self._ids: dict[str, str] = {}
+
+    def id_of(self, question: str) -> str:
+        """Return the id of a question, which may have been asked before."""
+        if question not in self._ids and len(self._ids) >= _MAX_OPEN_QUESTIONS:
+            del self._ids[next(iter(self._ids))]
+        return self._ids.setdefault(question, str(uuid.uuid4()))
+
+    def answered(self, id: str) -> None:
+        """Forget a question, so that the next call asks anew."""
+        self._ids = {question: other for question, other in self._ids.items() if other != id}
 
 
 def question_about(settings: Settings, prompt: str, expected: "Estimate") -> str | None:
@@ -24,14 +47,19 @@ def question_about(settings: Settings, prompt: str, expected: "Estimate") -> str
     Raises `ConfigurationError` for an amount that cannot be read, and `BudgetExceededError` for a call that would be
     refused whatever the answer.
     """
-    from blockrun_image_mcp.ledger.limits import Limits, confirm_above_micro_usd  # noqa: PLC0415 - loads the ports
+    from blockrun_image_mcp.ledger.limits import Limits  # noqa: PLC0415 - loads the ports
 
-    above, limits = confirm_above_micro_usd(settings), Limits.of(settings)
+    limits = Limits.of(settings)
     price = limits.held_for(expected.expected_cost, 0)
-    is_open = expected.high_usd is None and limits.call_micro_usd is None
-    if above is None or (price <= above and not is_open):
+    if not limits.needs_approval(expected.expected_cost, price):
         return None
     limits.check(price, 0)
+    return _question(limits, prompt, expected)
+
+
+def _question(limits: "Limits", prompt: str, expected: "Estimate") -> str:
+    price = limits.held_for(expected.expected_cost, 0)
+    is_open = expected.high_usd is None and limits.call_micro_usd is None
     images = "1 image" if expected.n == 1 else f"{expected.n} images"
     return (
         f"Make {images} with {expected.what()}? {_price(expected, None if is_open else price)}"
@@ -40,11 +68,12 @@ def question_about(settings: Settings, prompt: str, expected: "Estimate") -> str
 
 
 def confirming(settings: Settings, ask: Ask) -> "Approve":
-    """Return the approval of a toolset's calls, which asks before those that the settings name."""
+    """Return a function that asks the user to approve a call."""
 
-    async def approve(request: "ImageRequest", expected: "Estimate") -> str | None:
-        question = question_about(settings, request.prompt, expected)
-        return None if question is None else await ask(question)
+    async def approve(request: "ImageRequest", expected: "Estimate") -> str:
+        from blockrun_image_mcp.ledger.limits import Limits  # noqa: PLC0415 - the ledger has loaded it
+
+        return await ask(_question(Limits.of(settings), request.prompt, expected))
 
     return approve
 

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
+from blockrun_image.attempts import ExpectedCost
 from blockrun_image.errors import BudgetExceededError, ConfigurationError
-from blockrun_image.ports import ExpectedCost
 from blockrun_image.text import usd
 from blockrun_image_mcp.settings import VARIABLES, Settings
 
@@ -26,10 +26,14 @@ def in_usd(amount_micro_usd: int) -> str:
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that one call, and that all calls of one UTC day, may cost; `None` is no limit."""
+    """The operator's limits for one call, for a UTC day, and for calls without the user's approval.
+
+    Amounts are in millionths of a US dollar; `None` is no limit.
+    """
 
     call_micro_usd: int | None
     day_micro_usd: int | None
+    confirm_above_micro_usd: int | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":
@@ -37,6 +41,7 @@ class Limits:
         return cls(
             _amount(VARIABLES["max_cost_usd"], settings.max_cost_usd),
             _amount(VARIABLES["daily_budget_usd"], settings.daily_budget_usd),
+            confirm_above_micro_usd(settings),
         )
 
     def held_for(self, cost: ExpectedCost, spent_micro_usd: int) -> int:
@@ -49,6 +54,11 @@ class Limits:
             return micro_usd(cost.most_usd)
         left = 0 if self.day_micro_usd is None else self.day_micro_usd - spent_micro_usd
         return max(left if self.call_micro_usd is None else self.call_micro_usd, micro_usd(cost.least_usd), 1)
+
+    def needs_approval(self, cost: ExpectedCost, held_micro_usd: int) -> bool:
+        """Return whether the user must approve a call for which so much is set aside."""
+        is_open = cost.most_usd is None and self.call_micro_usd is None
+        return self.confirm_above_micro_usd is not None and (held_micro_usd > self.confirm_above_micro_usd or is_open)
 
     def check(self, call_micro_usd: int, spent_micro_usd: int) -> None:
         """Raise `BudgetExceededError` where a call of that price may not follow what was spent today."""

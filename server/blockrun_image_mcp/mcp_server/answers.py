@@ -8,7 +8,7 @@ import anyio
 from anyio.abc import TaskGroup
 from mcp_types import RequestId
 
-from blockrun_image.callers import OnDelivery
+from blockrun_image.callers import DeliveryEvent, OnDelivery
 
 _log = logging.getLogger(__name__)
 
@@ -31,30 +31,41 @@ class Answer:
     is_sent: bool = False
     is_result: bool = False
     is_unwanted: bool = False
+    is_cancelled: bool = False
     _is_written: bool | None = None
-    _waiting: list[OnDelivery] = field(default_factory=list[OnDelivery])
+    _on_report: list[OnDelivery] = field(default_factory=list[OnDelivery])
 
     def on_report(self, report: OnDelivery) -> None:
-        """Await `report` when the answer was written, or when it no longer can be."""
-        self._waiting.append(report)
+        """Await `report` for each event of the delivery."""
+        self._on_report.append(report)
         if self._is_written is not None:  # too late: the answer was settled before
-            self._report(is_delivered=False)
+            self.reports.start_soon(_run, report, DeliveryEvent.LOST)
 
     def settle(self, *, is_written: bool) -> None:
         """Report whether the answer was written; only the first call counts."""
-        if self._is_written is None:
-            self._is_written = is_written
-            self.forget()
-            self._report(is_delivered=is_written and self.is_result)  # an error is not what the call returned
+        if self._is_written is not None:
+            return
+        self._is_written = is_written
+        self.forget()
+        if not (is_written and self.is_result):  # an error is not what the call returned
+            self._report(DeliveryEvent.LOST)
+        else:
+            self._report(DeliveryEvent.CANCELLED if self.is_cancelled else DeliveryEvent.WRITTEN)
 
-    def _report(self, *, is_delivered: bool) -> None:
-        while self._waiting:
-            self.reports.start_soon(_run, self._waiting.pop(), is_delivered)
+    def cancel(self) -> None:
+        """Note that the client has cancelled the request: it no longer waits for what is not written yet."""
+        self.is_unwanted = self.is_cancelled = True
+        if self._is_written and self.is_result:
+            self._report(DeliveryEvent.CANCELLED)
+
+    def _report(self, event: DeliveryEvent) -> None:
+        for report in self._on_report:
+            self.reports.start_soon(_run, report, event)
 
 
-async def _run(report: OnDelivery, is_delivered: bool) -> None:
+async def _run(report: OnDelivery, event: DeliveryEvent) -> None:
     with anyio.CancelScope(shield=True):
         try:
-            await report(is_delivered)
+            await report(event)
         except Exception:  # noqa: BLE001 - one report must not end the conversation
             _log.exception("an answer's delivery could not be noted")

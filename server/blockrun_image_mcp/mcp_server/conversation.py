@@ -8,7 +8,8 @@ may then probe with `server/discover`, give up, and shake hands at any time.
 import itertools
 import json
 import logging
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias, cast
 
@@ -41,6 +42,8 @@ Era: TypeAlias = Literal["modern", "handshake"]
 """Since 2026-07-28 each request names its protocol version; before, a handshake did."""
 
 _PROBE = "server/discover"
+_MAX_SETTLED = 256
+"""How many answers are remembered, for cancellations that come after them."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,11 +59,20 @@ class Output(Protocol):
 class Conversation:
     """Serves one client until a stream closes.
 
-    Reports of deliveries run in `reports`, which must outlive the conversation.
+    Reports of deliveries run in `reports`, which must outlive the conversation. `has_waited` returns whether what is
+    read now may have been sent long ago.
     """
 
-    def __init__(self, server: Server[Backend], backend: Backend, output: Output, reports: TaskGroup) -> None:
+    def __init__(
+        self,
+        server: Server[Backend],
+        backend: Backend,
+        output: Output,
+        reports: TaskGroup,
+        has_waited: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.has_ended = anyio.Event()
+        self._has_waited = has_waited
         self._server = server
         self._backend = backend
         self._output = output
@@ -69,6 +81,7 @@ class Conversation:
         self._loops: dict[Era, MemoryObjectSendStream[SessionMessage | Exception]] = {}
         self._ids = itertools.count(1)
         self._answers: dict[int, Answer] = {}
+        self._settled: deque[Answer] = deque(maxlen=_MAX_SETTLED)
         self._session = 0
 
     async def __aenter__(self) -> Self:
@@ -121,9 +134,7 @@ class Conversation:
             self._begin_session()
         id = next(self._ids)
         token = _meta_of(frame).get("progressToken")
-        answer = Answer(
-            frame["id"], token, frame["method"], self._session, self._reports, lambda: self._answers.pop(id, None)
-        )
+        answer = Answer(frame["id"], token, frame["method"], self._session, self._reports, lambda: self._forget(id))
         self._answers[id] = answer
         era: Era = "modern" if frame["method"] != "initialize" and _has_envelope(frame) else "handshake"
 
@@ -131,7 +142,8 @@ class Conversation:
             answer.settle(is_written=False)
 
         metadata = ServerMessageMetadata(
-            request_context=Origin(self._backend.process, answer), on_request_unanswered=settle_unanswered
+            request_context=Origin(self._backend.process, answer, self._has_waited()),
+            on_request_unanswered=settle_unanswered,
         )
         request = JSONRPCRequest(jsonrpc="2.0", id=id, method=frame["method"], **_params_of(frame))
         await self._give(era, request, metadata)
@@ -149,13 +161,26 @@ class Conversation:
         params = notification.params or {}
         id = self._id_of(params.get("requestId"))
         if id is None:
-            return  # it was answered, or never asked
-        if self._answers[id].is_sent:
-            self._answers[id].is_unwanted = True  # it is still queued, and the client no longer waits for it
+            self._cancel_settled(params.get("requestId"))
             return
+        if self._answers[id].is_sent:  # it is still queued
+            self._answers[id].cancel()
+            return
+        self._answers[id].is_cancelled = True  # the call may have ended, and be answered all the same
         notification.params = {**params, "requestId": id}
         for era in tuple(self._loops):  # only one loop knows the id, because ids are ours
             await self._give(era, notification)
+
+    def _cancel_settled(self, client_id: object) -> None:
+        """Note that a client cancels what was answered: it may have given up before it read the answer."""
+        newest = [*reversed(self._settled)]
+        same = [each for each in newest if (type(each.client_id), each.client_id) == (type(client_id), client_id)]
+        alike = [each for each in newest if str(each.client_id) == str(client_id)]
+        for answer in (same or alike)[:1]:
+            answer.cancel()
+
+    def _forget(self, id: int) -> None:
+        self._settled.append(self._answers.pop(id))
 
     def _begin_session(self) -> None:
         """Begin a session; the client has given up its probes, and may use their ids again."""

@@ -15,7 +15,7 @@ from mcp_types.version import is_version_at_least
 from pydantic import ValidationError
 
 from blockrun_image_mcp.backend import Backend
-from blockrun_image_mcp.ledger.confirmation import Ask, not_confirmed
+from blockrun_image_mcp.ledger.confirmation import Ask, OpenQuestions, not_confirmed
 
 if TYPE_CHECKING:
     from blockrun_image.ports import OnStatus
@@ -46,7 +46,7 @@ def elicitation(
         if not _shows_forms(context):
             raise not_confirmed("this client cannot ask")
         if is_version_at_least(context.protocol_version, _ASKS_BETWEEN_CALLS):
-            return _answer_in(params, question)
+            return _answer_in(params, question, context.lifespan_context.questions)
         on_status("waiting for the user's answer")
         return await _answer_now(context, question)
 
@@ -64,7 +64,7 @@ async def _answer_now(context: ServerRequestContext[Backend, Any], question: str
     return str(uuid.uuid4())
 
 
-def _answer_in(params: CallToolRequestParams, question: str) -> str:
+def _answer_in(params: CallToolRequestParams, question: str, questions: OpenQuestions) -> str:
     """Return the id of the question that this call answers.
 
     A repeated call has the same id, so that one approval never pays twice.
@@ -76,11 +76,16 @@ def _answer_in(params: CallToolRequestParams, question: str) -> str:
         raise InputRequired(
             InputRequiredResult(
                 input_requests={_KEY: ElicitRequest(params=form)},
-                request_state=json.dumps({"id": str(uuid.uuid4()), "question": question}),
+                request_state=json.dumps({"id": questions.id_of(_about(params, question)), "question": question}),
             )
         )
+    questions.answered(asked["id"])
     _check(answer)
     return asked["id"]
+
+
+def _about(params: CallToolRequestParams, question: str) -> str:
+    return json.dumps([question, params.arguments], sort_keys=True)
 
 
 def _check(answer: object) -> None:

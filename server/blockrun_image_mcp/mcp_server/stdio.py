@@ -5,10 +5,12 @@ Cancellation does not reach the writer, so a line is cut only if the process end
 """
 
 import logging
+import math
 import os
 import select
 import signal
 import sys
+import time
 from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
@@ -36,31 +38,38 @@ _LOOP_HAS_ENDED = (RuntimeError, CancelledError)
 _log = logging.getLogger(__name__)
 
 
-async def serve_stdio(server: Server[Backend], timings: Timings, read_before: bytes = b"") -> None:
+async def serve_stdio(
+    server: Server[Backend], timings: Timings, read_before: bytes = b"", before_exit: Callable[[], None] = lambda: None
+) -> None:
     """Serve until stdin closes; SIGINT and SIGTERM end the process within a second.
 
-    `read_before` is what was already read from stdin.
+    `read_before` is what was already read from stdin. `before_exit` is called at the very end after a signal.
     """
     closed = anyio.Event()
     async with anyio.create_task_group() as tasks:
         scope = anyio.CancelScope()
         if sys.platform != "win32":
-            tasks.start_soon(_exit_on_signal, scope, closed, timings.shutdown_seconds)
-        with scope, _claimed_streams() as (stdin, stdout):
-            await serve_streams(server, timings, stdin, stdout, read_before)
+            tasks.start_soon(_exit_on_signal, scope, closed, timings.shutdown_seconds, before_exit)
+        with scope, _claimed_streams() as (stdin, stdout), _noticed_stops(timings) as has_waited:
+            await serve_streams(server, timings, stdin, stdout, read_before, has_waited)
         closed.set()
         if scope.cancelled_caught:
             await anyio.sleep_forever()  # _exit_on_signal ends the process
         tasks.cancel_scope.cancel()
 
 
-async def serve_streams(
-    server: Server[Backend], timings: Timings, stdin: int, stdout: int, read_before: bytes = b""
+async def serve_streams(  # noqa: PLR0913, PLR0917 - what a test replaces
+    server: Server[Backend],
+    timings: Timings,
+    stdin: int,
+    stdout: int,
+    read_before: bytes = b"",
+    has_waited: Callable[[], bool] = lambda: False,
 ) -> None:
     """Serve one client over two descriptors until one of them closes."""
     async with server.lifespan(server) as backend, anyio.create_task_group() as reports:
         writer = LineWriter(stdout)
-        conversation = Conversation(server, backend, writer, reports)
+        conversation = Conversation(server, backend, writer, reports, has_waited)
         output_seconds = timings.shutdown_seconds / 4  # after a signal, the deliveries must be noted in time too
         try:
             async with conversation:
@@ -207,6 +216,28 @@ class LineWriter:
 
 
 @contextmanager
+def _noticed_stops(timings: Timings) -> Generator[Callable[[], bool]]:
+    """Yield a function that returns whether the process was stopped until a moment ago.
+
+    What is read then may have waited in the pipe for as long as that.
+    """
+    continued_at = -math.inf
+
+    def note(_signal: int, _frame: object) -> None:
+        nonlocal continued_at
+        continued_at = time.monotonic()
+
+    if sys.platform == "win32":
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGCONT, note)
+    try:
+        yield lambda: time.monotonic() - continued_at < timings.continued_seconds
+    finally:
+        signal.signal(signal.SIGCONT, before)
+
+
+@contextmanager
 def _claimed_streams() -> Generator[tuple[int, int]]:
     """Yield private duplicates of stdin and stdout.
 
@@ -228,11 +259,14 @@ def _claimed_streams() -> Generator[tuple[int, int]]:
             os.dup2(stdout, 1)
 
 
-async def _exit_on_signal(scope: anyio.CancelScope, closed: anyio.Event, within_seconds: float) -> None:
+async def _exit_on_signal(
+    scope: anyio.CancelScope, closed: anyio.Event, within_seconds: float, before_exit: Callable[[], None]
+) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async for number in signals:
             scope.cancel()
             with anyio.move_on_after(within_seconds):
                 await closed.wait()
+            before_exit()
             logging.shutdown()
             os._exit(128 + number)  # calls that are still under way must not delay the end

@@ -10,7 +10,7 @@ import anyio
 from mcp.server.context import ServerRequestContext
 from mcp_types import CallToolRequestParams, CallToolResult, InputRequiredResult, TextContent
 
-from blockrun_image.arguments import check_arguments
+from blockrun_image.arguments import check_arguments, normalized_arguments
 from blockrun_image.errors import ImageError, InvalidRequestError, ModelNotFoundError, UnexpectedError
 from blockrun_image.schemas import ToolSchema
 from blockrun_image.text import quoted
@@ -47,13 +47,20 @@ class ToolCall:
         """Make images, with the user's approval if that is needed."""
         origin = Origin.of(self.context)
         ask = elicitation(self.context, self.params, self.on_status)
+        schema, refusal = _schema(self), None
+        try:
+            checked = check_arguments(schema, arguments)
+        except InvalidRequestError as error:  # which an earlier call with these arguments was not, perhaps
+            checked, refusal = normalized_arguments(schema, arguments), error
         try:
             return await self.backend.toolset.generate_image(
-                **arguments,
+                **checked,
+                refusal=refusal,
                 on_status=self.on_status,
                 approve=confirming(self.backend.settings, ask),
                 caller=origin.caller,
                 delivery=origin.delivery,
+                has_waited=origin.has_waited,
             )
         except ModelNotFoundError:
             self.backend.models.mark_stale()
@@ -61,11 +68,11 @@ class ToolCall:
 
     async def list_models(self, arguments: Mapping[str, Any]) -> "Result":
         """List models."""
-        return self.backend.toolset.list_models(**arguments)
+        return self.backend.toolset.list_models(**check_arguments(_schema(self), arguments))
 
     async def estimate_cost(self, arguments: Mapping[str, Any]) -> "Result":
         """Price a request."""
-        return await self.backend.toolset.estimate_cost_live(**arguments)
+        return await self.backend.toolset.estimate_cost_live(**check_arguments(_schema(self), arguments))
 
 
 _TOOLS: Mapping[str, Callable[[ToolCall, Mapping[str, Any]], "Awaitable[Result]"]] = {
@@ -106,9 +113,8 @@ async def _done(call: ToolCall) -> "Result":
     arguments = call.params.arguments or {}
     schema = _schema(call)
     if schema.spends or arguments.get("live"):
-        await call.backend.prepare()
-        schema = _schema(call)  # the first list may have put another one in force
-    return await _TOOLS[schema.name](call, check_arguments(schema, arguments))
+        await call.backend.prepare()  # the first list may put other schemas in force
+    return await _TOOLS[schema.name](call, arguments)
 
 
 def _schema(call: ToolCall) -> ToolSchema:

@@ -11,8 +11,9 @@ from typing import Protocol
 
 import httpx2
 
+from blockrun_image.attempts import Payment
 from blockrun_image.errors import PaymentRequiredError
-from blockrun_image.ports import Attempt, Payment
+from blockrun_image.ports import Attempt
 from blockrun_image.text import quoted
 from blockrun_image_mcp.payments.authorization import Authorization
 from blockrun_image_mcp.payments.challenge import read_challenge, refused

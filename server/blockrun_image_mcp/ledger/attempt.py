@@ -1,0 +1,210 @@
+"""One stored attempt, as an `Attempt`."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, astuple, dataclass, field, replace
+from decimal import Decimal
+from typing import Any, Protocol, TypeVar
+
+from blockrun_image.attempts import AttemptState, AttemptStatus, Payment
+from blockrun_image.errors import ConfirmationError, LedgerError
+from blockrun_image.images import ImageRequest, ImagesResponse
+from blockrun_image_mcp.ledger.limits import Limits, in_usd, micro_usd
+from blockrun_image_mcp.ledger.memory import Memory
+from blockrun_image_mcp.ledger.outbox import Outbox
+from blockrun_image_mcp.ledger.owners import Owners
+from blockrun_image_mcp.ledger.records import Event, Record, settlement
+from blockrun_image_mcp.ledger.store import AttemptStore, Header, Moment, NewAttempt, Repeatable, StoredAttempt
+
+T = TypeVar("T")
+
+_NOT_ON_DISK = "This result could not be written to disk yet, so that it may be lost if the server is killed now."
+
+
+class Books(Protocol):
+    """What an attempt needs of its ledger."""
+
+    limits: Limits
+    outbox: Outbox
+    owners: Owners
+    memory: Memory
+
+    @property
+    def identity(self) -> str:
+        """The ledger's identity."""
+        ...
+
+    @property
+    def owner(self) -> str:
+        """The id of this process."""
+        ...
+
+    def now(self) -> Moment:
+        """Return the time."""
+        ...
+
+    def today(self) -> str:
+        """Return the UTC day."""
+        ...
+
+    async def write(self, work: Callable[[AttemptStore], T]) -> T:
+        """Run work in a transaction."""
+        ...
+
+    async def status(self, id: str) -> AttemptStatus:
+        """Return where an attempt stands."""
+        ...
+
+    async def claim(self, id: str) -> int | None:
+        """Take over a job, and return the number of this process's last record of it, or `None`."""
+        ...
+
+
+@dataclass(eq=False)
+class LedgerAttempt:
+    """An attempt that this process works on or waits for; `caller` is for whom.
+
+    `new` is how it was reserved, if this process has done so.
+    """
+
+    ledger: Books = field(repr=False)
+    id: str
+    request: ImageRequest
+    caller: str
+    most_usd: Decimal | None = None
+    new: NewAttempt | None = None
+    sequence: int = 0
+
+    async def quoted(self, exact_usd: Decimal) -> None:
+        """Set aside the exact price instead, within the limits."""
+        held_micro_usd = micro_usd(exact_usd)
+        await self.ledger.write(lambda store: self._quoted(store, held_micro_usd))
+        self.new = self.new and replace(self.new, held_micro_usd=held_micro_usd)
+
+    async def signed(self, payment: Payment) -> None:
+        """Note the payment that is about to leave."""
+        await self.ledger.write(lambda store: self._signed(store, payment))
+
+    async def sent(self) -> None:
+        """Note that the request is about to leave, if nothing has changed that allows it."""
+        day, header = await self.ledger.write(self._sent)
+        self.new = self.new and replace(self.new, day=day)
+        self.ledger.owners.note(header.identity, header.sent_count)
+
+    async def refused_for_now(self) -> None:
+        """Note that it was refused for its rate without a charge."""
+        await self._put(Event.REFUSED_FOR_NOW)
+
+    async def accepted(self, job: str) -> bool:
+        """Note the job, and return whether that is on disk."""
+        return await self._put(Event.ACCEPTED, job=job)
+
+    async def polled(self, next_seconds: float) -> None:
+        """Note a poll of the job; one that is missed is made up for by the next."""
+        with suppress(LedgerError):
+            await self.ledger.write(lambda store: self._polled(store, next_seconds))
+
+    async def settled(self, response: ImagesResponse) -> Sequence[str]:
+        """Note the charge and the pictures, also if the attempt was given up before."""
+        self.ledger.memory.working.discard(self.id)  # the outbox holds it now
+        is_on_disk = await self._put(Event.SETTLED, **settlement(response))
+        return () if is_on_disk else [_NOT_ON_DISK]
+
+    async def released(self) -> None:
+        """Note that nothing was charged; a payment that was sent is held until it expires."""
+        await self._end(Event.RELEASED)
+
+    async def unknown(self) -> None:
+        """Note that whether it was charged is unknown."""
+        await self._end(Event.UNKNOWN)
+
+    async def stopped(self) -> None:
+        """Note that its work was stopped."""
+        await self._end(Event.STOPPED)
+
+    async def status(self) -> AttemptStatus:
+        """Return where it stands."""
+        return await self.ledger.status(self.id)
+
+    async def claim(self) -> bool:
+        """Take over its job if nobody polls it."""
+        sequence = await self.ledger.claim(self.id)
+        if sequence is not None:
+            self.sequence = sequence
+        return sequence is not None
+
+    async def mark_abandoned(self) -> None:
+        """Note that its caller has gone."""
+        await self._put(Event.ABANDONED, **self._entry)
+
+    async def mark_delivered(
+        self,
+        *,
+        is_repeatable: bool = False,
+        is_cancelled: bool = False,
+        is_unknown: bool = False,
+        named: Sequence[str] = (),
+    ) -> None:
+        """Note that its caller was answered."""
+        await self._put(
+            Event.DELIVERED,
+            **self._entry,
+            at=astuple(self.ledger.now()),
+            repeatable=Repeatable.BY_ANYONE if is_cancelled else Repeatable(is_repeatable),
+            is_unknown=is_unknown,
+            named=list(named),
+        )
+
+    @property
+    def _entry(self) -> dict[str, Any]:
+        return {"caller": self.caller, "process": self.ledger.owner}
+
+    async def _end(self, event: Event) -> None:
+        self.ledger.memory.working.discard(self.id)  # the outbox holds it now
+        await self._put(event)
+
+    async def _put(self, event: Event, **values: Any) -> bool:  # noqa: ANN401 - JSON
+        self.sequence += 1
+        new = None if self.new is None else asdict(self.new)
+        ledger = self.ledger
+        return await ledger.outbox.put(
+            Record(self.id, event, ledger.owner, self.sequence, ledger.identity, values, new)
+        )
+
+    def _own(self, store: AttemptStore) -> StoredAttempt:
+        """Return the stored attempt if nothing has left yet, and this process still works on it."""
+        row = store.find(self.id)
+        if row is None or row.state is not AttemptState.RESERVED or row.owner != self.ledger.owner:
+            raise LedgerError(f"The attempt {self.id} was given up before it was sent. Nothing was sent.")
+        return row
+
+    def _sent(self, store: AttemptStore) -> tuple[str, Header]:
+        row = self._own(store)
+        if not any(caller.is_pending for caller in store.callers(self.id)):
+            raise LedgerError("Nobody waits for this call any more. Nothing was sent.")
+        day = self.ledger.today()
+        others = store.spent_on(day) - (row.held_micro_usd if row.day == day else 0)
+        self.ledger.limits.check(row.held_micro_usd, others)
+        self.sequence += 1
+        store.change(self.id, state=AttemptState.SENT, day=day, writer=self.ledger.owner, sequence=self.sequence)
+        store.count_sent()
+        return day, store.header()
+
+    def _quoted(self, store: AttemptStore, exact_micro_usd: int) -> None:
+        row = self._own(store)
+        if row.approval is not None and self.most_usd is not None and exact_micro_usd > micro_usd(self.most_usd):
+            raise ConfirmationError(
+                f"The gateway wants {in_usd(exact_micro_usd)}, more than the user has approved. Nothing was signed.",
+                hint="Ask for something cheaper, or let the user look at the gateway's prices.",
+            )
+        self.ledger.limits.check(exact_micro_usd, store.spent_on(row.day) - row.held_micro_usd)
+        store.change(self.id, held_micro_usd=exact_micro_usd)
+
+    def _signed(self, store: AttemptStore, payment: Payment) -> None:
+        self._own(store)
+        store.change(self.id, payment=payment)
+
+    def _polled(self, store: AttemptStore, next_seconds: float) -> None:
+        row = store.find(self.id)
+        if row is not None:
+            store.change(self.id, polls=row.polls + 1, poll_seconds=next_seconds)

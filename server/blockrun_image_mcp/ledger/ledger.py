@@ -1,0 +1,308 @@
+"""The rules of spending, over any database.
+
+Each attempt belongs to the process that works on it, and has callers, perhaps in other processes. A process counts as
+alive while it holds its lock. To take a living one for dead harms nothing: a request is sent only if its attempt is
+still reserved by the process that sends it.
+"""
+
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from blockrun_image.attempts import AttemptState, AttemptStatus, Job, MadeCall, Order
+from blockrun_image.callers import Caller
+from blockrun_image.errors import BudgetExceededError
+from blockrun_image.ports import Begun, Collected, NeedsApproval, NothingFound, Reserved, SlotBooked
+from blockrun_image_mcp.ledger.attempt import LedgerAttempt
+from blockrun_image_mcp.ledger.earlier import EarlierAttempts, IsAlive, keys_of
+from blockrun_image_mcp.ledger.limits import Limits
+from blockrun_image_mcp.ledger.memory import Memory
+from blockrun_image_mcp.ledger.rate_limits import book_slot
+from blockrun_image_mcp.ledger.records import ending
+from blockrun_image_mcp.ledger.report import Entry, Statement
+from blockrun_image_mcp.ledger.shared import SharedDatabase
+from blockrun_image_mcp.ledger.store import (
+    Account,
+    AttemptStore,
+    Moment,
+    NewAttempt,
+    StoredAttempt,
+    Transactions,
+)
+from blockrun_image_mcp.timings import DEFAULT, Timings
+
+T = TypeVar("T")
+
+_MICRO = 1_000_000
+
+
+@dataclass(eq=False)
+class Ledger:
+    """Keeps attempts in a database, within the limits. Every method raises `LedgerError`.
+
+    Beside `path` are a folder with the locks of the processes that use it, and one with what the database could not
+    take yet. Attempts can be made inside `async with`. `process` is the caller of calls that name none.
+    """
+
+    transactions: Transactions
+    path: Path
+    limits: Limits
+    account: Account = field(default_factory=Account)
+    clock: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+    timings: Timings = DEFAULT
+    process: Caller = field(default_factory=Caller.new)
+
+    def __post_init__(self) -> None:
+        self.database = SharedDatabase(self.transactions, self.path, self.now, self.timings)
+        self.owners, self.outbox = self.database.owners, self.database.outbox
+        self.memory = Memory(self.timings)
+
+    async def __aenter__(self) -> Self:
+        await self.database.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.database.__aexit__(kind, error, traceback)
+
+    @property
+    def identity(self) -> str:
+        """The ledger's identity, empty before the first transaction."""
+        return self.database.identity
+
+    @property
+    def owner(self) -> str:
+        """The id of this process, by which others see whether it is alive."""
+        return self.owners.id or ""
+
+    def now(self) -> Moment:
+        """Return the time by both clocks."""
+        return Moment(self.clock(), self.monotonic())
+
+    def today(self) -> str:
+        """Return the UTC day."""
+        return datetime.fromtimestamp(self.clock(), UTC).strftime("%Y-%m-%d")
+
+    async def begin(self, call: MadeCall, order: Order | None) -> Begun:
+        """Collect what an earlier call has bought, or begin the order, in one transaction.
+
+        Raises `BudgetExceededError`, and `ConfirmationError` if the approval was used for an attempt that failed.
+        """
+        if order is None and not self.path.exists():
+            return NothingFound()
+        id = str(uuid.uuid4())
+        self.memory.working.add(id)  # before its row is there, which nobody works on otherwise
+        try:
+            begun = await self.write(lambda store: self._begin(store, call, order, id))
+        except BaseException:
+            self.memory.working.discard(id)
+            raise
+        if not isinstance(begun, Reserved):
+            self.memory.working.discard(id)
+        return begun
+
+    async def write(self, work: Callable[[AttemptStore], T]) -> T:
+        """Run work in a transaction that first applies what the database could not take before."""
+        return await self.database.write(work)
+
+    async def status(self, id: str) -> AttemptStatus:
+        """Return where an attempt stands, whoever works on it."""
+        return await self.database.look(lambda store: self._status(store.find(id)))
+
+    async def claim(self, id: str) -> int | None:
+        """Take over a job that nobody polls.
+
+        Return the number of this process's last record of it, or `None` if the job was not free.
+        """
+        return await self.write(lambda store: self._claim(store, id))
+
+    async def sweep(self) -> "Mapping[LedgerAttempt, Job]":
+        """End what dead processes have left, and return the account's jobs that nobody polls.
+
+        An idle ledger is only read.
+        """
+        jobs, is_tidy = await self.database.read(self._look_around)
+        if not is_tidy or self.outbox.has_spilled:
+            await self.write(lambda store: self._end_dead(store, self._liveness()))
+        return {LedgerAttempt(self, row.id, row.request, self.process.id): job for row, job in jobs}
+
+    async def statement(self) -> Statement:
+        """Return what was spent on the current UTC day."""
+        return await self.write(self._statement)
+
+    async def recent(self, limit: int, *states: AttemptState) -> Sequence[Entry]:
+        """Return the newest attempts that were not released, or only those in the states, the newest first."""
+        return await self.database.look(lambda store: store.recent(limit, *states))
+
+    async def release(self, id: str) -> bool:
+        """Take an attempt whose outcome is unknown out of the budget, and return whether there was one.
+
+        This is for the operator, who has looked into the account.
+        """
+        return await self.write(lambda store: self._release(store, id))
+
+    async def payee(self, host: str, seen: str) -> str:
+        """Return the address that is trusted for a host, which is `seen` if there was none.
+
+        The host is written with its port, if it has one. An address that differs only in case is the same.
+        """
+        trusted = await self.write(lambda store: store.trusted_payee(host.lower(), seen, self.clock()))
+        return seen if trusted.lower() == seen.lower() else trusted
+
+    async def users(self) -> Sequence[int]:
+        """Return the process ids of the servers that use the ledger."""
+        return await self.database.users()
+
+    async def trust(self, host: str, address: str) -> None:
+        """Trust another address for a host from now on; this is for the operator."""
+        await self.write(lambda store: store.trust_payee(host.lower(), address, self.clock()))
+
+    # the rules, in a transaction
+
+    def _begin(self, store: AttemptStore, call: MadeCall, order: Order | None, id: str) -> Begun:
+        owner, is_alive = self.owners.acquire(), self._liveness()
+        caller = (call.caller or self.process).id
+        self._end_dead(store, is_alive)
+        keys = keys_of(call, order)
+        attempts = EarlierAttempts(store, self.account, caller, is_alive, self.memory, self.timings, self.now())
+        found = attempts.approved(order) or attempts.abandoned(keys)
+        repeated = None if found else attempts.repeatable(keys)
+        earlier = found or repeated
+        uncollected = attempts.uncollected(earlier)
+        if earlier is not None:
+            store.add_caller(earlier.id, caller, owner)
+            attempt = LedgerAttempt(self, earlier.id, earlier.request, caller)
+            return Collected(attempt, uncollected, is_repeat=repeated is not None)
+        if order is None:
+            return NothingFound(uncollected)
+        try:
+            reserved = self._reserve(store, call, order, id, caller)
+        except BudgetExceededError as error:
+            error.append_hints([each.to_text() for each in uncollected])
+            raise
+        return Reserved(reserved, uncollected) if isinstance(reserved, LedgerAttempt) else reserved
+
+    def _reserve(
+        self, store: AttemptStore, call: MadeCall, order: Order, id: str, caller: str
+    ) -> LedgerAttempt | SlotBooked | NeedsApproval:
+        """Set aside the most that the order can cost; if that is unknown, the most that one call may."""
+        day = self.today()
+        spent = store.spent_on(day)
+        held = self.limits.held_for(order.cost, spent)
+        self.limits.check(held, spent)
+        if order.approval is None and self.limits.needs_approval(order.cost, held):
+            is_open = order.cost.most_usd is None and self.limits.call_micro_usd is None
+            return NeedsApproval(None if is_open else Decimal(held) / _MICRO)
+        slot = book_slot(store, self.account, order, self.clock(), self.timings.rate_window_seconds)
+        if slot is not None:
+            return slot
+        new = NewAttempt(
+            id=id,
+            owner=self.owner,
+            account=self.account,
+            key=call.key,
+            request=order.request,
+            held_micro_usd=held,
+            day=day,
+            created_at=self.clock(),
+            approval=order.approval,
+        )
+        store.add(new)
+        store.add_caller(id, caller, self.owner)
+        return LedgerAttempt(self, id, order.request, caller, order.cost.most_usd, new)
+
+    def _end_dead(self, store: AttemptStore, is_alive: IsAlive) -> None:
+        """End what nobody works on any more, and abandon for callers that have gone.
+
+        What had not left is released, what had is unknown. A job is left to whoever polls it.
+        """
+        for row in store.unfinished():
+            state = self._state(row, is_alive)
+            if state is not row.state:
+                store.change(row.id, **ending(row, state, self.now()))
+        for process in store.waiting_processes():
+            if not is_alive(process):
+                store.abandon_all(process)
+
+    def _state(self, row: StoredAttempt, is_alive: IsAlive) -> AttemptState:
+        """Return an attempt's state, and if nobody works on it any more, what that means."""
+        if row.state is AttemptState.HELD:
+            changes = ending(row, AttemptState.RELEASED, self.now())
+            return AttemptState.RELEASED if changes.get("state") is AttemptState.RELEASED else row.state
+        if not row.state.is_open or self._is_worked_on(row, is_alive):
+            return row.state
+        gone = {AttemptState.RESERVED: AttemptState.RELEASED, AttemptState.SENT: AttemptState.UNKNOWN}
+        return gone.get(row.state, row.state)
+
+    def _is_worked_on(self, row: StoredAttempt, is_alive: IsAlive) -> bool:
+        if row.owner == self.owner:
+            return row.id in self.memory.working or self.outbox.holds(row.id)
+        return is_alive(row.owner)
+
+    def _status(self, row: StoredAttempt | None) -> AttemptStatus:
+        if row is None:
+            return AttemptStatus(AttemptState.UNKNOWN)
+        is_alive = self._liveness()
+        job = Job(row.job, row.payment) if row.job else None
+        return AttemptStatus(
+            self._state(row, is_alive),
+            Decimal(row.held_micro_usd) / _MICRO,
+            job,
+            row.response,
+            is_claimable=self._is_claimable(row, is_alive),
+            is_overdue=row.state is AttemptState.SENT and self.memory.is_overdue(row.id),
+        )
+
+    def _is_claimable(self, row: StoredAttempt, is_alive: IsAlive) -> bool:
+        if row.state is not AttemptState.ACCEPTED or (row.owner == self.owner and row.id in self.memory.working):
+            return False
+        return not self._is_worked_on(row, is_alive) or self.memory.has_missed_polls(row)
+
+    def _claim(self, store: AttemptStore, id: str) -> int | None:
+        row = store.find(id)
+        owner = self.owners.acquire()
+        if row is None or not self._is_claimable(row, self._liveness()):
+            return None
+        self.memory.working.add(id)
+        store.change(id, owner=owner)
+        return row.sequence if row.writer == owner else 0
+
+    def _look_around(self, store: AttemptStore) -> tuple[Sequence[tuple[StoredAttempt, Job]], bool]:
+        """Return the account's jobs that nobody works on, and whether nothing is to be ended."""
+        is_alive = self._liveness()
+        self.owners.sweep(store.names)
+        rows = store.unfinished()
+        is_tidy = all(self._state(row, is_alive) is row.state for row in rows)
+        is_tidy = is_tidy and all(is_alive(process) for process in store.waiting_processes())
+        ours = {row.id for row in store.jobs(self.account)}
+        jobs = [
+            (row, Job(row.job, row.payment))
+            for row in rows
+            if row.job and row.id in ours and not self._is_worked_on(row, is_alive)
+        ]
+        return jobs, is_tidy
+
+    def _release(self, store: AttemptStore, id: str) -> bool:
+        row = store.find(id)
+        if row is None or row.state is not AttemptState.UNKNOWN:
+            return False
+        store.change(id, state=AttemptState.RELEASED)
+        return True
+
+    def _statement(self, store: AttemptStore) -> Statement:
+        self._end_dead(store, self._liveness())
+        day = self.today()
+        return Statement(day, self.limits, store.totals(day))
+
+    def _liveness(self) -> IsAlive:
+        """Return a function that tells whether a process is alive, which asks only once for each."""
+        return cache(self.owners.is_alive)

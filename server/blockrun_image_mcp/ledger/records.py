@@ -1,0 +1,161 @@
+"""Records of what happened to attempts, which any process can apply, late and more than once."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from blockrun_image.attempts import AttemptState
+from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image_mcp.ledger.limits import micro_usd
+from blockrun_image_mcp.ledger.store import Account, AttemptStore, Moment, NewAttempt, Repeatable, StoredAttempt
+
+_SKEW_SECONDS = 60
+"""A gateway's clock may be slower: a payment is held for so long after it has expired."""
+
+
+class Event(StrEnum):
+    """What happened to an attempt, or to a caller of it."""
+
+    REFUSED_FOR_NOW = "refused_for_now"
+    ACCEPTED = "accepted"
+    SETTLED = "settled"
+    RELEASED = "released"
+    UNKNOWN = "unknown"
+    STOPPED = "stopped"
+    ABANDONED = "abandoned"
+    DELIVERED = "delivered"
+
+
+@dataclass(frozen=True)
+class Record:
+    """An event, with all that is needed to apply it; `values` are JSON.
+
+    `writer` numbers its records of an attempt by `sequence`. `attempt` is what is stored if the attempt is missing,
+    `ledger` the identity of the ledger that it belongs to.
+    """
+
+    id: str
+    event: Event
+    writer: str
+    sequence: int
+    ledger: str
+    values: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    attempt: Mapping[str, Any] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as JSON."""
+        return asdict(self) | {"event": self.event.value}
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> "Record":
+        """Return a record from JSON; raises `TypeError`, `ValueError` or `KeyError`."""
+        rest: dict[str, Any] = {**fields}
+        texts = [rest[name] for name in ("id", "writer", "ledger")]
+        if not all(isinstance(text, str) for text in texts) or not isinstance(rest["sequence"], int):
+            raise TypeError("it is no record")
+        return cls(event=Event(rest.pop("event")), **rest)
+
+
+_COUNTED = (Event.ACCEPTED, Event.SETTLED, Event.UNKNOWN)
+"""What may have cost money, and must be in the ledger even if its attempt is missing."""
+
+
+def settlement(response: ImagesResponse) -> Mapping[str, Any]:
+    """Return the values of a settled record."""
+    charged = response.charged_usd
+    return {
+        "charged_micro_usd": None if charged is None else micro_usd(charged),
+        "images": [
+            {"url": image.url, "path": image.path and str(image.path), "revised_prompt": image.revised_prompt}
+            for image in response.images
+            if image.url
+        ],
+        "warnings": list(response.warnings),
+    }
+
+
+def apply(store: AttemptStore, record: Record, now: Moment) -> None:
+    """Apply a record, unless it was applied before, or what it says is no longer news."""
+    row = store.find(record.id)
+    if row is None and record.event in _COUNTED and record.attempt is not None:
+        store.add(_new_attempt(record.attempt))  # the file was restored from an older copy
+        row = store.find(record.id)
+    if row is None:
+        return
+    if record.event is Event.ABANDONED:
+        store.abandon(row.id, record.values["caller"], record.values["process"])
+    elif record.event is Event.DELIVERED:
+        _deliver(store, row, record.values)
+    elif (row.writer, row.sequence) < (record.writer, record.sequence) or row.writer != record.writer:
+        changes = _changes(row, record, now)
+        if changes:
+            store.change(row.id, writer=record.writer, sequence=record.sequence, **changes)
+
+
+def ending(row: StoredAttempt, state: AttemptState, now: Moment) -> Mapping[str, Any]:
+    """Return the changes that end an attempt in a state, if it can get there.
+
+    A refused payment is held for as long as it can be used.
+    """
+    payment = row.payment
+    has_left = payment is not None and row.state is not AttemptState.RESERVED
+    if state is AttemptState.RELEASED and has_left and payment and now.wall <= payment.valid_before + _SKEW_SECONDS:
+        state = AttemptState.HELD
+    return {"state": state, "ended": now} if row.state.can_become(state) else {}
+
+
+def _changes(row: StoredAttempt, record: Record, now: Moment) -> Mapping[str, Any]:
+    changes: Mapping[str, Any] = {}
+    match record.event:
+        case Event.REFUSED_FOR_NOW if row.state is AttemptState.SENT and row.owner == record.writer:
+            changes = {"state": AttemptState.RESERVED}
+        case Event.ACCEPTED if row.state.can_become(AttemptState.ACCEPTED):
+            job = record.values["job"]
+            changes = {"state": AttemptState.ACCEPTED, "job": job, "owner": record.writer, "ended": None}
+        case Event.SETTLED:
+            changes = _settled(row, record.values, now)
+        case Event.UNKNOWN:
+            changes = ending(row, AttemptState.UNKNOWN, now)
+        case Event.STOPPED if row.state is AttemptState.ACCEPTED:
+            changes = {"owner": ""} if row.owner == record.writer else {}  # whoever comes next polls the job
+        case Event.RELEASED | Event.STOPPED:
+            changes = ending(row, AttemptState.RELEASED, now)
+        case _:
+            pass
+    return changes
+
+
+def _settled(row: StoredAttempt, values: Mapping[str, Any], now: Moment) -> Mapping[str, Any]:
+    charged: int | None = values["charged_micro_usd"]
+    counted = row.held_micro_usd if row.charged_micro_usd is None else row.charged_micro_usd
+    is_news = row.state is not AttemptState.SETTLED or (charged is not None and charged > counted)
+    if not (is_news and row.state.can_become(AttemptState.SETTLED)):
+        return {}
+    response = ImagesResponse([_image(each) for each in values["images"]], None, values["warnings"])
+    kept = response if response.images else row.response
+    charge = {} if charged is None else {"charged_micro_usd": charged}
+    return {"state": AttemptState.SETTLED, "response": kept, "ended": now, **charge}
+
+
+def _deliver(store: AttemptStore, row: StoredAttempt, values: Mapping[str, Any]) -> None:
+    caller, process = values["caller"], values["process"]
+    if values["is_unknown"]:  # pictures that come after all are still to be collected
+        store.change(row.id, is_unknown_told=True)
+        store.abandon(row.id, caller, process)
+    else:
+        store.deliver(row.id, caller, process, Moment(*values["at"]), Repeatable(values["repeatable"]))
+    for id in values["named"]:
+        store.change(id, is_named=True)
+
+
+def _new_attempt(fields: Mapping[str, Any]) -> NewAttempt:
+    rest: dict[str, Any] = {**fields}
+    account, request = Account(**rest.pop("account")), ImageRequest(**rest.pop("request"))
+    return NewAttempt(account=account, request=request, **rest)
+
+
+def _image(fields: Mapping[str, Any]) -> Image:
+    path = fields["path"]
+    return Image(url=fields["url"], path=Path(path) if path else None, revised_prompt=fields["revised_prompt"])

@@ -1,0 +1,161 @@
+"""A database that several processes share, with what each must keep beside it."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from blockrun_image.errors import LedgerError
+from blockrun_image.text import clean
+from blockrun_image_mcp.ledger.outbox import Outbox
+from blockrun_image_mcp.ledger.owners import Owners
+from blockrun_image_mcp.ledger.records import Record, apply
+from blockrun_image_mcp.ledger.store import AttemptStore, Header, Moment, Transactions, UnstorableError
+from blockrun_image_mcp.tasks import run_alongside
+from blockrun_image_mcp.timings import Timings
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class SharedDatabase:
+    """The database at `path`. Beside it are the locks of its processes, and what it could not take yet.
+
+    What is put into the outbox is written inside `async with`. Every method raises `LedgerError`.
+    """
+
+    transactions: Transactions
+    path: Path
+    now: Callable[[], Moment]
+    timings: Timings
+    identity: str = ""
+    _lock_folder: str = ""
+    _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    def __post_init__(self) -> None:
+        path = self.path.resolve()  # every process must find the same folders
+        self.owners = Owners(path.with_name(f"{path.name}.locks"))
+        self.outbox = Outbox(path.with_name(f"{path.name}.outbox"), lambda: self.write(_nothing), self.timings)
+
+    async def __aenter__(self) -> Self:
+        await self._stack.enter_async_context(run_alongside(self.outbox.run))
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with anyio.CancelScope(shield=True):
+            await self.outbox.drain(self.timings.drain_seconds)
+        await self._stack.aclose()
+        with anyio.CancelScope(shield=True):
+            await self._leave()
+
+    async def write(self, work: Callable[[AttemptStore], T]) -> T:
+        """Run work in a transaction that first applies what the database could not take before."""
+
+        def run(store: AttemptStore) -> tuple[T, _Applied]:
+            applied = self._catch_up(store)
+            return work(store), applied
+
+        result, applied = await self._naming_users(self.transactions.write(run))
+        self.identity, self._lock_folder = applied.ledger, applied.lock_folder
+        self.outbox.written([record for record in applied.pending if record not in applied.refused])
+        self.outbox.set_aside(applied.refused)
+        self.outbox.remove(applied.spilled)  # what was refused has another name now
+        return result
+
+    async def look(self, work: Callable[[AttemptStore], T]) -> T:
+        """Run work that only reads, after what is not in the database yet."""
+        if self.outbox.pending or self.outbox.has_spilled:
+            return await self.write(work)
+        return await self.read(work)
+
+    async def read(self, work: Callable[[AttemptStore], T]) -> T:
+        """Run work that only reads, whatever is not in the database yet."""
+        return await self._naming_users(self.transactions.read(work))
+
+    async def users(self) -> Sequence[int]:
+        """Return the process ids of the servers that use the ledger."""
+        return sorted(each.pid for each in await anyio.to_thread.run_sync(self.owners.living))
+
+    def _catch_up(self, store: AttemptStore) -> "_Applied":
+        """Check that this is still the ledger, and apply what it could not take before."""
+        header = store.header()
+        folder = self._check(store, header)
+        spilled, pending = self.outbox.spilled(header.identity), self.outbox.pending
+        refused = [record for record in (*spilled.values(), *pending) if not self._apply(store, record)]
+        return _Applied(header.identity, folder, [*spilled], pending, refused)
+
+    def _apply(self, store: AttemptStore, record: Record) -> bool:
+        """Apply a record, and return whether the database takes it."""
+        try:
+            apply(store, record, self.now())
+        except (UnstorableError, TypeError, ValueError, KeyError) as error:
+            _log.error("%s of %s cannot be stored: %s", record.event, record.id, clean(error, 200))
+            return False
+        return True
+
+    def _check(self, store: AttemptStore, header: Header) -> str:
+        """Check that all processes use the same ledger and see the same locks; return the lock folder's identity."""
+        folder = self.owners.identity()
+        if not self.identity:
+            self._check_others(header)
+            if header.lock_folder != folder:
+                store.set_lock_folder(folder)
+        elif not self._lock_folder == folder == header.lock_folder:
+            raise LedgerError(
+                f"The lock folder of the ledger was replaced while this server used it: {clean(self.path, 200)}",
+                hint="No picture is paid for until the server is restarted.",
+            )
+        return folder
+
+    def _check_others(self, header: Header) -> None:
+        """Check that no living process has seen more in the ledger than there is, or uses another one."""
+        for each in self.owners.living():
+            if each.ledger and (each.ledger != header.identity or each.sent_count > header.sent_count):
+                raise LedgerError(
+                    f"The ledger was replaced while the server with the process id {each.pid} used it:"
+                    f" {clean(self.path, 200)}",
+                    hint="No picture is paid for until that server is closed.",
+                )
+
+    async def _naming_users(self, work: Awaitable[T]) -> T:
+        """Name the processes that use the ledger in the error of a locked database."""
+        try:
+            return await work
+        except LedgerError as error:
+            if error.is_busy:
+                pids = ", ".join(str(each.pid) for each in self.owners.living())
+                error.append_hints([f"Servers that use it have the process ids {pids}." if pids else ""])
+            raise
+
+    async def _leave(self) -> None:
+        """Give up the lock, and remove its file if no attempt and no caller names this process."""
+        owner, is_named = self.owners.id, True
+        with suppress(LedgerError):
+            is_named = owner is not None and await self.transactions.read(lambda store: store.names(owner))
+        with suppress(OSError):
+            await anyio.to_thread.run_sync(lambda: self.owners.release(remove=not is_named))
+
+
+@dataclass(frozen=True)
+class _Applied:
+    """What a transaction has found and applied: the ledger's identity, and that of its lock folder."""
+
+    ledger: str
+    lock_folder: str
+    spilled: Sequence[Path]
+    pending: Sequence[Record]
+    refused: Sequence[Record]
+
+
+def _nothing(_store: AttemptStore) -> None:
+    """Do nothing besides what every transaction does."""

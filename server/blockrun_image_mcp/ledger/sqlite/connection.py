@@ -1,0 +1,210 @@
+"""One connection to a ledger's file, used in a thread, a transaction at a time.
+
+Only SQLite opens and closes the file: POSIX takes all locks of a process from a file as soon as the process closes any
+descriptor of it.
+"""
+
+import ctypes
+import os
+import sqlite3
+import time
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import quote
+
+import anyio
+import anyio.to_thread
+
+from blockrun_image.errors import LedgerError
+from blockrun_image.text import clean
+from blockrun_image_mcp.ledger.sqlite.migrations import VERSION, NewerLedgerError, migrate
+from blockrun_image_mcp.ledger.sqlite.store import SqliteStore
+from blockrun_image_mcp.ledger.store import Header, UnstorableError
+from blockrun_image_mcp.timings import DEFAULT, Timings
+
+T = TypeVar("T")
+Work = Callable[[SqliteStore], T]
+
+_WRITE_AHEAD_PAUSE_SECONDS = 0.01
+
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+class SqliteConnection:
+    """The file at `path`, made with the first transaction for its user alone (0700 and 0600), as `Transactions`.
+
+    It is in write-ahead mode, with synchronous FULL. If another file takes its place, that is used only if it is a
+    copy that lacks no sent request; otherwise every transaction raises `LedgerError`.
+    """
+
+    def __init__(self, path: Path, timings: Timings = DEFAULT) -> None:
+        self.path = path
+        self._timings = timings
+        self._lock = anyio.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._seen: Header | None = None
+        self._is_forked = False
+        _CONNECTIONS.add(self)
+
+    async def write(self, work: Work[T]) -> T:
+        """Run work alone. A cancellation stops it before it begins, or not at all."""
+        return await self._run("BEGIN IMMEDIATE", work)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run work that only reads."""
+        return await self._run("BEGIN", work)
+
+    async def close(self) -> None:
+        """Close the file."""
+        async with self._lock:
+            if self._connection is not None:
+                await anyio.to_thread.run_sync(self._drop)
+
+    def leave_to_parent(self) -> None:
+        """Never use or close the connection: this process was forked, and it is its parent's."""
+        self._is_forked = True
+        if self._connection is not None:
+            _keep_forever(self._connection)
+            self._connection = None
+
+    async def _run(self, begin: str, work: Work[T]) -> T:
+        async with self._lock:
+            return await anyio.to_thread.run_sync(self._in_thread, begin, work)
+
+    def _in_thread(self, begin: str, work: Work[T]) -> T:
+        try:
+            connection = self._opened()
+            result, self._seen = _in_transaction(connection, begin, lambda: self._checked(connection, work))
+            self._check_file()  # nothing may leave after a write to a file that is no longer the ledger
+        except (sqlite3.Error, OSError, UnstorableError) as error:
+            raise self._error(error) from error
+        return result
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._is_forked:
+            raise OSError("this process was forked from one that uses it; start a new process instead")
+        if self._connection is not None and self._file != _file_at(self.path):
+            self._drop()
+        if self._connection is None:
+            if self._seen is None:
+                _make(self.path)
+            self._file = _file_at(self.path)
+            self._connection = _open(self.path, self._timings.busy_seconds)
+            self._check_file()
+        return self._connection
+
+    def _checked(self, connection: sqlite3.Connection, work: Work[T]) -> tuple[T, Header]:
+        """Do the work if the file is still the same ledger, and return its new header too."""
+        if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+            raise NewerLedgerError
+        store = SqliteStore(connection)
+        header, seen = store.header(), self._seen
+        if seen is not None and (header.identity != seen.identity or header.sent_count < seen.sent_count):
+            raise OSError("another file has taken its place while this server used it; restart the server")
+        return work(store), store.header()
+
+    def _check_file(self) -> None:
+        if self._file != _file_at(self.path):
+            raise OSError("another file has taken its place")
+
+    def _drop(self) -> None:
+        """Close the connection; of a file that has moved, SQLite leaves the write-ahead log alone."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _error(self, error: Exception) -> LedgerError:
+        code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended code
+        failure = LedgerError(
+            f"The ledger of what is spent cannot be used ({clean(error, 200)}): {clean(self.path, 200)}",
+            hint="No picture is paid for without it. Mend that file or its folder.",
+        )
+        failure.is_busy = code in _BUSY
+        return failure
+
+
+_CONNECTIONS: "weakref.WeakSet[SqliteConnection]" = weakref.WeakSet()
+
+
+def _leave_connections_to_parent() -> None:
+    for connection in _CONNECTIONS:
+        connection.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_connections_to_parent)
+
+
+def _keep_forever(connection: sqlite3.Connection) -> None:
+    """Keep a connection from being closed, also at the end of the process."""
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _make(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def _open(path: Path, busy_seconds: float) -> sqlite3.Connection:
+    # mode=rw: SQLite must not make a file, which would be readable for others
+    connection = sqlite3.connect(
+        f"{_uri(path)}?mode=rw",
+        uri=True,
+        timeout=busy_seconds,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        _write_ahead(connection, busy_seconds)
+        connection.execute("PRAGMA synchronous = FULL")
+        if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+            _in_transaction(connection, "BEGIN IMMEDIATE", lambda: migrate(connection))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _write_ahead(connection: sqlite3.Connection, busy_seconds: float) -> None:
+    """Put a new file into write-ahead mode; SQLite does not wait for another process that does the same."""
+    deadline = time.monotonic() + busy_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_WRITE_AHEAD_PAUSE_SECONDS)
+        else:
+            return
+
+
+def _uri(path: Path) -> str:
+    """Return a path as SQLite reads it: the server's name in a Windows path is not a host."""
+    text = path.absolute().as_posix()
+    return f"file://{'' if text.startswith('/') else '/'}{quote(text)}"
+
+
+def _in_transaction(connection: sqlite3.Connection, begin: str, work: Callable[[], T]) -> T:
+    connection.execute(begin)
+    try:
+        result = work()
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result

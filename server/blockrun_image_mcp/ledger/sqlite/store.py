@@ -1,0 +1,347 @@
+"""The statements that read and change a ledger in SQLite."""
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from blockrun_image.attempts import AttemptState, Payment
+from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image_mcp.ledger.report import Entry, Total
+from blockrun_image_mcp.ledger.store import (
+    Account,
+    Delivered,
+    Header,
+    Moment,
+    NewAttempt,
+    Repeatable,
+    StoredAttempt,
+    StoredCaller,
+    UnstorableError,
+)
+
+_MICRO = 1_000_000
+_MAX_URL_CHARACTERS = 100_000
+_MAX_FOUND = 50
+_COLUMNS = (
+    "id, state, owner, day, request, held_micro_usd, charged_micro_usd, approval, job, payment, images, warnings,"
+    " ended_at, ended_monotonic, writer, sequence, polls, poll_seconds, is_unknown_told"
+)
+
+
+class SqliteStore:
+    """An `AttemptStore` on a connection that is in a transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def header(self) -> Header:
+        """Return what identifies the ledger."""
+        return Header(*self._execute("SELECT identity, lock_folder, sent_count FROM ledger").fetchone())
+
+    def set_lock_folder(self, identity: str) -> None:
+        """Store which lock folder belongs to the ledger."""
+        self._execute("UPDATE ledger SET lock_folder = ?", (identity,))
+
+    def count_sent(self) -> None:
+        """Count one more sent request."""
+        self._execute("UPDATE ledger SET sent_count = sent_count + 1")
+
+    def add(self, new: NewAttempt) -> None:
+        """Store a reserved attempt."""
+        row: dict[str, object] = {
+            "id": new.id,
+            "state": AttemptState.RESERVED.value,
+            "owner": new.owner,
+            "day": new.day,
+            "created_at": new.created_at,
+            "gateway": new.account.gateway,
+            "principal": new.account.principal,
+            "key": new.key,
+            "model": new.request.model,
+            "request": request_as_json(new.request),
+            "held_micro_usd": new.held_micro_usd,
+            "approval": new.approval,
+        }
+        columns, marks = ", ".join(row), ", ".join("?" * len(row))
+        self._execute(f"INSERT INTO spending ({columns}) VALUES ({marks})", [*row.values()])  # noqa: S608 - our own words
+
+    def find(self, id: str) -> StoredAttempt | None:
+        """Return an attempt."""
+        return next(iter(self._attempts("WHERE id = ?", id)), None)
+
+    def find_approved(self, approval: str) -> StoredAttempt | None:
+        """Return the attempt that was made with an approval."""
+        return next(iter(self._attempts("WHERE approval = ?", approval)), None)
+
+    def change(self, id: str, **values: Any) -> None:  # noqa: ANN401 - a column's value
+        """Change columns of an attempt."""
+        if isinstance(response := values.pop("response", None), ImagesResponse):
+            values |= {"images": images_as_json(response.images), "warnings": json.dumps(list(response.warnings))}
+        if "ended" in values:
+            ended = values.pop("ended") or Moment(0.0)
+            values |= {"ended_at": ended.wall or None, "ended_monotonic": ended.monotonic}
+        if isinstance(payment := values.get("payment"), Payment):
+            values["payment"] = json.dumps(asdict(payment), default=str)
+        columns = ", ".join(f"{name} = ?" for name in values)
+        told = [value.value if isinstance(value, AttemptState) else value for value in values.values()]
+        self._execute(f"UPDATE spending SET {columns} WHERE id = ?", (*told, id))  # noqa: S608 - our own words
+
+    def unfinished(self) -> Sequence[StoredAttempt]:
+        """Return the attempts that are reserved, sent, accepted or held."""
+        return self._attempts("WHERE state IN ('reserved', 'sent', 'accepted', 'held')")
+
+    def jobs(self, account: Account) -> Sequence[StoredAttempt]:
+        """Return the account's accepted attempts, the oldest first."""
+        return self._attempts(
+            "WHERE state = 'accepted' AND gateway = ? AND principal = ? ORDER BY created_at",
+            account.gateway,
+            account.principal,
+        )
+
+    def undelivered(self, account: Account, keys: Sequence[str]) -> Sequence[StoredAttempt]:
+        """Return attempts at a call that no caller has got, the oldest first; released and held ones are left out."""
+        return self._attempts(
+            f"WHERE key IN ({_marks(keys)}) AND is_delivered = 0 AND state NOT IN ('released', 'held')"
+            " AND NOT (is_unknown_told = 1 AND state IN ('sent', 'unknown'))"
+            f" AND gateway = ? AND principal = ? ORDER BY created_at DESC LIMIT {_MAX_FOUND}",
+            *keys,
+            account.gateway,
+            account.principal,
+        )[::-1]
+
+    def repeatable(self, account: Account, keys: Sequence[str]) -> Sequence[Delivered]:
+        """Return attempts at a call whose pictures may be delivered again, the least often repeated first."""
+        rows = self._execute(
+            "SELECT id, delivered_at, delivered_monotonic, repeatable FROM spending"  # noqa: S608 - our own words
+            f" WHERE key IN ({_marks(keys)}) AND repeatable > 0 AND gateway = ? AND principal = ?"
+            f" ORDER BY delivered_at DESC LIMIT {_MAX_FOUND}",
+            (*keys, account.gateway, account.principal),
+        ).fetchall()
+        found = [
+            Delivered(id, Moment(at, monotonic), Repeatable(repeatable), self.callers(id))
+            for id, at, monotonic, repeatable in rows
+        ]
+        return sorted(found, key=lambda each: (len(each.callers), each.delivered.wall))
+
+    def uncollected(self, account: Account) -> Sequence[StoredAttempt]:
+        """Return attempts with pictures that no caller has and no answer has named, the newest first."""
+        return self._attempts(
+            "WHERE state = 'settled' AND is_delivered = 0 AND is_named = 0 AND images <> '[]'"
+            f" AND gateway = ? AND principal = ? ORDER BY ended_at DESC LIMIT {_MAX_FOUND}",
+            account.gateway,
+            account.principal,
+        )
+
+    def callers(self, id: str) -> Sequence[StoredCaller]:
+        """Return the callers of an attempt."""
+        rows = self._execute(
+            "SELECT caller, process, delivery = 'pending' FROM callers WHERE attempt = ? ORDER BY rowid", (id,)
+        )
+        return [StoredCaller(caller, process, bool(is_pending)) for caller, process, is_pending in rows]
+
+    def add_caller(self, id: str, caller: str, process: str) -> None:
+        """Store that a caller waits for an attempt."""
+        self._execute(
+            "INSERT INTO callers (attempt, caller, process, delivery) VALUES (?, ?, ?, 'pending')"
+            " ON CONFLICT (attempt, caller, process) DO UPDATE SET delivery = 'pending'",
+            (id, caller, process),
+        )
+        self._execute("UPDATE spending SET is_delivered = 0 WHERE id = ?", (id,))  # whoever had it before
+
+    def abandon(self, id: str, caller: str, process: str) -> None:
+        """Store that a caller no longer waits, unless it has got the pictures."""
+        self._execute(
+            "UPDATE callers SET delivery = 'abandoned'"
+            " WHERE attempt = ? AND caller = ? AND process = ? AND delivery = 'pending'",
+            (id, caller, process),
+        )
+
+    def deliver(self, id: str, caller: str, process: str, at: Moment, repeatable: Repeatable) -> None:
+        """Store that a caller has got the pictures, or what there is instead."""
+        self._execute(
+            "UPDATE callers SET delivery = 'delivered' WHERE attempt = ? AND caller = ? AND process = ?",
+            (id, caller, process),
+        )
+        self._execute(
+            "UPDATE spending SET is_delivered = 1, delivered_at = coalesce(delivered_at, ?),"
+            " delivered_monotonic = coalesce(delivered_monotonic, ?), repeatable = max(repeatable, ?) WHERE id = ?",
+            (at.wall, at.monotonic, repeatable.value, id),
+        )
+
+    def waiting_processes(self) -> Sequence[str]:
+        """Return the processes whose callers wait."""
+        return [
+            process for (process,) in self._execute("SELECT DISTINCT process FROM callers WHERE delivery = 'pending'")
+        ]
+
+    def abandon_all(self, process: str) -> None:
+        """Store that no caller in a process waits any more."""
+        self._execute(
+            "UPDATE callers SET delivery = 'abandoned' WHERE process = ? AND delivery = 'pending'", (process,)
+        )
+
+    def names(self, process: str) -> bool:
+        """Return whether an unfinished attempt or a waiting caller names a process."""
+        (named,) = self._execute(
+            "SELECT EXISTS (SELECT 1 FROM spending WHERE owner = ?1"
+            " AND state IN ('reserved', 'sent', 'accepted', 'held'))"
+            " OR EXISTS (SELECT 1 FROM callers WHERE process = ?1 AND delivery = 'pending')",
+            (process,),
+        ).fetchone()
+        return bool(named)
+
+    def spent_on(self, day: str) -> int:
+        """Return what counts against a day's budget, in millionths of a US dollar."""
+        query = "SELECT coalesce(sum(counted_micro_usd), 0) FROM spending WHERE day = ?"
+        return self._execute(query, (day,)).fetchone()[0]
+
+    def totals(self, day: str) -> Sequence[Total]:
+        """Return what a day's attempts count for, by model and state."""
+        rows = self._execute(
+            "SELECT model, state, count(*), sum(counted_micro_usd) FROM spending WHERE day = ?"
+            " GROUP BY model, state ORDER BY model, state",
+            (day,),
+        )
+        return [Total(*row) for row in rows]
+
+    def recent(self, limit: int, *states: AttemptState) -> Sequence[Entry]:
+        """Return the newest attempts that were not released, or only those in the states, the newest first."""
+        chosen = f"state IN ({', '.join(repr(state.value) for state in states)})" if states else "state <> 'released'"
+        rows = self._execute(
+            "SELECT id, state, created_at, request, held_micro_usd, charged_micro_usd, job, images"  # noqa: S608 - our own words
+            f" FROM spending WHERE {chosen} ORDER BY created_at DESC, rowid DESC LIMIT ?",
+            (limit,),
+        )
+        return [_entry(row) for row in rows]
+
+    def slot_before(self, account: Account, model: str, number: int, until: float) -> float | None:
+        """Return when the last but `number` slot of a model is, of those until a time."""
+        row = self._execute(
+            "SELECT at FROM slots WHERE gateway = ? AND principal = ? AND model = ? AND at <= ?"
+            " ORDER BY at DESC LIMIT 1 OFFSET ?",
+            (account.gateway, account.principal, model, until, number),
+        ).fetchone()
+        return row and row[0]
+
+    def add_slot(self, account: Account, model: str, at: float) -> str:
+        """Store a slot and return its id."""
+        id = str(uuid.uuid4())
+        self._execute("INSERT INTO slots VALUES (?, ?, ?, ?, ?)", (id, account.gateway, account.principal, model, at))
+        return id
+
+    def has_slot(self, id: str) -> bool:
+        """Return whether there is such a slot."""
+        return self._execute("SELECT 1 FROM slots WHERE id = ?", (id,)).fetchone() is not None
+
+    def remove_slots_before(self, at: float) -> None:
+        """Remove old slots."""
+        self._execute("DELETE FROM slots WHERE at < ?", (at,))
+
+    def trusted_payee(self, host: str, seen: str, at: float) -> str:
+        """Return the address that is trusted for a host, which is `seen` if there was none."""
+        self._execute("INSERT OR IGNORE INTO payees VALUES (?, ?, ?)", (host, seen, at))
+        (trusted,) = self._execute("SELECT address FROM payees WHERE host = ?", (host,)).fetchone()
+        return trusted
+
+    def trust_payee(self, host: str, address: str, at: float) -> None:
+        """Trust another address for a host."""
+        self._execute("INSERT OR REPLACE INTO payees VALUES (?, ?, ?)", (host, address, at))
+
+    def _execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(statement, values)
+        except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, OverflowError) as error:
+            raise UnstorableError(str(error)) from error
+
+    def _attempts(self, condition: str, *values: object) -> Sequence[StoredAttempt]:
+        return [_attempt(row) for row in self._execute(f"SELECT {_COLUMNS} FROM spending {condition}", values)]  # noqa: S608 - our own words
+
+
+def request_as_json(request: ImageRequest) -> str:
+    """Return a request as it is stored."""
+    return json.dumps(asdict(request))
+
+
+def request_from_json(text: str) -> ImageRequest:
+    """Return a stored request."""
+    return ImageRequest(**json.loads(text))
+
+
+def images_as_json(images: Sequence[Image]) -> str:
+    """Return images as they are stored, without those whose URL would flood the file."""
+    return json.dumps(
+        [
+            {"url": image.url, "path": image.path and str(image.path), "revised_prompt": image.revised_prompt}
+            for image in images
+            if image.url and len(image.url) <= _MAX_URL_CHARACTERS
+        ]
+    )
+
+
+def images_from_json(text: str) -> Sequence[Image]:
+    """Return stored images."""
+    return [_image(each) for each in json.loads(text)]
+
+
+def _image(stored: Mapping[str, Any]) -> Image:
+    path = stored.get("path")
+    return Image(url=stored["url"], path=Path(path) if path else None, revised_prompt=stored.get("revised_prompt"))
+
+
+def _payment(text: str | None) -> Payment | None:
+    if text is None:
+        return None
+    fields: dict[str, Any] = json.loads(text)
+    return Payment(amount_usd=Decimal(fields.pop("amount_usd")), **fields)
+
+
+def _attempt(row: Sequence[Any]) -> StoredAttempt:
+    id, state, owner, day, request, held, charged, approval, job, payment, images, warnings, *rest = row
+    ended_at, ended_monotonic, writer, sequence, polls, poll_seconds, is_unknown_told = rest
+    charged_usd = None if charged is None else Decimal(charged) / _MICRO
+    return StoredAttempt(
+        id=id,
+        state=AttemptState(state),
+        owner=owner,
+        day=day,
+        request=request_from_json(request),
+        held_micro_usd=held,
+        charged_micro_usd=charged,
+        approval=approval,
+        job=job,
+        payment=_payment(payment),
+        response=ImagesResponse(images_from_json(images), charged_usd, json.loads(warnings)),
+        ended=None if ended_at is None else Moment(ended_at, ended_monotonic),
+        writer=writer,
+        sequence=sequence,
+        polls=polls,
+        poll_seconds=poll_seconds,
+        is_unknown_told=bool(is_unknown_told),
+    )
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    id, state, created_at, request, held, charged, job, images = row
+    made = request_from_json(request)
+    return Entry(
+        id=id,
+        state=state,
+        created_at=created_at,
+        model=made.model,
+        size=made.size,
+        n=made.n,
+        prompt=made.prompt,
+        reserved_micro_usd=held,
+        charged_micro_usd=charged,
+        job=job,
+        images=[each["url"] for each in json.loads(images)],
+    )
+
+
+def _marks(values: Sequence[object]) -> str:
+    return ", ".join("?" * len(values))

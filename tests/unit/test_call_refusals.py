@@ -1,0 +1,247 @@
+"""Calls that would be refused today: they still collect what is paid, and are described by what was sent."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from mcp_types import CallToolRequestParams
+from tests.fakes import URL, Clock, EarlierCall, FailingGateway, FakeDelivery, FakeGateway, SendingGateway
+from tests.listings import image, joined
+
+from blockrun_image.arguments import normalized_arguments
+from blockrun_image.attempts import AttemptState, AttemptStatus, Job
+from blockrun_image.callers import DeliveryEvent
+from blockrun_image.catalog import Catalog
+from blockrun_image.enrichment import enrich
+from blockrun_image.errors import ConfigurationError, InvalidRequestError, ModelNotFoundError, UnknownModelError
+from blockrun_image.fixed_ports import FixedPorts
+from blockrun_image.images import Defaults, Image, ImageRequest, ImagesResponse
+from blockrun_image.ports import ImageGateway, JobPending
+from blockrun_image.results import GeneratedImages, PendingImages
+from blockrun_image.schemas import tool_schemas
+from blockrun_image.toolset import ImageToolset
+from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.ledger.ledger import Ledger
+from blockrun_image_mcp.ledger.limits import Limits
+from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
+from blockrun_image_mcp.mcp_server.tool_call import call_tool
+from blockrun_image_mcp.settings import Settings
+from blockrun_image_mcp.timings import DEFAULT
+
+pytestmark = pytest.mark.anyio
+
+PRICE = Decimal("0.042")
+SETTLED = AttemptStatus(AttemptState.SETTLED, PRICE, response=ImagesResponse([Image(URL)], PRICE))
+COLLECTED = "An earlier call with the same arguments had bought this; nothing more was charged."
+
+
+def ledger_at(path: Path) -> Ledger:
+    return Ledger(SqliteConnection(path, DEFAULT), path, Limits(None, None), clock=Clock(1_700_000_000))
+
+
+async def leave_paid_pictures(catalog: Catalog, ledger: Ledger, **call: Any) -> None:
+    """Have a call pay for pictures whose answer is lost."""
+    gateway, delivery = SendingGateway(Image(URL), charged="0.042"), FakeDelivery()
+    await ImageToolset(catalog, gateway, ledger=ledger).generate_image(**call, delivery=delivery)
+    await delivery.tell(DeliveryEvent.LOST)
+
+
+def without(catalog: Catalog, *models: str) -> Catalog:
+    """Return the catalogue of a gateway that lists only other models."""
+    return joined(catalog, *(image(model, 0.04) for model in catalog.models if model not in models))
+
+
+async def test_arguments_that_are_refused_today_still_collect(catalog: Catalog, tmp_path: Path) -> None:
+    gateway = FakeGateway(Image("https://other.example"))
+    call: dict[str, Any] = {"prompt": "a cat", "model": "dall-e-3"}
+    async with ledger_at(tmp_path / "ledger") as ledger:
+        await leave_paid_pictures(catalog, ledger, **call)
+        toolset = ImageToolset(catalog, gateway, ledger=ledger)
+        refusal = InvalidRequestError("There is no such model today.")
+        result = await toolset.generate_image("a cat", "dall-e-3", refusal=refusal)
+        assert [each.url for each in result.images] == [URL]
+        assert gateway.requests == []
+        with pytest.raises(InvalidRequestError) as caught:
+            await toolset.generate_image("a cat", "dall-e-3", refusal=refusal)
+        assert caught.value is refusal
+
+
+async def test_retired_model_still_collects(catalog: Catalog, tmp_path: Path) -> None:
+    gateway = FakeGateway(Image("https://other.example"))
+    call: dict[str, Any] = {"prompt": "a cat", "model": "dall-e-3"}
+    async with ledger_at(tmp_path / "ledger") as ledger:
+        await leave_paid_pictures(catalog, ledger, **call)
+        toolset = ImageToolset(without(catalog, "dall-e-3"), gateway, ledger=ledger)
+        result = await toolset.generate_image(**call)
+        assert [each.url for each in result.images] == [URL]
+        assert (result.request.model, result.charged_usd) == ("dall-e-3", PRICE)
+        assert any(warning.startswith("Today this call would be refused: ") for warning in result.warnings)
+        with pytest.raises(UnknownModelError):
+            await toolset.generate_image(**call)
+    assert gateway.requests == []
+
+
+@pytest.mark.parametrize(
+    "call",
+    [{"model": "dall-e-9"}, {"model": "dall-e-3", "size": "7x7"}, {"model": "dall-e-3", "enrich": "always"}],
+)
+async def test_refused_call_makes_no_ledger(catalog: Catalog, tmp_path: Path, call: dict[str, Any]) -> None:
+    path = tmp_path / "ledger"
+    async with ledger_at(path) as ledger:
+        with pytest.raises(InvalidRequestError):
+            await ImageToolset(catalog, FakeGateway(), ledger=ledger).generate_image("a cat", **call)
+    assert not any((tmp_path / name).exists() for name in ("ledger", "ledger.locks", "ledger.outbox"))
+
+
+async def test_refused_call_tells_that_it_starts(catalog: Catalog) -> None:
+    told: list[str] = []
+    with pytest.raises(InvalidRequestError):
+        await ImageToolset(catalog, FakeGateway()).generate_image("a cat", "dall-e-9", on_status=told.append)
+    assert told == ["starting"]
+
+
+async def test_call_that_a_client_makes_is_refused_only_after_collecting(catalog: Catalog) -> None:
+    ledger = EarlierCall(request(catalog), SETTLED)
+    async with Backend(Settings(), catalog, gateway=FakeGateway(), ledger=ledger) as backend:
+        session = SimpleNamespace(client_capabilities=None, can_send_request=False)
+        context: Any = SimpleNamespace(
+            lifespan_context=backend, session=session, protocol_version="2026-07-28", request=None
+        )
+        arguments = {"prompt": "a cat", "model": "dall-e-3", "size": "7x7"}
+        result: Any = await call_tool(context, CallToolRequestParams(name="generate_image", arguments=arguments))
+    assert ledger.orders == [None]
+    assert result.structured_content["images"] == [{"url": URL}]
+    assert "Today this call would be refused: size cannot be '7x7'" in result.content[0].text
+
+
+def test_unknown_arguments_are_left_out_of_a_refused_call(catalog: Catalog) -> None:
+    (schema,) = [each for each in tool_schemas(catalog, Defaults()) if each.name == "generate_image"]
+    given = {"prompt": "a cat", "model": "google/nano-banana", "n": "3", "size": None, "quality": "", "style": "x"}
+    both = joined(catalog, image("google/nano-banana"))
+    (listed,) = [each for each in tool_schemas(both, Defaults()) if each.name == "generate_image"]
+    assert normalized_arguments(listed, given) == {"prompt": "a cat", "model": "nano-banana", "n": 3}
+    assert normalized_arguments(schema, {"model": 5, "n": "x"}) == {"model": 5, "n": "x"}
+
+
+# what describes collected pictures
+
+
+def request(catalog: Catalog, **more: Any) -> ImageRequest:
+    """Return what a plain call for a cat sends today, or something else."""
+    sent = ImageRequest(enrich("a cat", model="dall-e-3").prompt, "dall-e-3", "1024x1024", "standard", 1)
+    return replace(sent, **more)
+
+
+async def collected(catalog: Catalog, sent: ImageRequest, **call: Any) -> GeneratedImages:
+    toolset = ImageToolset(catalog, FakeGateway(), ledger=EarlierCall(sent, SETTLED))
+    made: dict[str, Any] = {"prompt": "a cat", "model": "dall-e-3", **call}
+    return await toolset.generate_image(**made)
+
+
+async def test_same_request_is_described_by_the_call_itself(catalog: Catalog) -> None:
+    result = await collected(catalog, request(catalog))
+    assert result.prompt.original == "a cat"
+    assert result.prompt.applied
+    assert result.warnings == [COLLECTED]
+
+
+DIFFERENCES: Sequence[tuple[dict[str, Any], str]] = [
+    ({"size": "1792x1024"}, "size '1792x1024' instead of '1024x1024'"),
+    ({"quality": "hd"}, "quality 'hd' instead of 'standard'"),
+    ({"model": "dall-e-2", "quality": None}, "model 'dall-e-2' instead of 'dall-e-3', quality 'None' instead of"),
+    ({"prompt": "a cat."}, "prompt 'a cat.' instead of 'a cat. "),
+]
+
+
+@pytest.mark.parametrize(("difference", "says"), DIFFERENCES)
+async def test_what_was_sent_describes_the_pictures_and_differences_are_warned_of(
+    catalog: Catalog, difference: dict[str, Any], says: str
+) -> None:
+    sent = request(catalog, **difference)
+    result = await collected(catalog, sent)
+    assert result.request == sent
+    assert (result.prompt.prompt, result.prompt.original, result.prompt.applied) == (sent.prompt, sent.prompt, ())
+    (first, warning) = result.warnings
+    assert first == COLLECTED
+    assert warning.startswith("The earlier call had sent ")
+    assert says in warning
+    assert result.to_dict()["size"] == sent.size
+    assert (result.estimate.model, result.estimate.size, result.estimate.quality) == (
+        sent.model,
+        sent.size,
+        sent.quality,
+    )
+
+
+async def test_difference_after_many_words_can_be_seen(catalog: Catalog) -> None:
+    words = "a cat on a mat " * 10
+    result = await collected(
+        catalog, request(catalog, prompt=f"{words}at noon"), prompt=f"{words}at dusk", enrich="off"
+    )
+    sent, _, today = result.warnings[-1].removeprefix("The earlier call had sent prompt ").partition(" instead of ")
+    assert sent != today.removesuffix(".")
+
+
+async def test_number_of_pictures_is_compared_with_what_was_sent(catalog: Catalog) -> None:
+    result = await collected(catalog, request(catalog, n=3))
+    assert "Asked for 3 images, and 1 came back." in result.warnings
+    assert "The earlier call had sent n '3' instead of '1'." in result.warnings
+
+
+async def test_spelling_for_the_gateway_is_no_difference(catalog: Catalog) -> None:
+    assert (await collected(catalog, request(catalog, sent_as="openai/dall-e-3"))).warnings == [COLLECTED]
+
+
+async def test_refused_call_is_described_by_what_was_sent_and_why_it_is_refused(catalog: Catalog) -> None:
+    sent = request(catalog, size="256x256")
+    result = await collected(catalog, sent, size="256x256")
+    assert result.request == sent
+    assert result.warnings[0] == COLLECTED
+    assert result.warnings[1].startswith("Today this call would be refused: dall-e-3 has no size '256x256'")
+
+
+async def test_price_of_a_model_that_nobody_knows_any_more_is_unknown(catalog: Catalog) -> None:
+    result = await collected(catalog, request(catalog, model="dall-e-1"))
+    assert (result.estimate.low_usd, result.estimate.high_usd, result.estimate.exact) == (Decimal(0), None, False)
+    assert "No price is known for it any more." in result.to_text()
+    assert (result.request.model, result.charged_usd) == ("dall-e-1", PRICE)
+
+
+async def test_price_of_a_model_that_is_no_longer_listed_is_still_told(catalog: Catalog) -> None:
+    result = await collected(without(catalog, "dall-e-3"), request(catalog))
+    assert (result.request.model, result.estimate.high_usd) == ("dall-e-3", PRICE)
+
+
+async def test_pending_call_is_described_by_what_was_sent(catalog: Catalog) -> None:
+    sent = request(catalog, size="1792x1024")
+    status = AttemptStatus(AttemptState.ACCEPTED, PRICE, Job("job_1"), is_claimable=True)
+    toolset = ImageToolset(catalog, FailingGateway(JobPending()), ledger=EarlierCall(sent, status))
+    result = await toolset.generate_image("a cat", "dall-e-3")
+    assert isinstance(result, PendingImages)
+    assert (result.request, result.held_usd) == (sent, PRICE)
+    assert result.warnings[0].startswith("The earlier call had sent size '1792x1024'")
+
+
+async def test_model_that_the_gateway_has_not_names_others_than_the_sent_one(catalog: Catalog) -> None:
+    both = joined(catalog, image("dall-e-3", 0.04), image("flux", 0.04))
+    status = AttemptStatus(AttemptState.ACCEPTED, PRICE, Job("job_1"), is_claimable=True)
+    ledger = EarlierCall(request(catalog, model="flux"), status)
+    toolset = ImageToolset(both, FailingGateway(ModelNotFoundError("There is no such model.")), ledger=ledger)
+    with pytest.raises(ModelNotFoundError) as caught:
+        await toolset.generate_image("a cat", "dall-e-3")
+    assert caught.value.hint.startswith("Ask for another: dall-e-3")
+    assert "flux" not in caught.value.hint
+
+
+async def test_gateway_that_cannot_be_opened_leaves_the_pictures_to_the_call(catalog: Catalog) -> None:
+    class ClosedPorts(FixedPorts):
+        async def gateway(self) -> ImageGateway:
+            raise ConfigurationError("The wallet cannot be read.")
+
+    ports = ClosedPorts(FakeGateway(), EarlierCall(request(catalog), SETTLED))
+    result = await ImageToolset(catalog, ports=ports).generate_image("a cat", "dall-e-3")
+    assert [each.url for each in result.images] == [URL]

@@ -1,0 +1,160 @@
+"""Jobs that were left, given back or are not polled, and who may poll them."""
+
+from dataclasses import replace
+
+import anyio
+import pytest
+from tests.fakes import Clock
+from tests.ledgers import (
+    RESPONSE,
+    Processes,
+    collected,
+    die,
+    reserve,
+    rows,
+    sent,
+    state_of,
+    states,
+)
+
+from blockrun_image.attempts import Job
+from blockrun_image_mcp.timings import DEFAULT, Timings
+
+pytestmark = pytest.mark.anyio
+
+IMPATIENT = replace(DEFAULT, write_seconds=0.0, answer_seconds=0.0, poll_seconds=0.0, missed_polls=0)
+"""Takes what is known for a moment for overdue, and a job whose poll is awaited for missed."""
+
+
+async def test_job_is_claimed_by_one_process_once_its_own_has_gone(processes: Processes) -> None:
+    gone, one, other = [await processes.start() for _ in range(3)]
+    attempt = await sent(gone, "job_1")
+    die(gone)
+    of_one, of_other = [next(iter(await each.sweep())) for each in (one, other)]
+    assert of_one.id == of_other.id == attempt.id
+    assert [await of_one.claim(), await of_other.claim(), await of_one.claim()] == [True, False, False]
+    die(one)
+    assert await of_other.claim()
+
+
+async def test_job_of_a_living_process_is_not_claimed(processes: Processes) -> None:
+    living, other = await processes.start(), await processes.start()
+    attempt = await sent(living, "job_1")
+    status = await other.status(attempt.id)
+    assert (status.is_claimable, await other.claim(attempt.id), await living.claim(attempt.id)) == (False, None, None)
+    assert await other.sweep() == {}
+
+
+async def test_job_that_was_given_back_is_claimed_also_by_its_own_process(processes: Processes) -> None:
+    one, other = await processes.start(), await processes.start()
+    attempt = await sent(one, "job_1")
+    await attempt.stopped()
+    assert (await other.status(attempt.id)).is_claimable
+    assert await attempt.claim()
+    assert not (await other.status(attempt.id)).is_claimable
+    await attempt.stopped()
+    ((found, job),) = (await other.sweep()).items()
+    assert (found.id, found.request, job) == (attempt.id, attempt.request, Job("job_1"))
+    assert await found.claim()
+    assert not await attempt.claim()
+    await found.settled(RESPONSE)
+    assert await states(one) == ["settled"]
+
+
+async def test_records_of_a_process_that_claims_its_job_again_are_news(processes: Processes) -> None:
+    one, other = await processes.start(), await processes.start()
+    attempt = await sent(one, "job_1")
+    await attempt.stopped()
+    (found,) = await one.sweep()
+    assert await found.claim()
+    await found.settled(RESPONSE)
+    assert await state_of(other, attempt.id) == "settled"
+
+
+@pytest.mark.parametrize("state", ["reserved", "sent", "settled", "unknown", "missing"])
+async def test_only_accepted_jobs_are_claimed(processes: Processes, state: str) -> None:
+    gone, other = await processes.start(), await processes.start()
+    attempt = await reserve(gone)
+    if state != "reserved":
+        await attempt.sent()
+    match state:
+        case "settled":
+            await attempt.settled(RESPONSE)
+        case "unknown":
+            await attempt.unknown()
+        case _:
+            pass
+    die(gone)
+    assert await other.claim("no such attempt" if state == "missing" else attempt.id) is None
+    assert await other.sweep() == {}
+
+
+async def test_job_whose_process_has_gone_is_collected_while_another_finishes_it(processes: Processes) -> None:
+    gone, other, third = [await processes.start() for _ in range(3)]
+    attempt = await sent(gone, "job_1")
+    die(gone)
+    (job,) = await other.sweep()
+    assert await job.claim()
+    assert await other.sweep() == await third.sweep() == {}
+    assert await collected(third) == attempt.id
+
+
+async def test_job_is_claimed_once_its_polls_were_missed(processes: Processes) -> None:
+    hanging, other = await processes.start(), await processes.start(timings=IMPATIENT)
+    attempt = await sent(hanging, "job_1")
+    assert not (await other.status(attempt.id)).is_claimable  # seen for the first time
+    await anyio.sleep(0.001)
+    assert (await other.status(attempt.id)).is_claimable
+    await attempt.polled(0.0)
+    assert not (await other.status(attempt.id)).is_claimable
+    await anyio.sleep(0.001)
+    assert await other.claim(attempt.id) is not None
+    await hanging.statement()
+    assert rows(other.path, "SELECT owner FROM spending") == [(other.owner,)]
+
+
+async def test_process_does_not_claim_the_job_that_it_polls_itself(processes: Processes) -> None:
+    working = await processes.start(timings=IMPATIENT)
+    attempt = await sent(working, "job_1")
+    await attempt.status()
+    await anyio.sleep(0.001)
+    assert not (await attempt.status()).is_claimable
+    assert not await attempt.claim()
+
+
+async def test_job_that_is_polled_rarely_has_missed_no_poll(processes: Processes) -> None:
+    working = await processes.start()
+    watching = await processes.start(timings=replace(IMPATIENT, missed_polls=3))
+    attempt = await sent(working, "job_1")
+    await attempt.polled(60.0)
+    for _ in range(2):
+        assert not (await watching.status(attempt.id)).is_claimable
+        await anyio.sleep(0.001)
+
+
+async def test_missed_polls_are_measured_by_the_monotonic_clock(processes: Processes, clock: Clock) -> None:
+    working, watching = await processes.start(), await processes.start(timings=Timings(poll_seconds=1.0))
+    attempt = await sent(working, "job_1")
+    await watching.status(attempt.id)
+    clock.now += 86_400
+    assert not (await watching.status(attempt.id)).is_claimable
+
+
+async def test_claimed_job_is_settled_by_whoever_hears_of_it_first(processes: Processes) -> None:
+    hanging, other = await processes.start(), await processes.start(timings=IMPATIENT)
+    attempt = await sent(hanging, "job_1")
+    await other.status(attempt.id)
+    await anyio.sleep(0.001)
+    assert await other.claim(attempt.id) is not None
+    await attempt.settled(RESPONSE)
+    assert await state_of(other, attempt.id) == "settled"
+
+
+async def test_process_that_lost_its_job_does_not_give_it_back(processes: Processes) -> None:
+    hanging, other, third = await processes.start(), await processes.start(timings=IMPATIENT), await processes.start()
+    attempt = await sent(hanging, "job_1")
+    await other.status(attempt.id)
+    await anyio.sleep(0.001)
+    assert await other.claim(attempt.id) is not None
+    await attempt.stopped()
+    assert not (await third.status(attempt.id)).is_claimable

@@ -1,0 +1,236 @@
+"""What the ledger sets aside, what it counts, and what it refuses."""
+
+from decimal import Decimal
+
+import pytest
+from tests.fakes import Clock
+from tests.ledgers import CALL, PRICE, UNLIMITED, URL, Processes, order, reserve, spent, states
+
+from blockrun_image.attempts import ExpectedCost, Order
+from blockrun_image.errors import BudgetExceededError, ConfigurationError, ConfirmationError
+from blockrun_image.images import Image, ImagesResponse
+from blockrun_image.ports import NeedsApproval
+from blockrun_image_mcp.ledger.ledger import Ledger
+from blockrun_image_mcp.ledger.limits import Limits, confirm_above_micro_usd, in_usd, micro_usd
+from blockrun_image_mcp.ledger.store import Account
+from blockrun_image_mcp.settings import VARIABLES, Settings
+
+pytestmark = pytest.mark.anyio
+
+ASKING = Limits(100_000, None, confirm_above_micro_usd=42_000)
+
+
+async def test_named_charge_counts_and_an_unnamed_one_counts_as_the_most(ledger: Ledger) -> None:
+    named, unnamed = await reserve(ledger), await reserve(ledger)
+    assert await spent(ledger) == 84_000
+    await named.sent()
+    await named.settled(ImagesResponse([Image(URL)], Decimal("0.0401")))
+    await unnamed.sent()
+    await unnamed.settled(ImagesResponse(()))
+    assert await spent(ledger) == 40_100 + 42_000
+
+
+async def test_released_attempt_counts_for_nothing_and_an_unknown_one_as_spent(ledger: Ledger) -> None:
+    released, lost = await reserve(ledger), await reserve(ledger)
+    await released.released()
+    await lost.sent()
+    await lost.unknown()
+    assert await spent(ledger) == 42_000
+    assert await states(ledger) == ["released", "unknown"]
+
+
+async def test_larger_charge_that_is_told_later_counts_and_a_smaller_one_does_not(ledger: Ledger) -> None:
+    attempt = await reserve(ledger)
+    await attempt.sent()
+    for charged, counted in ((None, 42_000), ("0.041", 42_000), ("0.05", 50_000), ("0.049", 50_000)):
+        await attempt.settled(ImagesResponse([Image(URL)], Decimal(charged) if charged else None))
+        assert await spent(ledger) == counted
+
+
+async def test_call_over_the_limit_is_refused_with_the_setting_that_decides(ledger: Ledger) -> None:
+    await reserve(ledger, Decimal("0.1"))
+    with pytest.raises(BudgetExceededError) as caught:
+        await reserve(ledger, Decimal("0.1000001"))
+    assert caught.value.message == "The call can cost $0.100001, and one call may cost $0.10."
+    assert "BLOCKRUN_IMAGE_MAX_COST_USD" in caught.value.hint
+    assert (caught.value.charged, caught.value.retryable) == ("no", False)
+
+
+async def test_day_is_never_overspent_and_the_refusal_says_what_is_left(ledger: Ledger) -> None:
+    await reserve(ledger, Decimal("0.1"))
+    await reserve(ledger, Decimal("0.06"))
+    with pytest.raises(BudgetExceededError) as caught:
+        await reserve(ledger, Decimal("0.040001"))
+    assert "$0.04 of the $0.20 for this UTC day is left" in caught.value.message
+    assert "BLOCKRUN_IMAGE_DAILY_BUDGET_USD" in caught.value.hint
+    await reserve(ledger, Decimal("0.04"))
+    assert await spent(ledger) == 200_000
+
+
+async def test_day_limit_counts_what_other_processes_and_accounts_spend(processes: Processes) -> None:
+    limits = Limits(None, 100_000)
+    await reserve(await processes.start(limits=limits), Decimal("0.06"))
+    with pytest.raises(BudgetExceededError):
+        await reserve(await processes.start(Account("https://other.example/v1", "other"), limits), Decimal("0.06"))
+
+
+async def test_new_utc_day_has_a_budget_of_its_own(ledger: Ledger, clock: Clock) -> None:
+    await reserve(ledger, Decimal("0.1"))
+    await reserve(ledger, Decimal("0.1"))
+    clock.now += 1
+    await reserve(ledger, Decimal("0.1"))
+    statement = await ledger.statement()
+    assert (statement.day, statement.spent_micro_usd) == ("2027-01-01", 100_000)
+
+
+async def test_attempt_counts_for_the_day_on_which_it_is_sent(ledger: Ledger, clock: Clock) -> None:
+    attempt = await reserve(ledger)
+    clock.now += 1
+    assert await spent(ledger) == 0
+    await attempt.sent()
+    assert await spent(ledger) == 42_000
+    clock.now += 86_400
+    await attempt.settled(ImagesResponse([Image(URL)], PRICE))
+    assert await spent(ledger) == 0
+
+
+async def test_attempt_of_yesterday_is_not_sent_once_today_is_used_up(ledger: Ledger, clock: Clock) -> None:
+    attempt = await reserve(ledger, Decimal("0.1"))
+    clock.now += 1
+    await reserve(ledger, Decimal("0.1"))
+    others = await reserve(ledger, Decimal("0.000001"))
+    with pytest.raises(BudgetExceededError, match=r"\$0\.099999 of the \$0\.20 for this UTC day is left"):
+        await attempt.sent()
+    assert await spent(ledger) == 100_001
+    await others.released()
+    await attempt.sent()
+    assert await spent(ledger) == 200_000
+
+
+async def test_attempt_of_today_does_not_count_against_itself(ledger: Ledger) -> None:
+    for attempt in [await reserve(ledger, Decimal("0.1")) for _ in range(2)]:
+        await attempt.sent()
+    assert await spent(ledger) == 200_000
+
+
+async def test_exact_price_replaces_the_estimate_within_the_limits(processes: Processes) -> None:
+    ledger = await processes.start(limits=Limits(100_000, 120_000))
+    await reserve(ledger, Decimal("0.06"))
+    attempt = await reserve(ledger)
+    for refused, words in ((Decimal("0.0601"), "is left"), (Decimal("0.1001"), "one call may cost")):
+        with pytest.raises(BudgetExceededError, match=words):
+            await attempt.quoted(refused)
+    assert await spent(ledger) == 102_000
+    await attempt.quoted(Decimal("0.06"))
+    assert await spent(ledger) == 120_000
+    await attempt.quoted(Decimal("0.0401"))
+    assert await spent(ledger) == 100_100
+
+
+async def test_price_above_what_the_user_has_approved_is_refused(ledger: Ledger) -> None:
+    attempt = await reserve(ledger, approval="approval-1")
+    with pytest.raises(ConfirmationError, match=r"wants \$0\.042001, more than the user has approved"):
+        await attempt.quoted(Decimal("0.042001"))
+    await attempt.quoted(PRICE)
+    unapproved = await reserve(ledger)
+    await unapproved.quoted(Decimal("0.042001"))
+
+
+@pytest.mark.parametrize(
+    ("limits", "cost", "held"),
+    [
+        (Limits(100_000, 200_000), ExpectedCost(), 100_000),
+        (Limits(None, 200_000), ExpectedCost(), 158_000),  # all that is left after the 42,000
+        (UNLIMITED, ExpectedCost(Decimal("0.03")), 30_000),
+        (UNLIMITED, ExpectedCost(), 1),
+    ],
+)
+async def test_unpriced_call_reserves_the_most_that_it_may_cost(
+    processes: Processes, limits: Limits, cost: ExpectedCost, held: int
+) -> None:
+    ledger = await processes.start(limits=limits)
+    await reserve(ledger)
+    attempt = await reserve(ledger, cost)
+    assert attempt.most_usd is None
+    assert await spent(ledger) == 42_000 + held
+
+
+async def test_no_limit_allows_everything_and_a_limit_of_nothing_nothing(processes: Processes) -> None:
+    without = await processes.start()
+    await reserve(without, Decimal(1_000_000))
+    for limits in (Limits(0, None), Limits(None, 0)):
+        for cost in (Decimal("0.000001"), ExpectedCost()):
+            with pytest.raises(BudgetExceededError):
+                await reserve(await processes.start(limits=limits), cost)
+    assert (await without.statement()).to_dict()["left_usd"] is None
+    assert "no daily limit" in (await without.statement()).to_text()
+
+
+@pytest.mark.parametrize(
+    ("limits", "asked", "most_usd"),
+    [
+        (ASKING, order(Decimal("0.042001")), Decimal("0.042001")),
+        (ASKING, order(ExpectedCost()), Decimal("0.1")),
+        (Limits(None, None, 0), order(ExpectedCost(Decimal("0.05"))), None),
+    ],
+)
+async def test_dear_call_needs_approval_and_reserves_nothing(
+    processes: Processes, limits: Limits, asked: Order, most_usd: Decimal | None
+) -> None:
+    ledger = await processes.start(limits=limits)
+    assert await ledger.begin(CALL, asked) == NeedsApproval(most_usd)
+    assert await states(ledger) == []
+
+
+async def test_cheap_or_approved_call_needs_no_approval(processes: Processes) -> None:
+    ledger = await processes.start(limits=ASKING)
+    await reserve(ledger, Decimal("0.042"))
+    await reserve(ledger, Decimal("0.1"), approval="approval-1")
+    assert await spent(ledger) == 142_000
+
+
+async def test_nobody_approves_a_call_that_the_limits_forbid(processes: Processes) -> None:
+    ledger = await processes.start(limits=ASKING)
+    with pytest.raises(BudgetExceededError):
+        await reserve(ledger, Decimal("0.100001"))
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("", 1_500_000),
+        ("0", 0),
+        ("2", 2_000_000),
+        ("$0.05", 50_000),
+        ("none", None),
+        ("None", None),
+        ("${x}", 1_500_000),
+    ],
+)
+def test_limit_is_an_amount_none_or_the_default(text: str, limit: int | None) -> None:
+    assert Limits.of(Settings.read({VARIABLES["max_cost_usd"]: text})).call_micro_usd == limit
+
+
+@pytest.mark.parametrize("text", ["-1", "1e9", "ten", "nan", "inf", "1,50", "0x10", "1 000", "unlimited", "NaN"])
+@pytest.mark.parametrize("field", ["max_cost_usd", "daily_budget_usd"])
+def test_unreadable_limit_is_an_error_that_names_it(text: str, field: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{VARIABLES[field]} cannot be read"):
+        Limits.of(Settings.read({VARIABLES[field]: text}))
+
+
+def test_amounts_are_rounded_up_to_millionths() -> None:
+    assert micro_usd(Decimal("0.0000001")) == 1
+    assert in_usd(1) == "$0.000001"
+
+
+@pytest.mark.parametrize(
+    ("text", "above"), [("", None), ("${x}", None), ("none", None), ("0", 0), ("0.50", 500_000), ("$2", 2_000_000)]
+)
+def test_nobody_is_asked_unless_an_amount_is_set(text: str, above: int | None) -> None:
+    assert confirm_above_micro_usd(Settings.read({VARIABLES["confirm_above_usd"]: text})) == above
+
+
+@pytest.mark.parametrize("text", ["-1", "yes", "0,5", "always", "nan"])
+def test_unreadable_amount_to_ask_above_is_an_error_that_names_it(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{VARIABLES['confirm_above_usd']} cannot be read"):
+        confirm_above_micro_usd(Settings.read({VARIABLES["confirm_above_usd"]: text}))

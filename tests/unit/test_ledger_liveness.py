@@ -1,0 +1,195 @@
+"""What the ledger makes of processes that have died, that live, and that live but do nothing."""
+
+from dataclasses import replace
+
+import anyio
+import pytest
+from tests.fakes import Clock
+from tests.ledgers import (
+    CALL,
+    HASTY,
+    PAYMENT,
+    PRICE,
+    RESPONSE,
+    Processes,
+    attempt_of,
+    change,
+    collected,
+    die,
+    locked,
+    order,
+    reserve,
+    rows,
+    sent,
+    settled,
+    spent,
+    state_of,
+    states,
+)
+
+from blockrun_image.attempts import MadeCall
+from blockrun_image.errors import LedgerError
+from blockrun_image.ports import Collected, Reserved
+from blockrun_image_mcp.ledger.ledger import Ledger
+from blockrun_image_mcp.timings import DEFAULT
+
+pytestmark = pytest.mark.anyio
+
+IMPATIENT = replace(DEFAULT, write_seconds=0.0, answer_seconds=0.0, poll_seconds=0.0, missed_polls=0)
+"""Takes what is known for a moment for overdue, and a job whose poll is awaited for missed."""
+
+
+async def test_attempt_of_a_living_process_is_left_alone_however_old_it_is(processes: Processes, clock: Clock) -> None:
+    living, other = await processes.start(), await processes.start()
+    ids = [(await reserve(living)).id, (await sent(living)).id, (await sent(living, "job_1")).id]
+    clock.now += 30 * 86_400
+    for each in (other, living):
+        await each.statement()
+        assert await each.sweep() == {}
+        assert [await state_of(each, id) for id in ids] == ["reserved", "sent", "accepted"]
+
+
+async def test_dead_processs_attempt_is_released_if_unsent_and_otherwise_unknown(
+    processes: Processes,
+) -> None:
+    gone, other = await processes.start(), await processes.start()
+    reserved, left, job = await reserve(gone), await sent(gone), await sent(gone, "job_1")
+    die(gone)
+    assert await states(other) == ["accepted", "released", "unknown"]
+    assert await spent(other) == 84_000
+    with pytest.raises(LedgerError, match="was given up before it was sent"):
+        await reserved.sent()
+    await left.settled(RESPONSE)  # it had only been taken for dead
+    assert await states(other) == ["accepted", "released", "settled"]
+    assert job.id in [attempt.id for attempt in await other.sweep()]
+
+
+@pytest.mark.parametrize("way", ["begin", "sweep", "statement"])
+async def test_whoever_looks_ends_what_dead_processes_have_left(processes: Processes, way: str) -> None:
+    gone, other = await processes.start(), await processes.start()
+    attempt = await sent(gone)
+    die(gone)
+    match way:
+        case "begin":
+            await other.begin(MadeCall("another call"), None)
+        case "sweep":
+            await other.sweep()
+        case _:
+            await other.statement()
+    assert rows(other.path, "SELECT state FROM spending WHERE id = ?", attempt.id) == [("unknown",)]
+
+
+async def test_dead_processs_attempt_is_seen_as_ended_before_anybody_ends_it(processes: Processes) -> None:
+    gone, other = await processes.start(), await processes.start()
+    attempt = await sent(gone)
+    await other.begin(MadeCall("another call"), None)
+    die(gone)
+    assert await state_of(other, attempt.id) == "unknown"
+    assert rows(other.path, "SELECT state FROM spending") == [("sent",)]
+
+
+async def test_callers_of_a_dead_process_no_longer_wait(processes: Processes) -> None:
+    gone, other = await processes.start(), await processes.start()
+    attempt = await settled(gone)
+    assert await collected(other) is None
+    die(gone)
+    assert await collected(other) == attempt.id
+
+
+async def test_idle_ledger_is_only_read_by_a_sweep(processes: Processes) -> None:
+    ledger, other = await processes.start(timings=HASTY), await processes.start()
+    await sent(other, "job_1")
+    await ledger.statement()
+    with locked(ledger.path):
+        assert await ledger.sweep() == {}
+        die(other)
+        with pytest.raises(LedgerError, match="locked"):
+            await ledger.sweep()
+
+
+async def test_attempt_that_another_process_owns_is_not_sent(processes: Processes) -> None:
+    ledger, other = await processes.start(), await processes.start()
+    attempt = await reserve(ledger)
+    await reserve(other)
+    change(ledger.path, "UPDATE spending SET owner = ?", other.owner)
+    with pytest.raises(LedgerError, match="was given up before it was sent"):
+        await attempt.sent()
+
+
+async def test_dead_processs_payment_that_was_refused_is_held_on(processes: Processes, clock: Clock) -> None:
+    gone, other = await processes.start(), await processes.start()
+    attempt = await reserve(gone)
+    await attempt.signed(replace(PAYMENT, valid_before=int(clock.now) + 300))
+    await attempt.sent()
+    await attempt.released()
+    die(gone)
+    assert await states(other) == ["held"]
+
+
+async def test_process_that_ends_leaves_its_lock_file_only_while_it_is_named(processes: Processes) -> None:
+    ledgers = [await processes.start() for _ in range(2)]
+    await (await settled(ledgers[0])).mark_delivered()
+    await sent(ledgers[1])
+    named = ledgers[1].owner
+    await processes.end()
+    for _ in range(1_000):
+        if not any(each.owner for each in ledgers):
+            break
+        await anyio.sleep(0.002)
+    locks = processes.path.with_name(f"{processes.path.name}.locks")
+    assert [path.stem for path in locks.glob("*.lock")] == [named]
+
+
+async def test_begin_after_a_long_sleep_buys_nothing_twice(processes: Processes) -> None:
+    gone, here = await processes.start(), await processes.start()
+    attempt = await sent(gone)
+    die(gone)
+    begun = await here.begin(CALL, order())
+    assert isinstance(begun, Collected)
+    assert (begun.attempt.id, await spent(here)) == (attempt.id, 42_000)
+    await attempt_of(begun).mark_delivered(is_unknown=True)
+    assert isinstance(await here.begin(CALL, order()), Reserved)
+    assert await spent(here) == 84_000
+
+
+async def test_own_attempt_without_work_is_ended_like_that_of_a_dead_process(ledger: Ledger) -> None:
+    reserved, left = await reserve(ledger), await sent(ledger)
+    for attempt in (reserved, left):
+        ledger.memory.working.discard(attempt.id)
+    assert await states(ledger) == ["released", "unknown"]
+    assert (await left.status()).held_usd == PRICE
+
+
+# overdue answers
+
+
+async def test_answer_is_overdue_once_it_was_awaited_for_longer_than_any_takes(processes: Processes) -> None:
+    working, patient, impatient = (
+        await processes.start(),
+        await processes.start(),
+        await processes.start(timings=IMPATIENT),
+    )
+    attempt = await sent(working)
+    for each in (patient, impatient):
+        await each.status(attempt.id)
+    await anyio.sleep(0.001)
+    assert not (await patient.status(attempt.id)).is_overdue
+    status = await impatient.status(attempt.id)
+    assert (status.is_overdue, status.state.value) == (True, "sent")
+
+
+async def test_clock_that_is_set_makes_no_answer_overdue(processes: Processes, clock: Clock) -> None:
+    working, other = await processes.start(), await processes.start()
+    attempt = await sent(working)
+    await other.status(attempt.id)
+    clock.now += 365 * 86_400
+    assert not (await other.status(attempt.id)).is_overdue
+
+
+@pytest.mark.parametrize("job", [None, "job_1"])
+async def test_only_a_sent_attempt_is_overdue(processes: Processes, job: str | None) -> None:
+    working, impatient = await processes.start(), await processes.start(timings=IMPATIENT)
+    attempt = await reserve(working) if job is None else await sent(working, job)
+    for _ in range(2):
+        assert not (await impatient.status(attempt.id)).is_overdue
+        await anyio.sleep(0.001)

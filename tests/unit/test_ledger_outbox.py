@@ -1,0 +1,242 @@
+"""What happened while the database could not be written: it is kept, and reaches the ledger once."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import anyio
+import pytest
+from tests.fakes import Clock
+from tests.ledgers import (
+    HASTY,
+    MINE,
+    PATIENT,
+    RESPONSE,
+    UNLIMITED,
+    Processes,
+    collected,
+    die,
+    locked,
+    reserve,
+    rows,
+    sent,
+    settled,
+    spilled,
+    spilled_settlement,
+    state_of,
+    states,
+    until_written,
+)
+
+from blockrun_image_mcp.ledger.ledger import Ledger
+from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_settlement_that_a_locked_database_does_not_take_is_spilled(processes: Processes) -> None:
+    ledger = await processes.start(timings=PATIENT)
+    attempt = await sent(ledger)
+    with locked(ledger.path):
+        assert await attempt.settled(RESPONSE) == ()
+        (path,) = spilled(ledger)
+        assert json.loads(path.read_text("utf-8"))["event"] == "settled"
+        assert rows(ledger.path, "SELECT state FROM spending") == [("sent",)]
+
+
+async def test_spilled_record_is_applied_by_another_processs_next_transaction(processes: Processes) -> None:
+    ledger, other = await processes.start(timings=PATIENT), await processes.start()
+    attempt = await spilled_settlement(ledger)
+    assert (await states(other), spilled(other)) == (["settled"], [])
+    assert (await other.status(attempt.id)).response == RESPONSE
+
+
+@pytest.mark.parametrize("way", ["status", "sweep", "begin", "recent"])
+async def test_whoever_looks_applies_spilled_records_first(processes: Processes, way: str) -> None:
+    ledger, other = await processes.start(timings=PATIENT), await processes.start()
+    attempt = await spilled_settlement(ledger)
+    if way == "begin":
+        die(ledger)  # what it has written itself counts before its death does
+    match way:
+        case "status":
+            assert await state_of(other, attempt.id) == "settled"
+        case "sweep":
+            await other.sweep()
+        case "begin":
+            assert await collected(other) == attempt.id
+        case _:
+            await other.recent(1)
+    assert rows(other.path, "SELECT state FROM spending") == [("settled",)]
+    assert spilled(other) == []
+
+
+async def test_living_process_writes_what_it_has_spilled_and_removes_the_files(processes: Processes) -> None:
+    ledger = await processes.start(timings=HASTY)
+    attempt = await sent(ledger, "job_1")
+    with locked(ledger.path):
+        await attempt.settled(RESPONSE)
+        await attempt.mark_delivered()
+        assert len(spilled(ledger)) == 2
+    await until_written(ledger)
+    assert spilled(ledger) == []
+    assert rows(ledger.path, "SELECT state, is_delivered FROM spending") == [("settled", 1)]
+
+
+async def test_process_sees_its_own_records_before_they_are_written(processes: Processes) -> None:
+    ledger = await processes.start(timings=PATIENT)
+    attempt = await spilled_settlement(ledger)
+    (path,) = spilled(ledger)
+    path.unlink()  # so that only its memory has it
+    assert await attempt.status() == replace(await attempt.status(), response=RESPONSE)
+    assert await state_of(ledger, attempt.id) == "settled"
+
+
+async def test_job_whose_end_is_not_written_yet_is_no_abandoned_one(processes: Processes) -> None:
+    ledger = await processes.start(timings=PATIENT)
+    attempt = await sent(ledger, "job_1")
+    with locked(ledger.path):
+        await attempt.settled(RESPONSE)
+    (path,) = spilled(ledger)
+    path.unlink()  # so that only its memory has it
+    assert await ledger.sweep() == {}
+
+
+async def test_file_of_a_record_that_is_written_meanwhile_is_removed(processes: Processes) -> None:
+    ledger = await processes.start(timings=HASTY)
+    attempt = await sent(ledger)
+
+    def clock() -> float:
+        """Tell the time in the transaction that writes the record, once that was spilled."""
+        while not [path for path in spilled(ledger) if path.suffix == ".json"]:
+            time.sleep(0.001)
+        return processes.clock.now
+
+    ledger.clock = clock
+    assert await attempt.settled(RESPONSE) == ()
+    await until_written(ledger)
+    assert spilled(ledger) == []
+
+
+async def test_answer_is_not_delayed_by_a_locked_database(processes: Processes) -> None:
+    ledger = await processes.start(timings=replace(HASTY, busy_seconds=60.0))
+    attempt = await sent(ledger)
+    with locked(ledger.path), anyio.fail_after(20):
+        await attempt.settled(RESPONSE)
+    await until_written(ledger)
+
+
+async def test_record_that_is_written_in_time_is_never_spilled(processes: Processes) -> None:
+    ledger = await processes.start()
+    await (await settled(ledger)).mark_delivered()
+    assert not ledger.outbox.folder.exists()
+
+
+async def test_ended_process_leaves_its_unwritten_records_as_files(processes: Processes, clock: Clock) -> None:
+    timings, other = replace(PATIENT, spill_seconds=600.0), await processes.start()
+    connection = SqliteConnection(processes.path, timings)
+    ledger = Ledger(connection, processes.path, UNLIMITED, MINE, clock=clock, timings=timings)
+    async with anyio.create_task_group() as tasks:
+        async with ledger:
+            attempt = await sent(ledger)
+            lock = locked(processes.path)
+            lock.__enter__()
+            tasks.start_soon(attempt.settled, RESPONSE)
+            await anyio.wait_all_tasks_blocked()
+            assert spilled(ledger) == []
+        (path,) = spilled(ledger)
+        assert path.name.startswith(attempt.id)
+        lock.__exit__(None, None, None)
+        assert (await state_of(other, attempt.id), spilled(ledger)) == ("settled", [])
+        await ledger.statement()  # which ends the task
+    await connection.close()
+
+
+@pytest.mark.parametrize("is_folder_missing", [True, False])
+async def test_record_without_a_place_on_disk_is_kept_in_memory_and_warned_of(
+    processes: Processes, is_folder_missing: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = await processes.start(timings=HASTY)
+    attempt = await sent(ledger)
+    if is_folder_missing:
+        ledger.outbox.folder = ledger.path / "no folder"  # below a file
+    else:
+        ledger.outbox.folder.write_bytes(b"a file where the folder should be")
+    with locked(ledger.path):
+        (warning,) = await attempt.settled(RESPONSE)
+    assert "may be lost if the server is killed now" in warning
+    assert f"a record of {attempt.id} is only in memory" in caplog.text
+    await until_written(ledger)
+    assert await states(ledger) == ["settled"]
+
+
+async def test_acceptance_without_a_place_on_disk_is_told_so(processes: Processes) -> None:
+    ledger = await processes.start(timings=HASTY)
+    attempt = await sent(ledger)
+    ledger.outbox.folder.write_bytes(b"a file where the folder should be")
+    with locked(ledger.path):
+        assert not await attempt.accepted("job_1")
+    await until_written(ledger)
+    assert await states(ledger) == ["accepted"]
+
+
+async def test_files_that_cannot_be_removed_stop_nothing(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger, other = await processes.start(timings=PATIENT), await processes.start()
+    attempt = await spilled_settlement(ledger)
+
+    def unlink(path: Path, *, missing_ok: bool = False) -> None:
+        raise PermissionError(13, "read-only, or open in another process on Windows", str(path))
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    for each in (other, ledger):
+        assert await states(each) == ["settled"]
+    again = await reserve(other)
+    await again.sent()
+    assert await state_of(ledger, attempt.id) == "settled"
+
+
+async def test_record_is_applied_once_although_it_was_spilled_and_written(processes: Processes, clock: Clock) -> None:
+    ledger, other = await processes.start(timings=PATIENT), await processes.start()
+    attempt = await spilled_settlement(ledger)
+    (path,) = spilled(ledger)
+    copy = path.read_bytes()
+    await ledger.statement()
+    (before,) = rows(ledger.path, "SELECT * FROM spending")
+    clock.now += 60
+    path.write_bytes(copy)  # as if it had been killed between the commit and the removal
+    await other.statement()
+    assert rows(ledger.path, "SELECT * FROM spending") == [before]
+    assert spilled(ledger) == []
+    assert await state_of(other, attempt.id) == "settled"
+
+
+async def test_records_of_an_attempt_are_applied_in_order(processes: Processes) -> None:
+    ledger, other = await processes.start(timings=PATIENT), await processes.start()
+    attempt = await sent(ledger)
+    with locked(ledger.path):
+        await attempt.accepted("job_1")
+        for _ in range(9):
+            attempt.sequence += 1
+        await attempt.settled(RESPONSE)
+    assert [each.name.split("-")[-1] for each in spilled(ledger)] == ["settled.json", "accepted.json"]
+    await other.statement()
+    assert rows(ledger.path, "SELECT state, job FROM spending") == [("settled", "job_1")]
+
+
+async def test_caller_who_waits_again_is_not_abandoned_by_an_old_record(processes: Processes) -> None:
+    ledger = await processes.start(timings=replace(HASTY, busy_seconds=20.0))
+    attempt = await sent(ledger)
+    begun: list[str | None] = []
+
+    async def call_again() -> None:
+        begun.append(await collected(ledger))
+
+    async with anyio.create_task_group() as tasks:
+        with locked(ledger.path):
+            await attempt.mark_abandoned()
+            tasks.start_soon(call_again)
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(ledger.statement)
+            await anyio.wait_all_tasks_blocked()
+    assert begun == [attempt.id]
+    assert rows(ledger.path, "SELECT delivery FROM callers") == [("pending",)]

@@ -1,0 +1,251 @@
+"""Pictures that were delivered to callers who may have given up, and pictures that nobody has received."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from tests.fakes import Clock
+from tests.ledgers import (
+    CALL,
+    PRICE,
+    RESPONSE,
+    URL,
+    Processes,
+    attempt_of,
+    called_by,
+    die,
+    order,
+    reserve,
+    rows,
+    sent,
+    settled,
+    spent,
+)
+
+from blockrun_image.attempts import MadeCall, UncollectedPictures
+from blockrun_image.errors import BudgetExceededError
+from blockrun_image.images import Image, ImagesResponse
+from blockrun_image.ports import Begun, Collected, NothingFound, Reserved
+from blockrun_image_mcp.ledger.ledger import Ledger
+from blockrun_image_mcp.timings import DEFAULT
+
+pytestmark = pytest.mark.anyio
+
+SESSION, OTHER = called_by("session"), called_by("other session")
+
+
+async def repeated(ledger: Ledger, call: MadeCall) -> str | None:
+    begun = await ledger.begin(call, None)
+    assert not isinstance(begun, Collected) or begun.is_repeat
+    return begun.attempt.id if isinstance(begun, Collected) else None
+
+
+async def test_pictures_are_repeated_only_to_a_caller_who_may_have_given_up(ledger: Ledger) -> None:
+    await (await settled(ledger, SESSION)).mark_delivered()
+    assert await repeated(ledger, SESSION) is None
+    attempt = await settled(ledger, SESSION)
+    await attempt.mark_delivered(is_repeatable=True)
+    assert await repeated(ledger, OTHER) is None
+    assert await repeated(ledger, SESSION) == attempt.id
+
+
+async def test_repeated_pictures_cost_nothing_and_are_delivered_once_more(ledger: Ledger) -> None:
+    attempt = await settled(ledger)
+    await attempt.mark_delivered(is_repeatable=True)
+    begun = await ledger.begin(CALL, order())
+    assert isinstance(begun, Collected)
+    assert begun.is_repeat
+    again = attempt_of(begun)
+    assert ((await again.status()).response, await spent(ledger)) == (RESPONSE, 42_000)
+    await again.mark_delivered()
+    assert await repeated(ledger, CALL) == attempt.id
+
+
+async def test_repeated_pictures_that_are_lost_once_more_are_collected(ledger: Ledger) -> None:
+    attempt = await settled(ledger)
+    await attempt.mark_delivered(is_repeatable=True)
+    await attempt_of(await ledger.begin(CALL, None)).mark_abandoned()
+    begun = await ledger.begin(CALL, None)
+    assert isinstance(begun, Collected)
+    assert (begun.attempt.id, begun.is_repeat) == (attempt.id, False)
+
+
+async def test_pictures_of_a_cancelled_call_are_repeated_to_anyone(processes: Processes) -> None:
+    ledger, other = await processes.start(), await processes.start()
+    attempt = await settled(ledger, SESSION)
+    await attempt.mark_delivered()
+    assert await repeated(other, OTHER) is None
+    await attempt.mark_delivered(is_cancelled=True)
+    await attempt.mark_delivered()  # which takes nothing back
+    assert await repeated(ledger, OTHER) == attempt.id
+    await attempt_of(await other.begin(OTHER, None)).mark_delivered()
+    assert await repeated(other, OTHER) == attempt.id
+
+
+async def test_pictures_of_a_dead_process_are_repeated_to_anyone(processes: Processes) -> None:
+    gone, here = await processes.start(), await processes.start()
+    attempt = await settled(gone, SESSION)
+    await attempt.mark_delivered(is_repeatable=True)
+    assert await repeated(here, OTHER) is None
+    die(gone)
+    assert await repeated(here, OTHER) == attempt.id
+
+
+async def test_pictures_are_repeated_for_two_minutes_by_the_wall_clock_of_another_process(
+    processes: Processes, clock: Clock
+) -> None:
+    gone, here = await processes.start(), await processes.start()
+    attempt = await settled(gone)
+    await attempt.mark_delivered(is_repeatable=True)
+    die(gone)
+    clock.now += DEFAULT.repeatable_seconds - 1
+    assert await repeated(here, CALL) == attempt.id
+    clock.now += 1
+    assert await repeated(here, CALL) is None
+    assert isinstance(await here.begin(CALL, order()), Reserved)
+
+
+@pytest.mark.parametrize("step", [86_400, -86_400])
+async def test_wrong_wall_clock_makes_no_process_buy_what_was_just_delivered(
+    processes: Processes, clock: Clock, step: int
+) -> None:
+    monotonic = processes.monotonic = Clock(0.0)
+    ledger = await processes.start()
+    await (await settled(ledger)).mark_delivered(is_repeatable=True)
+    die(ledger)
+    clock.now += step
+    monotonic.now += DEFAULT.repeatable_seconds - 1
+    assert await repeated(await processes.start(), CALL) is not None
+
+
+async def test_monotonic_clock_that_began_anew_counts_for_nothing(processes: Processes, clock: Clock) -> None:
+    monotonic = processes.monotonic = Clock(1_000.0)
+    ledger = await processes.start()
+    await (await settled(ledger)).mark_delivered(is_repeatable=True)
+    die(ledger)
+    monotonic.now = 1.0  # the machine was started again
+    clock.now += DEFAULT.repeatable_seconds - 1
+    assert await repeated(await processes.start(), CALL) is not None
+    clock.now += 1
+    assert await repeated(await processes.start(), CALL) is None
+
+
+async def test_several_variations_are_repeated_in_turn(ledger: Ledger) -> None:
+    attempts = [await settled(ledger), await settled(ledger)]
+    for attempt in attempts:
+        await attempt.mark_delivered(is_repeatable=True)
+    ids = [await repeated(ledger, CALL) for _ in range(4)]
+    assert set(ids[:2]) == set(ids[2:]) == {each.id for each in attempts}
+
+
+async def test_undelivered_pictures_come_before_repeated_ones(ledger: Ledger) -> None:
+    await (await settled(ledger)).mark_delivered(is_repeatable=True)
+    lost = attempt_of(await ledger.begin(MadeCall("x"), order()))
+    await lost.sent()
+    await lost.settled(RESPONSE)
+    await lost.mark_abandoned()
+    begun = await ledger.begin(MadeCall("x"), None)
+    assert isinstance(begun, Collected)
+    assert not begun.is_repeat
+
+
+def told(begun: Begun) -> Sequence[str]:
+    assert isinstance(begun, Reserved | Collected | NothingFound)
+    return [each.attempt_id for each in begun.uncollected]
+
+
+async def lost(ledger: Ledger, key: str = "a lost call", call: MadeCall = CALL) -> str:
+    """Return the id of an attempt whose pictures nobody has received."""
+    attempt = await settled(ledger, replace(call, key=key))
+    await attempt.mark_abandoned()
+    return attempt.id
+
+
+async def test_uncollected_pictures_are_told_with_any_other_call(ledger: Ledger) -> None:
+    id = await lost(ledger)
+    begun = await ledger.begin(CALL, order())
+    assert isinstance(begun, Reserved)
+    (each,) = begun.uncollected
+    assert each == UncollectedPictures(id, begun.attempt.request, [URL])
+    assert each.to_text() == f'An earlier call paid for 1 image that nobody received: "A red fox" by dall-e-3: {URL}'
+
+
+async def test_uncollected_pictures_are_told_until_an_answer_has_named_them(ledger: Ledger) -> None:
+    id = await lost(ledger)
+    assert told(await ledger.begin(CALL, order())) == [id]  # in an answer that is lost
+    begun = await ledger.begin(CALL, order())
+    assert told(begun) == [id]
+    attempt = attempt_of(begun)
+    await attempt.sent()
+    await attempt.mark_delivered(named=[id])
+    assert told(await ledger.begin(CALL, order())) == []
+
+
+async def test_named_pictures_are_still_collected_by_the_same_call(ledger: Ledger) -> None:
+    id = await lost(ledger)
+    await (await settled(ledger)).mark_delivered(named=[id])
+    begun = await ledger.begin(MadeCall("a lost call"), None)
+    assert isinstance(begun, Collected)
+    assert begun.attempt.id == id
+
+
+async def test_call_that_collects_pictures_is_not_told_of_them(ledger: Ledger) -> None:
+    id, other = await lost(ledger), await lost(ledger, "another lost call")
+    begun = await ledger.begin(MadeCall("a lost call"), None)
+    assert isinstance(begun, Collected)
+    assert (begun.attempt.id, told(begun)) == (id, [other])
+
+
+async def test_pictures_that_a_caller_waits_for_are_not_told(ledger: Ledger) -> None:
+    await settled(ledger, MadeCall("a call whose answer is under way"))
+    assert told(await ledger.begin(CALL, None)) == []
+
+
+async def test_pictures_of_a_living_processs_other_caller_are_not_told(processes: Processes) -> None:
+    ledger, other = await processes.start(), await processes.start()
+    id = await lost(ledger, call=SESSION)
+    assert told(await ledger.begin(OTHER, None)) == []
+    assert told(await other.begin(OTHER, None)) == []
+    assert told(await ledger.begin(SESSION, None)) == [id]
+    die(ledger)
+    assert told(await other.begin(OTHER, None)) == [id]
+
+
+async def test_call_without_pictures_is_not_told(ledger: Ledger) -> None:
+    attempt = await sent(ledger, call=MadeCall("charged for nothing"))
+    await attempt.settled(ImagesResponse((), PRICE))
+    await attempt.mark_abandoned()
+    assert told(await ledger.begin(CALL, None)) == []
+
+
+async def test_refused_call_is_told_of_uncollected_pictures_too(ledger: Ledger) -> None:
+    await lost(ledger)
+    with pytest.raises(BudgetExceededError) as caught:
+        await reserve(ledger, PRICE * 100)
+    assert f'paid for 1 image that nobody received: "A red fox" by dall-e-3: {URL}' in caught.value.hint
+
+
+async def test_newest_three_uncollected_pictures_are_told(processes: Processes, clock: Clock) -> None:
+    ledger = await processes.start()
+    ids: list[str] = []
+    for number in range(4):
+        ids.append(await lost(ledger, f"lost {number}"))
+        clock.now += 1
+    assert told(await ledger.begin(CALL, None)) == ids[:0:-1]
+
+
+async def test_picture_with_a_url_that_would_flood_the_file_is_not_kept(ledger: Ledger) -> None:
+    attempt = await sent(ledger)
+    await attempt.settled(ImagesResponse([Image(f"https://x/{'1' * 100_000}"), Image(URL), Image(None, data=b"x")]))
+    response = (await attempt.status()).response
+    assert response is not None
+    assert [image.url for image in response.images] == [URL]
+
+
+async def test_delivery_time_is_that_of_the_first_delivery(ledger: Ledger, clock: Clock) -> None:
+    attempt = await settled(ledger)
+    await attempt.mark_delivered(is_repeatable=True)
+    first = clock.now
+    clock.now += 60
+    await attempt.mark_delivered(is_repeatable=True)
+    assert rows(ledger.path, "SELECT delivered_at FROM spending") == [(first,)]

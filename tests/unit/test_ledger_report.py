@@ -1,0 +1,146 @@
+"""What the ledger tells of what was spent, and how many transactions a call takes."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import pytest
+from tests.fakes import Clock, FakeGateway
+from tests.ledgers import MINE, RESPONSE, UNLIMITED, URL, rows, sent, settled
+
+from blockrun_image.attempts import AttemptState
+from blockrun_image.catalog import Catalog
+from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image.ports import Attempt, OnStatus
+from blockrun_image.toolset import ImageToolset
+from blockrun_image_mcp.ledger.ledger import Ledger
+from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
+from blockrun_image_mcp.ledger.sqlite.store import SqliteStore
+
+pytestmark = pytest.mark.anyio
+
+T = TypeVar("T")
+
+
+async def test_newest_attempts_are_told_first_with_their_charges_and_pictures(ledger: Ledger) -> None:
+    named, unnamed = await settled(ledger), await sent(ledger)
+    await unnamed.settled(ImagesResponse(()))
+    released = await sent(ledger)
+    await released.released()
+    newest, first = await ledger.recent(2)
+    assert (newest.id, newest.charged_micro_usd, newest.images) == (unnamed.id, None, [])
+    assert (first.id, first.charged_micro_usd, first.images) == (named.id, 42_000, [URL])
+    assert (first.prompt, first.model, first.size, first.n) == ("A red fox", "dall-e-3", "1024x1024", 1)
+    assert (first.state, first.reserved_micro_usd, first.job) == ("settled", 42_000, None)
+    assert [entry.id for entry in await ledger.recent(1)] == [unnamed.id]
+
+
+async def test_attempts_in_some_states_are_told_alone(ledger: Ledger) -> None:
+    job, unknown = await sent(ledger, "job_1"), await sent(ledger)
+    await unknown.unknown()
+    await settled(ledger)
+    wanted = (AttemptState.ACCEPTED, AttemptState.UNKNOWN)
+    assert [entry.id for entry in await ledger.recent(9, *wanted)] == [unknown.id, job.id]
+    assert [entry.job for entry in await ledger.recent(9, AttemptState.ACCEPTED)] == ["job_1"]
+
+
+async def test_statement_tells_what_is_held_unknown_and_left(ledger: Ledger) -> None:
+    unknown = await sent(ledger)
+    await unknown.unknown()
+    await sent(ledger)
+    attempt = await sent(ledger)
+    await attempt.settled(ImagesResponse([Image(URL)], Decimal("0.04")))
+    statement = await ledger.statement()
+    assert statement.to_dict() == {
+        "day": "2026-12-31",
+        "spent_usd": "0.124",
+        "held_usd": "0.042",
+        "unknown_usd": "0.042",
+        "left_usd": "0.076",
+        "daily_budget_usd": "0.20",
+        "max_cost_usd": "0.10",
+        "models": [
+            {"model": "dall-e-3", "state": "sent", "calls": 1, "usd": "0.042"},
+            {"model": "dall-e-3", "state": "settled", "calls": 1, "usd": "0.04"},
+            {"model": "dall-e-3", "state": "unknown", "calls": 1, "usd": "0.042"},
+        ],
+    }
+    assert statement.to_text().startswith("2026-12-31 (UTC): $0.124 spent, $0.076 of $0.20 left.\n")
+    assert "Unknown: sent, and never answered" in statement.to_text()
+
+
+async def test_attempt_and_totals_are_told_in_lines(ledger: Ledger) -> None:
+    await (await sent(ledger)).settled(RESPONSE)
+    (entry,) = await ledger.recent(9)
+    assert entry.to_text() == f"2026-12-31 23:59:59  settled     $0.042  dall-e-3 1024x1024\n  A red fox\n  {URL}"
+    assert (await ledger.statement()).to_text().splitlines()[1].split() == [
+        "dall-e-3",
+        "settled",
+        "1",
+        "call",
+        "$0.042",
+    ]
+
+
+class CountedConnection(SqliteConnection):
+    """Counts its transactions."""
+
+    writes = 0
+    reads = 0
+
+    async def write(self, work: Callable[[SqliteStore], T]) -> T:
+        self.writes += 1
+        return await super().write(work)
+
+    async def read(self, work: Callable[[SqliteStore], T]) -> T:
+        self.reads += 1
+        return await super().read(work)
+
+
+class StepwiseGateway(FakeGateway):
+    """Tells the attempt each of its steps: a job, if there is one, is polled so many times."""
+
+    def __init__(self, polls: int = 0) -> None:
+        super().__init__(Image(URL), charged="0.042")
+        self._polls = polls
+
+    async def generate(
+        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+    ) -> ImagesResponse:
+        await attempt.sent()
+        if self._polls:
+            assert await attempt.accepted("job_1")
+        for _ in range(self._polls):
+            await attempt.polled(3.0)
+        return self._response
+
+
+@pytest.mark.parametrize(("polls", "writes"), [(0, 4), (1, 6), (3, 8)])
+async def test_call_takes_four_transactions_and_its_job_one_for_each_step(
+    tmp_path: Path, clock: Clock, catalog: Catalog, polls: int, writes: int
+) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    connection = CountedConnection(path)
+    async with Ledger(connection, path, UNLIMITED, MINE, clock=clock) as ledger:
+        toolset = ImageToolset(catalog, StepwiseGateway(polls), ledger=ledger)
+        for number in (1, 2):
+            await toolset.generate_image("A red fox", "dall-e-3")
+            await anyio.wait_all_tasks_blocked()
+            assert (connection.writes, connection.reads) == (number * writes, 0)
+    await connection.close()
+    assert rows(path, "SELECT state, is_delivered, polls FROM spending") == [("settled", 1, polls)] * 2
+
+
+async def test_many_records_at_once_take_few_transactions(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    connection = CountedConnection(path)
+    async with Ledger(connection, path, UNLIMITED, MINE, clock=clock) as ledger:
+        attempts = [await sent(ledger) for _ in range(20)]
+        before = connection.writes
+        async with anyio.create_task_group() as tasks:
+            for attempt in attempts:
+                tasks.start_soon(attempt.settled, RESPONSE)
+        assert connection.writes - before <= 3
+    await connection.close()

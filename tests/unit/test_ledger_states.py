@@ -1,0 +1,82 @@
+"""How an attempt moves from state to state: what is believed, and what no longer changes it."""
+
+from decimal import Decimal
+
+import pytest
+from tests.ledgers import PRICE, RESPONSE, Processes, reserve, rows, sent, settled, spent, states
+
+from blockrun_image.errors import LedgerError
+from blockrun_image.images import ImagesResponse
+from blockrun_image_mcp.ledger.ledger import Ledger
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_answer_is_believed_after_the_attempt_was_given_up(processes: Processes) -> None:
+    ledger, other = await processes.start(), await processes.start()
+    unknown, released = await sent(ledger), await sent(ledger)
+    await unknown.unknown()
+    await released.released()
+    for attempt in (unknown, released):
+        await attempt.settled(RESPONSE)
+    assert await states(other) == ["settled"]
+
+
+async def test_job_is_believed_after_the_attempt_was_given_up(ledger: Ledger) -> None:
+    attempt = await sent(ledger)
+    await attempt.unknown()
+    await attempt.accepted("job_1")
+    (row,) = rows(ledger.path, "SELECT state, job, ended_at FROM spending")
+    assert row == ("accepted", "job_1", None)
+
+
+async def test_nothing_that_comes_after_the_charge_takes_it_back(ledger: Ledger) -> None:
+    attempt = await settled(ledger)
+    for late in (attempt.released, attempt.unknown, attempt.stopped, attempt.refused_for_now):
+        await late()
+    assert not await attempt.settled(ImagesResponse((), Decimal("0.01")))
+    assert (await states(ledger), await spent(ledger)) == (["settled"], 42_000)
+    assert (await attempt.status()).response == RESPONSE
+
+
+async def test_larger_charge_without_pictures_keeps_the_pictures(ledger: Ledger) -> None:
+    attempt = await settled(ledger)
+    await attempt.settled(ImagesResponse((), Decimal("0.05")))
+    assert await spent(ledger) == 50_000
+    response = (await attempt.status()).response
+    assert response is not None
+    assert response.images == RESPONSE.images
+
+
+async def test_stopped_attempt_is_released_before_it_is_accepted(ledger: Ledger) -> None:
+    reserved, again = await reserve(ledger), await sent(ledger)
+    await reserved.stopped()
+    await again.stopped()
+    assert await states(ledger) == ["released"]
+
+
+async def test_accepted_job_stays_accepted_when_its_work_is_stopped(ledger: Ledger) -> None:
+    attempt = await sent(ledger, "job_1")
+    await attempt.stopped()
+    assert await states(ledger) == ["accepted"]
+    await attempt.settled(ImagesResponse((), PRICE))
+    assert await states(ledger) == ["settled"]
+
+
+async def test_attempt_that_was_refused_for_its_rate_passes_sent_again(ledger: Ledger) -> None:
+    attempt = await sent(ledger)
+    with pytest.raises(LedgerError):
+        await attempt.sent()  # it has left, and was not refused
+    await attempt.refused_for_now()
+    assert await states(ledger) == ["reserved"]
+    await attempt.sent()
+    assert (await states(ledger), await spent(ledger)) == (["sent"], 42_000)
+    await attempt.settled(RESPONSE)
+    assert await states(ledger) == ["settled"]
+
+
+async def test_attempt_that_has_ended_cannot_be_sent(ledger: Ledger) -> None:
+    attempt = await reserve(ledger)
+    await attempt.released()
+    with pytest.raises(LedgerError, match="was given up before it was sent"):
+        await attempt.sent()

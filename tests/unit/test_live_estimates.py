@@ -1,0 +1,66 @@
+"""Estimates that the gateway itself is asked for."""
+
+from decimal import Decimal
+
+import pytest
+from tests.fakes import FakeGateway
+
+from blockrun_image.catalog import Catalog
+from blockrun_image.errors import ConfigurationError, GatewayUnavailableError
+from blockrun_image.images import ImageRequest
+from blockrun_image.toolset import ImageToolset
+
+pytestmark = pytest.mark.anyio
+
+
+class PricedGateway(FakeGateway):
+    """Tells prices, a millionth more than the model before; of the models that are called so it has none."""
+
+    def __init__(self, *silent: str) -> None:
+        super().__init__()
+        self._silent = silent
+
+    async def quote(self, request: ImageRequest) -> Decimal | None:
+        self.requests.append(request)
+        if request.model in self._silent:
+            raise GatewayUnavailableError("No answer.")
+        return Decimal(9) / 10 - Decimal(len(self.requests)) / 1_000_000
+
+
+async def test_live_estimate_is_the_gateways_own_price_for_what_would_be_sent(catalog: Catalog) -> None:
+    gateway = PricedGateway()
+    toolset = ImageToolset(catalog, gateway)
+    (priced,) = (await toolset.estimate_cost_live(live=True, model="dall-e-3", prompt="a cat", n=2)).estimates
+    assert (priced.low_usd, priced.high_usd, priced.exact) == (Decimal("0.899999"), Decimal("0.899999"), True)
+    assert priced.basis == "The gateway's own price, asked for just now without paying."
+    sent = toolset.estimate_cost(model="dall-e-3", prompt="a cat", n=2).prompts["dall-e-3"].prompt
+    assert gateway.requests == [ImageRequest(sent, "dall-e-3", "1024x1024", "standard", 2)]
+
+
+async def test_live_estimates_come_cheapest_first_and_warn_of_untold_prices(
+    catalog: Catalog,
+) -> None:
+    gateway = PricedGateway("dall-e-3")
+    told = await ImageToolset(catalog, gateway).estimate_cost_live(live=True)
+    assert [each.model for each in told.estimates] == ["dall-e-3", "nano-banana-pro", "nano-banana", "dall-e-2"]
+    assert [each.exact for each in told.estimates] == [True] * 4
+    assert told.to_dict()["warnings"] == ["No answer."]
+    assert told.to_text().endswith("\nWarning: No answer.")
+    assert {request.prompt for request in gateway.requests} == {"A picture"}
+
+
+async def test_live_estimate_without_any_price_is_the_first_error(catalog: Catalog) -> None:
+    with pytest.raises(GatewayUnavailableError):
+        await ImageToolset(catalog, PricedGateway(*catalog.models)).estimate_cost_live(live=True)
+    with pytest.raises(ConfigurationError, match="only a wallet's does"):
+        await ImageToolset(catalog, FakeGateway()).estimate_cost_live(live=True, model="dall-e-3")
+    with pytest.raises(ConfigurationError, match="no gateway"):
+        await ImageToolset(catalog).estimate_cost_live(live=True, model="dall-e-3")
+
+
+async def test_estimate_that_is_not_live_asks_nobody(catalog: Catalog) -> None:
+    gateway = PricedGateway()
+    toolset = ImageToolset(catalog, gateway)
+    told = await toolset.estimate_cost_live(model="dall-e-3", prompt="a cat")
+    assert told == toolset.estimate_cost(model="dall-e-3", prompt="a cat")
+    assert gateway.requests == []

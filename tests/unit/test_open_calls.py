@@ -1,0 +1,176 @@
+"""Which open call a repetition joins."""
+
+from typing import Any
+
+import pytest
+
+from blockrun_image.attempts import MadeCall
+from blockrun_image.callers import Caller
+from blockrun_image.fixed_ports import FixedPorts, run_in_place
+from blockrun_image.open_calls import OpenCall, OpenCalls
+from blockrun_image.purchase import Purchase
+from blockrun_image.timings import CallTimings
+
+pytestmark = pytest.mark.anyio
+
+MADE = MadeCall("key", Caller("client"))
+
+
+class Calls(OpenCalls):
+    """Open calls that a test makes older."""
+
+    def __init__(self) -> None:
+        super().__init__(CallTimings().join_seconds)
+        self.opened: list[OpenCall] = []
+
+    def call(self, made: MadeCall = MADE, *, has_waited: bool = False) -> OpenCall:
+        def new() -> Purchase:
+            return Purchase(FixedPorts(), made, None, CallTimings(), run_in_place)
+
+        call = self.open(made, new, has_waited=has_waited)
+        self.opened.append(call)
+        return call
+
+    def grow_older(self, seconds: float = 2.0) -> None:
+        for call in self.opened:
+            call.arrived_at -= seconds
+
+
+def purchases(*calls: OpenCall) -> set[Any]:
+    return {call.purchase for call in calls}
+
+
+async def test_same_calls_within_two_seconds_are_variations() -> None:
+    calls = Calls()
+    first = calls.call()
+    calls.grow_older(1.5)
+    second = calls.call()
+    assert len(purchases(first, second)) == 2
+    assert second.joined is None
+
+
+async def test_same_call_after_two_seconds_joins_the_earlier_one() -> None:
+    calls = Calls()
+    first = calls.call()
+    calls.grow_older()
+    second = calls.call()
+    assert second.joined is first
+    assert second.purchase is first.purchase
+
+
+@pytest.mark.parametrize("other", [MadeCall("another", MADE.caller), MadeCall("key", Caller("other")), MadeCall("key")])
+async def test_other_call_or_caller_joins_nothing(other: MadeCall) -> None:
+    calls = Calls()
+    first = calls.call()
+    calls.grow_older()
+    assert len(purchases(first, calls.call(other))) == 2
+
+
+async def test_repetition_joins_the_oldest_call_that_none_has_joined() -> None:
+    calls = Calls()
+    first, second, third = calls.call(), calls.call(), calls.call()
+    calls.grow_older()
+    assert [calls.call().joined for _ in range(3)] == [first, second, third]
+
+
+async def test_five_variations_repeated_three_times_stay_five_purchases() -> None:
+    calls = Calls()
+    rounds = [[calls.call() for _ in range(5)]]
+    for _ in range(3):
+        calls.grow_older()
+        rounds.append([calls.call() for _ in range(5)])
+    assert len(purchases(*calls.opened)) == 5
+    for each in rounds:
+        assert purchases(*each) == purchases(*rounds[0])
+        assert len(purchases(*each)) == 5
+
+
+async def test_more_repetitions_than_open_calls_buy_again() -> None:
+    calls = Calls()
+    first = calls.call()
+    calls.grow_older()
+    second, third = calls.call(), calls.call()
+    assert second.purchase is first.purchase
+    assert third.purchase is not first.purchase
+
+
+async def test_repetition_joins_the_repetition_before_it() -> None:
+    calls = Calls()
+    first = calls.call()
+    calls.grow_older()
+    second = calls.call()
+    calls.grow_older()
+    third = calls.call()
+    assert (second.joined, third.joined) == (first, second)
+    assert len(purchases(first, second, third)) == 1
+
+
+async def test_place_of_a_caller_that_has_gone_is_free() -> None:
+    calls = Calls()
+    first = calls.call()
+    calls.grow_older()
+    second = calls.call()
+    assert not calls.close(second)
+    third = calls.call()
+    assert third.joined is first
+    assert third.purchase is first.purchase
+
+
+async def test_call_that_is_answered_is_not_joined() -> None:
+    calls = Calls()
+    first = calls.call()
+    calls.grow_older()
+    assert calls.close(first)
+    assert calls.call().purchase is not first.purchase
+
+
+async def test_repetition_of_a_call_that_has_gone_is_still_joined() -> None:
+    calls = Calls()
+    first = calls.call()
+    calls.grow_older()
+    second = calls.call()
+    calls.close(first)
+    calls.grow_older()
+    assert calls.call().purchase is second.purchase is first.purchase
+
+
+async def test_abandoned_purchase_is_not_joined() -> None:
+    calls = Calls()
+    first = calls.call()
+    calls.grow_older()
+    await first.purchase.abandon()
+    assert calls.call().purchase is not first.purchase
+
+
+async def test_last_call_of_a_purchase_is_told_as_such() -> None:
+    calls = Calls()
+    first, variation = calls.call(), calls.call()
+    calls.grow_older()
+    second = calls.call()
+    assert [calls.close(each) for each in (first, second, second, variation)] == [False, True, True, True]
+
+
+async def test_call_knows_its_age() -> None:
+    calls = Calls()
+    call = calls.call()
+    calls.grow_older(7)
+    assert 7 <= call.seconds < 8
+
+
+async def test_call_that_may_have_waited_joins_at_once() -> None:
+    calls = Calls()
+    first = calls.call()
+    assert calls.call(has_waited=True).joined is first
+
+
+async def test_call_that_may_have_waited_is_old() -> None:
+    calls = Calls()
+    first = calls.call(has_waited=True)
+    assert first.seconds > CallTimings().slow_call_seconds
+    assert calls.call().joined is first
+
+
+async def test_other_call_that_may_have_waited_joins_nothing() -> None:
+    calls = Calls()
+    first = calls.call()
+    assert calls.call(MadeCall("another", MADE.caller), has_waited=True).purchase is not first.purchase

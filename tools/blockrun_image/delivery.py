@@ -1,0 +1,58 @@
+"""What a result cannot hold: pictures that came as data, and URLs that are too long, go to files."""
+
+from dataclasses import replace
+
+from blockrun_image.errors import StorageError
+from blockrun_image.images import Image, ImagesResponse
+from blockrun_image.ports import ImageStore
+
+_MAX_URL_BYTES = 16_000
+"""For all URLs of a result together."""
+
+
+async def with_files(response: ImagesResponse, store: ImageStore | None) -> ImagesResponse:
+    """Return the response with a URL that fits for each picture.
+
+    Raises `StorageError` if no picture is left to return.
+    """
+    return await _with_long_urls_in_files(await _with_data_in_files(response, store), store)
+
+
+async def _with_data_in_files(response: ImagesResponse, store: ImageStore | None) -> ImagesResponse:
+    images: list[Image] = []
+    failures: list[StorageError] = []
+    for image in response.images:
+        try:
+            images.append(image if image.data is None else await _stored(image.data, image, store))
+        except StorageError as error:
+            failures.append(error)
+    if failures and not images:
+        raise failures[0]
+    warnings = dict.fromkeys([*response.warnings, *(error.message for error in failures)])
+    return replace(response, images=images, warnings=[*warnings])
+
+
+async def _stored(picture: bytes, image: Image, store: ImageStore | None) -> Image:
+    if store is None:
+        raise StorageError("A picture came as data, and this toolset has no store to keep it in.")
+    path = await store.save(picture)
+    return replace(image, url=path.as_uri(), path=path, data=None)
+
+
+async def _with_long_urls_in_files(response: ImagesResponse, store: ImageStore | None) -> ImagesResponse:
+    """Return the response with long URLs in text files; none is ever cut."""
+    images: list[Image] = []
+    warnings = list(response.warnings)
+    for number, image in enumerate(response.images, start=1):
+        images.append(image)
+        length = len(image.url or "")
+        if store is None or length <= _MAX_URL_BYTES // len(response.images):
+            continue
+        try:
+            path = await store.save_url(image.url or "")
+        except StorageError as error:
+            warnings.append(error.message)
+            continue
+        images[-1] = replace(image, url=path.as_uri(), path=path)
+        warnings.append(f"The URL of image {number} has {length:,} characters: it is in the file, in full.")
+    return replace(response, images=images, warnings=[*dict.fromkeys(warnings)])

@@ -1,0 +1,79 @@
+"""The ports of a toolset that is used without a server."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import anyio
+
+from blockrun_image.errors import ConfigurationError
+from blockrun_image.null_ledger import NullLedger
+from blockrun_image.ports import ImageGateway, ImageStore, SharedTask, SpendLedger
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class FixedPorts:
+    """`Ports` whose adapters are open already; without a gateway, nothing can be made."""
+
+    image_gateway: ImageGateway | None = None
+    spend_ledger: SpendLedger | None = None
+    store: ImageStore | None = None
+
+    @property
+    def gateway_name(self) -> str:
+        """The gateway's name."""
+        return self._gateway().name
+
+    async def gateway(self) -> ImageGateway:
+        """Return the gateway; raises `ConfigurationError` without one."""
+        return self._gateway()
+
+    async def ledger(self) -> SpendLedger:
+        """Return the ledger; without one, nothing is written down."""
+        return self.spend_ledger or NullLedger()
+
+    def _gateway(self) -> ImageGateway:
+        if self.image_gateway is None:
+            raise ConfigurationError("This toolset has no gateway.")
+        return self.image_gateway
+
+
+class _InPlace(Generic[T]):
+    """Work that the first caller does in its own task; the others wait for it."""
+
+    def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
+        self._work = work
+        self._working = anyio.Lock()
+        self._outcome: list[T | Exception] = []
+        self._callers = 0
+
+    async def wait(self, _timeout_seconds: float, on_last_left: Callable[[], Awaitable[None]], /) -> T | None:
+        self._callers += 1
+        try:
+            async with self._working:
+                await self._do_once()
+        except BaseException:  # cancelled, and its work with it
+            if self._callers == 1:
+                with anyio.CancelScope(shield=True):
+                    await on_last_left()
+            raise
+        finally:
+            self._callers -= 1
+        outcome = self._outcome[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def _do_once(self) -> None:
+        if not self._outcome:
+            try:
+                self._outcome.append(await self._work())
+            except Exception as error:  # noqa: BLE001 - raised by `wait`, for each caller
+                self._outcome.append(error)
+
+
+def run_in_place(work: Callable[[], Awaitable[T]], /) -> SharedTask[T]:
+    """Do the work in its caller's own task, to its end, as a `Runner`."""
+    return _InPlace(work)

@@ -1,0 +1,79 @@
+"""A ledger without limits that writes nothing down."""
+
+import uuid
+from collections.abc import Sequence
+from decimal import Decimal
+
+from blockrun_image.attempts import AttemptState, AttemptStatus, MadeCall, Order, Payment
+from blockrun_image.images import ImageRequest, ImagesResponse
+from blockrun_image.ports import NothingFound, Reserved
+
+
+class NullLedger:
+    """A `SpendLedger` that allows every order and finds nothing."""
+
+    async def begin(self, call: MadeCall, order: Order | None) -> Reserved | NothingFound:
+        """Return an attempt at the order."""
+        return NothingFound() if order is None else Reserved(NullAttempt(order.request, order.cost.most_usd))
+
+
+class NullAttempt:
+    """An `Attempt` that notes nothing."""
+
+    def __init__(self, request: ImageRequest, most_usd: Decimal | None = None) -> None:
+        self.id = str(uuid.uuid4())
+        self.request = request
+        self.most_usd = most_usd
+
+    async def quoted(self, exact_usd: Decimal) -> None:
+        """Note nothing."""
+
+    async def signed(self, payment: Payment) -> None:
+        """Note nothing."""
+
+    async def sent(self) -> None:
+        """Note nothing."""
+
+    async def refused_for_now(self) -> None:
+        """Note nothing."""
+
+    async def accepted(self, job: str) -> bool:
+        """Return that no other process knows of it."""
+        return False
+
+    async def polled(self, next_seconds: float) -> None:
+        """Note nothing."""
+
+    async def settled(self, response: ImagesResponse) -> Sequence[str]:
+        """Note nothing."""
+        return ()
+
+    async def released(self) -> None:
+        """Note nothing."""
+
+    async def unknown(self) -> None:
+        """Note nothing."""
+
+    async def stopped(self) -> None:
+        """Note nothing."""
+
+    async def status(self) -> AttemptStatus:
+        """Return that nothing is known."""
+        return AttemptStatus(AttemptState.UNKNOWN)
+
+    async def claim(self) -> bool:
+        """Return that there was no job to claim."""
+        return False
+
+    async def mark_abandoned(self) -> None:
+        """Note nothing."""
+
+    async def mark_delivered(
+        self,
+        *,
+        is_repeatable: bool = False,
+        is_cancelled: bool = False,
+        is_unknown: bool = False,
+        named: Sequence[str] = (),
+    ) -> None:
+        """Note nothing."""

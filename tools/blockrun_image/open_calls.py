@@ -1,0 +1,68 @@
+"""The calls that are not answered yet, so that a repetition joins an earlier call instead of buying again."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio
+
+from blockrun_image.attempts import MadeCall
+from blockrun_image.purchase import Purchase
+
+
+@dataclass(eq=False)
+class OpenCall:
+    """A call that is not answered yet; `joined` is the earlier one whose purchase it shares.
+
+    `arrived_at` is minus infinity if it may have waited before it was read.
+    """
+
+    made: MadeCall
+    arrived_at: float
+    purchase: Purchase
+    joined: "OpenCall | None" = None
+
+    @property
+    def seconds(self) -> float:
+        """How long ago it arrived."""
+        return anyio.current_time() - self.arrived_at
+
+
+class OpenCalls:
+    """All open calls of a toolset.
+
+    Clients give up on slow calls, often without a word, and call again. So the same call of the same caller joins an
+    earlier one, unless it comes within `join_seconds`: agents ask for variations by several same calls at once.
+    """
+
+    def __init__(self, join_seconds: float) -> None:
+        self._join_seconds = join_seconds
+        self._calls: list[OpenCall] = []
+
+    def open(self, made: MadeCall, new_purchase: Callable[[], Purchase], *, has_waited: bool = False) -> OpenCall:
+        """Add a call, which joins the oldest one that no other open call has joined.
+
+        If it has waited before it was read, nobody knows how long after the earlier one it was sent.
+        """
+        join_seconds = 0.0 if has_waited else self._join_seconds
+        earlier = next(filter(self._is_joinable(made, join_seconds), self._calls), None)
+        purchase = new_purchase() if earlier is None else earlier.purchase
+        arrived_at = -math.inf if has_waited else anyio.current_time()
+        call = OpenCall(made, arrived_at, purchase, earlier)
+        self._calls.append(call)
+        return call
+
+    def close(self, call: OpenCall) -> bool:
+        """Remove a call that is answered or has gone, and return whether it was the last of its purchase."""
+        if call in self._calls:
+            self._calls.remove(call)
+        return not any(each.purchase is call.purchase for each in self._calls)
+
+    def _is_joinable(self, made: MadeCall, join_seconds: float) -> Callable[[OpenCall], bool]:
+        joined = [each.joined for each in self._calls]
+
+        def is_joinable(call: OpenCall) -> bool:
+            is_late = call.seconds >= join_seconds
+            return is_late and call.made == made and call not in joined and not call.purchase.is_abandoned
+
+        return is_joinable
