@@ -64,6 +64,7 @@ class Purchase:
     _task: SharedTask[ImagesResponse | NeedsApproval] | None = None
     _asking: anyio.Lock = field(default_factory=anyio.Lock)
     _declined: ConfirmationError | None = None
+    _approval: str | None = None
 
     @property
     def request(self) -> ImageRequest | None:
@@ -146,10 +147,8 @@ class Purchase:
     async def _ask(self, approve: Callable[[], Awaitable[str]]) -> None:
         if self._declined is not None:
             raise self._declined
-        if self.order is None:
-            raise self.refusal or ConfigurationError("There is nothing to approve.")
         try:
-            self.order = replace(self.order, approval=await approve())
+            self._approval = await approve()
         except ConfirmationError as error:
             self._declined = error
             raise
@@ -171,14 +170,14 @@ class Purchase:
                     if response is not None:
                         return response
                     self.attempt = None  # nothing was charged in the end
-                case NothingFound():
+                case _:  # nothing was found
                     raise self.refusal or ConfigurationError("There is nothing to buy.")
 
     async def _begin(self, deadline: float) -> Begun:
         """Collect or reserve; what refuses the order is raised only if there is nothing to collect."""
         order = self.order
         if order is not None:
-            order = replace(order, send_seconds=deadline - anyio.current_time())
+            order = replace(order, send_seconds=deadline - anyio.current_time(), approval=self._approval)
             try:
                 await self.ports.gateway()
             except ConfigurationError as error:

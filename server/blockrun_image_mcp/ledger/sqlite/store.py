@@ -83,8 +83,8 @@ class SqliteStore:
         if isinstance(response := values.pop("response", None), ImagesResponse):
             values |= {"images": images_as_json(response.images), "warnings": json.dumps(list(response.warnings))}
         if "ended" in values:
-            ended = values.pop("ended") or Moment(0.0)
-            values |= {"ended_at": ended.wall or None, "ended_monotonic": ended.monotonic}
+            ended: Moment | None = values.pop("ended")
+            values |= {"ended_at": ended and ended.wall, "ended_monotonic": ended and ended.monotonic}
         if isinstance(payment := values.get("payment"), Payment):
             values["payment"] = json.dumps(asdict(payment), default=str)
         columns = ", ".join(f"{name} = ?" for name in values)
