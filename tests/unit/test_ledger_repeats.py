@@ -242,10 +242,26 @@ async def test_picture_with_a_url_that_would_flood_the_file_is_not_kept(ledger: 
     assert [image.url for image in response.images] == [URL]
 
 
-async def test_delivery_time_is_that_of_the_first_delivery(ledger: Ledger, clock: Clock) -> None:
+async def test_delivery_time_is_that_of_the_last_one_that_may_have_been_missed(ledger: Ledger, clock: Clock) -> None:
     attempt = await settled(ledger)
-    await attempt.mark_delivered(is_repeatable=True)
-    first = clock.now
+    await attempt.mark_delivered()
     clock.now += 60
     await attempt.mark_delivered(is_repeatable=True)
-    assert rows(ledger.path, "SELECT delivered_at FROM spending") == [(first,)]
+    missed = clock.now
+    clock.now += 60
+    await attempt.mark_delivered()
+    assert rows(ledger.path, "SELECT delivered_at FROM spending") == [(missed,)]
+
+
+async def test_pictures_that_were_missed_again_can_be_had_for_as_long_again(processes: Processes, clock: Clock) -> None:
+    ledger = await processes.start()
+    attempt = await settled(ledger)
+    await attempt.mark_delivered(is_cancelled=True)
+    clock.now += DEFAULT.repeatable_seconds - 1
+    assert await repeated(ledger, CALL) == attempt.id
+    await attempt.mark_delivered(is_cancelled=True)
+    clock.now += DEFAULT.repeatable_seconds - 1
+    assert await repeated(ledger, CALL) == attempt.id
+    await attempt.mark_delivered()  # read at once: this one does not count
+    clock.now += 1
+    assert await repeated(ledger, CALL) is None

@@ -168,10 +168,11 @@ class SqliteStore:
             (id, caller, process),
         )
         self._execute(
-            "UPDATE spending SET is_delivered = 1, delivered_at = coalesce(delivered_at, ?),"
-            " delivered_monotonic = coalesce(delivered_monotonic, ?), repeatable = max(repeatable, ?) WHERE id = ?",
-            (at.wall, at.monotonic, repeatable.value, id),
+            "UPDATE spending SET delivered_at = ?, delivered_monotonic = ?,"
+            " repeatable = max(repeatable, ?) WHERE id = ? AND (delivered_at IS NULL OR ? > 0)",
+            (at.wall, at.monotonic, repeatable.value, id, repeatable.value),
         )
+        self._execute("UPDATE spending SET is_delivered = 1 WHERE id = ?", (id,))
 
     def waiting_processes(self) -> Sequence[str]:
         """Return the processes whose callers wait."""
