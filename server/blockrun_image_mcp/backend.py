@@ -190,7 +190,7 @@ class Backend:
 
         Raises `ConfigurationError` for a limit that cannot be read.
         """
-        from blockrun_image_mcp.ledger.store import Account  # noqa: PLC0415 - loads the ports
+        from blockrun_image_mcp.ledger.store import Account  # noqa: PLC0415 - 4 modules, for the ledger only
 
         return self._ledger_of(Account())
 
@@ -271,7 +271,7 @@ class Backend:
         return endpoint_for(self.settings, self._contract.spec.base_url)
 
     def _account(self) -> "Account":
-        from blockrun_image_mcp.ledger.store import Account  # noqa: PLC0415 - loads the ports
+        from blockrun_image_mcp.ledger.store import Account  # noqa: PLC0415 - 4 modules, for the ledger only
 
         if self._is_sandbox:
             return Account(SANDBOX, SANDBOX)
@@ -279,7 +279,7 @@ class Backend:
         return Account(endpoint.base_url, endpoint.principal)
 
     def _ledger_of(self, account: "Account") -> "Ledger":
-        from blockrun_image_mcp.ledger.ledger import Ledger  # noqa: PLC0415 - loads the ports
+        from blockrun_image_mcp.ledger.ledger import Ledger  # noqa: PLC0415 - 15 modules of ours
         from blockrun_image_mcp.ledger.limits import Limits  # noqa: PLC0415 - as above
 
         limits = Limits.of(self.settings)
@@ -309,7 +309,7 @@ class Backend:
         if endpoint.wallet_key is None:
             return None
         from blockrun_image_mcp.payments.auth import Payer  # noqa: PLC0415 - loads httpx2
-        from blockrun_image_mcp.payments.wallet import Wallet  # noqa: PLC0415 - as above, which loads it too
+        from blockrun_image_mcp.payments.wallet import Wallet  # noqa: PLC0415 - 5 modules, for wallets only
 
         return Payer(Wallet(endpoint.wallet_key.get_secret_value()), self, timings=self.timings)
 
