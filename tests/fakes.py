@@ -26,6 +26,8 @@ from blockrun_image.ports import Attempt, Begun, Collected, NothingFound, OnPoll
 
 URL = "https://pictures.example/1.png"
 OTHER_URL = "https://pictures.example/2.png"
+HELD = Decimal("0.05")
+"""What is set aside for a fake attempt."""
 
 Note = tuple[Any, ...]
 """A step of an attempt, and what was told of it."""
@@ -132,6 +134,7 @@ class FakeAttempt(NullAttempt):
         notes: list[Note] | None = None,
     ) -> None:
         super().__init__(request)
+        self.held_usd = HELD
         self.notes: list[Note] = [] if notes is None else notes
         self._statuses = list(statuses) or [AttemptStatus(AttemptState.UNKNOWN)]
         self._is_claimed = claimed

@@ -20,7 +20,7 @@ class Timings(CallTimings):
     output_seconds: float = 2.0
     """To write the remaining answers after the client has closed stdin."""
     continued_seconds: float = 1.0
-    """After the process was stopped and goes on, to read what has waited for it."""
+    """After a slow start, or after the process was stopped and goes on, to read what has waited for it."""
     shutdown_seconds: float = 0.8
     """From a signal to the end of the process."""
     approval_lifetime_seconds: float = 30 * 86_400.0

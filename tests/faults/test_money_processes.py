@@ -19,6 +19,10 @@ from tests.e2e.test_stdio_process import Server, running
 from tests.raw_gateway import JOB, MICRO_USD, RawGateway, raw_gateway
 
 QUICK = (str(Path(__file__).with_name("quick_server.py")),)
+SLOWLY_STARTED = (
+    "-c",
+    "import blockrun_image_mcp; blockrun_image_mcp.STARTED_AT -= 2; from blockrun_image_mcp.cli import main; main()",
+)
 REPEATED = "answered moments ago"
 UNDER_WAY = "still under way"
 VISITS = 3
@@ -179,6 +183,27 @@ def test_job_of_a_stopped_process_is_polled_by_the_process_that_waits_for_it(gat
         stopped.close()
     assert rows("SELECT state, charged_micro_usd FROM spending") == [("settled", MICRO_USD)]
     assert (gateway.posts, len(gateway.charges)) == (1, 1)
+
+
+@pytest.mark.parametrize(("program", "purchases"), [(SLOWLY_STARTED, 1), (QUICK, 2)])
+def test_same_calls_that_waited_for_a_slow_start_may_be_one_and_its_repetition(
+    gateway: RawGateway, program: tuple[str, ...], purchases: int
+) -> None:
+    gateway.hold()
+    server = Server(gateway.settings, program=program)
+    with server.process:
+        call(server, "A fox")
+        call(server, "A fox")
+        until(lambda: gateway.posts == purchases)
+        gateway.let_go()
+        told: list[Sequence[str]] = []
+        while len(told) < 2:
+            message = server.receive()
+            if "result" in message:
+                told.append(urls(message["result"]["structuredContent"]))
+        server.close()
+    assert {url for (url,) in told} == {charge.url for charge in gateway.charges}
+    assert len(gateway.charges) == purchases
 
 
 def test_call_that_is_cancelled_at_one_host_is_collected_at_another(gateway: RawGateway) -> None:

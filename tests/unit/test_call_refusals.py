@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from mcp_types import CallToolRequestParams
-from tests.fakes import URL, Clock, EarlierCall, FailingGateway, FakeDelivery, FakeGateway, SendingGateway
+from tests.fakes import HELD, URL, Clock, EarlierCall, FailingGateway, FakeDelivery, FakeGateway, SendingGateway
 from tests.listings import image, joined
 
 from blockrun_image.arguments import normalized_arguments
@@ -35,7 +35,7 @@ from blockrun_image_mcp.timings import DEFAULT
 pytestmark = pytest.mark.anyio
 
 PRICE = Decimal("0.042")
-SETTLED = AttemptStatus(AttemptState.SETTLED, PRICE, response=ImagesResponse([Image(URL)], PRICE))
+SETTLED = AttemptStatus(AttemptState.SETTLED, response=ImagesResponse([Image(URL)], PRICE))
 COLLECTED = "An earlier call with the same arguments had bought this; nothing more was charged."
 
 
@@ -218,17 +218,17 @@ async def test_price_of_a_model_that_is_no_longer_listed_is_still_told(catalog: 
 
 async def test_pending_call_is_described_by_what_was_sent(catalog: Catalog) -> None:
     sent = request(catalog, size="1792x1024")
-    status = AttemptStatus(AttemptState.ACCEPTED, PRICE, Job("job_1"), is_claimable=True)
+    status = AttemptStatus(AttemptState.ACCEPTED, Job("job_1"), is_claimable=True)
     toolset = ImageToolset(catalog, FailingGateway(JobPending()), ledger=EarlierCall(sent, status))
     result = await toolset.generate_image("a cat", "dall-e-3")
     assert isinstance(result, PendingImages)
-    assert (result.request, result.held_usd) == (sent, PRICE)
+    assert (result.request, result.held_usd) == (sent, HELD)
     assert result.warnings[0].startswith("The earlier call had sent size '1792x1024'")
 
 
 async def test_model_that_the_gateway_has_not_names_others_than_the_sent_one(catalog: Catalog) -> None:
     both = joined(catalog, image("dall-e-3", 0.04), image("flux", 0.04))
-    status = AttemptStatus(AttemptState.ACCEPTED, PRICE, Job("job_1"), is_claimable=True)
+    status = AttemptStatus(AttemptState.ACCEPTED, Job("job_1"), is_claimable=True)
     ledger = EarlierCall(request(catalog, model="flux"), status)
     toolset = ImageToolset(both, FailingGateway(ModelNotFoundError("There is no such model.")), ledger=ledger)
     with pytest.raises(ModelNotFoundError) as caught:

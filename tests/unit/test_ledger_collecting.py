@@ -190,7 +190,7 @@ async def test_collected_attempt_is_told_whole(processes: Processes) -> None:
     attempt = await settled(await processes.start())
     await attempt.mark_abandoned()
     begun = await (await processes.start()).begin(CALL, None)
-    assert await attempt_of(begun).status() == AttemptStatus(AttemptState.SETTLED, PRICE, None, RESPONSE)
+    assert await attempt_of(begun).status() == AttemptStatus(AttemptState.SETTLED, None, RESPONSE)
 
 
 async def test_missing_attempt_is_unknown(ledger: Ledger) -> None:
@@ -200,7 +200,7 @@ async def test_missing_attempt_is_unknown(ledger: Ledger) -> None:
 async def test_job_is_told_with_what_is_set_aside(ledger: Ledger) -> None:
     attempt = await sent(ledger, "job_1")
     nothing = ImagesResponse([], None, [])
-    assert await attempt.status() == AttemptStatus(AttemptState.ACCEPTED, PRICE, Job("job_1"), nothing)
+    assert await attempt.status() == AttemptStatus(AttemptState.ACCEPTED, Job("job_1"), nothing)
 
 
 @pytest.mark.parametrize("has_ended", [True, False])

@@ -9,7 +9,6 @@ from tests.ledgers import (
     CALL,
     HASTY,
     PAYMENT,
-    PRICE,
     RESPONSE,
     Processes,
     attempt_of,
@@ -157,7 +156,7 @@ async def test_own_attempt_without_work_is_ended_like_that_of_a_dead_process(led
     for attempt in (reserved, left):
         ledger.memory.working.discard(attempt.id)
     assert await states(ledger) == ["released", "unknown"]
-    assert (await left.status()).held_usd == PRICE
+    assert (await ledger.statement()).to_dict()["unknown_usd"] == "0.042"
 
 
 # overdue answers

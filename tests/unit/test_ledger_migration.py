@@ -17,7 +17,6 @@ from tests.ledgers import (
     CALL,
     MINE,
     PAYMENT,
-    PRICE,
     REQUEST,
     URL,
     Processes,
@@ -145,7 +144,7 @@ async def test_pictures_that_nobody_has_are_collected_by_the_same_request(proces
     assert isinstance(begun, Collected)
     assert (begun.attempt.id, begun.attempt.request) == ("lost", REQUEST)
     response = ImagesResponse([Image(URL, Path("/1.png"), None, "A vixen")], Decimal("0.04"), ["Odd."])
-    assert await begun.attempt.status() == AttemptStatus(AttemptState.SETTLED, PRICE, None, response)
+    assert await begun.attempt.status() == AttemptStatus(AttemptState.SETTLED, None, response)
 
 
 async def test_pictures_that_were_told_are_bought_anew(processes: Processes) -> None:

@@ -11,7 +11,6 @@ from tests.ledgers import (
     CALL,
     HASTY,
     PATIENT,
-    PRICE,
     RESPONSE,
     Processes,
     attempt_of,
@@ -69,8 +68,7 @@ async def test_settled_record_whose_row_is_missing_writes_the_row(processes: Pro
     attempt = await spilled_settlement(ledger)
     change(ledger.path, "DELETE FROM spending")  # restored from an older copy
     assert (await states(other), await spent(other)) == (["settled"], 42_000)
-    status = await other.status(attempt.id)
-    assert (status.response, status.held_usd) == (RESPONSE, PRICE)
+    assert (await other.status(attempt.id)).response == RESPONSE
     die(ledger)
     assert await collected(other) == attempt.id
 

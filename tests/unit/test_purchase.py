@@ -7,7 +7,18 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.fakes import OTHER_URL, URL, EarlierCall, FailingGateway, FakeAttempt, FakeGateway, FakeLedger, Note, at_most
+from tests.fakes import (
+    HELD,
+    OTHER_URL,
+    URL,
+    EarlierCall,
+    FailingGateway,
+    FakeAttempt,
+    FakeGateway,
+    FakeLedger,
+    Note,
+    at_most,
+)
 
 from blockrun_image.attempts import AttemptState, AttemptStatus, Job, MadeCall, Order
 from blockrun_image.catalog import Catalog
@@ -49,9 +60,9 @@ pytestmark = pytest.mark.anyio
 REQUEST = ImageRequest("a cat", "dall-e-3", "1024x1024", "standard", 1)
 PRICE = Decimal("0.042")
 ORDER = Order(REQUEST, at_most(PRICE), per_minute=50)
-SETTLED = AttemptStatus(AttemptState.SETTLED, PRICE, response=ImagesResponse([Image(URL)], PRICE))
-SENT = AttemptStatus(AttemptState.SENT, PRICE)
-ACCEPTED = AttemptStatus(AttemptState.ACCEPTED, PRICE, Job("job_1"), is_claimable=True)
+SETTLED = AttemptStatus(AttemptState.SETTLED, response=ImagesResponse([Image(URL)], PRICE))
+SENT = AttemptStatus(AttemptState.SENT)
+ACCEPTED = AttemptStatus(AttemptState.ACCEPTED, Job("job_1"), is_claimable=True)
 QUICK = CallTimings(attempt_poll_seconds=0)
 
 
@@ -145,7 +156,7 @@ async def test_attempt_that_cost_nothing_is_forgotten() -> None:
     assert (buying.attempt, buying.request) == (None, REQUEST)
 
 
-UNKNOWN_ONES = [AttemptStatus(AttemptState.UNKNOWN, PRICE), replace(SENT, is_overdue=True)]
+UNKNOWN_ONES = [AttemptStatus(AttemptState.UNKNOWN), replace(SENT, is_overdue=True)]
 
 
 @pytest.mark.parametrize("status", UNKNOWN_ONES)
@@ -378,11 +389,11 @@ def assert_pending(result: GeneratedImages, held: str) -> None:
 
 
 async def test_call_that_outlasts_its_caller_is_pending_with_what_is_held(catalog: Catalog) -> None:
-    ledger = earlier(AttemptStatus(AttemptState.SENT, Decimal("0.05")))
+    ledger = earlier(AttemptStatus(AttemptState.SENT))
     async with TaskSupervisor() as tasks:
         timings = CallTimings(call_timeout_seconds=0.02)
         toolset = ImageToolset(catalog, FakeGateway(), run=tasks.run, ledger=ledger, timings=timings)
-        assert_pending(await toolset.generate_image("a cat", "dall-e-3"), held="0.05")
+        assert_pending(await toolset.generate_image("a cat", "dall-e-3"), held=str(HELD))
         await tasks.drain()
     assert ledger.notes == [("abandoned",)]
 
@@ -392,17 +403,10 @@ async def test_nothing_is_held_before_there_is_an_attempt(catalog: Catalog) -> N
     assert_pending(await toolset.generate_image("a cat", "dall-e-3"), held="0.00")
 
 
-async def test_what_is_held_is_not_told_as_nothing_if_it_cannot_be_read(catalog: Catalog) -> None:
-    attempt = FakeAttempt(REQUEST, broken=["status"])
-    attempt.most_usd = PRICE
-    toolset = ImageToolset(catalog, FailingGateway(JobPending()), ledger=FakeLedger(Reserved(attempt)))
-    assert_pending(await toolset.generate_image("a cat", "dall-e-3", enrich="off"), held="0.042")
-
-
 async def test_job_that_is_polled_for_long_enough_is_pending_as_well(catalog: Catalog) -> None:
     ledger = FakeLedger()
     toolset = ImageToolset(catalog, FailingGateway(JobPending()), ledger=ledger)
-    assert_pending(await toolset.generate_image("a cat", "dall-e-3"), held="0.00")
+    assert_pending(await toolset.generate_image("a cat", "dall-e-3"), held=str(HELD))
     assert ledger.notes[-2:] == [("stopped",), ("abandoned",)]
 
 
@@ -435,11 +439,9 @@ async def test_attempt_that_is_found_after_its_callers_have_gone_is_abandoned() 
     assert ledger.notes == [("reserved", "dall-e-3", PRICE), ("abandoned",), ("released",)]
 
 
-async def test_held_is_what_the_ledger_says_or_the_most_that_was_expected() -> None:
-    assert await purchase(NullLedger()).held_usd() == 0
-    broken = FakeAttempt(REQUEST, SENT, broken=["status"])
-    assert await purchase(NullLedger(), attempt=broken).held_usd() == (broken.most_usd or 0)
-    assert await purchase(NullLedger(), attempt=FakeAttempt(REQUEST, SENT)).held_usd() == SENT.held_usd
+async def test_held_is_what_its_attempt_holds() -> None:
+    assert purchase(NullLedger()).held_usd == 0
+    assert purchase(NullLedger(), attempt=FakeAttempt(REQUEST, broken=["status"])).held_usd == HELD
 
 
 async def test_request_is_the_one_that_was_sent() -> None:

@@ -105,14 +105,13 @@ class ExpectedCost:
 
 @dataclass(frozen=True)
 class AttemptStatus:
-    """What is known of an attempt: its state, what is set aside for it, its job and its result.
+    """What is known of an attempt: its state, its job and its result.
 
     A job that nobody polls is claimable. A request is overdue if its answer has not come for longer than any answer
     takes.
     """
 
     state: AttemptState
-    held_usd: Decimal = Decimal(0)
     job: Job | None = None
     response: ImagesResponse | None = None
     is_claimable: bool = False

@@ -24,6 +24,7 @@ class NullAttempt:
         self.id = str(uuid.uuid4())
         self.request = request
         self.most_usd = most_usd
+        self.held_usd = Decimal(0)
 
     async def quoted(self, exact_usd: Decimal) -> None:
         """Note nothing."""

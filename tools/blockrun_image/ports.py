@@ -48,6 +48,11 @@ class Attempt(Protocol):
         ...
 
     @property
+    def held_usd(self) -> Decimal:
+        """What is set aside for it, as far as this process knows."""
+        ...
+
+    @property
     def request(self) -> ImageRequest:
         """The request that it is for."""
         ...

@@ -135,14 +135,10 @@ class Purchase:
                 named=[each.attempt_id for each in self.uncollected],
             )
 
-    async def held_usd(self) -> Decimal:
-        """Return what is set aside for it."""
-        if self.attempt is None:
-            return Decimal(0)
-        try:
-            return (await self.attempt.status()).held_usd
-        except LedgerError:
-            return self.attempt.most_usd or Decimal(0)
+    @property
+    def held_usd(self) -> Decimal:
+        """What is set aside for it."""
+        return Decimal(0) if self.attempt is None else self.attempt.held_usd
 
     async def _ask(self, approve: Callable[[], Awaitable[str]]) -> None:
         if self._declined is not None:

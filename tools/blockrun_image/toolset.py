@@ -251,7 +251,9 @@ class ImageToolset:
         purchase, seconds = call.purchase, self._timings.call_timeout_seconds
         try:
             response = await purchase.result(seconds, lambda: _approval(offer, approve))
-            result = await self._result(purchase, offer, response)
+            if response is None:
+                self._calls.close(call)
+            result = self._result(purchase, offer, response)
         except Exception as error:
             await self._hand_over(call, delivery, error)
             self._complete(error, purchase)
@@ -259,9 +261,7 @@ class ImageToolset:
         except BaseException:  # the caller has gone
             self._calls.close(call)
             raise
-        if response is None:
-            self._calls.close(call)
-        else:
+        if response is not None:
             await self._hand_over(call, delivery)
         return result
 
@@ -272,13 +272,11 @@ class ImageToolset:
         if isinstance(error, ImageError):
             error.append_hints(_named(purchase))
 
-    async def _result(
-        self, purchase: Purchase, offer: _Offer | None, response: ImagesResponse | None
-    ) -> GeneratedImages:
+    def _result(self, purchase: Purchase, offer: _Offer | None, response: ImagesResponse | None) -> GeneratedImages:
         gateway = self._ports.gateway_name
         offer, warnings = self._described(purchase.request, offer, purchase.refusal)
         if response is None:
-            held = await purchase.held_usd()
+            held = purchase.held_usd
             return PendingImages(offer.request, offer.prompt, (), offer.estimate, None, gateway, warnings, held)
         return GeneratedImages(
             request=offer.request,

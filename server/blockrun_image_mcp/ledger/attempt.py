@@ -71,6 +71,7 @@ class LedgerAttempt:
     id: str
     request: ImageRequest
     caller: str
+    held_usd: Decimal
     most_usd: Decimal | None = None
     new: NewAttempt | None = None
     sequence: int = 0
@@ -80,6 +81,7 @@ class LedgerAttempt:
         held_micro_usd = micro_usd(exact_usd)
         await self.ledger.write(lambda store: self._quoted(store, held_micro_usd))
         self.new = self.new and replace(self.new, held_micro_usd=held_micro_usd)
+        self.held_usd = exact_usd
 
     async def signed(self, payment: Payment) -> None:
         """Note the payment that is about to leave."""

@@ -10,7 +10,6 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +21,7 @@ from blockrun_image.errors import BudgetExceededError
 from blockrun_image.ports import Begun, Collected, NeedsApproval, NothingFound, Reserved, SlotBooked
 from blockrun_image_mcp.ledger.attempt import LedgerAttempt
 from blockrun_image_mcp.ledger.earlier import EarlierAttempts, IsAlive, keys_of
-from blockrun_image_mcp.ledger.limits import Limits
+from blockrun_image_mcp.ledger.limits import Limits, from_micro_usd
 from blockrun_image_mcp.ledger.memory import Memory
 from blockrun_image_mcp.ledger.rate_limits import book_slot
 from blockrun_image_mcp.ledger.records import ending
@@ -39,8 +38,6 @@ from blockrun_image_mcp.ledger.store import (
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
 T = TypeVar("T")
-
-_MICRO = 1_000_000
 
 
 @dataclass(eq=False)
@@ -133,7 +130,7 @@ class Ledger:
         jobs, is_tidy = await self.database.read(self._look_around)
         if not is_tidy or self.outbox.has_spilled:
             await self.write(lambda store: self._end_dead(store, self._liveness()))
-        return {LedgerAttempt(self, row.id, row.request, self.process.id): job for row, job in jobs}
+        return {self._stored(row, self.process.id): job for row, job in jobs}
 
     async def statement(self) -> Statement:
         """Return what was spent on the current UTC day."""
@@ -180,8 +177,7 @@ class Ledger:
         uncollected = attempts.uncollected(earlier)
         if earlier is not None:
             store.add_caller(earlier.id, caller, owner)
-            attempt = LedgerAttempt(self, earlier.id, earlier.request, caller)
-            return Collected(attempt, uncollected, is_repeat=repeated is not None)
+            return Collected(self._stored(earlier, caller), uncollected, is_repeat=repeated is not None)
         if order is None:
             return NothingFound(uncollected)
         try:
@@ -201,7 +197,7 @@ class Ledger:
         self.limits.check(held, spent)
         if order.approval is None and self.limits.needs_approval(order.cost, held):
             is_open = order.cost.most_usd is None and self.limits.call_micro_usd is None
-            return NeedsApproval(None if is_open else Decimal(held) / _MICRO)
+            return NeedsApproval(None if is_open else from_micro_usd(held))
         slot = book_slot(store, self.account, order, self.clock(), self.timings.rate_window_seconds)
         if slot is not None:
             return slot
@@ -218,7 +214,10 @@ class Ledger:
         )
         store.add(new)
         store.add_caller(id, caller, self.owner)
-        return LedgerAttempt(self, id, order.request, caller, order.cost.most_usd, new)
+        return LedgerAttempt(self, id, order.request, caller, from_micro_usd(held), order.cost.most_usd, new)
+
+    def _stored(self, row: StoredAttempt, caller: str) -> LedgerAttempt:
+        return LedgerAttempt(self, row.id, row.request, caller, from_micro_usd(row.held_micro_usd))
 
     def _end_dead(self, store: AttemptStore, is_alive: IsAlive) -> None:
         """End what nobody works on any more, and abandon for callers that have gone.
@@ -255,7 +254,6 @@ class Ledger:
         job = Job(row.job, row.payment) if row.job else None
         return AttemptStatus(
             self._state(row, is_alive),
-            Decimal(row.held_micro_usd) / _MICRO,
             job,
             row.response,
             is_claimable=self._is_claimable(row, is_alive),

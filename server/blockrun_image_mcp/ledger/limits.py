@@ -19,9 +19,14 @@ def micro_usd(amount_usd: Decimal) -> int:
     return int((amount_usd * _MICRO).to_integral_value(ROUND_CEILING))
 
 
+def from_micro_usd(amount_micro_usd: int) -> Decimal:
+    """Return an amount in millionths of a dollar in dollars."""
+    return Decimal(amount_micro_usd) / _MICRO
+
+
 def in_usd(amount_micro_usd: int) -> str:
     """Return an amount in millionths of a dollar in words, such as `$0.042`."""
-    return f"${usd(Decimal(amount_micro_usd) / _MICRO)}"
+    return f"${usd(from_micro_usd(amount_micro_usd))}"
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from anyio.lowlevel import current_token
 from mcp.server.lowlevel import Server
 from mcp_types import INTERNAL_ERROR
 
+from blockrun_image_mcp import STARTED_AT
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.mcp_server.answers import Answer
 from blockrun_image_mcp.mcp_server.conversation import Conversation
@@ -50,7 +51,7 @@ async def serve_stdio(
         scope = anyio.CancelScope()
         if sys.platform != "win32":
             tasks.start_soon(_exit_on_signal, scope, closed, timings.shutdown_seconds, before_exit)
-        with scope, _claimed_streams() as (stdin, stdout), _noticed_stops(timings) as has_waited:
+        with scope, _claimed_streams() as (stdin, stdout), _noticed_pauses(timings) as has_waited:
             await serve_streams(server, timings, stdin, stdout, read_before, has_waited)
         closed.set()
         if scope.cancelled_caught:
@@ -216,23 +217,28 @@ class LineWriter:
 
 
 @contextmanager
-def _noticed_stops(timings: Timings) -> Generator[Callable[[], bool]]:
-    """Yield a function that returns whether the process was stopped until a moment ago.
+def _noticed_pauses(timings: Timings) -> Generator[Callable[[], bool]]:
+    """Yield a function that returns whether the process was stopped, or still started, until a moment ago.
 
-    What is read then may have waited in the pipe for as long as that.
+    What is read then may have waited in the pipe for as long as that. A start that was faster than a call can be told
+    from its repetition does not count.
     """
-    continued_at = -math.inf
+    now = time.monotonic()
+    continued_at = now if now - STARTED_AT >= timings.join_seconds else -math.inf
 
     def note(_signal: int, _frame: object) -> None:
         nonlocal continued_at
         continued_at = time.monotonic()
 
+    def has_waited() -> bool:
+        return time.monotonic() - continued_at < timings.continued_seconds
+
     if sys.platform == "win32":
-        yield lambda: False
+        yield has_waited
         return
     before = signal.signal(signal.SIGCONT, note)
     try:
-        yield lambda: time.monotonic() - continued_at < timings.continued_seconds
+        yield has_waited
     finally:
         signal.signal(signal.SIGCONT, before)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from blockrun_image.attempts import AttemptState, Payment
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image_mcp.ledger.limits import from_micro_usd
 from blockrun_image_mcp.ledger.report import Entry, Total
 from blockrun_image_mcp.ledger.store import (
     Account,
@@ -24,7 +25,6 @@ from blockrun_image_mcp.ledger.store import (
     UnstorableError,
 )
 
-_MICRO = 1_000_000
 _MAX_URL_CHARACTERS = 100_000
 _MAX_FOUND = 50
 _COLUMNS = (
@@ -304,7 +304,7 @@ def _payment(text: str | None) -> Payment | None:
 def _attempt(row: Sequence[Any]) -> StoredAttempt:
     id, state, owner, day, request, held, charged, approval, job, payment, images, warnings, *rest = row
     ended_at, ended_monotonic, writer, sequence, polls, poll_seconds, is_unknown_told = rest
-    charged_usd = None if charged is None else Decimal(charged) / _MICRO
+    charged_usd = None if charged is None else from_micro_usd(charged)
     return StoredAttempt(
         id=id,
         state=AttemptState(state),
