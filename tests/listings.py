@@ -26,8 +26,8 @@ def listing(*entries: object) -> Listing:
 
 
 def image(id: str, price: object = None, **fields: Any) -> dict[str, Any]:
-    """Return an entry that is told to make images."""
-    priced = {} if price is None else {"pricePerImage": price}
+    """Return an entry that is told to make images, for free if the price is 0."""
+    priced = {} if price is None else {"pricePerImage": price} | ({} if price else {"free": True})
     return {"id": id, "object": "model", "categories": ["image"], **priced, **fields}
 
 

@@ -292,7 +292,7 @@ PRICES: list[tuple[Mapping[str, Any], Mapping[str, str]]] = [
     ({"pricePerImage": 0.04}, {"": "$0.042", "1024x1792": "$0.042-0.126"}),
     ({"pricePerImage": 0.08}, {"": "$0.084-0.085", "1024x1792": "from $0.084"}),
     ({"pricePerImage": 0.02}, {"": "$0.021-0.022", "1024x1792": "from $0.021"}),
-    ({"pricePerImage": 0}, {"": "$0.00", "1024x1792": "unknown"}),
+    ({"pricePerImage": 0, "billing_mode": "free"}, {"": "$0.00", "1024x1792": "unknown"}),
 ]
 
 

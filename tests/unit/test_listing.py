@@ -102,10 +102,6 @@ def priced(**spellings: object) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("told", "read"),
     [
-        ("0", "0"),
-        (0, "0"),
-        (0.0, "0"),
-        ("0.00", "0"),
         (0.05, "0.05"),
         ("0.05", "0.05"),
         (1, "1"),
@@ -117,6 +113,16 @@ def priced(**spellings: object) -> dict[str, Any]:
 )
 def test_a_price_is_read_in_each_spelling_and_form(spelling: str, told: object, read: str) -> None:
     assert only({"id": "flux", **priced(**{spelling: told})}).price_usd == Decimal(read)
+
+
+@spelled
+@pytest.mark.parametrize("told", ["0", 0, 0.0, "0.00"])
+def test_price_of_nothing_is_one_only_if_it_is_told_as_free(spelling: str, told: object) -> None:
+    entry = {"id": "flux", **priced(**{spelling: told})}
+    assert only(entry).price_usd is None
+    assert only(entry | {"free": "yes"}).price_usd is None
+    assert only(entry | {"free": True}).price_usd == 0
+    assert only(entry | {"billing_mode": "free"}).price_usd == 0
 
 
 @spelled

@@ -328,11 +328,11 @@ def test_a_price_that_nobody_tells_is_unknown(catalog: Catalog) -> None:
 
 
 def test_a_price_of_nothing_is_one_and_bears_no_fee(catalog: Catalog) -> None:
-    flux = priced(joined(catalog, image("flux", "0")), "flux", n=3)
+    flux = priced(joined(catalog, image("flux", 0)), "flux", n=3)
     assert (flux.amount(), flux.is_known) == ("$0.00", True)
     assert flux.cost()["estimated_usd"] == "0.00"
     assert flux.basis == f"The {LISTED} of $0.00 plus the 5 % margin."
-    assert priced(joined(catalog, image("flux", "0")), "flux", "7x7").amount() == "unknown"
+    assert priced(joined(catalog, image("flux", 0)), "flux", "7x7").amount() == "unknown"
 
 
 def test_a_description_without_a_fee_adds_none(tmp_path: Path) -> None:
@@ -382,7 +382,7 @@ def test_what_is_known_to_cost_least_is_first_and_what_is_not_known_at_all_is_la
         ({"pricePerImage": 0.04, "supportedSizes": ["1024x1024", "7x7"]}, "0.042", None),
         ({"pricePerImage": 0.04, "supportedQualities": ["standard", "hd"]}, "0.042", None),
         ({"pricePerImage": 1000}, "1050", "1050.001"),
-        ({"pricePerImage": 0}, "0", "0"),
+        ({"pricePerImage": 0, "free": True}, "0", "0"),
     ],
 )
 def test_the_prices_of_a_listed_model_have_a_highest_one_where_it_is_known_for_all_that_it_offers(

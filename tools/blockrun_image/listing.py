@@ -103,6 +103,7 @@ def _may_be_an_image_model(entry: object) -> bool:
 def _read(entry: Mapping[str, Any]) -> Listed | None:
     id: Any = entry.get("id")
     price = max(_prices(entry), default=None)
+    price = price if price or _is_told_free(entry) else None
     if not is_model_id(id) or (price or 0) > _MOST_USD:
         return None
     return Listed(
@@ -125,6 +126,12 @@ def _prices(entry: Mapping[str, Any]) -> Iterator[Decimal]:
     for amount in named:
         if isinstance(amount, str) and re.fullmatch(_AMOUNT, amount):
             yield Decimal(amount)
+
+
+def _is_told_free(entry: Mapping[str, Any]) -> bool:
+    """Return whether a price of 0 is meant: gateways also write one where they know none."""
+    told = (entry.get("free"), _object(entry.get("pricing")).get("free"), entry.get("billing_mode") == "free")
+    return any(each is True for each in told)
 
 
 def _provider(entry: Mapping[str, Any]) -> str | None:
