@@ -10,6 +10,7 @@ import anyio
 import anyio.lowlevel
 
 from blockrun_image.attempts import (
+    Approval,
     AttemptState,
     AttemptStatus,
     ExpectedCost,
@@ -22,7 +23,7 @@ from blockrun_image.callers import DeliveryEvent, OnDelivery
 from blockrun_image.errors import LedgerError, StorageError
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.null_ledger import NullAttempt
-from blockrun_image.ports import Attempt, Begun, Collected, NothingFound, OnPoll, OnStatus, Reserved
+from blockrun_image.ports import Attempt, Begun, Collected, NothingFound, OnStatus, Reserved
 
 URL = "https://pictures.example/1.png"
 OTHER_URL = "https://pictures.example/2.png"
@@ -65,9 +66,9 @@ class FakeGateway:
         on_status("drawing")
         return self._response
 
-    async def poll(self, job: Job, most: int, on_status: OnStatus, on_poll: OnPoll) -> ImagesResponse:
+    async def poll(self, job: Job, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
         self.polled.append(job)
-        await on_poll(0.0)
+        await attempt.polled(0.0)
         return self._response
 
     async def quote(self, request: ImageRequest) -> Decimal | None:
@@ -97,7 +98,7 @@ class FailingGateway(FakeGateway):
         await attempt.sent()
         raise self._error
 
-    async def poll(self, job: Job, most: int, on_status: OnStatus, on_poll: OnPoll) -> ImagesResponse:
+    async def poll(self, job: Job, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
         raise self._error
 
 
@@ -149,7 +150,7 @@ class FakeAttempt(NullAttempt):
     async def sent(self) -> None:
         await self.note("sent")
 
-    async def accepted(self, job: str) -> bool:
+    async def accepted(self, job: str, charged_usd: Decimal | None = None) -> bool:
         await self.note("accepted", job)
         return True
 
@@ -163,8 +164,12 @@ class FakeAttempt(NullAttempt):
     async def released(self) -> None:
         await self.note("released")
 
-    async def unknown(self) -> None:
-        await self.note("unknown")
+    async def unknown(self, warnings: Sequence[str] = (), *, is_over: bool = False) -> None:
+        await self.note("unknown", *warnings)
+
+    async def approve(self, approval: Approval) -> bool:
+        await self.note("approved", approval)
+        return True
 
     async def stopped(self) -> None:
         await self.note("stopped")
@@ -226,6 +231,9 @@ class FakeLedger:
         await attempt.note("reserved", order.request.model, order.cost.most_usd, *approval)
         return Reserved(attempt, self._uncollected)
 
+    async def charged_lately(self, requests: Sequence[ImageRequest]) -> Sequence[Decimal | None]:
+        return [None] * len(requests)
+
 
 class EarlierCall(FakeLedger):
     """A ledger in which an earlier call's attempt is found, which stands as it was given."""
@@ -253,10 +261,28 @@ class FakeDelivery:
 
 
 class FakeStore:
-    """Keeps pictures in memory; of those that are called `lost` it says that it could not."""
+    """Keeps pictures in memory; of those that are called `lost` it says that it could not.
 
-    def __init__(self) -> None:
+    One that is `full` keeps nothing as it came, and one that `is_readonly` says so before.
+    """
+
+    def __init__(self, *, is_full: bool = False, is_readonly: bool = False) -> None:
         self.kept: dict[Path, bytes] = {}
+        self._is_full = is_full
+        self._is_readonly = is_readonly
+
+    async def keep(self, content: bytes) -> Path:
+        await anyio.lowlevel.checkpoint()
+        if self._is_full:
+            raise StorageError("The disk is full.")
+        path = Path(f"/pictures/{len(self.kept) + 1}.bin")
+        self.kept[path] = content
+        return path
+
+    async def check(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        if self._is_readonly:
+            raise StorageError("The folder cannot be written.", charged="no")
 
     async def save(self, picture: bytes) -> Path:
         await anyio.lowlevel.checkpoint()

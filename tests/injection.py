@@ -14,7 +14,6 @@ from blockrun_image.errors import ImageError, LedgerError
 from blockrun_image.ports import Attempt
 from blockrun_image.results import GeneratedImages, PendingImages
 from blockrun_image.toolset import ImageToolset
-from blockrun_image_mcp.ledger.ledger import Ledger
 from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection, Work
 from blockrun_image_mcp.payments.auth import OnSigned, Payer, X402Auth
 from blockrun_image_mcp.payments.authorization import Authorization
@@ -240,16 +239,15 @@ class WatchedPayer:
     """Pays for real, from one wallet, and keeps what was signed for which attempt."""
 
     private_key: str
-    payees: Ledger
     signed: list[tuple[str, Authorization]]
 
     def auth(self, attempt: Attempt, on_signed: OnSigned) -> X402Auth:
         """Return what pays for one attempt."""
-        return Payer(_WatchedWallet(self, attempt.id), self.payees).auth(attempt, on_signed)
+        return Payer(_WatchedWallet(self, attempt.id)).auth(attempt, on_signed)
 
     def price(self, response: httpx2.Response) -> Decimal:
         """Return the price that a 402 names."""
-        return Payer(Wallet(self.private_key), self.payees).price(response)
+        return Payer(Wallet(self.private_key)).price(response)
 
 
 class _WatchedWallet(Wallet):

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
-from blockrun_image.attempts import ExpectedCost, MadeCall, Order, Payment
+from blockrun_image.attempts import Approval, ExpectedCost, MadeCall, Order, Payment, Quote
 from blockrun_image.callers import Caller
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import Begun, Collected, Reserved
@@ -28,9 +28,10 @@ REQUEST = ImageRequest("A red fox", "dall-e-3", "1024x1024", "standard", 1)
 PRICE = Decimal("0.042")
 CALL = MadeCall("the same call")
 URL = "https://pictures.example/1.png"
+PAYEE, OTHER_PAYEE = "0x" + "Ab" * 20, "0x" + "cd" * 20
 RESPONSE = ImagesResponse([Image(URL, Path("/1.png"), None, "A vixen")], PRICE, ["Odd."])
 MINE = Account("https://gateway.example/v1", "mine")
-PAYMENT = Payment("eip155:8453", "0x" + "ab" * 20, PRICE, "0x" + "01" * 32, int(NEW_YEARS_EVE) + 300, "signed")
+PAYMENT = Payment("eip155:8453", PAYEE, PRICE, "0x" + "01" * 32, int(NEW_YEARS_EVE) + 300, "signed")
 UNLIMITED = Limits(None, None)
 HASTY = Timings(busy_seconds=0.01, spill_seconds=0.02, outbox_retry_seconds=0.002, drain_seconds=0.01)
 """Gives a locked database up at once."""
@@ -87,7 +88,18 @@ def die(ledger: Ledger) -> None:
 
 
 def order(cost: Decimal | ExpectedCost = PRICE, request: ImageRequest = REQUEST, **others: Any) -> Order:
-    return Order(request, cost if isinstance(cost, ExpectedCost) else at_most(cost), **others)
+    approval = others.pop("approval", None)
+    return Order(
+        request,
+        cost if isinstance(cost, ExpectedCost) else at_most(cost),
+        approval=Approval(approval) if approval else None,
+        **others,
+    )
+
+
+def quote(amount_usd: Decimal = PRICE, host: str = "blockrun.ai", payee: str = PAYEE) -> Quote:
+    """Return what a gateway wants to be paid."""
+    return Quote(amount_usd, host, payee)
 
 
 def called_by(name: str, call: MadeCall = CALL) -> MadeCall:

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from blockrun_image.attempts import Payment
+from blockrun_image.attempts import Payment, Quote
 from blockrun_image.images import ImageRequest
 from blockrun_image.null_ledger import NullAttempt
 from blockrun_image_mcp.payments.authorization import Authorization
@@ -49,18 +49,11 @@ class KeptAttempt(NullAttempt):
         if step in self._fails:
             raise self._fails[step]
 
-    async def quoted(self, exact_usd: Decimal) -> None:
-        self._note("quoted", exact_usd)
+    async def quoted(self, quote: Quote) -> None:
+        self._note("quoted", quote)
 
     async def signed(self, payment: Payment) -> None:
         self._note("signed", payment)
-
-
-class KeptPayees(dict[str, str]):
-    """Payees in memory."""
-
-    async def payee(self, host: str, seen: str) -> str:
-        return self.setdefault(host, seen)
 
 
 def entry(**changes: object) -> dict[str, Any]:

@@ -167,7 +167,8 @@ class Backend:
         return self._advertised
 
     async def prepare(self) -> None:
-        """Wait briefly for the gateway's very first list, before a call that depends on it."""
+        """Take the newest list, before a call that depends on it; the very first one is waited for, briefly."""
+        await self.models.take_newer()
         limit = min(self.timings.first_list_seconds, self.timings.call_timeout_seconds / 10)
         await self.models.wait_for_first(limit)
 
@@ -227,10 +228,6 @@ class Backend:
         """Put on disk what the ledger does not have yet: the process is about to end."""
         if self._ledger.open is not None:
             self._ledger.open.outbox.spill_all()
-
-    async def payee(self, host: str, seen: str) -> str:
-        """Return the address that is trusted for a host: `seen` if there was none."""
-        return await (await self._ledger.get()).payee(host, seen)
 
     @property
     def _is_sandbox(self) -> bool:
@@ -311,7 +308,7 @@ class Backend:
         from blockrun_image_mcp.payments.auth import Payer  # noqa: PLC0415 - loads httpx2
         from blockrun_image_mcp.payments.wallet import Wallet  # noqa: PLC0415 - 5 modules, for wallets only
 
-        return Payer(Wallet(endpoint.wallet_key.get_secret_value()), self, timings=self.timings)
+        return Payer(Wallet(endpoint.wallet_key.get_secret_value()), timings=self.timings)
 
     def _begin_shutdown(self) -> None:
         gateway = self._gateway.open

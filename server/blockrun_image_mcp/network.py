@@ -3,8 +3,9 @@
 import json
 import re
 import urllib.request
+from collections.abc import Mapping
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import httpx2
@@ -27,6 +28,11 @@ def json_from(content: bytes, **loading: Any) -> object:  # noqa: ANN401 - as js
         return json.loads(content, **loading)
     except (ValueError, RecursionError):
         return None
+
+
+def json_object(value: object) -> Mapping[str, Any]:
+    """Return a JSON object as it is, and anything else as an empty one."""
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def is_deep(content: bytes) -> bool:

@@ -20,7 +20,9 @@ class Timings(CallTimings):
     output_seconds: float = 2.0
     """To write the remaining answers after the client has closed stdin."""
     continued_seconds: float = 1.0
-    """After a slow start, or after the process was stopped and goes on, to read what has waited for it."""
+    """After the process was stopped and goes on, to read what has waited for it."""
+    started_seconds: float = 0.25
+    """After a slow start, to read what has waited; whoever shook hands first has not."""
     shutdown_seconds: float = 0.8
     """From a signal to the end of the process."""
     approval_lifetime_seconds: float = 30 * 86_400.0
@@ -67,6 +69,8 @@ class Timings(CallTimings):
     """To wait for another process's lock on the ledger."""
     sweep_seconds: float = 60.0
     """Between two searches for abandoned jobs."""
+    lost_job_seconds: float = 3_600.0
+    """Between two times that a process asks after a job that the gateway told nothing of."""
     spill_seconds: float = 1.0
     """For the ledger to take a record, before that gets a file of its own."""
     outbox_retry_seconds: float = 0.25

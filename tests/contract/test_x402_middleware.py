@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.middleware.base import RequestResponseEndpoint
-from tests.payments import ADDRESS, PAYEE, CountingWallet, KeptAttempt, KeptPayees
+from tests.payments import ADDRESS, PAYEE, CountingWallet, KeptAttempt
 from x402 import x402Facilitator, x402ResourceServer
 from x402.http import PaymentOption, RouteConfig
 from x402.http.middleware.fastapi import payment_middleware
@@ -26,7 +26,7 @@ from x402.mechanisms.evm.exact import (  # pyright: ignore[reportMissingTypeStub
 from x402.mechanisms.evm.types import TransactionReceipt  # pyright: ignore[reportMissingTypeStubs]
 
 from blockrun_image import PaymentRequiredError
-from blockrun_image_mcp.gateway.receipts import transaction_of
+from blockrun_image_mcp.gateway.evidence import evidence_of
 from blockrun_image_mcp.gateway.transport import open_transport
 from blockrun_image_mcp.payments.auth import Payer
 from blockrun_image_mcp.payments.rules import exact_price
@@ -143,7 +143,7 @@ class Buyer:
         self.url = url
         self.wallet = CountingWallet()
         self.attempt = KeptAttempt(Decimal("0.05"))
-        self.payer = Payer(self.wallet, KeptPayees(), clock, timings)
+        self.payer = Payer(self.wallet, clock, timings)
 
     async def buy(self, body: object = None) -> httpx2.Response:
         async with self._client() as client:
@@ -182,7 +182,7 @@ async def test_our_payment_buys_a_picture_from_the_official_middleware(shop: Sho
     response = await buyer.buy()
     assert (response.status_code, response.json()) == (200, PICTURE)
     assert shop.chain.balances == {ADDRESS.lower(): 947_000, PAYEE: 53_000}
-    assert transaction_of(response.headers) in shop.chain.receipts
+    assert evidence_of(response).transaction in shop.chain.receipts
     (unpaid, no_payment), (paid, payment) = shop.bodies
     assert (unpaid, no_payment) == (paid, b"")
     assert payment.decode() == payment_of(response)
@@ -200,7 +200,7 @@ async def test_the_same_signature_buys_only_once(shop: Shop) -> None:
     bought = await buyer.buy()
     again = await buyer.send(payment_of(bought))
     assert why(again) == "invalid_exact_evm_nonce_already_used"
-    assert transaction_of(again.headers) is None
+    assert evidence_of(again).transaction is None
     assert shop.chain.balances[PAYEE] == 53_000
 
 
@@ -209,7 +209,7 @@ async def test_after_a_failure_of_the_gateway_the_same_signature_still_buys_the_
     buyer = Buyer(shop.url)
     failed = await buyer.buy()
     assert failed.status_code == 500
-    assert transaction_of(failed.headers) is None
+    assert evidence_of(failed).transaction is None
     assert PAYEE not in shop.chain.balances
     assert (await buyer.send(payment_of(failed))).json() == PICTURE
     assert shop.chain.balances[PAYEE] == 53_000

@@ -282,7 +282,12 @@ def test_a_command_that_nobody_watches_is_refused_and_names_the_setting(sandbox:
 
 @pytest.mark.parametrize(
     ("typed", "code", "posts", "words"),
-    [("y\n", 0, 1, "[y/N]"), ("\n", 1, 0, SETTING), ("n\n", 1, 0, "the answer was no"), ("\x04", 1, 0, "Aborted!")],
+    [
+        ("y\n", 0, 1, "[y/N]"),
+        ("\n", 1, 0, SETTING),
+        ("n\n", 1, 0, "the answer was no"),
+        ("\x04", 1, 0, "the answer was no"),
+    ],
 )
 def test_a_person_at_a_terminal_is_asked(sandbox: Sandbox, typed: str, code: int, posts: int, words: str) -> None:
     controller, terminal = pty.openpty()

@@ -364,9 +364,9 @@ COMMAND = (FOX["prompt"], "--model", FOX["model"])
 
 
 def test_recover_goes_on_after_a_job_that_has_failed_and_explains_what_is_unknown(sandbox: Sandbox) -> None:
-    left_job(sandbox, {"polls": [{"status": 404}]}, {})
+    left_job(sandbox, {"polls": [{"status": 200, "body": {"status": "failed"}}] * 2}, {})
     done = run("recover", settings=sandbox.environment)
-    assert "Not all jobs could be finished: The gateway accepted the job and then answered 404" in done.stderr
+    assert "Not all jobs could be finished: The gateway's job failed" in done.stderr
     assert "It was sent, and its answer never came." in done.stdout
     assert done.stdout.endswith("1 left.\n")
     assert states() == {"settled": 1, "unknown": 1}

@@ -1,6 +1,7 @@
 """Pictures that a wallet pays for, through the whole server: once, within the limits, and to whom it trusts."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,13 @@ async def test_a_payment_that_was_refused_is_held_for_as_long_as_it_could_be_use
     async with in_this_process(wallet) as client:
         refused = await client.call_tool("generate_image", FOX)
         another = await client.call_tool("generate_image", FOX)
-    assert (data(refused)["error"]["type"], data(refused)["error"]["charged"]) == ("content_policy", "no")
+    assert (data(refused)["error"]["type"], data(refused)["error"]["charged"]) == ("content_policy", "unknown")
+    assert re.search(r"Its payment of \$0\.042 can be used until \d\d:\d\d UTC, and counts today\.", text(refused))
+    explained = run("recover", settings=wallet).stdout
+    assert re.search(r"Payment of \$0\.042 from 0x\w{40} to 0x\w{40}, usable until 20", explained)
+    assert "authorizationState(payer, nonce)" in explained
+    held = next(entry["id"] for entry in images() if entry["state"] == "held")
+    assert "can be used until" in run("recover", "--release", held).stderr
     assert COLLECTED not in text(another)
     assert (states(), spend()["held_usd"]) == ({"held": 1, "settled": 1}, "0.042")
     assert {entry["state"] for entry in images()} == {"held", "settled"}

@@ -90,22 +90,32 @@ async def test_a_200_without_a_usable_picture_may_have_been_charged_and_is_not_a
 async def test_a_200_without_a_picture_that_names_its_charge_was_charged(ask: Asker) -> None:
     with pytest.raises(OutcomeUnknownError) as caught:
         await ask({"body": {"data": []}, "headers": {"x-blockrun-cost-usd": "0.042"}})
-    assert caught.value.charged == "yes"
+    assert (caught.value.charged, caught.value.charged_usd) == ("yes", Decimal("0.042"))
+
+
+@pytest.mark.parametrize("cost", ["0", "0.000000", "-1", "free"])
+async def test_charge_of_nothing_for_no_picture_proves_nothing(ask: Asker, cost: str) -> None:
     with pytest.raises(OutcomeUnknownError) as caught:
-        await ask({"body": {"data": []}, "headers": {"x-blockrun-cost-usd": "0"}})
-    assert caught.value.charged == "no"
+        await ask({"body": {"data": []}, "headers": {"x-blockrun-cost-usd": cost}})
+    assert (caught.value.charged, caught.value.charged_usd) == ("unknown", None)
 
 
 async def test_fewer_pictures_than_asked_are_handed_over_with_a_warning(ask: Asker) -> None:
     result = await ask({"body": {"data": [{"url": URL}, {"url": "nonsense"}]}}, n=3)
     assert [image.url for image in result.images] == [URL]
-    assert result.warnings == ["Asked for 3 images, and 1 came back."]
+    (file,) = ask.folder.iterdir()
+    assert result.warnings == [
+        f"A part of the gateway's answer could not be used. The answer is kept as it came: {file}",
+        "Asked for 3 images, and 1 came back.",
+    ]
 
 
 async def test_more_pictures_than_asked_do_not_flood_the_asker(ask: Asker) -> None:
     result = await ask({"body": {"data": [{"url": f"{URL}?{number}"} for number in range(5_000)]}}, n=2)
     assert [image.url for image in result.images] == [f"{URL}?0", f"{URL}?1"]
-    assert result.warnings == ["5000 images came; only those asked for are here."]
+    (file,) = ask.folder.iterdir()
+    assert f"{URL}?4999" in file.read_text()
+    assert result.warnings[0] == "5000 images came; only those asked for are here."
 
 
 @pytest.mark.parametrize(
@@ -118,7 +128,7 @@ async def test_more_pictures_than_asked_do_not_flood_the_asker(ask: Asker) -> No
         ({"body": {"data": [{"url": URL}]}, "headers": {"x-blockrun-cost-usd": "-1"}}, None),
         ({"body": {"data": [{"url": URL}]}, "headers": {"x-blockrun-cost-usd": "1e99"}}, None),
         ({"body": {"data": [{"url": URL}], "price": "much"}}, None),
-        ({"body": {"data": [{"url": URL}], "price": {"amount": 0.042}}}, None),
+        ({"body": {"data": [{"url": URL}], "price": {"amount": 0.042}}}, Decimal("0.042")),
         ({"body": {"data": [{"url": URL}]}, "headers": {"x-blockrun-cost-usd": "1e-999999"}}, None),
     ],
 )
@@ -155,7 +165,9 @@ async def test_data_that_is_no_picture_was_paid_for_and_is_said_to_be_none(ask: 
     with pytest.raises(StorageError, match="no PNG, JPEG, WebP or GIF") as caught:
         await ask({"body": {"data": [{"b64_json": base64.b64encode(b"#!/bin/sh").decode()}]}})
     assert caught.value.charged == "yes"
-    assert list(ask.folder.iterdir()) == []
+    (file,) = ask.folder.iterdir()
+    assert file.read_bytes() == b"#!/bin/sh"
+    assert str(file) in caught.value.message
 
 
 async def test_an_answer_that_cannot_be_unpacked_is_malformed(ask: Asker) -> None:
@@ -298,5 +310,8 @@ async def test_a_job_that_failed_without_a_word_on_its_charge_may_have_been_char
 
 async def test_an_answer_that_does_not_end_is_given_up(ask: Asker) -> None:
     ask.max_answer_bytes = 1_000
-    with pytest.raises(OutcomeUnknownError, match="connection failed before its answer"):
-        await ask({"body": "x" * 2_000})
+    with pytest.raises(OutcomeUnknownError, match=r"a cut answer .*: the answer is too large") as caught:
+        await ask({"body": "x" * 200_000})
+    (file,) = ask.folder.iterdir()
+    assert len(file.read_bytes()) > 1_000
+    assert str(file) in caught.value.message

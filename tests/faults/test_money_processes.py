@@ -19,10 +19,8 @@ from tests.e2e.test_stdio_process import Server, running
 from tests.raw_gateway import JOB, MICRO_USD, RawGateway, raw_gateway
 
 QUICK = (str(Path(__file__).with_name("quick_server.py")),)
-SLOWLY_STARTED = (
-    "-c",
-    "import blockrun_image_mcp; blockrun_image_mcp.STARTED_AT -= 2; from blockrun_image_mcp.cli import main; main()",
-)
+STARTED = "import blockrun_image_mcp; blockrun_image_mcp.STARTED_AT {}; from blockrun_image_mcp.cli import main; main()"
+SLOWLY_STARTED, AT_ONCE = ("-c", STARTED.format("-= 2")), ("-c", STARTED.format("+= 600"))
 REPEATED = "answered moments ago"
 UNDER_WAY = "still under way"
 VISITS = 3
@@ -185,7 +183,7 @@ def test_job_of_a_stopped_process_is_polled_by_the_process_that_waits_for_it(gat
     assert (gateway.posts, len(gateway.charges)) == (1, 1)
 
 
-@pytest.mark.parametrize(("program", "purchases"), [(SLOWLY_STARTED, 1), (QUICK, 2)])
+@pytest.mark.parametrize(("program", "purchases"), [(SLOWLY_STARTED, 1), (AT_ONCE, 2)])
 def test_same_calls_that_waited_for_a_slow_start_may_be_one_and_its_repetition(
     gateway: RawGateway, program: tuple[str, ...], purchases: int
 ) -> None:

@@ -1,15 +1,29 @@
 """What the ledger sets aside, what it counts, and what it refuses."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from tests.fakes import Clock
-from tests.ledgers import CALL, PRICE, UNLIMITED, URL, Processes, order, reserve, spent, states
+from tests.ledgers import (
+    CALL,
+    PRICE,
+    REQUEST,
+    RESPONSE,
+    UNLIMITED,
+    URL,
+    Processes,
+    order,
+    quote,
+    reserve,
+    spent,
+    states,
+)
 
-from blockrun_image.attempts import ExpectedCost, Order
-from blockrun_image.errors import BudgetExceededError, ConfigurationError, ConfirmationError
-from blockrun_image.images import Image, ImagesResponse
-from blockrun_image.ports import NeedsApproval
+from blockrun_image.attempts import Approval, ExpectedCost, Order
+from blockrun_image.errors import BudgetExceededError, ConfigurationError
+from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image.ports import NeedsApproval, PriceNotApproved, Reserved
 from blockrun_image_mcp.ledger.ledger import Ledger
 from blockrun_image_mcp.ledger.limits import Limits, confirm_above_micro_usd, in_usd, micro_usd
 from blockrun_image_mcp.ledger.store import Account
@@ -119,21 +133,99 @@ async def test_exact_price_replaces_the_estimate_within_the_limits(processes: Pr
     attempt = await reserve(ledger)
     for refused, words in ((Decimal("0.0601"), "is left"), (Decimal("0.1001"), "one call may cost")):
         with pytest.raises(BudgetExceededError, match=words):
-            await attempt.quoted(refused)
+            await attempt.quoted(quote(refused))
     assert await spent(ledger) == 102_000
-    await attempt.quoted(Decimal("0.06"))
+    await attempt.quoted(quote(Decimal("0.06")))
     assert await spent(ledger) == 120_000
-    await attempt.quoted(Decimal("0.0401"))
+    await attempt.quoted(quote(Decimal("0.0401")))
     assert await spent(ledger) == 100_100
 
 
-async def test_price_above_what_the_user_has_approved_is_refused(ledger: Ledger) -> None:
-    attempt = await reserve(ledger, approval="approval-1")
-    with pytest.raises(ConfirmationError, match=r"wants \$0\.042001, more than the user has approved"):
-        await attempt.quoted(Decimal("0.042001"))
-    await attempt.quoted(PRICE)
-    unapproved = await reserve(ledger)
-    await unapproved.quoted(Decimal("0.042001"))
+FROM_5_CENTS = Limits(None, None, 50_000)
+"""The user must approve what costs more than $0.05."""
+
+
+async def test_price_above_the_threshold_must_be_approved(processes: Processes) -> None:
+    ledger = await processes.start(limits=FROM_5_CENTS)
+    attempt = await reserve(ledger)
+    with pytest.raises(PriceNotApproved) as caught:
+        await attempt.quoted(quote(Decimal("0.050001")))
+    assert (caught.value.price_usd, await spent(ledger)) == (Decimal("0.050001"), 42_000)
+    await attempt.quoted(quote(Decimal("0.05")))
+    assert await spent(ledger) == 50_000
+
+
+async def test_approval_covers_prices_up_to_the_one_that_was_shown(processes: Processes) -> None:
+    ledger = await processes.start(limits=FROM_5_CENTS)
+    attempt = await reserve(ledger)
+    assert await attempt.approve(Approval("approval-1", Decimal("0.06")))
+    with pytest.raises(PriceNotApproved):
+        await attempt.quoted(quote(Decimal("0.061")))
+    await attempt.quoted(quote(Decimal("0.06")))
+    assert await spent(ledger) == 60_000
+    assert not await (await reserve(ledger)).approve(Approval("approval-1", Decimal("0.06")))
+
+
+@pytest.mark.parametrize(("most_usd", "is_asked"), [("0.0599", True), ("0.06", False), (None, False)])
+async def test_order_that_became_dearer_than_its_approval_is_asked_about_anew(
+    processes: Processes, most_usd: str | None, is_asked: bool
+) -> None:
+    ledger = await processes.start(limits=FROM_5_CENTS)
+    approval = Approval("approval-1", None if most_usd is None else Decimal(most_usd))
+    begun = await ledger.begin(CALL, replace(order(Decimal("0.06")), approval=approval))
+    assert isinstance(begun, NeedsApproval if is_asked else Reserved)
+
+
+@pytest.mark.parametrize("limits", [Limits(0, None), Limits(None, 0), Limits(0, 0)])
+@pytest.mark.parametrize("cost", [Decimal(0), PRICE, ExpectedCost()])
+async def test_limit_of_nothing_lets_nothing_through(
+    processes: Processes, limits: Limits, cost: Decimal | ExpectedCost
+) -> None:
+    with pytest.raises(BudgetExceededError):
+        await reserve(await processes.start(limits=limits), cost)
+
+
+# what was charged lately
+
+
+async def charged(ledger: Ledger, usd: str, request: ImageRequest = REQUEST) -> None:
+    attempt = await reserve(ledger, PRICE, request=request)
+    await attempt.sent()
+    await attempt.settled(replace(RESPONSE, charged_usd=Decimal(usd)))
+    await attempt.mark_delivered()
+
+
+async def test_dearer_charge_is_held_for_the_next_such_call(processes: Processes, clock: Clock) -> None:
+    ledger, other = await processes.start(), await processes.start(limits=Limits(100_000, None, 70_000))
+    await charged(ledger, "0.08")
+    assert await ledger.charged_lately([REQUEST, replace(REQUEST, size="x")]) == [Decimal("0.08"), None]
+    assert await other.begin(CALL, order()) == NeedsApproval(Decimal("0.08"))
+    with pytest.raises(BudgetExceededError):  # per image
+        await reserve(other, request=replace(REQUEST, n=2))
+    assert (await reserve(ledger)).most_usd == Decimal("0.08")
+    clock.now += 86_401
+    assert await ledger.charged_lately([REQUEST]) == [None]
+    assert (await reserve(other)).most_usd == PRICE
+
+
+async def test_lower_charge_clears_a_dearer_one(ledger: Ledger, clock: Clock) -> None:
+    for usd in ("0.08", "0.04"):
+        await charged(ledger, usd)
+        clock.now += 1
+    assert (await reserve(ledger)).most_usd == PRICE
+
+
+async def test_charge_of_several_images_is_divided_among_them(ledger: Ledger) -> None:
+    await charged(ledger, "0.1", replace(REQUEST, n=2))
+    assert await ledger.charged_lately([REQUEST]) == [Decimal("0.05")]
+    assert (await reserve(ledger)).most_usd == Decimal("0.05")
+
+
+async def test_unknown_price_is_at_least_the_last_charge(processes: Processes) -> None:
+    ledger = await processes.start(limits=Limits(100_000, None))
+    await charged(ledger, "0.2")
+    with pytest.raises(BudgetExceededError):
+        await reserve(ledger, ExpectedCost())
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from tests.ledgers import (
     Processes,
     attempt_of,
     order,
+    quote,
     reserve,
     rows,
     spent,
@@ -29,7 +30,7 @@ from tests.ledgers import (
 )
 
 from blockrun_image.attempts import AttemptState, AttemptStatus, Job
-from blockrun_image.errors import ConfirmationError, LedgerError
+from blockrun_image.errors import ConfirmationError, LedgerError, PaymentRequiredError
 from blockrun_image.images import Image, ImagesResponse
 from blockrun_image.ports import Collected, Reserved
 from blockrun_image_mcp.ledger.sqlite.migrations import (
@@ -123,7 +124,7 @@ async def test_rows_of_all_states_are_kept_and_count_as_before(processes: Proces
     }
 
 
-async def test_held_row_is_released_once_its_payment_has_expired(processes: Processes, clock: Clock) -> None:
+async def test_held_row_stays_held_until_the_operator_releases_it(processes: Processes, clock: Clock) -> None:
     old_ledger(processes.path)
     end = int(time.time()) + 300
     payment = json.dumps(asdict(replace(PAYMENT, valid_before=end)), default=str)
@@ -132,6 +133,8 @@ async def test_held_row_is_released_once_its_payment_has_expired(processes: Proc
     assert await states(ledger) == ["held"]
     clock.now = end + 61
     await ledger.sweep()
+    assert rows(processes.path, "SELECT state FROM spending") == [("held",)]
+    assert await ledger.release("held") is None
     assert rows(processes.path, "SELECT state FROM spending") == [("released",)]
 
 
@@ -193,7 +196,9 @@ async def test_trusted_payee_stays_trusted(processes: Processes) -> None:
     old_ledger(processes.path)
     with closing(sqlite3.connect(processes.path, isolation_level=None)) as connection:
         connection.execute("INSERT INTO payees VALUES ('blockrun.ai', '0x1', 0)")
-    assert await (await processes.start()).payee("blockrun.ai", "0x2") == "0x1"
+    ledger = await processes.start()
+    with pytest.raises(PaymentRequiredError, match="was paid at '0x1' before"):
+        await (await reserve(ledger)).quoted(quote())
 
 
 async def test_ledger_of_before_approvals_keeps_its_attempts(processes: Processes) -> None:
@@ -276,7 +281,10 @@ async def test_old_server_cannot_pay_after_the_migration(processes: Processes, s
 async def test_old_server_that_starts_after_the_migration_sees_a_newer_file(processes: Processes) -> None:
     await (await processes.start()).statement()
     taken = {name for (name,) in rows(processes.path, "SELECT name FROM migrations")}
-    assert taken - {step.__name__ for step in OLD_STEPS} == {"m006_callers_apart"}  # which it refuses
+    assert taken - {step.__name__ for step in OLD_STEPS} == {
+        "m006_callers_apart",
+        "m007_payees_by_attempt",
+    }  # which it refuses
 
 
 async def test_failed_migration_leaves_the_old_file_as_it_was(processes: Processes) -> None:

@@ -10,22 +10,25 @@ from tests.fakes import Clock
 from tests.ledgers import (
     CALL,
     HASTY,
+    OTHER_PAYEE,
+    PAYEE,
     PAYMENT,
-    PRICE,
     RESPONSE,
     Processes,
     attempt_of,
+    change,
     die,
     locked,
     order,
+    quote,
     reserve,
     sent,
     spent,
     states,
 )
 
-from blockrun_image.attempts import Job, MadeCall
-from blockrun_image.errors import BudgetExceededError, ConfirmationError, LedgerError
+from blockrun_image.attempts import AttemptState, Job, MadeCall
+from blockrun_image.errors import BudgetExceededError, ConfirmationError, LedgerError, PaymentRequiredError
 from blockrun_image.ports import Collected, Reserved
 from blockrun_image_mcp.ledger.attempt import LedgerAttempt
 from blockrun_image_mcp.ledger.ledger import Ledger
@@ -40,35 +43,48 @@ async def signed(ledger: Ledger, clock: Clock) -> LedgerAttempt:
 
 
 @pytest.mark.parametrize("job", [None, "job_1"])
-async def test_refused_payment_is_held_until_a_minute_after_its_end(
-    processes: Processes, clock: Clock, job: str | None
+@pytest.mark.parametrize("later_seconds", [0, 361, 86_400 * 30])
+async def test_refused_payment_is_held_whenever_it_ends(
+    processes: Processes, clock: Clock, job: str | None, later_seconds: int
 ) -> None:
-    clock.now -= 7_200
     ledger, other = await processes.start(), await processes.start()
-    attempt, end = await signed(ledger, clock), int(clock.now) + 300
+    attempt = await signed(ledger, clock)
     await attempt.sent()
     if job is not None:
         await attempt.accepted(job)
     await attempt.released()
-    assert (await states(ledger), await spent(ledger)) == (["held"], 42_000)
+    day = ledger.today()
+    clock.now += later_seconds
+    assert await other.sweep() == {}
     assert [entry.state for entry in await ledger.recent(9)] == ["held"]
-    assert (await ledger.statement()).to_dict()["held_usd"] == "0.042"
-    assert not await ledger.release(attempt.id)
-    clock.now = end + 60
-    assert (await states(other), await other.sweep()) == (["held"], {})
-    clock.now += 1
-    assert (await states(ledger), await spent(ledger)) == (["released"], 0)
+    assert await ledger.write(lambda store: store.spent_on(day)) == 42_000
 
 
-@pytest.mark.parametrize("is_expired", [True, False])
-async def test_payment_that_never_left_or_has_expired_is_released_at_once(
-    ledger: Ledger, clock: Clock, is_expired: bool
+async def test_held_attempt_is_released_by_the_operator_a_minute_after_its_payments_end(
+    ledger: Ledger, clock: Clock
 ) -> None:
-    clock.now -= 7_200
+    attempt, end = await signed(ledger, clock), int(clock.now) + 300
+    await attempt.sent()
+    await attempt.released()
+    for now in (end - 1, end + 60):
+        clock.now = now
+        assert "Its payment can be used until 20" in str(await ledger.release(attempt.id))
+    clock.now = end + 61
+    assert await ledger.release(attempt.id) is None
+    assert await ledger.recent(9) == []
+
+
+async def test_unknown_attempt_with_a_payment_is_released_no_earlier(ledger: Ledger, clock: Clock) -> None:
     attempt = await signed(ledger, clock)
-    if is_expired:
-        await attempt.sent()
-        clock.now += 361
+    await attempt.sent()
+    await attempt.unknown()
+    assert "can be used until" in str(await ledger.release(attempt.id))
+    clock.now += 361
+    assert await ledger.release(attempt.id) is None
+
+
+async def test_payment_that_never_left_is_released_at_once(ledger: Ledger, clock: Clock) -> None:
+    attempt = await signed(ledger, clock)
     await attempt.released()
     assert await states(ledger) == ["released"]
 
@@ -115,42 +131,149 @@ async def test_nothing_is_quoted_or_signed_once_the_attempt_was_given_up(process
     await attempt.mark_abandoned()
     assert isinstance(await other.begin(CALL, order()), Reserved)
     with pytest.raises(LedgerError, match="was given up before it was sent"):
-        await (attempt.quoted(PRICE) if step == "quoted" else attempt.signed(PAYMENT))
+        await (attempt.quoted(quote()) if step == "quoted" else attempt.signed(PAYMENT))
 
 
 async def test_nothing_is_signed_while_it_cannot_be_written_down(processes: Processes) -> None:
     ledger = await processes.start(timings=HASTY)
     attempt = await reserve(ledger)
     with locked(ledger.path):
-        for step in (attempt.signed(PAYMENT), attempt.quoted(PRICE), attempt.sent()):
+        for step in (attempt.signed(PAYMENT), attempt.quoted(quote()), attempt.sent()):
             with pytest.raises(LedgerError, match="locked"):
                 await step
 
 
-async def test_only_an_unknown_attempt_can_be_released_by_the_operator(ledger: Ledger) -> None:
+async def test_only_what_is_unknown_or_held_can_be_released_by_the_operator(ledger: Ledger) -> None:
     attempt = await sent(ledger)
-    assert not await ledger.release(attempt.id)
+    assert await ledger.release(attempt.id) == "That attempt is sent: only one that is unknown or held can be released."
     await attempt.unknown()
-    assert await ledger.release(attempt.id)
-    assert not await ledger.release(attempt.id)
-    assert not await ledger.release("no such attempt")
+    assert await ledger.release(attempt.id) is None
+    assert "is released" in str(await ledger.release(attempt.id))
+    assert await ledger.release("no such attempt") == "There is no attempt with that id."
     assert await spent(ledger) == 0
 
 
-async def test_first_payee_of_a_host_is_trusted_until_the_operator_trusts_another(ledger: Ledger) -> None:
-    first, other = "0x" + "Ab" * 20, "0x" + "cd" * 20
-    assert await ledger.payee("blockrun.ai", first) == first
-    assert await ledger.payee("BlockRun.ai", other) == first
-    assert await ledger.payee("blockrun.ai", first.lower()) == first.lower()
-    assert await ledger.payee("blockrun.ai:8443", other) == other
-    await ledger.trust("BLOCKRUN.ai", other)
-    assert await ledger.payee("blockrun.ai", first) == other
-    assert await ledger.payee("blockrun.ai", other.upper()) == other.upper()
+async def test_attempt_that_a_process_works_on_is_not_released_by_another(processes: Processes) -> None:
+    working, other = await processes.start(), await processes.start()
+    attempt = await sent(working)
+    change(working.path, "UPDATE spending SET state = 'unknown'")  # as a version might that tells it early
+    assert "still works on it" in str(await other.release(attempt.id))
+    die(working)
+    assert await other.release(attempt.id) is None
 
 
-async def test_payee_is_remembered_by_the_next_process(processes: Processes) -> None:
-    await (await processes.start()).payee("blockrun.ai", "0x1")
-    assert await (await processes.start()).payee("blockrun.ai", "0x2") == "0x1"
+async def test_charge_that_is_named_after_a_release_is_written_down(processes: Processes) -> None:
+    working, other = await processes.start(), await processes.start()
+    attempt = await sent(working)
+    await attempt.unknown()
+    assert await other.release(attempt.id) is None
+    await attempt.settled(replace(RESPONSE, charged_usd=Decimal("0.9")))
+    assert (await states(other), await spent(other)) == (["settled"], 900_000)
+
+
+async def test_charge_that_an_accepted_job_names_counts_from_then_on(ledger: Ledger) -> None:
+    attempt = await sent(ledger)
+    await attempt.accepted("job_1", Decimal("0.9"))
+    assert await spent(ledger) == 900_000
+    await attempt.settled(replace(RESPONSE, charged_usd=Decimal("0.05")))
+    assert await spent(ledger) == 900_000
+
+
+@pytest.mark.parametrize("end", ["released", "stopped"])
+async def test_failed_job_that_has_named_a_charge_was_charged(ledger: Ledger, end: str) -> None:
+    attempt = await sent(ledger)
+    await attempt.accepted("job_1", Decimal("0.05"))
+    await getattr(attempt, end)()
+    assert await states(ledger) == (["settled"] if end == "released" else ["accepted"])
+    assert await spent(ledger) == 50_000
+
+
+async def test_refusal_that_nobody_was_told_is_told_before_the_same_call_pays_again(
+    ledger: Ledger, clock: Clock
+) -> None:
+    attempt = await signed(ledger, clock)
+    await attempt.sent()
+    await attempt.released()
+    await attempt.mark_abandoned()
+    found = await ledger.begin(CALL, order())
+    assert isinstance(found, Collected)
+    assert (await found.attempt.status()).state is AttemptState.HELD
+    await found.attempt.mark_delivered(is_unknown=True)
+    assert isinstance(await ledger.begin(CALL, order()), Reserved)
+
+
+# payees
+
+
+async def quoted(ledger: Ledger, payee: str = PAYEE, host: str = "blockrun.ai") -> LedgerAttempt:
+    attempt = await reserve(ledger)
+    await attempt.quoted(quote(payee=payee, host=host))
+    return attempt
+
+
+async def paid(ledger: Ledger, clock: Clock, payee: str = PAYEE) -> LedgerAttempt:
+    """Let a signed payment to an address leave."""
+    attempt = await quoted(ledger, payee)
+    await attempt.signed(replace(PAYMENT, payee=payee, valid_before=int(clock.now) + 300))
+    await attempt.sent()
+    return attempt
+
+
+async def test_payee_is_trusted_once_a_payment_was_accepted(processes: Processes, clock: Clock) -> None:
+    ledger, other = await processes.start(), await processes.start()
+    await (await paid(ledger, clock)).settled(RESPONSE)
+    clock.now += 400
+    with pytest.raises(PaymentRequiredError, match=r"wants to be paid at 0xcdcd\w+, and was paid at '0xAbAb"):
+        await quoted(other, OTHER_PAYEE, host="BlockRun.ai")
+    await quoted(other, PAYEE.lower())
+    await quoted(other, OTHER_PAYEE, host="blockrun.ai:8443")
+    await other.trust("BLOCKRUN.ai", OTHER_PAYEE)
+    with pytest.raises(PaymentRequiredError, match="was paid at '0xcdcd"):
+        await quoted(ledger)
+
+
+async def test_payee_of_an_accepted_job_is_trusted(ledger: Ledger, clock: Clock) -> None:
+    await (await paid(ledger, clock)).accepted("job_1")
+    with pytest.raises(PaymentRequiredError, match="was paid at"):
+        await quoted(ledger, OTHER_PAYEE)
+
+
+@pytest.mark.parametrize("end", ["released", "unknown"])
+async def test_payee_that_gave_nothing_is_not_trusted(ledger: Ledger, clock: Clock, end: str) -> None:
+    await getattr(await paid(ledger, clock), end)()
+    clock.now += 361
+    await quoted(ledger, OTHER_PAYEE)
+
+
+async def test_payee_of_a_quote_that_was_not_paid_is_not_trusted(ledger: Ledger) -> None:
+    await (await quoted(ledger)).released()
+    await quoted(ledger, OTHER_PAYEE)
+
+
+@pytest.mark.parametrize("end", ["nothing", "released", "unknown"])
+async def test_no_second_payee_is_paid_while_a_payment_to_the_first_can_be_used(
+    processes: Processes, clock: Clock, end: str
+) -> None:
+    ledger, other = await processes.start(), await processes.start()
+    attempt = await paid(ledger, clock)
+    if end != "nothing":
+        await getattr(attempt, end)()
+    clock.now += 360
+    with pytest.raises(PaymentRequiredError, match=r"a payment to '0xAbAb\w+' can still be used. Nothing was signed"):
+        await quoted(other, OTHER_PAYEE)
+    await quoted(other)
+
+
+async def test_of_two_payees_that_are_quoted_at_once_the_first_is_paid(processes: Processes) -> None:
+    ledger, other = await processes.start(), await processes.start()
+    first = await quoted(ledger)
+    with pytest.raises(PaymentRequiredError, match="can still be used"):
+        await quoted(other, OTHER_PAYEE)
+    await first.released()
+    await quoted(other, OTHER_PAYEE)
+
+
+# approvals
 
 
 async def approved(ledger: Ledger, key: str = "another call") -> Collected | Reserved:

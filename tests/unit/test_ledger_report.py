@@ -58,6 +58,7 @@ async def test_statement_tells_what_is_held_unknown_and_left(ledger: Ledger) -> 
         "spent_usd": "0.124",
         "held_usd": "0.042",
         "unknown_usd": "0.042",
+        "excess_usd": "0.00",
         "left_usd": "0.076",
         "daily_budget_usd": "0.20",
         "max_cost_usd": "0.10",
@@ -74,7 +75,9 @@ async def test_statement_tells_what_is_held_unknown_and_left(ledger: Ledger) -> 
 async def test_attempt_and_totals_are_told_in_lines(ledger: Ledger) -> None:
     await (await sent(ledger)).settled(RESPONSE)
     (entry,) = await ledger.recent(9)
-    assert entry.to_text() == f"2026-12-31 23:59:59  settled     $0.042  dall-e-3 1024x1024\n  A red fox\n  {URL}"
+    assert (
+        entry.to_text() == f"2026-12-31 23:59:59  settled     $0.042  dall-e-3 1024x1024\n  A red fox\n  {URL}\n  Odd."
+    )
     assert (await ledger.statement()).to_text().splitlines()[1].split() == [
         "dall-e-3",
         "settled",

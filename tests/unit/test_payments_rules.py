@@ -19,7 +19,6 @@ from tests.payments import (
     USDC,
     CountingWallet,
     KeptAttempt,
-    KeptPayees,
     encoded,
     entry,
     payment_required,
@@ -27,7 +26,7 @@ from tests.payments import (
 )
 
 from blockrun_image import BudgetExceededError, ImageError, LedgerError, PaymentRequiredError
-from blockrun_image.attempts import Payment
+from blockrun_image.attempts import Payment, Quote
 from blockrun_image_mcp.payments.auth import Payer
 from blockrun_image_mcp.payments.challenge import read_challenge
 from blockrun_image_mcp.payments.rules import Asked, choose, exact_price, host_named, is_address
@@ -56,11 +55,10 @@ async def pay(
     *,
     wallet: CountingWallet | None = None,
     attempt: KeptAttempt | None = None,
-    payees: KeptPayees | None = None,
     on_signed: Callable[[Payment], None] = lambda _: None,
     now: float = NOW,
 ) -> httpx2.Response:
-    payer = Payer(wallet or CountingWallet(), payees if payees is not None else KeptPayees(), lambda: now)
+    payer = Payer(wallet or CountingWallet(), lambda: now)
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(till)) as client:
         return await client.post(url, json={"prompt": "x"}, auth=payer.auth(attempt or KeptAttempt(), on_signed))
 
@@ -91,7 +89,7 @@ async def test_a_quote_that_all_rules_allow_is_paid_once_with_the_same_request()
     assert paid is not None
     (signed,) = wallet.signed
     assert [step for step, _ in attempt.notes] == ["quoted", "signed"]
-    assert attempt.notes[0][1] == Decimal("0.053")
+    assert attempt.notes[0][1] == Quote(Decimal("0.053"), "blockrun.ai", PAYEE)
     assert attempt.notes[1][1] is handed[0]
     payment = handed[0]
     assert paid not in repr(payment)
@@ -252,20 +250,9 @@ async def test_nothing_is_sent_where_a_payment_could_be_read_on_the_way(url: str
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8/v1/x", "http://localhost/v1/x", "http://[::1]:8/v1/x"])
 async def test_this_machine_may_be_paid_without_https(url: str) -> None:
-    payees = KeptPayees()
-    assert (await pay(Till(payment_required(quote(resource={"url": url}))), url, payees=payees)).status_code == 200
-    assert list(payees) == [url.split("/")[2]]
-
-
-async def test_a_payee_that_changes_stops_until_the_operator_trusts_it() -> None:
-    payees = KeptPayees()
-    await pay(Till(payment_required()), payees=payees)
-    assert payees == {"blockrun.ai": PAYEE}
-    other = "0x" + "cd" * 20
-    error = await refusal(payment_required(quote(entry(payTo=other))), payees=payees)
-    assert f"blockrun-image-mcp wallet trust blockrun.ai {other}" in error.hint
-    payees["blockrun.ai"] = other.upper().replace("0X", "0x")
-    assert (await pay(Till(payment_required(quote(entry(payTo=other)))), payees=payees)).status_code == 200
+    attempt = KeptAttempt()
+    assert (await pay(Till(payment_required(quote(resource={"url": url}))), url, attempt=attempt)).status_code == 200
+    assert attempt.notes[0] == ("quoted", Quote(Decimal("0.053"), url.split("/")[2], PAYEE))
 
 
 async def test_the_limits_are_asked_before_anything_is_signed() -> None:
@@ -304,7 +291,7 @@ async def test_a_402_to_a_payment_is_the_callers_and_nothing_more_is_signed() ->
 
 async def test_one_auth_never_signs_twice() -> None:
     wallet, till = CountingWallet(), Till(payment_required())
-    auth = Payer(wallet, KeptPayees(), lambda: NOW).auth(KeptAttempt(), lambda _: None)
+    auth = Payer(wallet, lambda: NOW).auth(KeptAttempt(), lambda _: None)
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(till), auth=auth) as client:
         assert [(await client.post(URL)).status_code for _ in range(3)] == [200, 402, 402]
     assert len(wallet.signed) == 1
@@ -312,7 +299,7 @@ async def test_one_auth_never_signs_twice() -> None:
 
 async def test_a_request_that_carries_a_payment_gets_no_second_one() -> None:
     wallet = CountingWallet()
-    auth = Payer(wallet, KeptPayees(), lambda: NOW).auth(KeptAttempt(), lambda _: None)
+    auth = Payer(wallet, lambda: NOW).auth(KeptAttempt(), lambda _: None)
     transport = httpx2.MockTransport(lambda _: payment_required())
     async with httpx2.AsyncClient(transport=transport) as client:
         response = await client.post(URL, headers={"PAYMENT-SIGNATURE": "x"}, auth=auth)
@@ -327,7 +314,7 @@ async def test_a_quote_from_where_a_redirect_led_is_not_paid() -> None:
             return httpx2.Response(307, headers={"location": "https://evil.example/v1"})
         return payment_required()
 
-    auth = Payer(wallet, KeptPayees(), lambda: NOW).auth(KeptAttempt(), lambda _: None)
+    auth = Payer(wallet, lambda: NOW).auth(KeptAttempt(), lambda _: None)
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(till), follow_redirects=True) as client:
         with pytest.raises(PaymentRequiredError, match="another URL"):
             await client.post(URL, auth=auth)

@@ -11,10 +11,11 @@ from blockrun_image_mcp.gateway.retry import (
     UNPAID_QUOTE,
     Failure,
     Outcome,
+    Rejection,
     charged_after,
-    charged_by_rejection,
     failure_of,
     may_resend,
+    rejection_of,
     retry_after_seconds,
     rule_for,
     wait_seconds,
@@ -113,34 +114,29 @@ def test_a_refusal_says_nothing_of_the_copies_that_were_sent_before(outcomes: li
 
 
 @pytest.mark.parametrize(
-    ("code", "words", "earlier", "charged"),
+    ("code", "words", "earlier", "rejection"),
     [
-        ("PAYMENT_UNDERPAID", "", [], "no"),
-        ("PAYMENT_INVALID", "", [429], "no"),
-        (None, "Payment verification failed: balance", [], "no"),
-        ("PAYMENT_INVALID", "", [Failure.OUTCOME_UNKNOWN], "unknown"),
-        ("PAYMENT_REPLAY", "", [], "no"),
-        ("PAYMENT_REPLAY", "", [Failure.OUTCOME_UNKNOWN], "yes"),
-        ("PAYMENT_REPLAY", "", [502], "yes"),
-        ("SETTLEMENT_FAILED", "", [], "unknown"),
-        ("SETTLEMENT_FAILED", "Payment verification failed", [500], "unknown"),
-        (None, "", [], "unknown"),
+        ("PAYMENT_UNDERPAID", "", [], Rejection.REFUSED),
+        ("PAYMENT_INVALID", "", [429], Rejection.REFUSED),
+        (None, "Payment verification failed: balance", [], Rejection.REFUSED),
+        ("PAYMENT_INVALID", "", [Failure.OUTCOME_UNKNOWN], Rejection.UNCLEAR),
+        ("PAYMENT_REPLAY", "", [], Rejection.REFUSED),
+        ("PAYMENT_REPLAY", "", [Failure.OUTCOME_UNKNOWN], Rejection.TAKEN),
+        ("PAYMENT_REPLAY", "", [502], Rejection.TAKEN),
+        ("SETTLEMENT_FAILED", "", [], Rejection.UNCLEAR),
+        ("SETTLEMENT_FAILED", "Payment verification failed", [500], Rejection.UNCLEAR),
+        (None, "", [], Rejection.UNCLEAR),
     ],
 )
 def test_a_rejected_payment_is_told_by_its_code_and_by_what_came_before(
-    code: str | None, words: str, earlier: list[Outcome], charged: str
+    code: str | None, words: str, earlier: list[Outcome], rejection: Rejection
 ) -> None:
-    assert charged_by_rejection(code, words, earlier) == charged
+    assert rejection_of(code, words, earlier) is rejection
 
 
 @pytest.mark.parametrize("outcome", [Failure.NEVER_SENT, Failure.OUTCOME_UNKNOWN, 429, 502, 503, 504])
 def test_a_poll_is_resent_as_long_as_the_call_lasts(outcome: Outcome) -> None:
     assert may_resend(POLL, outcome, 1_000)
-
-
-@pytest.mark.parametrize(("outcome", "resends"), [(500, 1), (400, 0), (401, 0), (402, 0), (403, 0), (404, 0)])
-def test_a_poll_ends_with_a_refusal(outcome: Outcome, resends: int) -> None:
-    assert [may_resend(POLL, outcome, done) for done in range(3)] == [done < resends for done in range(3)]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from anyio.abc import TaskGroup
 from tests.fakes import URL, FakeDelivery, FakeGateway, FakeLedger, GatedGateway
 
-from blockrun_image.attempts import MadeCall, Order
+from blockrun_image.attempts import Approval, MadeCall, Order
 from blockrun_image.callers import DeliveryEvent
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ConfirmationError, ContentPolicyError, ImageError
@@ -243,14 +243,14 @@ class User:
         self.answers: dict[str, anyio.Event] = {}
         self.says_no = False
 
-    def by(self, name: str) -> Callable[..., Awaitable[str]]:
-        async def approve(*_: object) -> str:
+    def by(self, name: str) -> Callable[..., Awaitable[Approval]]:
+        async def approve(*_: object) -> Approval:
             self.asked.append(name)
             self.answers[name] = anyio.Event()
             await self.answers[name].wait()
             if self.says_no:
                 raise ConfirmationError("No.")
-            return f"approval of {name}"
+            return Approval(f"approval of {name}")
 
         return approve
 
@@ -267,7 +267,7 @@ async def test_user_is_asked_once_for_all_that_share_a_purchase(catalog: Catalog
         await user.answer("first")
     assert [urls(caller) for caller in callers] == [[URL]] * 3
     assert user.asked == ["first"]
-    assert [order and order.approval for order in ledger.orders] == [None, "approval of first"]
+    assert [order and order.approval for order in ledger.orders] == [None, Approval("approval of first")]
     assert len(gateway.requests) == 1
 
 
@@ -279,7 +279,7 @@ async def test_oldest_that_waits_asks_when_the_asker_leaves(catalog: Catalog) ->
         assert user.asked == ["first", "second"]
         await user.answer("second")
     assert [urls(caller) for caller in (second, third)] == [[URL]] * 2
-    assert ledger.notes[0][-1] == "approval of second"
+    assert ledger.notes[0][-1] == Approval("approval of second")
     assert len(gateway.requests) == 1
 
 
@@ -310,7 +310,7 @@ async def test_asker_that_ends_without_an_answer_leaves_the_question_to_the_next
     user, gateway, ledger = User(), GatedGateway(is_open=True), FakeLedger(NEEDS_APPROVAL)
     go_on = anyio.Event()
 
-    async def cannot_ask(*_: object) -> str:
+    async def cannot_ask(*_: object) -> Approval:
         user.asked.append("first")
         await go_on.wait()
         raise ImageError("The client must call again with the answer.")
@@ -346,9 +346,9 @@ async def test_work_takes_its_time_anew_after_the_answer(catalog: Catalog) -> No
 
     left: list[float] = []
 
-    async def approve(*_: object) -> str:
+    async def approve(*_: object) -> Approval:
         await anyio.sleep(0.21)
-        return "approval"
+        return Approval("approval")
 
     async with shop(catalog, FakeGateway(Image(URL)), Watched(NEEDS_APPROVAL), seconds=0.2) as open_shop:
         caller = await open_shop.call(approve)

@@ -246,8 +246,11 @@ async def test_pictures_that_come_as_data_are_stored_and_come_back_as_file_urls(
 async def test_a_picture_that_could_not_be_stored_is_warned_of_and_the_other_comes_back(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(data=b"lost"), Image(data=b"png"), charged="0.084")
     result = await ImageToolset(catalog, gateway, FakeStore()).generate_image("a cat", "dall-e-3", n=2)
-    assert [image.url for image in result.images] == ["file:///pictures/1.png"]
-    assert result.warnings == ["The disk is full.", "Asked for 2 images, and 1 came back."]
+    assert [image.url for image in result.images] == ["file:///pictures/2.png"]
+    assert result.warnings == [
+        "The disk is full. It is kept as it came: /pictures/1.bin",
+        "Asked for 2 images, and 1 came back.",
+    ]
 
 
 @pytest.mark.anyio

@@ -10,7 +10,7 @@ import anyio.lowlevel
 import pytest
 from tests.fakes import URL, FailingGateway, FakeGateway, FakeLedger, FakeStore, Note, SendingGateway
 
-from blockrun_image.attempts import Job, MadeCall, Order
+from blockrun_image.attempts import Approval, Job, MadeCall, Order
 from blockrun_image.callers import Caller
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import (
@@ -211,21 +211,21 @@ async def test_user_approves_a_call_with_its_own_words_and_price(catalog: Catalo
     ledger = FakeLedger(NeedsApproval(Decimal("0.126")))
     asked: list[tuple[str, Decimal | None]] = []
 
-    async def approve(request: ImageRequest, expected: Estimate) -> str:
+    async def approve(request: ImageRequest, expected: Estimate, needed: NeedsApproval) -> Approval:
         await anyio.lowlevel.checkpoint()
         assert ledger.notes == []
         asked.append((request.prompt, expected.high_usd))
-        return "approval-1"
+        return Approval("approval-1")
 
     toolset = ImageToolset(catalog, FakeGateway(Image(URL)), ledger=ledger)
     await toolset.generate_image("a cat", "dall-e-3", "1024x1792", approve=approve)
     assert asked == [("a cat", Decimal("0.126"))]
-    assert [order and order.approval for order in ledger.orders] == [None, "approval-1"]
-    assert ledger.notes[0] == (*RESERVED, "approval-1")
+    assert [order and order.approval for order in ledger.orders] == [None, Approval("approval-1")]
+    assert ledger.notes[0] == (*RESERVED, Approval("approval-1"))
 
 
 async def test_user_is_not_asked_where_the_ledger_does_not_want_it(catalog: Catalog) -> None:
-    async def approve(request: ImageRequest, expected: Estimate) -> str:
+    async def approve(request: ImageRequest, expected: Estimate, needed: NeedsApproval) -> Approval:
         raise AssertionError
 
     toolset = ImageToolset(catalog, FakeGateway(Image(URL)), ledger=FakeLedger())
@@ -235,7 +235,7 @@ async def test_user_is_not_asked_where_the_ledger_does_not_want_it(catalog: Cata
 async def test_call_that_is_not_approved_reserves_and_sends_nothing(catalog: Catalog) -> None:
     gateway, ledger = FakeGateway(Image(URL)), FakeLedger(NeedsApproval(Decimal("0.126")))
 
-    async def refuse(request: ImageRequest, expected: Estimate) -> str:
+    async def refuse(request: ImageRequest, expected: Estimate, needed: NeedsApproval) -> Approval:
         await anyio.lowlevel.checkpoint()
         raise ConfirmationError("No.")
 

@@ -6,7 +6,7 @@ import pytest
 from tests.conftest import Sandbox
 
 from blockrun_image import ConfigurationError
-from blockrun_image_mcp.gateway.transport import GuardedTransport, RetryingTransport, open_transport, timeout
+from blockrun_image_mcp.gateway.transport import MAX_BYTES, GuardedTransport, RetryingTransport, open_transport, timeout
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
 pytestmark = pytest.mark.anyio
@@ -122,6 +122,6 @@ async def test_what_a_server_packed_unasked_is_unpacked_within_bounds(
     def answer(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, headers={"content-encoding": encoding}, stream=httpx2.ByteStream(packed))
 
-    transport = RetryingTransport(httpx2.MockTransport(answer), DEFAULT, max_answer_bytes=1_000)
+    transport = RetryingTransport(httpx2.MockTransport(answer), DEFAULT)
     async with httpx2.AsyncClient(transport=transport) as client:
-        assert (await client.get("https://x.example")).content == read
+        assert (await client.get("https://x.example", extensions={MAX_BYTES: 1_000})).content == read

@@ -23,7 +23,7 @@ class AttemptState(StrEnum):
     SETTLED = "settled"
     """Its result and its charge are known."""
     HELD = "held"
-    """It was refused, but its signed payment can still be used."""
+    """It was refused, but whoever has its signed payment can use it, so that it counts as spent."""
     UNKNOWN = "unknown"
     """Whether it was charged is unknown, so that it counts as spent."""
     RELEASED = "released"
@@ -76,7 +76,7 @@ class Payment:
     """A payment that a wallet has signed; whoever holds `header` can move this amount to this payee, once.
 
     `header` is what the gateway is sent, `nonce` what makes a second move impossible, `valid_before` the end of its
-    life in seconds since 1970.
+    life in seconds since 1970. `payer` is the wallet's address, empty in old ledgers.
     """
 
     network: str
@@ -85,6 +85,28 @@ class Payment:
     nonce: str
     valid_before: int
     header: str = field(repr=False)
+    payer: str = ""
+
+
+@dataclass(frozen=True)
+class Quote:
+    """What a gateway wants to be paid for a request, in US dollars: by whom it is asked, and the address to pay."""
+
+    amount_usd: Decimal
+    host: str
+    payee: str
+
+
+@dataclass(frozen=True)
+class Approval:
+    """The user's approval of one attempt; it covers prices up to `most_usd`, which is `None` for any price."""
+
+    id: str
+    most_usd: Decimal | None = None
+
+    def covers(self, price_usd: Decimal | None) -> bool:
+        """Return whether it covers a price, which is `None` if nothing limits it."""
+        return self.most_usd is None or (price_usd is not None and price_usd <= self.most_usd)
 
 
 @dataclass(frozen=True)
@@ -134,8 +156,8 @@ class Order:
     """What to buy if an earlier call has not bought it.
 
     `per_minute` is how many requests a minute the model takes, `None` if that is unknown; `slot` is the id of a slot
-    that was booked before; a slot that is further away than `send_seconds` is not booked. `approval` is the id of the
-    user's approval, which is good for one attempt.
+    that was booked before; a slot that is further away than `send_seconds` is not booked. `approval` is good for one
+    attempt.
     """
 
     request: ImageRequest
@@ -143,7 +165,7 @@ class Order:
     per_minute: int | None = None
     send_seconds: float = 0.0
     slot: str | None = None
-    approval: str | None = None
+    approval: Approval | None = None
 
 
 @dataclass(frozen=True)

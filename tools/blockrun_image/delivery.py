@@ -25,11 +25,21 @@ async def _with_data_in_files(response: ImagesResponse, store: ImageStore | None
         try:
             images.append(image if image.data is None else await _stored(image.data, image, store))
         except StorageError as error:
-            failures.append(error)
+            failures.append(await _with_the_bytes_kept(error, image.data or b"", store))
     if failures and not images:
         raise failures[0]
     warnings = dict.fromkeys([*response.warnings, *(error.message for error in failures)])
     return replace(response, images=images, warnings=[*warnings])
+
+
+async def _with_the_bytes_kept(error: StorageError, picture: bytes, store: ImageStore | None) -> StorageError:
+    """Write what could not be stored as a picture as it came, and say where."""
+    try:
+        if store is not None:
+            error.message += f" It is kept as it came: {await store.keep(picture)}"
+    except StorageError as failure:
+        error.message += f" {failure.message}"
+    return error
 
 
 async def _stored(picture: bytes, image: Image, store: ImageStore | None) -> Image:

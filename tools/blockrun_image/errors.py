@@ -132,9 +132,11 @@ class LedgerError(ImageError):
 
 
 class StorageError(ImageError):
-    """A picture that came as data could not be written to disk; it had been paid for."""
+    """A picture that came as data could not be written to disk; it had been paid for, unless that was found before."""
 
-    charged: Charged = "yes"
+    def __init__(self, message: str, *, hint: str = "", charged: Charged = "yes") -> None:
+        super().__init__(message, hint=hint)
+        self.charged = charged
 
 
 class UnexpectedError(ImageError):
@@ -156,11 +158,18 @@ class Answer:
 
 
 class GatewayError(ImageError):
-    """The gateway refused the request, or its answer could not be used."""
+    """The gateway refused the request, or its answer could not be used.
+
+    After a refusal with `is_payment_open`, whoever has the signed payment can still use it. With `is_job_lost`, the
+    gateway may tell of its job later. `raw` is the answer, if it may be paid for and could not be used.
+    """
 
     def __init__(self, message: str, *, hint: str = "", charged: Charged = "no", answer: Answer | None = None) -> None:
         super().__init__(message, hint=hint)
         self.charged = charged
+        self.is_payment_open = False
+        self.is_job_lost = False
+        self.raw = b""
         self.answer = answer or Answer()
 
     def _particulars(self) -> dict[str, object]:

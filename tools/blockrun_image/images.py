@@ -65,8 +65,12 @@ class Image:
 
 @dataclass(frozen=True)
 class ImagesResponse:
-    """What a gateway gave for a request; `charged_usd` is `None` where it did not say what it charged."""
+    """What a gateway gave for a request; `charged_usd` is `None` where it did not say what it charged.
+
+    `raw` is the whole answer if not all of it could be used.
+    """
 
     images: Sequence[Image]
     charged_usd: Decimal | None = None
     warnings: Sequence[str] = ()
+    raw: bytes = field(default=b"", repr=False, compare=False)

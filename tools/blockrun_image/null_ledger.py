@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from decimal import Decimal
 
-from blockrun_image.attempts import AttemptState, AttemptStatus, MadeCall, Order, Payment
+from blockrun_image.attempts import Approval, AttemptState, AttemptStatus, MadeCall, Order, Payment, Quote
 from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import NothingFound, Reserved
 
@@ -16,6 +16,10 @@ class NullLedger:
         """Return an attempt at the order."""
         return NothingFound() if order is None else Reserved(NullAttempt(order.request, order.cost.most_usd))
 
+    async def charged_lately(self, requests: Sequence[ImageRequest]) -> Sequence[Decimal | None]:
+        """Return that nothing is known."""
+        return [None] * len(requests)
+
 
 class NullAttempt:
     """An `Attempt` that notes nothing."""
@@ -26,8 +30,12 @@ class NullAttempt:
         self.most_usd = most_usd
         self.held_usd = Decimal(0)
 
-    async def quoted(self, exact_usd: Decimal) -> None:
+    async def quoted(self, quote: Quote) -> None:
         """Note nothing."""
+
+    async def approve(self, approval: Approval) -> bool:
+        """Return that it was not used before."""
+        return True
 
     async def signed(self, payment: Payment) -> None:
         """Note nothing."""
@@ -38,7 +46,7 @@ class NullAttempt:
     async def refused_for_now(self) -> None:
         """Note nothing."""
 
-    async def accepted(self, job: str) -> bool:
+    async def accepted(self, job: str, charged_usd: Decimal | None = None) -> bool:
         """Return that no other process knows of it."""
         return False
 
@@ -52,7 +60,7 @@ class NullAttempt:
     async def released(self) -> None:
         """Note nothing."""
 
-    async def unknown(self) -> None:
+    async def unknown(self, warnings: Sequence[str] = (), *, is_over: bool = False) -> None:
         """Note nothing."""
 
     async def stopped(self) -> None:

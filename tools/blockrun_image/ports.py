@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 
 from blockrun_image.attempts import (
+    Approval,
     AttemptStatus,
     Job,
     MadeCall,
     Order,
     Payment,
+    Quote,
     UncollectedPictures,
 )
 from blockrun_image.images import ImageRequest, ImagesResponse
@@ -19,15 +21,20 @@ from blockrun_image.images import ImageRequest, ImagesResponse
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-OnPoll: TypeAlias = Callable[[float], Awaitable[None]]
-"""Is told after each poll of a job in how many seconds the next one follows."""
-
 OnStatus: TypeAlias = Callable[[str], None]
 """Is told in a few words what a call is waiting for."""
 
 
 class JobPending(Exception):  # noqa: N818 - not an error: the job goes on, and can be polled again later
     """Raised when a job was polled for long enough and goes on."""
+
+
+class PriceNotApproved(Exception):  # noqa: N818 - not an error: the user can be asked
+    """Raised for an exact price that the user must approve before it is paid."""
+
+    def __init__(self, price_usd: Decimal) -> None:
+        super().__init__(f"the user has not approved ${price_usd}")
+        self.price_usd = price_usd
 
 
 class Attempt(Protocol):
@@ -57,8 +64,16 @@ class Attempt(Protocol):
         """The request that it is for."""
         ...
 
-    async def quoted(self, exact_usd: Decimal) -> None:
-        """Set aside the exact price instead; raises `BudgetExceededError` and `LedgerError`."""
+    async def quoted(self, quote: Quote) -> None:
+        """Set aside the exact price instead, which is paid next.
+
+        Raises `PriceNotApproved`, with no more set aside than before, `BudgetExceededError`, `LedgerError`, and
+        `PaymentRequiredError` for a payee that is not trusted.
+        """
+        ...
+
+    async def approve(self, approval: Approval) -> bool:
+        """Note the user's approval of the price, and return whether it was not used before; raises `LedgerError`."""
         ...
 
     async def signed(self, payment: Payment) -> None:
@@ -77,8 +92,11 @@ class Attempt(Protocol):
         """Note that it was refused for its rate without a charge; it must pass `sent` before it leaves again."""
         ...
 
-    async def accepted(self, job: str) -> bool:
-        """Note that the gateway has made it a job, and return whether another process can know of it now."""
+    async def accepted(self, job: str, charged_usd: Decimal | None = None) -> bool:
+        """Note that the gateway has made it a job, and return whether another process can know of it now.
+
+        `charged_usd` is what it has charged already, if it tells.
+        """
         ...
 
     async def polled(self, next_seconds: float) -> None:
@@ -93,8 +111,11 @@ class Attempt(Protocol):
         """Note that nothing was charged."""
         ...
 
-    async def unknown(self) -> None:
-        """Note that whether it was charged is unknown."""
+    async def unknown(self, warnings: Sequence[str] = (), *, is_over: bool = False) -> None:
+        """Note that whether it was charged is unknown; the warnings are shown with it.
+
+        If it `is_over`, its job is not asked after again.
+        """
         ...
 
     async def stopped(self) -> None:
@@ -159,9 +180,14 @@ class SlotBooked:
 
 @dataclass(frozen=True)
 class NeedsApproval:
-    """The user must approve the call first; nothing is set aside. `most_usd` is `None` if nothing limits its price."""
+    """The user must approve the call first.
+
+    `most_usd` is what it can cost, `None` if nothing limits its price. If that is the gateway's exact price, no more is
+    set aside than the estimate meanwhile, and otherwise nothing.
+    """
 
     most_usd: Decimal | None
+    is_exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -186,6 +212,13 @@ class SpendLedger(Protocol):
         """
         ...
 
+    async def charged_lately(self, requests: Sequence[ImageRequest]) -> Sequence[Decimal | None]:
+        """Return what one image of each kind was charged last, in US dollars, if that was in the last 24 hours.
+
+        Raises `LedgerError`.
+        """
+        ...
+
 
 class ImageGateway(Protocol):
     """Something that makes pictures and charges for them."""
@@ -206,8 +239,8 @@ class ImageGateway(Protocol):
         """
         ...
 
-    async def poll(self, job: Job, most: int, on_status: OnStatus, on_poll: OnPoll) -> ImagesResponse:
-        """Poll a job until it has ended, and return at most `most` pictures; raises as `generate` does."""
+    async def poll(self, job: Job, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
+        """Poll an attempt's job until it has ended, and return its pictures; raises as `generate` does."""
         ...
 
     async def quote(self, request: ImageRequest) -> Decimal | None:
@@ -224,6 +257,17 @@ class ImageStore(Protocol):
 
     async def save_url(self, url: str) -> Path:
         """Write the URL to a text file and return its absolute path; raises `StorageError`."""
+        ...
+
+    async def keep(self, content: bytes) -> Path:
+        """Write what was paid for and cannot be used, as it came, and return its absolute path.
+
+        Raises `StorageError` if no folder takes it.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Raise `StorageError` if nothing can be written; it is asked before anything is paid."""
         ...
 
 

@@ -1,7 +1,7 @@
 """What a request costs, in exact decimals, and how sure that is."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import product
 from typing import Any
@@ -57,6 +57,15 @@ class Estimate:
     def amount(self) -> str:
         """Return the money in words, such as `$0.042` or `$0.042-0.126`."""
         return spread(self.low_usd, self.high_usd)
+
+    def at_least(self, image_usd: Decimal | None) -> "Estimate":
+        """Return the estimate for images that were charged so much lately, each, if that is more than it tells."""
+        total_usd = (image_usd or Decimal(0)) * self.n
+        if image_usd is None or total_usd <= (self.low_usd if self.high_usd is None else self.high_usd):
+            return self
+        ends = {"low_usd": total_usd} if self.high_usd is None else {"high_usd": total_usd}
+        basis = f"{self.basis} But the last such image was charged ${usd(image_usd)}."
+        return replace(self, **ends, exact=False, basis=basis)
 
     def __lt__(self, other: "Estimate") -> bool:
         return self._rank() < other._rank()

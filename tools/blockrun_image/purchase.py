@@ -3,20 +3,33 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import TypeAlias
 
 import anyio
 
-from blockrun_image.attempts import AttemptState, AttemptStatus, Job, MadeCall, Order, UncollectedPictures
+from blockrun_image.attempts import (
+    Approval,
+    AttemptState,
+    AttemptStatus,
+    ExpectedCost,
+    Job,
+    MadeCall,
+    Order,
+    UncollectedPictures,
+)
 from blockrun_image.callers import DeliveryEvent
 from blockrun_image.delivery import with_files
 from blockrun_image.errors import (
     Answer,
     ConfigurationError,
     ConfirmationError,
+    GatewayError,
     ImageError,
+    InvalidRequestError,
     LedgerError,
     OutcomeUnknownError,
     RateLimitError,
+    StorageError,
 )
 from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import (
@@ -28,12 +41,16 @@ from blockrun_image.ports import (
     NothingFound,
     OnStatus,
     Ports,
+    PriceNotApproved,
     Reserved,
     Runner,
     SharedTask,
     SlotBooked,
 )
 from blockrun_image.timings import CallTimings
+
+Approve: TypeAlias = Callable[[NeedsApproval], Awaitable[Approval]]
+"""Asks the user; raises `ConfirmationError` for any answer but yes."""
 
 _COLLECTED = "An earlier call with the same arguments had bought this; nothing more was charged."
 _REPEATED = (
@@ -48,7 +65,8 @@ _STILL_THERE = "Its request may have left: the same call again collects it."
 class Purchase:
     """A purchase, which all calls that joined it wait for.
 
-    Without an `order`, it only collects; `refusal` is then why nothing can be ordered.
+    Without an `order`, it only collects; `refusal` is then why nothing can be ordered. `price` is what a request costs
+    at the moment: the list may change while the user is asked.
     """
 
     ports: Ports
@@ -57,6 +75,7 @@ class Purchase:
     timings: CallTimings
     run: Runner
     refusal: ImageError | None = None
+    price: Callable[[ImageRequest], ExpectedCost] | None = None
     listeners: list[OnStatus] = field(default_factory=list[OnStatus])
     attempt: Attempt | None = None
     uncollected: Sequence[UncollectedPictures] = ()
@@ -64,7 +83,8 @@ class Purchase:
     _task: SharedTask[ImagesResponse | NeedsApproval] | None = None
     _asking: anyio.Lock = field(default_factory=anyio.Lock)
     _declined: ConfirmationError | None = None
-    _approval: str | None = None
+    _approval: Approval | None = None
+    _waiting: Attempt | None = None
 
     @property
     def request(self) -> ImageRequest | None:
@@ -73,11 +93,11 @@ class Purchase:
             return self.attempt.request
         return None if self.order is None else self.order.request
 
-    async def result(self, timeout_seconds: float, approve: Callable[[], Awaitable[str]]) -> ImagesResponse | None:
+    async def result(self, timeout_seconds: float, approve: Approve) -> ImagesResponse | None:
         """Return the pictures, all with URLs, or `None` if they take longer than the timeout.
 
-        `approve` asks the user, for as long as that takes, and returns the id of the approval. The oldest call that
-        waits asks; if it leaves before the answer, the next one does. Raises `ImageError`.
+        `approve` asks the user, for as long as that takes. The oldest call that waits asks; if it leaves before the
+        answer, the next one does. Raises `ImageError`.
         """
         deadline = anyio.current_time() + timeout_seconds
         while True:
@@ -95,7 +115,7 @@ class Purchase:
                 return None
             try:
                 if self._task is task:
-                    await self._ask(approve)
+                    await self._ask(approve, outcome)
                     deadline = anyio.current_time() + timeout_seconds
             finally:
                 self._asking.release()
@@ -104,6 +124,12 @@ class Purchase:
         """Poll a job that this process has claimed, to its end; raises `ImageError` and `JobPending`."""
         self.attempt = attempt
         return await self._poll(attempt, job)
+
+    async def withdraw(self) -> None:
+        """Release what is set aside while the user is asked: nobody waits for the answer any more."""
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            await waiting.released()
 
     async def abandon(self) -> None:
         """Note that its callers have gone, so that the same call collects it."""
@@ -140,27 +166,32 @@ class Purchase:
         """What is set aside for it."""
         return Decimal(0) if self.attempt is None else self.attempt.held_usd
 
-    async def _ask(self, approve: Callable[[], Awaitable[str]]) -> None:
+    async def _ask(self, approve: Approve, needed: NeedsApproval) -> None:
         if self._declined is not None:
             raise self._declined
         try:
-            self._approval = await approve()
-        except ConfirmationError as error:
-            self._declined = error
+            self._approval = await approve(needed)
+        except Exception as error:  # a no, or a question that the client answers with another call
+            self._declined = error if isinstance(error, ConfirmationError) else None
+            await self.withdraw()
             raise
         self._task = None
 
     async def _work(self) -> ImagesResponse | NeedsApproval:
         deadline = anyio.current_time() + self.timings.send_seconds
         while True:
-            begun = await self._begin(deadline)
+            begun = await self._resumed() or await self._begin(deadline)
             match begun:
                 case NeedsApproval():
                     return begun
                 case SlotBooked():
                     await self._wait_for_slot(begun, deadline)
                 case Reserved(attempt):
-                    return await self._buy(attempt, deadline)
+                    try:
+                        return await self._buy(attempt, deadline)
+                    except PriceNotApproved as error:
+                        self._waiting = attempt
+                        return NeedsApproval(error.price_usd, is_exact=True)
                 case Collected(attempt):
                     response = await self._collect(attempt, is_repeat=begun.is_repeat)
                     if response is not None:
@@ -169,14 +200,27 @@ class Purchase:
                 case _:  # nothing was found
                     raise self.refusal or ConfigurationError("There is nothing to buy.")
 
+    async def _resumed(self) -> Reserved | None:
+        """Go on with the attempt whose price the user has approved, unless the approval was used before."""
+        waiting, approval = self._waiting, self._approval
+        if waiting is None or approval is None:
+            return None
+        if await waiting.approve(approval):
+            self._waiting = None
+            return Reserved(waiting, self.uncollected)
+        await self.withdraw()
+        return None
+
     async def _begin(self, deadline: float) -> Begun:
         """Collect or reserve; what refuses the order is raised only if there is nothing to collect."""
         order = self.order
         if order is not None:
-            order = replace(order, send_seconds=deadline - anyio.current_time(), approval=self._approval)
             try:
+                cost = order.cost if self.price is None else self.price(order.request)
+                send_seconds = deadline - anyio.current_time()
+                order = replace(order, cost=cost, send_seconds=send_seconds, approval=self._approval)
                 await self.ports.gateway()
-            except ConfigurationError as error:
+            except (ConfigurationError, InvalidRequestError) as error:
                 order, self.refusal = None, error
         try:
             begun = await (await self.ports.ledger()).begin(self.made, order)
@@ -206,7 +250,11 @@ class Purchase:
         self.order = replace(slot.order, slot=slot.id)
 
     async def _buy(self, attempt: Attempt, deadline: float) -> ImagesResponse:
+        """Send the order; a folder in which nothing can be kept is found before."""
+
         async def generate() -> ImagesResponse:
+            if self.ports.store is not None:
+                await self.ports.store.check()
             gateway = await self.ports.gateway()
             send_seconds = deadline - anyio.current_time()
             return await gateway.generate(attempt.request, attempt, self._say, send_seconds)
@@ -221,10 +269,10 @@ class Purchase:
         try:
             while True:
                 status = await attempt.status()
-                if not status.state.is_open or status.is_overdue:
-                    return _collected(status, _REPEATED if is_repeat else _COLLECTED)
                 if status.job is not None and status.is_claimable and await attempt.claim():
                     return await self._poll(attempt, status.job)
+                if not status.state.is_open or status.is_overdue:
+                    return _collected(status, _REPEATED if is_repeat else _COLLECTED)
                 self._say("an earlier call with the same arguments is still under way")
                 await anyio.sleep(self.timings.attempt_poll_seconds)
         except LedgerError as error:
@@ -233,7 +281,7 @@ class Purchase:
     async def _poll(self, attempt: Attempt, job: Job) -> ImagesResponse:
         async def poll() -> ImagesResponse:
             gateway = await self.ports.gateway()
-            return await gateway.poll(job, attempt.request.n, self._say, attempt.polled)
+            return await gateway.poll(job, attempt, self._say)
 
         return await self._paid(attempt, poll)
 
@@ -243,6 +291,8 @@ class Purchase:
             response = _useful(await work())
         except (Exception, anyio.get_cancelled_exc_class()) as error:
             with anyio.CancelScope(shield=True):
+                if isinstance(error, GatewayError) and error.raw:
+                    error.message += await self._kept(error.raw)
                 await _end(attempt, error)
             raise
         return await self._settled(attempt, response)
@@ -253,10 +303,27 @@ class Purchase:
         warnings: Sequence[str] = ()
         with anyio.CancelScope(shield=True):  # these pictures are paid for
             try:
+                if response.raw:
+                    response = replace(response, warnings=[*response.warnings, await self._left_over(response.raw)])
                 kept = await with_files(response, self.ports.store)
+            except StorageError as error:
+                kept = replace(kept, warnings=[*response.warnings, error.message])
+                raise
             finally:
                 warnings = await attempt.settled(kept)
         return replace(kept, warnings=[*kept.warnings, *warnings])
+
+    async def _left_over(self, raw: bytes) -> str:
+        return f"A part of the gateway's answer could not be used.{await self._kept(raw)}"
+
+    async def _kept(self, raw: bytes) -> str:
+        """Keep an answer as it came, and return where, as a sentence."""
+        if self.ports.store is None:
+            return ""
+        try:
+            return f" The answer is kept as it came: {await self.ports.store.keep(raw)}"
+        except StorageError as error:
+            return f" {error.message}"
 
     def _say(self, status: str) -> None:
         for listener in self.listeners:
@@ -274,7 +341,7 @@ def _is_certain(error: Exception) -> bool:
 def _useful(response: ImagesResponse) -> ImagesResponse:
     if response.images:
         return response
-    charged = "unknown" if response.charged_usd is None else "yes"
+    charged = "yes" if response.charged_usd else "unknown"
     error = OutcomeUnknownError("The gateway made no image.", charged=charged)
     error.charged_usd = response.charged_usd
     raise error
@@ -288,7 +355,17 @@ def _collected(status: AttemptStatus, warning: str) -> ImagesResponse | None:
             "An earlier call with the same arguments was sent, and its answer never came; nothing was sent now.",
             hint=_BUYS_ANEW,
         )
+    if status.state is AttemptState.HELD:
+        raise OutcomeUnknownError(
+            "An earlier call with the same arguments was refused, but its signed payment can still be used, and counts"
+            " today; nothing was sent now.",
+            hint=_BUYS_ANEW,
+        )
     return None
+
+
+def _kept_words(error: Exception) -> Sequence[str]:
+    return [error.message] if isinstance(error, GatewayError) and error.raw else ()
 
 
 async def _end(attempt: Attempt, error: BaseException) -> None:
@@ -297,13 +374,16 @@ async def _end(attempt: Attempt, error: BaseException) -> None:
     A setting that cannot be used says nothing of a job that was accepted before.
     """
     match error:
+        case PriceNotApproved():
+            pass  # the user is asked
         case JobPending() | ConfigurationError():
             await attempt.stopped()
-        case ImageError(charged="no"):
+        case ImageError(charged="no") | GatewayError(is_payment_open=True):
             await attempt.released()
         case ImageError(charged="yes"):
-            await attempt.settled(ImagesResponse((), error.charged_usd))
+            await attempt.settled(ImagesResponse((), error.charged_usd, _kept_words(error)))
         case Exception():
-            await attempt.unknown()
+            is_over = isinstance(error, GatewayError) and not error.is_job_lost
+            await attempt.unknown(_kept_words(error), is_over=is_over)
         case _:
             await attempt.stopped()

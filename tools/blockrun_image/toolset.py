@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, Unpack
 
 import anyio
 
-from blockrun_image.attempts import MadeCall, Order
+from blockrun_image.attempts import Approval, ExpectedCost, MadeCall, Order
 from blockrun_image.callers import Caller, Delivery, DeliveryEvent
 from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import MODES, EnrichedPrompt, Wishes, enrich
@@ -18,13 +18,14 @@ from blockrun_image.errors import (
     ConfirmationError,
     ImageError,
     InvalidRequestError,
+    LedgerError,
     ModelNotFoundError,
 )
 from blockrun_image.fixed_ports import FixedPorts, run_in_place
 from blockrun_image.images import Defaults, Image, ImageArguments, ImageRequest, ImagesResponse
 from blockrun_image.model import ANY, Model, slug
 from blockrun_image.open_calls import OpenCall, OpenCalls
-from blockrun_image.ports import ImageGateway, ImageStore, OnStatus, Ports, Runner, SpendLedger
+from blockrun_image.ports import Attempt, ImageGateway, ImageStore, NeedsApproval, OnStatus, Ports, Runner, SpendLedger
 from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, spread
 from blockrun_image.purchase import Purchase
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList, PendingImages
@@ -39,8 +40,8 @@ _SENT_EARLIER = "it was sent by an earlier call"
 _NO_PRICE = "No price is known for it any more."
 _QUOTED = "The gateway's own price, asked for just now without paying."
 
-Approve: TypeAlias = Callable[[ImageRequest, Estimate], Awaitable[str]]
-"""Asks the user to approve a call, and returns the id of the approval; raises `ConfirmationError`."""
+Approve: TypeAlias = Callable[[ImageRequest, Estimate, NeedsApproval], Awaitable[Approval]]
+"""Asks the user to approve a call, whose estimate is known; raises `ConfirmationError`."""
 
 
 @dataclass(frozen=True)
@@ -164,11 +165,13 @@ class ImageToolset:
         return CostComparison(told, dry_run, more=len(found) - len(told))
 
     async def estimate_cost_live(self, *, live: bool = False, **asked: Any) -> CostComparison:  # noqa: ANN401 - those of estimate_cost
-        """Price a request as `estimate_cost` does; if `live`, by what the gateway asks for it, which it tells unpaid.
+        """Price a request as `estimate_cost` does, and by what such images were charged lately.
+
+        If `live`, the price is what the gateway asks for it, which it tells unpaid.
 
         Raises `GatewayError` where it tells none of the prices, and `ConfigurationError` without a gateway.
         """
-        comparison = self.estimate_cost(**asked)
+        comparison = await self._with_late_charges(self.estimate_cost(**asked))
         if not live:
             return comparison
         prompt = asked.get("prompt") or "A picture"
@@ -184,6 +187,16 @@ class ImageToolset:
         if failures and len(failures) == len(estimates):
             raise failures[0]
         return replace(comparison, estimates=sorted(estimates), warnings=[error.message for error in failures])
+
+    async def _with_late_charges(self, comparison: CostComparison) -> CostComparison:
+        """Return the estimates with what gateways have charged beyond them in the last day."""
+        requests = [ImageRequest("", each.model, each.size, each.quality, each.n) for each in comparison.estimates]
+        try:
+            charged = await (await self._ports.ledger()).charged_lately(requests)
+        except (ConfigurationError, LedgerError):  # it is free to ask, without a credential too
+            return comparison
+        pairs = zip(comparison.estimates, charged, strict=True)
+        return replace(comparison, estimates=sorted(each.at_least(image_usd) for each, image_usd in pairs))
 
     async def _quoted(self, expected: Estimate, prompt: str) -> Estimate:
         sent_as = self.catalog.sent_as(expected.model)
@@ -242,7 +255,10 @@ class ImageToolset:
         if offer is not None:
             per_minute = self.catalog.find(offer.request.model).requests_per_minute
             order = Order(offer.request, offer.estimate.expected_cost, per_minute)
-        return Purchase(self._ports, made, order, self._timings, self._run, refusal)
+        return Purchase(self._ports, made, order, self._timings, self._run, refusal, self._cost_of)
+
+    def _cost_of(self, request: ImageRequest) -> ExpectedCost:
+        return estimate(self.catalog, request).expected_cost
 
     async def _answered(
         self, call: OpenCall, offer: _Offer | None, approve: Approve | None, delivery: Delivery | None
@@ -250,7 +266,7 @@ class ImageToolset:
         """Return the result, and note what becomes of it, or of an error, on its way to the caller."""
         purchase, seconds = call.purchase, self._timings.call_timeout_seconds
         try:
-            response = await purchase.result(seconds, lambda: _approval(offer, approve))
+            response = await purchase.result(seconds, lambda needed: _approval(offer, approve, needed))
             if response is None:
                 self._calls.close(call)
             result = self._result(purchase, offer, response)
@@ -259,7 +275,9 @@ class ImageToolset:
             self._complete(error, purchase)
             raise
         except BaseException:  # the caller has gone
-            self._calls.close(call)
+            if self._calls.close(call):
+                with anyio.CancelScope(shield=True):
+                    await purchase.withdraw()
             raise
         if response is not None:
             await self._hand_over(call, delivery)
@@ -275,6 +293,7 @@ class ImageToolset:
     def _result(self, purchase: Purchase, offer: _Offer | None, response: ImagesResponse | None) -> GeneratedImages:
         gateway = self._ports.gateway_name
         offer, warnings = self._described(purchase.request, offer, purchase.refusal)
+        offer = replace(offer, estimate=self._estimate_of(offer.request, purchase.attempt))
         if response is None:
             held = purchase.held_usd
             return PendingImages(offer.request, offer.prompt, (), offer.estimate, None, gateway, warnings, held)
@@ -321,6 +340,12 @@ class ImageToolset:
         ]
         return earlier, [f"The earlier call had sent {', '.join(differences)}."]
 
+    def _estimate_of(self, request: ImageRequest, attempt: Attempt | None) -> Estimate:
+        """Return the estimate as it was for the attempt: by the list, or by what such images were charged lately."""
+        expected = self._price_of(request)
+        most_usd = None if attempt is None else attempt.most_usd
+        return expected if most_usd is None else expected.at_least(most_usd / request.n)
+
     def _price_of(self, request: ImageRequest) -> Estimate:
         try:
             return estimate(self.catalog, request)
@@ -340,10 +365,10 @@ def _named(purchase: Purchase) -> Sequence[str]:
     return [each.to_text() for each in purchase.uncollected]
 
 
-async def _approval(offer: _Offer | None, approve: Approve | None) -> str:
+async def _approval(offer: _Offer | None, approve: Approve | None, needed: NeedsApproval) -> Approval:
     if offer is None or approve is None:
         raise ConfirmationError("This call needs the user's approval, and nobody can be asked.")
-    return await approve(replace(offer.request, prompt=offer.prompt.original), offer.estimate)
+    return await approve(replace(offer.request, prompt=offer.prompt.original), offer.estimate, needed)
 
 
 def _key(arguments: ImageArguments, mode: str | None, wishes: Wishes) -> str:

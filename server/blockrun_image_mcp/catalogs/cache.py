@@ -38,12 +38,21 @@ class CatalogCache:
         self._timings = timings
         self._identity = (base_url, rail)
         self._unwritten: Kept | None = None
+        self._seen: tuple[int, int, int] | None = None
 
     @property
     def exists(self) -> bool:
         """Whether anything was ever kept."""
         with suppress(OSError):
             return self.path.exists()
+        return False
+
+    def has_changed(self) -> bool:
+        """Return whether the file is another one than when this was asked last."""
+        with suppress(OSError):
+            stat = self.path.stat()
+            before, self._seen = self._seen, (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            return before != self._seen
         return False
 
     def read(self) -> "Kept":

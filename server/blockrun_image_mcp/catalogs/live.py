@@ -71,6 +71,11 @@ class LiveCatalog:
             with anyio.CancelScope(deadline=self._first_list_by):
                 await self._refreshed.wait()
 
+    async def take_newer(self) -> None:
+        """Put the list in force that another process has seen since, if there is one."""
+        if self._cache is not None and self._cache.has_changed():
+            await self._adopt(self._cache.read().listing)
+
     def mark_stale(self) -> None:
         """Have the list refreshed soon, because the gateway does not know a model that it lists."""
         self._is_stale = True

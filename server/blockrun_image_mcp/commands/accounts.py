@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import click
 
-from blockrun_image.attempts import AttemptState
+from blockrun_image.attempts import AttemptState, Payment
 from blockrun_image.errors import ImageError
+from blockrun_image.text import clean, usd
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.commands import options, terminal
 
@@ -22,6 +23,8 @@ _EXPLANATIONS = {
     "accepted": "The gateway has it as a job that is still being made, or another account's; it is asked after again.",
     "unknown": "It was sent, and its answer never came. It counts as spent: look into the account, or at the wallet,"
     " and release it if it was not charged.",
+    "held": "It was refused, but the gateway has its signed payment. It counts as spent: look at the wallet, and"
+    " release it once the payment has expired unused.",
 }
 
 
@@ -57,13 +60,13 @@ def images(most: int, sandbox: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--release", "id", metavar="ID", help="Take this attempt, whose outcome is unknown, out of the budget.")
+@click.option("--release", "id", metavar="ID", help="Take this attempt, which is unknown or held, out of the budget.")
 @options.sandbox
 @options.gateway
 @options.spec
 @options.reporting_errors
 def recover(id: str | None, sandbox: bool, **flags: str | None) -> None:
-    """Finish jobs that the gateway had accepted, and explain attempts whose outcome is unknown. Free.
+    """Finish jobs that the gateway had accepted, and explain attempts that are unknown or held. Free.
 
     Release an attempt once the account, or the wallet, shows that it was not charged.
 
@@ -73,8 +76,9 @@ def recover(id: str | None, sandbox: bool, **flags: str | None) -> None:
     if id is None:
         anyio.run(_recover, backend)
         return
-    if not _asked(backend, lambda ledger: ledger.release(id)):
-        raise click.UsageError("There is no attempt of that id whose outcome is unknown.")
+    refusal = _asked(backend, lambda ledger: ledger.release(id))
+    if refusal is not None:
+        raise click.UsageError(refusal)
     click.echo("Released: it no longer counts as spent.")
 
 
@@ -135,10 +139,26 @@ async def _recover(backend: Backend) -> None:
             await backend.finish_jobs(lambda status: click.echo(f"{status} ...", err=True))
         except ImageError as error:
             click.echo(f"Not all jobs could be finished: {error.message} {error.hint}", err=True)
-        entries = await backend.operator_ledger().recent(_MOST_EXPLAINED, AttemptState.ACCEPTED, AttemptState.UNKNOWN)
+        states = (AttemptState.ACCEPTED, AttemptState.UNKNOWN, AttemptState.HELD)
+        entries = await backend.operator_ledger().recent(_MOST_EXPLAINED, *states)
     for entry in entries:
-        click.echo(f"{entry.to_text()}\n  {_EXPLANATIONS[entry.state]}\n  {entry.id}")
+        payment = "" if entry.payment is None else f"\n  {_where_to_look(entry.payment)}"
+        click.echo(f"{entry.to_text()}\n  {_EXPLANATIONS[entry.state]}{payment}\n  {entry.id}")
     click.echo("Nothing is left to be explained." if not entries else f"{len(entries)} left.")
+
+
+def _where_to_look(payment: Payment) -> str:
+    """Say of a signed payment where it can be seen whether it has moved."""
+    from blockrun_image_mcp.ledger.payees import end_of  # noqa: PLC0415 - the ledger has loaded it
+    from blockrun_image_mcp.payments.networks import NETWORKS  # noqa: PLC0415 - for wallets only
+
+    payer, network = clean(payment.payer, 60) or "(see wallet show)", NETWORKS.get(payment.network)
+    token = clean(payment.network, 40) if network is None else f"{network.token} on {network.id}"
+    return (
+        f"Payment of ${usd(payment.amount_usd)} from {payer} to {clean(payment.payee, 60)}, usable until"
+        f" {end_of(payment)}.\n  Nonce {clean(payment.nonce, 80)}. The token {token} tells whether it was used:"
+        f" authorizationState(payer, nonce), or the payer's transfers in a block explorer."
+    )
 
 
 def _asked(backend: Backend, question: "Callable[[Ledger], Awaitable[T]]") -> T:

@@ -1,6 +1,5 @@
 """The commands that do for a person at a terminal what the three tools do for an agent, and the dry run of a prompt."""
 
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,16 +7,15 @@ from typing import Any
 import anyio
 import click
 
-from blockrun_image import pricing
 from blockrun_image.arguments import check_arguments
 from blockrun_image.enrichment import enrich
-from blockrun_image.images import ImageArguments, ImageRequest
+from blockrun_image.images import ImageArguments
 from blockrun_image.ports import OnStatus
 from blockrun_image.results import GeneratedImages
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.commands import options, terminal
-from blockrun_image_mcp.ledger.confirmation import question_about
+from blockrun_image_mcp.ledger.confirmation import Ask, confirming
 
 _PRICED = ("model", "size", "quality", "n", "prompt", "enrich", "purpose")
 _ASKED = ("model", "size", "quality", "n", "enrich", "purpose", "art_style", "composition", "lighting")
@@ -48,13 +46,9 @@ def generate(prompt: str, save: Path | None, as_json: bool, sandbox: bool, **fla
     asked["model"] = asked["model"] or backend.defaults.model
     terminal.take_first_list(backend, asked["model"])
     checked = _checked(backend, "generate_image", asked)
-    terminal.confirm(_question(backend, checked))  # before the event loop, which would keep Ctrl-C waiting
 
-    async def approve(_request: ImageRequest, _estimate: pricing.Estimate) -> str:
-        return str(uuid.uuid4())  # the user has just been asked, or it is not needed
-
-    async def call(toolset: ImageToolset, on_status: OnStatus) -> GeneratedImages:
-        return await toolset.generate_image(**checked, on_status=on_status, approve=approve)
+    async def call(toolset: ImageToolset, on_status: OnStatus, ask: Ask) -> GeneratedImages:
+        return await toolset.generate_image(**checked, on_status=on_status, approve=confirming(ask))
 
     anyio.run(terminal.generate, backend, call, save, as_json)
 
@@ -102,10 +96,7 @@ def estimate(live: bool, as_json: bool, **given: str | None) -> None:
     asked = {name: given.pop(name) for name in _PRICED}
     backend = options.start(sandbox=False, flags=given)
     checked = _checked(backend, "estimate_cost", asked)
-    if live:
-        anyio.run(terminal.estimate_live, backend, checked, as_json)
-    else:
-        terminal.show(backend.toolset.estimate_cost(**checked), as_json)
+    anyio.run(lambda: terminal.estimate(backend, checked, live=live, as_json=as_json))
 
 
 @click.command()
@@ -129,13 +120,6 @@ def prompt(prompt: str, model: str | None, as_json: bool, spec: str | None, **as
     request = catalog.resolve(ImageArguments(prompt, checked.pop("model"), checked.pop("size", None)))
     enriched = enrich(checked.pop("prompt"), model=catalog.find(request.model), size=request.size, **checked)
     terminal.show_enrichment(enriched, request.model, as_json)
-
-
-def _question(backend: Backend, checked: Mapping[str, Any]) -> str | None:
-    catalog = backend.catalog
-    model, size, quality, n = (checked.get(name) for name in ("model", "size", "quality", "n"))
-    request = catalog.resolve(ImageArguments(checked["prompt"], model or backend.defaults.model, size, quality, n))
-    return question_about(backend.settings, request.prompt, pricing.estimate(catalog, request))
 
 
 def _checked(backend: Backend, tool: str, asked: Mapping[str, object]) -> dict[str, Any]:

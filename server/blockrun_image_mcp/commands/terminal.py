@@ -4,14 +4,20 @@ import itertools
 import json
 import signal
 import sys
+import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import anyio
+import anyio.from_thread
+import anyio.lowlevel
 import click
 
+from blockrun_image.attempts import Approval
 from blockrun_image.enrichment import EnrichedPrompt, example_of
 from blockrun_image.errors import ConfigurationError, ImageError
 from blockrun_image.ports import OnStatus
@@ -21,16 +27,17 @@ from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.commands import screen
 from blockrun_image_mcp.images.store import FolderStore
-from blockrun_image_mcp.ledger.confirmation import not_confirmed
+from blockrun_image_mcp.ledger.confirmation import Ask, Question, not_confirmed
 from blockrun_image_mcp.settings import SANDBOX, VARIABLES
 from blockrun_image_mcp.tasks import run_alongside
 from blockrun_image_mcp.timings import Timings
 
+_STOPPING = "\nStopping. A request that has left is given ten seconds; again to leave at once."
 _SHOWN_LINES = 8
 _SHOWN_CHARACTERS = 240
 _SHOWN_TAIL = 40
 
-Call = Callable[[ImageToolset, OnStatus], Awaitable[GeneratedImages]]
+Call = Callable[[ImageToolset, OnStatus, Ask], Awaitable[GeneratedImages]]
 
 
 async def generate(backend: Backend, call: Call, save: Path | None, as_json: bool) -> None:
@@ -43,8 +50,14 @@ async def generate(backend: Backend, call: Call, save: Path | None, as_json: boo
         backend.models.schedule_refresh()
         result: GeneratedImages | None = None
         with anyio.CancelScope() as scope:
-            async with run_alongside(lambda: _cancel_on_signal(scope)), _progress_bar(backend.timings) as on_status:
-                result = await call(backend.toolset, on_status)
+            async with run_alongside(lambda: _cancel_on_signal(scope)), _progress_bar(backend.timings) as progress:
+
+                async def ask(question: Question) -> Approval:
+                    approval = await _ask(question, progress)
+                    await backend.prepare()  # prices may have changed meanwhile
+                    return approval
+
+                result = await call(backend.toolset, progress.note, ask)
         if result is not None:  # also where a signal came in the moment in which it did
             show(result, as_json)
             if isinstance(result, PendingImages):
@@ -55,21 +68,12 @@ async def generate(backend: Backend, call: Call, save: Path | None, as_json: boo
         raise click.Abort
 
 
-def confirm(question: str | None) -> None:
-    """Ask, where there is a question; raises `ConfirmationError` where the answer is no or nobody is there."""
-    if question is None:
-        return
-    if not sys.stdin.isatty():
-        raise not_confirmed("there is no terminal to ask on")
-    if not click.confirm(question, err=True):
-        raise not_confirmed("the answer was no")
-
-
-async def estimate_live(backend: Backend, asked: Mapping[str, Any], as_json: bool) -> None:
-    """Print the gateway's own quote for a call."""
+async def estimate(backend: Backend, asked: Mapping[str, Any], *, live: bool, as_json: bool) -> None:
+    """Print what a call is expected to cost, or the gateway's own quote for it."""
     async with backend:
-        await backend.prepare()
-        show(await backend.toolset.estimate_cost_live(live=True, **asked), as_json)
+        if live:
+            await backend.prepare()
+        show(await backend.toolset.estimate_cost_live(live=live, **asked), as_json)
 
 
 def take_first_list(backend: Backend, model: str | None) -> None:
@@ -136,9 +140,12 @@ def _sent(enriched: EnrichedPrompt, is_cut: bool) -> str:
 async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
     if sys.platform == "win32":
         return
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async for _ in signals:
-            click.echo("\nStopping. A request that has left is given ten seconds; again to leave at once.", err=True)
+            with suppress(OSError):  # the terminal has gone
+                click.echo(
+                    "\nStopping. A request that has left is given ten seconds; again to leave at once.", err=True
+                )
             scope.cancel()
             return
 
@@ -156,27 +163,58 @@ async def _save(result: GeneratedImages, store: FolderStore, timings: Timings) -
         raise failures[0]
 
 
-@asynccontextmanager
-async def _progress_bar(timings: Timings) -> AsyncGenerator[OnStatus]:
-    """Show on a terminal's stderr that a call is under way, and what it is waiting for."""
-    if not sys.stderr.isatty():
-        yield lambda status: None
-        return
-    status, start = "", anyio.current_time()
+@dataclass
+class _Progress:
+    """What a call is waiting for; the bar stands still while a person is asked."""
 
-    def note(words: str) -> None:
-        nonlocal status
-        status = words
+    status: str = ""
+    is_paused: bool = False
+
+    def note(self, words: str) -> None:
+        self.status = words
+
+
+async def _ask(question: Question, progress: _Progress) -> Approval:
+    """Ask a person at the terminal; raises `ConfirmationError` if the answer is no, or nobody is there."""
+    if not sys.stdin.isatty():
+        raise not_confirmed("there is no terminal to ask on")
+    progress.is_paused = True
+    answered, answers = anyio.Event(), list[bool]()
+    token = anyio.lowlevel.current_token()
+
+    def read() -> None:
+        with suppress(click.Abort):
+            answers.append(click.confirm(f"\n{question}", err=True))
+        with suppress(RuntimeError):  # the command has ended
+            anyio.from_thread.run_sync(answered.set, token=token)
+
+    # a thread that nothing waits for at the end: Ctrl-C must not wait for an answer
+    Thread(target=read, name="question", daemon=True).start()
+    await answered.wait()
+    progress.is_paused = False
+    if answers != [True]:
+        raise not_confirmed("the answer was no")
+    return Approval(str(uuid.uuid4()), question.most_usd)
+
+
+@asynccontextmanager
+async def _progress_bar(timings: Timings) -> AsyncGenerator[_Progress]:
+    """Show on a terminal's stderr that a call is under way, and what it is waiting for."""
+    progress, start = _Progress(), anyio.current_time()
+    if not sys.stderr.isatty():
+        yield progress
+        return
 
     def show(_: object) -> str:
-        return f"{status} ({anyio.current_time() - start:.0f} s)"
+        return f"{progress.status} ({anyio.current_time() - start:.0f} s)"
 
     with click.progressbar(itertools.count(), label="Drawing", item_show_func=show, file=sys.stderr) as bar:
 
         async def keep_moving() -> None:
             while True:
-                bar.update(1)
+                if not progress.is_paused:
+                    bar.update(1)
                 await anyio.sleep(timings.progress_bar_seconds)
 
         async with run_alongside(keep_moving):
-            yield note
+            yield progress

@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self
@@ -15,8 +15,9 @@ import httpx2
 from blockrun_image.attempts import Job, Payment
 from blockrun_image.errors import GatewayError, GatewayUnavailableError, OutcomeUnknownError, RateLimitError
 from blockrun_image.images import ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, JobPending, OnPoll, OnStatus
+from blockrun_image.ports import Attempt, JobPending, OnStatus
 from blockrun_image_mcp.gateway.credentials import Endpoint
+from blockrun_image_mcp.gateway.evidence import NO_EVIDENCE, Evidence, evidence_of
 from blockrun_image_mcp.gateway.responses import ModelsAnswer, Reader, Sent
 from blockrun_image_mcp.gateway.retry import (
     BEARER_POST,
@@ -28,10 +29,18 @@ from blockrun_image_mcp.gateway.retry import (
     Rule,
     charged_after,
     failure_of,
-    may_resend,
     retry_after_seconds,
 )
-from blockrun_image_mcp.gateway.transport import MAX_ANSWER_BYTES, ON_WAIT, RULES, open_transport, timeout
+from blockrun_image_mcp.gateway.transport import (
+    CUT,
+    IS_FINAL,
+    MAX_ANSWER_BYTES,
+    MAX_BYTES,
+    ON_WAIT,
+    RULES,
+    open_transport,
+    timeout,
+)
 from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
@@ -79,9 +88,7 @@ class HttpGateway:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        transport = open_transport(
-            self._endpoint.base_url, self._timings, self._endpoint.wallet_key, self._max_answer_bytes
-        )
+        transport = open_transport(self._endpoint.base_url, self._timings, self._endpoint.wallet_key)
         self._http = await self._stack.enter_async_context(
             httpx2.AsyncClient(
                 base_url=f"{self._endpoint.base_url}/",
@@ -117,21 +124,24 @@ class HttpGateway:
         """
         call = _PaidCall(self._timings, attempt, on_status, within_seconds, is_paid=self._payer is None)
         response = await self._post(request, call)
-        if response.status_code != 202:
+        id = self._reader.job(response)
+        if id is None:
             return self._reader.images(response, request.n, call.what_was_sent())
-        job = Job(self._reader.job(response), call.payment)
+        named = evidence_of(response) if call.is_paid else NO_EVIDENCE
+        job = Job(id, call.payment)
         is_on_disk = False
         with anyio.CancelScope(shield=True):
-            is_on_disk = await attempt.accepted(job.id)
+            is_on_disk = await attempt.accepted(job.id, named.charged_usd(attempt.held_usd, job.payment))
         with anyio.CancelScope(shield=not is_on_disk):  # a job that nobody else can know of is polled to its end
-            return await self.poll(job, request.n, on_status, attempt.polled)
+            return await self._watch(job, attempt, on_status, named)
         raise JobPending
 
-    async def poll(self, job: Job, most: int, on_status: OnStatus, on_poll: OnPoll) -> ImagesResponse:
-        """Poll an accepted job, which is free, until it has ended; raises `JobPending` after minutes."""
-        with anyio.move_on_after(self._timings.answer_seconds):
-            return await self._poll(job, most, on_status, on_poll)
-        raise JobPending
+    async def poll(self, job: Job, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
+        """Poll an accepted job, which is free, until it has ended; raises `JobPending` after minutes.
+
+        An answer that says nothing of the job does not end it. Raises `OutcomeUnknownError` if no other comes.
+        """
+        return await self._watch(job, attempt, on_status, NO_EVIDENCE)
 
     async def quote(self, request: ImageRequest) -> Decimal | None:
         """Ask what a request would cost with a request that carries no payment, which only a wallet can have."""
@@ -142,9 +152,9 @@ class HttpGateway:
                 _GENERATIONS, json=request.body(), extensions={RULES: lambda: UNPAID_QUOTE}
             )
         except httpx2.TransportError as error:
-            raise _failure(error, Sent(UNPAID_QUOTE)) from error
+            raise _failure(error, Sent(UNPAID_QUOTE, is_paid=False)) from error
         if response.status_code != 402:
-            raise self._reader.refusal(response, Sent(UNPAID_QUOTE))
+            raise self._reader.refusal(response, Sent(UNPAID_QUOTE, is_paid=False))
         return self._payer.price(response)
 
     async def models(self, etag: str = "") -> ModelsAnswer:
@@ -156,7 +166,7 @@ class HttpGateway:
             with anyio.fail_after(self._timings.connect_seconds):
                 response = await self._http.get(_MODELS, headers={"If-None-Match": etag} if etag else {})
         except httpx2.TransportError as error:
-            raise _failure(error, Sent(UNPAID_QUOTE)) from error
+            raise _failure(error, Sent(UNPAID_QUOTE, is_paid=False)) from error
         except TimeoutError as error:
             raise GatewayUnavailableError("The gateway did not answer in time.", hint="Try again later.") from error
         return self._reader.models(response, self.name)
@@ -170,7 +180,13 @@ class HttpGateway:
                     _GENERATIONS,
                     json=request.body(),
                     headers={"Idempotency-Key": call.attempt.id},
-                    extensions={RULES: call.rules, ON_WAIT: call.on_wait, "trace": call.on_trace},
+                    extensions={
+                        RULES: call.rules,
+                        IS_FINAL: call.is_charged,
+                        MAX_BYTES: self._max_answer_bytes,
+                        ON_WAIT: call.on_wait,
+                        "trace": call.on_trace,
+                    },
                     auth=self._payer.auth(call.attempt, call.on_signed) if self._payer else httpx2.USE_CLIENT_DEFAULT,
                 )
         except httpx2.TransportError as error:
@@ -179,32 +195,47 @@ class HttpGateway:
             self._calls.discard(call)
         raise call.gave_up()
 
-    async def _poll(self, job: Job, most: int, on_status: OnStatus, on_poll: OnPoll) -> ImagesResponse:
+    async def _watch(self, job: Job, attempt: Attempt, on_status: OnStatus, named: Evidence) -> ImagesResponse:
+        is_paid = self._payer is None or job.payment is not None
+        watch = _Watch(job, attempt, on_status, Sent(POLL, job.payment, (), attempt.held_usd, is_paid, named))
+        with anyio.move_on_after(self._timings.answer_seconds):
+            return await self._poll(watch)
+        raise JobPending if watch.wrong is None else self._reader.lost_job(watch.wrong, watch.sent)
+
+    async def _poll(self, watch: "_Watch") -> ImagesResponse:
+        job, n = watch.job, watch.attempt.request.n
         headers = {PAYMENT_SIGNATURE: job.payment.header} if job.payment else {}
-        sent = Sent(POLL, job.payment)
-        pause = self._timings.poll_seconds
-        resends: Counter[int] = Counter()
-        status = "the gateway is still drawing"
+        pause, status = self._timings.poll_seconds, "the gateway is still drawing"
         while True:
-            on_status(status)
-            await on_poll(pause)
+            watch.on_status(status)
+            await watch.attempt.polled(pause)
             await anyio.sleep(pause)
             try:
-                response = await self._http.get(f"{_GENERATIONS}/{job.id}", headers=headers)
+                response = await self._http.get(
+                    f"{_GENERATIONS}/{job.id}", headers=headers, extensions={MAX_BYTES: self._max_answer_bytes}
+                )
             except httpx2.TransportError:
                 continue  # whichever it was, POLL has it asked again
-            if response.status_code in (200, 202):
-                images = self._reader.finished_job(response, most, sent)
-                if images is not None:
-                    return images
-                status = self._reader.progress_of(response)
-            elif not may_resend(POLL, response.status_code, resends[response.status_code]):
-                raise self._reader.lost_job(response, sent)
-            resends[response.status_code] += 1
-            pause = max(
-                self._timings.poll_seconds,
-                retry_after_seconds(response.headers.get("retry-after"), self._timings) or 0.0,
-            )
+            if response.status_code not in POLL and CUT not in response.extensions:
+                polled = self._reader.polled(response, job.id, n, watch.sent)
+                if isinstance(polled, ImagesResponse):
+                    return polled
+                status = polled or status
+                watch.wrong = response if polled is None else None
+            watch.sent = replace(watch.sent, named=watch.sent.named | evidence_of(response))
+            asked = retry_after_seconds(response.headers.get("retry-after"), self._timings) or 0.0
+            pause = max(self._timings.poll_seconds, asked)
+
+
+@dataclass
+class _Watch:
+    """A job that is polled; `wrong` is the last answer, if that told nothing of it."""
+
+    job: Job
+    attempt: Attempt
+    on_status: OnStatus
+    sent: Sent
+    wrong: httpx2.Response | None = None
 
 
 class _PaidCall:
@@ -221,28 +252,31 @@ class _PaidCall:
         self.payment: Payment | None = None
         self.has_left = False
         self._was_sent = False
-        self._is_paid = is_paid
+        self.is_paid = is_paid
         self._ends_by = math.inf
         self._earlier: list[Outcome] = []
 
     def on_signed(self, payment: Payment) -> None:
         self.payment = payment
-        self._is_paid = True
+        self.is_paid = True
         self._earlier.clear()
 
     def rules(self) -> Mapping[Outcome, Rule]:
-        if not self._is_paid:
+        if not self.is_paid:
             return UNPAID_QUOTE
         if self.payment is None:
             return BEARER_POST
         return SIGNED_POST if time.time() < self.payment.valid_before else _FINAL
 
+    def is_charged(self, response: httpx2.Response) -> bool:
+        return self.is_paid and evidence_of(response).is_proof
+
     def what_was_sent(self) -> Sent:
         rules = SIGNED_POST if self.payment else self.rules()
-        return Sent(rules, self.payment, self._earlier)
+        return Sent(rules, self.payment, self._earlier, self.attempt.held_usd, self.is_paid)
 
     async def on_trace(self, event: str, info: Mapping[str, Any]) -> None:
-        if self._is_paid and event.endswith(".send_request_headers.started") and info["request"].method == b"POST":
+        if self.is_paid and event.endswith(".send_request_headers.started") and info["request"].method == b"POST":
             self.scope.shield = True
             if self.payment is None or not self._was_sent:  # a payment cannot move twice, however often it is sent
                 await self.attempt.sent()

@@ -14,6 +14,7 @@ from blockrun_image.errors import (
     PaymentRequiredError,
     RateLimitError,
 )
+from blockrun_image_mcp.gateway.retry import Rejection
 
 _POLICY_CODE = re.compile(r"content|policy|moderation|safety", re.IGNORECASE)
 _POLICY_WORDS = re.compile(r"content.?policy|safety system", re.IGNORECASE)
@@ -51,18 +52,18 @@ _REDIRECT = Meaning(
 _FAILURE = Meaning(OutcomeUnknownError, "The gateway did not say what became of the request", "")
 _REFUSAL = Meaning(GatewayError, "The gateway refused the request", "")
 
-REJECTIONS: Mapping[Charged, Meaning] = {
-    "no": Meaning(
+REJECTIONS: Mapping[Rejection, Meaning] = {
+    Rejection.REFUSED: Meaning(
         PaymentRequiredError,
         "The gateway did not take the payment",
         "Check that the wallet holds enough USDC on that network.",
     ),
-    "yes": Meaning(
+    Rejection.TAKEN: Meaning(
         OutcomeUnknownError,
         "The payment was taken with a first request whose answer was lost, and it buys nothing again",
         "Tell the gateway's operator the payment's transaction; the same call again is a new payment.",
     ),
-    "unknown": Meaning(
+    Rejection.UNCLEAR: Meaning(
         OutcomeUnknownError,
         "The gateway did not say whether the payment moved",
         "Look at the wallet before the next call: the same call again is a new payment.",

@@ -4,7 +4,8 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -15,34 +16,38 @@ from blockrun_image.attempts import Payment
 from blockrun_image.errors import (
     Answer,
     AuthenticationError,
+    Charged,
     ContentPolicyError,
     GatewayError,
     OutcomeUnknownError,
 )
 from blockrun_image.images import Image, ImagesResponse
-from blockrun_image.text import clean
+from blockrun_image.text import clean, usd
 from blockrun_image_mcp.gateway import meanings
 from blockrun_image_mcp.gateway.credentials import is_never_sent
-from blockrun_image_mcp.gateway.receipts import transaction_of
+from blockrun_image_mcp.gateway.evidence import NO_EVIDENCE, Evidence, evidence_of
 from blockrun_image_mcp.gateway.retry import (
     UNPAID_QUOTE,
-    Failure,
     Outcome,
+    Rejection,
     Rule,
     charged_after,
-    charged_by_rejection,
+    rejection_of,
     retry_after_seconds,
 )
+from blockrun_image_mcp.gateway.transport import CUT
 from blockrun_image_mcp.logs import Redactor
-from blockrun_image_mcp.network import json_from
+from blockrun_image_mcp.network import json_from, json_object
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
 _LONGEST_URL = 65_536
 _LONGEST_REVISION = 2_000
 _LONGEST_MESSAGE = 200
 _ETAG = re.compile(r"[\x21-\x7e]{1,500}")  # what can be sent back in a header
+_URL = re.compile(r"https?://[\x21-\x7e]{1,500}?(?=[\s\"'<>\\)\]}]|$)")
+_MAX_URLS = 4
+_MAX_SEARCHED_BYTES = 2**20
 _LARGEST_LIST_BYTES = 4 * 2**20
-_AMOUNT = re.compile(r"\d{1,6}(\.\d{1,12})?")
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _PROGRESS = {"queued": "waiting in the gateway's queue", "in_progress": "the gateway is drawing"}
 _POLL_URL = re.compile(r"/(?:api/)?v1/images/generations/([A-Za-z0-9_-]{1,128})")
@@ -50,11 +55,32 @@ _POLL_URL = re.compile(r"/(?:api/)?v1/images/generations/([A-Za-z0-9_-]{1,128})"
 
 @dataclass(frozen=True)
 class Sent:
-    """What an answer is an answer to: under which rules it was sent, with which payment, and after which outcomes."""
+    """What an answer is an answer to: under which rules it was sent, with which payment, and after which outcomes.
+
+    `held_usd` is what is set aside for it. Nothing `is_paid` for without a credential or a payment. `named` is what
+    earlier answers have named as charged.
+    """
 
     rules: Mapping[Outcome, Rule]
     payment: Payment | None = None
     earlier: Sequence[Outcome] = ()
+    held_usd: Decimal = Decimal(0)
+    is_paid: bool = True
+    named: Evidence = NO_EVIDENCE
+
+    def charge(self, response: httpx2.Response, otherwise: Charged) -> tuple[Charged, Decimal | None]:
+        """Return whether it was charged, and how much if that is known: what an answer proves, or else `otherwise`."""
+        if not self.is_paid:
+            return "no", Decimal(0)
+        evidence = self.named | evidence_of(response)
+        if evidence.is_proof:
+            return "yes", evidence.charged_usd(self.held_usd, self.payment)
+        return "unknown" if evidence.is_doubtful else otherwise, None
+
+    def price(self, response: httpx2.Response) -> Decimal | None:
+        """Return what counts for pictures, in US dollars; `None` if no answer tells."""
+        evidence = self.named | evidence_of(response)
+        return evidence.charged_usd(self.held_usd, self.payment) if self.is_paid else Decimal(0)
 
 
 @dataclass(frozen=True)
@@ -79,17 +105,16 @@ class Reader:
     timings: Timings = DEFAULT
 
     def images(self, response: httpx2.Response, most: int, sent: Sent) -> ImagesResponse:
-        """Return at most `most` images of a 200, or raise the error that any other answer means."""
-        if response.status_code != 200:
+        """Return at most `most` images of a success, or raise the error that any other answer means."""
+        if not response.is_success:
             raise self.refusal(response, sent)
-        body = _json(response)
-        entries = _list(_object(body).get("data"))
+        entries = _list(json_object(_json(response)).get("data"))
         images = [image for image in map(self._image, entries[:most]) if image is not None]
         if not images:
-            what = "an answer without a usable image" if body else "a malformed answer"
-            raise self._useless(response, what, _charged(response, {}, sent.payment))
+            raise self._unusable(response, sent)
         warnings = [f"{len(entries)} images came; only those asked for are here."] if len(entries) > most else []
-        return ImagesResponse(images, _charged(response, _object(body), sent.payment), warnings)
+        raw = b"" if len(images) == len(entries) else response.content
+        return ImagesResponse(images, sent.price(response), warnings, raw)
 
     def models(self, response: httpx2.Response, gateway: str) -> ModelsAnswer:
         """Return what a request for the list of models was answered with."""
@@ -104,83 +129,101 @@ class Reader:
             is_refused=self._refuses_credential(response),
         )
 
-    def job(self, response: httpx2.Response) -> str:
-        """Return the id of the job that a 202 tells of; raises `OutcomeUnknownError` when it cannot be followed."""
-        body = _object(_json(response))
+    def job(self, response: httpx2.Response) -> str | None:
+        """Return the id of the job that a 202 tells of; `None` if there is none that can be followed."""
+        body = json_object(_json(response))
         poll_url = _POLL_URL.fullmatch(str(body.get("poll_url", "")))
         id = poll_url[1] if poll_url else "" if body.get("poll_url") else str(body.get("id", ""))
-        if not _JOB_ID.fullmatch(id):
-            raise self._useless(response, "a job that cannot be followed", _charged(response, {}, None))
-        return id
+        return id if response.status_code == 202 and _JOB_ID.fullmatch(id) else None
 
-    def finished_job(self, response: httpx2.Response, most: int, sent: Sent) -> ImagesResponse | None:
-        """Return the images of a poll's answer, `None` while the job goes on, or raise how it failed."""
-        body = _object(_json(response))
-        if body.get("status") == "failed":
-            raise self._failed(response, body)
-        done = response.status_code == 200 and body.get("status", "completed") == "completed" and "data" in body
-        return self.images(response, most, sent) if done else None
+    def polled(self, response: httpx2.Response, job: str, most: int, sent: Sent) -> ImagesResponse | str | None:
+        """Return the images of a finished job, or in a few words how far it is, or `None` for no answer about it.
 
-    def progress_of(self, response: httpx2.Response) -> str:
-        """Return in a few words what a poll's answer tells of a job that goes on."""
-        status = _object(_json(response)).get("status")
-        return _PROGRESS.get(str(status), "the gateway is still drawing")
+        Raises `GatewayError` if the job has failed, or its pictures cannot be used.
+        """
+        body = json_object(_json(response))
+        status = body.get("status")
+        if response.status_code not in (200, 202) or str(body.get("id", job)) != job:
+            return None
+        if status == "failed":
+            raise self._failed(response, body, sent)
+        if response.status_code == 202 or status in _PROGRESS:
+            return _PROGRESS.get(str(status), "the gateway is still drawing")
+        is_finished = status in (None, "completed") and _list(body.get("data"))
+        return self.images(response, most, sent) if is_finished else None
 
     def lost_job(self, response: httpx2.Response, sent: Sent) -> GatewayError:
-        """Return the error that a refused poll means; an earlier one, whose answer was lost, may have been charged."""
-        if response.status_code == 402 and sent.payment is not None:
-            return self.refusal(response, replace(sent, earlier=(*sent.earlier, Failure.OUTCOME_UNKNOWN)))
-        body = _object(_json(response))
-        return OutcomeUnknownError(
-            f"The gateway accepted the job and then answered {response.status_code}{self._says(body)}.",
+        """Return the error of a job that the gateway no longer tells of."""
+        body = json_object(_json(response))
+        charged, charged_usd = sent.charge(response, "unknown")
+        error = OutcomeUnknownError(
+            f"The gateway accepted the job, and no longer tells what became of it (HTTP {response.status_code})"
+            f"{self._says(body)}.",
+            charged=charged,
             answer=self._answer(response, body),
         )
+        error.charged_usd = charged_usd
+        error.is_job_lost = True
+        error.raw = response.content if response.is_success else b""
+        return error
 
     def refusal(self, response: httpx2.Response, sent: Sent) -> GatewayError:
-        """Return the error that an answer other than 200 means, and whether what was sent may have been charged."""
-        body = _object(_json(response))
-        answer = self._answer(response, body)
-        charged = charged_after(sent.rules, [*sent.earlier, response.status_code])
-        said = self._says(body)
-        is_rejection = response.status_code == 402 and sent.payment is not None
-        if is_rejection:
-            charged = charged_by_rejection(answer.code, said.removeprefix(": "), sent.earlier)
-        status = response.status_code
-        meaning = meanings.REJECTIONS[charged] if is_rejection else meanings.of(status, charged, _codes(body), said)
+        """Return the error that an answer other than a success means, and whether it may have been charged."""
+        body = json_object(_json(response))
+        answer, said, status = self._answer(response, body), self._says(body), response.status_code
+        charged, charged_usd = sent.charge(response, charged_after(sent.rules, [*sent.earlier, status]))
+        if status == 402 and sent.payment is not None:
+            rejection = rejection_of(answer.code, said.removeprefix(": "), sent.earlier)
+            meaning = meanings.REJECTIONS[rejection]
+            charged = "no" if rejection is Rejection.REFUSED and charged != "yes" else charged
+        else:
+            meaning = meanings.of(status, charged, _codes(body), said)
         wait = answer.retry_after_seconds
         error = meaning.error(
-            f"{meaning.what} (HTTP {response.status_code}){said}.",
+            f"{meaning.what} (HTTP {status}){said}.",
             hint=meaning.hint if wait is None else f"Wait {wait:.0f} seconds before the next call.",
             charged=charged,
             answer=answer,
         )
-        error.charged_usd = sent.payment.amount_usd if sent.payment is not None and charged == "yes" else None
-        return error
+        error.charged_usd = charged_usd if charged == "yes" else None
+        return _with_open_payment(error, sent.payment)
 
     def _refuses_credential(self, response: httpx2.Response) -> bool:
         if response.status_code < 400:
             return False
-        refusal = self.refusal(response, Sent(UNPAID_QUOTE))
+        refusal = self.refusal(response, Sent(UNPAID_QUOTE, is_paid=False))
         return response.status_code == 403 or isinstance(refusal, AuthenticationError)
 
-    def _failed(self, response: httpx2.Response, body: Mapping[str, Any]) -> GatewayError:
+    def _failed(self, response: httpx2.Response, body: Mapping[str, Any], sent: Sent) -> GatewayError:
         answer = self._answer(response, body)
-        if body.get("payment_status") != "not_charged":
-            return OutcomeUnknownError(f"The gateway's job failed{self._says(body)}.", answer=answer)
-        error = ContentPolicyError if meanings.is_policy(answer.code) else GatewayError
-        return error(f"The gateway's job failed{self._says(body)}.", charged="no", answer=answer)
-
-    def _useless(self, response: httpx2.Response, what: str, charged: Decimal | None) -> OutcomeUnknownError:
-        error = OutcomeUnknownError(
-            f"The gateway sent {what} (HTTP {response.status_code}, {len(response.content):,} bytes).",
-            charged="unknown" if charged is None else "yes" if charged else "no",
-            answer=self._answer(response, {}),
+        is_free = body.get("payment_status") == "not_charged"
+        charged, charged_usd = sent.charge(response, "no" if is_free else "unknown")
+        kind = OutcomeUnknownError if charged == "unknown" else GatewayError
+        error = (ContentPolicyError if meanings.is_policy(answer.code) else kind)(
+            f"The gateway's job failed{self._says(body)}.", charged=charged, answer=answer
         )
-        error.charged_usd = charged
+        error.charged_usd = charged_usd if charged == "yes" else None
+        return _with_open_payment(error, sent.payment)
+
+    def _unusable(self, response: httpx2.Response, sent: Sent) -> OutcomeUnknownError:
+        body = json_object(_json(response))
+        cut = response.extensions.get(CUT)
+        what = "an answer without a usable image" if body else "a malformed answer" if cut is None else "a cut answer"
+        what = "a job that cannot be followed" if response.status_code == 202 else what
+        urls = "".join(f" It names {url}." for url in _urls(response.content))
+        charged, charged_usd = sent.charge(response, "unknown")
+        error = OutcomeUnknownError(
+            f"The gateway sent {what} (HTTP {response.status_code}, {len(response.content):,} bytes)"
+            f"{f', {cut}' if cut else ''}{self._says(body)}.{urls}",
+            charged=charged,
+            answer=self._answer(response, body),
+        )
+        error.charged_usd = charged_usd if charged == "yes" else None
+        error.raw = response.content if sent.is_paid else b""
         return error
 
     def _image(self, entry: object) -> Image | None:
-        fields = _object(entry)
+        fields = json_object(entry)
         revised = fields.get("revised_prompt")
         revision = self._quoted(revised, _LONGEST_REVISION) if isinstance(revised, str) else None
         url, encoded = fields.get("url"), fields.get("b64_json")
@@ -195,7 +238,7 @@ class Reader:
         return clean(self.redact(text[: 4 * limit]), limit)
 
     def _answer(self, response: httpx2.Response, body: Mapping[str, Any]) -> Answer:
-        error = _object(body.get("error"))
+        error = json_object(body.get("error"))
         code = error.get("code") or body.get("code") or error.get("type")
         limited = response.status_code == 429
         return Answer(
@@ -212,15 +255,31 @@ class Reader:
     def _says(self, body: Mapping[str, Any]) -> str:
         """Return the gateway's own words, as a clause."""
         error = body.get("error")
-        titles = [error if isinstance(error, str) else _object(error).get("message"), body.get("message")]
+        titles = [error if isinstance(error, str) else json_object(error).get("message"), body.get("message")]
         words = ": ".join(dict.fromkeys(title for title in titles if isinstance(title, str) and title.strip()))
         return f": {self._quoted(words, _LONGEST_MESSAGE).rstrip('.')}" if words else ""
 
 
 def _codes(body: Mapping[str, Any]) -> str:
     """Return the code and the type of an error, of which proxies may fill either with a word of their own."""
-    error = _object(body.get("error"))
+    error = json_object(body.get("error"))
     return f"{error.get('code')} {error.get('type')} {body.get('code')}"
+
+
+def _with_open_payment(error: GatewayError, payment: Payment | None) -> GatewayError:
+    """Say of a refusal that its payment can still be used, whatever the gateway says of it."""
+    if payment is None or error.charged != "no":
+        return error
+    until = datetime.fromtimestamp(payment.valid_before, UTC).strftime("%H:%M")
+    error.message += f" Its payment of ${usd(payment.amount_usd)} can be used until {until} UTC, and counts today."
+    error.charged, error.is_payment_open = "unknown", True
+    return error
+
+
+def _urls(content: bytes) -> Sequence[str]:
+    """Return the first addresses in an answer that could not be read."""
+    found = _URL.findall(content[:_MAX_SEARCHED_BYTES].decode("utf-8", "replace").replace("\\/", "/"))
+    return [url for url in dict.fromkeys(found) if _is_web_url(url)][:_MAX_URLS]
 
 
 def _wait(response: httpx2.Response, timings: Timings) -> float:
@@ -228,23 +287,8 @@ def _wait(response: httpx2.Response, timings: Timings) -> float:
     return timings.default_retry_after_seconds if asked is None else asked
 
 
-def _charged(response: httpx2.Response, body: Mapping[str, Any], payment: Payment | None) -> Decimal | None:
-    """Return what the answer says was charged, in US dollars; `None` where it does not say.
-
-    A payment is what it was signed for, and only the hash of its transaction proves that it moved.
-    """
-    if payment is not None:
-        return payment.amount_usd if transaction_of(response.headers) else None
-    named = response.headers.get("x-blockrun-cost-usd") or _object(body.get("price")).get("amount")
-    return Decimal(named) if isinstance(named, str) and _AMOUNT.fullmatch(named) else None
-
-
 def _json(response: httpx2.Response) -> object:
     return json_from(response.content)
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
 
 
 def _list(value: object) -> Sequence[object]:

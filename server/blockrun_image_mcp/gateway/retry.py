@@ -42,6 +42,15 @@ class Rule:
     charged: Charged
 
 
+class Rejection(Enum):
+    """What a gateway says of a payment that it did not take; who holds the payment can use it all the same."""
+
+    REFUSED = auto()
+    TAKEN = auto()
+    """An earlier copy of it was taken."""
+    UNCLEAR = auto()
+
+
 _REFUSED = Rule(0, "no")
 _UNKNOWN = Rule(0, "unknown")
 _TWICE = Rule(2, "no")
@@ -81,8 +90,8 @@ SIGNED_POST: Mapping[Outcome, Rule] = MappingProxyType(
 )
 """A generation that carries a signed payment, which is sent again as it is and never signed anew.
 
-What it says of a 402 is for one whose code says nothing: see `charged_by_rejection`. After a refusal nothing is
-charged, but the payment could still be used until it expires.
+What it says of a 402 is for one whose code says nothing: see `rejection_of`. After a refusal, whoever has the payment
+can still use it until it expires.
 """
 
 POLL: Mapping[Outcome, Rule] = MappingProxyType(
@@ -90,7 +99,6 @@ POLL: Mapping[Outcome, Rule] = MappingProxyType(
         Failure.NEVER_SENT: _ALWAYS,
         Failure.OUTCOME_UNKNOWN: _ALWAYS,
         429: _ALWAYS,
-        500: Rule(1, "unknown"),
         **dict.fromkeys((502, 503, 504), _ALWAYS),
     }
 )
@@ -115,18 +123,16 @@ def charged_after(rules: Mapping[Outcome, Rule], outcomes: Sequence[Outcome]) ->
     return "no" if all(rule_for(rules, outcome).charged == "no" for outcome in outcomes) else "unknown"
 
 
-def charged_by_rejection(code: str | None, words: str, earlier: Sequence[Outcome]) -> Charged:
-    """Tell from a 402 to a signed POST whether it was charged; `earlier` are the outcomes that came before it.
+def rejection_of(code: str | None, words: str, earlier: Sequence[Outcome]) -> Rejection:
+    """Return what a 402 to a signed POST says; `earlier` are the outcomes that came before it.
 
     The code is the gateway's; `PAYMENT_REPLAY` after an outcome that is not known means that the first copy was taken.
     """
     is_first = charged_after(SIGNED_POST, earlier) == "no"
     if code == "PAYMENT_REPLAY":
-        return "no" if is_first else "yes"
-    if code == "SETTLEMENT_FAILED":
-        return "unknown"
-    rejected = code in ("PAYMENT_UNDERPAID", "PAYMENT_INVALID") or words.startswith("Payment verification failed")
-    return "no" if rejected and is_first else "unknown"
+        return Rejection.REFUSED if is_first else Rejection.TAKEN
+    is_refused = code in ("PAYMENT_UNDERPAID", "PAYMENT_INVALID") or words.startswith("Payment verification failed")
+    return Rejection.REFUSED if is_refused and is_first and code != "SETTLEMENT_FAILED" else Rejection.UNCLEAR
 
 
 def wait_seconds(outcome: Outcome, resends: int, retry_after: str | None, timings: Timings) -> float:

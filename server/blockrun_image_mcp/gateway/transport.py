@@ -1,31 +1,43 @@
 """What lies between the client and the network: a guard against leaked keys, bounded answers, and safe retries."""
 
+import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import IO, cast
 
 import anyio
 import httpx2
 from pydantic import SecretStr
 
 from blockrun_image.errors import ConfigurationError
+from blockrun_image.text import clean
 from blockrun_image_mcp.gateway.credentials import may_leave
-from blockrun_image_mcp.gateway.retry import Outcome, Rule, failure_of, may_resend, wait_seconds
-from blockrun_image_mcp.network import proxy_for
+from blockrun_image_mcp.gateway.retry import Failure, Outcome, Rule, failure_of, may_resend, wait_seconds
+from blockrun_image_mcp.network import json_from, proxy_for
 from blockrun_image_mcp.timings import Timings
 
 RULES = "blockrun_rules"
 ON_WAIT = "blockrun_on_wait"
+IS_FINAL = "blockrun_is_final"
+MAX_BYTES = "blockrun_max_bytes"
+CUT = "blockrun_cut"
+"""In the extensions of an answer that was not read to its end: why, in a few words."""
 
-MAX_ANSWER_BYTES = 64 * 2**20
-"""The longest answer that is read, with pictures as data."""
+MAX_ANSWER_BYTES = 512 * 2**20
+"""The longest answer that is read to a paid request, with pictures as data."""
 
+_MAX_FREE_ANSWER_BYTES = 64 * 2**20
+_MAX_IN_MEMORY_BYTES = 64 * 2**20
+"""What is longer is read into a temporary file first, so that nothing is lost if the connection fails."""
 _MAX_REFUSAL_BYTES = 2**16
 
 Rules = Callable[[], Mapping[Outcome, Rule]]
 """Tells which rules hold for a request at the moment."""
+
+IsFinal = Callable[[httpx2.Response], bool]
+"""Tells of an answer that the request must not be sent again, whatever the rules say."""
 
 OnWait = Callable[[Outcome, float], Awaitable[None]]
 """Is told, before a request is sent again, how it ended and how many seconds it will wait."""
@@ -45,7 +57,6 @@ def open_transport(
     base_url: str,
     timings: Timings,
     wallet_key: SecretStr | None = None,
-    max_answer_bytes: int = MAX_ANSWER_BYTES,
 ) -> httpx2.AsyncBaseTransport:
     """Return the transport to `base_url`; raises `ConfigurationError` when the environment's proxy or CA is unusable.
 
@@ -61,7 +72,7 @@ def open_transport(
             f"No connection can be set up ({type(error).__name__}).",
             hint="Check HTTPS_PROXY, SSL_CERT_FILE and SSL_CERT_DIR in the server's environment.",
         ) from error
-    return RetryingTransport(GuardedTransport(network, wallet_key), timings, max_answer_bytes)
+    return RetryingTransport(GuardedTransport(network, wallet_key), timings)
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
@@ -86,23 +97,25 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
 class RetryingTransport(httpx2.AsyncBaseTransport):
     """Reads answers whole, and sends the same bytes again where the request's rules allow it.
 
-    A request names its rules and whom to tell of a wait in its extensions; one without rules is sent once.
+    A request names its rules, what is final and whom to tell of a wait in its extensions. One without rules is sent
+    once. One that may be paid for names how long its answer may be: if a success is cut or too long, what came is the
+    answer.
     """
 
     inner: httpx2.AsyncBaseTransport
     timings: Timings
-    max_answer_bytes: int = MAX_ANSWER_BYTES
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send the request; raises what the last attempt raised."""
         rules: Rules = request.extensions.get(RULES, dict)
+        is_final: IsFinal = request.extensions.get(IS_FINAL, _is_never_final)
         on_wait: OnWait = request.extensions.get(ON_WAIT, _tell_nobody)
         resends: Counter[Outcome] = Counter()
         waited = 0.0
         while True:
             attempt = await self._attempt(request)
-            outcome = attempt.status_code if isinstance(attempt, httpx2.Response) else failure_of(attempt)
-            if not may_resend(rules(), outcome, resends[outcome]):
+            outcome = _outcome(attempt)
+            if not may_resend(rules(), outcome, resends[outcome]) or _is_final(attempt, is_final):
                 return _answer(attempt)
             seconds = wait_seconds(outcome, resends.total(), _retry_after(attempt), self.timings)
             waited += seconds
@@ -119,47 +132,80 @@ class RetryingTransport(httpx2.AsyncBaseTransport):
     async def _attempt(self, request: httpx2.Request) -> httpx2.Response | httpx2.TransportError:
         try:
             response = await self.inner.handle_async_request(request)
-            return await _read_whole(request, response, self.max_answer_bytes)
+            return await _read_whole(request, response)
         except httpx2.TransportError as error:
             return error
+
+
+async def _read_whole(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
+    """Read an answer to its end; of a refusal, no more than is needed to say why."""
+    max_bytes: int = request.extensions.get(MAX_BYTES, _MAX_FREE_ANSWER_BYTES)
+    cut: str | None = None
+    with tempfile.SpooledTemporaryFile(_MAX_IN_MEMORY_BYTES) as body:
+        try:
+            await _read_into(body, response, max_bytes)
+        except (httpx2.TransportError, OSError) as error:
+            if not response.is_success or MAX_BYTES not in request.extensions:
+                raise
+            cut = f"{type(error).__name__}: {clean(error, 80)}"
+        finally:
+            await response.aclose()
+        body.seek(0)
+        content = body.read()
+    encoding = response.headers.get("content-encoding", "")
+    headers = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
+    answer = httpx2.Response(
+        response.status_code,
+        headers=headers,
+        stream=httpx2.ByteStream(_unpacked(content, encoding, min(max_bytes, _MAX_IN_MEMORY_BYTES))),
+        request=request,
+        extensions={} if cut is None else {CUT: cut},
+    )
+    await answer.aread()
+    return answer
+
+
+def _is_never_final(_answer: httpx2.Response) -> bool:
+    return False
 
 
 async def _tell_nobody(_outcome: Outcome, _seconds: float) -> None:
     """Wait in silence."""
 
 
-async def _read_whole(request: httpx2.Request, response: httpx2.Response, max_bytes: int) -> httpx2.Response:
-    """Read an answer to its end; of a refusal, no more than is needed to say why."""
-    body = bytearray()
-    refused = response.status_code >= 300
-    try:
-        async for chunk in cast("httpx2.AsyncByteStream", response.stream):
-            body += chunk
-            if refused and len(body) > _MAX_REFUSAL_BYTES:
-                break
-            if len(body) > max_bytes:
-                raise httpx2.RemoteProtocolError("the answer is too large", request=request)
-    finally:
-        await response.aclose()
-    encoding = response.headers.get("content-encoding", "")
-    headers = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
-    return httpx2.Response(
-        response.status_code,
-        headers=headers,
-        stream=httpx2.ByteStream(_unpacked(bytes(body), encoding, max_bytes)),
-        request=request,
-    )
+async def _read_into(body: IO[bytes], response: httpx2.Response, max_bytes: int) -> None:
+    async for chunk in cast("httpx2.AsyncByteStream", response.stream):
+        body.write(chunk)
+        if response.status_code >= 300 and body.tell() > _MAX_REFUSAL_BYTES:
+            return
+        if body.tell() > max_bytes:
+            raise httpx2.RemoteProtocolError("the answer is too large")
 
 
 def _unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:
-    """Return a body as it was before a server packed it that was asked not to; a bomb stays packed."""
+    """Return a body as it was before a server packed it that was asked not to; a bomb or a part stays packed."""
     if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
         return body
     try:
-        unpacked = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress(body, max_bytes + 1)
+        unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+        unpacked = unpacking.decompress(body, max_bytes + 1)
     except zlib.error:
         return body
-    return unpacked if len(unpacked) <= max_bytes else body
+    is_whole = unpacking.eof or json_from(unpacked) is not None
+    return unpacked if is_whole and len(unpacked) <= max_bytes else body
+
+
+def _outcome(attempt: httpx2.Response | httpx2.TransportError) -> Outcome:
+    """Return how an attempt ended; a success that was cut has an answer only if that can be read."""
+    if not isinstance(attempt, httpx2.Response):
+        return failure_of(attempt)
+    if CUT in attempt.extensions and json_from(attempt.content) is None:
+        return Failure.OUTCOME_UNKNOWN
+    return attempt.status_code
+
+
+def _is_final(attempt: httpx2.Response | httpx2.TransportError, is_final: IsFinal) -> bool:
+    return isinstance(attempt, httpx2.Response) and is_final(attempt)
 
 
 def _retry_after(attempt: httpx2.Response | httpx2.TransportError) -> str | None:

@@ -17,6 +17,8 @@ from blockrun_image.text import clean
 URL_SUFFIX = ".url.txt"
 """Ends the name of a file that holds a picture's URL."""
 
+_INCOMING = ".incoming-"
+_OTHER_FOLDER = "Set BLOCKRUN_IMAGE_DIR to a folder that can be written."
 _SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "GIF": ".gif"}
 
 
@@ -38,33 +40,68 @@ class FolderStore:
         """Write the URL to a text file under a new name and return its absolute path; raises `StorageError`."""
         return await anyio.to_thread.run_sync(self._write_new, url.encode(), URL_SUFFIX)
 
+    async def keep(self, content: bytes) -> Path:
+        """Write content as it is to the folder, or to the temporary folder if that fails, and return its path."""
+        return await anyio.to_thread.run_sync(self._keep, content)
+
+    async def check(self) -> None:
+        """Raise `StorageError` if the folder cannot be written."""
+        await anyio.to_thread.run_sync(self._check)
+
     def _save(self, picture: bytes) -> Path:
         return self._write_new(picture, _suffix(picture))
 
+    def _keep(self, content: bytes) -> Path:
+        suffix = ".json" if content[:64].lstrip()[:1] in (b"{", b"[") else ".bin"
+        try:
+            return self._write_new(content, suffix)
+        except StorageError as error:
+            try:
+                return _write(Path(tempfile.gettempdir()), content, suffix)
+            except OSError:
+                raise error from None
+
     def _write_new(self, content: bytes, suffix: str) -> Path:
         try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            return self._write(content, suffix)
+            self._make_folder()
+            return _write(self.folder, content, suffix)
         except OSError as error:
             raise StorageError(
                 f"A picture or its URL could not be written to {clean(self.folder, 200)}: {clean(error.strerror, 80)}.",
-                hint="Set BLOCKRUN_IMAGE_DIR to a folder that can be written.",
+                hint=_OTHER_FOLDER,
             ) from error
 
-    def _write(self, content: bytes, suffix: str) -> Path:
-        handle, temporary = tempfile.mkstemp(dir=self.folder, prefix=".incoming-")
+    def _check(self) -> None:
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            unique = Path(temporary).name.removeprefix(".incoming-")
-            path = self.folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{unique}{suffix}"
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        return path
+            self._make_folder()
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as error:
+            raise StorageError(
+                f"The images folder {clean(self.folder, 200)} cannot be written: {clean(error.strerror, 80)}.",
+                hint=_OTHER_FOLDER,
+                charged="no",
+            ) from error
+
+    def _make_folder(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def _write(folder: Path, content: bytes, suffix: str) -> Path:
+    """Write a new file, which only its owner can read, whole or not at all."""
+    handle, temporary = tempfile.mkstemp(dir=folder, prefix=_INCOMING)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unique = Path(temporary).name.removeprefix(_INCOMING)
+        path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{unique}{suffix}"
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path
 
 
 def _suffix(picture: bytes) -> str:

@@ -6,13 +6,15 @@ from dataclasses import asdict, astuple, dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
-from blockrun_image.attempts import AttemptState, AttemptStatus, Payment
-from blockrun_image.errors import ConfirmationError, LedgerError
+from blockrun_image.attempts import Approval, AttemptState, AttemptStatus, Payment, Quote
+from blockrun_image.errors import LedgerError
 from blockrun_image.images import ImageRequest, ImagesResponse
-from blockrun_image_mcp.ledger.limits import Limits, in_usd, micro_usd
+from blockrun_image.ports import PriceNotApproved
+from blockrun_image_mcp.ledger.limits import Limits, micro_usd
 from blockrun_image_mcp.ledger.memory import Memory
 from blockrun_image_mcp.ledger.outbox import Outbox
 from blockrun_image_mcp.ledger.owners import Owners
+from blockrun_image_mcp.ledger.payees import check_payee
 from blockrun_image_mcp.ledger.records import Event, Record, settlement
 from blockrun_image_mcp.ledger.store import AttemptStore, Header, Moment, NewAttempt, Repeatable, StoredAttempt
 
@@ -74,14 +76,20 @@ class LedgerAttempt:
     held_usd: Decimal
     most_usd: Decimal | None = None
     new: NewAttempt | None = None
+    approval: Approval | None = None
     sequence: int = 0
 
-    async def quoted(self, exact_usd: Decimal) -> None:
+    async def quoted(self, quote: Quote) -> None:
         """Set aside the exact price instead, within the limits."""
-        held_micro_usd = micro_usd(exact_usd)
-        await self.ledger.write(lambda store: self._quoted(store, held_micro_usd))
-        self.new = self.new and replace(self.new, held_micro_usd=held_micro_usd)
-        self.held_usd = exact_usd
+        await self.ledger.write(lambda store: self._quoted(store, quote))
+        self.held_usd = quote.amount_usd
+        self.new = self.new and replace(self.new, held_micro_usd=micro_usd(quote.amount_usd))
+
+    async def approve(self, approval: Approval) -> bool:
+        """Note the user's approval, and return whether it was not used before."""
+        is_new = await self.ledger.write(lambda store: self._approve(store, approval))
+        self.approval = approval if is_new else self.approval
+        return is_new
 
     async def signed(self, payment: Payment) -> None:
         """Note the payment that is about to leave."""
@@ -97,9 +105,10 @@ class LedgerAttempt:
         """Note that it was refused for its rate without a charge."""
         await self._put(Event.REFUSED_FOR_NOW)
 
-    async def accepted(self, job: str) -> bool:
-        """Note the job, and return whether that is on disk."""
-        return await self._put(Event.ACCEPTED, job=job)
+    async def accepted(self, job: str, charged_usd: Decimal | None = None) -> bool:
+        """Note the job and what it has charged already, and return whether that is on disk."""
+        charged_micro_usd = None if charged_usd is None else micro_usd(charged_usd)
+        return await self._put(Event.ACCEPTED, job=job, charged_micro_usd=charged_micro_usd)
 
     async def polled(self, next_seconds: float) -> None:
         """Note a poll of the job; one that is missed is made up for by the next."""
@@ -116,9 +125,9 @@ class LedgerAttempt:
         """Note that nothing was charged; a payment that was sent is held until it expires."""
         await self._end(Event.RELEASED)
 
-    async def unknown(self) -> None:
+    async def unknown(self, warnings: Sequence[str] = (), *, is_over: bool = False) -> None:
         """Note that whether it was charged is unknown."""
-        await self._end(Event.UNKNOWN)
+        await self._end(Event.UNKNOWN, warnings=list(warnings), is_over=is_over)
 
     async def stopped(self) -> None:
         """Note that its work was stopped."""
@@ -161,9 +170,9 @@ class LedgerAttempt:
     def _entry(self) -> dict[str, Any]:
         return {"caller": self.caller, "process": self.ledger.owner}
 
-    async def _end(self, event: Event) -> None:
+    async def _end(self, event: Event, **values: Any) -> None:  # noqa: ANN401 - JSON
         self.ledger.memory.working.discard(self.id)  # the outbox holds it now
-        await self._put(event)
+        await self._put(event, **values)
 
     async def _put(self, event: Event, **values: Any) -> bool:  # noqa: ANN401 - JSON
         self.sequence += 1
@@ -192,15 +201,21 @@ class LedgerAttempt:
         store.count_sent()
         return day, store.header()
 
-    def _quoted(self, store: AttemptStore, exact_micro_usd: int) -> None:
+    def _quoted(self, store: AttemptStore, quote: Quote) -> None:
+        row, limits, price = self._own(store), self.ledger.limits, micro_usd(quote.amount_usd)
+        check_payee(store, quote, self.id, self.ledger.now())
+        limits.check(price, store.spent_on(row.day) - row.held_micro_usd)
+        is_approved = self.approval is not None and self.approval.covers(quote.amount_usd)
+        if limits.is_above_confirmation(price) and not is_approved:
+            raise PriceNotApproved(quote.amount_usd)
+        store.change(self.id, held_micro_usd=price, host=quote.host.lower(), payee=quote.payee)
+
+    def _approve(self, store: AttemptStore, approval: Approval) -> bool:
         row = self._own(store)
-        if row.approval is not None and self.most_usd is not None and exact_micro_usd > micro_usd(self.most_usd):
-            raise ConfirmationError(
-                f"The gateway wants {in_usd(exact_micro_usd)}, more than the user has approved. Nothing was signed.",
-                hint="Ask for something cheaper, or let the user look at the gateway's prices.",
-            )
-        self.ledger.limits.check(exact_micro_usd, store.spent_on(row.day) - row.held_micro_usd)
-        store.change(self.id, held_micro_usd=exact_micro_usd)
+        if store.find_approved(approval.id) is not None:
+            return False
+        store.change(row.id, approval=approval.id)
+        return True
 
     def _signed(self, store: AttemptStore, payment: Payment) -> None:
         self._own(store)

@@ -1,21 +1,43 @@
-"""Which calls the user confirms first, and in which words they are asked."""
+"""In which words the user is asked to approve a call, and which questions are open."""
 
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, TypeAlias
 
 from blockrun_image.errors import ConfirmationError
 from blockrun_image.text import clean, usd
-from blockrun_image_mcp.settings import VARIABLES, Settings
+from blockrun_image_mcp.settings import VARIABLES
 
 if TYPE_CHECKING:
+    from blockrun_image.attempts import Approval
     from blockrun_image.images import ImageRequest
+    from blockrun_image.ports import NeedsApproval
     from blockrun_image.pricing import Estimate
     from blockrun_image.toolset import Approve
-    from blockrun_image_mcp.ledger.limits import Limits
 
-Ask: TypeAlias = Callable[[str], Awaitable[str]]
-"""Asks the user a question and returns the id of the approval; raises `ConfirmationError` for any other answer."""
+
+@dataclass(frozen=True)
+class Question:
+    """A question to the user: what is bought, its price in words, the prompt, and the highest that a yes covers."""
+
+    what: str
+    price: str
+    prompt: str
+    most_usd: Decimal | None
+
+    @property
+    def about(self) -> str:
+        """What it is about, whatever it costs."""
+        return f"{self.what} {self.prompt}"
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.price} {self.prompt}"
+
+
+Ask: TypeAlias = Callable[[Question], Awaitable["Approval"]]
+"""Asks the user a question; raises `ConfirmationError` for any other answer than yes."""
 
 _SHOWN_CHARACTERS = 200
 _MAX_OPEN_QUESTIONS = 1_000
@@ -41,39 +63,14 @@ class OpenQuestions:
         self._ids = {question: other for question, other in self._ids.items() if other != id}
 
 
-def question_about(settings: Settings, prompt: str, expected: "Estimate") -> str | None:
-    """Return the question that the user must answer before the call, or `None`.
-
-    Raises `ConfigurationError` for an amount that cannot be read, and `BudgetExceededError` for a call that would be
-    refused whatever the answer.
-    """
-    from blockrun_image_mcp.ledger.limits import Limits  # noqa: PLC0415 - loads the ports
-
-    limits = Limits.of(settings)
-    price = limits.held_for(expected.expected_cost, 0)
-    if not limits.needs_approval(expected.expected_cost, price):
-        return None
-    limits.check(price, 0)
-    return _question(limits, prompt, expected)
-
-
-def _question(limits: "Limits", prompt: str, expected: "Estimate") -> str:
-    price = limits.held_for(expected.expected_cost, 0)
-    is_open = expected.high_usd is None and limits.call_micro_usd is None
-    images = "1 image" if expected.n == 1 else f"{expected.n} images"
-    return (
-        f"Make {images} with {expected.what()}? {_price(expected, None if is_open else price)}"
-        f' The prompt is: "{clean(prompt, _SHOWN_CHARACTERS)}"'
-    )
-
-
-def confirming(settings: Settings, ask: Ask) -> "Approve":
+def confirming(ask: Ask) -> "Approve":
     """Return a function that asks the user to approve a call."""
 
-    async def approve(request: "ImageRequest", expected: "Estimate") -> str:
-        from blockrun_image_mcp.ledger.limits import Limits  # noqa: PLC0415 - the ledger has loaded it
-
-        return await ask(_question(Limits.of(settings), request.prompt, expected))
+    async def approve(request: "ImageRequest", expected: "Estimate", needed: "NeedsApproval") -> "Approval":
+        images = "1 image" if expected.n == 1 else f"{expected.n} images"
+        prompt = f'The prompt is: "{clean(request.prompt, _SHOWN_CHARACTERS)}"'
+        about = f"Make {images} with {expected.what()}?"
+        return await ask(Question(about, _price(expected, needed), prompt, needed.most_usd))
 
     return approve
 
@@ -86,10 +83,13 @@ def not_confirmed(why: str) -> ConfirmationError:
     )
 
 
-def _price(expected: "Estimate", most_micro_usd: int | None) -> str:
-    if expected.high_usd is not None:
-        return f"The estimate is at most ${usd(expected.high_usd)}."
-    from blockrun_image_mcp.ledger.limits import in_usd  # noqa: PLC0415 - as above
-
-    most = "and nothing limits it" if most_micro_usd is None else f"at most {in_usd(most_micro_usd)}"
-    return f"The price is not known: {expected.amount()}, {most}."
+def _price(expected: "Estimate", needed: "NeedsApproval") -> str:
+    most_usd = needed.most_usd
+    most = "and nothing limits it" if most_usd is None else f"at most ${usd(most_usd)}"
+    if needed.is_exact:
+        return f"The gateway wants ${usd(most_usd or Decimal(0))}; the estimate was {expected.amount()}."
+    if expected.high_usd is None:
+        return f"The price is not known: {expected.amount()}, {most}."
+    if most_usd is not None and most_usd > expected.high_usd:
+        return f"It can cost {most}: such images were charged more lately than the estimate of {expected.amount()}."
+    return f"The estimate is {most}."

@@ -35,7 +35,7 @@ class EarlierAttempts:
 
         Raises `ConfirmationError` if nothing came of it.
         """
-        row = None if order is None or order.approval is None else self.store.find_approved(order.approval)
+        row = None if order is None or order.approval is None else self.store.find_approved(order.approval.id)
         if row is not None and row.state in (AttemptState.RELEASED, AttemptState.HELD):
             raise ConfirmationError(
                 f"This call was approved and made before, as attempt {row.id} ({row.state.value}). Nothing was sent"
@@ -83,7 +83,7 @@ class EarlierAttempts:
         return found[:_MAX_NAMED]
 
     def _is_worth_collecting(self, row: StoredAttempt) -> bool:
-        if row.state in (AttemptState.SENT, AttemptState.UNKNOWN) and row.is_unknown_told:
+        if row.state in (AttemptState.SENT, AttemptState.HELD, AttemptState.UNKNOWN) and row.is_unknown_told:
             return False
         has_pictures = row.state is AttemptState.SETTLED and row.response.images
         seconds = self.timings.pictures_seconds if has_pictures else self.timings.collectable_seconds

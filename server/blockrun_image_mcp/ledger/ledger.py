@@ -8,21 +8,24 @@ still reserved by the process that sends it.
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from blockrun_image.attempts import AttemptState, AttemptStatus, Job, MadeCall, Order
+from blockrun_image.attempts import AttemptState, AttemptStatus, ExpectedCost, Job, MadeCall, Order
 from blockrun_image.callers import Caller
-from blockrun_image.errors import BudgetExceededError
+from blockrun_image.errors import BudgetExceededError, LedgerError
+from blockrun_image.images import ImageRequest
 from blockrun_image.ports import Begun, Collected, NeedsApproval, NothingFound, Reserved, SlotBooked
 from blockrun_image_mcp.ledger.attempt import LedgerAttempt
 from blockrun_image_mcp.ledger.earlier import EarlierAttempts, IsAlive, keys_of
 from blockrun_image_mcp.ledger.limits import Limits, from_micro_usd
 from blockrun_image_mcp.ledger.memory import Memory
+from blockrun_image_mcp.ledger.payees import end_of, is_usable
 from blockrun_image_mcp.ledger.rate_limits import book_slot
 from blockrun_image_mcp.ledger.records import ending
 from blockrun_image_mcp.ledger.report import Entry, Statement
@@ -38,6 +41,8 @@ from blockrun_image_mcp.ledger.store import (
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
 T = TypeVar("T")
+
+_LATELY_SECONDS = 86_400
 
 
 @dataclass(eq=False)
@@ -140,20 +145,21 @@ class Ledger:
         """Return the newest attempts that were not released, or only those in the states, the newest first."""
         return await self.database.look(lambda store: store.recent(limit, *states))
 
-    async def release(self, id: str) -> bool:
-        """Take an attempt whose outcome is unknown out of the budget, and return whether there was one.
+    async def release(self, id: str) -> str | None:
+        """Take an attempt that is unknown or held out of the budget, or return why it stays in, in a sentence.
 
-        This is for the operator, who has looked into the account.
+        This is for the operator, who has looked into the account or at the wallet.
         """
         return await self.write(lambda store: self._release(store, id))
 
-    async def payee(self, host: str, seen: str) -> str:
-        """Return the address that is trusted for a host, which is `seen` if there was none.
-
-        The host is written with its port, if it has one. An address that differs only in case is the same.
-        """
-        trusted = await self.write(lambda store: store.trusted_payee(host.lower(), seen, self.clock()))
-        return seen if trusted.lower() == seen.lower() else trusted
+    async def charged_lately(self, requests: Sequence[ImageRequest]) -> Sequence[Decimal | None]:
+        """Return what one image of each kind was charged last, in US dollars, if that was in the last 24 hours."""
+        try:
+            if not self.path.exists():
+                return [None] * len(requests)
+        except OSError as error:
+            raise LedgerError(f"The ledger cannot be looked into ({type(error).__name__}).") from error
+        return await self.database.look(lambda store: [self._charged_lately(store, each) for each in requests])
 
     async def users(self) -> Sequence[int]:
         """Return the process ids of the servers that use the ledger."""
@@ -191,13 +197,14 @@ class Ledger:
         self, store: AttemptStore, call: MadeCall, order: Order, id: str, caller: str
     ) -> LedgerAttempt | SlotBooked | NeedsApproval:
         """Set aside the most that the order can cost; if that is unknown, the most that one call may."""
-        day = self.today()
+        day, cost, approval = self.today(), self._cost(store, order), order.approval
         spent = store.spent_on(day)
-        held = self.limits.held_for(order.cost, spent)
+        held = self.limits.held_for(cost, spent)
         self.limits.check(held, spent)
-        if order.approval is None and self.limits.needs_approval(order.cost, held):
-            is_open = order.cost.most_usd is None and self.limits.call_micro_usd is None
-            return NeedsApproval(None if is_open else from_micro_usd(held))
+        is_open = cost.most_usd is None and self.limits.call_micro_usd is None
+        price_usd = None if is_open else from_micro_usd(held)
+        if self.limits.needs_approval(cost, held) and not (approval and approval.covers(price_usd)):
+            return NeedsApproval(price_usd)
         slot = book_slot(store, self.account, order, self.clock(), self.timings.rate_window_seconds)
         if slot is not None:
             return slot
@@ -210,11 +217,23 @@ class Ledger:
             held_micro_usd=held,
             day=day,
             created_at=self.clock(),
-            approval=order.approval,
+            approval=approval and approval.id,
         )
         store.add(new)
         store.add_caller(id, caller, self.owner)
-        return LedgerAttempt(self, id, order.request, caller, from_micro_usd(held), order.cost.most_usd, new)
+        return LedgerAttempt(self, id, order.request, caller, from_micro_usd(held), cost.most_usd, new, approval)
+
+    def _cost(self, store: AttemptStore, order: Order) -> ExpectedCost:
+        """Return what an order can cost: by the list, or what such images were charged lately, if that is more."""
+        image_usd, cost = self._charged_lately(store, order.request), order.cost
+        charged_usd = (image_usd or Decimal(0)) * order.request.n
+        if cost.most_usd is None:
+            return replace(cost, least_usd=max(cost.least_usd, charged_usd))
+        return replace(cost, most_usd=max(cost.most_usd, charged_usd))
+
+    def _charged_lately(self, store: AttemptStore, request: ImageRequest) -> Decimal | None:
+        charge = store.last_charge(self.account, request, self.clock() - _LATELY_SECONDS)
+        return None if charge is None else from_micro_usd(charge[0]) / charge[1]
 
     def _stored(self, row: StoredAttempt, caller: str) -> LedgerAttempt:
         return LedgerAttempt(self, row.id, row.request, caller, from_micro_usd(row.held_micro_usd))
@@ -234,9 +253,6 @@ class Ledger:
 
     def _state(self, row: StoredAttempt, is_alive: IsAlive) -> AttemptState:
         """Return an attempt's state, and if nobody works on it any more, what that means."""
-        if row.state is AttemptState.HELD:
-            changes = ending(row, AttemptState.RELEASED, self.now())
-            return AttemptState.RELEASED if changes.get("state") is AttemptState.RELEASED else row.state
         if not row.state.is_open or self._is_worked_on(row, is_alive):
             return row.state
         gone = {AttemptState.RESERVED: AttemptState.RELEASED, AttemptState.SENT: AttemptState.UNKNOWN}
@@ -261,7 +277,8 @@ class Ledger:
         )
 
     def _is_claimable(self, row: StoredAttempt, is_alive: IsAlive) -> bool:
-        if row.state is not AttemptState.ACCEPTED or (row.owner == self.owner and row.id in self.memory.working):
+        is_job = row.job is not None and row.state in (AttemptState.ACCEPTED, AttemptState.UNKNOWN)
+        if not is_job or (row.owner == self.owner and row.id in self.memory.working):
             return False
         return not self._is_worked_on(row, is_alive) or self.memory.has_missed_polls(row)
 
@@ -271,7 +288,7 @@ class Ledger:
         if row is None or not self._is_claimable(row, self._liveness()):
             return None
         self.memory.working.add(id)
-        store.change(id, owner=owner)
+        store.change(id, owner=owner, state=AttemptState.ACCEPTED, ended=None)
         return row.sequence if row.writer == owner else 0
 
     def _look_around(self, store: AttemptStore) -> tuple[Sequence[tuple[StoredAttempt, Job]], bool]:
@@ -281,20 +298,32 @@ class Ledger:
         rows = store.unfinished()
         is_tidy = all(self._state(row, is_alive) is row.state for row in rows)
         is_tidy = is_tidy and all(is_alive(process) for process in store.waiting_processes())
-        ours = {row.id for row in store.jobs(self.account)}
         jobs = [
             (row, Job(row.job, row.payment))
-            for row in rows
-            if row.job and row.id in ours and not self._is_worked_on(row, is_alive)
+            for row in store.jobs(self.account)
+            if row.job and not self._is_worked_on(row, is_alive) and self._is_to_be_asked(row)
         ]
         return jobs, is_tidy
 
-    def _release(self, store: AttemptStore, id: str) -> bool:
+    def _is_to_be_asked(self, row: StoredAttempt) -> bool:
+        """Return whether to poll a job again: one that the gateway told nothing of, now and then for a day."""
+        if row.ended is None:
+            return True
+        is_recent = row.ended.seconds_until(self.now()) < self.timings.pictures_seconds
+        return is_recent and self.memory.may_ask_again(row.id)
+
+    def _release(self, store: AttemptStore, id: str) -> str | None:
         row = store.find(id)
-        if row is None or row.state is not AttemptState.UNKNOWN:
-            return False
+        if row is None:
+            return "There is no attempt with that id."
+        if row.state not in (AttemptState.UNKNOWN, AttemptState.HELD):
+            return f"That attempt is {row.state.value}: only one that is unknown or held can be released."
+        if row.owner and self._liveness()(row.owner):
+            return "The server that sent it still works on it: close that one, or try again later."
+        if row.payment is not None and is_usable(row.payment, self.now()):
+            return f"Its payment can be used until {end_of(row.payment)}: try again after that."
         store.change(id, state=AttemptState.RELEASED)
-        return True
+        return None
 
     def _statement(self, store: AttemptStore) -> Statement:
         self._end_dead(store, self._liveness())

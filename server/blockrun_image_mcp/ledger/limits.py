@@ -63,13 +63,21 @@ class Limits:
     def needs_approval(self, cost: ExpectedCost, held_micro_usd: int) -> bool:
         """Return whether the user must approve a call for which so much is set aside."""
         is_open = cost.most_usd is None and self.call_micro_usd is None
-        return self.confirm_above_micro_usd is not None and (held_micro_usd > self.confirm_above_micro_usd or is_open)
+        return self.is_above_confirmation(held_micro_usd) or (is_open and self.confirm_above_micro_usd is not None)
+
+    def is_above_confirmation(self, price_micro_usd: int) -> bool:
+        """Return whether a price is one that the user must approve."""
+        return self.confirm_above_micro_usd is not None and price_micro_usd > self.confirm_above_micro_usd
 
     def check(self, call_micro_usd: int, spent_micro_usd: int) -> None:
-        """Raise `BudgetExceededError` where a call of that price may not follow what was spent today."""
-        if self.call_micro_usd is not None and call_micro_usd > self.call_micro_usd:
+        """Raise `BudgetExceededError` where a call of that price may not follow what was spent today.
+
+        A limit of 0 allows no call, at whatever price.
+        """
+        if self.call_micro_usd is not None and (call_micro_usd > self.call_micro_usd or not self.call_micro_usd):
             raise _refusal(call_micro_usd, f"one call may cost {in_usd(self.call_micro_usd)}", "max_cost_usd")
-        if self.day_micro_usd is not None and spent_micro_usd + call_micro_usd > self.day_micro_usd:
+        total = spent_micro_usd + call_micro_usd
+        if self.day_micro_usd is not None and (total > self.day_micro_usd or not self.day_micro_usd):
             left = in_usd(max(0, self.day_micro_usd - spent_micro_usd))
             raise _refusal(
                 call_micro_usd,

@@ -22,6 +22,7 @@ class Memory:
         self._sent_since: dict[str, float] = {}
         self._polls_since: dict[str, tuple[int, float]] = {}
         self._repeats: dict[str, int] = {}
+        self._asked_at: dict[str, float] = {}
 
     def next_to_repeat(self, ids: Sequence[str]) -> str:
         """Return the one that was repeated least often, so that variations are repeated in turn."""
@@ -39,6 +40,14 @@ class Memory:
         if since is None:
             _remember(self._sent_since, id, since := time.monotonic())
         return time.monotonic() - since > self._timings.write_seconds + self._timings.answer_seconds
+
+    def may_ask_again(self, id: str) -> bool:
+        """Return whether this process has not asked after a lost job for an hour."""
+        asked_at = self._asked_at.get(id)
+        if asked_at is not None and time.monotonic() - asked_at < self._timings.lost_job_seconds:
+            return False
+        _remember(self._asked_at, id, time.monotonic())
+        return True
 
     def has_missed_polls(self, row: StoredAttempt) -> bool:
         """Return whether no poll of a job was seen for several intervals."""

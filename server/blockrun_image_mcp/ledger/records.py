@@ -1,7 +1,7 @@
 """Records of what happened to attempts, which any process can apply, late and more than once."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,6 @@ from blockrun_image.attempts import AttemptState
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image_mcp.ledger.limits import micro_usd
 from blockrun_image_mcp.ledger.store import Account, AttemptStore, Moment, NewAttempt, Repeatable, StoredAttempt
-
-_SKEW_SECONDS = 60
-"""A gateway's clock may be slower: a payment is held for so long after it has expired."""
 
 
 class Event(StrEnum):
@@ -89,19 +86,26 @@ def apply(store: AttemptStore, record: Record, now: Moment) -> None:
     elif record.event is Event.DELIVERED:
         _deliver(store, row, record.values)
     elif (row.writer, row.sequence) < (record.writer, record.sequence) or row.writer != record.writer:
-        changes = _changes(row, record, now)
-        if changes:
-            store.change(row.id, writer=record.writer, sequence=record.sequence, **changes)
+        _change(store, row, record, now)
+
+
+def _change(store: AttemptStore, row: StoredAttempt, record: Record, now: Moment) -> None:
+    changes = _changes(row, record, now)
+    if "ended" in changes and row.owner == record.writer:
+        changes = {"owner": "", **changes}  # its work is done
+    if row.payee is not None and _is_accepted(changes):
+        store.trust_payee(row.host, row.payee, now.wall, is_first=True)
+    if changes:
+        store.change(row.id, writer=record.writer, sequence=record.sequence, **changes)
 
 
 def ending(row: StoredAttempt, state: AttemptState, now: Moment) -> Mapping[str, Any]:
     """Return the changes that end an attempt in a state, if it can get there.
 
-    A refused payment is held for as long as it can be used.
+    A refused payment that has left is held: whoever has it can use it.
     """
-    payment = row.payment
-    has_left = payment is not None and row.state is not AttemptState.RESERVED
-    if state is AttemptState.RELEASED and has_left and payment and now.wall <= payment.valid_before + _SKEW_SECONDS:
+    has_left = row.payment is not None and row.state is not AttemptState.RESERVED
+    if state is AttemptState.RELEASED and has_left:
         state = AttemptState.HELD
     return {"state": state, "ended": now} if row.state.can_become(state) else {}
 
@@ -112,30 +116,46 @@ def _changes(row: StoredAttempt, record: Record, now: Moment) -> Mapping[str, An
         case Event.REFUSED_FOR_NOW if row.state is AttemptState.SENT and row.owner == record.writer:
             changes = {"state": AttemptState.RESERVED}
         case Event.ACCEPTED if row.state.can_become(AttemptState.ACCEPTED):
-            job = record.values["job"]
-            changes = {"state": AttemptState.ACCEPTED, "job": job, "owner": record.writer, "ended": None}
+            changes = {
+                "state": AttemptState.ACCEPTED,
+                "owner": record.writer,
+                "ended": None,
+                "job": record.values["job"],
+            }
+            charged = record.values.get("charged_micro_usd")
+            changes = changes if charged is None else {**changes, "charged_micro_usd": charged}
         case Event.SETTLED:
             changes = _settled(row, record.values, now)
-        case Event.UNKNOWN:
-            changes = ending(row, AttemptState.UNKNOWN, now)
+        case Event.UNKNOWN if row.state.can_become(AttemptState.UNKNOWN):
+            response = replace(row.response, warnings=[*row.response.warnings, *record.values.get("warnings", ())])
+            job = None if record.values.get("is_over") else row.job
+            changes = {**ending(row, AttemptState.UNKNOWN, now), "response": response, "job": job}
         case Event.STOPPED if row.state is AttemptState.ACCEPTED:
             changes = {"owner": ""} if row.owner == record.writer else {}  # whoever comes next polls the job
         case Event.RELEASED | Event.STOPPED:
-            changes = ending(row, AttemptState.RELEASED, now)
+            is_charged = bool(row.charged_micro_usd)
+            changes = ending(row, AttemptState.SETTLED if is_charged else AttemptState.RELEASED, now)
         case _:
             pass
     return changes
 
 
+def _is_accepted(changes: Mapping[str, Any]) -> bool:
+    """Return whether the gateway has given something for its payment."""
+    response = changes.get("response")
+    return changes.get("state") is AttemptState.ACCEPTED or (response is not None and bool(response.images))
+
+
 def _settled(row: StoredAttempt, values: Mapping[str, Any], now: Moment) -> Mapping[str, Any]:
     charged: int | None = values["charged_micro_usd"]
-    counted = row.held_micro_usd if row.charged_micro_usd is None else row.charged_micro_usd
+    earlier = row.charged_micro_usd
+    counted = row.held_micro_usd if earlier is None else earlier
     is_news = row.state is not AttemptState.SETTLED or (charged is not None and charged > counted)
     if not (is_news and row.state.can_become(AttemptState.SETTLED)):
         return {}
     response = ImagesResponse([_image(each) for each in values["images"]], None, values["warnings"])
-    kept = response if response.images else row.response
-    charge = {} if charged is None else {"charged_micro_usd": charged}
+    kept = row.response if row.response.images and not response.images else response
+    charge = {} if charged is None else {"charged_micro_usd": max(charged, earlier or 0)}
     return {"state": AttemptState.SETTLED, "response": kept, "ended": now, **charge}
 
 

@@ -4,21 +4,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from blockrun_image.attempts import Payment
 from blockrun_image.text import clean, clip
 from blockrun_image_mcp.ledger.limits import Limits, in_usd
 
 _HELD = ("reserved", "sent", "accepted", "held")
 _SHOWN_CHARACTERS = 80
+_SHOWN_WARNING = 1_000
 
 
 @dataclass(frozen=True)
 class Total:
-    """What the attempts of one model and state count for, in millionths of a US dollar."""
+    """What the attempts of one model and state count for, in millionths of a US dollar.
+
+    The excess is what gateways have charged beyond what was set aside.
+    """
 
     model: str
     state: str
     attempts: int
     micro_usd: int
+    excess_micro_usd: int
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class Statement:
             "spent_usd": _plain(self.spent_micro_usd),
             "held_usd": _plain(self._sum(*_HELD)),
             "unknown_usd": _plain(self._sum("unknown")),
+            "excess_usd": _plain(self._excess()),
             "left_usd": None if self.limits.day_micro_usd is None else _plain(self._left()),
             "daily_budget_usd": _optional(self.limits.day_micro_usd),
             "max_cost_usd": _optional(self.limits.call_micro_usd),
@@ -64,10 +71,17 @@ class Statement:
             lines.append(f"{total.model:20} {total.state:9} {calls:>10} {in_usd(total.micro_usd):>12}")
         if self._sum("unknown"):
             lines.append("Unknown: sent, and never answered. It counts as spent; look into the account.")
+        if self._sum("held"):
+            lines.append("Held: refused, but the signed payment can be used. It counts as spent; see recover.")
+        if self._excess():
+            lines.append(f"Gateways have charged {in_usd(self._excess())} more than was set aside for these calls.")
         return "\n".join(lines)
 
     def _sum(self, *states: str) -> int:
         return sum(total.micro_usd for total in self.totals if total.state in states)
+
+    def _excess(self) -> int:
+        return sum(total.excess_micro_usd for total in self.totals)
 
     def _left(self) -> int:
         return max(0, (self.limits.day_micro_usd or 0) - self.spent_micro_usd)
@@ -87,7 +101,9 @@ class Entry:
     reserved_micro_usd: int
     charged_micro_usd: int | None
     job: str | None
+    payment: Payment | None
     images: Sequence[str]
+    warnings: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Return the attempt as data; `charged_usd` is `None` where nobody said."""
@@ -103,13 +119,16 @@ class Entry:
             "charged_usd": _optional(self.charged_micro_usd),
             **({} if self.job is None else {"job": self.job}),
             "images": list(self.images),
+            **({"warnings": [clip(each, _SHOWN_WARNING) for each in self.warnings]} if self.warnings else {}),
         }
 
     def to_text(self) -> str:
         """Return the attempt as text: when, what and for how much, then its pictures."""
         cost = self.reserved_micro_usd if self.charged_micro_usd is None else self.charged_micro_usd
         head = f"{self._created()}  {self.state:9}{in_usd(cost):>9}  {self.model} {self.size}"
-        return "\n".join([head, f"  {clean(self.prompt, _SHOWN_CHARACTERS)}", *(f"  {url}" for url in self.images)])
+        warnings = [clean(each, _SHOWN_WARNING) for each in self.warnings]
+        about = [clean(self.prompt, _SHOWN_CHARACTERS), *self.images, *warnings]
+        return "\n  ".join([head, *about])
 
     def _created(self) -> str:
         return datetime.fromtimestamp(self.created_at, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -64,8 +64,8 @@ class NewAttempt:
 class StoredAttempt:
     """An attempt as it is stored; `ended` is `None` while work on it goes on.
 
-    `writer` and `sequence` say which record of the outbox was applied last. `polls` counts the polls of its job, the
-    next of which follows in `poll_seconds`.
+    `payee` is the address that was about to be paid for the gateway at `host`. `writer` and `sequence` say which record
+    of the outbox was applied last. `polls` counts the polls of its job, the next of which follows in `poll_seconds`.
     """
 
     id: str
@@ -78,6 +78,8 @@ class StoredAttempt:
     approval: str | None
     job: str | None
     payment: Payment | None
+    host: str
+    payee: str | None
     response: ImagesResponse
     ended: Moment | None
     writer: str
@@ -157,15 +159,15 @@ class AttemptStore(Protocol):
         ...
 
     def unfinished(self) -> Sequence[StoredAttempt]:
-        """Return the attempts that are reserved, sent, accepted or held."""
+        """Return the attempts that are reserved, sent or accepted."""
         ...
 
     def jobs(self, account: Account) -> Sequence[StoredAttempt]:
-        """Return the account's accepted attempts, the oldest first."""
+        """Return the account's attempts with jobs that are accepted or unknown, the oldest first."""
         ...
 
     def undelivered(self, account: Account, keys: Sequence[str]) -> Sequence[StoredAttempt]:
-        """Return attempts at a call that no caller has got, the oldest first; released and held ones are left out."""
+        """Return attempts at a call that no caller has got, the oldest first; released ones are left out."""
         ...
 
     def repeatable(self, account: Account, keys: Sequence[str]) -> Sequence[Delivered]:
@@ -232,12 +234,23 @@ class AttemptStore(Protocol):
         """Remove old slots."""
         ...
 
-    def trusted_payee(self, host: str, seen: str, at: float) -> str:
-        """Return the address that is trusted for a host, which is `seen` if there was none."""
+    def trusted_payee(self, host: str) -> str | None:
+        """Return the address that is trusted for a host."""
         ...
 
-    def trust_payee(self, host: str, address: str, at: float) -> None:
-        """Trust another address for a host."""
+    def trust_payee(self, host: str, address: str, at: float, *, is_first: bool = False) -> None:
+        """Trust an address for a host; with `is_first`, only if none was trusted before."""
+        ...
+
+    def payments_at(self, host: str) -> Sequence[tuple[str, str, Payment | None]]:
+        """Return the ids, addresses and payments of attempts that a host may still be paid for.
+
+        A payment that is about to be signed is `None`.
+        """
+        ...
+
+    def last_charge(self, account: Account, request: ImageRequest, since: float) -> tuple[int, int] | None:
+        """Return the charge and the number of images of the last request of a kind, if it ended since a time."""
         ...
 
 

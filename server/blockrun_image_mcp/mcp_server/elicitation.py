@@ -6,6 +6,8 @@ the client calls again with the answer.
 
 import json
 import uuid
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from mcp.server.context import ServerRequestContext
@@ -14,8 +16,9 @@ from mcp_types import CallToolRequestParams, ElicitRequest, ElicitRequestFormPar
 from mcp_types.version import is_version_at_least
 from pydantic import ValidationError
 
+from blockrun_image.attempts import Approval
 from blockrun_image_mcp.backend import Backend
-from blockrun_image_mcp.ledger.confirmation import Ask, OpenQuestions, not_confirmed
+from blockrun_image_mcp.ledger.confirmation import Ask, OpenQuestions, Question, not_confirmed
 
 if TYPE_CHECKING:
     from blockrun_image.ports import OnStatus
@@ -42,7 +45,7 @@ def elicitation(
     It raises `InputRequired` if the client must call again, and `ConfirmationError` for any answer but yes.
     """
 
-    async def ask(question: str) -> str:
+    async def ask(question: Question) -> Approval:
         if not _shows_forms(context):
             raise not_confirmed("this client cannot ask")
         if is_version_at_least(context.protocol_version, _ASKS_BETWEEN_CALLS):
@@ -53,39 +56,62 @@ def elicitation(
     return ask
 
 
-async def _answer_now(context: ServerRequestContext[Backend, Any], question: str) -> str:
+async def _answer_now(context: ServerRequestContext[Backend, Any], question: Question) -> Approval:
     if not context.session.can_send_request:
         raise not_confirmed("this connection cannot ask")
     try:
-        answer = await context.session.elicit_form(question, _YES_OR_NO, context.request_id)
+        answer = await context.session.elicit_form(str(question), _YES_OR_NO, context.request_id)
     except (MCPError, ValidationError) as error:
         raise not_confirmed("the client brought no answer") from error
     _check(answer)
-    return str(uuid.uuid4())
+    return Approval(str(uuid.uuid4()), question.most_usd)
 
 
-def _answer_in(params: CallToolRequestParams, question: str, questions: OpenQuestions) -> str:
-    """Return the id of the question that this call answers.
+def _answer_in(params: CallToolRequestParams, question: Question, questions: OpenQuestions) -> Approval:
+    """Return the approval that this call brings, if it covers the question.
 
     A repeated call has the same id, so that one approval never pays twice.
     """
     answer = (params.input_responses or {}).get(_KEY)
-    asked = json.loads(params.request_state or "{}")
-    if answer is None or asked.get("question") != question:
-        form = ElicitRequestFormParams(message=question, requested_schema=_YES_OR_NO)
+    asked = _Asked.read(params.request_state)
+    if answer is None or asked is None or not asked.covers(question):
+        form = ElicitRequestFormParams(message=str(question), requested_schema=_YES_OR_NO)
+        new = _Asked(questions.id_of(_about(params, question)), question.about, question.most_usd)
         raise InputRequired(
-            InputRequiredResult(
-                input_requests={_KEY: ElicitRequest(params=form)},
-                request_state=json.dumps({"id": questions.id_of(_about(params, question)), "question": question}),
-            )
+            InputRequiredResult(input_requests={_KEY: ElicitRequest(params=form)}, request_state=new.to_json())
         )
-    questions.answered(asked["id"])
+    questions.answered(asked.id)
     _check(answer)
-    return asked["id"]
+    return Approval(asked.id, asked.most_usd)
 
 
-def _about(params: CallToolRequestParams, question: str) -> str:
-    return json.dumps([question, params.arguments], sort_keys=True)
+@dataclass(frozen=True)
+class _Asked:
+    """What the client keeps of a question until its next call."""
+
+    id: str
+    about: str
+    most_usd: Decimal | None
+
+    @classmethod
+    def read(cls, state: str | None) -> "_Asked | None":
+        try:
+            fields = json.loads(state or "{}")
+            most_usd = fields["most_usd"]
+            return cls(str(fields["id"]), str(fields["about"]), None if most_usd is None else Decimal(most_usd))
+        except (ValueError, TypeError, KeyError, InvalidOperation):
+            return None
+
+    def to_json(self) -> str:
+        most_usd = None if self.most_usd is None else str(self.most_usd)
+        return json.dumps({"id": self.id, "about": self.about, "most_usd": most_usd})
+
+    def covers(self, question: Question) -> bool:
+        return self.about == question.about and Approval(self.id, self.most_usd).covers(question.most_usd)
+
+
+def _about(params: CallToolRequestParams, question: Question) -> str:
+    return json.dumps([str(question), params.arguments], sort_keys=True)
 
 
 def _check(answer: object) -> None:

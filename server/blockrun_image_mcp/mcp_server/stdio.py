@@ -224,14 +224,14 @@ def _noticed_pauses(timings: Timings) -> Generator[Callable[[], bool]]:
     from its repetition does not count.
     """
     now = time.monotonic()
-    continued_at = now if now - STARTED_AT >= timings.join_seconds else -math.inf
+    waited_until = now + timings.started_seconds if now - STARTED_AT >= timings.join_seconds else -math.inf
 
     def note(_signal: int, _frame: object) -> None:
-        nonlocal continued_at
-        continued_at = time.monotonic()
+        nonlocal waited_until
+        waited_until = time.monotonic() + timings.continued_seconds
 
     def has_waited() -> bool:
-        return time.monotonic() - continued_at < timings.continued_seconds
+        return time.monotonic() < waited_until
 
     if sys.platform == "win32":
         yield has_waited

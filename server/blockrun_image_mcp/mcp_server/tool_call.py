@@ -15,13 +15,14 @@ from blockrun_image.errors import ImageError, InvalidRequestError, ModelNotFound
 from blockrun_image.schemas import ToolSchema
 from blockrun_image.text import quoted
 from blockrun_image_mcp.backend import Backend
-from blockrun_image_mcp.ledger.confirmation import confirming
+from blockrun_image_mcp.ledger.confirmation import Ask, Question, confirming
 from blockrun_image_mcp.mcp_server.elicitation import InputRequired, elicitation
 from blockrun_image_mcp.mcp_server.origin import Origin
 from blockrun_image_mcp.mcp_server.versions import has_annotations, has_structured_results
 from blockrun_image_mcp.tasks import run_alongside
 
 if TYPE_CHECKING:
+    from blockrun_image.attempts import Approval
     from blockrun_image.ports import OnStatus
     from blockrun_image.results import Result
 
@@ -57,7 +58,7 @@ class ToolCall:
                 **checked,
                 refusal=refusal,
                 on_status=self.on_status,
-                approve=confirming(self.backend.settings, ask),
+                approve=confirming(self._then_prepare(ask)),
                 caller=origin.caller,
                 delivery=origin.delivery,
                 has_waited=origin.has_waited,
@@ -65,6 +66,16 @@ class ToolCall:
         except ModelNotFoundError:
             self.backend.models.mark_stale()
             raise
+
+    def _then_prepare(self, ask: Ask) -> Ask:
+        """Return what asks the user, and then takes the newest list: its prices may have changed meanwhile."""
+
+        async def ask_and_prepare(question: Question) -> "Approval":
+            approval = await ask(question)
+            await self.backend.prepare()
+            return approval
+
+        return ask_and_prepare
 
     async def list_models(self, arguments: Mapping[str, Any]) -> "Result":
         """List models."""

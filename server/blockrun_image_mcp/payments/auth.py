@@ -7,14 +7,11 @@ import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
 
 import httpx2
 
-from blockrun_image.attempts import Payment
-from blockrun_image.errors import PaymentRequiredError
+from blockrun_image.attempts import Payment, Quote
 from blockrun_image.ports import Attempt
-from blockrun_image.text import quoted
 from blockrun_image_mcp.payments.authorization import Authorization
 from blockrun_image_mcp.payments.challenge import read_challenge, refused
 from blockrun_image_mcp.payments.rules import Asked, Requirement, check_url, choose, exact_price, host_of
@@ -29,20 +26,11 @@ OnSigned = Callable[[Payment], None]
 """Is told of a payment before it leaves."""
 
 
-class Payees(Protocol):
-    """Remembers whom each host is paid through."""
-
-    async def payee(self, host: str, seen: str) -> str:
-        """Return the address that is trusted for a host, which is `seen` where there was none; raises `LedgerError`."""
-        ...
-
-
 @dataclass(frozen=True)
 class Payer:
-    """Who pays: a wallet, the payees that it trusts, and the time in seconds since 1970."""
+    """Who pays: a wallet, and the time in seconds since 1970."""
 
     wallet: Wallet
-    payees: Payees
     clock: Callable[[], float] = time.time
     timings: Timings = DEFAULT
 
@@ -95,19 +83,13 @@ class X402Auth(httpx2.Auth):
         requirement = choose(challenge, asked)
         echo = challenge.echo(requirement.entry)
         payer = await self._payer.wallet.address()
-        await self._check_payee(host_of(request.url), requirement.payee)
-        await self._attempt.quoted(requirement.amount_usd)
+        await self._attempt.quoted(Quote(requirement.amount_usd, host_of(request.url), requirement.payee))
         authorization = _authorization(payer, requirement, int(now), timings)
         signature = await self._payer.wallet.sign(requirement.network, authorization)
         payment = _payment(requirement, authorization, signature, echo)
         await self._attempt.signed(payment)
         self._on_signed(payment)
         return payment
-
-    async def _check_payee(self, host: str, seen: str) -> None:
-        trusted = await self._payer.payees.payee(host, seen)
-        if trusted.lower() != seen.lower():
-            raise _other_payee(host, seen, trusted)
 
 
 def _authorization(payer: str, requirement: Requirement, now: int, timings: Timings) -> Authorization:
@@ -131,11 +113,5 @@ def _payment(requirement: Requirement, authorization: Authorization, signature: 
         nonce=authorization.to_dict()["nonce"],
         valid_before=authorization.valid_before,
         header=base64.b64encode(whole.encode("ascii")).decode("ascii"),
-    )
-
-
-def _other_payee(host: str, seen: str, trusted: str) -> PaymentRequiredError:
-    return refused(
-        f"{quoted(host, 80)} wants to be paid at {seen}, and was paid at {quoted(trusted, 50)} before",
-        f"Ask its operator. If that is right, the user can run: blockrun-image-mcp wallet trust {host} {seen}",
+        payer=authorization.payer,
     )

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, cast
 
 from blockrun_image.errors import Answer, PaymentRequiredError
 from blockrun_image.text import quoted
-from blockrun_image_mcp.network import json_from
+from blockrun_image_mcp.network import json_from, json_object
 
 _HEADERS = ("payment-required", "x-payment-required")
 _LONGEST_HEADER = 16_384
@@ -127,8 +127,3 @@ def _parsed(text: bytes, parse_float: type[float] | type[Decimal] = float) -> ob
 
 def _no_number(name: str) -> NoReturn:
     raise ValueError(name)
-
-
-def json_object(value: object) -> Mapping[str, Any]:
-    """Return a JSON object as it is, and anything else as an empty one."""
-    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}

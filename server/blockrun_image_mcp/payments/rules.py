@@ -12,8 +12,8 @@ import httpx2
 
 from blockrun_image.errors import PaymentRequiredError
 from blockrun_image.text import quoted, usd
-from blockrun_image_mcp.network import is_loopback
-from blockrun_image_mcp.payments.challenge import Challenge, json_object, read_challenge, refused
+from blockrun_image_mcp.network import is_loopback, json_object
+from blockrun_image_mcp.payments.challenge import Challenge, read_challenge, refused
 from blockrun_image_mcp.payments.networks import NETWORKS, TOKEN_UNITS, Network
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
@@ -105,7 +105,7 @@ def check_url(url: httpx2.URL) -> None:
 def _check_resource(challenge: Challenge, url: httpx2.URL) -> None:
     named = challenge.resource.get("url")
     try:
-        same = isinstance(named, str) and httpx2.URL(named) == url
+        same = isinstance(named, str) and httpx2.URL(named) == url and "/." not in named
     except httpx2.InvalidURL:
         same = False
     if not same:

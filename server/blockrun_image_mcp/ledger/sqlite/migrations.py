@@ -219,6 +219,45 @@ _M006_ROWS = """
 """
 
 
+def m007_payees_by_attempt(connection: sqlite3.Connection) -> None:
+    """The host and the address that each attempt pays, so that an address is trusted once a payment was accepted.
+
+    Held attempts stay held until the operator releases them. What kinds of images were charged last can be found.
+    """
+    for statement in (
+        "ALTER TABLE spending ADD COLUMN host TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE spending ADD COLUMN payee TEXT",
+        "DROP INDEX spending_unfinished",
+        "CREATE INDEX spending_unfinished ON spending (owner) WHERE state IN ('reserved', 'sent', 'accepted')",
+        """
+        CREATE INDEX spending_payable ON spending (host)
+        WHERE payee IS NOT NULL AND state IN ('reserved', 'sent', 'accepted', 'held', 'unknown')
+        """,
+        """
+        CREATE INDEX spending_charges ON spending
+            (gateway, model, json_extract(request, '$.size'), json_extract(request, '$.quality'), ended_at)
+        WHERE state = 'settled' AND charged_micro_usd IS NOT NULL
+        """,
+        """
+        CREATE INDEX spending_jobs ON spending (gateway, principal, created_at)
+        WHERE job IS NOT NULL AND state IN ('accepted', 'unknown')
+        """,
+        "DROP INDEX spending_undelivered",
+        """
+        CREATE INDEX spending_undelivered ON spending (key, created_at)
+        WHERE is_delivered = 0 AND state <> 'released'
+        """,
+        "DROP INDEX spending_unexplained",
+        "CREATE INDEX spending_unexplained ON spending (created_at) WHERE state IN ('accepted', 'held', 'unknown')",
+        "DROP INDEX spending_by_day",
+        """
+        CREATE INDEX spending_by_day ON spending
+            (day, model, state, counted_micro_usd, charged_micro_usd, held_micro_usd)
+        """,
+    ):
+        connection.execute(statement)
+
+
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     m001_attempts,
     m002_payees,
@@ -226,6 +265,7 @@ MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     m004_callers,
     m005_turns,
     m006_callers_apart,
+    m007_payees_by_attempt,
 )
 
 VERSION = len(MIGRATIONS)

@@ -28,7 +28,8 @@ from blockrun_image_mcp.ledger.store import (
 _MAX_URL_CHARACTERS = 100_000
 _MAX_FOUND = 50
 _COLUMNS = (
-    "id, state, owner, day, request, held_micro_usd, charged_micro_usd, approval, job, payment, images, warnings,"
+    "id, state, owner, day, request, held_micro_usd, charged_micro_usd, approval, job, payment, host, payee, images,"
+    " warnings,"
     " ended_at, ended_monotonic, writer, sequence, polls, poll_seconds, is_unknown_told"
 )
 
@@ -92,22 +93,23 @@ class SqliteStore:
         self._execute(f"UPDATE spending SET {columns} WHERE id = ?", (*told, id))  # noqa: S608 - our own words
 
     def unfinished(self) -> Sequence[StoredAttempt]:
-        """Return the attempts that are reserved, sent, accepted or held."""
-        return self._attempts("WHERE state IN ('reserved', 'sent', 'accepted', 'held')")
+        """Return the attempts that are reserved, sent or accepted."""
+        return self._attempts("WHERE state IN ('reserved', 'sent', 'accepted')")
 
     def jobs(self, account: Account) -> Sequence[StoredAttempt]:
-        """Return the account's accepted attempts, the oldest first."""
+        """Return the account's attempts with jobs that are accepted or unknown, the oldest first."""
         return self._attempts(
-            "WHERE state = 'accepted' AND gateway = ? AND principal = ? ORDER BY created_at",
+            "WHERE job IS NOT NULL AND state IN ('accepted', 'unknown') AND gateway = ? AND principal = ?"
+            " ORDER BY created_at",
             account.gateway,
             account.principal,
         )
 
     def undelivered(self, account: Account, keys: Sequence[str]) -> Sequence[StoredAttempt]:
-        """Return attempts at a call that no caller has got, the oldest first; released and held ones are left out."""
+        """Return attempts at a call that no caller has got, the oldest first; released ones are left out."""
         return self._attempts(
-            f"WHERE key IN ({_marks(keys)}) AND is_delivered = 0 AND state NOT IN ('released', 'held')"
-            " AND NOT (is_unknown_told = 1 AND state IN ('sent', 'unknown'))"
+            f"WHERE key IN ({_marks(keys)}) AND is_delivered = 0 AND state <> 'released'"
+            " AND NOT (is_unknown_told = 1 AND state IN ('sent', 'held', 'unknown'))"
             f" AND gateway = ? AND principal = ? ORDER BY created_at DESC LIMIT {_MAX_FOUND}",
             *keys,
             account.gateway,
@@ -190,7 +192,7 @@ class SqliteStore:
         """Return whether an unfinished attempt or a waiting caller names a process."""
         (named,) = self._execute(
             "SELECT EXISTS (SELECT 1 FROM spending WHERE owner = ?1"
-            " AND state IN ('reserved', 'sent', 'accepted', 'held'))"
+            " AND state IN ('reserved', 'sent', 'accepted'))"
             " OR EXISTS (SELECT 1 FROM callers WHERE process = ?1 AND delivery = 'pending')",
             (process,),
         ).fetchone()
@@ -204,7 +206,8 @@ class SqliteStore:
     def totals(self, day: str) -> Sequence[Total]:
         """Return what a day's attempts count for, by model and state."""
         rows = self._execute(
-            "SELECT model, state, count(*), sum(counted_micro_usd) FROM spending WHERE day = ?"
+            "SELECT model, state, count(*), sum(counted_micro_usd),"
+            " sum(max(0, coalesce(charged_micro_usd, 0) - held_micro_usd)) FROM spending WHERE day = ?"
             " GROUP BY model, state ORDER BY model, state",
             (day,),
         )
@@ -214,7 +217,7 @@ class SqliteStore:
         """Return the newest attempts that were not released, or only those in the states, the newest first."""
         chosen = f"state IN ({', '.join(repr(state.value) for state in states)})" if states else "state <> 'released'"
         rows = self._execute(
-            "SELECT id, state, created_at, request, held_micro_usd, charged_micro_usd, job, images"  # noqa: S608 - our own words
+            "SELECT id, state, created_at, request, held_micro_usd, charged_micro_usd, job, payment, images, warnings"  # noqa: S608 - our own words
             f" FROM spending WHERE {chosen} ORDER BY created_at DESC, rowid DESC LIMIT ?",
             (limit,),
         )
@@ -243,15 +246,33 @@ class SqliteStore:
         """Remove old slots."""
         self._execute("DELETE FROM slots WHERE at < ?", (at,))
 
-    def trusted_payee(self, host: str, seen: str, at: float) -> str:
-        """Return the address that is trusted for a host, which is `seen` if there was none."""
-        self._execute("INSERT OR IGNORE INTO payees VALUES (?, ?, ?)", (host, seen, at))
-        (trusted,) = self._execute("SELECT address FROM payees WHERE host = ?", (host,)).fetchone()
-        return trusted
+    def trusted_payee(self, host: str) -> str | None:
+        """Return the address that is trusted for a host."""
+        row = self._execute("SELECT address FROM payees WHERE host = ?", (host,)).fetchone()
+        return row and row[0]
 
-    def trust_payee(self, host: str, address: str, at: float) -> None:
-        """Trust another address for a host."""
-        self._execute("INSERT OR REPLACE INTO payees VALUES (?, ?, ?)", (host, address, at))
+    def trust_payee(self, host: str, address: str, at: float, *, is_first: bool = False) -> None:
+        """Trust an address for a host; with `is_first`, only if none was trusted before."""
+        otherwise = "IGNORE" if is_first else "REPLACE"
+        self._execute(f"INSERT OR {otherwise} INTO payees VALUES (?, ?, ?)", (host, address, at))  # noqa: S608 - our own words
+
+    def payments_at(self, host: str) -> Sequence[tuple[str, str, Payment | None]]:
+        """Return the ids, addresses and payments of attempts that a host may still be paid for."""
+        rows = self._execute(
+            "SELECT id, payee, payment FROM spending WHERE host = ? AND payee IS NOT NULL"
+            " AND state IN ('reserved', 'sent', 'accepted', 'held', 'unknown')",
+            (host,),
+        )
+        return [(id, payee, _payment(payment)) for id, payee, payment in rows]
+
+    def last_charge(self, account: Account, request: ImageRequest, since: float) -> tuple[int, int] | None:
+        """Return the charge and the number of images of the last request of a kind, if it ended since a time."""
+        return self._execute(
+            "SELECT charged_micro_usd, json_extract(request, '$.n') FROM spending WHERE gateway = ? AND model = ?"
+            " AND json_extract(request, '$.size') IS ? AND json_extract(request, '$.quality') IS ? AND ended_at > ?"
+            " AND state = 'settled' AND charged_micro_usd IS NOT NULL ORDER BY ended_at DESC LIMIT 1",
+            (account.gateway, request.model, request.size, request.quality, since),
+        ).fetchone()
 
     def _execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
         try:
@@ -302,7 +323,7 @@ def _payment(text: str | None) -> Payment | None:
 
 
 def _attempt(row: Sequence[Any]) -> StoredAttempt:
-    id, state, owner, day, request, held, charged, approval, job, payment, images, warnings, *rest = row
+    id, state, owner, day, request, held, charged, approval, job, payment, host, payee, images, warnings, *rest = row
     ended_at, ended_monotonic, writer, sequence, polls, poll_seconds, is_unknown_told = rest
     charged_usd = None if charged is None else from_micro_usd(charged)
     return StoredAttempt(
@@ -316,6 +337,8 @@ def _attempt(row: Sequence[Any]) -> StoredAttempt:
         approval=approval,
         job=job,
         payment=_payment(payment),
+        host=host,
+        payee=payee,
         response=ImagesResponse(images_from_json(images), charged_usd, json.loads(warnings)),
         ended=None if ended_at is None else Moment(ended_at, ended_monotonic),
         writer=writer,
@@ -327,7 +350,7 @@ def _attempt(row: Sequence[Any]) -> StoredAttempt:
 
 
 def _entry(row: Sequence[Any]) -> Entry:
-    id, state, created_at, request, held, charged, job, images = row
+    id, state, created_at, request, held, charged, job, payment, images, warnings = row
     made = request_from_json(request)
     return Entry(
         id=id,
@@ -340,7 +363,9 @@ def _entry(row: Sequence[Any]) -> Entry:
         reserved_micro_usd=held,
         charged_micro_usd=charged,
         job=job,
+        payment=_payment(payment),
         images=[each["url"] for each in json.loads(images)],
+        warnings=json.loads(warnings),
     )
 
 

@@ -1,0 +1,137 @@
+"""Reads what an answer proves of a charge, whatever its status is.
+
+Amounts count as the gateway names them. That a payment has moved is proved by the hash of a transaction alone, never by
+a word such as `success`.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+import httpx2
+
+from blockrun_image.attempts import Payment
+from blockrun_image_mcp.network import json_from, json_object
+
+_COST_HEADER = "x-blockrun-cost-usd"
+_PAID = ("settled", "charged", "paid")
+_DOLLARS = ("", "USD", "USDC")
+_MAX_AMOUNT_USD = Decimal(100_000)
+_PLAIN = re.compile(r"\d{1,9}(?:\.\d{1,18})?")
+_LOOSE = re.compile(r"\$?\s*(\d{1,9}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,2})?)\s*(?:\$|USDC?)?", re.IGNORECASE)
+_HASH = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
+_MAX_HEADER_CHARACTERS = 16_384
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What an answer names as charged.
+
+    `amount_usd` is the largest amount that can be read, in US dollars. `is_doubtful` is whether one is not written as
+    an amount of dollars is. `transaction` is the hash of a payment's transaction.
+    """
+
+    amount_usd: Decimal | None = None
+    is_doubtful: bool = False
+    transaction: str | None = None
+
+    @property
+    def is_proof(self) -> bool:
+        """Whether it proves a charge; an amount of 0 does not."""
+        return bool(self.transaction or self.amount_usd)
+
+    def __or__(self, other: "Evidence") -> "Evidence":
+        amounts = [each.amount_usd for each in (self, other) if each.amount_usd is not None]
+        return Evidence(
+            max(amounts, default=None),
+            self.is_doubtful or other.is_doubtful,
+            self.transaction or other.transaction,
+        )
+
+    def charged_usd(self, held_usd: Decimal, payment: Payment | None) -> Decimal | None:
+        """Return what counts as charged, in US dollars; `None` if the answer does not tell.
+
+        A payment moves whole or not at all. Beside a doubtful amount, it is at least what is held.
+        """
+        if payment is not None:
+            return payment.amount_usd if self.is_proof else None
+        if self.is_doubtful and self.amount_usd is not None:
+            return max(self.amount_usd, held_usd)
+        return self.amount_usd
+
+
+NO_EVIDENCE = Evidence()
+
+
+def evidence_of(response: httpx2.Response) -> Evidence:
+    """Return what an answer proves of a charge.
+
+    The price in its body is one only beside a result, or what says that it was paid: other answers tell there what a
+    request would cost.
+    """
+    body = json_object(json_from(response.content))
+    evidence = _amounts(_named_in_headers(response.headers))
+    is_result = response.status_code == 200 and body.get("status", "completed") == "completed"
+    if is_result or body.get("payment_status") in _PAID or json_object(body.get("payment")).get("status") in _PAID:
+        evidence |= _price(body.get("price"))
+    return evidence | Evidence(transaction=_transaction(response.headers, body.get("payment")))
+
+
+def _named_in_headers(headers: httpx2.Headers) -> Iterable[str]:
+    """Yield the amounts of all headers, which a proxy may have joined into one."""
+    for line in headers.get_list(_COST_HEADER):
+        yield from line.split(", ")
+
+
+def _price(price: object) -> Evidence:
+    fields = json_object(price)
+    currency = str(fields.get("currency") or "").upper()
+    amount = fields.get("amount") if fields else price
+    if amount is None:
+        return NO_EVIDENCE
+    return _amounts([amount]) if currency in _DOLLARS else Evidence(is_doubtful=True)
+
+
+def _amounts(values: Iterable[object]) -> Evidence:
+    evidence = NO_EVIDENCE
+    for value in values:
+        evidence |= _amount(value)
+    return evidence
+
+
+def _amount(value: object) -> Evidence:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = format(Decimal(str(value)), "f")
+    if not isinstance(value, str) or not value.strip():
+        return Evidence(is_doubtful=value != "")
+    text = value.strip()
+    found = _LOOSE.fullmatch(text)
+    try:
+        amount = None if found is None else Decimal(found[1])
+    except InvalidOperation:
+        amount = None
+    if amount is None or amount > _MAX_AMOUNT_USD:
+        return Evidence(is_doubtful=True)
+    return Evidence(amount, is_doubtful=not _PLAIN.fullmatch(text))
+
+
+def _transaction(headers: httpx2.Headers, payment: object) -> str | None:
+    named: Sequence[object] = [
+        *headers.get_list("x-payment-receipt"),
+        *(_settlement(line).get("transaction") for line in headers.get_list("payment-response")),
+        json_object(payment).get("tx_hash"),
+    ]
+    hashes = [each.strip() for each in named if isinstance(each, str)]
+    return next(filter(_HASH.fullmatch, hashes), None)
+
+
+def _settlement(encoded: str) -> dict[str, object]:
+    if len(encoded) > _MAX_HEADER_CHARACTERS:
+        return {}
+    try:
+        return {**json_object(json_from(base64.b64decode(encoded, validate=True)))}
+    except (binascii.Error, ValueError):
+        return {}

@@ -1,0 +1,50 @@
+"""Whom a gateway may be paid through.
+
+An address is trusted once a payment to it was accepted, never because a quote names it. While a signed payment to one
+address can still be used, no other address of that gateway is paid.
+"""
+
+from datetime import UTC, datetime
+
+from blockrun_image.attempts import Payment, Quote
+from blockrun_image.errors import Answer, PaymentRequiredError
+from blockrun_image.text import quoted
+from blockrun_image_mcp.ledger.store import AttemptStore, Moment
+
+_SKEW_SECONDS = 60
+"""A gateway's clock may be slower: a payment counts as usable for so long after it has expired."""
+
+
+def check_payee(store: AttemptStore, quote: Quote, id: str, now: Moment) -> None:
+    """Raise `PaymentRequiredError` if the quote's address is not the one that the host is paid at."""
+    host, seen = quote.host.lower(), quote.payee.lower()
+    trusted = store.trusted_payee(host)
+    if trusted is not None and trusted.lower() != seen:
+        raise _refused(
+            f"{quoted(host, 80)} wants to be paid at {quote.payee}, and was paid at {quoted(trusted, 50)} before",
+            "Ask its operator. If that is right, the user can run:"
+            f" blockrun-image-mcp wallet trust {host} {quote.payee}",
+        )
+    for other, payee, payment in store.payments_at(host):
+        if other != id and payee.lower() != seen and (payment is None or is_usable(payment, now)):
+            raise _refused(
+                f"{quoted(host, 80)} wants to be paid at {quote.payee}, and a payment to {quoted(payee, 50)} can still"
+                " be used",
+                f"Try again later: see the attempt {other} in the list of the command recover.",
+            )
+
+
+def is_usable(payment: Payment, now: Moment) -> bool:
+    """Return whether a signed payment can still be used."""
+    return now.wall <= payment.valid_before + _SKEW_SECONDS
+
+
+def end_of(payment: Payment) -> str:
+    """Return in words when a signed payment can no longer be used."""
+    return f"{datetime.fromtimestamp(payment.valid_before + _SKEW_SECONDS, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _refused(why: str, hint: str) -> PaymentRequiredError:
+    return PaymentRequiredError(
+        f"The gateway's price quote is not paid: {why}. Nothing was signed.", hint=hint, answer=Answer(status=402)
+    )

@@ -1,0 +1,102 @@
+"""What an answer proves of a charge."""
+
+import json
+from decimal import Decimal
+
+import httpx2
+import pytest
+from tests.ledgers import PAYMENT
+from tests.payments import encoded
+
+from blockrun_image_mcp.gateway.evidence import Evidence, evidence_of
+
+HASH = "0x" + "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("headers", "transaction"),
+    [
+        ({"X-Payment-Receipt": HASH}, HASH),
+        ({"x-payment-receipt": f" {HASH[2:]} "}, HASH[2:]),
+        ({"PAYMENT-RESPONSE": encoded({"success": True, "transaction": HASH})}, HASH),
+        ({"payment-response": encoded({"transaction": HASH}), "x-payment-receipt": ""}, HASH),
+        ({}, None),
+        ({"PAYMENT-RESPONSE": encoded({"success": True})}, None),
+        ({"PAYMENT-RESPONSE": encoded({"success": True, "transaction": ""})}, None),
+        ({"PAYMENT-RESPONSE": encoded({"success": True, "transaction": True})}, None),
+        ({"PAYMENT-RESPONSE": encoded([HASH])}, None),
+        ({"PAYMENT-RESPONSE": HASH}, None),
+        ({"PAYMENT-RESPONSE": encoded("x" * 20_000)}, None),
+        ({"X-Payment-Receipt": "true"}, None),
+        ({"X-Payment-Receipt": HASH[:-1]}, None),
+    ],
+)
+def test_only_a_transactions_hash_proves_that_money_moved(headers: dict[str, str], transaction: str | None) -> None:
+    assert evidence_of(httpx2.Response(400, headers=headers)).transaction == transaction
+
+
+def evidence(*headers: str, body: object = None, status: int = 200) -> Evidence:
+    lines = [("x-blockrun-cost-usd", each) for each in headers]
+    return evidence_of(httpx2.Response(status, headers=lines, content=json.dumps(body).encode()))
+
+
+@pytest.mark.parametrize(
+    ("headers", "price", "amount", "is_doubtful"),
+    [
+        (["0.0525"], None, "0.0525", False),
+        (["0.05", "0.90"], None, "0.90", False),
+        (["0.05, 0.90"], None, "0.90", False),
+        (["0.05"], {"amount": "0.9", "currency": "usd"}, "0.9", False),
+        ([], {"amount": 0.053}, "0.053", False),
+        ([], "0.07", "0.07", False),
+        ([""], None, None, False),
+        (["9e-1"], None, "0.9", True),
+        (["$0.90"], None, "0.90", True),
+        (["0.0525 USD"], None, "0.0525", True),
+        (["0,90"], None, None, True),
+        (["-0.05"], None, None, True),
+        (["NaN"], None, None, True),
+        (["1000000"], None, None, True),
+        (["100000.01"], None, None, True),
+        (["100000"], None, "100000", False),
+        ([], {"amount": True}, None, True),
+        ([], {"amount": float("inf")}, None, True),
+        ([], {"amount": "0.5", "currency": "EUR"}, None, True),
+        (["0.05"], {"amount": "0.5", "currency": "EUR"}, "0.05", True),
+        (["9" * 5_000], None, None, True),
+    ],
+)
+def test_largest_amount_that_can_be_read_counts(
+    headers: list[str], price: object, amount: str | None, is_doubtful: bool
+) -> None:
+    found = evidence(*headers, body={"price": price})
+    assert (found.amount_usd, found.is_doubtful) == (None if amount is None else Decimal(amount), is_doubtful)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(400, {}), (402, {}), (202, {"status": "queued"}), (200, {"status": "failed"})]
+)
+def test_price_beside_no_result_is_no_charge(status: int, body: dict[str, str]) -> None:
+    assert evidence(body=body | {"price": {"amount": "0.05"}}, status=status) == Evidence()
+
+
+def test_transaction_may_stand_in_the_body() -> None:
+    assert evidence(body={"payment": {"tx_hash": HASH}}, status=500).transaction == HASH
+
+
+@pytest.mark.parametrize(
+    ("found", "charged", "from_wallet"),
+    [
+        (Evidence(), None, None),
+        (Evidence(Decimal(0)), Decimal(0), None),
+        (Evidence(Decimal("0.9")), Decimal("0.9"), PAYMENT.amount_usd),
+        (Evidence(Decimal("0.01"), is_doubtful=True), Decimal("0.05"), PAYMENT.amount_usd),
+        (Evidence(is_doubtful=True), None, None),
+        (Evidence(transaction=HASH), None, PAYMENT.amount_usd),
+    ],
+)
+def test_payment_moves_whole_and_a_doubtful_amount_is_at_least_what_is_held(
+    found: Evidence, charged: Decimal | None, from_wallet: Decimal | None
+) -> None:
+    assert found.charged_usd(Decimal("0.05"), None) == charged
+    assert found.charged_usd(Decimal("0.05"), PAYMENT) == from_wallet

@@ -1,0 +1,139 @@
+"""Prices that are known only when the gateway quotes them, and the user's approval of them."""
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+
+import anyio
+import pytest
+from tests.fakes import URL, FakeAttempt, FakeGateway, FakeLedger, at_most
+from tests.purchases import PRICE, REQUEST, SETTLED, made, purchase
+
+from blockrun_image.attempts import Approval, ExpectedCost, Quote
+from blockrun_image.catalog import Catalog
+from blockrun_image.errors import ConfirmationError, UnknownModelError
+from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image.ports import Attempt, Collected, NeedsApproval, OnStatus, PriceNotApproved, Reserved
+from blockrun_image.toolset import ImageToolset
+
+pytestmark = pytest.mark.anyio
+
+
+class QuotingGateway(FakeGateway):
+    """Quotes a price before it draws, each time the next one."""
+
+    def __init__(self, *prices: str) -> None:
+        super().__init__(Image(URL), charged=prices[-1])
+        self._prices = [*prices]
+
+    async def generate(
+        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+    ) -> ImagesResponse:
+        price = Decimal(self._prices.pop(0))
+        await attempt.quoted(Quote(price, "x.example", "0x1"))
+        return await super().generate(request, attempt, on_status, within_seconds)
+
+
+class AskingAttempt(FakeAttempt):
+    """Takes prices up to five cents, or up to the one that was approved; an approval may have been used before."""
+
+    is_used = False
+    most = Decimal("0.05")
+
+    async def quoted(self, quote: Quote) -> None:
+        await self.note("quoted", quote.amount_usd)
+        if quote.amount_usd > self.most:
+            raise PriceNotApproved(quote.amount_usd)
+
+    async def approve(self, approval: Approval) -> bool:
+        self.most = approval.most_usd or self.most
+        await super().approve(approval)
+        return not self.is_used
+
+
+def says_yes_to(asked: list[NeedsApproval]) -> Callable[[NeedsApproval], Awaitable[Approval]]:
+    async def approve(needed: NeedsApproval) -> Approval:
+        await anyio.lowlevel.checkpoint()
+        asked.append(needed)
+        return Approval(f"approval-{len(asked)}", needed.most_usd)
+
+    return approve
+
+
+@pytest.mark.parametrize(
+    ("prices", "shown"),
+    [
+        (["0.05"], []),
+        (["0.06", "0.06"], ["0.06"]),
+        (["0.06", "0.055"], ["0.06"]),
+        (["0.06", "0.07", "0.07"], ["0.06", "0.07"]),
+    ],
+)
+async def test_user_is_asked_about_a_price_above_the_one_that_was_approved(prices: list[str], shown: list[str]) -> None:
+    attempt, asked = AskingAttempt(REQUEST), list[NeedsApproval]()
+    ledger = FakeLedger(Reserved(attempt))
+    response = await purchase(ledger, QuotingGateway(*prices)).result(9, says_yes_to(asked))
+    assert response is not None
+    assert asked == [NeedsApproval(Decimal(price), is_exact=True) for price in shown]
+    assert [note for note in attempt.notes if note[0] in ("released", "settled")] == [
+        ("settled", Decimal(prices[-1]), [URL])
+    ]
+    assert len(ledger.orders) == 1  # the attempt stays reserved while the user is asked
+
+
+class ClientMustAnswerError(Exception):
+    """Ends a call with the question."""
+
+
+@pytest.mark.parametrize("error", [ConfirmationError("No."), ClientMustAnswerError()])
+async def test_attempt_is_released_if_its_price_is_not_approved(error: Exception) -> None:
+    async def approve(needed: NeedsApproval) -> Approval:
+        await anyio.lowlevel.checkpoint()
+        assert attempt.notes == [("quoted", Decimal("0.06"))]
+        raise error
+
+    attempt = AskingAttempt(REQUEST)
+    with pytest.raises(type(error)):
+        await purchase(FakeLedger(Reserved(attempt)), QuotingGateway("0.06")).result(9, approve)
+    assert attempt.notes == [("quoted", Decimal("0.06")), ("released",)]
+
+
+async def test_approval_that_was_used_before_collects_what_it_has_bought() -> None:
+    attempt, bought = AskingAttempt(REQUEST), FakeAttempt(REQUEST, SETTLED)
+    attempt.is_used = True
+    ledger = FakeLedger(Reserved(attempt), Collected(bought))
+    response = await purchase(ledger, QuotingGateway("0.06")).result(9, says_yes_to([]))
+    assert response is not None
+    assert attempt.notes[-1] == ("released",)
+    assert [order and order.approval for order in ledger.orders] == [None, Approval("approval-1", Decimal("0.06"))]
+
+
+async def test_attempt_is_released_if_the_asker_leaves(catalog: Catalog) -> None:
+    async def approve(*_: object) -> Approval:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    attempt = AskingAttempt(REQUEST)
+    toolset = ImageToolset(catalog, QuotingGateway("0.06"), ledger=FakeLedger(Reserved(attempt)))
+    with anyio.move_on_after(0.05):
+        await toolset.generate_image("a cat", "dall-e-3", approve=approve)
+    assert attempt.notes == [("quoted", Decimal("0.06")), ("released",)]
+
+
+async def test_price_is_the_one_of_the_moment() -> None:
+    ledger = FakeLedger(NeedsApproval(PRICE))
+    prices = [Decimal("0.05"), Decimal("0.07")]
+
+    def next_price(_: ImageRequest) -> ExpectedCost:
+        return at_most(prices.pop(0))
+
+    buying = purchase(ledger, price=next_price)
+    await buying.result(9, says_yes_to([]))
+    assert [order and order.cost.most_usd for order in ledger.orders] == [Decimal("0.05"), Decimal("0.07")]
+
+
+async def test_model_that_has_left_the_list_meanwhile_is_refused() -> None:
+    def price(_: ImageRequest) -> ExpectedCost:
+        raise UnknownModelError("There is no such model.")
+
+    with pytest.raises(UnknownModelError):
+        await made(purchase(FakeLedger(), price=price))

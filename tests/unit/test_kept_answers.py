@@ -1,0 +1,66 @@
+"""Answers that were paid for and cannot be used."""
+
+import anyio
+import pytest
+from tests.fakes import URL, FailingGateway, FakeGateway, FakeLedger, FakeStore
+from tests.purchases import PRICE, made, purchase
+
+from blockrun_image.errors import Charged, GatewayError, OutcomeUnknownError, StorageError
+from blockrun_image.images import Image, ImagesResponse
+
+pytestmark = pytest.mark.anyio
+
+
+def unusable(charged: Charged) -> OutcomeUnknownError:
+    error = OutcomeUnknownError("It is no picture.", charged=charged)
+    error.raw = b"<html>"
+    return error
+
+
+@pytest.mark.parametrize("charged", ["yes", "unknown"])
+async def test_answer_that_cannot_be_used_is_kept_as_it_came(charged: Charged) -> None:
+    ledger, store = FakeLedger(), FakeStore()
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await made(purchase(ledger, FailingGateway(unusable(charged)), store=store))
+    assert caught.value.message == "It is no picture. The answer is kept as it came: /pictures/1.bin"
+    assert [*store.kept.values()] == [b"<html>"]
+    assert ledger.notes[-1][0] == ("settled" if charged == "yes" else "unknown")
+
+
+async def test_answer_that_no_folder_takes_is_said_to_be_lost() -> None:
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await made(purchase(FakeLedger(), FailingGateway(unusable("yes")), store=FakeStore(is_full=True)))
+    assert caught.value.message == "It is no picture. The disk is full."
+
+
+async def test_answer_is_not_kept_without_a_store() -> None:
+    with pytest.raises(OutcomeUnknownError, match=r"It is no picture\.$"):
+        await made(purchase(FakeLedger(), FailingGateway(unusable("yes"))))
+
+
+async def test_rest_of_an_answer_that_was_used_in_part_is_kept() -> None:
+    class Partly(FakeGateway):
+        async def generate(self, *_: object, **__: object) -> ImagesResponse:
+            await anyio.lowlevel.checkpoint()
+            return ImagesResponse([Image(URL)], PRICE, raw=b"{}")
+
+    store = FakeStore()
+    response = await made(purchase(FakeLedger(), Partly(), store=store))
+    assert response.warnings[0].endswith("could not be used. The answer is kept as it came: /pictures/1.bin")
+    assert [*store.kept.values()] == [b"{}"]
+
+
+async def test_folder_that_cannot_be_written_is_found_before_anything_is_sent() -> None:
+    gateway, ledger = FakeGateway(Image(URL)), FakeLedger()
+    with pytest.raises(StorageError) as caught:
+        await made(purchase(ledger, gateway, store=FakeStore(is_readonly=True)))
+    assert (caught.value.charged, gateway.requests, ledger.notes[-1]) == ("no", [], ("released",))
+
+
+async def test_refusal_with_an_open_payment_is_released_to_be_held() -> None:
+    error = GatewayError("Refused.", charged="unknown")
+    error.is_payment_open = True
+    ledger = FakeLedger()
+    with pytest.raises(GatewayError):
+        await made(purchase(ledger, FailingGateway(error)))
+    assert ledger.notes[-1] == ("released",)
