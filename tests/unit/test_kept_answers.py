@@ -5,8 +5,10 @@ import pytest
 from tests.fakes import URL, FailingGateway, FakeGateway, FakeLedger, FakeStore
 from tests.purchases import PRICE, made, purchase
 
+from blockrun_image.catalog import Catalog
 from blockrun_image.errors import Charged, GatewayError, OutcomeUnknownError, StorageError
 from blockrun_image.images import Image, ImagesResponse
+from blockrun_image.toolset import ImageToolset
 
 pytestmark = pytest.mark.anyio
 
@@ -64,3 +66,10 @@ async def test_refusal_with_an_open_payment_is_released_to_be_held() -> None:
     with pytest.raises(GatewayError):
         await made(purchase(ledger, FailingGateway(error)))
     assert ledger.notes[-1] == ("released",)
+
+
+async def test_picture_that_no_folder_takes_is_warned_of(catalog: Catalog) -> None:
+    gateway = FakeGateway(Image(data=b"lost"), Image(URL), charged="0.084")
+    toolset = ImageToolset(catalog, gateway, FakeStore(is_full=True))
+    result = await toolset.generate_image("a cat", "dall-e-3", n=2)
+    assert result.warnings[0] == "The disk is full. The disk is full."

@@ -1,12 +1,15 @@
 """Estimates that the gateway itself is asked for."""
 
+from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
+import anyio
 import pytest
-from tests.fakes import FakeGateway
+from tests.fakes import FakeGateway, FakeLedger
 
 from blockrun_image.catalog import Catalog
-from blockrun_image.errors import ConfigurationError, GatewayUnavailableError
+from blockrun_image.errors import ConfigurationError, GatewayUnavailableError, LedgerError
 from blockrun_image.images import ImageRequest
 from blockrun_image.toolset import ImageToolset
 
@@ -64,3 +67,22 @@ async def test_estimate_that_is_not_live_asks_nobody(catalog: Catalog) -> None:
     told = await toolset.estimate_cost_live(model="dall-e-3", prompt="a cat")
     assert told == toolset.estimate_cost(model="dall-e-3", prompt="a cat")
     assert gateway.requests == []
+
+
+class Charging(FakeLedger):
+    """A ledger in which each kind of image was charged a dollar lately, or that cannot be read."""
+
+    async def charged_lately(self, requests: Sequence[ImageRequest]) -> Sequence[Decimal | None]:
+        await anyio.lowlevel.checkpoint()
+        if "charged_lately" in self._broken:
+            raise LedgerError("The disk is full.")
+        return [Decimal(1)] * len(requests)
+
+
+@pytest.mark.parametrize(("broken", "estimated"), [([], "2.00"), (["charged_lately"], "0.084")])
+async def test_estimate_knows_what_was_charged_lately_if_that_can_be_read(
+    catalog: Catalog, broken: Sequence[str], estimated: str
+) -> None:
+    toolset = ImageToolset(catalog, ledger=Charging(broken=broken))
+    told: Any = (await toolset.estimate_cost_live(model="dall-e-3", n=2)).to_dict()
+    assert told["estimates"][0]["estimated_usd"] == estimated

@@ -410,3 +410,20 @@ def test_a_margin_that_makes_a_price_very_high_is_added_all_the_same(tmp_path: P
     path.write_text(json.dumps({"x-models": models, "x-pricing": pricing}), encoding="utf-8")
     contract = Catalog.load(path)
     assert price_range(contract, contract.find("flux")) == Span(Decimal(1_350_000), Decimal(1_350_000))
+
+
+# what was charged lately
+
+
+def test_estimate_is_at_least_what_such_images_were_charged_lately(catalog: Catalog) -> None:
+    expected = priced(catalog, "dall-e-3", n=2)
+    dearer = expected.at_least(Decimal("0.05"))
+    assert (dearer.amount(), dearer.exact, dearer.expected_cost.most_usd) == ("$0.084-0.10", False, Decimal("0.10"))
+    assert dearer.basis == "The published price, rounded. But the last such image was charged $0.05."
+    for lower in (None, Decimal("0.042"), Decimal(0)):
+        assert expected.at_least(lower) is expected
+
+
+def test_unknown_estimate_begins_at_what_such_images_were_charged_lately(catalog: Catalog) -> None:
+    flux = priced(joined(catalog, image("flux")), "flux", n=2)
+    assert (flux.amount(), flux.at_least(Decimal("0.05")).amount()) == ("unknown", "from $0.10")

@@ -32,7 +32,7 @@ from tests.purchases import (
     purchase,
 )
 
-from blockrun_image.attempts import AttemptState, AttemptStatus, Job, MadeCall, Order
+from blockrun_image.attempts import Approval, AttemptState, AttemptStatus, Job, MadeCall, Order
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import (
     BudgetExceededError,
@@ -450,6 +450,8 @@ async def test_null_attempt_is_unknown_and_nobodys() -> None:
     assert not await attempt.claim()
     assert not await attempt.accepted("job_1")
     assert await attempt.settled(ImagesResponse(())) == ()
+    assert await attempt.approve(Approval("approval-1"))
+    assert await NullLedger().charged_lately([REQUEST, REQUEST]) == [None, None]
 
 
 async def test_null_ledger_follows_a_call_that_outlasts_its_caller(catalog: Catalog) -> None:
