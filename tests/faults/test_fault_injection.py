@@ -69,7 +69,6 @@ QUICK = Timings(
     sweep_seconds=0.5,
 )
 CALLERS = 50
-_LOST_JOB = "no longer tells what became of it"
 AT_ONCE = 8
 HASTE_SECONDS = 0.2
 LONGEST_PAYMENT_SECONDS = 3_600 + 60
@@ -176,11 +175,12 @@ def judge_the_wallet(evidence: Evidence) -> None:
 def judge_the_end(evidence: Evidence) -> None:
     """Every caller knows the end by now, and has every picture that the ledger knows of.
 
-    A job that the gateway no longer told of is asked after again, and the same call would collect its picture.
+    One who was told that the outcome is unknown may not: a job that the gateway no longer told of is asked after again,
+    and the same call would collect its picture.
     """
     rows = {row.id: row for row in evidence.rows}
     told = {caller.prompt: caller for caller in evidence.callers}
-    lost = {caller.prompt for caller in evidence.callers if caller.error and _LOST_JOB in str(caller.error)}
+    lost = {caller.prompt for caller in evidence.callers if caller.error and caller.error.charged == "unknown"}
     open_rows = [row for row in evidence.rows if row.state in ("reserved", "sent", "accepted")]
     assert [row for row in open_rows if row.state != "accepted" or row.prompt not in lost] == []
     for settlement in evidence.settlements:
