@@ -90,7 +90,7 @@ class Payment:
 
 @dataclass(frozen=True)
 class Quote:
-    """What a gateway wants to be paid for a request, in US dollars: by whom it is asked, and the address to pay."""
+    """A gateway's exact price, in US dollars: which host asks it, and the address to pay."""
 
     amount_usd: Decimal
     host: str

@@ -132,7 +132,7 @@ class LedgerError(ImageError):
 
 
 class StorageError(ImageError):
-    """A picture that came as data could not be written to disk; it had been paid for, unless that was found before."""
+    """A picture could not be written to disk; `charged` is `no` if that was found before anything was paid."""
 
     def __init__(self, message: str, *, hint: str = "", charged: Charged = "yes") -> None:
         super().__init__(message, hint=hint)

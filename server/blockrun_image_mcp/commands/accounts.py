@@ -12,6 +12,7 @@ from blockrun_image.errors import ImageError
 from blockrun_image.text import clean, usd
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.commands import options, terminal
+from blockrun_image_mcp.payments.networks import NETWORKS
 
 if TYPE_CHECKING:
     from blockrun_image_mcp.ledger.ledger import Ledger
@@ -149,8 +150,7 @@ async def _recover(backend: Backend) -> None:
 
 def _where_to_look(payment: Payment) -> str:
     """Say of a signed payment where it can be seen whether it has moved."""
-    from blockrun_image_mcp.ledger.payees import end_of  # noqa: PLC0415 - the ledger has loaded it
-    from blockrun_image_mcp.payments.networks import NETWORKS  # noqa: PLC0415 - for wallets only
+    from blockrun_image_mcp.ledger.payees import end_of  # noqa: PLC0415 - 4 modules of the ledger, 11 to 21 ms
 
     payer, network = clean(payment.payer, 60) or "(see wallet show)", NETWORKS.get(payment.network)
     token = clean(payment.network, 40) if network is None else f"{network.token} on {network.id}"

@@ -183,7 +183,7 @@ async def _read_into(body: IO[bytes], response: httpx2.Response, max_bytes: int)
 
 
 def _unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:
-    """Return a body as it was before a server packed it that was asked not to; a bomb or a part stays packed."""
+    """Unpack a body; one that is too long or incomplete stays packed."""
     if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
         return body
     try:
