@@ -183,6 +183,18 @@ def test_job_of_a_stopped_process_is_polled_by_the_process_that_waits_for_it(gat
     assert (gateway.posts, len(gateway.charges)) == (1, 1)
 
 
+def test_same_calls_after_an_answer_are_variations_however_slow_the_start_was(gateway: RawGateway) -> None:
+    gateway.hold()
+    server = Server(gateway.settings, program=SLOWLY_STARTED)
+    with server.process:
+        server.request("tools/list")
+        for _ in range(3):
+            call(server, "A fox")
+        until(lambda: gateway.posts == 3)
+        gateway.let_go()
+        server.close()
+
+
 @pytest.mark.parametrize(("program", "purchases"), [(SLOWLY_STARTED, 1), (AT_ONCE, 2)])
 def test_same_calls_that_waited_for_a_slow_start_may_be_one_and_its_repetition(
     gateway: RawGateway, program: tuple[str, ...], purchases: int

@@ -51,8 +51,9 @@ async def serve_stdio(
         scope = anyio.CancelScope()
         if sys.platform != "win32":
             tasks.start_soon(_exit_on_signal, scope, closed, timings.shutdown_seconds, before_exit)
-        with scope, _claimed_streams() as (stdin, stdout), _noticed_pauses(timings) as has_waited:
-            await serve_streams(server, timings, stdin, stdout, read_before, has_waited)
+        pauses = Pauses(timings, started_at=STARTED_AT)
+        with scope, _claimed_streams() as (stdin, stdout), pauses.noticed():
+            await serve_streams(server, timings, stdin, stdout, read_before, pauses)
         closed.set()
         if scope.cancelled_caught:
             await anyio.sleep_forever()  # _exit_on_signal ends the process
@@ -65,17 +66,18 @@ async def serve_streams(  # noqa: PLR0913, PLR0917 - what a test replaces
     stdin: int,
     stdout: int,
     read_before: bytes = b"",
-    has_waited: Callable[[], bool] = lambda: False,
+    pauses: "Pauses | None" = None,
 ) -> None:
     """Serve one client over two descriptors until one of them closes."""
+    pauses = pauses or Pauses(timings)
     async with server.lifespan(server) as backend, anyio.create_task_group() as reports:
         writer = LineWriter(stdout)
-        conversation = Conversation(server, backend, writer, reports, has_waited)
+        conversation = Conversation(server, backend, writer, reports, pauses.may_have_waited)
         output_seconds = timings.shutdown_seconds / 4  # after a signal, the deliveries must be noted in time too
         try:
             async with conversation:
                 writer.start(on_broken=conversation.hang_up)
-                _Reader(conversation, stdin, read_before).start()
+                _Reader(conversation, pauses, stdin, read_before).start()
                 await conversation.has_ended.wait()
             output_seconds = timings.output_seconds
         finally:
@@ -87,8 +89,9 @@ async def serve_streams(  # noqa: PLR0913, PLR0917 - what a test replaces
 class _Reader:
     """Reads lines from a descriptor into a conversation."""
 
-    def __init__(self, conversation: Conversation, descriptor: int, read_before: bytes) -> None:
+    def __init__(self, conversation: Conversation, pauses: "Pauses", descriptor: int, read_before: bytes) -> None:
         self._conversation = conversation
+        self._pauses = pauses
         self._descriptor = descriptor
         self._read_before = read_before
         self._token = current_token()
@@ -100,7 +103,7 @@ class _Reader:
     def _run(self) -> None:
         with suppress(*_LOOP_HAS_ENDED):
             try:
-                for line in _lines(self._descriptor, self._read_before):
+                for line in _lines(self._descriptor, self._read_before, self._pauses):
                     frame = _read(line)
                     if frame is not None:
                         anyio.from_thread.run(self._conversation.take, frame, token=self._token)
@@ -108,7 +111,7 @@ class _Reader:
                 anyio.from_thread.run_sync(self._conversation.hang_up, token=self._token)
 
 
-def _lines(descriptor: int, read_before: bytes) -> Generator[bytes | None]:
+def _lines(descriptor: int, read_before: bytes, pauses: "Pauses") -> Generator[bytes | None]:
     """Yield each line, or `None` for one that is too long; the last line may lack its newline."""
     pending, searched, is_skipped = bytearray(read_before), 0, False
     while True:
@@ -122,6 +125,8 @@ def _lines(descriptor: int, read_before: bytes) -> Generator[bytes | None]:
         if searched > MAX_FRAME_BYTES:
             pending.clear()
             searched, is_skipped = 0, True
+        if not pending:
+            pauses.note_if_empty(descriptor)
         chunk = _chunk(descriptor)
         if not chunk:
             break
@@ -216,31 +221,51 @@ class LineWriter:
             self._on_broken()
 
 
-@contextmanager
-def _noticed_pauses(timings: Timings) -> Generator[Callable[[], bool]]:
-    """Yield a function that returns whether the process was stopped, or still started, until a moment ago.
+class Pauses:
+    """Knows whether what is read now may have waited while the process was stopped, or still started.
 
-    What is read then may have waited in the pipe for as long as that. A start that was faster than a call can be told
-    from its repetition does not count.
+    A start that was faster than a call can be told from its repetition does not count.
     """
-    now = time.monotonic()
-    waited_until = now + timings.started_seconds if now - STARTED_AT >= timings.join_seconds else -math.inf
 
-    def note(_signal: int, _frame: object) -> None:
-        nonlocal waited_until
-        waited_until = time.monotonic() + timings.continued_seconds
+    def __init__(self, timings: Timings, started_at: float = math.inf) -> None:
+        self._continued_seconds = timings.continued_seconds
+        self._noticed_at = time.monotonic()
+        is_slow = self._noticed_at - started_at >= timings.join_seconds
+        self._waited_until = self._noticed_at + timings.started_seconds if is_slow else -math.inf
 
-    def has_waited() -> bool:
-        return time.monotonic() < waited_until
+    def may_have_waited(self) -> bool:
+        """Return whether nobody knows how long ago a line that is read now was written."""
+        return time.monotonic() < self._waited_until
 
-    if sys.platform == "win32":
-        yield has_waited
-        return
-    before = signal.signal(signal.SIGCONT, note)
-    try:
-        yield has_waited
-    finally:
-        signal.signal(signal.SIGCONT, before)
+    def note_if_empty(self, descriptor: int) -> None:
+        """Note that nothing waits any more if the descriptor has nothing to read.
+
+        What a client still held back because the pipe was full then counts as written now.
+        """
+        now = time.monotonic()
+        if self.may_have_waited() and _is_empty(descriptor) and self._noticed_at < now:
+            self._waited_until = -math.inf
+
+    @contextmanager
+    def noticed(self) -> Generator[None]:
+        """Notice in the block when the process goes on after it was stopped; Windows does not tell."""
+        if sys.platform == "win32":
+            yield
+            return
+        before = signal.signal(signal.SIGCONT, self._note_continued)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGCONT, before)
+
+    def _note_continued(self, _signal: int, _frame: object) -> None:
+        self._noticed_at = time.monotonic()
+        self._waited_until = self._noticed_at + self._continued_seconds
+
+
+def _is_empty(descriptor: int) -> bool:
+    """Return whether nothing can be read at once; Windows does not tell."""
+    return sys.platform != "win32" and not select.select([descriptor], [], [], 0)[0]
 
 
 @contextmanager
