@@ -1,25 +1,31 @@
 """Checks the arguments of a tool call against what the tool advertises, and says in words what is wrong."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from blockrun_image.errors import InvalidRequestError
+from blockrun_image.images import AUTO
 from blockrun_image.schemas import Schema, ToolSchema
+from blockrun_image.spellings import as_size, is_nothing, nearest
 from blockrun_image.text import choices, clean, quoted
 
 _TYPE_NAMES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
 _INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{1,9})?")
+_ALL_BY_DEFAULT = ("model", "search", "use_case")
+_OFF = "off"
+_EVERYTHING = ("all", "every", "everything")
 
 
 def check_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[str, Any]:
     """Return the arguments that were set, with the types that are advertised.
 
-    `null` and `""` mean "not set", `"3"` and `3.0` are integers, and a model may have the other form of its id. Raises
-    `InvalidRequestError` with the valid values for whatever the advertised schema does not allow, unknown arguments
-    included.
+    `null`, `""` and words such as `none` mean "not set", `"3"` and `3.0` are integers, a model may have the other form
+    of its id, and a choice may be written in other case and signs. Raises `InvalidRequestError` with the valid values
+    for whatever the advertised schema does not allow, unknown arguments included.
     """
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - 85 ms of import that listing the tools need not pay
 
@@ -36,14 +42,11 @@ def check_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[s
 
 def normalized_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[str, Any]:
     """Return the known arguments that were set, unchecked, with the types that are advertised if they have them."""
-    given = {
-        name: _as_advertised(value, tool.properties[name])
+    return {
+        name: _as_advertised(tool, name, value)
         for name, value in arguments.items()
-        if name in tool.properties and value is not None and value != ""
+        if name in tool.properties and not _is_not_set(tool, name, value)
     }
-    if isinstance(asked := given.get("model"), str):
-        given["model"] = tool.catalog.spellings.get(asked, asked)
-    return given
 
 
 @dataclass(frozen=True)
@@ -98,20 +101,60 @@ def _unknown_argument(tool: ToolSchema, name: str) -> InvalidRequestError:
     return InvalidRequestError(message, valid_values=known)
 
 
-def _as_advertised(value: object, schema: Schema) -> object:
-    kind = schema.get("type")
-    if kind == "integer":
-        return _as_integer(value)
-    if kind == "boolean" and isinstance(value, str):
-        return {"true": True, "false": False}.get(value.strip().lower(), value)
-    if kind == "number" and isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        return float(value)
-    return value
+def _is_not_set(tool: ToolSchema, name: str, value: object) -> bool:
+    if value is None or value == "":
+        return True
+    schema = tool.properties[name]
+    is_required_text = name == "prompt" and name in tool.required
+    if not isinstance(value, str) or is_required_text or value in schema.get("enum", ()) or _is_no(value, schema):
+        return False
+    return is_nothing(value, *(_EVERYTHING if name in _ALL_BY_DEFAULT else ()))
+
+
+def _is_no(value: object, schema: Schema) -> bool:
+    """Tell whether a value switches something off, as it is advertised or as frameworks write it."""
+    is_switch = schema["type"] == "boolean" or _OFF in schema.get("enum", ())
+    return is_switch and (value is False or (isinstance(value, str) and _plain(value).lower() in {"no", "false"}))
+
+
+def _as_advertised(tool: ToolSchema, name: str, value: object) -> object:
+    schema = tool.properties[name]
+    if _is_no(value, schema):
+        return False if schema["type"] == "boolean" else _OFF
+    match schema["type"]:
+        case "integer":
+            return _as_integer(value)
+        case "number" if isinstance(value, str) and _NUMBER.fullmatch(_plain(value)):
+            return float(_plain(value))
+        case "boolean" if isinstance(value, str) and _plain(value).lower() in {"yes", "true"}:
+            return True
+        case "string" if isinstance(value, str):
+            return _as_choice(tool, name, value)
+        case _:
+            return value
+
+
+def _as_choice(tool: ToolSchema, name: str, value: str) -> str:
+    """Return a text as it is advertised; prompts and phrases stay as they are."""
+    catalog = tool.catalog
+    match name:
+        case "model":
+            return catalog.id_of(value)
+        case "size":
+            return as_size(nearest(value, [AUTO, *catalog.sizes]))
+        case "quality":
+            return nearest(value, catalog.qualities)
+        case _:
+            return nearest(value, tool.properties[name].get("enum", ()))
 
 
 def _as_integer(value: object) -> object:
-    if isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
-        return int(value)
+    if isinstance(value, str) and _INTEGER.fullmatch(_plain(value)):
+        return int(_plain(value))
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value
+
+
+def _plain(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).strip()

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from blockrun_image.errors import InvalidRequestError, SpecError, UnknownModelError
 from blockrun_image.images import AUTO, ImageArguments, ImageRequest
 from blockrun_image.model import Model, name_of
-from blockrun_image.spec import Spec, is_size, unusable
+from blockrun_image.spec import Spec, is_size, is_word, unusable
+from blockrun_image.spellings import meant
 from blockrun_image.text import choices, clean, closest, is_unicode, quoted, usd
 
 if TYPE_CHECKING:
@@ -92,10 +93,13 @@ class Catalog:
             if not others and id in self._all and spelling not in self._all
         }
 
+    def id_of(self, asked: str) -> str:
+        """Return the id that is shown for a model, spelled in another way, or `asked` where not one model is meant."""
+        return meant(asked, {**self.spellings, **{id: id for id in self._all}}) or asked
+
     def find(self, id: object) -> Model:
-        """Return the model with that id, in either form; raises `UnknownModelError` with the closest ids and prices."""
-        shown = self.spellings.get(id, id) if isinstance(id, str) else None
-        model = self.models.get(shown) if shown else None
+        """Return the model with that id, in any spelling; raises `UnknownModelError` with the closest and prices."""
+        model = self.models.get(self.id_of(id)) if isinstance(id, str) else None
         if model is None:
             raise self.unknown_model(id)
         return model
@@ -113,7 +117,7 @@ class Catalog:
 
     def unknown_model(self, id: object) -> UnknownModelError:
         """Return the error for a model that cannot be asked, with the closest that can, and from which price on."""
-        shown = self.spellings.get(id, id) if isinstance(id, str) else None
+        shown = self.id_of(id) if isinstance(id, str) else None
         if shown in self.gone and self.listing is not None:
             what = f"{quoted(id)} is not among the models that {self.listing.gateway} lists (seen {self.listing.day})"
         else:
@@ -165,7 +169,13 @@ class Catalog:
     def offers(self, model: Model, asked: ImageArguments) -> bool:
         """Tell whether `model` has the size and the quality that are asked for; why not, its refusal says."""
         has_size = asked.size in (None, "", AUTO) or not model.sizes or asked.size in model.sizes
-        return has_size and asked.quality in (None, "", self.standard, *model.qualities)
+        return has_size and (
+            self.takes_any_quality(model) or asked.quality in (None, "", self.standard, *model.qualities)
+        )
+
+    def takes_any_quality(self, model: Model) -> bool:
+        """Tell whether only the gateway knows what `model` takes: lists tell of models without their qualities."""
+        return not model.qualities and self.source_of(model.id) == "live"
 
     def size_for(self, model: Model, size: str | None) -> str:
         """Return the size to ask `model` for, `auto` where that is left to the API.
@@ -192,7 +202,9 @@ class Catalog:
         The standard quality means the model's first where it has none of that name. Raises `InvalidRequestError` where
         the model does not take `quality`.
         """
-        if quality in model.qualities:
+        if quality in model.qualities or (
+            is_word(quality) and quality != self.standard and self.takes_any_quality(model)
+        ):
             return quality
         if quality in (None, "", self.standard):
             return self.standard if self.standard in model.qualities else next(iter(model.qualities), None)

@@ -22,6 +22,7 @@ Schema = dict[str, Any]
 MOST_CHOICES = 40
 """How many models an agent is told at once, and is given to choose from before it may write any."""
 
+_MOST_NAMED = 5  # for hosts that check an enum themselves, and do not say what it has
 _MOST_SIZES = _MOST_QUALITIES = 8  # to choose from: they stand in two tools, and every agent pays for them
 
 
@@ -72,9 +73,9 @@ def _generate_image(arguments: "_Arguments") -> ToolSchema:
             "n": arguments.n(),
             "enrich": arguments.enrich(),
             "purpose": arguments.purpose(),
-            "art_style": _text("Style to add, such as watercolor. Default none."),
-            "composition": _text("Framing to add, such as close-up. Default none."),
-            "lighting": _text("Light to add, such as golden hour. Default none."),
+            "art_style": _text(f"Style to add, such as watercolor. {_NOTHING}"),
+            "composition": _text(f"Framing to add, such as close-up. {_NOTHING}"),
+            "lighting": _text(f"Light to add, such as golden hour. {_NOTHING}"),
         },
         required=["prompt"] if default_model else ["prompt", "model"],
         output=_generated_images(catalog),
@@ -110,7 +111,7 @@ def _search(catalog: Catalog) -> dict[str, Schema]:
     """Offer a way to the models of a catalogue that is too long to be told at once."""
     if len(catalog.models) + len(catalog.gone) <= MOST_CHOICES:
         return {}
-    return {"search": _text("Part of a model's id or provider. Default all.")}
+    return {"search": _text('Part of a model\'s id or provider. Default "": all.')}
 
 
 def _estimate_cost(arguments: "_Arguments", *, live: bool) -> ToolSchema:
@@ -127,7 +128,7 @@ def _estimate_cost(arguments: "_Arguments", *, live: bool) -> ToolSchema:
             "size": arguments.size(),
             "quality": arguments.quality(),
             "n": arguments.n(),
-            "prompt": _text("Prompt of the dry run. Default none."),
+            "prompt": _text('Prompt of the dry run. Default "": prices only.'),
             "enrich": arguments.enrich(),
             "purpose": arguments.purpose(),
             **asking,
@@ -147,6 +148,7 @@ def _estimate_cost(arguments: "_Arguments", *, live: bool) -> ToolSchema:
     )
 
 
+_NOTHING = 'Default "" (nothing added).'
 _LIVE = "Ask the gateway for its exact price, unpaid. Default false."
 
 
@@ -161,11 +163,15 @@ class _Arguments:
         description = self.catalog.spec.request.model.description
         if len(self.catalog.models) > MOST_CHOICES:
             return _text(f"{description}; see list_models{note}")
-        return {"type": "string", "description": f"{description}{note}", "enum": [*before, *self.catalog.models]}
+        ids = list(self.catalog.models)
+        named = "" if before else f": {', '.join(ids)}" if len(ids) <= _MOST_NAMED else f", such as {ids[0]}, {ids[1]}"
+        return {"type": "string", "description": f"{description}{named}{note}", "enum": [*before, *ids]}
 
     def size(self) -> Schema:
         description, sizes = self.catalog.spec.request.size.description, self.catalog.sizes
-        note = f"auto: {self.catalog.default_size} or the model's first"
+        note = f"auto: {self.catalog.default_size} or model's first"
+        shapes = [f"{size} {shape}" for shape, size in zip(("wide", "tall"), _shapes(sizes), strict=True) if size]
+        description = ", ".join([description, *shapes])
         if len(sizes) > _MOST_SIZES or not all(model.sizes for model in self.catalog):
             return _text(f"{description}, WIDTHxHEIGHT; default {note}.")
         return {"type": "string", "description": f"{description}; default {note}.", "enum": [AUTO, *sizes]}
@@ -174,17 +180,19 @@ class _Arguments:
         note, qualities = f"Default {self.catalog.standard}", self.catalog.qualities
         choosy = [model.id for model in self.catalog if model.qualities]
         only = f"; others only for {', '.join(choosy)}" if 0 < len(choosy) < 5 else ""
+        if any(map(self.catalog.takes_any_quality, self.catalog)):
+            return _text(f"{', '.join(qualities[1:])}, or as the model has it. {note}.")
         if len(qualities) > _MOST_QUALITIES:
             return _text(f"{note}{only}.")
         return {"type": "string", "description": f"{note}{only}.", "enum": list(qualities)}
 
     def n(self) -> Schema:
-        limits = self.catalog.spec.request.n
+        limits, most = self.catalog.spec.request.n, self.catalog.max_images
         return {
             "type": "integer",
-            "description": f"{limits.description}. Default {limits.default}.",
+            "description": f"{limits.description}, {limits.minimum}-{most}. Default {limits.default}.",
             "minimum": limits.minimum,
-            "maximum": self.catalog.max_images,
+            "maximum": most,
         }
 
     def enrich(self) -> Schema:
@@ -193,6 +201,13 @@ class _Arguments:
 
     def purpose(self) -> Schema:
         return {"type": "string", "description": "Kind of picture. Default auto.", "enum": list(PURPOSES)}
+
+
+def _shapes(sizes: Sequence[str]) -> tuple[str | None, str | None]:
+    """Return the widest and the tallest size, if they are no squares."""
+    ratios = {size: int(size.partition("x")[0]) / int(size.partition("x")[2]) for size in sizes}
+    wide, tall = (max(ratios, key=ratios.__getitem__, default=None), min(ratios, key=ratios.__getitem__, default=None))
+    return (wide if wide and ratios[wide] > 1 else None), (tall if tall and ratios[tall] < 1 else None)
 
 
 def _text(description: str) -> Schema:
