@@ -73,7 +73,8 @@ class Backend:
         self.timings = timings
         self.process = Caller.new()
         self.questions = OpenQuestions()
-        self._contract = catalog or Catalog.load(settings.spec)
+        contract = catalog or Catalog.load(settings.spec)
+        self._contract = replace(contract, has_fee=not self._is_sandbox and self._may_pay_from_wallet(contract))
         self._given_gateway, self._given_ledger, self._given_store = gateway, ledger, store
         self._tasks = TaskSupervisor(log_orphan, timings.abandon_seconds)
         self._gateway = Lazy(self._tasks, lambda: self.open_gateway(pays=True))
@@ -232,6 +233,10 @@ class Backend:
     @property
     def _is_sandbox(self) -> bool:
         return self.settings.gateway == SANDBOX
+
+    def _may_pay_from_wallet(self, contract: Catalog) -> bool:
+        address = address_of(self.settings, contract.spec.base_url)
+        return address is None or address.rail == "wallet"
 
     @property
     def _scope(self) -> Scope:

@@ -68,7 +68,7 @@ def test_a_model_is_found_by_its_id(catalog: Catalog) -> None:
     assert catalog.find("nano-banana-pro").provider == "Google"
 
 
-@pytest.mark.parametrize("id", ["midjourney", "", "DALL-E-3", "any"])
+@pytest.mark.parametrize("id", ["midjourney", "", "dall-e-33", "any"])
 def test_an_unknown_model_is_refused_with_all_ids_of_a_small_catalogue(catalog: Catalog, id: str) -> None:
     error = refused(catalog, ImageArguments("a cat", id, ""))
     assert isinstance(error, UnknownModelError)

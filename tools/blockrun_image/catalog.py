@@ -29,7 +29,7 @@ class Catalog:
 
     Where a gateway's list was joined in, `contract` is the catalogue without it, `listed` leads from the ids of the
     list to those that are shown, each of which is asked for by the first that leads to it, and `gone` are the
-    contract's models that the list lacks.
+    contract's models that the list lacks. With `has_fee`, the gateway's fee is paid, as from a wallet it is.
     """
 
     spec: Spec
@@ -38,6 +38,7 @@ class Catalog:
     contract: "Catalog | None" = None
     listing: "Listing | None" = None
     listed: Mapping[str, str] = field(default_factory=dict[str, str])
+    has_fee: bool = True
 
     @classmethod
     def load(cls, path: Path | None = None) -> "Catalog":

@@ -39,7 +39,8 @@ def join(contract: Catalog, listing: "Listing | None", scope: Scope = "both") ->
     living = {id: group for id, group in _groups(contract, listing).items() if _is_living(contract, id, group)}
     if not living:
         return contract
-    joined = {id: _joined(model, living[id]) for id, model in contract.models.items() if id in living}
+    margin = contract.spec.margin
+    joined = {id: _joined(model, living[id], margin) for id, model in contract.models.items() if id in living}
     others = {id: _alone(contract, id, group) for id, group in living.items() if id not in joined}
     return Catalog(
         spec=contract.spec,
@@ -48,6 +49,7 @@ def join(contract: Catalog, listing: "Listing | None", scope: Scope = "both") ->
         contract=contract,
         listing=listing,
         listed={listed.id: id for id, group in living.items() for listed in group},
+        has_fee=contract.has_fee,
     )
 
 
@@ -97,17 +99,18 @@ def _is_living(contract: Catalog, id: str, group: _Group) -> bool:
     return group[0].is_available and (id in contract.models or group[0].is_told_an_image)
 
 
-def _joined(model: Model, group: _Group) -> Model:
+def _joined(model: Model, group: _Group, margin: Decimal) -> Model:
     """Return a model of the description with what is told of it today."""
-    listed, price = group[0], _price_of(model, group)
+    listed, price = group[0], _price_of(model, group, margin)
     sizes, qualities = listed.sizes or model.sizes, listed.qualities or model.qualities
     offered = [each for each in model.prices if each.size in sizes and each.quality in (qualities or [None])]
+    is_confirmed = _costs(price, margin) == _costs(model.list_price_usd, margin)
     return model.model_copy(
         update={
             "sizes": sizes,
             "qualities": qualities,
             "list_price_usd": price,
-            "prices": tuple(offered) if price == model.list_price_usd else (),
+            "prices": tuple(offered) if is_confirmed else (),
             "max_prompt_characters": listed.max_prompt_characters or model.max_prompt_characters,
             "recommended_for": tuple(
                 each for each in model.recommended_for if each.quality is None or each.quality in qualities
@@ -116,34 +119,41 @@ def _joined(model: Model, group: _Group) -> Model:
     )
 
 
-def _price_of(model: Model, group: _Group) -> PriceRange | None:
-    """Return the list price of a model: the description's, unless the gateway tells another."""
-    price, described = _price(group), model.list_price_usd
-    if price is None or (described is not None and price == described.low):
+def _price_of(model: Model, group: _Group, margin: Decimal) -> PriceRange | None:
+    """Return the list price of a model: the description's, unless the gateway tells another, or names its fee."""
+    price, described = _price(group, margin), model.list_price_usd
+    if price is None or described is None or _costs(price, margin) != _costs(described, margin):
+        return described if price is None else price
+    if price.fee_usd is None:
         return described
-    return _from(price)
+    return price.model_copy(update={"high": described.with_margin(margin)[1]})
+
+
+def _costs(price: PriceRange | None, margin: Decimal) -> Decimal | None:
+    return None if price is None else price.with_margin(margin)[0]
 
 
 def _alone(contract: Catalog, id: str, group: _Group) -> Model:
     """Return a model that only the gateway tells of."""
-    listed, price = group[0], _price(group)
+    listed = group[0]
     return Model(
         id=id,
         provider=listed.provider or id.rpartition("/")[0] or _NO_PROVIDER,
         sizes=listed.sizes,
         qualities=listed.qualities,
-        list_price_usd=None if price is None else _from(price),
+        list_price_usd=_price(group, contract.spec.margin),
         max_images=contract.spec.request.n.maximum,
         max_prompt_characters=listed.max_prompt_characters,
     )
 
 
 @lru_cache(maxsize=256)
-def _from(low: Decimal) -> PriceRange:
+def _from(low: Decimal, fee_usd: Decimal | None) -> PriceRange:
     """Return the range of a list price; many models share one, and making it is much of the work of a long list."""
-    return PriceRange(low=low)
+    return PriceRange(low=low, fee_usd=fee_usd)
 
 
-def _price(group: _Group) -> Decimal | None:
+def _price(group: _Group, margin: Decimal) -> PriceRange | None:
     """Return the highest price that is told of a model: nothing shall cost more than is told."""
-    return max((listed.price_usd for listed in group if listed.price_usd is not None), default=None)
+    prices = [_from(listed.price_usd, listed.fee_usd) for listed in group if listed.price_usd is not None]
+    return max(prices, key=lambda price: price.with_margin(margin)[0], default=None)

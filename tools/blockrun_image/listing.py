@@ -31,8 +31,9 @@ class _Record(BaseModel):
 class Listed(_Record):
     """One image model of a gateway's list; what the gateway does not tell is `None` or empty.
 
-    `price_usd` is that of one image of the model's own size in US dollars, without margin and fee. `is_told_an_image`
-    is false where the list has no categories, so that only a model's id tells what it is.
+    `price_usd` is that of one image of the model's own size in US dollars, without margin and fee. With a `fee_usd`, it
+    holds the margin, and only a payment from a wallet costs that fee besides. `is_told_an_image` is false where the
+    list has no categories, so that only a model's id tells what it is.
     """
 
     id: ModelId
@@ -40,6 +41,7 @@ class Listed(_Record):
     sizes: tuple[Size, ...] = ()
     qualities: tuple[Word, ...] = ()
     price_usd: UsdAmount | None = None
+    fee_usd: UsdAmount | None = None
     max_prompt_characters: int | None = None
     is_available: bool = True
     is_told_an_image: bool = True
@@ -104,7 +106,8 @@ def _read(entry: Mapping[str, Any]) -> Listed | None:
     id: Any = entry.get("id")
     price = max(_prices(entry), default=None)
     price = price if price or _is_told_free(entry) else None
-    if not is_model_id(id) or (price or 0) > _MOST_USD:
+    fee = None if price is None else _fee(entry)
+    if not is_model_id(id) or max(price or 0, fee or 0) > _MOST_USD:
         return None
     return Listed(
         id=id,
@@ -112,6 +115,7 @@ def _read(entry: Mapping[str, Any]) -> Listed | None:
         sizes=_matching(is_size, _first(entry, "supportedSizes", "supported_sizes"), _MOST_SIZES),
         qualities=_matching(is_word, _first(entry, "supportedQualities", "supported_qualities"), _MOST_QUALITIES),
         price_usd=None if price is None else price.quantize(_MICRO_USD, ROUND_CEILING),
+        fee_usd=None if fee is None else fee.quantize(_MICRO_USD, ROUND_CEILING),
         max_prompt_characters=_count(_first(entry, "maxPromptLength", "max_prompt_length")),
         is_available=entry.get("available") is not False,
         is_told_an_image=entry.get("categories") is not None,
@@ -126,6 +130,12 @@ def _prices(entry: Mapping[str, Any]) -> Iterator[Decimal]:
     for amount in named:
         if isinstance(amount, str) and re.fullmatch(_AMOUNT, amount):
             yield Decimal(amount)
+
+
+def _fee(entry: Mapping[str, Any]) -> Decimal | None:
+    """Return the fee of a payment from a wallet; BlockRun's list names one beside prices that hold its margin."""
+    fee = _object(entry.get("pricing")).get("transaction_fee")
+    return Decimal(fee) if isinstance(fee, str) and re.fullmatch(_AMOUNT, fee) else None
 
 
 def _is_told_free(entry: Mapping[str, Any]) -> bool:

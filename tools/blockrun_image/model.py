@@ -48,10 +48,17 @@ class PriceRange(_Entry):
     """The lowest and the highest list price of one image, in US dollars, without the margin.
 
     Without a `high`, the low one is that of the model's own size and quality, and the others are at least that dear.
+    With a `fee_usd`, the prices hold the margin, and a payment from a wallet costs that fee besides.
     """
 
     low: UsdAmount
     high: UsdAmount | None = None
+    fee_usd: UsdAmount | None = None
+
+    def with_margin(self, margin: Decimal) -> tuple[Decimal, Decimal | None]:
+        """Return what the lowest and the highest cost, in US dollars; `margin` is a share of the price."""
+        factor = 1 + margin if self.fee_usd is None else Decimal(1)
+        return self.low * factor, None if self.high is None else self.high * factor
 
 
 class Recommendation(_Entry):
@@ -101,7 +108,7 @@ class Model(_Entry):
         """Return the least that one image is known to cost, in US dollars, with the margin, a share of the price."""
         if self.prices:
             return min(price.usd for price in self.prices)
-        return None if self.list_price_usd is None else self.list_price_usd.low * (1 + margin)
+        return None if self.list_price_usd is None else self.list_price_usd.with_margin(margin)[0]
 
 
 def slug(use_case: str) -> str:

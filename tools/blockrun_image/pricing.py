@@ -10,7 +10,7 @@ from blockrun_image.attempts import ExpectedCost
 from blockrun_image.catalog import Catalog, check_prompt
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.images import AUTO, ImageArguments, ImageRequest
-from blockrun_image.model import Model
+from blockrun_image.model import Model, PriceRange
 from blockrun_image.text import choices, quoted, usd
 
 _PUBLISHED = "The published price, rounded."
@@ -101,8 +101,8 @@ class Span:
 def estimate(catalog: Catalog, request: ImageRequest) -> Estimate:
     """Return what a resolved request costs, as far as that is known: its published price, or from the list price."""
     model = catalog.known(request.model)
-    published = _published(model, request)
-    cost = _listed(catalog, model, request) if published is None else _Cost(published, published, _PUBLISHED)
+    published = _published(catalog, model, request)
+    cost = _listed(catalog, model, request) if published is None else published
     return Estimate(
         model=model.id,
         size=request.size,
@@ -193,9 +193,16 @@ def _offers(catalog: Catalog, model: Model) -> Sequence[ImageRequest]:
     return list(offers.values())
 
 
-def _published(model: Model, request: ImageRequest) -> Decimal | None:
+def _published(catalog: Catalog, model: Model, request: ImageRequest) -> "_Cost | None":
+    """Return the published price, which is rounded; one that a list tells to be final counts before it."""
+    listed = model.list_price_usd
+    final = None if listed is None or listed.fee_usd is None else listed
+    if final and _is_its_own(catalog, model, request):
+        return None
     asked = (request.size, request.quality)
-    return next((price.usd for price in model.prices if (price.size, price.quality) == asked), None)
+    usd = next((price.usd for price in model.prices if (price.size, price.quality) == asked), None)
+    fee_usd = _fee_usd(catalog, final) if final else Decimal(0)
+    return None if usd is None else _Cost(usd, usd, _PUBLISHED, fee_usd)
 
 
 def _listed(catalog: Catalog, model: Model, request: ImageRequest) -> _Cost:
@@ -203,19 +210,28 @@ def _listed(catalog: Catalog, model: Model, request: ImageRequest) -> _Cost:
     listed, spec = model.list_price_usd, catalog.spec
     if listed is None:
         return _Cost(Decimal(0), None, "No price is known before it is charged.")
-    factor = 1 + spec.margin
-    margin = f"the {(spec.margin * 100).normalize():f} % margin"
-    if listed.high is not None and _is_described(catalog, model, request.size, request.quality):
-        what = f"list price of {spread(listed.low, listed.high)} plus {margin}"
+    low_usd, high_usd = listed.with_margin(spec.margin)
+    margin = f" plus the {(spec.margin * 100).normalize():f} % margin" if listed.fee_usd is None else ""
+    what = f"{_lister(catalog, model)} of ${usd(listed.low)}{margin}"
+    is_ranged = high_usd is not None and _is_described(catalog, model, request.size, request.quality)
+    if _is_its_own(catalog, model, request) and (not is_ranged or listed.fee_usd is not None):
+        fee_usd = _fee_usd(catalog, listed)
+        fee = f" and a fee of at most ${usd(fee_usd)}" if fee_usd else ""
+        return _Cost(low_usd, low_usd, f"The {what}{fee}.", fee_usd)
+    if is_ranged:
+        what = f"list price of {spread(listed.low, listed.high)}{margin}"
         named = f"No published price for {_named(request.model, request.quality, request.size)}: {what}."
-        return _Cost(listed.low * factor, listed.high * factor, named)
-    what = f"{_lister(catalog, model)} of ${usd(listed.low)} plus {margin}"
-    if not _is_its_own(catalog, model, request):
-        return _Cost(listed.low * factor, None, f"At least the {what}: other sizes and qualities can be dearer.")
-    if not listed.low or not spec.fee_usd:
-        return _Cost(listed.low * factor, listed.low * factor, f"The {what}.")
-    fee = f"and a fee of at most ${usd(spec.fee_usd)}"
-    return _Cost(listed.low * factor, listed.low * factor, f"The {what} {fee}.", spec.fee_usd)
+        return _Cost(low_usd, high_usd, named)
+    if request.quality and catalog.takes_any_quality(model):
+        return _Cost(Decimal(0), None, f"The {what} may be for another quality than {request.quality}.")
+    return _Cost(low_usd, None, f"At least the {what}: other sizes and qualities can be dearer.")
+
+
+def _fee_usd(catalog: Catalog, listed: PriceRange) -> Decimal:
+    """Return what a request costs besides its images."""
+    if not catalog.has_fee or not listed.low:
+        return Decimal(0)
+    return catalog.spec.fee_usd if listed.fee_usd is None else listed.fee_usd
 
 
 def _is_described(catalog: Catalog, model: Model, size: str, quality: str | None) -> bool:
