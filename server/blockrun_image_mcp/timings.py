@@ -19,10 +19,8 @@ class Timings(CallTimings):
     """Between two progress notifications; hosts give up on a silent call."""
     output_seconds: float = 2.0
     """To write the remaining answers after the client has closed stdin."""
-    continued_seconds: float = 1.0
-    """After the process was stopped and goes on, to read what has waited for it."""
     started_seconds: float = 0.25
-    """After a slow start, to read what has waited; whoever shook hands first has not."""
+    """After a slow start on Windows, to read what has waited; whoever shook hands first has not."""
     shutdown_seconds: float = 0.8
     """From a signal to the end of the process."""
     approval_lifetime_seconds: float = 30 * 86_400.0

@@ -1,5 +1,6 @@
 """What becomes of an answer, as the toolset notes it."""
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -132,7 +133,7 @@ async def test_slow_call_without_a_delivery_is_not_repeatable(catalog: Catalog) 
 
 async def test_answer_to_a_call_that_may_have_waited_is_repeatable(catalog: Catalog) -> None:
     ledger, delivery = FakeLedger(), FakeDelivery()
-    await toolset(catalog, ledger).generate_image("a cat", "dall-e-3", delivery=delivery, has_waited=True)
+    await toolset(catalog, ledger).generate_image("a cat", "dall-e-3", delivery=delivery, arrived_at=-math.inf)
     await delivery.tell(WRITTEN)
     assert steps(ledger) == [("delivered", "repeatable")]
 

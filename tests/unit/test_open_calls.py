@@ -1,7 +1,9 @@
 """Which open call a repetition joins."""
 
+import math
 from typing import Any
 
+import anyio
 import pytest
 
 from blockrun_image.attempts import MadeCall
@@ -27,7 +29,7 @@ class Calls(OpenCalls):
         def new() -> Purchase:
             return Purchase(FixedPorts(), made, None, CallTimings(), run_in_place)
 
-        call = self.open(made, new, has_waited=has_waited)
+        call = self.open(made, new, -math.inf if has_waited else anyio.current_time())
         self.opened.append(call)
         return call
 
@@ -174,3 +176,13 @@ async def test_other_call_that_may_have_waited_joins_nothing() -> None:
     calls = Calls()
     first = calls.call()
     assert calls.call(MadeCall("another", MADE.caller), has_waited=True).purchase is not first.purchase
+
+
+async def test_a_call_is_as_old_as_when_it_was_read_whatever_it_waited_for_since() -> None:
+    calls, now = OpenCalls(CallTimings().join_seconds), anyio.current_time()
+
+    def new() -> Purchase:
+        return Purchase(FixedPorts(), MADE, None, CallTimings(), run_in_place)
+
+    first, variation, repeated = (calls.open(MADE, new, at) for at in (now - 30, now - 29.5, now - 25))
+    assert (first.joined, variation.joined, repeated.joined) == (None, None, first)

@@ -14,7 +14,7 @@ from blockrun_image.purchase import Purchase
 class OpenCall:
     """A call that is not answered yet; `joined` is the earlier one whose purchase it shares.
 
-    `arrived_at` is minus infinity if it may have waited before it was read.
+    `arrived_at` is in seconds by anyio's clock, and minus infinity if it may have waited before it was read.
     """
 
     made: MadeCall
@@ -39,15 +39,13 @@ class OpenCalls:
         self._join_seconds = join_seconds
         self._calls: list[OpenCall] = []
 
-    def open(self, made: MadeCall, new_purchase: Callable[[], Purchase], *, has_waited: bool = False) -> OpenCall:
+    def open(self, made: MadeCall, new_purchase: Callable[[], Purchase], arrived_at: float) -> OpenCall:
         """Add a call, which joins the oldest one that no other open call has joined.
 
-        If it has waited before it was read, nobody knows how long after the earlier one it was sent.
+        If it may have waited before it was read, nobody knows how long after the earlier one it was sent.
         """
-        join_seconds = 0.0 if has_waited else self._join_seconds
-        earlier = next(filter(self._is_joinable(made, join_seconds), self._calls), None)
+        earlier = next(filter(self._is_joinable(made, arrived_at), self._calls), None)
         purchase = new_purchase() if earlier is None else earlier.purchase
-        arrived_at = -math.inf if has_waited else anyio.current_time()
         call = OpenCall(made, arrived_at, purchase, earlier)
         self._calls.append(call)
         return call
@@ -58,11 +56,11 @@ class OpenCalls:
             self._calls.remove(call)
         return not any(each.purchase is call.purchase for each in self._calls)
 
-    def _is_joinable(self, made: MadeCall, join_seconds: float) -> Callable[[OpenCall], bool]:
+    def _is_joinable(self, made: MadeCall, arrived_at: float) -> Callable[[OpenCall], bool]:
         joined = [each.joined for each in self._calls]
 
         def is_joinable(call: OpenCall) -> bool:
-            is_late = call.seconds >= join_seconds
+            is_late = arrived_at == -math.inf or arrived_at - call.arrived_at >= self._join_seconds
             return is_late and call.made == made and call not in joined and not call.purchase.is_abandoned
 
         return is_joinable

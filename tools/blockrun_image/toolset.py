@@ -93,7 +93,7 @@ class ImageToolset:
         approve: Approve | None = None,
         caller: Caller | None = None,
         delivery: Delivery | None = None,
-        has_waited: bool = False,
+        arrived_at: float | None = None,
         refusal: InvalidRequestError | None = None,
         **wishes: Unpack[Wishes],
     ) -> GeneratedImages:
@@ -101,8 +101,8 @@ class ImageToolset:
 
         What takes longer than the call's timeout goes on, and the same call again collects it without paying. `approve`
         is awaited, with nothing set aside, if the user must approve the call. `caller` is whose call it is. With a
-        `delivery`, the answer counts as delivered once that reports it; without one, once this returns. With
-        `has_waited`, it is unknown how long ago the call was made.
+        `delivery`, the answer counts as delivered once that reports it; without one, once this returns. The call
+        `arrived_at` this time of anyio's clock, in seconds, or now; at minus infinity, if nobody knows how long ago.
 
         Raises `InvalidRequestError` for what the model does not take, or the `refusal` of the arguments, and the other
         kinds of `ImageError` with what is known of the money. Nothing is refused that an earlier call has paid for.
@@ -111,7 +111,8 @@ class ImageToolset:
         offer, refused = self._offer_or_refusal(arguments, enrich, wishes, refusal)
         on_status("starting" if offer is None else f"waiting for {offer.request.model}")
         made = MadeCall(_key(arguments, enrich, wishes), caller)
-        call = self._calls.open(made, lambda: self._purchase(made, offer, refused), has_waited=has_waited)
+        arrived_at = anyio.current_time() if arrived_at is None else arrived_at
+        call = self._calls.open(made, lambda: self._purchase(made, offer, refused), arrived_at)
         call.purchase.listeners.append(on_status)
         try:
             return await self._answered(call, offer, approve, delivery)

@@ -8,6 +8,7 @@ may then probe with `server/discover`, give up, and shake hands at any time.
 import itertools
 import json
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -59,8 +60,8 @@ class Output(Protocol):
 class Conversation:
     """Serves one client until a stream closes.
 
-    Reports of deliveries run in `reports`, which must outlive the conversation. `has_waited` returns whether what is
-    read now may have been sent long ago.
+    Reports of deliveries run in `reports`, which must outlive the conversation. `may_have_waited` returns whether what
+    is read now may have been sent long ago.
     """
 
     def __init__(
@@ -69,10 +70,10 @@ class Conversation:
         backend: Backend,
         output: Output,
         reports: TaskGroup,
-        has_waited: Callable[[], bool] = lambda: False,
+        may_have_waited: Callable[[], bool] = lambda: False,
     ) -> None:
         self.has_ended = anyio.Event()
-        self._has_waited = has_waited
+        self._may_have_waited = may_have_waited
         self._server = server
         self._backend = backend
         self._output = output
@@ -136,13 +137,14 @@ class Conversation:
         token = _meta_of(frame).get("progressToken")
         answer = Answer(frame["id"], token, frame["method"], self._session, self._reports, lambda: self._forget(id))
         self._answers[id] = answer
+        arrived_at = -math.inf if self._may_have_waited() else anyio.current_time()
         era: Era = "modern" if frame["method"] != "initialize" and _has_envelope(frame) else "handshake"
 
         async def settle_unanswered() -> None:
             answer.settle(is_written=False)
 
         metadata = ServerMessageMetadata(
-            request_context=Origin(self._backend.process, answer, self._has_waited()),
+            request_context=Origin(self._backend.process, answer, arrived_at),
             on_request_unanswered=settle_unanswered,
         )
         request = JSONRPCRequest(jsonrpc="2.0", id=id, method=frame["method"], **_params_of(frame))

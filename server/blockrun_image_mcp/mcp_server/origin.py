@@ -13,13 +13,13 @@ from blockrun_image_mcp.backend import Backend
 class Origin:
     """What a transport attaches to a request.
 
-    Without a delivery, an answer counts as delivered as soon as it is made. With `has_waited`, it is unknown how long
-    ago the request was sent.
+    Without a delivery, an answer counts as delivered as soon as it is made. `arrived_at` is in seconds by anyio's
+    clock, and minus infinity if the request may have waited before it was read.
     """
 
     caller: Caller
     delivery: Delivery | None = None
-    has_waited: bool = False
+    arrived_at: float | None = None
 
     @classmethod
     def of(cls, context: ServerRequestContext[Backend, Any]) -> "Origin":

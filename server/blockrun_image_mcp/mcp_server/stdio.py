@@ -33,6 +33,8 @@ from blockrun_image_mcp.timings import Timings
 _CHUNK_BYTES = 2**16
 _MAX_WAITING_BYTES = 2**20
 
+_CAN_TELL_EMPTY = sys.platform != "win32"  # there, select knows sockets alone
+
 _LOOP_HAS_ENDED = (RuntimeError, CancelledError)
 """Raised in a thread that calls into an event loop that is ending or has ended."""
 
@@ -224,14 +226,15 @@ class LineWriter:
 class Pauses:
     """Knows whether what is read now may have waited while the process was stopped, or still started.
 
-    A start that was faster than a call can be told from its repetition does not count.
+    A start that was faster than a call can be told from its repetition does not count. Windows tells neither when a
+    process was stopped nor when a pipe is empty; there, what is read in the first moment may have waited.
     """
 
     def __init__(self, timings: Timings, started_at: float = math.inf) -> None:
-        self._continued_seconds = timings.continued_seconds
         self._noticed_at = time.monotonic()
-        is_slow = self._noticed_at - started_at >= timings.join_seconds
-        self._waited_until = self._noticed_at + timings.started_seconds if is_slow else -math.inf
+        self._waited_until = -math.inf
+        if self._noticed_at - started_at >= timings.join_seconds:
+            self._waited_until = math.inf if _CAN_TELL_EMPTY else self._noticed_at + timings.started_seconds
 
     def may_have_waited(self) -> bool:
         """Return whether nobody knows how long ago a line that is read now was written."""
@@ -248,7 +251,7 @@ class Pauses:
 
     @contextmanager
     def noticed(self) -> Generator[None]:
-        """Notice in the block when the process goes on after it was stopped; Windows does not tell."""
+        """Notice in the block when the process goes on after it was stopped."""
         if sys.platform == "win32":
             yield
             return
@@ -260,12 +263,11 @@ class Pauses:
 
     def _note_continued(self, _signal: int, _frame: object) -> None:
         self._noticed_at = time.monotonic()
-        self._waited_until = self._noticed_at + self._continued_seconds
+        self._waited_until = math.inf
 
 
 def _is_empty(descriptor: int) -> bool:
-    """Return whether nothing can be read at once; Windows does not tell."""
-    return sys.platform != "win32" and not select.select([descriptor], [], [], 0)[0]
+    return _CAN_TELL_EMPTY and not select.select([descriptor], [], [], 0)[0]
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class ToolCall:
                 approve=confirming(self._then_prepare(ask)),
                 caller=origin.caller,
                 delivery=origin.delivery,
-                has_waited=origin.has_waited,
+                arrived_at=origin.arrived_at,
             )
         except ModelNotFoundError:
             self.backend.models.mark_stale()
