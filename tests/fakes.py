@@ -23,7 +23,7 @@ from blockrun_image.callers import DeliveryEvent, OnDelivery
 from blockrun_image.errors import LedgerError, StorageError
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.null_ledger import NullAttempt
-from blockrun_image.ports import Attempt, Begun, Collected, NothingFound, OnStatus, Reserved
+from blockrun_image.ports import Attempt, Begun, Collected, NothingFound, OnStatus, Reserved, SavedPicture
 
 URL = "https://pictures.example/1.png"
 OTHER_URL = "https://pictures.example/2.png"
@@ -284,13 +284,13 @@ class FakeStore:
         if self._is_readonly:
             raise StorageError("The folder cannot be written.", charged="no")
 
-    async def save(self, picture: bytes) -> Path:
+    async def save(self, picture: bytes) -> SavedPicture:
         await anyio.lowlevel.checkpoint()
         if picture == b"lost":
             raise StorageError("The disk is full.")
         path = Path(f"/pictures/{len(self.kept) + 1}.png")
         self.kept[path] = picture
-        return path
+        return SavedPicture(path)
 
     async def save_url(self, url: str) -> Path:
         await anyio.lowlevel.checkpoint()

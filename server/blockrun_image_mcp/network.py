@@ -4,7 +4,8 @@ import json
 import re
 import urllib.request
 from collections.abc import Mapping
-from ipaddress import ip_address
+from fnmatch import fnmatchcase
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -57,8 +58,27 @@ def is_loopback(host: str) -> bool:
 
 
 def proxy_for(url: "httpx2.URL") -> str | None:
-    """Return the proxy that the environment names for `url`; there is none for this machine."""
-    if is_loopback(url.host) or urllib.request.proxy_bypass(url.host):
+    """Return the proxy that the environment, or the system, names for `url`; there is none for this machine.
+
+    `HTTPS_PROXY` counts before `ALL_PROXY`. `NO_PROXY` may hold names, names with a port, addresses and CIDR blocks.
+    """
+    proxies = urllib.request.getproxies()
+    if is_loopback(url.host) or _is_bypassed(url, proxies.get("no", "")):
         return None
-    proxy = urllib.request.getproxies().get(url.scheme)
-    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
+def _is_bypassed(url: "httpx2.URL", no_proxy: str) -> bool:
+    port = url.port or (443 if url.scheme == "https" else 80)
+    if urllib.request.proxy_bypass(url.host) or urllib.request.proxy_bypass(f"{url.host}:{port}"):
+        return True
+    named = [each.strip() for each in no_proxy.split(",")]
+    return any(_is_in_block(url.host, each) or fnmatchcase(url.host, each.lower()) for each in named)
+
+
+def _is_in_block(host: str, block: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")) in ip_network(block, strict=False)
+    except ValueError:
+        return False

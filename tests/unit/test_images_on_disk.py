@@ -1,10 +1,12 @@
 import stat
 import warnings
 import zlib
+from io import BytesIO
 from pathlib import Path
 
 import anyio
 import pytest
+from PIL import Image as Picture
 from tests.conftest import Sandbox
 
 from blockrun_image.errors import StorageError
@@ -23,7 +25,7 @@ def files_in(folder: Path) -> list[Path]:
 
 async def test_a_picture_is_kept_whole_under_an_absolute_path_of_its_own(tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "new" / "folder")
-    first, second = await store.save(PNG), await store.save(PNG)
+    first, second = (await store.save(PNG)).path, (await store.save(PNG)).path
     assert first != second
     assert first.is_absolute()
     assert first.suffix == ".png"
@@ -61,9 +63,44 @@ async def test_the_default_folder_is_the_users_data_folder(monkeypatch: pytest.M
     assert tmp_path in FolderStore().folder.parents
 
 
-@pytest.mark.parametrize("data", [b"", b"<svg/>", PNG[:40], b"\x89PNG\r\n\x1a\n", b"BM" + b"\0" * 100])
+def encoded(kind: str) -> bytes:
+    written = BytesIO()
+    Picture.new("RGB", (40, 30), "teal").save(written, kind)
+    return written.getvalue()
+
+
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg"/>'
+HEIC = b"\0\0\0\x18ftypheic" + bytes(40)
+
+
+@pytest.mark.parametrize(
+    ("picture", "suffix", "is_checked"),
+    [
+        *((encoded(kind), suffix, True) for kind, suffix in (("JPEG", ".jpg"), ("WEBP", ".webp"), ("GIF", ".gif"))),
+        *((encoded(kind), suffix, True) for kind, suffix in (("AVIF", ".avif"), ("BMP", ".bmp"), ("TIFF", ".tiff"))),
+        (encoded("MPO"), ".jpg", True),
+        (SVG, ".svg", False),
+        (b'\xef\xbb\xbf\n<?xml version="1.0"?>\n<!-- drawn -->\n<!DOCTYPE svg>\n' + SVG, ".svg", False),
+        (HEIC, ".heic", False),
+        (encoded("ICO"), ".ico", False),
+        (b"\xff\x0a" + bytes(40), ".jxl", False),
+        (PNG[:40], ".png", False),
+        (PNG[:-20] + bytes(4) + PNG[-16:], ".png", False),
+    ],
+)
+async def test_a_picture_of_any_known_format_is_kept_as_it_came(
+    tmp_path: Path, picture: bytes, suffix: str, is_checked: bool
+) -> None:
+    saved = await FolderStore(tmp_path).save(picture)
+    assert (saved.path.suffix, saved.is_checked) == (suffix, is_checked)
+    assert saved.path.read_bytes() == picture
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"<svgs/>", b"\x89PNG", b"BM" + b"\0" * 100, b"RIFF1234WAVE", bytes(4) + b"ftypmp42"]
+)
 async def test_what_is_no_picture_is_not_written(tmp_path: Path, data: bytes) -> None:
-    with pytest.raises(StorageError, match="no PNG"):
+    with pytest.raises(StorageError, match="no known format"):
         await FolderStore(tmp_path).save(data)
     assert files_in(tmp_path) == []
 
@@ -88,7 +125,7 @@ async def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypa
 
 
 async def test_a_picture_that_is_on_disk_already_is_saved_where_it_is_wanted(tmp_path: Path) -> None:
-    path = await FolderStore(tmp_path / "with space").save(PNG)
+    path = (await FolderStore(tmp_path / "with space").save(PNG)).path
     saved = await download(path.as_uri(), FolderStore(tmp_path / "wanted"))
     assert saved.parent == tmp_path / "wanted"
     assert saved.read_bytes() == PNG
@@ -103,18 +140,21 @@ async def test_a_url_that_cannot_be_asked_is_said_to_be_one(tmp_path: Path, url:
 
 
 @pytest.mark.parametrize("side", [10_000, 30_000])
-async def test_a_picture_of_huge_dimensions_is_refused_without_a_word_on_stderr(tmp_path: Path, side: int) -> None:
+async def test_a_picture_of_huge_dimensions_is_kept_without_a_word_on_stderr(
+    tmp_path: Path, side: int, capfd: pytest.CaptureFixture[str]
+) -> None:
     header = side.to_bytes(4) + side.to_bytes(4) + b"\x08\x02\x00\x00\x00"
     chunk = b"IHDR" + header
     huge = b"\x89PNG\r\n\x1a\n" + len(header).to_bytes(4) + chunk + zlib.crc32(chunk).to_bytes(4) + PNG[33:]
-    with pytest.raises(StorageError, match="no PNG"):
-        await FolderStore(tmp_path).save(huge)
+    saved = await FolderStore(tmp_path).save(huge)
+    assert (saved.path.suffix, saved.is_checked) == (".png", False)
+    assert capfd.readouterr().err == ""
 
 
 async def test_a_url_that_gives_no_picture_is_said_to(sandbox: Sandbox, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="could not be fetched"):
         await download(f"{sandbox.origin}/images/none.png", FolderStore(tmp_path))
-    with pytest.raises(StorageError, match="no PNG"):
+    with pytest.raises(StorageError, match="no known format"):
         await download(f"{sandbox.origin}/sandbox/settlements", FolderStore(tmp_path))
 
 

@@ -173,7 +173,12 @@ def test_a_failure_counts_as_sent_unless_it_provably_came_before(
         (" 7 ", 7),
         ("soon", None),
         ("-3", None),
-        ("1.5", None),
+        ("1.5", 1.5),
+        ("0.25", 0.25),
+        ("1.", 1),
+        (".5", None),
+        ("1.5s", None),
+        ("\u0663", None),
     ],
 )
 def test_a_wait_can_be_asked_for_in_seconds(header: str | None, seconds: float | None) -> None:
@@ -190,7 +195,7 @@ def test_a_wait_can_be_asked_for_as_a_date() -> None:
 
 
 def test_what_the_answer_asks_for_is_waited_for() -> None:
-    assert wait_seconds(503, 0, "9", DEFAULT) == 9
+    assert wait_seconds(503, 0, 9, DEFAULT) == 9
 
 
 def test_a_rate_limit_without_a_time_means_a_minute() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from blockrun_image.errors import StorageError
 from blockrun_image.images import Image, ImagesResponse
-from blockrun_image.ports import ImageStore
+from blockrun_image.ports import ImageStore, SavedPicture
 
 _MAX_URL_BYTES = 16_000
 """For all URLs of a result together."""
@@ -21,15 +21,21 @@ async def with_files(response: ImagesResponse, store: ImageStore | None) -> Imag
 async def _with_data_in_files(response: ImagesResponse, store: ImageStore | None) -> ImagesResponse:
     images: list[Image] = []
     failures: list[StorageError] = []
+    warnings = list(response.warnings)
     for image in response.images:
         try:
-            images.append(image if image.data is None else await _stored(image.data, image, store))
+            saved = None if image.data is None else await _saved(image.data, store)
         except StorageError as error:
             failures.append(await _with_the_bytes_kept(error, image.data or b"", store))
+            warnings.append(failures[-1].message)
+            continue
+        images.append(image if saved is None else replace(image, url=saved.path.as_uri(), path=saved.path, data=None))
+        if saved is not None and not saved.is_checked:
+            kind = saved.path.suffix.removeprefix(".").upper()
+            warnings.append(f"Image {len(images)} was saved as {kind}, and not checked to be whole.")
     if failures and not images:
         raise failures[0]
-    warnings = dict.fromkeys([*response.warnings, *(error.message for error in failures)])
-    return replace(response, images=images, warnings=[*warnings])
+    return replace(response, images=images, warnings=[*dict.fromkeys(warnings)])
 
 
 async def _with_the_bytes_kept(error: StorageError, picture: bytes, store: ImageStore | None) -> StorageError:
@@ -42,11 +48,10 @@ async def _with_the_bytes_kept(error: StorageError, picture: bytes, store: Image
     return error
 
 
-async def _stored(picture: bytes, image: Image, store: ImageStore | None) -> Image:
+async def _saved(picture: bytes, store: ImageStore | None) -> SavedPicture:
     if store is None:
         raise StorageError("A picture came as data, and this toolset has no store to keep it in.")
-    path = await store.save(picture)
-    return replace(image, url=path.as_uri(), path=path, data=None)
+    return await store.save(picture)
 
 
 async def _with_long_urls_in_files(response: ImagesResponse, store: ImageStore | None) -> ImagesResponse:

@@ -248,11 +248,19 @@ class ImageGateway(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class SavedPicture:
+    """A picture in a file; `is_checked` tells whether its bytes were found to be whole."""
+
+    path: Path
+    is_checked: bool = True
+
+
 class ImageStore(Protocol):
     """A place for what a result cannot hold: pictures that come as data, and URLs that are too long to tell."""
 
-    async def save(self, picture: bytes) -> Path:
-        """Write the picture and return its absolute path; raises `StorageError`."""
+    async def save(self, picture: bytes) -> SavedPicture:
+        """Write the picture and return its absolute path; raises `StorageError`, also for what is no picture."""
         ...
 
     async def save_url(self, url: str) -> Path:

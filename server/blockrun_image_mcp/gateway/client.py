@@ -16,6 +16,7 @@ from blockrun_image.attempts import Job, Payment
 from blockrun_image.errors import GatewayError, GatewayUnavailableError, OutcomeUnknownError, RateLimitError
 from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import Attempt, JobPending, OnStatus
+from blockrun_image_mcp.gateway import meanings
 from blockrun_image_mcp.gateway.credentials import Endpoint
 from blockrun_image_mcp.gateway.evidence import NO_EVIDENCE, Evidence, evidence_of
 from blockrun_image_mcp.gateway.responses import ModelsAnswer, Reader, Sent
@@ -27,10 +28,11 @@ from blockrun_image_mcp.gateway.retry import (
     Failure,
     Outcome,
     Rule,
+    asked_seconds,
     charged_after,
     failure_of,
-    retry_after_seconds,
 )
+from blockrun_image_mcp.gateway.sayings import saying_of
 from blockrun_image_mcp.gateway.transport import (
     CUT,
     IS_FINAL,
@@ -182,7 +184,7 @@ class HttpGateway:
                     headers={"Idempotency-Key": call.attempt.id},
                     extensions={
                         RULES: call.rules,
-                        IS_FINAL: call.is_charged,
+                        IS_FINAL: call.is_final,
                         MAX_BYTES: self._max_answer_bytes,
                         ON_WAIT: call.on_wait,
                         "trace": call.on_trace,
@@ -223,8 +225,7 @@ class HttpGateway:
                 status = polled or status
                 watch.wrong = response if polled is None else None
             watch.sent = replace(watch.sent, named=watch.sent.named | evidence_of(response))
-            asked = retry_after_seconds(response.headers.get("retry-after"), self._timings) or 0.0
-            pause = max(self._timings.poll_seconds, asked)
+            pause = max(self._timings.poll_seconds, asked_seconds(response.headers, self._timings) or 0.0)
 
 
 @dataclass
@@ -268,8 +269,10 @@ class _PaidCall:
             return BEARER_POST
         return SIGNED_POST if time.time() < self.payment.valid_before else _FINAL
 
-    def is_charged(self, response: httpx2.Response) -> bool:
-        return self.is_paid and evidence_of(response).is_proof
+    def is_final(self, response: httpx2.Response) -> bool:
+        """Return whether an answer proves a charge, or waiting does not help."""
+        is_charged = self.is_paid and evidence_of(response).is_proof
+        return is_charged or (response.status_code == 429 and meanings.is_out_of_quota(saying_of(response)))
 
     def what_was_sent(self) -> Sent:
         rules = SIGNED_POST if self.payment else self.rules()
@@ -307,10 +310,8 @@ class _PaidCall:
 
 def _failure(error: httpx2.TransportError, sent: Sent) -> GatewayUnavailableError | OutcomeUnknownError:
     if charged_after(sent.rules, [*sent.earlier, failure_of(error)]) == "no":
-        return GatewayUnavailableError(
-            f"The gateway could not be reached ({type(error).__name__}).",
-            hint="Check the network and BLOCKRUN_IMAGE_GATEWAY, or try again later.",
-        )
+        why, hint = meanings.of_failure(error)
+        return GatewayUnavailableError(f"The gateway could not be reached ({type(error).__name__}{why}).", hint=hint)
     return OutcomeUnknownError(
         f"The request was sent, and the connection failed before its answer had come ({type(error).__name__})."
     )

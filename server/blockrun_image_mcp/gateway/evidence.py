@@ -14,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 import httpx2
 
 from blockrun_image.attempts import Payment
+from blockrun_image_mcp.gateway.jobs import State, state_of
 from blockrun_image_mcp.network import json_from, json_object
 
 _COST_HEADER = "x-blockrun-cost-usd"
@@ -74,7 +75,7 @@ def evidence_of(response: httpx2.Response) -> Evidence:
     """
     body = json_object(json_from(response.content))
     evidence = _amounts(_named_in_headers(response.headers))
-    is_result = response.status_code == 200 and body.get("status", "completed") == "completed"
+    is_result = response.status_code in (200, 201, 203) and state_of(body) in (None, State.FINISHED)
     if is_result or body.get("payment_status") in _PAID or json_object(body.get("payment")).get("status") in _PAID:
         evidence |= _price(body.get("price"))
     return evidence | Evidence(transaction=_transaction(response.headers, body.get("payment")))

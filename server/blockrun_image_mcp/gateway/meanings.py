@@ -1,8 +1,10 @@
 """What a gateway's refusals mean: the error, what happened in words, and the next step."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+import httpx2
 
 from blockrun_image.errors import (
     AuthenticationError,
@@ -14,19 +16,91 @@ from blockrun_image.errors import (
     PaymentRequiredError,
     RateLimitError,
 )
+from blockrun_image.text import clean
 from blockrun_image_mcp.gateway.retry import Rejection
+from blockrun_image_mcp.gateway.sayings import Saying
 
-_POLICY_CODE = re.compile(r"content|policy|moderation|safety", re.IGNORECASE)
-_POLICY_WORDS = re.compile(r"content.?policy|safety system", re.IGNORECASE)
-_KEY_CODE = re.compile(r"api.?key|authenticat|no_db_connection", re.IGNORECASE)
-_MODEL_STATUSES = (400, 404)
+
+@dataclass(frozen=True)
+class _Signs:
+    """By which codes and words one kind of refusal is known."""
+
+    codes: re.Pattern[str]
+    words: re.Pattern[str]
+
+
+def _signs(codes: Sequence[str], words: Sequence[str]) -> _Signs:
+    return _Signs(re.compile("|".join(codes), re.IGNORECASE), re.compile("|".join(words), re.IGNORECASE))
+
+
+_RATE_WORDS = re.compile(r"(retry|try again) (in|after)|per (second|minute|hour|day)|\b[rt]p[md]\b", re.IGNORECASE)
+_NEVER = re.compile(r"\blimit: ?0\b", re.IGNORECASE)
+_QUOTATION = re.compile(r"(?<!\w)(?:'[^']*'|\"[^\"]*\"|`[^`]*`)(?!\w)")
+_WALL = re.compile(
+    r"\b10(05|06|09|10|12|15|20)\b|captcha|challenge|attention required|just a moment|cloudflare", re.IGNORECASE
+)
+
+_POLICY = _signs(
+    codes=[
+        r"content[ _.-]?(policy|filter|moderation|safety|violation|blocked)|(usage|prompt)_policy|responsible_?ai",
+        r"moderation|safety|nsfw|unsafe|sensitive|inappropriate|prohibited_content|data_?inspection",
+        r"(prompt|image|content)_(blocked|flagged)",
+    ],
+    words=[
+        r"content.?(policy|filter|moderation|management)|safety (system|filter)|usage polic|nsfw|inappropriate",
+        r"prohibited content|sensitive (content|word|information)|content.{0,20}(blocked|violat|not allowed)",
+        r"violat\w+.{0,40}polic|polic\w+.{0,20}violat|(prompt|image) (was |is |has been )?(blocked|flagged)",
+    ],
+)
+_QUOTA = _signs(
+    codes=[
+        r"insufficient_?(user_?)?(quota|balance|fund|credit)|exceeded_?quota|quota_?(exceeded|exhausted|not_?enough)",
+        r"billing|credit|(?<!load)(?<!load_)balance(?!r)|payment_?required|arrear|overdue|no_?funds|(hard|spend)_?limit",
+    ],
+    words=[
+        r"billing|insufficient.{0,20}(quota|balance|fund|credit)|(account|your) balance|balance is|top.?up|recharge",
+        r"(no|out of|enough|add|buy|remaining|more).{0,15}\bcredits?\b|overdue|arrears|spending (limit|cap)",
+        r"\bcredits? .{0,10}(exhausted|insufficient|low|required|depleted)|exceeded.{0,20}quota|out of (funds|quota)",
+        r"(quota|funds|balance).{0,30}(exhausted|exceeded|used up|not enough|too low|depleted)",
+        r"\u4f59\u989d|\u6b20\u8d39|\u989d\u5ea6",  # balance, arrears, quota
+    ],
+)
+_KEY = _signs(
+    codes=[
+        r"api.?key|authenti|unauthori[sz]ed|invalid_?token|token_?(invalid|expired)",
+        r"no_db_connection",  # LiteLLM without a database looks there for each key but its master key
+    ],
+    words=[
+        r"api.?key|unauthori[sz]ed|authenticat|(invalid|expired|missing|wrong) (access )?(token|credential)",
+        r"\u4ee4\u724c",  # token
+    ],
+)
+_ACCESS = _signs(
+    codes=[r"permission|access_?denied|forbidden|scope|verif|organi[sz]ation"],
+    words=[
+        r"must be verified|(verify|verification).{0,30}(organi[sz]ation|identity|account|email)|access denied",
+        r"(missing|insufficient|lack).{0,20}(scope|permission)|(not|n't) have (access|permission)",
+    ],
+)
+_REGION = _signs(
+    codes=[r"country|region|territor|location"],
+    words=[
+        r"(country|region|territory|location).{0,40}(not|un)[ -]?(supported|available|allowed)",
+        r"not (available|supported) in your",
+    ],
+)
 _BAD = r"(unknown|unsupported|invalid|retired|deprecated|no such)"
-_MODEL_CODE = re.compile(rf"{_BAD}_(image_)?model|model_(not|no|un|retired|dep)", re.IGNORECASE)
-_MODEL_WORDS = re.compile(  # not behind a quotation, which may be one of the prompt, but for LiteLLM's of itself
-    rf"([^'\"]{{0,10}}\{{'error': ')?[^'\"]{{0,80}}?\b({_BAD} (image )?model\b"
-    r"|model\b['\"`:\s]*[\w./:-]*['\"`]?,?\s*\b(is |was |has been |does )?"
-    r"(not (found|exist|available)|no longer|unknown|unavailable|retired|deprecated))",
-    re.IGNORECASE,
+_MODEL = _Signs(
+    re.compile(rf"{_BAD}_(image_)?model|model_?(not|no|un|retired|dep)", re.IGNORECASE),
+    re.compile(  # not behind a quotation, which may be one of the prompt, but for LiteLLM's of itself
+        rf"([^'\"]{{0,10}}\{{'error': ')?[^'\"]{{0,80}}?\b({_BAD} (image )?model\b"
+        r"|model\b['\"`:\s]*[\w./:-]*['\"`]?,?\s*\b(is |was |has been |does )?"
+        r"(not (found|exist|available)|no longer|unknown|unavailable|retired|deprecated))",
+        re.IGNORECASE,
+    ),
+)
+_RATE = _signs(
+    codes=[r"rate_?limit|too_?many|throttl|resource_?exhausted"], words=[r"rate limit|too many requests|slow down"]
 )
 
 
@@ -71,6 +145,11 @@ REJECTIONS: Mapping[Rejection, Meaning] = {
 }
 
 _MEANINGS: Mapping[int, Meaning] = {
+    303: Meaning(
+        OutcomeUnknownError,
+        "The gateway answered with another address, which usually means that it processed the request",
+        "",
+    ),
     400: Meaning(
         GatewayError,
         "The gateway refused the request as invalid",
@@ -86,7 +165,11 @@ _MEANINGS: Mapping[int, Meaning] = {
         "The gateway wants a payment",
         "Add credit to the account. If the credential is no brk_ key, blockrun.ai ignores it: set BLOCKRUN_API_KEY.",
     ),
-    403: _CONTENT,
+    403: Meaning(
+        GatewayError,
+        "The gateway does not allow the request",
+        "Check what the credential may do, and ask the gateway's operator.",
+    ),
     404: Meaning(
         GatewayError,
         "The gateway does not know the model or the address",
@@ -94,33 +177,122 @@ _MEANINGS: Mapping[int, Meaning] = {
     ),
     429: Meaning(RateLimitError, "Too many requests", ""),
 }
-
-
-_MODEL = Meaning(
+_NO_ACCESS = Meaning(
+    AuthenticationError,
+    "The gateway does not give the credential access",
+    "Check what the account is allowed: its verification, its key's scope, and its access to the model.",
+)
+_NO_CREDIT = Meaning(
+    PaymentRequiredError,
+    "The account has no credit or quota left for it",
+    "Add credit to the account, or raise its limit; sending it again will not help.",
+)
+_NO_SERVICE = Meaning(
+    GatewayError,
+    "The gateway does not serve this region",
+    "Use a gateway that serves it; sending it again will not help.",
+)
+_BOT_WALL = Meaning(
+    GatewayError,
+    "A bot wall in front of the gateway refused the request",
+    "Ask the gateway's operator to let this server's address and User-Agent through.",
+)
+_NO_MODEL = Meaning(
     ModelNotFoundError,
     "The gateway does not make images with this model, or no longer does",
     "Ask for another model.",
 )
 
+_NETWORK = "Check the network and BLOCKRUN_IMAGE_GATEWAY, or try again later."
+_CERTIFICATE = (
+    "If a proxy or a company's own authority signed it, name that authority's certificate in SSL_CERT_FILE, in the"
+    " server's environment."
+)
+_PROXY = "Check HTTPS_PROXY, ALL_PROXY and NO_PROXY in the server's environment."
+_PROXY_LOGIN = "The proxy wants a login: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT, in the server's environment."
 
-def of(status: int, charged: Charged, codes: str, said: str) -> Meaning:
-    """Return what a refusal means; a 400 may be another refusal that lost its status on the way through a proxy.
-
-    LiteLLM without a database looks there for each key but its master key, and says that it has none.
-    """
-    if status == 400 and _KEY_CODE.search(codes):
-        return _MEANINGS[401]
-    if status == 400 and (_POLICY_CODE.search(codes) or _POLICY_WORDS.search(said)):
-        return _CONTENT
-    if status in _MODEL_STATUSES and (_MODEL_CODE.search(codes) or _MODEL_WORDS.match(said)):
-        return _MODEL
-    if status in _MEANINGS:
-        return _MEANINGS[status]
-    if charged == "unknown":
-        return _FAILURE
-    return _REDIRECT if 300 <= status < 400 else _REFUSAL
+_FREE_IF_NAMED = (410, 428, 451, 503)
+"""What holds no money if it names the model or the account's quota as the reason."""
 
 
-def is_policy(code: str | None) -> bool:
-    """Tell whether an error's code is about the content of the prompt."""
-    return _POLICY_CODE.search(code or "") is not None
+def of(status: int, charged: Charged, saying: Saying, *, is_web_page: bool = False) -> Meaning:
+    """Return what a refusal, or a success that is none, means by its status, its codes and its words."""
+    named = _named(saying, _kinds_of(status))
+    if status == 403 and not saying.codes and (is_web_page or _WALL.search(saying.words)):
+        return _BOT_WALL
+    if status == 429 and is_out_of_quota(saying):
+        return _NO_CREDIT
+    if named is not None:
+        return named
+    told = (saying.status or 0) if status < 300 else status
+    return _MEANINGS.get(told) or _FALLBACKS.get((charged == "unknown", 300 <= status < 400), _FAILURE)
+
+
+def of_failure(error: httpx2.TransportError) -> tuple[str, str]:
+    """Return why a gateway could not be reached, as the end of a parenthesis, and the next step."""
+    words = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in words:
+        return ": its certificate is not trusted", _CERTIFICATE
+    if isinstance(error, httpx2.ProxyError):
+        return f": {clean(words, 80)}", _PROXY_LOGIN if words.startswith("407") else _PROXY
+    return "", _NETWORK
+
+
+def is_out_of_quota(saying: Saying) -> bool:
+    """Tell whether a 429 is about money, so that waiting does not help."""
+    if any(map(_QUOTA.codes.search, saying.codes)) or _NEVER.search(saying.words):
+        return True
+    return _QUOTA.words.search(saying.words) is not None and not _RATE_WORDS.search(saying.words)
+
+
+def is_free(status: int, saying: Saying) -> bool:
+    """Tell whether a refusal by this status holds no money because of the reason that it names."""
+    return status in _FREE_IF_NAMED and any(
+        signs.codes.search(code) for signs in (_MODEL, _QUOTA) for code in saying.codes
+    )
+
+
+def is_before_drawing(meaning: Meaning) -> bool:
+    """Tell whether a request that was refused for this was refused before anything could be drawn."""
+    early = (AuthenticationError, ModelNotFoundError, PaymentRequiredError, RateLimitError)
+    return meaning.error in early or meaning is _NO_SERVICE
+
+
+def is_policy(saying: Saying) -> bool:
+    """Tell whether it is about the content of the prompt."""
+    return _named(saying, _KINDS) is _CONTENT
+
+
+_KINDS: Mapping[_Signs, Meaning] = {
+    _POLICY: _CONTENT,
+    _QUOTA: _NO_CREDIT,
+    _MODEL: _NO_MODEL,
+    _REGION: _NO_SERVICE,
+    _ACCESS: _NO_ACCESS,
+    _KEY: _MEANINGS[401],
+    _RATE: _MEANINGS[429],
+}
+_FALLBACKS: Mapping[tuple[bool, bool], Meaning] = {(False, True): _REDIRECT, (False, False): _REFUSAL}
+
+
+def _kinds_of(status: int) -> Mapping[_Signs, Meaning]:
+    """Return what a refusal by this status can be about: some say little, or were lost on the way through a proxy."""
+    if status < 300 or status in (400, 403, 409, 410, 422, 428, 451):
+        return _KINDS
+    if status == 503:
+        return {_QUOTA: _NO_CREDIT, _MODEL: _NO_MODEL}
+    return {_MODEL: _NO_MODEL} if status == 404 else {}
+
+
+def _named(saying: Saying, kinds: Mapping[_Signs, Meaning]) -> Meaning | None:
+    """Return the kind that a code names, or else the words outside of quotations, which may be of the prompt."""
+    for code in saying.codes:
+        for signs, meaning in kinds.items():
+            if signs.codes.search(code):
+                return meaning
+    if _MODEL in kinds and _MODEL.words.match(saying.words):
+        return kinds[_MODEL]
+    own_words = _QUOTATION.sub("", saying.words)
+    return next(
+        (meaning for signs, meaning in kinds.items() if signs is not _MODEL and signs.words.search(own_words)), None
+    )

@@ -1,14 +1,11 @@
 """Turns an answer of the gateway into images, or into the error that says what happened and whether it was charged."""
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, cast
-from urllib.parse import urlsplit
+from typing import Any
 
 import httpx2
 
@@ -20,27 +17,31 @@ from blockrun_image.errors import (
     ContentPolicyError,
     GatewayError,
     OutcomeUnknownError,
+    RateLimitError,
 )
 from blockrun_image.images import Image, ImagesResponse
 from blockrun_image.text import clean, usd
-from blockrun_image_mcp.gateway import meanings
+from blockrun_image_mcp.gateway import jobs, meanings
 from blockrun_image_mcp.gateway.credentials import is_never_sent
 from blockrun_image_mcp.gateway.evidence import NO_EVIDENCE, Evidence, evidence_of
+from blockrun_image_mcp.gateway.jobs import State
+from blockrun_image_mcp.gateway.meanings import Meaning
+from blockrun_image_mcp.gateway.pictures import Entry, entries_of, is_web_page, is_web_url
 from blockrun_image_mcp.gateway.retry import (
     UNPAID_QUOTE,
     Outcome,
     Rejection,
     Rule,
+    asked_seconds,
     charged_after,
     rejection_of,
-    retry_after_seconds,
 )
+from blockrun_image_mcp.gateway.sayings import Saying, saying_of
 from blockrun_image_mcp.gateway.transport import CUT
 from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.network import json_from, json_object
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
-_LONGEST_URL = 65_536
 _LONGEST_REVISION = 2_000
 _LONGEST_MESSAGE = 200
 _ETAG = re.compile(r"[\x21-\x7e]{1,500}")  # what can be sent back in a header
@@ -48,9 +49,11 @@ _URL = re.compile(r"https?://[\x21-\x7e]{1,500}?(?=[\s\"'<>\\)\]}]|$)")
 _MAX_URLS = 4
 _MAX_SEARCHED_BYTES = 2**20
 _LARGEST_LIST_BYTES = 4 * 2**20
-_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_PROGRESS = {"queued": "waiting in the gateway's queue", "in_progress": "the gateway is drawing"}
-_POLL_URL = re.compile(r"/(?:api/)?v1/images/generations/([A-Za-z0-9_-]{1,128})")
+_PROGRESS = {State.QUEUED: "waiting in the gateway's queue", State.DRAWING: "the gateway is drawing"}
+_LOOK_AT_THE_BASE = (
+    "BLOCKRUN_IMAGE_GATEWAY must be the base URL of the API, which often ends in /v1, such as https://api.blockrun.ai/v1."
+    " Do not send it again before the account's usage shows that it was not charged."
+)
 
 
 @dataclass(frozen=True)
@@ -108,8 +111,8 @@ class Reader:
         """Return at most `most` images of a success, or raise the error that any other answer means."""
         if not response.is_success:
             raise self.refusal(response, sent)
-        entries = _list(json_object(_json(response)).get("data"))
-        images = [image for image in map(self._image, entries[:most]) if image is not None]
+        entries = entries_of(response)
+        images = [self._image(entry) for entry in entries[:most] if entry.is_usable]
         if not images:
             raise self._unusable(response, sent)
         warnings = [f"{len(entries)} images came; only those asked for are here."] if len(entries) > most else []
@@ -130,11 +133,12 @@ class Reader:
         )
 
     def job(self, response: httpx2.Response) -> str | None:
-        """Return the id of the job that a 202 tells of; `None` if there is none that can be followed."""
+        """Return the id of the job that a success tells of; `None` if it has pictures, or no job to be followed."""
         body = json_object(_json(response))
-        poll_url = _POLL_URL.fullmatch(str(body.get("poll_url", "")))
-        id = poll_url[1] if poll_url else "" if body.get("poll_url") else str(body.get("id", ""))
-        return id if response.status_code == 202 and _JOB_ID.fullmatch(id) else None
+        if not response.is_success or any(entry.is_usable for entry in entries_of(response)):
+            return None
+        is_job = response.status_code == 202 or jobs.state_of(body) in _PROGRESS
+        return jobs.id_of(body, str(response.request.url)) if is_job else None
 
     def polled(self, response: httpx2.Response, job: str, most: int, sent: Sent) -> ImagesResponse | str | None:
         """Return the images of a finished job, or in a few words how far it is, or `None` for no answer about it.
@@ -142,25 +146,29 @@ class Reader:
         Raises `GatewayError` if the job has failed, or its pictures cannot be used.
         """
         body = json_object(_json(response))
-        status = body.get("status")
-        if response.status_code not in (200, 202) or str(body.get("id", job)) != job:
+        state = jobs.state_of(body)
+        if not response.is_success or not jobs.is_about(body, job):
             return None
-        if status == "failed":
+        if state in _PROGRESS:
+            return _PROGRESS[state]
+        entries = entries_of(response)
+        if any(entry.is_usable for entry in entries):
+            return self.images(response, most, sent)
+        if state is State.FAILED:
             raise self._failed(response, body, sent)
-        if response.status_code == 202 or status in _PROGRESS:
-            return _PROGRESS.get(str(status), "the gateway is still drawing")
-        is_finished = status in (None, "completed") and _list(body.get("data"))
-        return self.images(response, most, sent) if is_finished else None
+        if entries and state in (None, State.FINISHED):
+            raise self._unusable(response, sent)
+        return "the gateway is still drawing" if response.status_code == 202 else None
 
     def lost_job(self, response: httpx2.Response, sent: Sent) -> GatewayError:
         """Return the error of a job that the gateway no longer tells of."""
-        body = json_object(_json(response))
+        saying = saying_of(response)
         charged, charged_usd = sent.charge(response, "unknown")
         error = OutcomeUnknownError(
             f"The gateway accepted the job, and no longer tells what became of it (HTTP {response.status_code})"
-            f"{self._says(body)}.",
+            f"{self._says(saying)}.",
             charged=charged,
-            answer=self._answer(response, body),
+            answer=self._answer(response, saying),
         )
         error.charged_usd = charged_usd
         error.is_job_lost = True
@@ -169,23 +177,35 @@ class Reader:
 
     def refusal(self, response: httpx2.Response, sent: Sent) -> GatewayError:
         """Return the error that an answer other than a success means, and whether it may have been charged."""
-        body = json_object(_json(response))
-        answer, said, status = self._answer(response, body), self._says(body), response.status_code
-        charged, charged_usd = sent.charge(response, charged_after(sent.rules, [*sent.earlier, status]))
+        saying, status = saying_of(response), response.status_code
+        is_free = sent.payment is None and meanings.is_free(status, saying)
+        outcomes = [*sent.earlier, *(() if is_free else (status,))]
+        charged, charged_usd = sent.charge(response, charged_after(sent.rules, outcomes))
         if status == 402 and sent.payment is not None:
-            rejection = rejection_of(answer.code, said.removeprefix(": "), sent.earlier)
+            rejection = rejection_of(saying.code, saying.words, sent.earlier)
             meaning = meanings.REJECTIONS[rejection]
             charged = "no" if rejection is Rejection.REFUSED and charged != "yes" else charged
         else:
-            meaning = meanings.of(status, charged, _codes(body), said)
-        wait = answer.retry_after_seconds
+            meaning = meanings.of(status, charged, saying, is_web_page=is_web_page(response))
+        return self._error(response, saying, meaning, (charged, charged_usd), sent)
+
+    def _error(
+        self,
+        response: httpx2.Response,
+        saying: Saying,
+        meaning: Meaning,
+        charge: tuple[Charged, Decimal | None],
+        sent: Sent,
+    ) -> GatewayError:
+        answer = self._answer(response, saying, is_limited=meaning.error is RateLimitError)
+        wait, where = answer.retry_after_seconds, self._where_to(response)
         error = meaning.error(
-            f"{meaning.what} (HTTP {status}){said}.",
+            f"{meaning.what} (HTTP {response.status_code}){self._says(saying)}.{where}",
             hint=meaning.hint if wait is None else f"Wait {wait:.0f} seconds before the next call.",
-            charged=charged,
+            charged=charge[0],
             answer=answer,
         )
-        error.charged_usd = charged_usd if charged == "yes" else None
+        error.charged_usd = charge[1] if charge[0] == "yes" else None
         return _with_open_payment(error, sent.payment)
 
     def _refuses_credential(self, response: httpx2.Response) -> bool:
@@ -195,75 +215,74 @@ class Reader:
         return response.status_code == 403 or isinstance(refusal, AuthenticationError)
 
     def _failed(self, response: httpx2.Response, body: Mapping[str, Any], sent: Sent) -> GatewayError:
-        answer = self._answer(response, body)
+        saying = saying_of(response)
         is_free = body.get("payment_status") == "not_charged"
         charged, charged_usd = sent.charge(response, "no" if is_free else "unknown")
         kind = OutcomeUnknownError if charged == "unknown" else GatewayError
-        error = (ContentPolicyError if meanings.is_policy(answer.code) else kind)(
-            f"The gateway's job failed{self._says(body)}.", charged=charged, answer=answer
+        error = (ContentPolicyError if meanings.is_policy(saying) else kind)(
+            f"The gateway's job failed{self._says(saying)}.", charged=charged, answer=self._answer(response, saying)
         )
         error.charged_usd = charged_usd if charged == "yes" else None
         return _with_open_payment(error, sent.payment)
 
-    def _unusable(self, response: httpx2.Response, sent: Sent) -> OutcomeUnknownError:
-        body = json_object(_json(response))
-        cut = response.extensions.get(CUT)
-        what = "an answer without a usable image" if body else "a malformed answer" if cut is None else "a cut answer"
-        what = "a job that cannot be followed" if response.status_code == 202 else what
-        urls = "".join(f" It names {url}." for url in _urls(response.content))
-        charged, charged_usd = sent.charge(response, "unknown")
-        error = OutcomeUnknownError(
-            f"The gateway sent {what} (HTTP {response.status_code}, {len(response.content):,} bytes)"
-            f"{f', {cut}' if cut else ''}{self._says(body)}.{urls}",
-            charged=charged,
-            answer=self._answer(response, body),
-        )
-        error.charged_usd = charged_usd if charged == "yes" else None
-        error.raw = response.content if sent.is_paid else b""
+    def _unusable(self, response: httpx2.Response, sent: Sent) -> GatewayError:
+        """Return the error of a success without a picture, of which some gateways make refusals."""
+        saying = saying_of(response)
+        meaning = meanings.of(response.status_code, "unknown", saying)
+        if saying.is_fault and meaning.error is not OutcomeUnknownError:
+            otherwise: Charged = "no" if meanings.is_before_drawing(meaning) else "unknown"
+            error = self._error(response, saying, meaning, sent.charge(response, otherwise), sent)
+        else:
+            error = self._empty(response, saying, sent)
+        error.raw = response.content if sent.is_paid and error.charged != "no" else b""
         return error
 
-    def _image(self, entry: object) -> Image | None:
-        fields = json_object(entry)
-        revised = fields.get("revised_prompt")
-        revision = self._quoted(revised, _LONGEST_REVISION) if isinstance(revised, str) else None
-        url, encoded = fields.get("url"), fields.get("b64_json")
-        if isinstance(url, str) and url[:5].lower() == "data:":
-            url, encoded = None, url.partition(";base64,")[2]
-        if isinstance(url, str) and _is_web_url(url):
-            return Image(url=url, revised_prompt=revision or None)
-        data = _decoded(encoded)
-        return Image(data=data, revised_prompt=revision or None) if data else None
+    def _empty(self, response: httpx2.Response, saying: Saying, sent: Sent) -> OutcomeUnknownError:
+        cut = response.extensions.get(CUT)
+        is_json = json_from(response.content) is not None
+        what = "an answer without a usable image" if is_json else "a cut answer" if cut else "a malformed answer"
+        what = "a job that cannot be followed" if response.status_code == 202 else what
+        is_page = is_web_page(response)
+        urls = "".join(f" It names {url}." for url in _urls(response.content)) if not is_page else ""
+        charged, charged_usd = sent.charge(response, "unknown")
+        error = OutcomeUnknownError(
+            f"The gateway sent {'a web page' if is_page else what} (HTTP {response.status_code},"
+            f" {len(response.content):,} bytes){f', {cut}' if cut else ''}{self._says(saying)}.{urls}",
+            hint=_LOOK_AT_THE_BASE if is_page else "",
+            charged=charged,
+            answer=self._answer(response, saying),
+        )
+        error.charged_usd = charged_usd if charged == "yes" else None
+        return error
+
+    def _image(self, entry: Entry) -> Image:
+        revision = self._quoted(entry.revised_prompt or "", _LONGEST_REVISION) or None
+        return Image(url=entry.url, data=None if entry.url else entry.data, revised_prompt=revision)
 
     def _quoted(self, text: str, limit: int) -> str:
         return clean(self.redact(text[: 4 * limit]), limit)
 
-    def _answer(self, response: httpx2.Response, body: Mapping[str, Any]) -> Answer:
-        error = json_object(body.get("error"))
-        code = error.get("code") or body.get("code") or error.get("type")
-        limited = response.status_code == 429
+    def _answer(self, response: httpx2.Response, saying: Saying, *, is_limited: bool = False) -> Answer:
         return Answer(
             status=response.status_code,
-            code=self._quoted(str(code), 64) if code else None,
+            code=self._quoted(saying.code, 64) if saying.code else None,
             request_id=self._request_id(response),
-            retry_after_seconds=_wait(response, self.timings) if limited else None,
+            retry_after_seconds=_wait(response, self.timings) if is_limited else None,
         )
+
+    def _where_to(self, response: httpx2.Response) -> str:
+        """Return where a redirection leads, as a sentence."""
+        location = response.headers.get("location", "") if 300 <= response.status_code < 400 else ""
+        return f" It leads to {self._quoted(location, _LONGEST_MESSAGE)}." if location else ""
 
     def _request_id(self, response: httpx2.Response) -> str | None:
         id = response.headers.get("x-blockrun-request-id") or response.headers.get("x-request-id")
         return self._quoted(id, 128) if id else None
 
-    def _says(self, body: Mapping[str, Any]) -> str:
+    def _says(self, saying: Saying) -> str:
         """Return the gateway's own words, as a clause."""
-        error = body.get("error")
-        titles = [error if isinstance(error, str) else json_object(error).get("message"), body.get("message")]
-        words = ": ".join(dict.fromkeys(title for title in titles if isinstance(title, str) and title.strip()))
-        return f": {self._quoted(words, _LONGEST_MESSAGE).rstrip('.')}" if words else ""
-
-
-def _codes(body: Mapping[str, Any]) -> str:
-    """Return the code and the type of an error, of which proxies may fill either with a word of their own."""
-    error = json_object(body.get("error"))
-    return f"{error.get('code')} {error.get('type')} {body.get('code')}"
+        words = self._quoted(saying.words, _LONGEST_MESSAGE).rstrip(".")
+        return f": {words}" if words else ""
 
 
 def _with_open_payment(error: GatewayError, payment: Payment | None) -> GatewayError:
@@ -279,34 +298,13 @@ def _with_open_payment(error: GatewayError, payment: Payment | None) -> GatewayE
 def _urls(content: bytes) -> Sequence[str]:
     """Return the first addresses in an answer that could not be read."""
     found = _URL.findall(content[:_MAX_SEARCHED_BYTES].decode("utf-8", "replace").replace("\\/", "/"))
-    return [url for url in dict.fromkeys(found) if _is_web_url(url)][:_MAX_URLS]
+    return [url for url in dict.fromkeys(found) if is_web_url(url)][:_MAX_URLS]
 
 
 def _wait(response: httpx2.Response, timings: Timings) -> float:
-    asked = retry_after_seconds(response.headers.get("retry-after"), timings)
+    asked = asked_seconds(response.headers, timings)
     return timings.default_retry_after_seconds if asked is None else asked
 
 
 def _json(response: httpx2.Response) -> object:
     return json_from(response.content)
-
-
-def _list(value: object) -> Sequence[object]:
-    return cast("Sequence[object]", value) if isinstance(value, list) else []
-
-
-def _is_web_url(url: str) -> bool:
-    if len(url) > _LONGEST_URL or not re.fullmatch(r"[\x21-\x7e]+", url):
-        return False
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
-def _decoded(encoded: object) -> bytes | None:
-    try:
-        return base64.b64decode("".join(encoded.split()), validate=True) if isinstance(encoded, str) else None
-    except (binascii.Error, ValueError):
-        return None

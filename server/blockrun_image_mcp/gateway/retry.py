@@ -7,6 +7,7 @@ once, however often it arrives; an unpaid one cannot be charged.
 
 import math
 import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,11 +52,14 @@ class Rejection(Enum):
     UNCLEAR = auto()
 
 
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?", re.ASCII)
+_MILLISECONDS_HEADERS = ("retry-after-ms", "x-ms-retry-after-ms")
+
 _REFUSED = Rule(0, "no")
 _UNKNOWN = Rule(0, "unknown")
 _TWICE = Rule(2, "no")
 _ALWAYS = Rule(math.inf, "unknown")
-_REFUSALS = (301, 302, 307, 308, 400, 401, 403, 404, 405, 413, 414, 415, 422)
+_REFUSALS = (301, 302, 307, 308, 400, 401, 403, 404, 405, 406, 411, 413, 414, 415, 422, 426, 431)
 
 BEARER_POST: Mapping[Outcome, Rule] = MappingProxyType(
     {
@@ -135,22 +139,29 @@ def rejection_of(code: str | None, words: str, earlier: Sequence[Outcome]) -> Re
     return Rejection.REFUSED if is_refused and is_first and code != "SETTLEMENT_FAILED" else Rejection.UNCLEAR
 
 
-def wait_seconds(outcome: Outcome, resends: int, retry_after: str | None, timings: Timings) -> float:
+def wait_seconds(outcome: Outcome, resends: int, asked_seconds: float | None, timings: Timings) -> float:
     """Return how long to wait before sending again: what the answer asks for, else exponential with full jitter."""
-    asked = retry_after_seconds(retry_after, timings)
-    if asked is not None:
-        return asked
+    if asked_seconds is not None:
+        return asked_seconds
     if outcome == 429:
         return timings.default_retry_after_seconds
     ceiling = min(timings.max_backoff_seconds, timings.backoff_seconds * 2.0 ** min(resends, 30))
     return random.uniform(0, ceiling)  # noqa: S311 - jitter, not a secret
 
 
+def asked_seconds(headers: httpx2.Headers, timings: Timings) -> float | None:
+    """Return the wait that an answer's headers ask for, in seconds; `None` without a usable one."""
+    for name in _MILLISECONDS_HEADERS:
+        if _SECONDS.fullmatch(told := headers.get(name, "").strip()):
+            return min(timings.max_retry_after_seconds, float(told) / 1_000)
+    return retry_after_seconds(headers.get("retry-after"), timings)
+
+
 def retry_after_seconds(header: str | None, timings: Timings) -> float | None:
     """Return the seconds that a Retry-After header asks for, as seconds or as a date; `None` without a usable one."""
     if not header:
         return None
-    if header.strip().isdecimal():
+    if _SECONDS.fullmatch(header.strip()):
         return min(timings.max_retry_after_seconds, float(header))
     try:
         when = parsedate_to_datetime(header)

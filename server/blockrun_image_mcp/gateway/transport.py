@@ -5,7 +5,8 @@ import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import IO, cast
+from importlib import import_module
+from typing import IO, Any, cast
 
 import anyio
 import httpx2
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 from blockrun_image.errors import ConfigurationError
 from blockrun_image.text import clean
 from blockrun_image_mcp.gateway.credentials import may_leave
-from blockrun_image_mcp.gateway.retry import Failure, Outcome, Rule, failure_of, may_resend, wait_seconds
+from blockrun_image_mcp.gateway.retry import Failure, Outcome, Rule, asked_seconds, failure_of, may_resend, wait_seconds
 from blockrun_image_mcp.network import json_from, proxy_for
 from blockrun_image_mcp.timings import Timings
 
@@ -32,6 +33,8 @@ _MAX_FREE_ANSWER_BYTES = 64 * 2**20
 _MAX_IN_MEMORY_BYTES = 64 * 2**20
 """What is longer is read into a temporary file first, so that nothing is lost if the connection fails."""
 _MAX_REFUSAL_BYTES = 2**16
+
+_HEADED, _RAW = zlib.MAX_WBITS | 32, -zlib.MAX_WBITS
 
 Rules = Callable[[], Mapping[Outcome, Rule]]
 """Tells which rules hold for a request at the moment."""
@@ -117,7 +120,7 @@ class RetryingTransport(httpx2.AsyncBaseTransport):
             outcome = _outcome(attempt)
             if not may_resend(rules(), outcome, resends[outcome]) or _is_final(attempt, is_final):
                 return _answer(attempt)
-            seconds = wait_seconds(outcome, resends.total(), _retry_after(attempt), self.timings)
+            seconds = wait_seconds(outcome, resends.total(), _asked_seconds(attempt, self.timings), self.timings)
             waited += seconds
             if waited > self.timings.max_retry_wait_seconds:
                 return _answer(attempt)
@@ -183,16 +186,47 @@ async def _read_into(body: IO[bytes], response: httpx2.Response, max_bytes: int)
 
 
 def _unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:
-    """Unpack a body; one that is too long or incomplete stays packed."""
-    if encoding.lower() not in ("gzip", "x-gzip", "deflate"):
-        return body
+    """Unpack a body; one that is too long or incomplete, or packed in a way that is not known, stays packed."""
+    for packing in reversed([each.strip().lower() for each in encoding.split(",")]):
+        unpacked = _without(packing, body, max_bytes)
+        if unpacked is None or len(unpacked) > max_bytes:
+            return body
+        body = unpacked
+    return body
+
+
+def _without(packing: str, body: bytes, max_bytes: int) -> bytes | None:
+    """Return at least one byte too many of a body that is too long, and `None` for what cannot be unpacked."""
+    match packing:
+        case "" | "identity":
+            return body
+        case "gzip" | "x-gzip":
+            return _inflated(body, _HEADED, max_bytes)
+        case "deflate":  # some servers leave out the header that HTTP asks for
+            return _inflated(body, _HEADED, max_bytes) or _inflated(body, _RAW, max_bytes)
+        case "br":
+            return _unbrotlied(body, max_bytes)
+        case _:
+            return None
+
+
+def _inflated(body: bytes, wbits: int, max_bytes: int) -> bytes | None:
+    unpacking = zlib.decompressobj(wbits)
     try:
-        unpacking = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
         unpacked = unpacking.decompress(body, max_bytes + 1)
     except zlib.error:
-        return body
-    is_whole = unpacking.eof or json_from(unpacked) is not None
-    return unpacked if is_whole and len(unpacked) <= max_bytes else body
+        return None
+    return unpacked if unpacking.eof or len(unpacked) > max_bytes or json_from(unpacked) is not None else None
+
+
+def _unbrotlied(body: bytes, max_bytes: int) -> bytes | None:
+    brotli: Any = import_module("brotli")  # rarely needed: gateways are asked to pack nothing
+    unpacking = brotli.Decompressor()
+    try:
+        unpacked: bytes = unpacking.process(body, output_buffer_limit=max_bytes + 1)
+    except brotli.error:
+        return None
+    return unpacked if unpacking.is_finished() or len(unpacked) > max_bytes or json_from(unpacked) is not None else None
 
 
 def _outcome(attempt: httpx2.Response | httpx2.TransportError) -> Outcome:
@@ -208,8 +242,8 @@ def _is_final(attempt: httpx2.Response | httpx2.TransportError, is_final: IsFina
     return isinstance(attempt, httpx2.Response) and is_final(attempt)
 
 
-def _retry_after(attempt: httpx2.Response | httpx2.TransportError) -> str | None:
-    return attempt.headers.get("retry-after") if isinstance(attempt, httpx2.Response) else None
+def _asked_seconds(attempt: httpx2.Response | httpx2.TransportError, timings: Timings) -> float | None:
+    return asked_seconds(attempt.headers, timings) if isinstance(attempt, httpx2.Response) else None
 
 
 def _answer(attempt: httpx2.Response | httpx2.TransportError) -> httpx2.Response:

@@ -39,7 +39,7 @@ async def download(
         raise StorageError(
             f"A picture could not be fetched ({type(error).__name__}): {clean(url, 300)}", hint="Open the URL yourself."
         ) from error
-    return await store.save(picture)
+    return (await store.save(picture)).path
 
 
 async def _read(url: str) -> bytes:

@@ -12,14 +12,16 @@ import anyio.to_thread
 import platformdirs
 
 from blockrun_image.errors import StorageError
+from blockrun_image.ports import SavedPicture
 from blockrun_image.text import clean
+from blockrun_image_mcp.formats import suffix_of
 
 URL_SUFFIX = ".url.txt"
 """Ends the name of a file that holds a picture's URL."""
 
 _INCOMING = ".incoming-"
 _OTHER_FOLDER = "Set BLOCKRUN_IMAGE_DIR to a folder that can be written."
-_SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "GIF": ".gif"}
+_CHECKED = ["PNG", "JPEG", "WEBP", "GIF", "AVIF", "BMP", "TIFF"]
 
 
 class FolderStore:
@@ -27,12 +29,12 @@ class FolderStore:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = (folder or platformdirs.user_data_path("blockrun-image-mcp") / "images").absolute()
-        self._one_at_a_time = anyio.CapacityLimiter(1)  # the warnings that `_suffix` makes errors are the process's
+        self._one_at_a_time = anyio.CapacityLimiter(1)  # the warnings that `_is_whole` makes errors are the process's
 
-    async def save(self, picture: bytes) -> Path:
+    async def save(self, picture: bytes) -> SavedPicture:
         """Write the picture under a new name and return its absolute path.
 
-        Raises `StorageError` when the bytes are no picture or cannot be written.
+        Raises `StorageError` when the bytes are of no known format or cannot be written.
         """
         return await anyio.to_thread.run_sync(self._save, picture, limiter=self._one_at_a_time)
 
@@ -48,8 +50,11 @@ class FolderStore:
         """Raise `StorageError` if the folder cannot be written."""
         await anyio.to_thread.run_sync(self._check)
 
-    def _save(self, picture: bytes) -> Path:
-        return self._write_new(picture, _suffix(picture))
+    def _save(self, picture: bytes) -> SavedPicture:
+        suffix = suffix_of(picture)
+        if suffix is None:
+            raise StorageError(f"A picture came as {len(picture):,} bytes of no known format.")
+        return SavedPicture(self._write_new(picture, suffix), is_checked=_is_whole(picture))
 
     def _keep(self, content: bytes) -> Path:
         suffix = ".json" if content[:64].lstrip()[:1] in (b"{", b"[") else ".bin"
@@ -104,12 +109,13 @@ def _write(folder: Path, content: bytes, suffix: str) -> Path:
     return path
 
 
-def _suffix(picture: bytes) -> str:
+def _is_whole(picture: bytes) -> bool:
+    """Return whether a picture was found to be whole; not all formats can be checked, nor pictures that are huge."""
     from PIL import Image  # noqa: PLC0415 - only needed when a picture comes as data
 
     try:
-        with warnings.catch_warnings(action="error"), Image.open(BytesIO(picture), formats=list(_SUFFIXES)) as image:
+        with warnings.catch_warnings(action="error"), Image.open(BytesIO(picture), formats=_CHECKED) as image:
             image.verify()
-            return _SUFFIXES[image.format or ""]
-    except Exception as error:  # decoders raise all kinds for what is no picture, or one too large to be one
-        raise StorageError(f"A picture came as {len(picture):,} bytes that are no PNG, JPEG, WebP or GIF.") from error
+    except Exception:  # noqa: BLE001 - decoders raise all kinds
+        return False
+    return True

@@ -1,0 +1,279 @@
+"""Finds the pictures in a success, in whichever shape a gateway sends them.
+
+The API sends `{"data": [{"url": ...}]}` or `b64_json`. Other gateways call the same by other names, stream it as
+events, or send a picture's bytes alone. The API's own shape is looked for first, so that nothing else in an answer is
+taken for a picture beside it.
+"""
+
+import base64
+import binascii
+import html
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
+
+import httpx2
+
+from blockrun_image_mcp.formats import suffix_of
+from blockrun_image_mcp.network import is_deep, json_from, json_object
+
+_LONGEST_URL = 65_536
+_DEEPEST = 8
+_MOST_ENTRIES = 10_000
+
+_URL_KEYS = ("url", "image_url", "imageUrl", "imageURL", "image", "uri", "file_url", "fileUri", "download_url", "src")
+_BASE64_KEYS = (
+    *("b64_json", "b64", "base64", "image_base64", "imageBase64", "b64_image", "base64_image", "image_b64"),
+    *("imageBytes", "image_bytes", "bytesBase64Encoded"),
+)
+_DATA_KEYS = ("inlineData", "inline_data", "image_data", "imageData", "data")
+_REVISION_KEYS = ("revised_prompt", "revisedPrompt")
+_INNER_KEYS = ("url", "data", "base64", "b64_json")
+_ROOMS = (
+    *("data", "images", "image", "image_urls", "imageUrls", "urls", "url", "b64_json", "output", "outputs", "result"),
+    *("results", "response", "artifacts", "predictions", "generated_images", "generatedImages", "candidates"),
+    *("content", "parts", "choices", "message", "delta", "resultUrls", "result_urls", "sample", "task", "job"),
+)
+"""Where gateways keep pictures; the first that has any counts."""
+_SAYINGS = ("message", "delta")  # rooms if they are objects; texts under these names are words
+
+_ECHOES = re.compile(
+    r"error|input|request|prompt|usage|meta|doc|help|poll|status|cancel|callback|hook|thumb|preview|logo|avatar|message",
+    re.IGNORECASE,
+)
+"""What an answer repeats of its request, or links to, is no picture that was made."""
+
+_SUFFIXES = r"\.(?:png|jpe?g|webp|gif|avif|svg|bmp|tiff?)"
+_PICTURE_PATH = re.compile(rf"{_SUFFIXES}$", re.IGNORECASE)
+_PICTURE_URL = re.compile(rf"https?://[^\s\"'<>()\[\]]{{1,2000}}?{_SUFFIXES}(?:\?[^\s\"'<>()\[\]]*)?", re.IGNORECASE)
+_MARKDOWN = re.compile(r"!?\[[^\]\n]{0,500}\]\(\s{0,9}<?([^()\[\]\s<>]{1,8000})>?(?:\s[^)\n]{0,200})?\)")
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+_DATA_URI = re.compile(r"\s*data:([^,]{0,200}),", re.IGNORECASE)
+_EVENT_STREAM = re.compile(r"\s*(?:data|event|id|retry)?:")
+_BLANKS = re.compile(r"\s*")
+_PLAIN = re.compile(r"[\x21-\x7e]+")
+_ESCAPED = re.compile(r"[^\x21-\x7e]+")
+_AROUND = " \t\r\n\"'`<>"
+_SHORTEST_BASE64 = 32
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What an answer has in the place of one picture; without a URL and without data, it cannot be used."""
+
+    url: str | None = None
+    data: bytes | None = None
+    revised_prompt: str | None = None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether there is a picture."""
+        return bool(self.url or self.data)
+
+
+def entries_of(response: httpx2.Response) -> Sequence[Entry]:
+    """Return what a success has in the places of pictures, in order; empty if it has none."""
+    content = response.content
+    finder = _Finder(str(response.request.url))
+    body = json_from(content)
+    if body is not None:
+        return finder.entries(body)
+    if suffix_of(content):
+        return [Entry(data=content)]
+    text = content.decode("utf-8-sig", "replace")
+    streamed = [entry for event in _events(text) for entry in finder.entries(event)]
+    if streamed:
+        return _distinct(streamed)
+    return [] if is_web_page(response) else finder.of_text(text)
+
+
+def is_web_page(response: httpx2.Response) -> bool:
+    """Return whether an answer is HTML."""
+    head = response.content[:1_024].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    return head.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<script"))
+
+
+def is_web_url(url: str) -> bool:
+    """Return whether a text is a URL of the web in ASCII, no longer than any that can be opened."""
+    if len(url) > _LONGEST_URL or not _PLAIN.fullmatch(url):
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+@dataclass(frozen=True)
+class _Finder:
+    """Looks for pictures; relative URLs are relative to `base`."""
+
+    base: str
+
+    def entries(self, body: object) -> Sequence[Entry]:
+        """Return the entries of the API's own shape, or else of another, or else what can only be a picture."""
+        if "partial" in str(json_object(body).get("type", "")).lower():  # an event about an unfinished picture
+            return []
+        own = [self.entry(value) for value in _list(json_object(body).get("data"))]
+        if any(entry.is_usable for entry in own):
+            return own
+        return [*self._in_rooms(body, _DEEPEST)] or _distinct(self._anywhere(body, _DEEPEST)) or own
+
+    def of_text(self, text: str) -> Sequence[Entry]:
+        """Return the one picture that a text is, or all to which it links."""
+        whole = self.entry(text)
+        if whole.is_usable:
+            return [whole]
+        linked = _MARKDOWN.findall(text[:_LONGEST_URL]) or _PICTURE_URL.findall(text[:_LONGEST_URL])
+        return _distinct(entry for entry in map(self.entry, linked) if entry.is_usable)
+
+    def entry(self, value: object) -> Entry:
+        """Return the one picture of an object or a text."""
+        if isinstance(value, str):
+            data = _decoded(value, is_surely_base64=False)
+            return Entry(data=data) if data else Entry(url=self._url(value))
+        fields = json_object(value)
+        revised = next((fields[key] for key in _REVISION_KEYS if isinstance(fields.get(key), str)), None)
+        for text in _texts(fields, _URL_KEYS):
+            if (entry := self.entry(text)).is_usable:
+                return Entry(entry.url, entry.data, revised)
+        for keys, is_surely_base64 in ((_BASE64_KEYS, True), (_DATA_KEYS, False)):
+            for text in _texts(fields, keys):
+                if data := _decoded(text, is_surely_base64=is_surely_base64):
+                    return Entry(data=data, revised_prompt=revised)
+        return Entry(revised_prompt=revised)
+
+    def _in_rooms(self, value: object, depth: int) -> Iterator[Entry]:
+        if depth == 0:
+            return
+        if isinstance(value, str):
+            nested = json_from(value.encode()) if value.lstrip()[:1] in ("{", "[") else None
+            yield from self.of_text(value) if nested is None else self._in_rooms(nested, depth - 1)
+        elif isinstance(value, list):
+            for each in _list(cast("object", value)):
+                yield from self._in_rooms(each, depth - 1)
+        elif (entry := self.entry(value)).is_usable:
+            yield entry
+        else:
+            fields = json_object(value)
+            told = ((room, fields[room]) for room in _ROOMS if fields.get(room))
+            rooms = (value for room, value in told if not (room in _SAYINGS and isinstance(value, str)))
+            yield from next(filter(None, ([*self._in_rooms(room, depth - 1)] for room in rooms)), ())
+
+    def _anywhere(self, value: object, depth: int) -> Iterator[Entry]:
+        if depth == 0:
+            return
+        if isinstance(value, str):
+            entry = self.entry(value)
+            if entry.data or (entry.url and _PICTURE_PATH.search(urlsplit(entry.url).path)):
+                yield entry
+            return
+        fields = json_object(value)
+        others = [each for name, each in fields.items() if not _ECHOES.search(name)]
+        for each in others or _list(value):
+            yield from self._anywhere(each, depth - 1)
+
+    def _url(self, text: str) -> str | None:
+        """Return the URL that a text is, absolute and in ASCII."""
+        if len(text) > _LONGEST_URL:
+            return None
+        linked = _MARKDOWN.fullmatch(text.strip())
+        url = html.unescape(linked[1] if linked else text.strip(_AROUND))
+        if not url.isprintable() or not (_SCHEME.match(url) or _is_relative(url)):
+            return None
+        try:
+            absolute = _in_ascii(urljoin(self.base, url))
+        except ValueError:
+            return None
+        return absolute if is_web_url(absolute) else None
+
+
+def _decoded(text: str, *, is_surely_base64: bool) -> bytes | None:
+    """Return the bytes that a text encodes; unless it surely is base64, only those of a picture."""
+    prefix = _DATA_URI.match(text)
+    encoded = text[prefix.end() :] if prefix else text
+    if prefix and not prefix[1].lower().replace(" ", "").endswith(";base64"):
+        data = unquote_to_bytes(encoded)
+        return data if suffix_of(data) else None
+    is_base64 = is_surely_base64 or prefix is not None
+    if not is_base64 and len(encoded) < _SHORTEST_BASE64:
+        return None
+    if "%" in encoded:
+        encoded = unquote_to_bytes(encoded).decode("ascii", "replace")
+    compact = "".join(encoded.replace("\\n", "").split()).strip("\"'").rstrip("=")
+    compact = compact.replace("-", "+").replace("_", "/").replace("\\/", "/")
+    try:
+        data = base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return data if data and (is_base64 or suffix_of(data)) else None
+
+
+def _events(text: str) -> Iterator[object]:
+    """Yield the JSON of server-sent events, or several texts of JSON one after the other."""
+    if is_deep(text.encode()):
+        return
+    if not _EVENT_STREAM.match(text):
+        yield from _values(text)
+        return
+    data: list[str] = []
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("data:"):
+            data.append(line[5:])
+        elif not line.strip():
+            yield from _values("\n".join(data))
+            data.clear()
+
+
+def _values(text: str) -> Iterator[object]:
+    decoder, at = json.JSONDecoder(), 0
+    while text[(at := _end_of_blanks(text, at)) : at + 1] in ("{", "["):
+        try:
+            value, at = cast("tuple[object, int]", decoder.raw_decode(text, at))
+        except (ValueError, RecursionError):
+            return
+        yield value
+
+
+def _end_of_blanks(text: str, at: int) -> int:
+    blanks = _BLANKS.match(text, at)
+    return at if blanks is None else blanks.end()
+
+
+def _texts(fields: Any, keys: Sequence[str]) -> Iterator[str]:  # noqa: ANN401 - a JSON object
+    """Yield the texts under these keys, which some APIs put into objects of their own."""
+    for key in keys:
+        value = fields.get(key)
+        inner = json_object(value)
+        told = next((inner[name] for name in _INNER_KEYS if inner.get(name)), None) if inner else value
+        if isinstance(told, str) and told:
+            yield told
+
+
+def _distinct(entries: Iterable[Entry]) -> Sequence[Entry]:
+    first: dict[object, Entry] = {}
+    for entry in entries:
+        first.setdefault((entry.url, entry.data), entry)
+    return [*first.values()]
+
+
+def _list(value: object) -> Sequence[object]:
+    return cast("list[object]", value)[:_MOST_ENTRIES] if isinstance(value, list) else []
+
+
+def _is_relative(url: str) -> bool:
+    has_blanks = any(map(str.isspace, url))
+    return not has_blanks and (url.startswith(("/", "./", "../")) or bool(_PICTURE_PATH.search(url.partition("?")[0])))
+
+
+def _in_ascii(url: str) -> str:
+    """Return a URL with what cannot stand in one escaped; what is escaped already stays as it is."""
+    if _PLAIN.fullmatch(url):
+        return url
+    parts = urlsplit(url)
+    netloc = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode()
+    rest = [_ESCAPED.sub(lambda found: quote(found[0]), part) for part in (parts.path, parts.query, parts.fragment)]
+    return urlunsplit((parts.scheme, netloc, *rest))
