@@ -252,7 +252,8 @@ class Backend:
     def _seen_catalog(self) -> Catalog:
         if self.cache is None or not self.cache.exists:
             return self._contract
-        return join(self._contract, self.cache.read().listing, self._scope)
+        kept = self.cache.read()
+        return replace(join(self._contract, kept.listing, self._scope), strangers=kept.strangers)
 
     async def _fetch_list(self, etag: str) -> "ModelsAnswer":
         async with self.open_gateway() as gateway:

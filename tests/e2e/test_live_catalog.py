@@ -591,7 +591,8 @@ async def assert_nothing_changes(
     assert said in f"{caught.value.message} {caught.value.hint}"
     assert said in kept(sandbox.environment).failure
     assert ("listed by 127.0.0.1 at" in findings) == (known is not None)
-    assert (kept(sandbox.environment).listing, backend_of(sandbox.environment).catalog) == (known, before)
+    after = backend_of(sandbox.environment).catalog
+    assert (kept(sandbox.environment).listing, after.listing, after.models) == (known, before.listing, before.models)
 
 
 async def test_a_list_of_ten_megabytes_is_not_read(sandbox: Sandbox) -> None:

@@ -179,7 +179,7 @@ async def test_an_answer_without_image_models_changes_nothing_and_is_an_error_wh
     live = await look()
     with pytest.raises(GatewayError, match="no list of image models"):
         await live.refresh()
-    assert (live.catalog, gateway.asked) == (before, 3)
+    assert (live.catalog.models, live.catalog.listing, gateway.asked) == (before.models, before.listing, 3)
 
 
 async def test_another_list_is_told_with_the_catalogue_that_is_in_force_from_now_on(

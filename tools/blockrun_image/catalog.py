@@ -19,6 +19,7 @@ from blockrun_image.text import choices, clean, closest, is_unicode, quoted, usd
 if TYPE_CHECKING:
     from blockrun_image.listing import Listing
 
+_SPEC_SETTING = "BLOCKRUN_IMAGE_SPEC"
 _MOST_ALTERNATIVES = 5
 _MOST_ALTERNATIVES_CHARACTERS = 180
 
@@ -29,7 +30,8 @@ class Catalog:
 
     Where a gateway's list was joined in, `contract` is the catalogue without it, `listed` leads from the ids of the
     list to those that are shown, each of which is asked for by the first that leads to it, and `gone` are the
-    contract's models that the list lacks. With `has_fee`, the gateway's fee is paid, as from a wallet it is.
+    contract's models that the list lacks. `strangers` are the ids that the gateway lists without saying that they make
+    images; they cannot be asked for. With `has_fee`, the gateway's fee is paid, as from a wallet it is.
     """
 
     spec: Spec
@@ -38,6 +40,7 @@ class Catalog:
     contract: "Catalog | None" = None
     listing: "Listing | None" = None
     listed: Mapping[str, str] = field(default_factory=dict[str, str])
+    strangers: Sequence[str] = ()
     has_fee: bool = True
 
     @classmethod
@@ -123,11 +126,11 @@ class Catalog:
             what = f"{quoted(id)} is not among the models that {self.listing.gateway} lists (seen {self.listing.day})"
         else:
             what = f"There is no model {quoted(id)}"
-        return UnknownModelError(
-            f"{what}. Models: {self.alternatives(id)}.",
-            hint="list_models tells them apart.",
-            valid_values=list(self.models),
-        )
+        hint = "list_models tells them apart."
+        if self._is_stranger(id):
+            what = f"The gateway lists {quoted(id)} without saying that it makes images, or for what price"
+            hint = f"The user can describe it in a file that {_SPEC_SETTING} names, and then it can be used. {hint}"
+        return UnknownModelError(f"{what}. Models: {self.alternatives(id)}.", hint=hint, valid_values=list(self.models))
 
     def alternatives(self, id: object) -> str:
         """Name the models closest to an id that cannot be asked, each with the price of its cheapest image."""
@@ -228,6 +231,13 @@ class Catalog:
                 f"n must be a whole number from {limits.minimum} to {model.max_images} for {model.id}, not {quoted(n)}."
             )
         return n
+
+    def _is_stranger(self, id: object) -> bool:
+        """Return whether the gateway lists a model that nothing here describes, in either form of its id."""
+        if not isinstance(id, str):
+            return False
+        forms = {id.lower(), name_of(id).lower()}
+        return any({each.lower(), name_of(each).lower()} & forms for each in self.strangers)
 
     @cached_property
     def _asked_for_by(self) -> Mapping[str, str]:

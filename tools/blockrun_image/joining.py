@@ -26,6 +26,7 @@ _Group: TypeAlias = "Sequence[Listed]"
 """One model under every id that it is listed by; the first one is what it is asked for by."""
 
 _NO_PROVIDER = "not told"
+_MOST_STRANGERS = 1_000
 
 
 def join(contract: Catalog, listing: "Listing | None", scope: Scope = "both") -> Catalog:
@@ -58,6 +59,12 @@ def without_strangers(contract: Catalog, listing: "Listing") -> "Listing":
     shown = _shown_ids(contract, [listed.id for listed in listing.models])
     kept = [listed for listed in listing.models if listed.is_told_an_image or shown[listed.id] in contract.models]
     return listing.model_copy(update={"models": tuple(kept)})
+
+
+def strangers(contract: Catalog, listing: "Listing") -> Sequence[str]:
+    """Return the ids of a list that may be image models, which the list does not tell and the description lacks."""
+    kept = {listed.id for listed in without_strangers(contract, listing).models}
+    return list(dict.fromkeys(listed.id for listed in listing.models if listed.id not in kept))[:_MOST_STRANGERS]
 
 
 def _groups(contract: Catalog, listing: "Listing") -> Mapping[str, _Group]:

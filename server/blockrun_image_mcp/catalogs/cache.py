@@ -4,7 +4,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,9 +81,10 @@ class CatalogCache:
         """Note that the gateway is asked now, and how that ends is not known."""
         self._write(self.read().model_copy(update={"asked_at": self.clock(), "failure": ""}))
 
-    def keep(self, listing: "Listing", etag: str) -> None:
+    def keep(self, listing: "Listing", etag: str, strangers: Sequence[str] = ()) -> None:
         """Replace the list."""
-        self._write(self.read().model_copy(update={"listing": listing, "etag": etag[:500], "failure": ""}))
+        news = {"listing": listing, "etag": etag[:500], "failure": "", "strangers": tuple(strangers)}
+        self._write(self.read().model_copy(update=news))
 
     def confirm(self) -> None:
         """Note that the list is still the same."""
@@ -92,13 +93,17 @@ class CatalogCache:
             seen_now = kept.listing.model_copy(update={"seen_at": self.clock()})
             self._write(kept.model_copy(update={"listing": seen_now, "failure": ""}))
 
-    def fail(self, why: str) -> None:
-        """Note why there was no list to be had; the last good one stays."""
-        self._write(self.read().model_copy(update={"failure": why[:500]}))
+    def fail(self, why: str, strangers: Sequence[str] = ()) -> None:
+        """Note why there was no list to be had; the last good one stays, and the strangers, unless there are others."""
+        kept = self.read()
+        others = tuple(strangers) or kept.strangers
+        self._write(kept.model_copy(update={"failure": why[:500], "strangers": others}))
 
     def _write(self, kept: "Kept") -> None:
         """Write the file whole or not at all."""
         try:
+            if not self.path.is_absolute():
+                raise FileNotFoundError("there is no home folder")
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".incoming-")
             try:
@@ -116,6 +121,9 @@ class CatalogCache:
     def _locked(self) -> Generator[bool]:
         """Keep other processes out, and tell whether that was possible."""
         lock = self.path.with_suffix(".lock")
+        if not lock.is_absolute():  # without a home folder, nothing is shared
+            yield True
+            return
         try:
             with suppress(OSError):  # a file in the folder's place is no lock
                 self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -3,10 +3,14 @@
 from pydantic import BaseModel, ConfigDict, Field
 
 from blockrun_image.listing import Listing
+from blockrun_image.model import ModelId
 
 
 class Kept(BaseModel):
-    """What is known of a gateway's list: the last good one, and when and with what result it was asked for."""
+    """What is known of a gateway's list: the last good one, and when and with what result it was asked for.
+
+    `strangers` are the ids that the last one of any kind has without saying that they make images.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -16,3 +20,4 @@ class Kept(BaseModel):
     etag: str = Field(default="", max_length=500)
     failure: str = Field(default="", max_length=500)
     listing: Listing | None = None
+    strangers: tuple[ModelId, ...] = ()

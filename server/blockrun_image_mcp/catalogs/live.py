@@ -3,19 +3,20 @@
 import logging
 import math
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import anyio
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import Answer, GatewayError, ImageError
-from blockrun_image.joining import Scope, join, without_strangers
+from blockrun_image.joining import Scope, join, strangers, without_strangers
 from blockrun_image_mcp.catalogs.cache import CatalogCache
 from blockrun_image_mcp.tasks import TaskSupervisor
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
 if TYPE_CHECKING:
-    from blockrun_image.listing import Listing
+    from blockrun_image_mcp.catalogs.kept import Kept
     from blockrun_image_mcp.gateway.client import ModelsAnswer
 
 Fetch: TypeAlias = "Callable[[str], Awaitable[ModelsAnswer]]"
@@ -74,7 +75,7 @@ class LiveCatalog:
     async def take_newer(self) -> None:
         """Put the list in force that another process has seen since, if there is one."""
         if self._cache is not None and self._cache.has_changed():
-            await self._adopt(self._cache.read().listing)
+            await self._adopt(self._cache.read())
 
     def mark_stale(self) -> None:
         """Have the list refreshed soon, because the gateway does not know a model that it lists."""
@@ -90,8 +91,10 @@ class LiveCatalog:
     async def take(self, answer: "ModelsAnswer") -> None:
         """Put the list of an answer in force; raises `GatewayError` where it holds none of image models."""
         if self._cache is not None:
-            self._keep(self._cache, answer)
-            await self._adopt(self._cache.read().listing)
+            try:
+                self._keep(self._cache, answer)
+            finally:
+                await self._adopt(self._cache.read())
 
     def _refresh_in_task(self, after_seconds: float) -> None:
         cache, tasks, pause_seconds = self._cache, self._tasks, self._timings.list_pause_seconds
@@ -107,7 +110,7 @@ class LiveCatalog:
     async def _look(self, cache: CatalogCache, after_seconds: float) -> None:
         try:
             await anyio.sleep(after_seconds)
-            await self._adopt(cache.read().listing)  # which another process may have seen
+            await self._adopt(cache.read())  # which another process may have seen
             if self._is_old(cache.clock()):
                 await (self._ask(cache) if cache.claim() else self._await_another(cache))
         except ImageError as error:
@@ -124,7 +127,7 @@ class LiveCatalog:
         while self.catalog.listing is None and is_asking:
             await anyio.sleep(self._timings.other_list_poll_seconds)
             kept = cache.read()
-            await self._adopt(kept.listing)
+            await self._adopt(kept)
             asked_seconds_ago = cache.clock() - kept.asked_at
             is_asking = not kept.failure and 0 <= asked_seconds_ago < self._timings.other_list_seconds
 
@@ -145,16 +148,18 @@ class LiveCatalog:
             cache.confirm()
             return
         listing = read_listing(answer.body, answer.gateway, cache.clock()) if answer.status == 200 else None
+        unknown = strangers(self._contract, listing) if listing else ()
         if listing is None or join(self._contract, listing).listing is None:
             why = f"{answer.gateway} has no list of image models (HTTP {answer.status})."
-            cache.fail(why)
+            cache.fail(why, unknown)
             raise GatewayError(why, answer=Answer(status=answer.status))
-        cache.keep(without_strangers(self._contract, listing), answer.etag)
+        cache.keep(without_strangers(self._contract, listing), answer.etag, unknown)
 
-    async def _adopt(self, listing: "Listing | None") -> None:
-        if listing is None or listing == self.catalog.listing:
+    async def _adopt(self, kept: "Kept") -> None:
+        listing = kept.listing or self.catalog.listing
+        if listing == self.catalog.listing and kept.strangers == self.catalog.strangers:
             return
-        self.catalog = join(self._contract, listing, self._scope)
+        self.catalog = replace(join(self._contract, listing, self._scope), strangers=kept.strangers)
         for tell in self.on_change:
             await tell(self.catalog)
 
