@@ -25,7 +25,7 @@ class Charge:
 
 @dataclass
 class RawGateway:
-    """Draws and charges what it is asked for, by an account's key, at one price.
+    """Draws and charges what it is asked for, by an account's key, at one price; `seen` are the requests' targets.
 
     While it is held, it answers no request that it charges for. The first poll of a job is answered once it is let go,
     every other one at once.
@@ -35,6 +35,7 @@ class RawGateway:
     charges: list[Charge] = field(default_factory=list[Charge])
     posts: int = 0
     polls: int = 0
+    seen: list[tuple[str, Mapping[str, str]]] = field(default_factory=list[tuple[str, Mapping[str, str]]])
     _jobs: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
     _free: Event = field(default_factory=Event)
     _lock: Lock = field(default_factory=Lock)
@@ -59,9 +60,10 @@ class RawGateway:
 
     def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, Any]:
         """Return the status and the body of the answer to a request."""
+        self.seen.append((f"{method} {path}", headers))
         if method == "POST":
             return self._generate(headers["idempotency-key"], json.loads(body)["prompt"])
-        job = path.rpartition("/")[2]
+        job = path.partition("?")[0].rpartition("/")[2]
         return self._poll(job) if job in self._jobs else (404, {})
 
     def _generate(self, key: str, prompt: str) -> tuple[int, Any]:

@@ -1,10 +1,12 @@
-"""Which hosts are this machine, which proxy the environment names for the others, and what they say as JSON."""
+"""Which hosts are this machine, which proxy leads to the others, who asks them, and what they say as JSON."""
 
 import json
 import re
 import urllib.request
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from functools import cache
+from importlib.metadata import version
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, cast
 
@@ -47,6 +49,12 @@ def is_deep(content: bytes) -> bool:
         if depth > _DEEPEST:
             return True
     return False
+
+
+@cache
+def user_agent() -> str:
+    """Return what this program calls itself in its requests."""
+    return f"blockrun-image-mcp/{version('blockrun-image-mcp')}"
 
 
 def is_loopback(host: str) -> bool:

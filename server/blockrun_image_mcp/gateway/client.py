@@ -44,6 +44,7 @@ from blockrun_image_mcp.gateway.transport import (
     timeout,
 )
 from blockrun_image_mcp.logs import Redactor
+from blockrun_image_mcp.network import user_agent
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
 PAYMENT_SIGNATURE = "PAYMENT-SIGNATURE"
@@ -94,7 +95,12 @@ class HttpGateway:
         self._http = await self._stack.enter_async_context(
             httpx2.AsyncClient(
                 base_url=f"{self._endpoint.base_url}/",
-                headers={**self._endpoint.headers, "Accept": "application/json", "Accept-Encoding": "identity"},
+                headers={
+                    **self._endpoint.headers,
+                    "User-Agent": user_agent(),
+                    "Accept": "application/json",
+                    "Accept-Encoding": "identity",
+                },
                 transport=transport,
                 timeout=timeout(self._timings),
                 follow_redirects=False,

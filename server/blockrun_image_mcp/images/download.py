@@ -11,7 +11,7 @@ from blockrun_image.errors import StorageError
 from blockrun_image.ports import ImageStore
 from blockrun_image.text import clean
 from blockrun_image_mcp.images.store import URL_SUFFIX
-from blockrun_image_mcp.network import proxy_for
+from blockrun_image_mcp.network import proxy_for, user_agent
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
 _MAX_PICTURE_BYTES = 64 * 2**20
@@ -50,7 +50,7 @@ async def _fetch(url: httpx2.URL, timings: Timings, max_bytes: int) -> bytes:
     picture = bytearray()
     async with (
         httpx2.AsyncClient(timeout=timings.download_seconds, trust_env=False, proxy=proxy_for(url)) as http,
-        http.stream("GET", url) as response,
+        http.stream("GET", url, headers={"User-Agent": user_agent()}) as response,
     ):
         response.raise_for_status()
         async for chunk in response.aiter_bytes():
