@@ -6,15 +6,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr
 
 from blockrun_image.enrichment import MODES
 from blockrun_image.errors import ConfigurationError
 from blockrun_image.images import Defaults
 from blockrun_image.joining import SCOPES
-from blockrun_image.text import clean
 
 SANDBOX = "sandbox"
 
@@ -40,7 +39,13 @@ VARIABLES: Mapping[str, str] = {
     "dir": "BLOCKRUN_IMAGE_DIR",
     "log_level": "BLOCKRUN_IMAGE_LOG_LEVEL",
 }
-"""The environment variable of each setting; a blank one, or an unsubstituted `${...}`, is not set."""
+"""The environment variable of each setting; a blank one is not set."""
+
+_UNSET_BY_PLACEHOLDER = ("default_model", "enrich", "call_seconds", "catalog", "dir", "log_level", "wallet")
+"""The settings that a placeholder leaves unset.
+
+In any other, "not set" could send a key to another host, or lift a limit, so whoever reads it refuses.
+"""
 
 CALL_SECONDS = "50"
 """How long a call takes before it is answered without its pictures, where the operator does not say."""
@@ -56,22 +61,66 @@ SESSION_FILE = "~/.blockrun/.session"
 _log = logging.getLogger(__name__)
 
 _LONGEST_CREDENTIAL = 4_096
-_UNSUBSTITUTED = re.compile(r"\$\{[^}]*\}")
+_PLACEHOLDER = re.compile(
+    r"\$\{[^{}]*\}|\$\([^()]*\)|\{\{[^{}]*\}\}|\{[^{}]*\}|<[^<>]*>"  # ${X}, $(X), {{X}}, {X}, <X>
+    r"|\$[A-Za-z_]\w*(?::\w+)?"  # $X, $env:X
+    r"|%[A-Za-z_]\w*%(?![0-9A-Fa-f]{2})"  # %X%, which is not a percent-encoded letter
+)
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_OTHER_LOG_LEVELS = {
+    "TRACE": "DEBUG",
+    "VERBOSE": "DEBUG",
+    "NOTICE": "INFO",
+    "WARN": "WARNING",
+    "ERR": "ERROR",
+    "FATAL": "CRITICAL",
+    "OFF": "CRITICAL",
+    "SILENT": "CRITICAL",
+}
+"""What other programs call these levels."""
 
 
-def _upper(value: object) -> object:
-    return value.upper() if isinstance(value, str) else value
+def has_placeholder(url: str) -> bool:
+    """Return whether a URL holds what should have been replaced, such as `${HOST}`, or a part of that."""
+    return bool(_PLACEHOLDER.search(url) or set("{}<>") & set(url))
+
+
+def is_placeholder(text: str) -> bool:
+    """Return whether a value holds nothing but what should have been replaced, such as `${KEY}` or `<your-key>`."""
+    if not text:
+        return False
+    rest, before = text, ""
+    while rest != before:  # one may stand in another, as in ${KEY:-${OTHER}}
+        rest, before = _PLACEHOLDER.sub("", rest), rest
+    return not rest.strip()
 
 
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+def _gateway(value: object) -> object:
+    return SANDBOX if isinstance(value, str) and value.lower() == SANDBOX else value
+
+
+def _log_level(value: object) -> object:
+    return _OTHER_LOG_LEVELS.get(value.upper(), value.upper()) if isinstance(value, str) else value
+
+
 def _expanded(value: object) -> object:
+    """Return a path with the home folder that it begins with; without such a folder, it stays as it is."""
     try:
         return Path(value).expanduser() if isinstance(value, str) else value
-    except RuntimeError as error:
-        raise ValueError("there is no such user") from error
+    except RuntimeError:
+        return Path(str(value))
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A value that cannot be used: what is wrong, and the value that is used instead."""
+
+    words: str
+    instead: str
 
 
 @dataclass(frozen=True)
@@ -101,6 +150,8 @@ class Source:
             ) from None
         if line is None:
             raise ConfigurationError(f"{self.variable} names a file whose first line is empty.")
+        if is_placeholder(line):
+            raise ConfigurationError(f"{self.variable} names a file that still holds a placeholder.")
         return line
 
 
@@ -109,7 +160,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    gateway: str | None = None
+    gateway: Annotated[str | None, BeforeValidator(_gateway)] = None
     credential: SecretStr | None = None
     credential_file: SecretStr | None = None
     api_key: SecretStr | None = None
@@ -128,42 +179,42 @@ class Settings(BaseModel):
     catalog: Annotated[str, BeforeValidator(_lower)] = "both"
     spec: Annotated[Path | None, BeforeValidator(_expanded)] = None
     dir: Annotated[Path | None, BeforeValidator(_expanded)] = None
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)] = "WARNING"
+    log_level: Annotated[str, BeforeValidator(_log_level)] = "WARNING"
 
     @classmethod
     def read(cls, environ: Mapping[str, str], **flags: str | None) -> "Settings":
         """Read the settings from the environment; a flag that is given beats its variable.
 
-        Raises `ConfigurationError` for a value that cannot be used.
+        No value keeps a server from starting: what cannot be used is refused by the calls that need it.
         """
-        values = {field: _value(environ.get(variable)) for field, variable in VARIABLES.items()} | {
-            field: value for field, value in flags.items() if _value(value) is not None
+        given = {field: environ.get(variable) for field, variable in VARIABLES.items()} | {
+            field: value for field, value in flags.items() if _setting(field, value) is not None
         }
-        try:
-            return cls.model_validate({field: value for field, value in values.items() if value is not None})
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            field = str(first["loc"][0])
-            raise ConfigurationError(  # its value is not told: it may be a key in the wrong variable
-                f"{VARIABLES.get(field, field)} cannot be used: {clean(first['msg'], 120)}."
-            ) from error
+        values = {field: _setting(field, value) for field, value in given.items()}
+        return cls.model_validate({field: value for field, value in values.items() if value is not None})
+
+    @property
+    def mistakes(self) -> Mapping[str, Mistake]:
+        """The values in place of which others are used, by their fields; a value is not told: it may be a key."""
+        mistakes: dict[str, Mistake] = {}
+        if self.log_level not in _LOG_LEVELS:
+            mistakes["log_level"] = Mistake(f"must be one of {', '.join(_LOG_LEVELS)}; using WARNING", "WARNING")
+        if self.catalog not in SCOPES:
+            mistakes["catalog"] = Mistake(f"must be one of {', '.join(SCOPES)}; using both", "both")
+        if self.enrich not in MODES:
+            mistakes["enrich"] = Mistake(f"must be one of {', '.join(MODES)}; prompts are sent as they are", "off")
+        if self.call_timeout_seconds is None:
+            mistakes["call_seconds"] = Mistake(f"cannot be read; using {CALL_SECONDS} seconds", CALL_SECONDS)
+        return mistakes
 
     def with_valid_values(self) -> "Settings":
-        """Return the settings without values that cannot be used, which are warned about: a server must still start."""
-        valid: dict[str, str] = {}
-        if self.catalog not in SCOPES:
-            _log.warning("%s must be one of %s; using both", VARIABLES["catalog"], ", ".join(SCOPES))
-            valid["catalog"] = "both"
-        if self.enrich not in MODES:
-            _log.warning("%s must be one of %s; prompts are sent as they are", VARIABLES["enrich"], ", ".join(MODES))
-            valid["enrich"] = "off"
-        if self.call_timeout_seconds is None:
-            _log.warning("%s cannot be read; using %s seconds", VARIABLES["call_seconds"], CALL_SECONDS)
-            valid["call_seconds"] = CALL_SECONDS
+        """Return the settings without mistakes, which are warned about: a server must still start."""
+        for field, mistake in self.mistakes.items():
+            _log.warning("%s %s", VARIABLES[field], mistake.words)
         for field in ("max_cost_usd", "daily_budget_usd"):
             if getattr(self, field).lower() == "none":
                 _log.warning("%s is none: nothing limits what is spent", VARIABLES[field])
-        return self.model_copy(update=valid)
+        return self.model_copy(update={field: mistake.instead for field, mistake in self.mistakes.items()})
 
     @property
     def call_timeout_seconds(self) -> float | None:
@@ -182,20 +233,34 @@ class Settings(BaseModel):
     @property
     def sources(self) -> Sequence[Source]:
         """Where the credentials that are set come from, the one that counts first; a value beats its file."""
-        kept = [
-            ("credential", self.credential, self.credential_file),
-            ("api_key", self.api_key, self.api_key_file),
-            ("wallet_key", self.wallet_key, self.wallet_key_file),
-        ]
         sources = [
-            Source(VARIABLES[field], value) if value else Source(VARIABLES[f"{field}_file"], file=file)
-            for field, value, file in kept
-            if value or file
+            Source(VARIABLES[field], value) if _is_filled(value) else Source(VARIABLES[f"{field}_file"], file=file)
+            for field, value, file in self._kept
+            if _is_filled(value) or _is_filled(file)
         ]
         if self.wallet is None:
             return sources
         file = SecretStr(SESSION_FILE) if self.wallet.get_secret_value() == SESSION else None
         return [*sources, Source(VARIABLES["wallet"], file=file)]
+
+    @property
+    def unfilled(self) -> Sequence[str]:
+        """The variables of credentials that hold only a placeholder, and would count before the first that is set."""
+        unfilled: list[str] = []
+        for field, value, file in self._kept:
+            if _is_filled(value) or _is_filled(file):
+                break
+            unfilled += [VARIABLES[field]] if value else [VARIABLES[f"{field}_file"]] if file else []
+        return unfilled
+
+    @property
+    def _kept(self) -> Sequence[tuple[str, SecretStr | None, SecretStr | None]]:
+        """Each credential, the one that counts first, as its field, its value, and the file that holds it."""
+        return [
+            ("credential", self.credential, self.credential_file),
+            ("api_key", self.api_key, self.api_key_file),
+            ("wallet_key", self.wallet_key, self.wallet_key_file),
+        ]
 
     @property
     def credentials(self) -> Mapping[str, str]:
@@ -214,8 +279,17 @@ def _first_line(path: Path) -> str:
         return file.readline(_LONGEST_CREDENTIAL)
 
 
+def _is_filled(secret: SecretStr | None) -> bool:
+    return secret is not None and bool(secret) and not is_placeholder(secret.get_secret_value())
+
+
+def _setting(field: str, text: str | None) -> str | None:
+    value = _value(text)
+    return None if value is not None and field in _UNSET_BY_PLACEHOLDER and is_placeholder(value) else value
+
+
 def _value(text: str | None) -> str | None:
     stripped = (text or "").strip()
     if len(stripped) > 1 and stripped[0] == stripped[-1] and stripped[0] in "\"'":
         stripped = stripped[1:-1].strip()  # as env files are often written
-    return None if not stripped or _UNSUBSTITUTED.fullmatch(stripped) else stripped
+    return stripped or None

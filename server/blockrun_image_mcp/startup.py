@@ -18,10 +18,11 @@ def load_backend(flags: Mapping[str, str | None], *, answers_in_time: bool = Fal
     """Read the settings, set up logging and return the backend.
 
     With `answers_in_time`, each call is answered within the settings' call timeout; at a terminal, a call takes as long
-    as it takes. Raises `ConfigurationError` or `SpecError`.
+    as it takes.
     """
     settings = Settings.read(os.environ, **flags)
-    configure_logging(settings.log_level, Redactor(settings.credentials.values()))
+    mistake = settings.mistakes.get("log_level")
+    configure_logging(mistake.instead if mistake else settings.log_level, Redactor(settings.credentials.values()))
     return Backend(settings, timings=Timings.for_calls(settings) if answers_in_time else DEFAULT)
 
 

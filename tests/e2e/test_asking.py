@@ -89,7 +89,7 @@ async def test_a_client_that_cannot_ask_is_told_so_and_free_tools_go_on(connect:
     assert sandbox.posts == 0
 
 
-@pytest.mark.parametrize("amount", ["0.042", "$1", "none", "", "${user_config.confirm}"])
+@pytest.mark.parametrize("amount", ["0.042", "$1", "none", ""])
 async def test_a_call_at_or_below_the_amount_is_not_asked_about(
     connect: Connect, sandbox: Sandbox, amount: str
 ) -> None:
@@ -111,10 +111,11 @@ async def test_what_would_be_refused_anyway_is_not_asked_about(connect: Connect,
     assert (user.questions, sandbox.posts) == ([], 0)
 
 
+@pytest.mark.parametrize("amount", ["a dollar", "${user_config.confirm}"])
 async def test_an_amount_that_cannot_be_read_stops_what_costs_money_and_nothing_else(
-    connect: Connect, sandbox: Sandbox
+    connect: Connect, sandbox: Sandbox, amount: str
 ) -> None:
-    async with connect({**sandbox.environment, SETTING: "a dollar"}, User()) as client:
+    async with connect({**sandbox.environment, SETTING: amount}, User()) as client:
         result = await client.call_tool("generate_image", FOX)
         free = await client.call_tool("list_models", {})
     assert f"{SETTING} cannot be read" in text(result)

@@ -113,6 +113,9 @@ def unpack(bundle: Path, folder: Path) -> tuple[list[str], dict[str, str]]:
     with zipfile.ZipFile(bundle) as archive:
         archive.extractall(folder)
     manifest = (folder / "manifest.json").read_text(encoding="utf-8").replace("${__dirname}", str(folder))
+    for field, asked in json.loads(manifest)["user_config"].items():
+        if "default" in asked:  # a host leaves the placeholder of a field without a value or a default
+            manifest = manifest.replace(f"${{user_config.{field}}}", asked["default"])
     start = json.loads(manifest)["server"]["mcp_config"]
     return [start["command"], *start["args"]], start["env"]
 
@@ -251,6 +254,13 @@ def test_what_hosts_ask_a_person_for_are_settings_and_their_choices_are_valid() 
         for choice in variable.get("choices", []):
             Settings.read({name: choice})
         assert Settings.read({name: variable.get("default", "")}) == Settings()
+
+
+def test_field_that_a_person_leaves_blank_is_replaced_by_nothing() -> None:
+    """A host replaces a field without a value only by its default, and a placeholder stops what costs money."""
+    blank = {field: asked.get("default") for field, asked in MANIFEST["user_config"].items()}
+    assert blank.pop("api_key") is None  # without a key, nothing is paid
+    assert set(blank.values()) == {""}
 
 
 def test_hosts_hide_the_key_and_nothing_else() -> None:

@@ -223,7 +223,7 @@ def test_text_that_is_no_protocol_does_not_end_the_server() -> None:
 
 
 def test_the_server_starts_and_lists_with_nothing_but_blank_and_unsubstituted_settings() -> None:
-    settings = {"BLOCKRUN_API_KEY": "", "BLOCKRUN_IMAGE_GATEWAY": "${user_config.gateway}", "BLOCKRUN_WALLET_KEY": " "}
+    settings = {"BLOCKRUN_API_KEY": "${KEY}", "BLOCKRUN_IMAGE_ENRICH": "${X}", "BLOCKRUN_WALLET_KEY": " "}
     with running(settings) as server:
         assert server.request("tools/call", name="estimate_cost", arguments={})["result"]["isError"] is False
         answer = server.request("tools/call", name="generate_image", arguments={"prompt": "A fox", "model": "dall-e-3"})

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from blockrun_image import ConfigurationError
-from blockrun_image_mcp.gateway.credentials import Shape, endpoint_for, is_never_sent, may_leave, shape_of
+from blockrun_image_mcp.gateway.credentials import (
+    Shape,
+    address_of,
+    endpoint_for,
+    is_never_sent,
+    may_leave,
+    shape_of,
+)
 from blockrun_image_mcp.payments.authorization import Authorization
 from blockrun_image_mcp.payments.networks import NETWORKS
 from blockrun_image_mcp.payments.wallet import Wallet
@@ -148,31 +155,236 @@ def test_without_a_credential_the_setting_is_named() -> None:
     assert "sandbox" in caught.value.hint
 
 
+NO_HTTPS = "it does not begin with https://"
+LAN = "it is plain http to another machine"
+UNREADABLE = "it cannot be read as a URL"
+
+
 @pytest.mark.parametrize(
-    "gateway",
+    ("gateway", "rule"),
     [
-        "http://api.example/v1",
-        "http://10.0.0.1/v1",
-        "ftp://g.example",
-        "g.example/v1",
-        "https://",
-        "https://user:secret@g.example/v1",
-        "https://g.example/v1?key=1",
-        "https://g.example/v1#x",
-        "https://g.example:99999/v1",
-        "https://[::1/v1",
-        "https://\u2603/v1",
-        "https://[v1.a]/",
-        PRIVATE_KEY,
-        f"http://127.0.0.1:8/{PRIVATE_KEY}",
+        ("http://api.example/v1", LAN),
+        ("http://10.0.0.1/v1", LAN),
+        ("http://192.168.1.20:4000/v1", LAN),
+        ("http://host.docker.internal:4000/v1", LAN),
+        ("ftp://g.example", NO_HTTPS),
+        ("wss://g.example/v1", NO_HTTPS),
+        ("g.example/v1", NO_HTTPS),
+        ("localhost:4000/v1", NO_HTTPS),
+        ("127.0.0.1:4000", NO_HTTPS),
+        ("//g.example/v1", NO_HTTPS),
+        ("https://", "it names no host"),
+        ("https://user:secret@g.example/v1", "it holds a user's name or password"),
+        ("https://secret@g.example/v1", "it holds a user's name or password"),
+        ("http://user:secret@127.0.0.1:4000/v1", "it holds a user's name or password"),
+        ("https://g.example/v1?key=secret", "it holds a query"),
+        ("https://g.example/v1?api-version=1&key=secret", "it holds a query"),
+        ("https://g.example/v1?api-version=", "it holds a query"),
+        ("https://g.example/v1?API_KEY=secret", "it holds a query"),
+        ("https://g.example/v1#secret", "it holds a #"),
+        ("https://g.example:99999/v1", "its port does not exist"),
+        ("https://[::1/v1", UNREADABLE),
+        ("https://\u2603/v1", UNREADABLE),
+        ("https://[v1.a]/", UNREADABLE),
+        ("https://g.example /v1", "it holds a blank"),
+        (PRIVATE_KEY, "it holds what looks like a private key"),
+        (f"http://127.0.0.1:8/{PRIVATE_KEY}", "it holds what looks like a private key"),
     ],
 )
-def test_a_credential_is_not_sent_to_what_is_no_safe_base_url(gateway: str) -> None:
+def test_base_url_that_is_not_safe_gets_no_credential_and_is_told_the_rule_that_it_breaks(
+    gateway: str, rule: str
+) -> None:
     settings = Settings.read({"BLOCKRUN_API_KEY": "brk_1", "BLOCKRUN_IMAGE_GATEWAY": gateway})
     with pytest.raises(ConfigurationError, match="BLOCKRUN_IMAGE_GATEWAY is not a base URL") as caught:
         endpoint_for(settings, CONTRACT)
+    assert rule in caught.value.message
+    assert caught.value.hint
     assert "secret" not in caught.value.to_text()
     assert PRIVATE_KEY not in caught.value.to_text()
+    known = address_of(settings, CONTRACT)  # which a file is named by
+    assert known is None or "secret" not in known.base_url
+
+
+@pytest.mark.parametrize("variable", ["BLOCKRUN_API_URL", "BLOCKRUN_API_KEY_URL"])
+@pytest.mark.parametrize(
+    ("url", "rule"), [("http://10.0.0.1", LAN), ("w.example", NO_HTTPS), ("https://a:b@c", "user's")]
+)
+def test_each_setting_of_a_host_is_told_the_rule_that_it_breaks(variable: str, url: str, rule: str) -> None:
+    credential = "brk_1" if variable == "BLOCKRUN_API_KEY_URL" else "token"
+    with pytest.raises(ConfigurationError, match=rf"{variable} is not a base URL .*{rule}"):
+        endpoint_for(Settings.read({"BLOCKRUN_API_KEY": credential, variable: url}), CONTRACT)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "${GATEWAY}",
+        "{{gateway}}",
+        "<your-gateway>",
+        "$GATEWAY",
+        "%GATEWAY%",
+        "${env:GATEWAY}",
+        "{gateway}",
+        "${user_config.gateway}",
+        "https://${HOST}/v1",
+        "https://<resource>.openai.azure.com/openai",
+        "https://g.example/{region}/v1",
+        "https://$HOST:4000/v1",
+        "https://%HOST%/v1",
+        "https://g.example/v1?api-version={version}",
+        "https://${HOST/v1",
+    ],
+)
+@pytest.mark.parametrize("variable", ["BLOCKRUN_IMAGE_GATEWAY", "BLOCKRUN_API_URL", "BLOCKRUN_API_KEY_URL"])
+@pytest.mark.parametrize("credential", ["brk_1", "token", PRIVATE_KEY, ""])
+def test_placeholder_in_a_url_sends_no_credential_to_any_host(url: str, variable: str, credential: str) -> None:
+    settings = Settings.read({"BLOCKRUN_API_KEY": credential, variable: url})
+    with pytest.raises(ConfigurationError, match=f"{variable} still holds a placeholder"):
+        endpoint_for(settings, CONTRACT)
+    assert address_of(settings, CONTRACT) is None
+    Settings.read({"BLOCKRUN_API_KEY": credential, variable: url}).with_valid_values()
+
+
+@pytest.mark.parametrize(
+    ("environment", "unfilled"),
+    [
+        (
+            {
+                "BLOCKRUN_IMAGE_CREDENTIAL": "${X}",
+                "BLOCKRUN_API_KEY": "brk_1",
+                "BLOCKRUN_IMAGE_GATEWAY": "https://g.example",
+            },
+            "BLOCKRUN_IMAGE_CREDENTIAL",
+        ),
+        (
+            {
+                "BLOCKRUN_API_KEY_FILE": "<file>",
+                "BLOCKRUN_WALLET_KEY": "token",
+                "BLOCKRUN_API_URL": "https://w.example",
+            },
+            "BLOCKRUN_API_KEY_FILE",
+        ),
+        (
+            {
+                "BLOCKRUN_API_KEY": "{{X}}",
+                "BLOCKRUN_WALLET_KEY": PRIVATE_KEY,
+                "BLOCKRUN_IMAGE_GATEWAY": "https://g.example",
+            },
+            "BLOCKRUN_API_KEY",
+        ),
+        (
+            {"BLOCKRUN_IMAGE_CREDENTIAL": "%X%", "BLOCKRUN_WALLET_KEY": "token", "BLOCKRUN_IMAGE_SPEC": "own.json"},
+            "BLOCKRUN_IMAGE_CREDENTIAL",
+        ),
+    ],
+)
+def test_host_that_was_named_for_a_placeholder_gets_no_other_credential(
+    environment: dict[str, str], unfilled: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"{unfilled} still holds a placeholder, and") as caught:
+        endpoint_for(Settings.read(environment), CONTRACT)
+    assert unfilled in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("environment", "base_url"),
+    [
+        ({"BLOCKRUN_IMAGE_CREDENTIAL": "${X}", "BLOCKRUN_API_KEY": "brk_1"}, ACCOUNT),
+        ({"BLOCKRUN_API_KEY": "<key>", "BLOCKRUN_WALLET_KEY": "token"}, CONTRACT),
+        (
+            {
+                "BLOCKRUN_IMAGE_CREDENTIAL": "key",
+                "BLOCKRUN_API_KEY": "{X}",
+                "BLOCKRUN_IMAGE_GATEWAY": "https://g.example",
+            },
+            "https://g.example",
+        ),
+    ],
+)
+def test_placeholder_of_a_credential_that_no_other_host_hangs_on_is_not_set(
+    environment: dict[str, str], base_url: str
+) -> None:
+    assert endpoint_for(Settings.read(environment), CONTRACT).base_url == base_url
+
+
+def test_placeholder_as_the_only_credential_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="BLOCKRUN_API_KEY still holds a placeholder, so no picture"):
+        endpoint_for(Settings.read({"BLOCKRUN_API_KEY": "${user_config.api_key}"}), CONTRACT)
+
+
+@pytest.mark.parametrize("environment", [{}, {"BLOCKRUN_IMAGE_CREDENTIAL": "${X}"}, {"BLOCKRUN_API_KEY": SOLANA}])
+def test_gateway_that_is_named_needs_a_credential_of_its_own(environment: dict[str, str]) -> None:
+    named = {"BLOCKRUN_IMAGE_GATEWAY": "https://g.example/v1", **environment}
+    with pytest.raises(ConfigurationError) as caught:
+        endpoint_for(Settings.read(named), CONTRACT)
+    assert caught.value.hint.startswith("Set BLOCKRUN_IMAGE_CREDENTIAL to the key of the gateway")
+
+
+AZURE = "https://r.openai.azure.com/openai"
+
+
+@pytest.mark.parametrize(
+    ("gateway", "base_url", "query"),
+    [
+        (f"{AZURE}/deployments/d?api-version=2024-02-01", f"{AZURE}/deployments/d", {"api-version": "2024-02-01"}),
+        (f"{AZURE}/deployments/d/images/generations?api-version=1", f"{AZURE}/deployments/d", {"api-version": "1"}),
+        (f"{AZURE}/v1/", f"{AZURE}/v1", {}),
+        ("https://R.CognitiveServices.Azure.com/openai/v1?", "https://R.CognitiveServices.Azure.com/openai/v1", {}),
+        ("https://apim.example/openai/?api-version=preview", "https://apim.example/openai", {"api-version": "preview"}),
+        ("http://127.0.0.1:8/v1?api-version=1", "http://127.0.0.1:8/v1", {"api-version": "1"}),
+    ],
+)
+def test_azure_gets_its_version_in_the_query_and_the_key_in_a_header_of_its_own(
+    gateway: str, base_url: str, query: dict[str, str]
+) -> None:
+    settings = Settings.read({"BLOCKRUN_IMAGE_CREDENTIAL": "0a1b2c", "BLOCKRUN_IMAGE_GATEWAY": gateway})
+    endpoint = endpoint_for(settings, CONTRACT)
+    assert (endpoint.base_url, endpoint.query, endpoint.headers) == (base_url, query, {"api-key": "0a1b2c"})
+    assert "0a1b2c" not in repr(endpoint)
+
+
+@pytest.mark.parametrize(
+    "gateway",
+    ["https://openai.azure.com.evil.example/v1", "https://r.azure.com/v1", "https://g.example/v1/images/generations/"],
+)
+def test_other_gateways_get_a_bearer_token(gateway: str) -> None:
+    settings = Settings.read({"BLOCKRUN_IMAGE_CREDENTIAL": "0a1b2c", "BLOCKRUN_IMAGE_GATEWAY": gateway})
+    assert endpoint_for(settings, CONTRACT).headers == {"Authorization": "Bearer 0a1b2c"}
+
+
+@pytest.mark.parametrize(
+    ("credential", "what"),
+    [
+        ("Bearer brk_1", "the word before it, such as Bearer"),
+        ("bearer  sk-1", "the word before it, such as Bearer"),
+        ("Bearer: sk-1", "the word before it, such as Bearer"),
+        ("Token r8_1", "the word before it, such as Bearer"),
+        ("\u201cbrk_1\u201d", "the quotation marks"),
+        ("\u2018brk_1\u2019", "the quotation marks"),
+        ("\u201ebrk_1", "the quotation marks"),
+        ("brk_1\u2033\u201d", "the quotation marks"),
+        ("`brk_1`", "the quotation marks"),
+        ("\u00abbrk_1\u00bb", "the quotation marks"),
+        ('"brk_1', "the quotation marks"),
+        ("BLOCKRUN_API_KEY=brk_1", "the name before it"),
+        ("export OPENAI_API_KEY=sk-1", "the name before it"),
+        ("api-key: 0a1b", "the name before it"),
+        ("Authorization: Bearer sk-1", "the name before it"),
+    ],
+)
+def test_what_was_copied_along_with_a_key_is_named_and_the_key_is_not(credential: str, what: str) -> None:
+    with pytest.raises(
+        ConfigurationError, match=f"BLOCKRUN_API_KEY holds more than the key: leave out {what}"
+    ) as caught:
+        endpoint_for(Settings.read({"BLOCKRUN_API_KEY": credential}), CONTRACT)
+    for part in ("brk_1", "sk-1", "r8_1", "0a1b"):
+        assert part not in caught.value.to_text()
+
+
+@pytest.mark.parametrize("credential", ["token", "key", "a=", "monkey=", "id-1:secret", "bearerless", "tokens-1"])
+def test_credential_that_only_resembles_such_words_is_sent(credential: str) -> None:
+    settings = Settings.read({"BLOCKRUN_API_KEY": credential, "BLOCKRUN_IMAGE_GATEWAY": "https://g.example"})
+    assert endpoint_for(settings, CONTRACT).headers == {"Authorization": f"Bearer {credential}"}
 
 
 @pytest.mark.parametrize("credential", ["brk_a b", "brk_a\nX-Evil: 1", "brk_é"])

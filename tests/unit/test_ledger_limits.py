@@ -296,7 +296,6 @@ async def test_nobody_approves_a_call_that_the_limits_forbid(processes: Processe
         ("$0.05", 50_000),
         ("none", None),
         ("None", None),
-        ("${x}", 1_500_000),
     ],
 )
 def test_limit_is_an_amount_none_or_the_default(text: str, limit: int | None) -> None:
@@ -316,7 +315,7 @@ def test_amounts_are_rounded_up_to_millionths() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "above"), [("", None), ("${x}", None), ("none", None), ("0", 0), ("0.50", 500_000), ("$2", 2_000_000)]
+    ("text", "above"), [("", None), ("none", None), ("0", 0), ("0.50", 500_000), ("$2", 2_000_000)]
 )
 def test_nobody_is_asked_unless_an_amount_is_set(text: str, above: int | None) -> None:
     assert confirm_above_micro_usd(Settings.read({VARIABLES["confirm_above_usd"]: text})) == above

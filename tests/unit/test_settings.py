@@ -3,12 +3,68 @@ from pathlib import Path
 import pytest
 
 from blockrun_image import ConfigurationError
-from blockrun_image_mcp.settings import VARIABLES, Settings
+from blockrun_image_mcp.ledger.limits import Limits
+from blockrun_image_mcp.settings import VARIABLES, Settings, has_placeholder, is_placeholder
+
+PLACEHOLDERS = [
+    "${user_config.x}",
+    " ${X} ",
+    "{{ X }}",
+    "<your value>",
+    "$X",
+    "%X%",
+    "${env:X}",
+    "{X}",
+    "$(X)",
+    "$env:X",
+    "${X:-${Y}}",
+    "${X}${Y}",
+    "'${X}'",
+]
+HARMLESS = ("default_model", "enrich", "call_seconds", "catalog", "dir", "log_level", "wallet")
 
 
-@pytest.mark.parametrize("blank", ["", " ", "${user_config.key}", " ${X} "])
-def test_a_blank_or_unsubstituted_value_is_not_set(blank: str) -> None:
+@pytest.mark.parametrize("blank", ["", " ", "''", '" "'])
+def test_a_blank_value_is_not_set(blank: str) -> None:
     assert Settings.read(dict.fromkeys(VARIABLES.values(), blank)) == Settings()
+
+
+@pytest.mark.parametrize("placeholder", PLACEHOLDERS)
+def test_placeholder_of_a_setting_that_names_no_host_key_or_limit_is_not_set(placeholder: str) -> None:
+    assert Settings.read({VARIABLES[field]: placeholder for field in HARMLESS}) == Settings()
+    assert Settings.read({}, default_model=placeholder, dir=placeholder) == Settings()
+
+
+@pytest.mark.parametrize("placeholder", PLACEHOLDERS)
+@pytest.mark.parametrize("field", ["max_cost_usd", "daily_budget_usd", "confirm_above_usd"])
+def test_placeholder_of_a_limit_stops_what_costs_money(field: str, placeholder: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{VARIABLES[field]} cannot be read. No picture is paid for"):
+        Limits.of(Settings.read({VARIABLES[field]: placeholder}))
+
+
+@pytest.mark.parametrize("placeholder", PLACEHOLDERS)
+def test_placeholder_of_a_credential_is_no_credential(placeholder: str, tmp_path: Path) -> None:
+    for variable in CREDENTIALS:
+        for name in (variable, f"{variable}_FILE"):
+            settings = Settings.read({name: placeholder})
+            assert (settings.sources, settings.credentials, settings.unfilled) == ([], {}, [name])
+    (tmp_path / "key").write_text(placeholder)
+    with pytest.raises(ConfigurationError, match="BLOCKRUN_API_KEY_FILE names a file that still holds a placeholder"):
+        Settings.read({"BLOCKRUN_API_KEY_FILE": str(tmp_path / "key")}).sources[0].read()
+
+
+@pytest.mark.parametrize(
+    "value", ["brk_1", "sk-a<b", "$10", "100%", "a%b%c", "https://g.example/%E2%82%ACb%c3%A4c", "p{a}ss", "<", "{}x"]
+)
+def test_what_only_looks_like_a_placeholder_is_none(value: str) -> None:
+    assert not is_placeholder(value)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://g.example/v1", "https://g.example/%E2%82%AC%C3%A4", "https://[::1]:8/v1?a=1%"]
+)
+def test_url_without_placeholder_has_none(url: str) -> None:
+    assert not has_placeholder(url)
 
 
 def test_every_variable_sets_the_field_of_its_name() -> None:
@@ -36,16 +92,40 @@ def test_secrets_do_not_show() -> None:
     assert list(settings.credentials) == ["BLOCKRUN_API_KEY", "BLOCKRUN_WALLET_KEY"]
 
 
-def test_what_cannot_be_used_is_named() -> None:
-    with pytest.raises(ConfigurationError, match="BLOCKRUN_IMAGE_LOG_LEVEL cannot be used: Input should be 'DEBUG'"):
-        Settings.read({"BLOCKRUN_IMAGE_LOG_LEVEL": "loud"})
+@pytest.mark.parametrize(
+    ("level", "meant"),
+    [("warn", "WARNING"), ("Trace", "DEBUG"), ("VERBOSE", "DEBUG"), ("fatal", "CRITICAL"), ("info", "INFO")],
+)
+def test_log_level_may_have_its_name_in_other_programs(level: str, meant: str) -> None:
+    settings = Settings.read({"BLOCKRUN_IMAGE_LOG_LEVEL": level})
+    assert (settings.log_level, settings.mistakes) == (meant, {})
 
 
-@pytest.mark.parametrize("variable", ["BLOCKRUN_IMAGE_LOG_LEVEL", "BLOCKRUN_IMAGE_DIR"])
-def test_a_key_in_the_wrong_variable_is_not_quoted(variable: str) -> None:
-    with pytest.raises(ConfigurationError, match=variable) as caught:
-        Settings.read({variable: "~secret"})
-    assert "secret" not in caught.value.to_text().lower()
+@pytest.mark.parametrize("level", ["loud", "11", "brk_0123456789", "\udcff"])
+def test_value_that_cannot_be_used_is_replaced_and_warned_about_and_not_quoted(
+    level: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    environment = {VARIABLES[field]: level for field in ("log_level", "catalog", "enrich")}
+    settings = Settings.read({**environment, "BLOCKRUN_IMAGE_CALL_SECONDS": f"{level}s"})
+    assert settings.mistakes.keys() == {"log_level", "catalog", "enrich", "call_seconds"}
+    valid = settings.with_valid_values()
+    assert (valid.log_level, valid.catalog, valid.enrich, valid.call_seconds) == ("WARNING", "both", "off", "50")
+    assert valid.mistakes == {}
+    for field in settings.mistakes:
+        assert VARIABLES[field] in caplog.text
+    assert level not in caplog.text
+
+
+@pytest.mark.parametrize("path", ["~no-such-user/x", "x\0y", "\udcff", "/none/such"])
+def test_no_path_keeps_the_settings_from_being_read(path: str) -> None:
+    settings = Settings.read({"BLOCKRUN_IMAGE_DIR": path, "BLOCKRUN_IMAGE_SPEC": path})
+    assert (settings.dir, settings.spec) == (Path(path), Path(path))
+
+
+@pytest.mark.parametrize("gateway", ["sandbox", "Sandbox", " SANDBOX ", "'sandBox'"])
+def test_sandbox_is_meant_in_any_case(gateway: str) -> None:
+    assert Settings.read({"BLOCKRUN_IMAGE_GATEWAY": gateway}).gateway == "sandbox"
+    assert Settings.read({}, gateway=gateway).gateway == "sandbox"
 
 
 CREDENTIALS = ["BLOCKRUN_IMAGE_CREDENTIAL", "BLOCKRUN_API_KEY", "BLOCKRUN_WALLET_KEY"]

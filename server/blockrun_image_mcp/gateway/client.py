@@ -95,6 +95,7 @@ class HttpGateway:
         self._http = await self._stack.enter_async_context(
             httpx2.AsyncClient(
                 base_url=f"{self._endpoint.base_url}/",
+                params=self._endpoint.query,
                 headers={
                     **self._endpoint.headers,
                     "User-Agent": user_agent(),

@@ -9,7 +9,7 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
@@ -18,15 +18,22 @@ from pydantic import SecretStr
 
 from blockrun_image.errors import ConfigurationError
 from blockrun_image_mcp.network import is_loopback
-from blockrun_image_mcp.settings import VARIABLES, Settings
+from blockrun_image_mcp.settings import VARIABLES, Settings, has_placeholder
 
 if TYPE_CHECKING:
     import httpx2
 
 _ACCOUNT_HOST = "https://api.blockrun.ai"
-_ANOTHER = (
-    "Set BLOCKRUN_API_KEY to a BlockRun account key (brk_...), or try it free with BLOCKRUN_IMAGE_GATEWAY=sandbox."
+_AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com")
+_API_VERSION = re.compile(r"api-version=([A-Za-z0-9.-]+)")
+_HOST_SETTINGS = ("gateway", "api_key_url", "api_url")
+_QUOTES = "\"'`\u00ab\u00bb\u00b4\u2018-\u201f\u2039\u203a\uff02\uff07"
+_AROUND_A_KEY = (
+    (re.compile(rf"[{_QUOTES}]|.*[{_QUOTES}]$", re.DOTALL), "the quotation marks"),
+    (re.compile(r"(?i:export\s+)?(?i:[\w-]*(?:key|token|credential|authorization))\s*[=:]\s*\S"), "the name before it"),
+    (re.compile(r"(?i:bearer$|(?:bearer|basic|token)[\s:])"), "the word before it, such as Bearer"),
 )
+"""What people copy along with a key, at its beginning or end."""
 
 
 class Shape(Enum):
@@ -52,11 +59,15 @@ Rail: TypeAlias = Literal["account", "wallet"]
 
 @dataclass(frozen=True)
 class Address:
-    """A base URL, as it was named and not yet checked, what named it, and on which rail it is paid."""
+    """A base URL, as it was named and not yet checked, what named it, and on which rail it is paid.
+
+    `query` is what each request's URL ends with.
+    """
 
     base_url: str
     named_by: str
     rail: Rail
+    query: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -64,7 +75,7 @@ class Endpoint:
     """Where requests go, with which headers, and who pays.
 
     `principal` is the same for the same credential and reveals nothing of it. Where there is a `wallet_key`, it signs
-    payments, and the headers hold no credential.
+    payments, and the headers hold no credential. `query` is what each request's URL ends with.
     """
 
     base_url: str
@@ -72,6 +83,7 @@ class Endpoint:
     name: str
     principal: str = ""
     wallet_key: SecretStr | None = field(default=None, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def shape_of(credential: str) -> Shape:
@@ -104,20 +116,27 @@ def endpoint_for(settings: Settings, contract_base_url: str) -> Endpoint:
 
     Raises `ConfigurationError` when none is set, or the one that is cannot be sent; it never holds the credential.
     """
-    sources = settings.sources
+    _check_host_settings(settings)
+    sources, unfilled = settings.sources, settings.unfilled
     if not sources:
-        raise ConfigurationError("No credential is set, so no picture can be made.", hint=_ANOTHER)
+        what = f"{unfilled[0]} still holds a placeholder" if unfilled else "No credential is set"
+        raise ConfigurationError(f"{what}, so no picture can be made.", hint=_another(settings))
     variable, credential = sources[0].variable, sources[0].read()
     address = _address(variable, credential, settings, contract_base_url)
+    if unfilled and (address.named_by in VARIABLES.values() or settings.spec is not None):
+        raise ConfigurationError(  # the host that was named for one key must not get another one
+            f"{unfilled[0]} still holds a placeholder, and {variable} is not sent to another host in its place.",
+            hint=f"Set {unfilled[0]} to the key itself, or leave it out if {variable} is the one to use.",
+        )
     host = _checked(address.base_url, address.named_by)
     digits = wallet_digits(credential)
-    bearer = {} if digits else {"Authorization": f"Bearer {_checked_header(variable, credential)}"}
     return Endpoint(
         base_url=address.base_url,
-        headers=bearer,
+        headers={} if digits else _authorization(host, address.query, _checked_header(variable, credential)),
         name=host,
         principal=_principal(digits or credential),
         wallet_key=SecretStr(digits) if digits else None,
+        query=address.query,
     )
 
 
@@ -127,10 +146,12 @@ def address_of(settings: Settings, contract_base_url: str) -> Address | None:
         return None
     first = settings.sources[0]
     try:
+        _check_host_settings(settings)
         address = _address(first.variable, first.read(), settings, contract_base_url)
     except ConfigurationError:
         return None
-    return None if "@" in address.base_url or is_never_sent(address.base_url) else address
+    may_hold_a_key = set("@?#") & set(address.base_url) or is_never_sent(address.base_url)
+    return None if may_hold_a_key else address
 
 
 def wallet_digits(credential: str) -> str | None:
@@ -140,12 +161,14 @@ def wallet_digits(credential: str) -> str | None:
 
 
 def _address(variable: str, credential: str, settings: Settings, contract_base_url: str) -> Address:
-    base_url, named_by = _base_for(variable, credential, settings, contract_base_url)
-    return Address(base_url, named_by, "wallet" if wallet_digits(credential) else "account")
+    base_url, query, named_by = _base_for(variable, credential, settings, contract_base_url)
+    return Address(base_url, named_by, "wallet" if wallet_digits(credential) else "account", query)
 
 
-def _base_for(variable: str, credential: str, settings: Settings, contract_base_url: str) -> tuple[str, str]:
-    """Return the base URL that the credential may be sent to, and what named it."""
+def _base_for(
+    variable: str, credential: str, settings: Settings, contract_base_url: str
+) -> tuple[str, Mapping[str, str], str]:
+    """Return the base URL that the credential may be sent to, the query of its requests, and what named it."""
     match shape_of(credential):
         case Shape.PRIVATE_KEY if not wallet_digits(credential):
             raise ConfigurationError(
@@ -156,48 +179,123 @@ def _base_for(variable: str, credential: str, settings: Settings, contract_base_
             raise ConfigurationError(
                 f"{variable} holds a Solana secret, which BlockRun's image API does not take. It was not sent to"
                 " anyone.",
-                hint=_ANOTHER,
+                hint=_another(settings),
             )
         case Shape.ACCOUNT_KEY:
-            return _operators_base(settings, "api_key_url") or (f"{_ACCOUNT_HOST}/v1", "the account host")
+            return _operators_base(settings, "api_key_url") or (f"{_ACCOUNT_HOST}/v1", {}, "the account host")
         case Shape.TOKEN | Shape.PRIVATE_KEY:
-            return _operators_base(settings, "api_url") or (contract_base_url, "the API's description")
+            return _operators_base(settings, "api_url") or (*_split(contract_base_url), "the API's description")
 
 
-def _operators_base(settings: Settings, host_field: str) -> tuple[str, str] | None:
+def _operators_base(settings: Settings, host_field: str) -> tuple[str, Mapping[str, str], str] | None:
     if settings.gateway:
-        return settings.gateway.rstrip("/"), VARIABLES["gateway"]
+        return *_split(settings.gateway), VARIABLES["gateway"]
     host: str | None = getattr(settings, host_field)
     if host is None:
         return None
-    return host.rstrip("/").removesuffix("/v1") + "/v1", VARIABLES[host_field]
+    base_url, query = _split(host)
+    return base_url.removesuffix("/v1") + "/v1", query, VARIABLES[host_field]
+
+
+def _split(url: str) -> tuple[str, Mapping[str, str]]:
+    """Return a base URL without its end, and Azure's version of the API from its query; any other query stays."""
+    base_url, _, query = url.partition("?")
+    version = _API_VERSION.fullmatch(query)
+    if query and not version:
+        return url, {}
+    trimmed = base_url.rstrip("/").removesuffix("/images/generations").rstrip("/")
+    return trimmed, {"api-version": version[1]} if version else {}
+
+
+def _check_host_settings(settings: Settings) -> None:
+    """Raise `ConfigurationError` for a placeholder in a URL: the key would go to another host than was meant."""
+    for host_field in _HOST_SETTINGS:
+        if has_placeholder(getattr(settings, host_field) or ""):
+            raise ConfigurationError(
+                f"{VARIABLES[host_field]} still holds a placeholder, so no credential is sent anywhere.",
+                hint="Write the base URL itself, such as https://api.example.com/v1, or leave the setting out for"
+                " BlockRun.",
+            )
 
 
 def _checked(base_url: str, named_by: str) -> str:
+    """Return the host of a base URL that a credential may be sent to; raises `ConfigurationError` for any other."""
     import httpx2  # noqa: PLC0415 - 35 modules, and every command loads this one
 
     try:
-        host = _safe_host(httpx2.URL(base_url))
+        url = httpx2.URL(base_url)
+        fault = next(_faults(base_url, url), None)
     except (httpx2.InvalidURL, UnicodeError):  # the environment may hold bytes of no text
-        host = ""
-    if not host:
-        raise ConfigurationError(
-            f"{named_by} is not a base URL that a credential may be sent to.",
-            hint="It must be https (plain http only on this machine), such as https://api.blockrun.ai/v1.",
+        url, fault = None, ("it cannot be read as a URL", "Write it as in https://api.blockrun.ai/v1.")
+    if fault is not None or url is None:
+        what, remedy = fault or ("", "")
+        raise ConfigurationError(f"{named_by} is not a base URL that a credential may be sent to: {what}.", hint=remedy)
+    return url.host
+
+
+def _faults(text: str, url: "httpx2.URL") -> Iterator[tuple[str, str]]:
+    """Yield each rule that a base URL breaks, and what to do; never a part of the URL, which may be a key."""
+    if is_never_sent(text):
+        yield "it holds what looks like a private key", "Write the gateway's https URL, and the key in its own setting."
+    if any(character.isspace() for character in text):
+        yield "it holds a blank", "Leave the blank out."
+    if "://" not in text and text.lower() not in ("https:", "http:"):  # without slashes at their end
+        yield (
+            "it does not begin with https://",
+            "Write it whole, such as https://api.blockrun.ai/v1, or http://127.0.0.1:4000/v1 for this machine.",
         )
-    return host
+    if url.userinfo:
+        yield (
+            "it holds a user's name or password before an @",
+            f"Leave that out, and set {VARIABLES['credential']} to the key.",
+        )
+    if "#" in text:
+        yield "it holds a #", "Leave out the # and all that follows."
+    if "?" in text:
+        yield "it holds a query", "Leave out the ? and all that follows; only Azure's ?api-version=... may stay."
+    yield from _faults_of_host(url)
 
 
-def _safe_host(url: "httpx2.URL") -> str:
-    """Return the host of a base URL that a credential may be sent to, and nothing for any other."""
-    if is_never_sent(str(url)) or url.userinfo or url.query or url.fragment or (url.port or 443) > 65_535:
-        return ""
-    return url.host if url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host)) else ""
+def _faults_of_host(url: "httpx2.URL") -> Iterator[tuple[str, str]]:
+    if url.scheme not in ("http", "https"):
+        yield "it does not begin with https://", "Write it as in https://api.blockrun.ai/v1."
+    if not url.host:
+        yield "it names no host", "Write it as in https://api.blockrun.ai/v1."
+    if (url.port or 443) > 65_535:
+        yield "its port does not exist", "Ports go up to 65535."
+    if url.scheme == "http" and not is_loopback(url.host):
+        yield (
+            "it is plain http to another machine, which shows the key to the network",
+            "Use https, or a tunnel that ends on this machine, such as http://127.0.0.1:4000/v1.",
+        )
+
+
+def _another(settings: Settings) -> str:
+    """Say which credential to set."""
+    if settings.gateway:
+        return f"Set {VARIABLES['credential']} to the key of the gateway that {VARIABLES['gateway']} names."
+    return (
+        "Set BLOCKRUN_API_KEY to a BlockRun account key (brk_...), or try it free with BLOCKRUN_IMAGE_GATEWAY=sandbox."
+    )
+
+
+def _authorization(host: str, query: Mapping[str, str], credential: str) -> Mapping[str, str]:
+    """Return the header with the credential, which Azure wants in one of its own."""
+    is_azure = bool(query) or host.endswith(_AZURE_HOSTS)
+    return {"api-key": credential} if is_azure else {"Authorization": f"Bearer {credential}"}
 
 
 def _checked_header(variable: str, credential: str) -> str:
+    for pattern, what in _AROUND_A_KEY:
+        if pattern.match(credential):
+            raise ConfigurationError(
+                f"{variable} holds more than the key: leave out {what}.", hint="It was not sent to anyone."
+            )
     if not re.fullmatch(r"[\x21-\x7e]+", credential):
-        raise ConfigurationError(f"{variable} holds characters that no credential has.", hint=_ANOTHER)
+        raise ConfigurationError(
+            f"{variable} holds characters that no credential has.",
+            hint="Copy the key again, without anything around it.",
+        )
     return credential
 
 
