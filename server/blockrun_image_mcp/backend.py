@@ -18,17 +18,19 @@ import platformdirs
 
 from blockrun_image.callers import Caller
 from blockrun_image.catalog import Catalog
-from blockrun_image.errors import ImageError
+from blockrun_image.errors import ConfigurationError, ImageError, LedgerError, SpecError
 from blockrun_image.images import Defaults
 from blockrun_image.joining import Scope, join
 from blockrun_image.schemas import ToolSchema, tool_schemas
+from blockrun_image.text import clean
 from blockrun_image_mcp.catalogs.cache import CatalogCache
 from blockrun_image_mcp.catalogs.live import LiveCatalog
+from blockrun_image_mcp.folders import folder_from
 from blockrun_image_mcp.gateway.credentials import Endpoint, address_of, endpoint_for, wallet_digits
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.ledger.confirmation import OpenQuestions
 from blockrun_image_mcp.logs import Redactor, log_orphan
-from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings
+from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings, is_placeholder
 from blockrun_image_mcp.tasks import Lazy, TaskSupervisor
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
@@ -56,7 +58,8 @@ class Backend:
     are left to the next process.
 
     `gateway`, `ledger` and `store` replace those of the settings. `process` is the caller of this process's own
-    client. Raises `SpecError` for an unusable description of the API.
+    client, and `mistakes` are the settings' values that are not used. Where the API's description cannot be used, the
+    built-in one is listed, and whatever is done raises `ConfigurationError`: its prices may be others.
     """
 
     def __init__(  # noqa: PLR0913 - one for each adapter
@@ -69,11 +72,13 @@ class Backend:
         store: "ImageStore | None" = None,
         timings: Timings = DEFAULT,
     ) -> None:
+        self.mistakes = settings.mistakes
         self.settings = settings.with_valid_values()
         self.timings = timings
         self.process = Caller.new()
         self.questions = OpenQuestions()
-        contract = catalog or Catalog.load(settings.spec)
+        self._unusable_description = ""
+        contract = catalog or self._described()
         self._contract = replace(contract, has_fee=not self._is_sandbox and self._may_pay_from_wallet(contract))
         self._given_gateway, self._given_ledger, self._given_store = gateway, ledger, store
         self._tasks = TaskSupervisor(log_orphan, timings.abandon_seconds)
@@ -132,13 +137,14 @@ class Backend:
         address = address_of(self.settings, self._contract.spec.base_url)
         if self._is_sandbox or self._scope == "contract" or address is None:
             return None
-        folder = platformdirs.user_cache_path(NAME) / "catalogs"
+        folder = folder_from(platformdirs.user_cache_path) / "catalogs"
         return CatalogCache(folder, address.base_url, address.rail, timings=self.timings)
 
     @property
     def ledger_path(self) -> Path:
         """The ledger's file, shared by all processes of a user; the sandbox has its own."""
-        return platformdirs.user_state_path(NAME) / ("sandbox.sqlite3" if self._is_sandbox else "ledger.sqlite3")
+        name = "sandbox.sqlite3" if self._is_sandbox else "ledger.sqlite3"
+        return folder_from(platformdirs.user_state_path) / name
 
     @cached_property
     def pays_from_wallet(self) -> bool:
@@ -148,7 +154,8 @@ class Backend:
 
     @cached_property
     def toolset(self) -> "ImageToolset":
-        """The three tools, with this backend behind them."""
+        """The three tools, with this backend behind them; raises `ConfigurationError`."""
+        self.check_description()
         from blockrun_image.toolset import ImageToolset  # noqa: PLC0415 - 14 ms that listing the tools does without
 
         tasks, timings = self._tasks, self.timings
@@ -160,6 +167,15 @@ class Backend:
         if self._given_gateway is not None:
             return self._given_gateway.name
         return SANDBOX if self._is_sandbox else self._endpoint().name
+
+    def check_description(self) -> None:
+        """Raise `ConfigurationError` if the description of the API that the settings name cannot be used."""
+        if self._unusable_description:
+            raise ConfigurationError(
+                f"{VARIABLES['spec']} {self._unusable_description}.",
+                hint="Correct it, or leave it out for the built-in description, and restart the server. Until then no"
+                " tool can be used, because models and prices may be others.",
+            )
 
     def schemas(self) -> Sequence[ToolSchema]:
         """Return the three tools as they are advertised now."""
@@ -202,6 +218,7 @@ class Backend:
 
         A wallet signs only if `pays`. Raises `ConfigurationError` without a usable credential.
         """
+        self.check_description()
         from blockrun_image_mcp.gateway.client import HttpGateway  # noqa: PLC0415 - loads httpx2
 
         if self._is_sandbox:
@@ -249,6 +266,22 @@ class Backend:
 
         return SqliteConnection(self.ledger_path, self.timings)
 
+    def _described(self) -> Catalog:
+        """Read the API's description; where it cannot be used, return the built-in one and remember why."""
+        spec = self.settings.spec
+        try:
+            if spec is None or not is_placeholder(str(spec)):
+                return Catalog.load(spec)
+            self._unusable_description = "still holds a placeholder instead of a file's name"
+        except SpecError as error:
+            is_missing = isinstance(error.__cause__, OSError) or "\0" in str(spec)
+            self._unusable_description = (  # the name of what is no file is not told: it may be a key
+                f"names no file that can be read ({type(error.__cause__).__name__})"
+                if is_missing
+                else f"cannot be used: {clean(error.message, 300)}"
+            )
+        return Catalog.load()
+
     def _seen_catalog(self) -> Catalog:
         if self.cache is None or not self.cache.exists:
             return self._contract
@@ -274,6 +307,7 @@ class Backend:
         return endpoint_for(self.settings, self._contract.spec.base_url)
 
     def _account(self) -> "Account":
+        self.check_description()
         from blockrun_image_mcp.ledger.store import Account  # noqa: PLC0415 - 4 modules, for the ledger only
 
         if self._is_sandbox:
@@ -285,6 +319,11 @@ class Backend:
         from blockrun_image_mcp.ledger.ledger import Ledger  # noqa: PLC0415 - 15 modules of ours
         from blockrun_image_mcp.ledger.limits import Limits  # noqa: PLC0415 - as above
 
+        if not self.ledger_path.is_absolute():  # it would be another one in each working directory
+            raise LedgerError(
+                "There is no folder for the ledger of what is spent, because no home folder is known.",
+                hint="No picture is paid for without it. Set HOME, or XDG_STATE_HOME to a full path.",
+            )
         limits = Limits.of(self.settings)
         return Ledger(self._database, self.ledger_path, limits, account, timings=self.timings, process=self.process)
 

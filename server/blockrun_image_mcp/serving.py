@@ -1,6 +1,7 @@
 """Starts the server, loading no more than a start needs."""
 
 import gc
+import logging
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -8,7 +9,10 @@ from contextlib import contextmanager
 import anyio
 
 from blockrun_image.errors import ConfigurationError, ImageError
+from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.startup import exit_with, load_backend
+
+_log = logging.getLogger(__name__)
 
 
 def serve(flags: Mapping[str, str | None]) -> None:
@@ -20,10 +24,19 @@ def serve(flags: Mapping[str, str | None]) -> None:
             from blockrun_image_mcp.mcp_server.stdio import serve_stdio  # noqa: PLC0415 - as above
 
             backend = load_backend(flags, answers_in_time=True)
+            _warn_of_refusals(backend)
             server = build_server(backend)
     except ImageError as error:
         exit_with(error)
     anyio.run(serve_stdio, server, backend.timings, b"", backend.keep_records)
+
+
+def _warn_of_refusals(backend: Backend) -> None:
+    """Log why every call will be refused; the server starts, because hosts show the words of a call, not of a start."""
+    try:
+        backend.check_description()
+    except ConfigurationError as error:
+        _log.warning("every call is refused: %s", error.message)
 
 
 def _check_streams() -> None:

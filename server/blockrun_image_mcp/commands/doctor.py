@@ -20,9 +20,11 @@ from blockrun_image.text import clean, quoted
 from blockrun_image_mcp.backend import NAME, Backend
 from blockrun_image_mcp.commands import options
 from blockrun_image_mcp.gateway.credentials import shape_of
+from blockrun_image_mcp.images.store import check_absolute
 from blockrun_image_mcp.ledger.limits import confirm_above_micro_usd
 from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.settings import SANDBOX, SESSION, SESSION_FILE, VARIABLES, Settings, Source
+from blockrun_image_mcp.startup import load_backend
 
 if TYPE_CHECKING:
     from blockrun_image_mcp.gateway.responses import ModelsAnswer
@@ -44,7 +46,7 @@ def doctor(sandbox: bool, **flags: str | None) -> None:
 
     Example: blockrun-image-mcp doctor
     """
-    backend = options.start(sandbox, flags)
+    backend = load_backend(options.chosen(sandbox, flags))
     findings = anyio.run(examine, backend, os.environ)
     for finding in findings:
         click.echo(Redactor(backend.settings.credentials.values())(str(finding)))
@@ -72,6 +74,7 @@ async def examine(backend: Backend, environ: Mapping[str, str]) -> Sequence[Find
         return [
             Finding("version", f"{NAME} {version(NAME)}, Python {platform.python_version()}"),
             _settings(backend, environ),
+            *_mistakes(backend),
             *_unknown_variables(environ),
             *_credentials(backend.settings),
             *await _gateway(backend),
@@ -89,6 +92,19 @@ def _settings(backend: Backend, environ: Mapping[str, str]) -> Finding:
         f"{VARIABLES['default_model']} names no model that there is, so that calls must name one." if unknown else ""
     )
     return Finding("settings", f"{', '.join(named) or 'none'} in the environment; {defaults}", advice)
+
+
+def _mistakes(backend: Backend) -> Sequence[Finding]:
+    """Name the settings that are not used as they are written."""
+    mistakes = [
+        Finding("settings", f"{VARIABLES[field]} {mistake.words}", "Correct it, or leave it out.", is_trouble=True)
+        for field, mistake in backend.mistakes.items()
+    ]
+    try:
+        backend.check_description()
+    except ImageError as error:
+        mistakes.append(Finding("settings", error.message, error.hint, is_trouble=True))
+    return mistakes
 
 
 def _unknown_variables(environ: Mapping[str, str]) -> Sequence[Finding]:
@@ -166,7 +182,8 @@ def _models(catalog: Catalog, trouble: str = "") -> Finding:
     more = f" and {len(catalog.models) - _MOST_TOLD} more" if len(catalog.models) > _MOST_TOLD else ""
     listing = catalog.listing
     if listing is None:
-        advice = f"{trouble} That changes nothing." if trouble else ""
+        changed = f"Describe its models in a file that {VARIABLES['spec']} names." if catalog.strangers else ""
+        advice = f"{trouble} {changed or 'That changes nothing.'}" if trouble else ""
         return Finding("models", f"{told}{more} (from {catalog.spec.source})", advice)
     listed = f"{told}{more} (from {catalog.spec.source}, and listed by {listing.gateway} at {listing.seen})"
     gone = f"{', '.join(catalog.gone)} cannot be asked for any more." if catalog.gone else ""
@@ -193,6 +210,7 @@ async def _ledger(backend: Backend) -> Finding:
 def _folder(folder: Path) -> Finding:
     """Try to write where pictures would be kept, and leave nothing behind."""
     try:
+        check_absolute(folder)
         there = next(path for path in (folder, *folder.parents) if path.exists())
         with tempfile.TemporaryFile(dir=there) as file:
             file.write(b"x")

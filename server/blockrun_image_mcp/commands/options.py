@@ -40,8 +40,10 @@ def chosen(sandbox: bool, flags: Mapping[str, str | None]) -> Mapping[str, str |
 
 
 def start(sandbox: bool, flags: Mapping[str, str | None]) -> Backend:
-    """Read the settings, set up logging, and return the backend."""
-    return load_backend(chosen(sandbox, flags))
+    """Read the settings, set up logging, and return the backend; raises `ConfigurationError` for an unusable one."""
+    backend = load_backend(chosen(sandbox, flags))
+    backend.check_description()
+    return backend
 
 
 def reporting_errors(command: Callable[P, None]) -> Callable[P, None]:

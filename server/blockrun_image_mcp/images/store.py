@@ -1,5 +1,6 @@
 """Keeps pictures that come as data, and URLs that are too long to tell, in a folder, whole or not at all."""
 
+import errno
 import os
 import tempfile
 import time
@@ -14,6 +15,7 @@ import platformdirs
 from blockrun_image.errors import StorageError
 from blockrun_image.ports import SavedPicture
 from blockrun_image.text import clean
+from blockrun_image_mcp.folders import folder_from
 from blockrun_image_mcp.formats import suffix_of
 
 URL_SUFFIX = ".url.txt"
@@ -28,7 +30,7 @@ class FolderStore:
     """An `ImageStore` that is a folder, made when the first picture or long URL comes."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        self.folder = (folder or platformdirs.user_data_path("blockrun-image-mcp") / "images").absolute()
+        self.folder = _absolute(folder or folder_from(platformdirs.user_data_path) / "images")
         self._one_at_a_time = anyio.CapacityLimiter(1)  # the warnings that `_is_whole` makes errors are the process's
 
     async def save(self, picture: bytes) -> SavedPicture:
@@ -70,9 +72,9 @@ class FolderStore:
         try:
             self._make_folder()
             return _write(self.folder, content, suffix)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise StorageError(
-                f"A picture or its URL could not be written to {clean(self.folder, 200)}: {clean(error.strerror, 80)}.",
+                f"A picture or its URL could not be written to {clean(self.folder, 200)}: {_why(error)}.",
                 hint=_OTHER_FOLDER,
             ) from error
 
@@ -81,15 +83,36 @@ class FolderStore:
             self._make_folder()
             with tempfile.TemporaryFile(dir=self.folder):
                 pass
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise StorageError(
-                f"The images folder {clean(self.folder, 200)} cannot be written: {clean(error.strerror, 80)}.",
+                f"The images folder {clean(self.folder, 200)} cannot be written: {_why(error)}.",
                 hint=_OTHER_FOLDER,
                 charged="no",
             ) from error
 
     def _make_folder(self) -> None:
+        check_absolute(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def check_absolute(folder: Path) -> None:
+    """Raise `FileNotFoundError` for a folder that is in no known home or working folder."""
+    if not folder.is_absolute():
+        raise FileNotFoundError(errno.ENOENT, "the home or working folder that it is in does not exist")
+
+
+def _absolute(folder: Path) -> Path:
+    """Return the folder as an absolute path; where there is no home or working folder that it is in, as it is."""
+    if folder.parts[:1] and folder.parts[0].startswith("~"):  # it was not expanded, for there is no such home folder
+        return folder
+    try:
+        return folder.absolute()
+    except OSError:
+        return folder
+
+
+def _why(error: OSError | ValueError) -> str:
+    return clean((error.strerror if isinstance(error, OSError) else None) or error, 80)
 
 
 def _write(folder: Path, content: bytes, suffix: str) -> Path:

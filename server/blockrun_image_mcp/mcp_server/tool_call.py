@@ -123,6 +123,7 @@ async def _answer(call: ToolCall) -> CallToolResult | InputRequiredResult:
 async def _done(call: ToolCall) -> "Result":
     arguments = call.params.arguments or {}
     schema = _schema(call)
+    call.backend.check_description()  # before the arguments, which are checked against it
     if schema.spends or arguments.get("live"):
         await call.backend.prepare()  # the first list may put other schemas in force
     return await _TOOLS[schema.name](call, arguments)
