@@ -70,14 +70,16 @@ class Finding:
 
 async def examine(backend: Backend, environ: Mapping[str, str]) -> Sequence[Finding]:
     """Return what was found; the gateway is asked once, for its list of models, which is free and kept."""
+    mistakes = _mistakes(backend)
+    named = {mistake.state for mistake in mistakes}  # the gateway may fail for one of them
     async with backend:
         return [
             Finding("version", f"{NAME} {version(NAME)}, Python {platform.python_version()}"),
             _settings(backend, environ),
-            *_mistakes(backend),
+            *mistakes,
             *_unknown_variables(environ),
             *_credentials(backend.settings),
-            *await _gateway(backend),
+            *(finding for finding in await _gateway(backend) if finding.state not in named),
             _folder(backend.folder.folder),
             await _ledger(backend),
         ]

@@ -1,0 +1,123 @@
+"""Paths that cannot be used: a description of the API, the images folder, and folders in a home that is not known."""
+
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from blockrun_image.errors import ConfigurationError, LedgerError, StorageError
+from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.catalogs.cache import CatalogCache
+from blockrun_image_mcp.folders import folder_from
+from blockrun_image_mcp.images.store import FolderStore
+from blockrun_image_mcp.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+CREDENTIALS = {"BLOCKRUN_WALLET_KEY": "token"}
+
+
+def files_in(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+def backend_with(spec: str) -> Backend:
+    return Backend(Settings.read({**CREDENTIALS, "BLOCKRUN_IMAGE_SPEC": spec}))
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ("/no/such.json", r"names no file that can be read \(FileNotFoundError\)"),
+        ("/", r"names no file that can be read \(IsADirectoryError\)"),
+        ("x\0y", r"names no file that can be read \(ValueError\)"),
+        ("~no-such-user/own.json", r"names no file that can be read \(FileNotFoundError\)"),
+        ("brk_0123456789", "names no file that can be read"),
+        ("{{spec}}", "still holds a placeholder"),
+        (__file__, "cannot be used: Cannot read "),
+    ],
+)
+async def test_description_that_cannot_be_used_refuses_all_but_the_list_of_tools(spec: str, why: str) -> None:
+    backend = backend_with(spec)
+    assert len(backend.schemas()) == 3
+    async with backend:
+        for refused in (backend.gateway, backend.ledger):
+            with pytest.raises(ConfigurationError, match=f"BLOCKRUN_IMAGE_SPEC {why}") as caught:
+                await refused()
+            assert "brk_0123456789" not in caught.value.to_text()
+        for _ in range(2):
+            with pytest.raises(ConfigurationError, match=why):
+                _ = backend.toolset
+        assert await backend.operator_ledger().recent(1) == []
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"x-models": {}}', '{"paths": {}}', '{"x-model": {}}', "[" * 100_000])
+async def test_file_that_is_no_description_is_named_with_what_is_wrong(content: str, tmp_path: Path) -> None:
+    (tmp_path / "own.json").write_text(content)
+    with pytest.raises(ConfigurationError, match=r"BLOCKRUN_IMAGE_SPEC cannot be used: .*own\.json") as caught:
+        backend_with(str(tmp_path / "own.json")).check_description()
+    assert len(caught.value.message) < 400
+
+
+@pytest.mark.parametrize("folder", ["~no-such-user/pictures", "x\0y", f"{__file__}/pictures", "/tmp/" + "x" * 300])
+async def test_images_folder_that_cannot_be_made_is_found_before_anything_is_paid(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = FolderStore(Settings.read({"BLOCKRUN_IMAGE_DIR": folder}).dir)
+    with pytest.raises(StorageError, match="cannot be written") as caught:
+        await store.check()
+    assert (caught.value.charged, caught.value.hint[:23]) == ("no", "Set BLOCKRUN_IMAGE_DIR ")
+    with pytest.raises(StorageError, match="could not be written"):
+        await store.save_url("https://pictures.example/1.png")
+    assert (await store.keep(b"a paid answer")).read_bytes() == b"a paid answer"
+    assert files_in(tmp_path) == []
+
+
+async def test_relative_folder_in_a_working_directory_that_is_gone_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(StorageError, match="the home or working folder that it is in does not exist"):
+        await FolderStore(Path("pictures")).check()
+    monkeypatch.chdir(tmp_path)
+
+
+def homeless(name: str) -> Path:
+    raise RuntimeError(f"could not determine the home directory of {name}")
+
+
+def unexpanded(name: str) -> Path:
+    """Return what older versions of platformdirs do."""
+    return Path(f"~/.local/state/{name}")
+
+
+@pytest.mark.parametrize("find", [homeless, unexpanded])
+async def test_without_a_home_folder_nothing_is_spent_and_nothing_is_written(
+    find: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("user_state_path", "user_data_path", "user_cache_path"):
+        monkeypatch.setattr(platformdirs, name, find)
+    assert not folder_from(platformdirs.user_state_path).is_absolute()
+    async with Backend(Settings.read(CREDENTIALS)) as backend:
+        with pytest.raises(LedgerError, match="no home folder is known"):
+            await backend.ledger()
+        with pytest.raises(StorageError, match="cannot be written"):
+            await backend.store.check()
+        assert backend.cache is not None
+        assert backend.cache.claim()
+        assert not backend.cache.claim()  # it is remembered as long as this process lasts
+    assert files_in(tmp_path) == []
+
+
+def test_list_is_not_kept_in_a_folder_that_depends_on_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cache = CatalogCache(Path("~"), "https://api.example", "account")
+    cache.fail("It was down.")
+    assert (cache.read().failure, files_in(tmp_path)) == ("It was down.", [])
