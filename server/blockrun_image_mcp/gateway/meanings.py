@@ -285,14 +285,14 @@ def _kinds_of(status: int) -> Mapping[_Signs, Meaning]:
 
 
 def _named(saying: Saying, kinds: Mapping[_Signs, Meaning]) -> Meaning | None:
-    """Return the kind that a code names, or else the words outside of quotations, which may be of the prompt."""
-    for code in saying.codes:
-        for signs, meaning in kinds.items():
-            if signs.codes.search(code):
-                return meaning
-    if _MODEL in kinds and _MODEL.words.match(saying.words):
-        return kinds[_MODEL]
+    """Return the kind that a code names, or else the words outside of quotations, which may be of the prompt.
+
+    Proxies give each 403 a code of their own, so that one about access says less than words do.
+    """
+    by_code = [signs for code in saying.codes for signs in kinds if signs.codes.search(code)]
     own_words = _QUOTATION.sub("", saying.words)
-    return next(
-        (meaning for signs, meaning in kinds.items() if signs is not _MODEL and signs.words.search(own_words)), None
-    )
+    by_words = [signs for signs in kinds if signs is not _MODEL and signs.words.search(own_words)]
+    if _MODEL in kinds and _MODEL.words.match(saying.words):
+        by_words.insert(0, _MODEL)
+    exact = [signs for signs in by_code if signs is not _ACCESS]
+    return next((kinds[signs] for signs in (*exact, *by_words, *by_code)), None)

@@ -87,7 +87,8 @@ def entries_of(response: httpx2.Response) -> Sequence[Entry]:
     streamed = [entry for event in _events(text) for entry in finder.entries(event)]
     if streamed:
         return _distinct(streamed)
-    return [] if is_web_page(response) else finder.of_text(text)
+    is_cut_json = text.lstrip()[:1] in ("{", "[")
+    return [] if is_cut_json or is_web_page(response) else finder.of_text(text)
 
 
 def is_web_page(response: httpx2.Response) -> bool:
