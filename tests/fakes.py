@@ -261,7 +261,7 @@ class FakeDelivery:
 
 
 class FakeStore:
-    """Keeps pictures in memory; of those that are called `lost` it says that it could not.
+    """Keeps pictures in memory; of those that are called `lost` it says that it could not, and checks none `unchecked`.
 
     One that is `full` keeps nothing as it came, and one that `is_readonly` says so before.
     """
@@ -290,7 +290,7 @@ class FakeStore:
             raise StorageError("The disk is full.")
         path = Path(f"/pictures/{len(self.kept) + 1}.png")
         self.kept[path] = picture
-        return SavedPicture(path)
+        return SavedPicture(path, is_checked=picture != b"unchecked")
 
     async def save_url(self, url: str) -> Path:
         await anyio.lowlevel.checkpoint()

@@ -28,7 +28,7 @@ def json_from(content: bytes, **loading: Any) -> object:  # noqa: ANN401 - as js
     if is_deep(content):
         return None
     try:
-        return json.loads(content, **loading)
+        return json.loads(content, strict=False, **loading)  # raw line ends in texts lose nothing
     except (ValueError, RecursionError):
         return None
 

@@ -221,6 +221,8 @@ def test_doctor_names_the_trouble_and_what_to_do_and_never_a_secret(
     ("answer", "words"),
     [
         ("500 Broken", "127.0.0.1 answers HTTP 500"),
+        ("200 OK\r\nX-Page: <!doctype html>", "127.0.0.1 answers with a web page (HTTP 200)"),
+        ("404 Not Found\r\nX-Page: <html>", "127.0.0.1 answers with a web page (HTTP 404)"),
         ("301 Moved\r\nLocation: /v2", "127.0.0.1 redirects (HTTP 301)"),
         ("403 Forbidden", "127.0.0.1 refuses the credential (HTTP 403)"),
     ],
@@ -228,7 +230,8 @@ def test_doctor_names_the_trouble_and_what_to_do_and_never_a_secret(
 def test_doctor_says_where_a_gateway_fails(answer: str, words: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        whole = f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n".encode()
+        head, _, page = answer.partition("\r\nX-Page: ")
+        whole = f"HTTP/1.1 {head}\r\nContent-Length: {len(page)}\r\n\r\n{page}".encode()
         thread = Thread(target=answer_once, args=(listener, whole))
         thread.start()
         failing = run("doctor", settings={"BLOCKRUN_API_KEY": SECRET, "BLOCKRUN_IMAGE_GATEWAY": f"{origin}/v1"})

@@ -47,7 +47,9 @@ SOLANA = "zY9" * 29
         (SOLANA, Shape.SOLANA_SECRET),
         ("[12, 34, 56]", Shape.SOLANA_SECRET),
         ("sk-abc", Shape.TOKEN),
-        (PRIVATE_KEY[:-1], Shape.TOKEN),
+        (PRIVATE_KEY[:-1], Shape.PRIVATE_KEY),
+        (PRIVATE_KEY[2:-3], Shape.PRIVATE_KEY),
+        ("0x" + "a1" * 20, Shape.TOKEN),
     ],
 )
 def test_a_credential_is_told_by_its_shape(credential: str, shape: Shape) -> None:
@@ -369,7 +371,7 @@ def test_other_gateways_get_a_bearer_token(gateway: str) -> None:
         ("BLOCKRUN_API_KEY=brk_1", "the name before it"),
         ("export OPENAI_API_KEY=sk-1", "the name before it"),
         ("api-key: 0a1b", "the name before it"),
-        ("Authorization: Bearer sk-1", "the name before it"),
+        ("Authorization: Bearer sk-1", "Authorization and the word after it"),
     ],
 )
 def test_what_was_copied_along_with_a_key_is_named_and_the_key_is_not(credential: str, what: str) -> None:

@@ -73,3 +73,10 @@ async def test_picture_that_no_folder_takes_is_warned_of(catalog: Catalog) -> No
     toolset = ImageToolset(catalog, gateway, FakeStore(is_full=True))
     result = await toolset.generate_image("a cat", "dall-e-3", n=2)
     assert result.warnings[0] == "The disk is full. The disk is full."
+
+
+async def test_picture_that_was_not_checked_is_said_to_be() -> None:
+    gateway = FakeGateway(Image(data=b"png"), Image(data=b"unchecked"))
+    response = await made(purchase(FakeLedger(), gateway, store=FakeStore()))
+    assert [each.path is not None for each in response.images] == [True, True]
+    assert "Image 2 was saved as PNG, and not checked to be whole." in response.warnings

@@ -1,16 +1,20 @@
 import gzip
 import zlib
+from typing import Any
 
+import brotli as _brotli  # pyright: ignore[reportMissingTypeStubs]
 import httpx2
 import pytest
 from tests.conftest import Sandbox
 
 from blockrun_image import ConfigurationError
 from blockrun_image_mcp.gateway.transport import MAX_BYTES, GuardedTransport, RetryingTransport, open_transport, timeout
+from blockrun_image_mcp.network import proxy_for
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
 pytestmark = pytest.mark.anyio
 
+brotli: Any = _brotli
 BOMB = gzip.compress(b"0" * 10_000, mtime=0)
 PRIVATE_KEY = "0x4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
 
@@ -61,16 +65,58 @@ async def test_other_requests_leave_and_the_network_is_closed_at_the_end() -> No
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"),
-    [("https_proxy", "socks5://127.0.0.1:1"), ("https_proxy", "ftp://127.0.0.1:1"), ("SSL_CERT_FILE", "/none/such")],
+    ("variable", "value", "what"),
+    [
+        ("https_proxy", "socks4://127.0.0.1:1", "The proxy cannot be used"),
+        ("https_proxy", "ftp://127.0.0.1:1", "The proxy cannot be used"),
+        ("all_proxy", "socks4a://127.0.0.1:1", "The proxy cannot be used"),
+        ("SSL_CERT_FILE", "/none/such", "The certificates that are to be trusted cannot be read"),
+    ],
 )
 async def test_an_unusable_environment_is_named_and_nothing_is_sent(
-    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, what: str
 ) -> None:
     monkeypatch.setenv(variable, value)
-    with pytest.raises(ConfigurationError, match="No connection can be set up") as caught:
+    with pytest.raises(ConfigurationError, match=what) as caught:
         open_transport("https://x.example", Timings())
     assert variable.upper() in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://127.0.0.1:1", "127.0.0.1:1", "socks5://127.0.0.1:1", "socks5h://127.0.0.1:1"]
+)
+async def test_a_proxy_of_a_usual_kind_can_be_set_up(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("all_proxy", proxy)
+    await open_transport("https://x.example", Timings()).aclose()
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "url"),
+    [
+        ("pictures.example", "https://pictures.example"),
+        (".pictures.example", "https://eu.pictures.example"),
+        ("pictures.example:8443", "https://pictures.example:8443"),
+        ("*.pictures.example", "https://eu.pictures.example"),
+        ("10.0.0.0/8", "https://10.1.2.3"),
+        ("192.0.2.7", "https://192.0.2.7:8443"),
+        ("2001:db8::/32", "https://[2001:db8::1]"),
+        ("a.example, 10.0.0.0/8", "https://10.1.2.3"),
+        ("*", "https://pictures.example"),
+        ("", "http://127.0.0.1:8080"),
+    ],
+)
+def test_no_proxy_is_taken_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch, no_proxy: str, url: str) -> None:
+    for name, value in (("all_proxy", "http://proxy.example:3128"), ("no_proxy", no_proxy)):
+        monkeypatch.setenv(name, value)
+    assert proxy_for(httpx2.URL(url)) is None
+    assert proxy_for(httpx2.URL("https://other.example")) == (None if no_proxy == "*" else "http://proxy.example:3128")
+
+
+def test_the_proxy_of_a_scheme_counts_before_the_one_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("all_proxy", "http://all.example:1")
+    monkeypatch.setenv("https_proxy", "http://https.example:1")
+    assert proxy_for(httpx2.URL("https://pictures.example")) == "http://https.example:1"
+    assert proxy_for(httpx2.URL("http://pictures.example")) == "http://all.example:1"
 
 
 def test_a_call_lasts_as_long_as_the_readme_says_and_waits_less_than_hosts_do() -> None:
@@ -112,6 +158,16 @@ async def test_the_proxy_of_the_environment_is_used_but_not_for_this_machine(
         ("GZIP", gzip.compress(b"picture", mtime=0) + b"more", b"picture"),
         ("gzip", b"plain", b"plain"),
         ("br", b"plain", b"plain"),
+        ("br", brotli.compress(b"picture"), b"picture"),
+        ("br", brotli.compress(b"0" * 10_000), brotli.compress(b"0" * 10_000)),
+        ("br", brotli.compress(b'{"a": 1}')[:-1], b'{"a": 1}'),
+        ("deflate", zlib.compress(b"picture")[2:-4], b"picture"),
+        ("gzip, br", brotli.compress(gzip.compress(b"picture", mtime=0)), b"picture"),
+        ("gzip", gzip.compress(b"pic", mtime=0) + gzip.compress(b"ture", mtime=0), b"picture"),
+        ("gzip", gzip.compress(b'{"a": 1}', mtime=0)[:-8], b'{"a": 1}'),
+        ("gzip", gzip.compress(b'{"a": 1}', mtime=0)[:-8] + bytes(8), b'{"a": 1}'),
+        ("", gzip.compress(b"picture", mtime=0), b"picture"),
+        ("zstd", b"packed", b"packed"),
         ("identity", b"plain", b"plain"),
         ("gzip", BOMB, BOMB),
     ],

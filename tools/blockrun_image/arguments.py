@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from blockrun_image.errors import InvalidRequestError
-from blockrun_image.images import AUTO
 from blockrun_image.schemas import Schema, ToolSchema
 from blockrun_image.spellings import as_size, is_nothing, nearest
 from blockrun_image.text import choices, clean, quoted
 
 _TYPE_NAMES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
-_INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
+_INTEGER = re.compile(r"([+-]?[0-9]{1,9})(?:\.0{1,9})?")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{1,9})?")
 _ALL_BY_DEFAULT = ("model", "search", "use_case")
 _OFF = "off"
@@ -29,8 +28,9 @@ def check_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[s
     """
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - 85 ms of import that listing the tools need not pay
 
-    for name in arguments:
-        if name not in tool.properties:
+    for name, value in arguments.items():
+        is_nothing_at_all = value is None or (isinstance(value, str) and is_nothing(value))
+        if name not in tool.properties and not is_nothing_at_all:
             raise _unknown_argument(tool, name)
     given = normalized_arguments(tool, arguments)
     validator: Any = Draft202012Validator(tool.input)
@@ -141,7 +141,7 @@ def _as_choice(tool: ToolSchema, name: str, value: str) -> str:
         case "model":
             return catalog.id_of(value)
         case "size":
-            return as_size(nearest(value, [AUTO, *catalog.sizes]))
+            return as_size(value)
         case "quality":
             return nearest(value, catalog.qualities)
         case _:
@@ -149,8 +149,8 @@ def _as_choice(tool: ToolSchema, name: str, value: str) -> str:
 
 
 def _as_integer(value: object) -> object:
-    if isinstance(value, str) and _INTEGER.fullmatch(_plain(value)):
-        return int(_plain(value))
+    if isinstance(value, str) and (written := _INTEGER.fullmatch(_plain(value))):
+        return int(written[1])
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value

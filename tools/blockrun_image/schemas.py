@@ -164,7 +164,7 @@ class _Arguments:
         if len(self.catalog.models) > MOST_CHOICES:
             return _text(f"{description}; see list_models{note}")
         ids = list(self.catalog.models)
-        named = "" if before else f": {', '.join(ids)}" if len(ids) <= _MOST_NAMED else f", such as {ids[0]}, {ids[1]}"
+        named = f": {', '.join(ids)}" if len(ids) <= _MOST_NAMED else f", such as {ids[0]}, {ids[1]}"
         return {"type": "string", "description": f"{description}{named}{note}", "enum": [*before, *ids]}
 
     def size(self) -> Schema:

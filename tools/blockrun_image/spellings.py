@@ -7,19 +7,22 @@ from collections.abc import Iterable, Mapping
 _NOTHING = frozenset(
     {
         *("", "none", "null", "nil", "nan", "undefined", "unset", "not set", "not specified", "unspecified"),
-        *("n/a", "n.a", "na", "not applicable", "no", "no preference", "nothing", "empty", "false"),
-        *("auto", "automatic", "any", "default", "optional"),
+        *("not given", "not provided", "n/a", "n.a", "na", "not applicable", "no", "no preference", "nothing", "empty"),
+        *("false", "auto", "automatic", "any", "default", "optional", "unknown", "omit", "omitted", "tbd", "?"),
+        *("whatever", "your choice", "model default", "none specified", "unspecified"),
     }
 )
 """Words for "not set"; frameworks that require every argument make a model write one."""
 
 _AROUND = "* \t\r\n\"'`.,;:()[]{}<>-\u2013\u2014_\u201c\u201d\u2018\u2019"
+_QUOTES = " \t\r\n\"'`.()[]\u201c\u201d\u2018\u2019"
+_SEPARATORS = re.compile(r"[ _-]+")
 _SIZE = re.compile(r"([0-9]+) ?(?:px|pixels)? ?(?:[x*\u00d7\u0445]|by) ?([0-9]+) ?(?:px|pixels)?", re.IGNORECASE)
 
 
 def is_nothing(text: str, *also: str) -> bool:
     """Tell whether a text is a word for "not set", one of `also`, or no word at all."""
-    return _plain(text).strip(_AROUND) in {*_NOTHING, *also}
+    return _SEPARATORS.sub(" ", _plain(text).strip(_AROUND)) in {*_NOTHING, *also}
 
 
 def nearest(text: str, values: Iterable[str]) -> str:
@@ -40,7 +43,7 @@ def meant(text: str, values: Mapping[str, str]) -> str | None:
 
 def as_size(text: str) -> str:
     """Return a text that is two numbers and a sign between them as `WIDTHxHEIGHT`, and any other as it is."""
-    size = _SIZE.fullmatch(_plain(text).strip(_AROUND))
+    size = _SIZE.fullmatch(_plain(text).strip(_QUOTES))
     return text if size is None else f"{size[1]}x{size[2]}"
 
 

@@ -133,7 +133,7 @@ class ImageToolset:
         models: Sequence[Model] = [
             model
             for model in (*self.catalog, *self.catalog.gone.values())
-            if self._is_for(model, use_case or ANY) and search.lower() in f"{model.id} {model.provider}".lower()
+            if self._is_for(model, use_case or ANY) and search.strip().lower() in f"{model.id} {model.provider}".lower()
         ]
         if highest:
             models = [model for model in models if self._is_within(model, highest)]

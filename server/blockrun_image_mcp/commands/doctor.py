@@ -168,6 +168,9 @@ def _reached(answer: "ModelsAnswer", settings: Settings) -> Finding:
             "Set another one, or ask its host.",
             is_trouble=True,
         )
+    if answer.is_web_page:
+        missing = f"{VARIABLES['gateway']} must be the base URL of the API, which often ends in /v1."
+        return Finding("gateway", f"{name} answers with a web page (HTTP {status})", missing, is_trouble=True)
     if status >= 500:
         return Finding("gateway", f"{name} answers HTTP {status}", "Try again later.", is_trouble=True)
     if 300 <= status < 400:

@@ -232,7 +232,7 @@ class HttpGateway:
                 status = polled or status
                 watch.wrong = response if polled is None else None
             watch.sent = replace(watch.sent, named=watch.sent.named | evidence_of(response))
-            pause = max(self._timings.poll_seconds, asked_seconds(response.headers, self._timings) or 0.0)
+            pause = max(self._timings.poll_seconds, asked_seconds(response, self._timings) or 0.0)
 
 
 @dataclass
@@ -315,10 +315,11 @@ class _PaidCall:
         return GatewayUnavailableError("The gateway could not be reached in time.", hint="Try again later.")
 
 
-def _failure(error: httpx2.TransportError, sent: Sent) -> GatewayUnavailableError | OutcomeUnknownError:
+def _failure(error: httpx2.TransportError, sent: Sent) -> GatewayError:
     if charged_after(sent.rules, [*sent.earlier, failure_of(error)]) == "no":
         why, hint = meanings.of_failure(error)
-        return GatewayUnavailableError(f"The gateway could not be reached ({type(error).__name__}{why}).", hint=hint)
+        kind = GatewayError if meanings.is_lasting(error) else GatewayUnavailableError
+        return kind(f"The gateway could not be reached ({type(error).__name__}{why}).", hint=hint)
     return OutcomeUnknownError(
         f"The request was sent, and the connection failed before its answer had come ({type(error).__name__})."
     )

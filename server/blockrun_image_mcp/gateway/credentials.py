@@ -30,7 +30,8 @@ _HOST_SETTINGS = ("gateway", "api_key_url", "api_url")
 _QUOTES = "\"'`\u00ab\u00bb\u00b4\u2018-\u201f\u2039\u203a\uff02\uff07"
 _AROUND_A_KEY = (
     (re.compile(rf"[{_QUOTES}]|.*[{_QUOTES}]$", re.DOTALL), "the quotation marks"),
-    (re.compile(r"(?i:export\s+)?(?i:[\w-]*(?:key|token|credential|authorization))\s*[=:]\s*\S"), "the name before it"),
+    (re.compile(r"(?i:authorization)\s*[=:]\s*\S"), "Authorization and the word after it"),
+    (re.compile(r"(?i:export\s+)?(?i:[\w-]*(?:key|token|credential))\s*[=:]\s*\S"), "the name before it"),
     (re.compile(r"(?i:bearer$|(?:bearer|basic|token)[\s:])"), "the word before it, such as Bearer"),
 )
 """What people copy along with a key, at its beginning or end."""
@@ -45,7 +46,8 @@ class Shape(Enum):
     TOKEN = "a token"  # noqa: S105 - as above
 
 
-_PRIVATE_KEY = re.compile(r"[0-9a-fA-F]{64}")
+_PRIVATE_KEY = re.compile(r"[0-9a-fA-F]{64}|0[xX][0-9a-fA-F]{56}|^[0-9a-fA-F]{60,63}$")
+"""One that lacks a few of its 64 digits is still one that nobody must see."""
 _WALLET_KEY = re.compile(r"(?:0[xX])?([0-9a-fA-F]{64})")
 _PAYMENT_HEADER = "payment-signature"
 _SIGNATURE = re.compile(r"0x[0-9a-f]{130}")
@@ -172,7 +174,8 @@ def _base_for(
     match shape_of(credential):
         case Shape.PRIVATE_KEY if not wallet_digits(credential):
             raise ConfigurationError(
-                f"{variable} holds a wallet's private key within other text. It was not sent to anyone.",
+                f"{variable} holds a wallet's private key with digits missing, or within other text. It was not sent to"
+                " anyone.",
                 hint="To pay from a wallet, set it to the 64 hex digits alone, with 0x before them or without.",
             )
         case Shape.SOLANA_SECRET:

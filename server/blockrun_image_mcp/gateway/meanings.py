@@ -49,17 +49,19 @@ _POLICY = _signs(
     words=[
         r"content.?(policy|filter|moderation|management)|safety (system|filter)|usage polic|nsfw|inappropriate",
         r"prohibited content|sensitive (content|word|information)|content.{0,20}(blocked|violat|not allowed)",
-        r"violat\w+.{0,40}polic|polic\w+.{0,20}violat|(prompt|image) (was |is |has been )?(blocked|flagged)",
+        r"violat\w+.{0,40}(polic|guideline)|polic\w+.{0,20}violat|\bmoderation\b",
+        r"(prompt|input|image) (was |is |has been )?(blocked|flagged)",
     ],
 )
 _QUOTA = _signs(
     codes=[
         r"insufficient_?(user_?)?(quota|balance|fund|credit)|exceeded_?quota|quota_?(exceeded|exhausted|not_?enough)",
-        r"billing|credit|(?<!load)(?<!load_)balance(?!r)|payment_?required|arrear|overdue|no_?funds|(hard|spend)_?limit",
+        r"billing|credit|(?<!load)(?<!load_)balance(?!r)|payment_?required|arrear|overdue|no_?funds|(hard|spend)_?limit|budget_?exceeded",
     ],
     words=[
         r"billing|insufficient.{0,20}(quota|balance|fund|credit)|(account|your) balance|balance is|top.?up|recharge",
-        r"(no|out of|enough|add|buy|remaining|more).{0,15}\bcredits?\b|overdue|arrears|spending (limit|cap)",
+        r"(no|out of|enough|add|buy|remaining|more|any).{0,15}\bcredits?\b|overdue|arrears|spending (limit|cap)",
+        r"budget.{0,20}exceeded",
         r"\bcredits? .{0,10}(exhausted|insufficient|low|required|depleted)|exceeded.{0,20}quota|out of (funds|quota)",
         r"(quota|funds|balance).{0,30}(exhausted|exceeded|used up|not enough|too low|depleted)",
         r"\u4f59\u989d|\u6b20\u8d39|\u989d\u5ea6",  # balance, arrears, quota
@@ -228,10 +230,15 @@ def of(status: int, charged: Charged, saying: Saying, *, is_web_page: bool = Fal
     return _MEANINGS.get(told) or _FALLBACKS.get((charged == "unknown", 300 <= status < 400), _FAILURE)
 
 
+def is_lasting(error: httpx2.TransportError) -> bool:
+    """Tell whether a gateway cannot be reached until something is changed: its certificate is not trusted."""
+    return "CERTIFICATE_VERIFY_FAILED" in str(error)
+
+
 def of_failure(error: httpx2.TransportError) -> tuple[str, str]:
     """Return why a gateway could not be reached, as the end of a parenthesis, and the next step."""
     words = str(error)
-    if "CERTIFICATE_VERIFY_FAILED" in words:
+    if is_lasting(error):
         return ": its certificate is not trusted", _CERTIFICATE
     if isinstance(error, httpx2.ProxyError):
         return f": {clean(words, 80)}", _PROXY_LOGIN if words.startswith("407") else _PROXY

@@ -21,7 +21,7 @@ from blockrun_image_mcp.formats import suffix_of
 from blockrun_image_mcp.network import is_deep, json_from, json_object
 
 _LONGEST_URL = 65_536
-_DEEPEST = 8
+_DEEPEST = 20
 _MOST_ENTRIES = 10_000
 
 _URL_KEYS = ("url", "image_url", "imageUrl", "imageURL", "image", "uri", "file_url", "fileUri", "download_url", "src")
@@ -35,7 +35,7 @@ _INNER_KEYS = ("url", "data", "base64", "b64_json")
 _ROOMS = (
     *("data", "images", "image", "image_urls", "imageUrls", "urls", "url", "b64_json", "output", "outputs", "result"),
     *("results", "response", "artifacts", "predictions", "generated_images", "generatedImages", "candidates"),
-    *("content", "parts", "choices", "message", "delta", "resultUrls", "result_urls", "sample", "task", "job"),
+    *("content", "parts", "choices", "message", "delta", "resultUrls", "result_urls", "sample", "task", "job", "body"),
 )
 """Where gateways keep pictures; the first that has any counts."""
 _SAYINGS = ("message", "delta")  # rooms if they are objects; texts under these names are words
@@ -51,7 +51,8 @@ _PICTURE_PATH = re.compile(rf"{_SUFFIXES}$", re.IGNORECASE)
 _PICTURE_URL = re.compile(rf"https?://[^\s\"'<>()\[\]]{{1,2000}}?{_SUFFIXES}(?:\?[^\s\"'<>()\[\]]*)?", re.IGNORECASE)
 _MARKDOWN = re.compile(r"!?\[[^\]\n]{0,500}\]\(\s{0,9}<?([^()\[\]\s<>]{1,8000})>?(?:\s[^)\n]{0,200})?\)")
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
-_DATA_URI = re.compile(r"\s*data:([^,]{0,200}),", re.IGNORECASE)
+_DATA_URI = re.compile(r"\s*(?:data:([^,]{0,200})|([\w.+-]{1,40}/[\w.+-]{1,40};base64)),", re.IGNORECASE)
+_PYTHON_BYTES = re.compile(r"\s*b(['\"])(.*)\1\s*", re.DOTALL)
 _EVENT_STREAM = re.compile(r"\s*(?:data|event|id|retry)?:")
 _BLANKS = re.compile(r"\s*")
 _PLAIN = re.compile(r"[\x21-\x7e]+")
@@ -84,7 +85,7 @@ def entries_of(response: httpx2.Response) -> Sequence[Entry]:
     if suffix_of(content):
         return [Entry(data=content)]
     text = content.decode("utf-8-sig", "replace")
-    streamed = [entry for event in _events(text) for entry in finder.entries(event)]
+    streamed = [entry for event in events_of(text) for entry in finder.entries(event)]
     if streamed:
         return _distinct(streamed)
     is_cut_json = text.lstrip()[:1] in ("{", "[")
@@ -94,7 +95,7 @@ def entries_of(response: httpx2.Response) -> Sequence[Entry]:
 def is_web_page(response: httpx2.Response) -> bool:
     """Return whether an answer is HTML."""
     head = response.content[:1_024].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    return head.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<script"))
+    return head.startswith(b"<") and re.search(rb"<(!doctype html|html|head|body|script)\b", head) is not None
 
 
 def is_web_url(url: str) -> bool:
@@ -196,7 +197,9 @@ def _decoded(text: str, *, is_surely_base64: bool) -> bytes | None:
     """Return the bytes that a text encodes; unless it surely is base64, only those of a picture."""
     prefix = _DATA_URI.match(text)
     encoded = text[prefix.end() :] if prefix else text
-    if prefix and not prefix[1].lower().replace(" ", "").endswith(";base64"):
+    if written := _PYTHON_BYTES.fullmatch(encoded):
+        encoded = written[2]
+    if prefix and not (prefix[1] or prefix[2] or "").lower().replace(" ", "").endswith(";base64"):
         data = unquote_to_bytes(encoded)
         return data if suffix_of(data) else None
     is_base64 = is_surely_base64 or prefix is not None
@@ -213,7 +216,7 @@ def _decoded(text: str, *, is_surely_base64: bool) -> bytes | None:
     return data if data and (is_base64 or suffix_of(data)) else None
 
 
-def _events(text: str) -> Iterator[object]:
+def events_of(text: str) -> Iterator[object]:
     """Yield the JSON of server-sent events, or several texts of JSON one after the other."""
     if is_deep(text.encode()):
         return

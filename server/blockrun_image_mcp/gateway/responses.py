@@ -90,7 +90,7 @@ class Sent:
 class ModelsAnswer:
     """What a gateway answers that is asked for its models; numbers in `body`, which may be anything, are texts.
 
-    `is_refused` tells that it does not take the credential.
+    `is_refused` tells that it does not take the credential, and `is_web_page` that no API answered.
     """
 
     gateway: str
@@ -98,6 +98,7 @@ class ModelsAnswer:
     body: object
     etag: str = ""
     is_refused: bool = False
+    is_web_page: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,11 @@ class Reader:
         if not response.is_success:
             raise self.refusal(response, sent)
         entries = entries_of(response)
-        images = [self._image(entry) for entry in entries[:most] if entry.is_usable]
-        if not images:
+        usable = [entry for entry in entries if entry.is_usable]
+        if not usable:
             raise self._unusable(response, sent)
-        warnings = [f"{len(entries)} images came; only those asked for are here."] if len(entries) > most else []
+        images = [self._image(entry) for entry in usable[:most]]
+        warnings = [f"{len(usable)} images came; only those asked for are here."] if len(usable) > most else []
         raw = b"" if len(images) == len(entries) else response.content
         return ImagesResponse(images, sent.price(response), warnings, raw)
 
@@ -130,6 +132,7 @@ class Reader:
             body=body,
             etag=etag if _ETAG.fullmatch(etag) and not is_never_sent(etag) else "",
             is_refused=self._refuses_credential(response),
+            is_web_page=is_web_page(response),
         )
 
     def job(self, response: httpx2.Response) -> str | None:
@@ -302,7 +305,7 @@ def _urls(content: bytes) -> Sequence[str]:
 
 
 def _wait(response: httpx2.Response, timings: Timings) -> float:
-    asked = asked_seconds(response.headers, timings)
+    asked = asked_seconds(response, timings)
     return timings.default_retry_after_seconds if asked is None else asked
 
 

@@ -18,6 +18,7 @@ from types import MappingProxyType
 import httpx2
 
 from blockrun_image.errors import Charged
+from blockrun_image_mcp.network import json_from, json_object
 from blockrun_image_mcp.timings import Timings
 
 
@@ -53,6 +54,7 @@ class Rejection(Enum):
 
 
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?", re.ASCII)
+_WAITS = ("retry_after_seconds", "retry_after")
 _MILLISECONDS_HEADERS = ("retry-after-ms", "x-ms-retry-after-ms")
 
 _REFUSED = Rule(0, "no")
@@ -149,12 +151,16 @@ def wait_seconds(outcome: Outcome, resends: int, asked_seconds: float | None, ti
     return random.uniform(0, ceiling)  # noqa: S311 - jitter, not a secret
 
 
-def asked_seconds(headers: httpx2.Headers, timings: Timings) -> float | None:
-    """Return the wait that an answer's headers ask for, in seconds; `None` without a usable one."""
+def asked_seconds(response: httpx2.Response, timings: Timings) -> float | None:
+    """Return the wait that an answer asks for in its headers or its body, in seconds; `None` without a usable one."""
     for name in _MILLISECONDS_HEADERS:
-        if _SECONDS.fullmatch(told := headers.get(name, "").strip()):
+        if _SECONDS.fullmatch(told := response.headers.get(name, "").strip()):
             return min(timings.max_retry_after_seconds, float(told) / 1_000)
-    return retry_after_seconds(headers.get("retry-after"), timings)
+    body = json_object(json_from(response.content))
+    told = next(
+        (fields[name] for fields in (body, json_object(body.get("error"))) for name in _WAITS if name in fields), ""
+    )
+    return retry_after_seconds(response.headers.get("retry-after") or str(told), timings)
 
 
 def retry_after_seconds(header: str | None, timings: Timings) -> float | None:

@@ -9,31 +9,24 @@ from typing import Any, cast
 
 import httpx2
 
-from blockrun_image_mcp.gateway.pictures import is_web_page
+from blockrun_image_mcp.gateway.pictures import events_of, is_web_page
 from blockrun_image_mcp.network import json_from, json_object
 
 _WORDS = (
     *("error", "errors", "message", "msg", "error_msg", "errorMsg", "error_message", "errorMessage"),
-    *("error_description", "detail", "details", "title", "reason", "description", "failure_reason", "fail_reason"),
+    *("error_description", "detail", "details", "title", "reason", "description", "failure_reason"),
+    *("fail_reason", "base_resp", "status_msg"),
 )
-_CODES = ("code", "type", "error_code", "errorCode", "error_type", "status", "reason", "kind")
-_OF_FAULTS_ALONE = ("status", "reason")  # beside no fault, it is the state of a job
+_CODES = ("code", "status_code", "type", "error_code", "errorCode", "error_type", "status", "reason", "kind")
+_OF_FAULTS_ALONE = ("status", "status_code", "reason")  # beside no fault, it is the state of a job
 _FAULTS = (
-    "error",
-    "errors",
-    "detail",
-    "details",
-    "innererror",
-    "inner_error",
-    "error_info",
-    "data",
-    "output",
-    "base_resp",
+    *("error", "errors", "detail", "details", "innererror", "inner_error", "error_info", "data", "output"),
+    *("base_resp",),
 )
-_DEEPEST = 4
+_DEEPEST = 6
 _MOST = 3
-_SLUG = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{2,63}")
-_HEADING = re.compile(r"<(title|h1)[^>]*>(.{1,500}?)</\1", re.IGNORECASE | re.DOTALL)
+_SLUG = re.compile(r"(?=.{3,64}$)[A-Za-z][A-Za-z0-9]*(?:[_.-][A-Za-z0-9]+)+")
+_HEADING = re.compile(r"<(title|h1|h2|pre)[^>]*>(.{1,500}?)</\1", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]{0,500}>")
 _SEARCHED = 20_000
 _NO_FAULT = (None, False, 0, "", "0", "ok", "success", "none", "null")
@@ -64,6 +57,9 @@ def saying_of(response: httpx2.Response) -> Saying:
     """Return what an answer says."""
     body = json_from(response.content)
     if body is None:
+        events = events_of(response.content[:_SEARCHED].decode("utf-8", "replace"))
+        body = next((event for event in events if _is_fault(json_object(event))), None)
+    if body is None:
         return Saying(_text_of(response))
     first: object = next(iter(cast("list[object]", body)), None) if isinstance(body, list) else body
     fields = json_object(first)
@@ -76,6 +72,7 @@ def _is_fault(fields: Mapping[str, Any]) -> bool:
     told = [
         fields.get(name) for name in ("error", "errors", "error_msg", "error_message", "errorMessage", "error_code")
     ]
+    told.append(json_object(fields.get("base_resp")).get("status_code"))
     if any(not _is_none(each) for each in told) or fields.get("success") is False:
         return True
     is_code = str(fields.get("code", "0")).lower() not in ("0", "200", "ok", "success", "none")
@@ -100,8 +97,8 @@ def _words(value: object, depth: int) -> Iterator[str]:
             yield from _words(each, depth - 1)
     else:
         fields = json_object(value)
-        for name in _WORDS:
-            yield from _words(fields.get(name), depth - 1)
+        for name in filter(fields.get, _WORDS):
+            yield from _words(fields[name], depth - 1)
 
 
 def _codes(fields: Mapping[str, Any], depth: int) -> Iterator[str]:
@@ -112,7 +109,7 @@ def _codes(fields: Mapping[str, Any], depth: int) -> Iterator[str]:
     faults = [
         each for fault in faults for each in (cast("list[object]", fault) if isinstance(fault, list) else [fault])
     ]
-    objects = [json_object(fault) for fault in faults[: 10 * _MOST]]
+    objects = [fault for each in faults[: 10 * _MOST] if (fault := json_object(each))]
     for name in _CODES:
         for each in objects if name in _OF_FAULTS_ALONE else (*objects, fields):
             code = each.get(name)

@@ -4,6 +4,7 @@ import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import IO, Any, cast
@@ -33,7 +34,9 @@ _MAX_FREE_ANSWER_BYTES = 64 * 2**20
 _MAX_IN_MEMORY_BYTES = 64 * 2**20
 """What is longer is read into a temporary file first, so that nothing is lost if the connection fails."""
 _MAX_REFUSAL_BYTES = 2**16
+_CHECKSUM_BYTES = 8  # at the end of gzip, with the length
 
+_GZIP = b"\x1f\x8b"
 _HEADED, _RAW = zlib.MAX_WBITS | 32, -zlib.MAX_WBITS
 
 Rules = Callable[[], Mapping[Outcome, Rule]]
@@ -70,10 +73,15 @@ def open_transport(
         network = httpx2.AsyncHTTPTransport(
             limits=httpx2.Limits(max_keepalive_connections=0), proxy=proxy_for(httpx2.URL(base_url))
         )
-    except (ImportError, OSError, ValueError, httpx2.InvalidURL) as error:
+    except OSError as error:
         raise ConfigurationError(
-            f"No connection can be set up ({type(error).__name__}).",
-            hint="Check HTTPS_PROXY, SSL_CERT_FILE and SSL_CERT_DIR in the server's environment.",
+            f"The certificates that are to be trusted cannot be read ({type(error).__name__}).",
+            hint="Check SSL_CERT_FILE and SSL_CERT_DIR in the server's environment.",
+        ) from error
+    except (ImportError, ValueError, httpx2.InvalidURL) as error:
+        raise ConfigurationError(
+            f"The proxy cannot be used ({type(error).__name__}).",
+            hint="HTTPS_PROXY and ALL_PROXY take http://, https://, socks5:// and socks5h:// URLs.",
         ) from error
     return RetryingTransport(GuardedTransport(network, wallet_key), timings)
 
@@ -148,7 +156,7 @@ async def _read_whole(request: httpx2.Request, response: httpx2.Response) -> htt
         try:
             await _read_into(body, response, max_bytes)
         except (httpx2.TransportError, OSError) as error:
-            if not response.is_success or MAX_BYTES not in request.extensions:
+            if response.is_success and MAX_BYTES not in request.extensions:
                 raise
             cut = f"{type(error).__name__}: {clean(error, 80)}"
         finally:
@@ -199,7 +207,7 @@ def _without(packing: str, body: bytes, max_bytes: int) -> bytes | None:
     """Return at least one byte too many of a body that is too long, and `None` for what cannot be unpacked."""
     match packing:
         case "" | "identity":
-            return body
+            return (_inflated(body, _HEADED, max_bytes) or body) if body.startswith(_GZIP) else body
         case "gzip" | "x-gzip":
             return _inflated(body, _HEADED, max_bytes)
         case "deflate":  # some servers leave out the header that HTTP asks for
@@ -211,12 +219,17 @@ def _without(packing: str, body: bytes, max_bytes: int) -> bytes | None:
 
 
 def _inflated(body: bytes, wbits: int, max_bytes: int) -> bytes | None:
-    unpacking = zlib.decompressobj(wbits)
-    try:
-        unpacked = unpacking.decompress(body, max_bytes + 1)
-    except zlib.error:
-        return None
-    return unpacked if unpacking.eof or len(unpacked) > max_bytes or json_from(unpacked) is not None else None
+    """Inflate a body, which may have several parts; without its end or with a wrong checksum it must be JSON."""
+    unpacked, is_whole = b"", False
+    while body and len(unpacked) <= max_bytes and (not unpacked or body.startswith(_GZIP)):
+        unpacking = zlib.decompressobj(wbits)
+        try:
+            unpacked += unpacking.decompress(body, max_bytes + 1)
+        except zlib.error:
+            with suppress(zlib.error):
+                unpacked += zlib.decompressobj(wbits).decompress(body[:-_CHECKSUM_BYTES], max_bytes + 1)
+        is_whole, body = unpacking.eof, unpacking.unused_data
+    return unpacked if is_whole or len(unpacked) > max_bytes or json_from(unpacked) is not None else None
 
 
 def _unbrotlied(body: bytes, max_bytes: int) -> bytes | None:
@@ -230,10 +243,10 @@ def _unbrotlied(body: bytes, max_bytes: int) -> bytes | None:
 
 
 def _outcome(attempt: httpx2.Response | httpx2.TransportError) -> Outcome:
-    """Return how an attempt ended; a success that was cut has an answer only if that can be read."""
+    """Return how an attempt ended; a success that was cut is an answer only if it can be read."""
     if not isinstance(attempt, httpx2.Response):
         return failure_of(attempt)
-    if CUT in attempt.extensions and json_from(attempt.content) is None:
+    if attempt.is_success and CUT in attempt.extensions and json_from(attempt.content) is None:
         return Failure.OUTCOME_UNKNOWN
     return attempt.status_code
 
@@ -243,7 +256,7 @@ def _is_final(attempt: httpx2.Response | httpx2.TransportError, is_final: IsFina
 
 
 def _asked_seconds(attempt: httpx2.Response | httpx2.TransportError, timings: Timings) -> float | None:
-    return asked_seconds(attempt.headers, timings) if isinstance(attempt, httpx2.Response) else None
+    return asked_seconds(attempt, timings) if isinstance(attempt, httpx2.Response) else None
 
 
 def _answer(attempt: httpx2.Response | httpx2.TransportError) -> httpx2.Response:

@@ -139,6 +139,7 @@ def _is_whole(picture: bytes) -> bool:
     try:
         with warnings.catch_warnings(action="error"), Image.open(BytesIO(picture), formats=_CHECKED) as image:
             image.verify()
+            Image.open(BytesIO(picture), formats=_CHECKED).load()  # JPEG has no checksum to verify
     except Exception:  # noqa: BLE001 - decoders raise all kinds
         return False
     return True

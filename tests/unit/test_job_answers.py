@@ -1,0 +1,109 @@
+"""Jobs as other gateways tell of them."""
+
+import json
+from typing import Any
+
+import httpx2
+import pytest
+
+from blockrun_image.errors import ContentPolicyError, GatewayError, OutcomeUnknownError
+from blockrun_image.images import ImagesResponse
+from blockrun_image_mcp.gateway.responses import Reader, Sent
+from blockrun_image_mcp.gateway.retry import BEARER_POST, POLL
+from blockrun_image_mcp.logs import Redactor
+
+READER = Reader(Redactor())
+URL = "https://cdn.example/1.png"
+PICTURES = {"data": [{"url": URL}]}
+
+
+def answer(status: int, body: object) -> httpx2.Response:
+    request = httpx2.Request("POST", "https://pictures.example/v1/images/generations")
+    return httpx2.Response(status, content=json.dumps(body).encode(), request=request)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (202, {"id": "job"}),
+        (202, {"task_id": "job", "id": "request-7"}),
+        (200, {"id": "job", "status": "queued"}),
+        (201, {"task_id": "job", "status": "PENDING"}),
+        (200, {"output": {"task_id": "job", "task_status": "RUNNING"}, "request_id": "r"}),
+        (200, {"code": 200, "data": {"taskId": "job", "state": "in queue"}}),
+        (202, {"id": "other", "poll_url": "/v1/images/generations/job"}),
+        (202, {"poll_url": "https://pictures.example/v1/images/generations/job"}),
+    ],
+)
+def test_a_job_is_followed_by_the_id_that_it_is_told_by(status: int, body: object) -> None:
+    assert READER.job(answer(status, body)) == "job"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, {"id": "chat-1", "choices": []}),
+        (200, {"id": "job", "status": "failed"}),
+        (202, {"id": "job", **PICTURES}),
+        (202, {"id": "a/b"}),
+        (202, {"id": "job", "poll_url": "https://elsewhere.example/v1/images/generations/job"}),
+        (400, {"id": "job", "status": "queued"}),
+    ],
+)
+def test_what_is_no_job_or_has_its_pictures_already_is_not_followed(status: int, body: object) -> None:
+    assert READER.job(answer(status, body)) is None
+
+
+def polled(body: object, status: int = 200) -> ImagesResponse | str | None:
+    return READER.polled(answer(status, body), "job", 1, Sent(POLL))
+
+
+@pytest.mark.parametrize("state", ["completed", "SUCCEEDED", "Success", "done", "Ready", "finished", "painted", None])
+@pytest.mark.parametrize("key", ["status", "state", "task_status"])
+def test_a_job_with_pictures_has_ended_whatever_its_state_is_called(key: str, state: str | None) -> None:
+    found = polled({"id": "job", key: state, **PICTURES})
+    assert isinstance(found, ImagesResponse)
+    assert [image.url for image in found.images] == [URL]
+
+
+def test_pictures_are_taken_though_a_state_says_that_it_failed() -> None:
+    assert isinstance(polled({"status": "failed", **PICTURES}), ImagesResponse)
+
+
+@pytest.mark.parametrize("state", ["QUEUED", "In Progress", "processing", "in-queue", "NOT_STARTED"])
+def test_a_job_goes_on_while_its_state_says_so(state: str) -> None:
+    assert isinstance(polled({"status": state, "progress": 0.5}), str)
+
+
+@pytest.mark.parametrize("state", ["failed", "FAILURE", "Cancelled", "error", "expired", "Content Moderated"])
+def test_a_job_that_failed_may_have_been_charged_unless_it_says_not(state: str) -> None:
+    failed = {"output": {"task_status": state, "message": "Out of paint"}}
+    with pytest.raises(OutcomeUnknownError, match="Out of paint"):
+        polled(failed)
+    with pytest.raises(GatewayError) as caught:
+        polled({**failed, "payment_status": "not_charged"})
+    assert caught.value.charged == "no"
+
+
+def test_a_job_that_failed_for_its_prompt_is_told_as_that() -> None:
+    with pytest.raises(ContentPolicyError):
+        polled({"status": "failed", "error": {"code": "moderation_blocked", "message": "No."}})
+
+
+@pytest.mark.parametrize(
+    ("body", "is_about"),
+    [
+        ({"id": "job", **PICTURES}, True),
+        ({"id": "request-7", "task_id": "job", **PICTURES}, True),
+        ({"request_id": "request-7", **PICTURES}, True),
+        ({"id": "another", **PICTURES}, False),
+        ({"task_id": "another", **PICTURES}, False),
+    ],
+)
+def test_pictures_of_another_job_are_not_taken(body: dict[str, Any], is_about: bool) -> None:
+    assert isinstance(polled(body), ImagesResponse) is is_about
+
+
+def test_an_id_counts_for_nothing_where_the_pictures_came_at_once() -> None:
+    found = READER.images(answer(201, {"id": "x", "status": "succeeded", "output": [URL]}), 1, Sent(BEARER_POST))
+    assert [image.url for image in found.images] == [URL]
