@@ -55,6 +55,13 @@ async def test_refusal_of_a_model_that_the_gateway_lists_tells_so_and_how_to_des
         backend.toolset.estimate_cost("gpt-image-1")
 
 
+async def test_a_model_that_the_list_tells_to_be_something_else_is_told_so_too() -> None:
+    backend = await taken(IMAGE, {"id": "gpt-image-1", "categories": ["multimodal"]}, {"id": 7, "categories": []})
+    assert refusal(backend.catalog, "gpt-image-1").message.startswith("The gateway lists 'gpt-image-1' without saying")
+    assert backend.catalog.listing is not None
+    assert backend.catalog.listing.others == ()
+
+
 @pytest.mark.parametrize(
     ("listed", "asked"),
     [("openai/gpt-image-1", "gpt-image-1"), ("gpt-image-1", "openai/gpt-image-1"), ("GPT-Image-1", "gpt-image-1")],
@@ -63,8 +70,8 @@ async def test_either_form_of_an_id_and_any_case_is_recognised(listed: str, aske
     assert "The gateway lists" in refusal((await taken({"id": listed})).catalog, asked).message
 
 
-@pytest.mark.parametrize("entry", [{"id": "flux", "categories": ["chat"]}, {"id": "flux\n"}, {"name": "flux"}, IMAGE])
-async def test_model_that_is_not_listed_or_is_told_to_make_no_images_is_unknown(entry: Any) -> None:
+@pytest.mark.parametrize("entry", [{"id": "flux\n", "categories": ["chat"]}, {"id": "flux\n"}, {"name": "flux"}, IMAGE])
+async def test_model_that_is_not_listed_is_unknown(entry: Any) -> None:
     told = refusal((await taken(entry, {"id": "other"})).catalog, "flux")
     assert told.message.startswith("There is no model 'flux'.")
     assert "BLOCKRUN_IMAGE_SPEC" not in told.hint

@@ -58,13 +58,14 @@ def without_strangers(contract: Catalog, listing: "Listing") -> "Listing":
     """Return a list without what may be no image model: what it does not tell to be one, and the description lacks."""
     shown = _shown_ids(contract, [listed.id for listed in listing.models])
     kept = [listed for listed in listing.models if listed.is_told_an_image or shown[listed.id] in contract.models]
-    return listing.model_copy(update={"models": tuple(kept)})
+    return listing.model_copy(update={"models": tuple(kept), "others": ()})
 
 
 def strangers(contract: Catalog, listing: "Listing") -> Sequence[str]:
-    """Return the ids of a list that may be image models, which the list does not tell and the description lacks."""
-    kept = {listed.id for listed in without_strangers(contract, listing).models}
-    return list(dict.fromkeys(listed.id for listed in listing.models if listed.id not in kept))[:_MOST_STRANGERS]
+    """Return the ids of a list that are not told to be image models, and that the description lacks."""
+    kept = {listed.id for listed in without_strangers(contract, listing).models} | {*contract.models}
+    named = [*(listed.id for listed in listing.models), *listing.others]
+    return [id for id in dict.fromkeys(named) if id not in kept][:_MOST_STRANGERS]
 
 
 def _groups(contract: Catalog, listing: "Listing") -> Mapping[str, _Group]:

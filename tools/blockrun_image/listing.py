@@ -48,12 +48,16 @@ class Listed(_Record):
 
 
 class Listing(_Record):
-    """The image models that a gateway lists, in its order, and when it did, in seconds since 1970."""
+    """The image models that a gateway lists, in its order, and when it did, in seconds since 1970.
+
+    `others` are the ids of what it tells to be something else.
+    """
 
     gateway: Line
     seen_at: float = Field(ge=0, lt=_YEAR_10000)
     models: tuple[Listed, ...]
     unusable: int = 0
+    others: tuple[ModelId, ...] = ()
 
     @property
     def day(self) -> str:
@@ -73,9 +77,9 @@ class Listing(_Record):
 def read_listing(body: object, gateway: str, seen_at: float) -> Listing | None:
     """Read the answer of an OpenAI-compatible `GET /models`; `None` where it holds no list.
 
-    Numbers in `body` are to be texts, as they stand in the JSON. Models that are told to be none of images are left
-    out; entries that cannot be read are counted in `unusable`. The fields and their spellings are those that BlockRun's
-    public documentation and SDKs name.
+    Numbers in `body` are to be texts, as they stand in the JSON. Of models that are told to be none of images, only the
+    ids are kept; entries that cannot be read are counted in `unusable`. The fields and their spellings are those that
+    BlockRun's public documentation and SDKs name.
     """
     fields = _object(body)
     entries = next((fields[name] for name in ("data", "models") if isinstance(fields.get(name), list)), None)
@@ -84,8 +88,12 @@ def read_listing(body: object, gateway: str, seen_at: float) -> Listing | None:
     models: dict[Listed, None] = {}  # an id that is listed twice, in two ways, is two of them
     room = {True: _MOST_ENTRIES, False: _MOST_STRANGERS}
     unusable = 0
+    others: dict[str, None] = {}
     for entry in cast("Sequence[object]", entries):
         if not _may_be_an_image_model(entry):
+            id: Any = _object(entry).get("id")
+            if is_model_id(id) and len(others) < _MOST_ENTRIES:
+                others[id] = None
             continue
         listed = _read(_object(entry))
         if listed is None or not room[listed.is_told_an_image]:
@@ -94,7 +102,7 @@ def read_listing(body: object, gateway: str, seen_at: float) -> Listing | None:
             models[listed] = None
             room[listed.is_told_an_image] -= 1
     name = clean(gateway, 80) or "the gateway"
-    return Listing(gateway=name, seen_at=seen_at, models=tuple(models), unusable=unusable)
+    return Listing(gateway=name, seen_at=seen_at, models=tuple(models), unusable=unusable, others=tuple(others))
 
 
 def _may_be_an_image_model(entry: object) -> bool:
