@@ -12,9 +12,9 @@ ImageError
 ├── StorageError                a picture could not be written
 ├── UnexpectedError             something broke that nobody foresaw
 └── GatewayError                the gateway refused or could not be understood
-    ├── AuthenticationError     401
-    ├── PaymentRequiredError    402
-    ├── ContentPolicyError      403, or a content policy code
+    ├── AuthenticationError     401, or the key or the account has no access
+    ├── PaymentRequiredError    402, or no credit or quota is left
+    ├── ContentPolicyError      a content policy code or words
     ├── ModelNotFoundError      the gateway does not make images with this model, or no longer
     ├── RateLimitError          429
     ├── GatewayUnavailableError the request never reached the gateway
@@ -177,11 +177,11 @@ class GatewayError(ImageError):
 
 
 class AuthenticationError(GatewayError):
-    """The gateway does not take the credential."""
+    """The gateway does not take the credential, or gives it no access."""
 
 
 class PaymentRequiredError(GatewayError):
-    """The account has no credit for the request, or the gateway wants a payment that the credential cannot make."""
+    """The account has no credit or quota left, or the gateway wants a payment that the credential cannot make."""
 
 
 class ContentPolicyError(GatewayError):

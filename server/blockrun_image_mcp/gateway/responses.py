@@ -138,10 +138,10 @@ class Reader:
     def job(self, response: httpx2.Response) -> str | None:
         """Return the id of the job that a success tells of; `None` if it has pictures, or no job to be followed."""
         body = json_object(_json(response))
-        if not response.is_success or any(entry.is_usable for entry in entries_of(response)):
+        may_be_job = response.is_success and (response.status_code == 202 or jobs.state_of(body) in _PROGRESS)
+        if not may_be_job or any(entry.is_usable for entry in entries_of(response)):
             return None
-        is_job = response.status_code == 202 or jobs.state_of(body) in _PROGRESS
-        return jobs.id_of(body, str(response.request.url)) if is_job else None
+        return jobs.id_of(body, str(response.request.url))
 
     def polled(self, response: httpx2.Response, job: str, most: int, sent: Sent) -> ImagesResponse | str | None:
         """Return the images of a finished job, or in a few words how far it is, or `None` for no answer about it.
@@ -215,7 +215,8 @@ class Reader:
         if response.status_code < 400:
             return False
         refusal = self.refusal(response, Sent(UNPAID_QUOTE, is_paid=False))
-        return response.status_code == 403 or isinstance(refusal, AuthenticationError)
+        is_forbidden = response.status_code == 403 and not is_web_page(response)
+        return is_forbidden or isinstance(refusal, AuthenticationError)
 
     def _failed(self, response: httpx2.Response, body: Mapping[str, Any], sent: Sent) -> GatewayError:
         saying = saying_of(response)
