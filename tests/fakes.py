@@ -21,9 +21,9 @@ from blockrun_image.attempts import (
 )
 from blockrun_image.callers import DeliveryEvent, OnDelivery
 from blockrun_image.errors import LedgerError, StorageError
-from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image.images import Image, ImageRequest, ImagesResponse, SavedPicture
 from blockrun_image.null_ledger import NullAttempt
-from blockrun_image.ports import Attempt, Begun, Collected, NothingFound, OnStatus, Reserved, SavedPicture
+from blockrun_image.ports import Attempt, Begun, Collected, NothingFound, OnStatus, Reserved
 
 URL = "https://pictures.example/1.png"
 OTHER_URL = "https://pictures.example/2.png"

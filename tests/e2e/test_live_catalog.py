@@ -165,7 +165,7 @@ async def assert_everything_is_todays(client: Client, sandbox: Sandbox) -> None:
     assert (models["acme/wonder"]["provider"], models["acme/wonder"]["low_usd"]) == ("Acme", "0.084")
     assert (models["acme/odd"]["provider"], models["acme/odd"]["low_usd"]) == ("acme", None)
     assert (models["acme/odd"]["sizes"], "Ignore" in text(listed)) == ([], False)
-    assert (await priced(client, "nano-banana"))["estimated_usd"] == "0.0745"
+    assert (await priced(client, "nano-banana"))["estimated_usd"] == "0.0735"
     assert (await priced(client, "acme/odd"))["estimated_usd"] is None
     for retired in ("dall-e-2", "openai/dall-e-2", "nano-banana-pro"):
         refused = await client.call_tool("generate_image", {**FOX, "model": retired})
@@ -177,7 +177,7 @@ async def assert_everything_is_todays(client: Client, sandbox: Sandbox) -> None:
     assert sandbox.posts == 0
     made = [data(await client.call_tool("generate_image", {**FOX, "model": id})) for id in (*TODAY, "openai/dall-e-3")]
     assert [each["model"] for each in made] == [*TODAY, "dall-e-3"]
-    assert [each["cost"]["charged_usd"] for each in made] == ["0.042", "0.0745", "0.085", "0.05", "0.042"]
+    assert [each["cost"]["charged_usd"] for each in made] == ["0.042", "0.0735", "0.085", "0.05", "0.042"]
     asked_for = [settlement["model"] for settlement in sandbox.settlements]
     assert asked_for == ["openai/dall-e-3", "nano-banana", "acme/wonder", "acme/odd", "openai/dall-e-3"]
 

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from blockrun_image.errors import StorageError
-from blockrun_image.images import Image, ImagesResponse
-from blockrun_image.ports import ImageStore, SavedPicture
+from blockrun_image.images import Image, ImagesResponse, SavedPicture
+from blockrun_image.ports import ImageStore
 
 _MAX_URL_BYTES = 16_000
 """For all URLs of a result together."""

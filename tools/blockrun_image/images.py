@@ -74,3 +74,11 @@ class ImagesResponse:
     charged_usd: Decimal | None = None
     warnings: Sequence[str] = ()
     raw: bytes = field(default=b"", repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class SavedPicture:
+    """A picture in a file; `is_checked` tells whether its bytes were found to be whole."""
+
+    path: Path
+    is_checked: bool = True

@@ -16,7 +16,7 @@ from blockrun_image.attempts import (
     Quote,
     UncollectedPictures,
 )
-from blockrun_image.images import ImageRequest, ImagesResponse
+from blockrun_image.images import ImageRequest, ImagesResponse, SavedPicture
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -246,14 +246,6 @@ class ImageGateway(Protocol):
     async def quote(self, request: ImageRequest) -> Decimal | None:
         """Ask what a request would cost, in US dollars, for free; `None` where the gateway does not tell."""
         ...
-
-
-@dataclass(frozen=True)
-class SavedPicture:
-    """A picture in a file; `is_checked` tells whether its bytes were found to be whole."""
-
-    path: Path
-    is_checked: bool = True
 
 
 class ImageStore(Protocol):

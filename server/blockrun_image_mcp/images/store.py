@@ -13,7 +13,7 @@ import anyio.to_thread
 import platformdirs
 
 from blockrun_image.errors import StorageError
-from blockrun_image.ports import SavedPicture
+from blockrun_image.images import SavedPicture
 from blockrun_image.text import clean
 from blockrun_image_mcp.folders import folder_from
 from blockrun_image_mcp.formats import suffix_of
