@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 if TYPE_CHECKING:
     import httpx2
 
-_MOST_BRACKETS = 100_000
+_MOST_BRACKETS = 1_000_000
 _DEEPEST = 500
 _TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 

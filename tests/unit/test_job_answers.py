@@ -32,6 +32,10 @@ def answer(status: int, body: object) -> httpx2.Response:
         (200, {"output": {"task_id": "job", "task_status": "RUNNING"}, "request_id": "r"}),
         (200, {"code": 200, "data": {"taskId": "job", "state": "in queue"}}),
         (202, {"id": "other", "poll_url": "/v1/images/generations/job"}),
+        (200, {"status": "success", "data": {"task_id": "job", "status": "processing"}}),
+        (200, {"code": 200, "data": [{"task_id": "job", "status": "submitted"}]}),
+        (200, {"id": "job", "status": "queued", "url": "https://api.example/jobs/job"}),
+        (200, {"id": "job", "status": "TASK_STATUS_QUEUED", "image": "https://cdn.example/in.png"}),
         (202, {"poll_url": "https://pictures.example/v1/images/generations/job"}),
     ],
 )
@@ -46,6 +50,7 @@ def test_a_job_is_followed_by_the_id_that_it_is_told_by(status: int, body: objec
         (200, {"id": "job", "status": "failed"}),
         (202, {"id": "job", **PICTURES}),
         (202, {"id": "a/b"}),
+        (202, {"id": True}),
         (202, {"id": "job", "poll_url": "https://elsewhere.example/v1/images/generations/job"}),
         (400, {"id": "job", "status": "queued"}),
     ],
@@ -66,8 +71,17 @@ def test_a_job_with_pictures_has_ended_whatever_its_state_is_called(key: str, st
     assert [image.url for image in found.images] == [URL]
 
 
-def test_pictures_are_taken_though_a_state_says_that_it_failed() -> None:
-    assert isinstance(polled({"status": "failed", **PICTURES}), ImagesResponse)
+@pytest.mark.parametrize("state", ["failed", "processing"])
+def test_the_apis_own_pictures_are_taken_whatever_the_state_is(state: str) -> None:
+    assert isinstance(polled({"status": state, **PICTURES}), ImagesResponse)
+
+
+def test_a_link_beside_a_failure_or_a_result_is_no_picture() -> None:
+    with pytest.raises(OutcomeUnknownError):
+        polled({"status": "failed", "url": "https://api.example/jobs/job"})
+    found = polled({"id": "job", "status": "completed", "url": "https://api.example/jobs/job", "output": [URL]})
+    assert isinstance(found, ImagesResponse)
+    assert [image.url for image in found.images] == [URL]
 
 
 @pytest.mark.parametrize("state", ["QUEUED", "In Progress", "processing", "in-queue", "NOT_STARTED"])

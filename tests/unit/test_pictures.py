@@ -59,6 +59,13 @@ def event(**fields: Any) -> str:
         {"a": {"b": [{"c": {"files": [{"download_url": URL}]}}]}},
         {"statusCode": 200, "body": json.dumps({"data": [{"url": URL}]})},
         [{"url": URL}],
+        {"url": "https://api.example/jobs/1", "output": [URL]},
+        {"image": "https://cdn.example/in.png", "output": [URL]},
+        {"output": {"image": "https://cdn.example/in.png", "images": [URL]}},
+        {"uri": "/v1/images/generations", "images": [URL]},
+        {"choices": [{"message": {"content": f"![a fox]({URL})\n[Join](https://chat.example/x)"}}]},
+        {"status": "success", "data": {"resultJson": json.dumps({"resultUrls": [URL]})}},
+        {"x": [[0]] * 100_001, "data": [{"url": URL}]},
         URL,
         json.dumps(URL),
         f"![a fox]({URL})",
@@ -87,6 +94,8 @@ def test_the_url_is_found_wherever_a_gateway_puts_it(body: object) -> None:
         ("https://cdn.example/a fox.png", "https://cdn.example/a%20fox.png"),
         ("https://cdn.example/füchse/1.png", "https://cdn.example/f%C3%BCchse/1.png"),
         ("https://bücher.example/1.png", "https://xn--bcher-kva.example/1.png"),
+        ("![fox](https://cdn.example/a_(1).png)", "https://cdn.example/a_(1).png"),
+        ("![fox](<https://cdn.example/a b.png>)", "https://cdn.example/a%20b.png"),
         ("HTTPS://cdn.example/1", "https://cdn.example/1"),
     ],
 )
@@ -113,6 +122,12 @@ def test_a_url_is_told_as_it_was_meant(told: str, meant: str) -> None:
         {"predictions": [{"bytesBase64Encoded": B64, "mimeType": "image/png"}]},  # Imagen
         {"candidates": [{"content": {"parts": [{"text": "ok"}, {"inlineData": {"data": B64}}]}}]},  # Gemini
         {"some": {"where": {"else": f"data:image/png;base64,{B64}"}}},
+        {"choices": [{"message": {"content": f"Done: ![fox](data:image/png;base64,{B64})"}}]},
+        {"url": "https://x.example/view/1", "b64_json": B64},
+        {"type": "progress", "image": "x"} | {"type": "done", "image": B64},
+        "event: image.partial_image\ndata: " + json.dumps({"b64_json": base64.b64encode(PNG[:40]).decode()}) + "\n\n"
+        "event: image.completed\ndata: " + json.dumps({"b64_json": B64}) + "\n\n",
+        json.dumps({"status": "processing", "image": B64[:80]}) + "\n" + json.dumps({"status": "done", "image": B64}),
         PNG,
         B64,
         event(type="image_generation.partial_image", b64_json=base64.b64encode(PNG[:40]).decode())
@@ -136,6 +151,10 @@ def test_a_picture_that_is_escaped_text_is_unescaped() -> None:
         "ok",
         {"data": "ok"},
         {"data": [{"data": "aGVsbG8="}]},
+        {"init_image": "https://cdn.example/in.png", "mask_url": "https://cdn.example/mask.png"},
+        {"choices": [{"message": {"content": "No. See [policies](https://docs.example/policies)."}}]},
+        "Insufficient credits. [Top up](https://pay.example/topup)",
+        {"object": "image.partial", "data": [{"b64_json": B64}]},
         {"message": "see https://docs.example/logo.png"},
         {"error": {"message": "no", "doc_url": "https://docs.example/1.png"}},
         {"request": {"image": "https://cdn.example/in.png"}, "id": "x"},

@@ -51,7 +51,7 @@ def refused(status: int, body: object, headers: dict[str, str] | None = None) ->
         ({"error_code": 17, "error_msg": "No."}, "No.", "17"),
         ({"title": "Forbidden", "detail": "No."}, "No.: Forbidden", None),
         ([{"error": {"code": 400, "message": "No.", "status": "INVALID_ARGUMENT"}}], "No.", "400"),
-        ({"error": {"message": json.dumps({"error": {"message": "Inner", "code": "x"}})}}, "Inner", None),
+        ({"error": {"message": json.dumps({"error": {"message": "Inner", "code": "x"}})}}, "Inner", "x"),
         ({"error": {"code": "a", "innererror": {"code": "Deep"}, "message": "No."}}, "No.", "a"),
         ({"foo": "bar"}, '{"foo": "bar"}', None),
         ("upstream connect error", "upstream connect error", None),
@@ -76,6 +76,9 @@ POLICY = [
     (400, error("Blocked.", code="content_policy_violation")),
     (400, error("Your request was rejected as a result of our safety system.", code="moderation_blocked")),
     (400, error("Blocked.", code="content_filter", innererror={"code": "ResponsibleAIPolicyViolation"})),
+    (400, {"message": {"error": {"message": "No.", "code": "content_policy_violation"}}}),
+    (400, error("Provider returned error", code=400, metadata={"raw": '{"error": {"code": "moderation_blocked"}}'})),
+    (400, {"error": {"code": "1301", "message": "\u7cfb\u7edf\u68c0\u6d4b\u5230\u654f\u611f\u5185\u5bb9"}}),
     (400, {"code": "DataInspectionFailed", "message": "Input data may contain inappropriate content."}),
     (403, error("Content violates usage guidelines. API key ID: y")),
     (403, error("Your input was flagged.", code=403)),
@@ -97,6 +100,10 @@ CREDIT = [
     (400, error("Budget has been exceeded! Current cost: 10.1")),
     (400, error("Your credit balance is too low")),
     (503, error("No.", code="insufficient_user_quota")),
+    (403, {"code": "AllocationQuota.FreeTierOnly", "message": "The free tier of the model has been exhausted."}),
+    (403, {"Message": "Insufficient balance"}),
+    (403, error("Key limit exceeded (total limit)", code=403)),
+    (429, {"name": "insufficient_balance", "message": "Your organization does not have enough balance"}),
 ]
 ACCESS = [
     (400, error("No.", code="invalid_api_key")),
@@ -105,17 +112,28 @@ ACCESS = [
     (403, {"detail": "You do not have access to this resource"}),
     (400, error("API key not valid. Please pass a valid API key.", status="INVALID_ARGUMENT")),
     (401, "Unauthorized"),
+    (403, error("\u8be5\u4ee4\u724c\u65e0\u6743\u8bbf\u95ee\u6a21\u578b")),
+    (400, {"Error": {"Code": "InvalidApiKey", "Message": "No."}}),
 ]
 MODEL = [
     (400, error("No.", code="model_not_found")),
     (410, error("No.", code="model_retired")),
     (503, error("No channel.", code="model_not_found", type="new_api_error")),
     (404, error("The model `x` does not exist")),
+    (404, error("Not found.", code="DeploymentNotFound")),
+    (404, error("models/x is not found for API version v1beta", status="NOT_FOUND")),
+    (400, error("x is not a valid model ID", code=400)),
+    (400, error("\u6a21\u578b\u4e0d\u5b58\u5728", code="1211")),
 ]
 OTHER = [
     (403, error("Country, region, or territory not supported", code="unsupported_country_region_territory")),
     (400, error("User location is not supported for the API use.", status="FAILED_PRECONDITION")),
     (403, "error code: 1010"),
+    (403, {"title": "Error 1010: Access denied", "status": 403, "error_code": 1010, "cloudflare_error": True}),
+    (400, error("Unsupported model parameter: style")),
+    (400, error("Case-sensitive content type", code="case_sensitive_field")),
+    (400, error("No.", code="safety_tolerance_out_of_range")),
+    (400, error("Image blocked by proxy")),
     (403, "<html><title>Attention Required! | Cloudflare</title></html>"),
     (403, "<html><body>Request blocked. We can't connect to the server for this app</body></html>"),
     (403, ""),
@@ -132,6 +150,7 @@ RATE = [
     (429, error("Rate limit reached for images per minute: Limit 5, Used 5. Please try again in 12s.")),
     (429, error("Quota exceeded for requests per minute, limit: 10. Check your plan and billing. Please retry in 9s.")),
     (429, ""),
+    (429, error("Quota exceeded for online_prediction_requests_per_base_model.", status="RESOURCE_EXHAUSTED")),
     (400, error("Slow down", code="rate_limit_exceeded")),
 ]
 KINDS = [
@@ -167,7 +186,19 @@ def test_a_failure_that_names_neither_model_nor_quota_may_have_been_charged(stat
         (error("Invalid token", code="invalid_api_key"), AuthenticationError, "no"),
         ({"code": 401, "message": "No such key"}, AuthenticationError, "no"),
         (error("Insufficient balance", code="insufficient_balance"), PaymentRequiredError, "no"),
-        ({"success": False, "message": "Rate limit exceeded"}, RateLimitError, "no"),
+        ({"success": False, "message": "Rate limit exceeded"}, RateLimitError, "unknown"),
+        ({"success": False, "error": "Storage upload failed: Unauthorized"}, AuthenticationError, "unknown"),
+        ({"status": "error", "message": "Invalid API key"}, AuthenticationError, "unknown"),
+        ({"status": 401, "message": "Unauthorized"}, AuthenticationError, "no"),
+        ({"base_resp": {"status_code": 1026, "status_msg": "sensitive prompt"}}, ContentPolicyError, "unknown"),
+        ({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}}, ContentPolicyError, "unknown"),
+        ({"candidates": [{"finishReason": "IMAGE_SAFETY"}]}, ContentPolicyError, "unknown"),
+        (
+            {"error": {"code": "insufficient_quota", "message": "No credit"}, "url": "https://docs.example/errors"},
+            PaymentRequiredError,
+            "no",
+        ),
+        ({"code": 402, "msg": "No credits", "data": "https://pay.example/topup"}, PaymentRequiredError, "no"),
         (error("No.", code="model_not_found"), ModelNotFoundError, "no"),
         (error("Blocked", code="content_policy_violation"), ContentPolicyError, "unknown"),
         (error("Out of paint"), OutcomeUnknownError, "unknown"),
@@ -180,8 +211,8 @@ def test_an_error_in_a_200_is_quoted_and_told_as_what_it_is(
 ) -> None:
     told = refused(200, body)
     assert (type(told), told.charged) == (kind, charged)
-    words = (body.get("error") or body).get("message")
-    assert words is None or words in told.message
+    words = json.dumps(body.get("error") or body)
+    assert told.message.partition(": ")[2].partition(".")[0].strip() in words or not told.message.partition(": ")[2]
     assert told.raw == (b"" if charged == "no" else json.dumps(body).encode())
 
 
@@ -212,8 +243,17 @@ def test_a_redirection_after_a_post_tells_where_it_leads() -> None:
         ({"x-ms-retry-after-ms": "250", "retry-after": "9"}, "", 0.25),
         ({}, {"error": "RATE", "retry_after_seconds": 7}, 7),
         ({}, {"error": {"retry_after": "7"}}, 7),
+        ({"retry-after": "soon"}, {"retry_after": 7}, 7),
         ({}, "", 60),
     ],
 )
 def test_the_wait_is_the_one_that_is_asked_for(headers: dict[str, str], body: object, seconds: float) -> None:
     assert refused(429, body, headers).answer.retry_after_seconds == seconds
+
+
+@pytest.mark.parametrize("state", ["charged", "CHARGED", "settled"])
+@pytest.mark.parametrize("room", ["payment_status", "payment"])
+def test_a_refusal_that_says_it_was_paid_for_is_not_told_as_free(room: str, state: str) -> None:
+    told: dict[str, Any] = {"payment_status": state} if room == "payment_status" else {"payment": {"status": state}}
+    assert refused(400, {"error": {"message": "No."}, **told}).charged == "unknown"
+    assert refused(400, {"error": {"message": "No."}, "price": {"amount": "0.04"}, **told}).charged == "yes"

@@ -1,6 +1,7 @@
 """Arguments as agents and frameworks write them: words for nothing, and values that are nearly right."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ GOOD: dict[str, object] = {"prompt": "a white owl", "model": "dall-e-3"}
 NOTHING = [
     *("none", "None", "NONE.", "null", "nil", "undefined", "n/a", "N/A", "any", "default", "unspecified"),
     *("not specified", " Not  Set ", "-", "--", "\u2014", "''", '"none"', "(none)", "<null>", "[]", "{}", "...", "NaN"),
+    *("None, none, none", "None/None", "none\u200b", "\u200b"),
     *("No preference", "nothing", "no", "false", "\uff4e\uff4f\uff4e\uff45", "`default`", "*"),
 ]
 
@@ -72,7 +74,7 @@ def test_a_required_prompt_is_never_nothing(catalog: Catalog, prompt: str) -> No
         ({"quality": " Standard."}, {"quality": "standard"}),
         ({"purpose": "Logo Icon"}, {"purpose": "logo_icon"}),
         ({"enrich": "Suggest"}, {"enrich": "suggest"}),
-        ({"enrich": False}, {"enrich": "off"}),
+        *(({"enrich": no}, {"enrich": "off"}) for no in (False, "No.", "'false'", " NO ")),
         ({"n": "\uff12"}, {"n": 2}),
     ],
 )
@@ -111,3 +113,10 @@ def test_a_quality_of_a_model_whose_qualities_are_not_told_is_passed_on(catalog:
     assert "quality" not in both.resolve(ImageArguments(prompt="a", model="gpt-image-2.5-flare")).body()
     with pytest.raises(InvalidRequestError, match="dall-e-2 cannot do quality 'xhigh'"):
         both.resolve(ImageArguments(prompt="a", model="dall-e-2", quality="xhigh"))
+
+
+def test_the_exact_id_of_a_model_that_is_listed_otherwise_is_no_other_model(catalog: Catalog) -> None:
+    both = replace(joined(catalog, image("b/flux-1.1", 0.01), image("e/y", 0.01)), strangers=("flux-11",))
+    assert both.id_of("flux-11") == "flux-11"
+    assert both.id_of("Flux 1.1") == "b/flux-1.1"
+    assert both.id_of("e/y+") == "e/y+"

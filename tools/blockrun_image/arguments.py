@@ -8,7 +8,7 @@ from typing import Any
 
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.schemas import Schema, ToolSchema
-from blockrun_image.spellings import as_size, is_nothing, nearest
+from blockrun_image.spellings import AROUND, as_size, is_nothing, nearest
 from blockrun_image.text import choices, clean, quoted
 
 _TYPE_NAMES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
@@ -114,7 +114,8 @@ def _is_not_set(tool: ToolSchema, name: str, value: object) -> bool:
 def _is_no(value: object, schema: Schema) -> bool:
     """Tell whether a value switches something off, as it is advertised or as frameworks write it."""
     is_switch = schema["type"] == "boolean" or _OFF in schema.get("enum", ())
-    return is_switch and (value is False or (isinstance(value, str) and _plain(value).lower() in {"no", "false"}))
+    is_no = isinstance(value, str) and _plain(value).strip(AROUND).lower() in {"no", "false"}
+    return is_switch and (value is False or is_no)
 
 
 def _as_advertised(tool: ToolSchema, name: str, value: object) -> object:

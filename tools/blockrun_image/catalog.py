@@ -99,6 +99,8 @@ class Catalog:
 
     def id_of(self, asked: str) -> str:
         """Return the id that is shown for a model, spelled in another way, or `asked` where not one model is meant."""
+        if asked in self.strangers:
+            return asked
         return meant(asked, {**self.spellings, **{id: id for id in self._all}}) or asked
 
     def find(self, id: object) -> Model:

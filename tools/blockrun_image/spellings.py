@@ -14,7 +14,7 @@ _NOTHING = frozenset(
 )
 """Words for "not set"; frameworks that require every argument make a model write one."""
 
-_AROUND = "* \t\r\n\"'`.,;:()[]{}<>-\u2013\u2014_\u201c\u201d\u2018\u2019"
+AROUND = "* \t\r\n\"'`.,;:()[]{}<>-\u2013\u2014_\u201c\u201d\u2018\u2019"
 _QUOTES = " \t\r\n\"'`.()[]\u201c\u201d\u2018\u2019"
 _SEPARATORS = re.compile(r"[ _-]+")
 _SIZE = re.compile(r"([0-9]+) ?(?:px|pixels)? ?(?:[x*\u00d7\u0445]|by) ?([0-9]+) ?(?:px|pixels)?", re.IGNORECASE)
@@ -22,7 +22,12 @@ _SIZE = re.compile(r"([0-9]+) ?(?:px|pixels)? ?(?:[x*\u00d7\u0445]|by) ?([0-9]+)
 
 def is_nothing(text: str, *also: str) -> bool:
     """Tell whether a text is a word for "not set", one of `also`, or no word at all."""
-    return _SEPARATORS.sub(" ", _plain(text).strip(_AROUND)) in {*_NOTHING, *also}
+    words = {*_NOTHING, *also}
+    plain = _plain(text)
+    return any(
+        all(_SEPARATORS.sub(" ", part.strip(AROUND)) in words for part in parts)
+        for parts in ([plain], re.split(r"[,/]", plain))
+    )
 
 
 def nearest(text: str, values: Iterable[str]) -> str:
@@ -48,8 +53,9 @@ def as_size(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text[:1_000]).casefold().split())
+    plain = unicodedata.normalize("NFKC", text[:1_000]).casefold()
+    return " ".join("".join(each for each in plain if unicodedata.category(each) != "Cf").split())
 
 
 def _key(text: str) -> str:
-    return "".join(filter(str.isalnum, as_size(_plain(text))))
+    return "".join(each for each in as_size(_plain(text)) if each.isalnum() or each == "+")

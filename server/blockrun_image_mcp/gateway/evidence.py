@@ -7,9 +7,10 @@ a word such as `success`.
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 import httpx2
 
@@ -76,9 +77,18 @@ def evidence_of(response: httpx2.Response) -> Evidence:
     body = json_object(json_from(response.content))
     evidence = _amounts(_named_in_headers(response.headers))
     is_result = response.status_code in (200, 201, 203) and state_of(body) in (None, State.FINISHED)
-    if is_result or body.get("payment_status") in _PAID or json_object(body.get("payment")).get("status") in _PAID:
+    is_told_paid = any(str(told).lower() in _PAID for told in _payment_states(body))
+    if is_result or is_told_paid:
         evidence |= _price(body.get("price"))
+    if is_told_paid and not is_result and evidence.amount_usd is None:
+        evidence |= Evidence(is_doubtful=True)
     return evidence | Evidence(transaction=_transaction(response.headers, body.get("payment")))
+
+
+def _payment_states(body: Mapping[str, Any]) -> Iterable[object]:
+    for fields in (body, json_object(body.get("error"))):
+        yield fields.get("payment_status")
+        yield json_object(fields.get("payment")).get("status")
 
 
 def _named_in_headers(headers: httpx2.Headers) -> Iterable[str]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from enum import Enum, auto
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from blockrun_image_mcp.network import json_object
@@ -37,9 +37,13 @@ _STATES: Mapping[str, State] = {
 
 
 def state_of(body: Mapping[str, Any]) -> State | None:
-    """Return how far the job is that an answer tells of; `None` if it does not tell, or by a word that is not known."""
-    told = [_key(fields[key]) for fields in _rooms(body) for key in _STATE_KEYS if isinstance(fields.get(key), str)]
-    return next((_STATES[word] for word in told if word in _STATES), None)
+    """Return how far the job is that an answer tells of; `None` if it does not tell, or by a word that is not known.
+
+    An answer may be a success that tells of a job under way, or of one that failed.
+    """
+    words = [_key(fields[key]) for fields in _rooms(body) for key in _STATE_KEYS if isinstance(fields.get(key), str)]
+    told = {_STATES[word] for word in words if word in _STATES}
+    return next((state for state in (State.FAILED, State.DRAWING, State.QUEUED, State.FINISHED) if state in told), None)
 
 
 def id_of(body: Mapping[str, Any], asked: str) -> str | None:
@@ -61,13 +65,17 @@ def is_about(body: Mapping[str, Any], id: str) -> bool:
 
 
 def _ids(body: Mapping[str, Any]) -> Iterator[str]:
-    return (str(fields[key]) for key in _ID_KEYS for fields in _rooms(body) if fields.get(key))
+    ids = (fields.get(key) for key in _ID_KEYS for fields in _rooms(body))
+    return (str(id) for id in ids if id and isinstance(id, (str, int)) and not isinstance(id, bool))
 
 
 def _rooms(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield body
-    yield from (json_object(body.get(room)) for room in _ROOMS)
+    for room in _ROOMS:
+        value = body.get(room)
+        first: object = next(iter(cast("list[object]", value)), None) if isinstance(value, list) else value
+        yield json_object(first)
 
 
 def _key(word: str) -> str:
-    return re.sub(r"[\s-]+", "_", word.strip().casefold())
+    return re.sub(r"[\s-]+", "_", word.strip().casefold()).removeprefix("task_status_")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import httpx2
 
@@ -43,25 +43,27 @@ _WALL = re.compile(
 _POLICY = _signs(
     codes=[
         r"content[ _.-]?(policy|filter|moderation|safety|violation|blocked)|(usage|prompt)_policy|responsible_?ai",
-        r"moderation|safety|nsfw|unsafe|sensitive|inappropriate|prohibited_content|data_?inspection",
+        r"moderation(?!_param)|safety(?!_(tol|set|param))|nsfw|unsafe(?!_redirect)|inappropriate|prohibited_content",
+        r"(?<!in)(?<!case_)(?<!case-)sensitive|data_?inspection|infringement|risk_?detection",
         r"(prompt|image|content)_(blocked|flagged)",
     ],
     words=[
         r"content.?(policy|filter|moderation|management)|safety (system|filter)|usage polic|nsfw|inappropriate",
-        r"prohibited content|sensitive (content|word|information)|content.{0,20}(blocked|violat|not allowed)",
+        r"prohibited content|(?<!case.)sensitive (content|word|information)|content.{0,20}(blocked|violat|not allowed)",
         r"violat\w+.{0,40}(polic|guideline)|polic\w+.{0,20}violat|\bmoderation\b",
-        r"(prompt|input|image) (was |is |has been )?(blocked|flagged)",
+        r"(prompt|input) (was |is |has been )?(blocked|flagged)|image (was |is |has been )?flagged",
+        r"sensitive prompt|\u654f\u611f|\u4e0d\u5b89\u5168",  # sensitive, unsafe
     ],
 )
 _QUOTA = _signs(
     codes=[
         r"insufficient_?(user_?)?(quota|balance|fund|credit)|exceeded_?quota|quota_?(exceeded|exhausted|not_?enough)",
-        r"billing|credit|(?<!load)(?<!load_)balance(?!r)|payment_?required|arrear|overdue|no_?funds|(hard|spend)_?limit|budget_?exceeded",
+        r"billing|credit|payment_?instrument|free_?tier|set_?limit_?exceeded|(?<!load)(?<!load_)balance(?!r)|payment_?required|arrear|overdue|no_?funds|(hard|spend)_?limit|budget_?exceeded",
     ],
     words=[
         r"billing|insufficient.{0,20}(quota|balance|fund|credit)|(account|your) balance|balance is|top.?up|recharge",
         r"(no|out of|enough|add|buy|remaining|more|any).{0,15}\bcredits?\b|overdue|arrears|spending (limit|cap)",
-        r"budget.{0,20}exceeded",
+        r"budget.{0,20}exceeded|key limit exceeded|call volume quota|billed users|free allocation|enough balance",
         r"\bcredits? .{0,10}(exhausted|insufficient|low|required|depleted)|exceeded.{0,20}quota|out of (funds|quota)",
         r"(quota|funds|balance).{0,30}(exhausted|exceeded|used up|not enough|too low|depleted)",
         r"\u4f59\u989d|\u6b20\u8d39|\u989d\u5ea6",  # balance, arrears, quota
@@ -73,32 +75,43 @@ _KEY = _signs(
         r"no_db_connection",  # LiteLLM without a database looks there for each key but its master key
     ],
     words=[
-        r"api.?key|unauthori[sz]ed|authenticat|(invalid|expired|missing|wrong) (access )?(token|credential)",
+        r"api.?key|unauthori[sz]ed|authenticat|security token|login fail",
+        r"(invalid|expired|missing|wrong) (access )?(token|credential)",
         r"\u4ee4\u724c",  # token
     ],
 )
 _ACCESS = _signs(
     codes=[r"permission|access_?denied|forbidden|scope|verif|organi[sz]ation"],
     words=[
+        r"\u65e0\u6743|not allowed for this api key",  # no right
         r"must be verified|(verify|verification).{0,30}(organi[sz]ation|identity|account|email)|access denied",
         r"(missing|insufficient|lack).{0,20}(scope|permission)|(not|n't) have (access|permission)",
     ],
 )
 _REGION = _signs(
-    codes=[r"country|region|territor|location"],
+    codes=[r"country|region|territor|(?<!al)location"],
     words=[
         r"(country|region|territory|location).{0,40}(not|un)[ -]?(supported|available|allowed)",
         r"not (available|supported) in your",
     ],
 )
 _BAD = r"(unknown|unsupported|invalid|retired|deprecated|no such)"
+_SAID_OF_MODELS = (
+    rf"\b{_BAD} (image )?model\b(?! (param|opt))",
+    r"is not a valid model|model identifier is invalid|models/[\w.:-]{1,80} is not found",
+    r"\u6a21\u578b\u4e0d\u5b58\u5728",  # the model does not exist
+    (
+        r"model\b['\"`:\s]*[\w./:-]*['\"`]?,?\s*\b(is |was |has been |does )?"
+        r"(not (found|exist|available)|no longer|unknown|unavailable|retired|deprecated)"
+    ),
+)
 _MODEL = _Signs(
-    re.compile(rf"{_BAD}_(image_)?model|model_?(not|no|un|retired|dep)", re.IGNORECASE),
-    re.compile(  # not behind a quotation, which may be one of the prompt, but for LiteLLM's of itself
-        rf"([^'\"]{{0,10}}\{{'error': ')?[^'\"]{{0,80}}?\b({_BAD} (image )?model\b"
-        r"|model\b['\"`:\s]*[\w./:-]*['\"`]?,?\s*\b(is |was |has been |does )?"
-        r"(not (found|exist|available)|no longer|unknown|unavailable|retired|deprecated))",
+    re.compile(
+        rf"{_BAD}_(image_)?model(?!_(param|opt))|model_?(not|no|un|retired|dep)|deployment_?not_?found|endpointormodel",
         re.IGNORECASE,
+    ),
+    re.compile(  # not behind a quotation, which may be one of the prompt, but for LiteLLM's of itself
+        rf"([^'\"]{{0,10}}\{{'error': ')?[^'\"]{{0,80}}?({'|'.join(_SAID_OF_MODELS)})", re.IGNORECASE
     ),
 )
 _RATE = _signs(
@@ -220,7 +233,7 @@ _FREE_IF_NAMED = (410, 428, 451, 503)
 def of(status: int, charged: Charged, saying: Saying, *, is_web_page: bool = False) -> Meaning:
     """Return what a refusal, or a success that is none, means by its status, its codes and its words."""
     named = _named(saying, _kinds_of(status))
-    if status == 403 and not saying.codes and (is_web_page or _WALL.search(saying.words)):
+    if status == 403 and (is_web_page or (named in (None, _NO_ACCESS) and _WALL.search(saying.words))):
         return _BOT_WALL
     if status == 429 and is_out_of_quota(saying):
         return _NO_CREDIT
@@ -249,7 +262,8 @@ def is_out_of_quota(saying: Saying) -> bool:
     """Tell whether a 429 is about money, so that waiting does not help."""
     if any(map(_QUOTA.codes.search, saying.codes)) or _NEVER.search(saying.words):
         return True
-    return _QUOTA.words.search(saying.words) is not None and not _RATE_WORDS.search(saying.words)
+    is_about_rate = any(map(_RATE.codes.search, saying.codes)) or _RATE_WORDS.search(saying.words)
+    return _QUOTA.words.search(saying.words) is not None and not is_about_rate
 
 
 def is_free(status: int, saying: Saying) -> bool:
@@ -259,10 +273,12 @@ def is_free(status: int, saying: Saying) -> bool:
     )
 
 
-def is_before_drawing(meaning: Meaning) -> bool:
-    """Tell whether a request that was refused for this was refused before anything could be drawn."""
-    early = (AuthenticationError, ModelNotFoundError, PaymentRequiredError, RateLimitError)
-    return meaning.error in early or meaning is _NO_SERVICE
+def is_before_drawing(saying: Saying) -> bool:
+    """Tell whether a code proves that a request was refused before anything could be drawn; words do not."""
+    by_code = _named(replace(saying, words=""), _KINDS)
+    return by_code in (_NO_CREDIT, _NO_MODEL, _NO_SERVICE, _NO_ACCESS, _MEANINGS[401], _MEANINGS[429]) or (
+        by_code is None and saying.status in (401, 402, 404, 429)
+    )
 
 
 def is_policy(saying: Saying) -> bool:

@@ -11,13 +11,15 @@ import html
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, cast
 from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
 import httpx2
 
 from blockrun_image_mcp.formats import suffix_of
+from blockrun_image_mcp.gateway.jobs import State, state_of
 from blockrun_image_mcp.network import is_deep, json_from, json_object
 
 _LONGEST_URL = 65_536
@@ -33,15 +35,30 @@ _DATA_KEYS = ("inlineData", "inline_data", "image_data", "imageData", "data")
 _REVISION_KEYS = ("revised_prompt", "revisedPrompt")
 _INNER_KEYS = ("url", "data", "base64", "b64_json")
 _ROOMS = (
-    *("data", "images", "image", "image_urls", "imageUrls", "urls", "url", "b64_json", "output", "outputs", "result"),
+    *("data", "images", "image_urls", "imageUrls", "output", "outputs", "result"),
     *("results", "response", "artifacts", "predictions", "generated_images", "generatedImages", "candidates"),
-    *("content", "parts", "choices", "message", "delta", "resultUrls", "result_urls", "sample", "task", "job", "body"),
+    *(
+        "content",
+        "parts",
+        "choices",
+        "message",
+        "delta",
+        "resultUrls",
+        "result_urls",
+        "sample",
+        "task",
+        "job",
+        "body",
+        "file",
+        "resultJson",
+    ),
 )
 """Where gateways keep pictures; the first that has any counts."""
 _SAYINGS = ("message", "delta")  # rooms if they are objects; texts under these names are words
 
 _ECHOES = re.compile(
-    r"error|input|request|prompt|usage|meta|doc|help|poll|status|cancel|callback|hook|thumb|preview|logo|avatar|message",
+    r"error|input|request|prompt|usage|meta|doc|help|poll|status|cancel|callback|hook|thumb|preview|logo|avatar|message"
+    r"|init|mask|source|reference|icon|banner|background|current|partial|progress",
     re.IGNORECASE,
 )
 """What an answer repeats of its request, or links to, is no picture that was made."""
@@ -49,7 +66,10 @@ _ECHOES = re.compile(
 _SUFFIXES = r"\.(?:png|jpe?g|webp|gif|avif|svg|bmp|tiff?)"
 _PICTURE_PATH = re.compile(rf"{_SUFFIXES}$", re.IGNORECASE)
 _PICTURE_URL = re.compile(rf"https?://[^\s\"'<>()\[\]]{{1,2000}}?{_SUFFIXES}(?:\?[^\s\"'<>()\[\]]*)?", re.IGNORECASE)
-_MARKDOWN = re.compile(r"!?\[[^\]\n]{0,500}\]\(\s{0,9}<?([^()\[\]\s<>]{1,8000})>?(?:\s[^)\n]{0,200})?\)")
+_MARKDOWN = re.compile(
+    r"(!?)\[[^\]\n]{0,500}\]\(\s{0,9}(?:<([^<>\n]{1,8000})>|(data:[^()\[\]\s<>]+"
+    r"|(?:[^()\[\]\s<>]|\([^()\[\]\s<>]{0,200}\)){1,8000}))(?:\s[^)\n]{0,200})?\)"
+)
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _DATA_URI = re.compile(r"\s*(?:data:([^,]{0,200})|([\w.+-]{1,40}/[\w.+-]{1,40};base64)),", re.IGNORECASE)
 _PYTHON_BYTES = re.compile(r"\s*b(['\"])(.*)\1\s*", re.DOTALL)
@@ -57,6 +77,8 @@ _EVENT_STREAM = re.compile(r"\s*(?:data|event|id|retry)?:")
 _BLANKS = re.compile(r"\s*")
 _PLAIN = re.compile(r"[\x21-\x7e]+")
 _ESCAPED = re.compile(r"[^\x21-\x7e]+")
+_PARTIAL = re.compile(r"partial|preview|progress", re.IGNORECASE)
+_UNFINISHED = (State.QUEUED, State.DRAWING)
 _AROUND = " \t\r\n\"'`<>"
 _SHORTEST_BASE64 = 32
 
@@ -75,6 +97,11 @@ class Entry:
         return bool(self.url or self.data)
 
 
+def own_entries_of(response: httpx2.Response) -> Sequence[Entry]:
+    """Return what a success has in the places of pictures by the API's own shape alone."""
+    return _Finder(str(response.request.url)).own(json_from(response.content))
+
+
 def entries_of(response: httpx2.Response) -> Sequence[Entry]:
     """Return what a success has in the places of pictures, in order; empty if it has none."""
     content = response.content
@@ -85,9 +112,9 @@ def entries_of(response: httpx2.Response) -> Sequence[Entry]:
     if suffix_of(content):
         return [Entry(data=content)]
     text = content.decode("utf-8-sig", "replace")
-    streamed = [entry for event in events_of(text) for entry in finder.entries(event)]
-    if streamed:
-        return _distinct(streamed)
+    streamed = [finder.entries(event) for event in events_of(text) if state_of(json_object(event)) not in _UNFINISHED]
+    if any(streamed):
+        return _distinct(entry for entries in streamed for entry in entries)
     is_cut_json = text.lstrip()[:1] in ("{", "[")
     return [] if is_cut_json or is_web_page(response) else finder.of_text(text)
 
@@ -117,36 +144,45 @@ class _Finder:
 
     def entries(self, body: object) -> Sequence[Entry]:
         """Return the entries of the API's own shape, or else of another, or else what can only be a picture."""
-        if "partial" in str(json_object(body).get("type", "")).lower():  # an event about an unfinished picture
+        if _is_partial(body):
             return []
-        own = [self.entry(value) for value in _list(json_object(body).get("data"))]
+        own = self.own(body)
         if any(entry.is_usable for entry in own):
             return own
-        return [*self._in_rooms(body, _DEEPEST)] or _distinct(self._anywhere(body, _DEEPEST)) or own
+        found = [*islice(self._in_rooms(body, _DEEPEST), _MOST_ENTRIES)]
+        return found or _distinct(islice(self._anywhere(body, _DEEPEST), _MOST_ENTRIES)) or own
+
+    def own(self, body: object) -> Sequence[Entry]:
+        """Return the entries of `data`, as the API has them."""
+        return [] if _is_partial(body) else [self.entry(value) for value in _list(json_object(body).get("data"))]
 
     def of_text(self, text: str) -> Sequence[Entry]:
-        """Return the one picture that a text is, or all to which it links."""
+        """Return the one picture that a text is, or all that it shows or links to."""
         whole = self.entry(text)
         if whole.is_usable:
             return [whole]
-        linked = _MARKDOWN.findall(text[:_LONGEST_URL]) or _PICTURE_URL.findall(text[:_LONGEST_URL])
-        return _distinct(entry for entry in map(self.entry, linked) if entry.is_usable)
+        linked = [(shown == "!", angled or plain) for shown, angled, plain in _MARKDOWN.findall(text)]
+        shown = [each for is_shown, each in linked if is_shown] or [each for _, each in linked if _is_of_picture(each)]
+        found = map(self.entry, shown or _PICTURE_URL.findall(text[:_LONGEST_URL]))
+        return _distinct(entry for entry in found if entry.is_usable)
 
     def entry(self, value: object) -> Entry:
         """Return the one picture of an object or a text."""
         if isinstance(value, str):
-            data = _decoded(value, is_surely_base64=False)
-            return Entry(data=data) if data else Entry(url=self._url(value))
+            linked = _MARKDOWN.fullmatch(value.strip())
+            text = (linked[2] or linked[3]) if linked else value
+            data = _decoded(text, is_surely_base64=False)
+            return Entry(data=data) if data else Entry(url=self._url(text))
         fields = json_object(value)
         revised = next((fields[key] for key in _REVISION_KEYS if isinstance(fields.get(key), str)), None)
-        for text in _texts(fields, _URL_KEYS):
-            if (entry := self.entry(text)).is_usable:
-                return Entry(entry.url, entry.data, revised)
+        named = [entry for entry in map(self.entry, _texts(fields, _URL_KEYS)) if entry.is_usable]
+        if named and (named[0].data or _is_of_picture(named[0].url or "")):
+            return replace(named[0], revised_prompt=revised)
         for keys, is_surely_base64 in ((_BASE64_KEYS, True), (_DATA_KEYS, False)):
             for text in _texts(fields, keys):
                 if data := _decoded(text, is_surely_base64=is_surely_base64):
                     return Entry(data=data, revised_prompt=revised)
-        return Entry(revised_prompt=revised)
+        return replace(next(iter(named), Entry()), revised_prompt=revised)
 
     def _in_rooms(self, value: object, depth: int) -> Iterator[Entry]:
         if depth == 0:
@@ -157,20 +193,20 @@ class _Finder:
         elif isinstance(value, list):
             for each in _list(cast("object", value)):
                 yield from self._in_rooms(each, depth - 1)
-        elif (entry := self.entry(value)).is_usable:
-            yield entry
         else:
             fields = json_object(value)
             told = ((room, fields[room]) for room in _ROOMS if fields.get(room))
             rooms = (value for room, value in told if not (room in _SAYINGS and isinstance(value, str)))
-            yield from next(filter(None, ([*self._in_rooms(room, depth - 1)] for room in rooms)), ())
+            found = next(filter(None, ([*self._in_rooms(room, depth - 1)] for room in rooms)), None)
+            entry = self.entry(value)
+            yield from found or ([entry] if entry.is_usable else [])
 
     def _anywhere(self, value: object, depth: int) -> Iterator[Entry]:
         if depth == 0:
             return
         if isinstance(value, str):
             entry = self.entry(value)
-            if entry.data or (entry.url and _PICTURE_PATH.search(urlsplit(entry.url).path)):
+            if entry.data or _is_of_picture(entry.url or ""):
                 yield entry
             return
         fields = json_object(value)
@@ -182,8 +218,7 @@ class _Finder:
         """Return the URL that a text is, absolute and in ASCII."""
         if len(text) > _LONGEST_URL:
             return None
-        linked = _MARKDOWN.fullmatch(text.strip())
-        url = html.unescape(linked[1] if linked else text.strip(_AROUND))
+        url = html.unescape(text.strip(_AROUND))
         if not url.isprintable() or not (_SCHEME.match(url) or _is_relative(url)):
             return None
         try:
@@ -224,12 +259,17 @@ def events_of(text: str) -> Iterator[object]:
         yield from _values(text)
         return
     data: list[str] = []
+    name = ""
     for line in [*text.splitlines(), ""]:
-        if line.startswith("data:"):
+        if line.startswith("event:"):
+            name = line[6:]
+        elif line.startswith("data:"):
             data.append(line[5:])
         elif not line.strip():
-            yield from _values("\n".join(data))
+            if not _PARTIAL.search(name):
+                yield from _values("\n".join(data))
             data.clear()
+            name = ""
 
 
 def _values(text: str) -> Iterator[object]:
@@ -266,6 +306,20 @@ def _distinct(entries: Iterable[Entry]) -> Sequence[Entry]:
 
 def _list(value: object) -> Sequence[object]:
     return cast("list[object]", value)[:_MOST_ENTRIES] if isinstance(value, list) else []
+
+
+def _is_partial(body: object) -> bool:
+    """Return whether an event is about a picture that is not finished."""
+    fields = json_object(body)
+    told = [
+        each.get(name) for each in (fields, json_object(fields.get("data"))) for name in ("type", "object", "event")
+    ]
+    return any(isinstance(each, str) and _PARTIAL.search(each) for each in told)
+
+
+def _is_of_picture(url: str) -> bool:
+    """Return whether a URL's path ends as a picture's does."""
+    return _DATA_URI.match(url) is not None or _PICTURE_PATH.search(url.partition("?")[0].partition("#")[0]) is not None
 
 
 def _is_relative(url: str) -> bool:

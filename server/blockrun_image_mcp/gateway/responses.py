@@ -26,7 +26,7 @@ from blockrun_image_mcp.gateway.credentials import is_never_sent
 from blockrun_image_mcp.gateway.evidence import NO_EVIDENCE, Evidence, evidence_of
 from blockrun_image_mcp.gateway.jobs import State
 from blockrun_image_mcp.gateway.meanings import Meaning
-from blockrun_image_mcp.gateway.pictures import Entry, entries_of, is_web_page, is_web_url
+from blockrun_image_mcp.gateway.pictures import Entry, entries_of, is_web_page, is_web_url, own_entries_of
 from blockrun_image_mcp.gateway.retry import (
     UNPAID_QUOTE,
     Outcome,
@@ -112,7 +112,7 @@ class Reader:
         """Return at most `most` images of a success, or raise the error that any other answer means."""
         if not response.is_success:
             raise self.refusal(response, sent)
-        entries = entries_of(response)
+        entries = own_entries_of(response) if saying_of(response).is_refusal else entries_of(response)
         usable = [entry for entry in entries if entry.is_usable]
         if not usable:
             raise self._unusable(response, sent)
@@ -139,7 +139,7 @@ class Reader:
         """Return the id of the job that a success tells of; `None` if it has pictures, or no job to be followed."""
         body = json_object(_json(response))
         may_be_job = response.is_success and (response.status_code == 202 or jobs.state_of(body) in _PROGRESS)
-        if not may_be_job or any(entry.is_usable for entry in entries_of(response)):
+        if not may_be_job or any(entry.is_usable for entry in own_entries_of(response)):
             return None
         return jobs.id_of(body, str(response.request.url))
 
@@ -152,9 +152,11 @@ class Reader:
         state = jobs.state_of(body)
         if not response.is_success or not jobs.is_about(body, job):
             return None
+        if any(entry.is_usable for entry in own_entries_of(response)):
+            return self.images(response, most, sent)
         if state in _PROGRESS:
             return _PROGRESS[state]
-        entries = entries_of(response)
+        entries: Sequence[Entry] = [] if state is State.FAILED else entries_of(response)
         if any(entry.is_usable for entry in entries):
             return self.images(response, most, sent)
         if state is State.FAILED:
@@ -233,8 +235,8 @@ class Reader:
         """Return the error of a success without a picture, of which some gateways make refusals."""
         saying = saying_of(response)
         meaning = meanings.of(response.status_code, "unknown", saying)
-        if saying.is_fault and meaning.error is not OutcomeUnknownError:
-            otherwise: Charged = "no" if meanings.is_before_drawing(meaning) else "unknown"
+        if (saying.is_fault or meaning.error is ContentPolicyError) and meaning.error is not OutcomeUnknownError:
+            otherwise: Charged = "no" if meanings.is_before_drawing(saying) else "unknown"
             error = self._error(response, saying, meaning, sent.charge(response, otherwise), sent)
         else:
             error = self._empty(response, saying, sent)

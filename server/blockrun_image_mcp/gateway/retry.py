@@ -157,10 +157,9 @@ def asked_seconds(response: httpx2.Response, timings: Timings) -> float | None:
         if _SECONDS.fullmatch(told := response.headers.get(name, "").strip()):
             return min(timings.max_retry_after_seconds, float(told) / 1_000)
     body = json_object(json_from(response.content))
-    told = next(
-        (fields[name] for fields in (body, json_object(body.get("error"))) for name in _WAITS if name in fields), ""
-    )
-    return retry_after_seconds(response.headers.get("retry-after") or str(told), timings)
+    told = [str(fields.get(name, "")) for fields in (body, json_object(body.get("error"))) for name in _WAITS]
+    asked = [retry_after_seconds(each, timings) for each in (response.headers.get("retry-after"), *told)]
+    return next((seconds for seconds in asked if seconds is not None), None)
 
 
 def retry_after_seconds(header: str | None, timings: Timings) -> float | None:

@@ -13,18 +13,25 @@ from blockrun_image_mcp.gateway.pictures import events_of, is_web_page
 from blockrun_image_mcp.network import json_from, json_object
 
 _WORDS = (
-    *("error", "errors", "message", "msg", "error_msg", "errorMsg", "error_message", "errorMessage"),
+    *("error", "errors", "message", "msg", "error_msg", "errormsg", "error_message", "errormessage"),
     *("error_description", "detail", "details", "title", "reason", "description", "failure_reason"),
-    *("fail_reason", "base_resp", "status_msg"),
+    *("fail_reason", "base_resp", "status_msg", "raifilteredreason", "predictions"),
 )
-_CODES = ("code", "status_code", "type", "error_code", "errorCode", "error_type", "status", "reason", "kind")
+_CODES = (
+    *("code", "status_code", "error_code", "errorcode", "type", "error_type", "__type", "status", "reason", "kind"),
+    *("finishreason", "finish_reason", "blockreason", "name"),
+)
 _OF_FAULTS_ALONE = ("status", "status_code", "reason")  # beside no fault, it is the state of a job
 _FAULTS = (
     *("error", "errors", "detail", "details", "innererror", "inner_error", "error_info", "data", "output"),
-    *("base_resp",),
+    *("base_resp", "message", "metadata", "raw", "promptfeedback", "candidates", "predictions", "artifacts"),
+    *("choices",),
 )
+_REFUSALS = ("error", "errors", "error_msg", "error_message", "errormessage", "error_code")
+_FAILED = ("error", "fail", "failed", "failure")
 _DEEPEST = 6
 _MOST = 3
+_REFUSED = re.compile(r"[45][0-9]{2}", re.ASCII)
 _SLUG = re.compile(r"(?=.{3,64}$)[A-Za-z][A-Za-z0-9]*(?:[_.-][A-Za-z0-9]+)+")
 _HEADING = re.compile(r"<(title|h1|h2|pre)[^>]*>(.{1,500}?)</\1", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]{0,500}>")
@@ -40,6 +47,8 @@ class Saying:
     codes: tuple[str, ...] = ()
     is_fault: bool = False
     """Whether it says that something went wrong, whatever its status is."""
+    is_refusal: bool = False
+    """Whether it says so beyond doubt, so that nothing beside the API's own pictures is one."""
 
     @property
     def code(self) -> str | None:
@@ -49,7 +58,7 @@ class Saying:
     @cached_property
     def status(self) -> int | None:
         """The HTTP status of a refusal that it names among its codes."""
-        named = [int(code) for code in self.codes if re.fullmatch(r"[45][0-9]{2}", code)]
+        named = [int(code) for code in self.codes if _REFUSED.fullmatch(code)]
         return named[0] if named else None
 
 
@@ -58,25 +67,35 @@ def saying_of(response: httpx2.Response) -> Saying:
     body = json_from(response.content)
     if body is None:
         events = events_of(response.content[:_SEARCHED].decode("utf-8", "replace"))
-        body = next((event for event in events if _is_fault(json_object(event))), None)
+        body = next((event for event in events if _is_refusal(_fields(event))), None)
     if body is None:
         return Saying(_text_of(response))
     first: object = next(iter(cast("list[object]", body)), None) if isinstance(body, list) else body
-    fields = json_object(first)
-    words = ": ".join(dict.fromkeys(_words(first, _DEEPEST)))
+    fields = _fields(first)
+    words = ": ".join(dict.fromkeys(_words(first, _DEEPEST)))[:_SEARCHED]
     codes = tuple(dict.fromkeys(_codes(fields, _DEEPEST)))
-    return Saying(words or _text_of(response), codes, _is_fault(fields))
+    is_refusal = _is_refusal(fields)
+    return Saying(words or _text_of(response), codes, is_refusal or _is_fault(fields), is_refusal)
+
+
+def _is_refusal(fields: Mapping[str, Any]) -> bool:
+    told = [*map(fields.get, _REFUSALS), json_object(fields.get("base_resp")).get("status_code")]
+    named = _REFUSED.fullmatch(str(fields.get("code") or fields.get("status") or ""))
+    return any(not _is_none(each) for each in told) or fields.get("success") is False or named is not None
 
 
 def _is_fault(fields: Mapping[str, Any]) -> bool:
-    told = [
-        fields.get(name) for name in ("error", "errors", "error_msg", "error_message", "errorMessage", "error_code")
-    ]
-    told.append(json_object(fields.get("base_resp")).get("status_code"))
-    if any(not _is_none(each) for each in told) or fields.get("success") is False:
-        return True
     is_code = str(fields.get("code", "0")).lower() not in ("0", "200", "ok", "success", "none")
-    return is_code and any(fields.get(name) for name in ("message", "msg", "detail"))
+    is_told = any(fields.get(name) for name in ("message", "msg", "detail"))
+    is_failed = fields.get("ok") is False or str(fields.get("status")).lower() in _FAILED
+    return (is_told and (is_code or is_failed)) or isinstance(fields.get("detail"), str)
+
+
+def _fields(value: object) -> Mapping[str, Any]:
+    """Return an object of JSON, or of a text that is JSON, with its names in lower case."""
+    if isinstance(value, str) and value.lstrip()[:1] == "{":
+        value = json_from(value.encode("utf-8", "replace"))
+    return {name.lower(): each for name, each in json_object(value).items()}
 
 
 def _is_none(value: object) -> bool:
@@ -86,38 +105,38 @@ def _is_none(value: object) -> bool:
 def _words(value: object, depth: int) -> Iterator[str]:
     if depth == 0:
         return
-    if isinstance(value, str):
-        nested = json_from(value.encode("utf-8", "replace")) if value.lstrip()[:1] == "{" else None
-        if nested is not None:
-            yield from _words(nested, depth - 1)
-        elif value.strip():
-            yield value.strip()
+    fields = _fields(value)
+    if isinstance(value, str) and not fields:
+        yield from filter(None, [value.strip()[:_SEARCHED]])
     elif isinstance(value, list):
         for each in cast("list[object]", value)[:_MOST]:
             yield from _words(each, depth - 1)
-    else:
-        fields = json_object(value)
-        for name in filter(fields.get, _WORDS):
-            yield from _words(fields[name], depth - 1)
+    for name in filter(fields.get, _WORDS):
+        yield from _words(fields[name], depth - 1)
 
 
 def _codes(fields: Mapping[str, Any], depth: int) -> Iterator[str]:
     """Yield the codes of what is wrong before those of the answer, and the types after the codes."""
     if depth == 0:
         return
-    faults = [fields.get(name) for name in _FAULTS]
-    faults = [
-        each for fault in faults for each in (cast("list[object]", fault) if isinstance(fault, list) else [fault])
-    ]
-    objects = [fault for each in faults[: 10 * _MOST] if (fault := json_object(each))]
+    faults: list[object] = []
+    for fault in filter(None, map(fields.get, _FAULTS)):
+        faults += cast("list[object]", fault)[:_MOST] if isinstance(fault, list) else [fault]
+    objects = [found for fault in faults if (found := _fields(fault))]
     for name in _CODES:
         for each in objects if name in _OF_FAULTS_ALONE else (*objects, fields):
-            code = each.get(name)
-            if isinstance(code, (str, int)) and not isinstance(code, bool) and code not in ("", 0, 200):
-                yield str(code)
+            if _is_code(each.get(name)):
+                yield str(each[name])
     yield from (fault for fault in faults if isinstance(fault, str) and _SLUG.fullmatch(fault))
+    if _REFUSED.fullmatch(str(fields.get("status", ""))):
+        yield str(fields["status"])
     for each in objects:
         yield from _codes(each, depth - 1)
+
+
+def _is_code(value: object) -> bool:
+    is_text = isinstance(value, (str, int)) and not isinstance(value, bool)
+    return is_text and value not in ("", 0, 200) and "://" not in str(value)[:_SEARCHED]
 
 
 def _text_of(response: httpx2.Response) -> str:

@@ -185,7 +185,7 @@ class _Sandbox:
             asked,
             call.origin,
             bill,
-            self._studio.micro_usd(asked),
+            self._studio.micro_usd(asked, bill.rail),
             poll_url,
             fault,
             created,

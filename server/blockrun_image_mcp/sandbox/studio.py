@@ -5,7 +5,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, cast
 
@@ -18,7 +18,7 @@ from blockrun_image.pricing import estimate
 from blockrun_image.text import clean
 from blockrun_image_mcp.sandbox.faults import Fault, FaultScript
 from blockrun_image_mcp.sandbox.listing import SandboxListing
-from blockrun_image_mcp.sandbox.till import Bill, Settlement, Till
+from blockrun_image_mcp.sandbox.till import Bill, Rail, Settlement, Till
 from blockrun_image_mcp.sandbox.x402 import Quotes
 
 _MOST_PICTURES = 2_000
@@ -100,9 +100,9 @@ class Studio:
             raise InvalidRequestError(f"The sandbox draws at most {_MOST_PIXELS:,} pixels.")
         return request
 
-    def micro_usd(self, request: ImageRequest) -> int:
+    def micro_usd(self, request: ImageRequest, rail: Rail = "wallet") -> int:
         """Return what a request is charged, in millionths of a US dollar: the high end of its price, if any."""
-        price = estimate(self.catalog, request)
+        price = estimate(replace(self.catalog, has_fee=rail == "wallet"), request)
         charged = max(price.low_usd, request.n * _UNTOLD_USD) if price.high_usd is None else price.high_usd
         return math.ceil(charged * 1_000_000)
 
@@ -111,7 +111,9 @@ class Studio:
 
         Raises `PaymentRefusedError` for a payment that is spent.
         """
-        settlement = self.till.settle(bill, request, self.micro_usd(request) if micro_usd is None else micro_usd)
+        settlement = self.till.settle(
+            bill, request, self.micro_usd(request, bill.rail) if micro_usd is None else micro_usd
+        )
         data = [self._image(request, origin, variant) for variant in range(request.n)]
         return Generation(int(self.clock()), data, settlement)
 

@@ -2,7 +2,7 @@
 
 import secrets
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from blockrun_image.images import ImageRequest
 from blockrun_image_mcp.sandbox.x402 import Payment, PaymentRefusedError
@@ -14,6 +14,10 @@ Kind = Literal["quote", "paid", "models"]
 """Whether a request asks for a generation's price, brings a key or a payment for it, or asks for the models."""
 
 
+Rail: TypeAlias = Literal["account", "wallet"]
+"""Where the money comes from."""
+
+
 @dataclass(frozen=True)
 class Bill:
     """How one call is paid for: by the payment, or without one from the account."""
@@ -22,7 +26,7 @@ class Bill:
     payment: Payment | None = None
 
     @property
-    def rail(self) -> Literal["account", "wallet"]:
+    def rail(self) -> Rail:
         """Where the money comes from."""
         return "account" if self.payment is None else "wallet"
 
