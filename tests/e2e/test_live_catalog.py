@@ -177,7 +177,7 @@ async def assert_everything_is_todays(client: Client, sandbox: Sandbox) -> None:
     assert sandbox.posts == 0
     made = [data(await client.call_tool("generate_image", {**FOX, "model": id})) for id in (*TODAY, "openai/dall-e-3")]
     assert [each["model"] for each in made] == [*TODAY, "dall-e-3"]
-    assert [each["cost"]["charged_usd"] for each in made] == ["0.042", "0.0735", "0.085", "0.05", "0.042"]
+    assert [each["cost"]["charged_usd"] for each in made] == ["0.042", "0.0735", "0.084", "0.05", "0.042"]
     asked_for = [settlement["model"] for settlement in sandbox.settlements]
     assert asked_for == ["openai/dall-e-3", "nano-banana", "acme/wonder", "acme/odd", "openai/dall-e-3"]
 
