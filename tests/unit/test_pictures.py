@@ -83,6 +83,9 @@ def test_the_url_is_found_wherever_a_gateway_puts_it(body: object) -> None:
     [
         (f" {URL}\r\n", URL),
         (f"<{URL}>", URL),
+        (f"\ufeff{URL}\u200b", URL),
+        (f"Image: {URL}", URL),
+        (f'<img src="{URL}" alt="fox">', URL),
         (f"`{URL}`", URL),
         (f"![fox]({URL})", URL),
         (f"[the picture]({URL} 'fox')", URL),

@@ -25,6 +25,7 @@ from blockrun_image_mcp.network import is_deep, json_from, json_object
 _LONGEST_URL = 65_536
 _DEEPEST = 20
 _MOST_ENTRIES = 10_000
+_MOST_EVENTS = 30_000
 
 _URL_KEYS = ("url", "image_url", "imageUrl", "imageURL", "image", "uri", "file_url", "fileUri", "download_url", "src")
 _BASE64_KEYS = (
@@ -79,7 +80,7 @@ _PLAIN = re.compile(r"[\x21-\x7e]+")
 _ESCAPED = re.compile(r"[^\x21-\x7e]+")
 _PARTIAL = re.compile(r"partial|preview|progress", re.IGNORECASE)
 _UNFINISHED = (State.QUEUED, State.DRAWING)
-_AROUND = " \t\r\n\"'`<>"
+_AROUND = " \t\r\n\"'`<>\u00a0\u200b\u200c\u200d\u2060\ufeff"
 _SHORTEST_BASE64 = 32
 
 
@@ -112,7 +113,8 @@ def entries_of(response: httpx2.Response) -> Sequence[Entry]:
     if suffix_of(content):
         return [Entry(data=content)]
     text = content.decode("utf-8-sig", "replace")
-    streamed = [finder.entries(event) for event in events_of(text) if state_of(json_object(event)) not in _UNFINISHED]
+    events = islice(events_of(text), _MOST_EVENTS)
+    streamed = [finder.entries(event) for event in events if state_of(json_object(event)) not in _UNFINISHED]
     if any(streamed):
         return _distinct(entry for entries in streamed for entry in entries)
     is_cut_json = text.lstrip()[:1] in ("{", "[")
@@ -175,7 +177,7 @@ class _Finder:
             return Entry(data=data) if data else Entry(url=self._url(text))
         fields = json_object(value)
         revised = next((fields[key] for key in _REVISION_KEYS if isinstance(fields.get(key), str)), None)
-        named = [entry for entry in map(self.entry, _texts(fields, _URL_KEYS)) if entry.is_usable]
+        named = [entry for text in _texts(fields, _URL_KEYS) for entry in self.of_text(text)]
         if named and (named[0].data or _is_of_picture(named[0].url or "")):
             return replace(named[0], revised_prompt=revised)
         for keys, is_surely_base64 in ((_BASE64_KEYS, True), (_DATA_KEYS, False)):
