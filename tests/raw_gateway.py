@@ -74,6 +74,8 @@ class RawGateway:
             self._jobs[f"job-{number}"] = (key, prompt)
             return 202, {"id": f"job-{number}"}
         self._free.wait()
+        if REFUSED in prompt:
+            return 403, {"error": {"message": "It is not drawn."}, "payment": {"tx_hash": f"0x{number:064x}"}}
         return 200, self._charged(key, prompt)
 
     def _poll(self, job: str) -> tuple[int, Any]:
@@ -128,3 +130,7 @@ def _serve(connection: socket.socket, gateway: RawGateway) -> None:
         data = json.dumps(answer).encode()
         head = f"HTTP/1.1 {status} -\r\nContent-Length: {len(data)}\r\nx-blockrun-cost-usd: {PRICE_USD}\r\n"
         stream.write(f"{head}Connection: close\r\n\r\n".encode() + data)
+
+
+REFUSED = "refused after it was paid"
+"""In a prompt: the answer is a refusal that proves a charge."""

@@ -16,7 +16,7 @@ import pytest
 from tests.e2e.test_collecting import COLLECTED
 from tests.e2e.test_spending import ledger_file
 from tests.e2e.test_stdio_process import Server, running
-from tests.raw_gateway import JOB, MICRO_USD, RawGateway, raw_gateway
+from tests.raw_gateway import JOB, MICRO_USD, REFUSED, RawGateway, raw_gateway
 
 QUICK = (str(Path(__file__).with_name("quick_server.py")),)
 STARTED = "import blockrun_image_mcp; blockrun_image_mcp.STARTED_AT {}; from blockrun_image_mcp.cli import main; main()"
@@ -160,6 +160,20 @@ def test_request_of_a_killed_process_is_told_as_unknown_at_once(gateway: RawGate
             assert bought["error"]["charged"] == "unknown"
             bought, _ = answer(server, call(server, "A fox"))
     assert len(urls(bought)) == 1
+    assert gateway.posts == 2
+
+
+def test_refusal_that_was_charged_is_told_as_that_and_once(gateway: RawGateway) -> None:
+    gateway.hold()
+    with quick(gateway, BLOCKRUN_IMAGE_CALL_SECONDS="1") as server:
+        pending, _ = answer(server, call(server, REFUSED))
+        assert pending["status"] == "pending"
+        gateway.let_go()
+        until(lambda: rows("SELECT state FROM spending") == [("settled",)])
+        refused, _ = answer(server, call(server, REFUSED))
+        assert refused["error"]["charged"] == "yes"
+        assert gateway.posts == 1
+        answer(server, call(server, REFUSED))
     assert gateway.posts == 2
 
 

@@ -349,7 +349,9 @@ def _useful(response: ImagesResponse) -> ImagesResponse:
 
 def _collected(status: AttemptStatus, warning: str) -> ImagesResponse | None:
     if status.state is AttemptState.SETTLED and status.response is not None:
-        return replace(_useful(status.response), warnings=[*status.response.warnings, warning])
+        if not status.response.images:
+            raise _charged_for_nothing(status.response)
+        return replace(status.response, warnings=[*status.response.warnings, warning])
     if status.state in (AttemptState.SENT, AttemptState.UNKNOWN):
         raise OutcomeUnknownError(
             "An earlier call with the same arguments was sent, and its answer never came; nothing was sent now.",
@@ -362,6 +364,14 @@ def _collected(status: AttemptStatus, warning: str) -> ImagesResponse | None:
             hint=_BUYS_ANEW,
         )
     return None
+
+
+def _charged_for_nothing(response: ImagesResponse) -> OutcomeUnknownError:
+    """Return the error of an earlier call that was charged, and brought no picture."""
+    words = " ".join(["An earlier call with the same arguments brought no picture.", *response.warnings])
+    error = OutcomeUnknownError(words, hint=_BUYS_ANEW, charged="yes")
+    error.charged_usd = response.charged_usd
+    return error
 
 
 def _kept_words(error: Exception) -> Sequence[str]:
