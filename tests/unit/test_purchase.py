@@ -457,3 +457,12 @@ async def test_null_attempt_is_unknown_and_nobodys() -> None:
 async def test_null_ledger_follows_a_call_that_outlasts_its_caller(catalog: Catalog) -> None:
     toolset = ImageToolset(catalog, FailingGateway(JobPending()))
     assert_pending(await toolset.generate_image("a cat", "dall-e-3"), held="0.00")
+
+
+@pytest.mark.parametrize("charged", [PRICE, None])
+async def test_an_earlier_call_that_was_charged_for_nothing_is_told_as_that(charged: Decimal | None) -> None:
+    kept = ImagesResponse((), charged, ["The answer is kept as it came: /pictures/1.bin"])
+    attempt = FakeAttempt(REQUEST, AttemptStatus(AttemptState.SETTLED, response=kept))
+    with pytest.raises(OutcomeUnknownError, match=r"brought no picture\. The answer is kept as it came") as caught:
+        await made(purchase(FakeLedger(Collected(attempt))))
+    assert (caught.value.charged, caught.value.charged_usd) == ("yes", charged)
