@@ -10,7 +10,7 @@ import binascii
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, cast
@@ -289,7 +289,7 @@ def _end_of_blanks(text: str, at: int) -> int:
     return at if blanks is None else blanks.end()
 
 
-def _texts(fields: Any, keys: Sequence[str]) -> Iterator[str]:  # noqa: ANN401 - a JSON object
+def _texts(fields: Mapping[str, Any], keys: Sequence[str]) -> Iterator[str]:
     """Yield the texts under these keys, which some APIs put into objects of their own."""
     for key in keys:
         value = fields.get(key)
