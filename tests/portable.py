@@ -42,13 +42,25 @@ def not_plain(described: Mapping[str, Any]) -> Iterator[str]:
 
 
 def closed(schema: Any) -> Any:
-    """Return the schema with every object closed to what it does not name."""
+    """Return the schema with every object that names its properties closed to others; errors have details besides."""
     if isinstance(schema, list):
         return [closed(each) for each in cast("list[Any]", schema)]
     if not isinstance(schema, dict):
         return schema
-    shut = {key: closed(value) for key, value in cast("dict[str, Any]", schema).items()}
-    return shut | ({"additionalProperties": False} if shut.get("type") == "object" else {})
+    shut = {key: value if key == "error" else closed(value) for key, value in cast("dict[str, Any]", schema).items()}
+    return shut | ({"additionalProperties": False} if "properties" in shut and shut.get("type") == "object" else {})
+
+
+def not_plain_output(schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what converters of output schemas refuse, or what says nothing to a model."""
+    if not isinstance(schema.get("type"), str):
+        yield f"is of the types {schema.get('type')}"
+    if extra := set(schema) - {"type", "properties", "items"}:
+        yield f"has {extra}"
+    for name, described in schema.get("properties", {}).items():
+        yield from (f"{name}: {fault}" for fault in not_plain_output(described))
+    if "items" in schema:
+        yield from not_plain_output(schema["items"])
 
 
 def validator(schema: Schema) -> Any:

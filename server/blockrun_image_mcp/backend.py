@@ -79,7 +79,7 @@ class Backend:
         self.questions = OpenQuestions()
         self._unusable_description = ""
         contract = catalog or self._described()
-        self._contract = replace(contract, has_fee=not self._is_sandbox and self._may_pay_from_wallet(contract))
+        self._contract = replace(contract, has_fee=not self.is_sandbox and self._may_pay_from_wallet(contract))
         self._given_gateway, self._given_ledger, self._given_store = gateway, ledger, store
         self._tasks = TaskSupervisor(log_orphan, timings.abandon_seconds)
         self._gateway = Lazy(self._tasks, lambda: self.open_gateway(pays=True))
@@ -135,7 +135,7 @@ class Backend:
     def cache(self) -> CatalogCache | None:
         """The file with the gateway's list; `None` if no list is used."""
         address = address_of(self.settings, self._contract.spec.base_url)
-        if self._is_sandbox or self._scope == "contract" or address is None:
+        if self.is_sandbox or self._scope == "contract" or address is None:
             return None
         folder = folder_from(platformdirs.user_cache_path) / "catalogs"
         return CatalogCache(folder, address.base_url, address.rail, timings=self.timings)
@@ -143,14 +143,14 @@ class Backend:
     @property
     def ledger_path(self) -> Path:
         """The ledger's file, shared by all processes of a user; the sandbox has its own."""
-        name = "sandbox.sqlite3" if self._is_sandbox else "ledger.sqlite3"
+        name = "sandbox.sqlite3" if self.is_sandbox else "ledger.sqlite3"
         return folder_from(platformdirs.user_state_path) / name
 
     @cached_property
     def pays_from_wallet(self) -> bool:
         """Whether a wallet pays; its gateway quotes exact prices for free."""
         credential = next(iter(self.settings.credentials.values()), None)
-        return not self._is_sandbox and credential is not None and wallet_digits(credential) is not None
+        return not self.is_sandbox and credential is not None and wallet_digits(credential) is not None
 
     @cached_property
     def toolset(self) -> "ImageToolset":
@@ -162,11 +162,16 @@ class Backend:
         return ImageToolset(self.catalog, defaults=self.defaults, run=tasks.run, timings=timings, ports=self)
 
     @property
+    def is_sandbox(self) -> bool:
+        """Whether the gateway is the sandbox in this process, where no money is spent."""
+        return self.settings.gateway == SANDBOX
+
+    @property
     def gateway_name(self) -> str:
         """The gateway's host, or `sandbox`; raises `ConfigurationError`."""
         if self._given_gateway is not None:
             return self._given_gateway.name
-        return SANDBOX if self._is_sandbox else self._endpoint().name
+        return SANDBOX if self.is_sandbox else self._endpoint().name
 
     def check_description(self) -> None:
         """Raise `ConfigurationError` if the description of the API that the settings name cannot be used."""
@@ -221,7 +226,7 @@ class Backend:
         self.check_description()
         from blockrun_image_mcp.gateway.client import HttpGateway  # noqa: PLC0415 - loads httpx2
 
-        if self._is_sandbox:
+        if self.is_sandbox:
             from blockrun_image_mcp.sandbox.server import running_sandbox  # noqa: PLC0415 - loads uvicorn
 
             async with running_sandbox(self.catalog) as origin:
@@ -246,10 +251,6 @@ class Backend:
         """Put on disk what the ledger does not have yet: the process is about to end."""
         if self._ledger.open is not None:
             self._ledger.open.outbox.spill_all()
-
-    @property
-    def _is_sandbox(self) -> bool:
-        return self.settings.gateway == SANDBOX
 
     def _may_pay_from_wallet(self, contract: Catalog) -> bool:
         address = address_of(self.settings, contract.spec.base_url)
@@ -310,7 +311,7 @@ class Backend:
         self.check_description()
         from blockrun_image_mcp.ledger.store import Account  # noqa: PLC0415 - 4 modules, for the ledger only
 
-        if self._is_sandbox:
+        if self.is_sandbox:
             return Account(SANDBOX, SANDBOX)
         endpoint = self._endpoint()
         return Account(endpoint.base_url, endpoint.principal)

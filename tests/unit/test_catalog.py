@@ -100,7 +100,7 @@ def test_a_size_that_the_model_has_is_kept(catalog: Catalog) -> None:
 def test_a_size_of_another_model_is_refused_with_the_sizes_that_it_has(catalog: Catalog) -> None:
     error = refused(catalog, ImageArguments("a cat", "dall-e-3", "256x256"))
     assert error.message == "dall-e-3 has no size '256x256'. Its sizes: 1024x1024, 1024x1792, 1792x1024."
-    assert error.hint == "estimate_cost with this size lists the models that have it."
+    assert error.hint == "Models with this size: dall-e-2."
     assert error.valid_values == ("1024x1024", "1024x1792", "1792x1024")
 
 

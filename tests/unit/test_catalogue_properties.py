@@ -127,7 +127,7 @@ def test_every_model_that_is_told_can_be_asked_for_in_every_size_that_is_told_of
     for model in told["models"]:
         if model.get("available") is False:
             continue
-        for size in (None, "auto", *model["sizes"]):
+        for size in (None, "auto", *model.get("sizes", ())):
             asked = check_arguments(generate_image, {"prompt": "a", "model": model["id"], "size": size})
             request = catalog.resolve(ImageArguments(**asked))
             assert request.model == model["id"]

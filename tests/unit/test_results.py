@@ -12,7 +12,7 @@ from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import EnrichedPrompt, enrich
 from blockrun_image.images import Image, ImageArguments
 from blockrun_image.pricing import estimate
-from blockrun_image.results import GeneratedImages, ModelList
+from blockrun_image.results import GeneratedImages, ModelList, PendingImages
 from blockrun_image.toolset import ImageToolset
 
 PUBLISHED = "The published price, rounded."
@@ -54,19 +54,14 @@ def test_the_pictures_structured_content_is_complete(two_pictures: GeneratedImag
         "model": "dall-e-3",
         "size": "1024x1792",
         "quality": "standard",
-        "prompt": {"sent": "a cat\non a mat", "changed": False, "reason": "enrich is off"},
-        "applied": [],
-        "missing": [],
-        "advice": [],
+        "prompt": {"sent": "a cat\non a mat", "reason": "enrich is off"},
         "cost": {
+            "charged_usd": "0.10",
             "estimated_usd": "0.252",
             "low_usd": "0.084",
-            "high_usd": "0.252",
-            "currency": "USD",
             "exact": False,
             "basis": "No published price for dall-e-3 standard 1024x1792: list price of $0.04-0.12 plus"
             " the 5 % margin.",
-            "charged_usd": "0.10",
         },
         "gateway": "pictures.example",
         "warnings": ["It rains.", "It pours."],
@@ -75,45 +70,32 @@ def test_the_pictures_structured_content_is_complete(two_pictures: GeneratedImag
 
 def test_the_pictures_text_is_complete(two_pictures: GeneratedImages) -> None:
     assert two_pictures.to_text() == (
-        "2 images by dall-e-3 standard 1024x1792 from pictures.example.\n"
-        "1. https://pictures.example/1.png\n"
-        "   Revised prompt: a black cat on a mat\n"
-        "2. https://pictures.example/2.png\n"
-        "   Revised prompt: a white cat on a mat\n"
+        "2 images by dall-e-3 standard 1024x1792, charged $0.10.\n"
+        "Revised prompt of image 1: a black cat on a mat\n"
+        "Revised prompt of image 2: a white cat on a mat\n"
         "Nothing added to the prompt: enrich is off.\n"
-        "Charged: $0.10. Estimated: $0.084-0.252. No published price for dall-e-3 standard 1024x1792: list"
-        " price of $0.04-0.12 plus the 5 % margin.\n"
         "Warning: It rains.\n"
-        "Warning: It pours."
+        "Warning: It pours.\n"
+        "https://pictures.example/1.png\n"
+        "https://pictures.example/2.png"
     )
 
 
 def test_one_picture_without_a_revision_a_choice_of_quality_or_a_reported_charge(catalog: Catalog) -> None:
     result = generated(catalog, ImageArguments("a cat", "nano-banana", ""), Image("https://pictures.example/1.png"))
     assert result.to_text() == (
-        "1 image by nano-banana 1024x1024 from pictures.example.\n"
-        "1. https://pictures.example/1.png\n"
+        "1 image by nano-banana 1024x1024. The gateway did not report the charge (estimated $0.053).\n"
         "Nothing added to the prompt: enrich is off.\n"
-        f"Charged: not reported. Estimated: $0.053. {PUBLISHED}"
+        "https://pictures.example/1.png"
     )
     assert result.to_dict() == {
         "status": "complete",
         "images": [{"url": "https://pictures.example/1.png"}],
         "model": "nano-banana",
         "size": "1024x1024",
-        "prompt": {"sent": "a cat", "changed": False, "reason": "enrich is off"},
-        "applied": [],
-        "missing": [],
-        "advice": [],
-        "cost": {
-            "estimated_usd": "0.053",
-            "currency": "USD",
-            "exact": True,
-            "basis": PUBLISHED,
-            "charged_usd": None,
-        },
+        "prompt": {"sent": "a cat", "reason": "enrich is off"},
+        "cost": {"estimated_usd": "0.053", "exact": True},
         "gateway": "pictures.example",
-        "warnings": [],
     }
 
 
@@ -121,7 +103,48 @@ def test_a_charge_of_nothing_is_reported_as_such(catalog: Catalog) -> None:
     request = ImageArguments("a cat", "nano-banana", "")
     result: Any = generated(catalog, request, Image("https://pictures.example/1.png"), charged="0")
     assert result.to_dict()["cost"]["charged_usd"] == "0.00"
-    assert "Charged: $0.00." in result.to_text()
+    assert result.to_text().startswith("1 image by nano-banana 1024x1024, charged $0.00.\n")
+
+
+@pytest.mark.parametrize(("charged", "simulated"), [("0.05", "0.05"), ("0", "0.00"), (None, None)])
+def test_the_sandbox_charges_nothing_and_tells_what_a_real_call_costs(
+    catalog: Catalog, charged: str | None, simulated: str | None
+) -> None:
+    plain = generated(catalog, ImageArguments("a cat", "nano-banana"), Image("http://127.0.0.1/1.png"), charged=charged)
+    result: Any = replace(plain, is_sandbox=True)
+    figure = "0.053" if simulated is None else simulated
+    assert result.to_text().startswith(
+        f"1 image by nano-banana 1024x1024. Sandbox: nothing was charged (a real call: ${figure}).\n"
+    )
+    cost = result.to_dict()["cost"]
+    assert (cost["charged_usd"], cost.get("simulated_usd"), cost["estimated_usd"]) == ("0.00", simulated, "0.053")
+
+
+@pytest.mark.parametrize(("charged", "words"), [("0.05", " ($0.05)"), (None, "")])
+def test_a_collected_picture_is_not_told_to_be_charged_again(catalog: Catalog, charged: str | None, words: str) -> None:
+    plain = generated(catalog, ImageArguments("a cat", "nano-banana"), Image("u"), charged=charged)
+    first, *_ = replace(plain, is_collected=True).to_text().splitlines()
+    assert first == f"1 image by nano-banana 1024x1024, paid by an earlier call{words}; nothing more was charged."
+
+
+@pytest.mark.parametrize("is_sandbox", [False, True])
+def test_a_pending_call_says_what_to_do_in_its_last_line(catalog: Catalog, is_sandbox: bool) -> None:
+    plain = generated(catalog, ImageArguments("a cat", "nano-banana"))
+    pending = PendingImages(
+        plain.request,
+        plain.prompt,
+        (),
+        plain.estimate,
+        None,
+        plain.gateway,
+        is_sandbox=is_sandbox,
+        held_usd=Decimal("0.053"),
+    )
+    first, *_, last = pending.to_text().splitlines()
+    held = "sandbox: no money" if is_sandbox else "$0.053 is held"
+    assert first == f"Pending: nano-banana 1024x1024 is still being made ({held})."
+    assert last == "Repeat the call unchanged, within a day: that collects it without paying again."
+    assert [*pending.to_dict()][:2] == ["status", "next_step"]
 
 
 def test_the_fixed_part_of_ten_pictures_is_at_most_1_2_kilobytes(catalog: Catalog) -> None:
@@ -165,17 +188,29 @@ def test_where_only_a_style_is_missing_the_reason_is_that_none_is_added_unasked(
 
 def test_original_and_sent_are_both_told_only_where_they_differ(catalog: Catalog) -> None:
     changed: Any = enrich("A dog", model="dall-e-3").to_dict()["prompt"]
-    assert (changed["original"], changed["changed"]) == ("A dog", True)
+    assert changed["original"] == "A dog"
     assert changed["sent"].startswith("A dog. ")
     same: Any = enrich("A dog, exactly as written", model="dall-e-3").to_dict()["prompt"]
-    assert same == {"sent": "A dog, exactly as written", "changed": False, "reason": "it asks to be left as it is"}
+    assert same == {"sent": "A dog, exactly as written", "reason": "it asks to be left as it is"}
+
+
+def test_a_result_does_not_repeat_the_prompt_that_the_caller_wrote(catalog: Catalog) -> None:
+    prompt = "A dog " * 40
+    plain = generated(catalog, ImageArguments(prompt, "dall-e-3"), Image("u"))
+    told = replace(plain, prompt=enrich(prompt, model="dall-e-3", lighting="dusk")).to_dict()
+    assert json.dumps(told).count(prompt.strip()) == 1
+
+
+def test_a_facet_with_advice_is_not_told_to_be_missing_besides() -> None:
+    told: Any = enrich("A dog at sunset", model="dall-e-3").to_dict()
+    assert {each["facet"] for each in told["advice"]}.isdisjoint(told.get("missing", []))
 
 
 def test_a_picture_in_a_file_is_told_by_its_path_and_its_url(catalog: Catalog) -> None:
     image = Image("file:///pictures/1.png", Path("/pictures/1.png"))
     result: Any = generated(catalog, ImageArguments("a cat", "dall-e-3"), image)
     assert result.to_dict()["images"] == [{"url": "file:///pictures/1.png", "path": "/pictures/1.png"}]
-    assert "1. file:///pictures/1.png\n   File: /pictures/1.png\n" in result.to_text()
+    assert result.to_text().endswith("\nfile:///pictures/1.png\n/pictures/1.png")
 
 
 def test_a_dry_run_tells_what_each_model_would_be_sent(catalog: Catalog) -> None:
@@ -265,9 +300,7 @@ def test_a_structured_comparison_holds_every_estimate(catalog: Catalog) -> None:
                 "quality": "standard",
                 "n": 3,
                 "estimated_usd": "0.126",
-                "currency": "USD",
                 "exact": True,
-                "basis": PUBLISHED,
             }
         ]
     }
@@ -315,10 +348,7 @@ def test_a_structured_model_has_what_the_table_says(catalog: Catalog) -> None:
         "low_usd": "0.042",
         "high_usd": "0.126",
         "requests_per_minute": 50,
-        "best_for": ["Highest quality (hd)"],
-        "source": "contract",
     }
-    assert content["currency"] == "USD"
 
 
 def test_a_model_without_a_published_limit_has_no_requests_per_minute(catalog: Catalog) -> None:
@@ -329,19 +359,19 @@ def test_a_model_without_a_published_limit_has_no_requests_per_minute(catalog: C
 
 def test_the_recommendations_are_the_apis_own_and_the_cheapest_is_marked_apart(catalog: Catalog) -> None:
     content: Any = ImageToolset(catalog).list_models().to_dict()
-    assert {each["use_case"]: each["model"].lower() for each in content["recommendations"]} == {
-        "Highest quality": "dall-e-3 hd",
-        "Multiple variations": "dall-e-2",
-        "Fast & cheap": "nano-banana",
-        "Professional quality": "nano-banana-pro",
-    }
+    assert content["recommendations"] == [
+        {"use_case": "Highest quality", "model": "dall-e-3", "quality": "hd"},
+        {"use_case": "Multiple variations", "model": "dall-e-2"},
+        {"use_case": "Fast & cheap", "model": "nano-banana"},
+        {"use_case": "Professional quality", "model": "nano-banana-pro"},
+    ]
     assert (content["cheapest"]["model"], content["cheapest"]["estimated_usd"]) == ("dall-e-2", "0.021")
 
 
 def test_an_empty_list_says_how_to_ask_again(catalog: Catalog) -> None:
     result = ModelList(catalog, [])
     assert result.to_text() == "No model fits. Ask again with a higher max_price_usd, or without use_case or search."
-    assert result.to_dict() == {"models": [], "recommendations": [], "currency": "USD"}
+    assert result.to_dict() == {"models": []}
 
 
 def test_an_added_model_is_a_row_of_the_table_and_may_have_no_use_of_its_own(tmp_path: Path) -> None:
@@ -388,17 +418,8 @@ def test_a_table_with_a_list_tells_the_source_of_each_model_and_what_is_gone(cat
 
 def test_a_structured_list_tells_the_source_of_each_model_when_it_was_seen_and_what_is_gone(catalog: Catalog) -> None:
     content: Any = ImageToolset(joined(catalog, image("flux"), image("dall-e-3"))).list_models().to_dict()
-    assert content["models"][1] == {
-        "id": "flux",
-        "provider": "not told",
-        "sizes": [],
-        "qualities": [],
-        "low_usd": None,
-        "high_usd": None,
-        "best_for": [],
-        "source": "live",
-        "seen": "2025-11-25T00:00:00Z",
-    }
+    assert content["models"][1] == {"id": "flux", "provider": "not told", "source": "live"}
+    assert content["listed"] == {"gateway": "pictures.example", "seen": "2025-11-25T00:00:00Z"}
     assert [(each["id"], each["source"], each.get("available", True)) for each in content["models"]] == [
         ("dall-e-3", "both", True),
         ("flux", "live", True),
@@ -406,7 +427,7 @@ def test_a_structured_list_tells_the_source_of_each_model_when_it_was_seen_and_w
         ("nano-banana", "contract", False),
         ("nano-banana-pro", "contract", False),
     ]
-    assert content["recommendations"] == [{"use_case": "Highest quality", "model": "dall-e-3 HD"}]
+    assert content["recommendations"] == [{"use_case": "Highest quality", "model": "dall-e-3", "quality": "hd"}]
     assert content["cheapest"]["model"] == "dall-e-3"
 
 

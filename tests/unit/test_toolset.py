@@ -158,8 +158,7 @@ async def test_each_url_prompt_and_revision_stands_once_in_the_text_and_once_in_
     result = await ImageToolset(catalog, gateway).generate_image("an animal", "dall-e-3", n=2)
     for part in (URL, OTHER_URL, "Ein Hund 🐕", "Ein Fuchs 🦊"):
         assert times(part, result) == (1, 1)
-    for prompt in ("an animal", result.prompt.prompt):
-        assert times(prompt, result) == (0, 1)
+    assert times(result.prompt.prompt, result) == (0, 1)
 
 
 @pytest.mark.anyio
@@ -220,7 +219,7 @@ async def test_a_charge_within_the_estimate_or_unknown_is_not_warned_of(
     gateway = FakeGateway(Image(URL), charged=charged)
     result: Any = await ImageToolset(catalog, gateway).generate_image("a cat", "dall-e-3", "1024x1792")
     assert result.warnings == []
-    assert result.to_dict()["cost"]["charged_usd"] == reported
+    assert result.to_dict()["cost"].get("charged_usd") == reported
 
 
 @pytest.mark.anyio

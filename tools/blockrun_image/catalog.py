@@ -193,7 +193,7 @@ class Catalog:
         if model.sizes and size not in model.sizes:
             raise InvalidRequestError(
                 f"{model.id} has no size {quoted(size)}. Its sizes: {choices(model.sizes, str(size))}.",
-                hint="estimate_cost with this size lists the models that have it." if size in self.sizes else "",
+                hint=self._models_with(size),
                 valid_values=model.sizes,
             )
         if not is_size(size):
@@ -233,6 +233,11 @@ class Catalog:
                 f"n must be a whole number from {limits.minimum} to {model.max_images} for {model.id}, not {quoted(n)}."
             )
         return n
+
+    def _models_with(self, size: object) -> str:
+        """Name the models that have a size, if any."""
+        others = [model.id for model in self if size in model.sizes]
+        return f"Models with this size: {choices(others)}." if others else ""
 
     def _is_stranger(self, id: object) -> bool:
         """Return whether the gateway lists a model that nothing here describes, in either form of its id."""

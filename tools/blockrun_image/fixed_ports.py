@@ -20,6 +20,7 @@ class FixedPorts:
     image_gateway: ImageGateway | None = None
     spend_ledger: SpendLedger | None = None
     store: ImageStore | None = None
+    is_sandbox: bool = False
 
     @property
     def gateway_name(self) -> str:

@@ -67,13 +67,14 @@ class Image:
 class ImagesResponse:
     """What a gateway gave for a request; `charged_usd` is `None` where it did not say what it charged.
 
-    `raw` is the whole answer if not all of it could be used.
+    `raw` is the whole answer if not all of it could be used. What an earlier call has paid for is collected.
     """
 
     images: Sequence[Image]
     charged_usd: Decimal | None = None
     warnings: Sequence[str] = ()
     raw: bytes = field(default=b"", repr=False, compare=False)
+    is_collected: bool = False
 
 
 @dataclass(frozen=True)

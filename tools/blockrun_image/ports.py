@@ -284,6 +284,11 @@ class Ports(Protocol):
         """The gateway's name, which does not open it; raises `ConfigurationError`."""
         ...
 
+    @property
+    def is_sandbox(self) -> bool:
+        """Whether no money is spent there, whatever the gateway says that it charged."""
+        ...
+
     async def gateway(self) -> ImageGateway:
         """Return the gateway; raises `ConfigurationError`."""
         ...

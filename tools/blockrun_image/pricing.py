@@ -31,24 +31,23 @@ class Estimate:
     high_usd: Decimal | None
     exact: bool
     basis: str
-    currency: str
 
     def to_dict(self) -> dict[str, object]:
-        """Return the estimate as structured content; amounts are decimal strings, `null` where not known."""
+        """Return the estimate as structured content; amounts are decimal strings, and left out if unknown."""
         request: dict[str, object] = {"model": self.model, "size": self.size}
         if self.quality:
             request["quality"] = self.quality
         return request | {"n": self.n} | self.cost()
 
     def cost(self) -> dict[str, object]:
-        """Return only the money of it; limits and comparisons use `estimated_usd`, the high end."""
-        return {
-            "estimated_usd": None if self.high_usd is None else usd(self.high_usd),
-            **self._ends(),
-            "currency": self.currency,
-            "exact": self.exact,
-            "basis": self.basis,
-        }
+        """Return only the money of it; limits and comparisons use `estimated_usd`, the high end.
+
+        `low_usd` is there if the low end is another, and `basis` if the price is not simply the published one.
+        """
+        high = {} if self.high_usd is None else {"estimated_usd": usd(self.high_usd)}
+        low = {"low_usd": usd(self.low_usd)} if self.is_known and self.low_usd != self.high_usd else {}
+        basis = {} if self.basis == _PUBLISHED else {"basis": self.basis}
+        return {**high, **low, "exact": self.exact, **basis}
 
     def what(self) -> str:
         """Return what is priced in words, such as `dall-e-3 hd 1792x1024`."""
@@ -80,12 +79,6 @@ class Estimate:
         """Whether anything is known of the price; a price of nothing is one."""
         return self.high_usd is not None or self.low_usd > 0
 
-    def _ends(self) -> dict[str, object]:
-        if self.exact or not self.is_known:
-            return {}
-        high = {} if self.high_usd is None else {"high_usd": usd(self.high_usd)}
-        return {"low_usd": usd(self.low_usd), **high}
-
     def _rank(self) -> tuple[Any, ...]:
         return self.high_usd is None, not self.is_known, self.high_usd or self.low_usd, self.low_usd
 
@@ -112,7 +105,6 @@ def estimate(catalog: Catalog, request: ImageRequest) -> Estimate:
         high_usd=None if cost.high_usd is None else cost.high_usd * request.n + cost.fee_usd,
         exact=published is not None,
         basis=cost.basis,
-        currency=catalog.spec.currency,
     )
 
 

@@ -351,7 +351,7 @@ def _collected(status: AttemptStatus, warning: str) -> ImagesResponse | None:
     if status.state is AttemptState.SETTLED and status.response is not None:
         if not status.response.images:
             raise _charged_for_nothing(status.response)
-        return replace(status.response, warnings=[*status.response.warnings, warning])
+        return replace(status.response, warnings=[*status.response.warnings, warning], is_collected=True)
     if status.state in (AttemptState.SENT, AttemptState.UNKNOWN):
         raise OutcomeUnknownError(
             "An earlier call with the same arguments was sent, and its answer never came; nothing was sent now.",

@@ -28,7 +28,10 @@ class Result(Protocol):
 
 @dataclass(frozen=True)
 class GeneratedImages:
-    """The pictures that were made, and what they cost; `charged_usd` is `None` where the gateway did not say."""
+    """The pictures that were made, and what they cost; `charged_usd` is `None` if the gateway did not say.
+
+    On the sandbox, `charged_usd` is only simulated. Pictures that an earlier call has paid for are collected.
+    """
 
     request: ImageRequest
     prompt: EnrichedPrompt
@@ -37,42 +40,68 @@ class GeneratedImages:
     charged_usd: Decimal | None
     gateway: str
     warnings: Sequence[str] = ()
+    is_sandbox: bool = False
+    is_collected: bool = False
 
     def to_dict(self) -> dict[str, object]:
         """Return the answer as structured content; amounts are decimal strings."""
-        charged = None if self.charged_usd is None else usd(self.charged_usd)
+        return {"status": "complete", "images": [_image(image) for image in self.images], **self._about(self._cost())}
+
+    def to_text(self) -> str:
+        """Return the answer as text: what was made and charged in the first line, and the URLs in the last ones.
+
+        Some hosts show only the first line, others only the last three.
+        """
+        return "\n".join([self._first_line(), *self._revisions(), *self._details(), *self._addresses()])
+
+    def _about(self, cost: Mapping[str, object]) -> dict[str, object]:
         quality = {} if self.request.quality is None else {"quality": self.request.quality}
+        warnings = self._all_warnings()
         return {
-            "status": "complete",
-            "images": [_image(image) for image in self.images],
             "model": self.request.model,
             "size": self.request.size,
             **quality,
-            **self.prompt.to_dict(),
-            "cost": self.estimate.cost() | {"charged_usd": charged},
+            **self.prompt.to_short_dict(),
+            "cost": cost,
             "gateway": self.gateway,
-            "warnings": self._all_warnings(),
+            **({"warnings": warnings} if warnings else {}),
         }
 
-    def to_text(self) -> str:
-        """Return the answer as text."""
-        pictures = "1 image" if len(self.images) == 1 else f"{len(self.images)} images"
-        lines = [f"{pictures} by {self.estimate.what()} from {self.gateway}."]
-        for number, image in enumerate(self.images, start=1):
-            lines.append(f"{number}. {image.url}")
-            if image.path:
-                lines.append(f"   File: {image.path}")
-            if image.revised_prompt:
-                lines.append(f"   Revised prompt: {image.revised_prompt}")
-        lines += [*self.prompt.to_lines(), self._cost()]
-        return "\n".join(lines + [f"Warning: {warning}" for warning in self._all_warnings()])
+    def _details(self) -> list[str]:
+        return [*self.prompt.to_lines(), *(f"Warning: {warning}" for warning in self._all_warnings())]
 
     def _all_warnings(self) -> list[str]:
         return [*self.prompt.notes, *self.warnings]
 
-    def _cost(self) -> str:
-        charged = "not reported" if self.charged_usd is None else f"${usd(self.charged_usd)}"
-        return f"Charged: {charged}. Estimated: {self.estimate.amount()}. {self.estimate.basis}"
+    def _first_line(self) -> str:
+        pictures = "1 image" if len(self.images) == 1 else f"{len(self.images)} images"
+        made = f"{pictures} by {self.estimate.what()}"
+        charged = None if self.charged_usd is None else f"${usd(self.charged_usd)}"
+        if self.is_sandbox:
+            return f"{made}. Sandbox: nothing was charged (a real call: {charged or self.estimate.amount()})."
+        if self.is_collected:
+            return f"{made}, paid by an earlier call{f' ({charged})' if charged else ''}; nothing more was charged."
+        if charged is None:
+            return f"{made}. The gateway did not report the charge (estimated {self.estimate.amount()})."
+        return f"{made}, charged {charged}."
+
+    def _revisions(self) -> list[str]:
+        only = len(self.images) == 1
+        return [
+            f"{'Revised prompt' if only else f'Revised prompt of image {number}'}: {image.revised_prompt}"
+            for number, image in enumerate(self.images, start=1)
+            if image.revised_prompt
+        ]
+
+    def _addresses(self) -> list[str]:
+        return [line for image in self.images for line in (image.url or "", *([str(image.path)] if image.path else []))]
+
+    def _cost(self) -> dict[str, object]:
+        """Return what was charged beside the estimate; on the sandbox, nothing was, whatever it simulates."""
+        charged = {} if self.charged_usd is None else {"charged_usd": usd(self.charged_usd)}
+        if self.is_sandbox:
+            charged = {"charged_usd": usd(Decimal(0)), **({"simulated_usd": charged["charged_usd"]} if charged else {})}
+        return {**charged, **self.estimate.cost()}
 
 
 @dataclass(frozen=True)
@@ -83,17 +112,17 @@ class PendingImages(GeneratedImages):
 
     def to_dict(self) -> dict[str, object]:
         """Return the answer as structured content; amounts are decimal strings."""
-        cost = self.estimate.cost() | {"charged_usd": None, "held_usd": usd(self.held_usd)}
-        return super().to_dict() | {"status": "pending", "next_step": _COLLECT, "cost": cost}
+        cost = {"held_usd": usd(self.held_usd), **self.estimate.cost()}
+        return {"status": "pending", "next_step": _COLLECT, **self._about(cost)}
 
     def to_text(self) -> str:
-        """Return the answer as text."""
-        lines = [f"Pending: {self.estimate.what()} at {self.gateway} is still being made. {_COLLECT}"]
-        lines += [*self.prompt.to_lines(), f"Held: ${usd(self.held_usd)}. {self.estimate.basis}"]
-        return "\n".join(lines + [f"Warning: {warning}" for warning in self._all_warnings()])
+        """Return the answer as text; what to do stands in the first line and, for hosts that cut, in the last."""
+        held = "sandbox: no money" if self.is_sandbox else f"${usd(self.held_usd)} is held"
+        first = f"Pending: {self.estimate.what()} is still being made ({held})."
+        return "\n".join([first, *self._details(), _COLLECT])
 
 
-_COLLECT = "The same generate_image call again, within a day, collects it without paying again."
+_COLLECT = "Repeat the call unchanged, within a day: that collects it without paying again."
 
 
 @dataclass(frozen=True)
@@ -116,13 +145,14 @@ class CostComparison:
         answer: dict[str, object] = {"estimates": [each.to_dict() for each in self.estimates]}
         if self.more:
             answer["more"] = self.more
-        if not self.prompts:
-            return answer | ({"warnings": list(self.warnings)} if self.warnings else {})
-        first, *others = self._groups()
-        example = example_of(first.prompt)
-        answer |= first.prompt.to_dict() | ({"example": example} if example else {})
-        answer |= {"warnings": [*first.prompt.notes, *self.warnings]}
-        return answer | ({"other_prompts": [each.to_dict() for each in others]} if others else {})
+        warnings = list(self.warnings)
+        if self.prompts:
+            first, *others = self._groups()
+            example = example_of(first.prompt)
+            answer |= first.prompt.to_dict() | ({"example": example} if example else {})
+            answer |= {"other_prompts": [each.to_dict() for each in others]} if others else {}
+            warnings = [*first.prompt.notes, *warnings]
+        return answer | ({"warnings": warnings} if warnings else {})
 
     def to_text(self) -> str:
         """Return the answer as text: one line for each model, what the prices rest on, and what would be sent."""
@@ -183,16 +213,14 @@ class ModelList:
 
     def to_dict(self) -> dict[str, object]:
         """Return the answer as structured content; amounts are decimal strings and for one image."""
-        offer = self._cheapest()
+        offer, listing = self._cheapest(), self.catalog.listing
+        recommendations = _recommendations(_living(self.catalog, self.models))
         return {
             "models": [self._model(model) for model in self.models],
             **({"more": self.more} if self.more else {}),
-            "recommendations": [
-                {"use_case": use_case, "model": model}
-                for model, use_case in _recommendations(_living(self.catalog, self.models))
-            ],
+            **({"listed": {"gateway": listing.gateway, "seen": listing.seen}} if listing else {}),
+            **({"recommendations": recommendations} if recommendations else {}),
             **({"cheapest": offer.to_dict()} if offer else {}),
-            "currency": self.catalog.spec.currency,
         }
 
     def to_text(self) -> str:
@@ -235,24 +263,18 @@ class ModelList:
 
     def _model(self, model: Model) -> dict[str, object]:
         prices = price_range(self.catalog, model)
-        limit = {} if model.requests_per_minute is None else {"requests_per_minute": model.requests_per_minute}
-        return {
+        about = {
             "id": model.id,
             "provider": model.provider,
             "sizes": list(model.sizes),
             "qualities": list(model.qualities),
             "low_usd": None if prices is None else usd(prices.low),
             "high_usd": None if prices is None or prices.high is None else usd(prices.high),
-            **limit,
-            "best_for": [_use_case(each) for each in model.recommended_for],
-            **self._origin(model),
+            "requests_per_minute": model.requests_per_minute,
+            "source": self.catalog.source_of(model.id) if self.catalog.listing else None,
+            "available": False if model.id in self.catalog.gone else None,
         }
-
-    def _origin(self, model: Model) -> dict[str, object]:
-        listing = self.catalog.listing
-        seen = {} if listing is None else {"seen": listing.seen}
-        gone = {"available": False} if model.id in self.catalog.gone else {}
-        return {"source": self.catalog.source_of(model.id), **seen, **gone}
+        return {name: value for name, value in about.items() if value not in (None, [])}
 
     def _row(self, model: Model) -> list[str]:
         prices = price_range(self.catalog, model)
@@ -278,10 +300,9 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return f"| {' | '.join(padded)} |"
 
 
-def _recommendations(models: Sequence[Model]) -> Sequence[tuple[str, str]]:
-    """Return (model in the API's words, use case) for each recommendation."""
+def _recommendations(models: Sequence[Model]) -> Sequence[Mapping[str, str]]:
     return [
-        (f"{model.id} {each.quality.upper()}" if each.quality else model.id, each.use_case)
+        {"use_case": each.use_case, "model": model.id, **({"quality": each.quality} if each.quality else {})}
         for model in models
         for each in model.recommended_for
     ]

@@ -4,8 +4,8 @@ Input schemas keep to the subset that every model API and host accepts: one obje
 `type` and a `description`, and `enum`, `minimum` or `maximum` where they apply. Every optional argument has a legal
 value that means its default, for hosts that send all of them.
 
-Output schemas require nothing at their root, because widely used clients hold an error's structured content against
-them as well.
+Output schemas reach models too. They name what to read, each with one `type`, and require nothing: what is unknown or
+empty is left out, and widely used clients hold an error's structured content against them as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,7 +43,7 @@ class ToolSchema:
     @property
     def input(self) -> Schema:
         """The JSON Schema of the arguments."""
-        return _object(self.properties, required=self.required)
+        return _object(self.properties) | {"required": list(self.required)}
 
 
 def tool_schemas(catalog: Catalog, defaults: Defaults | None = None, *, live: bool = False) -> Sequence[ToolSchema]:
@@ -59,10 +59,10 @@ def _generate_image(arguments: "_Arguments") -> ToolSchema:
         model["description"] += f". Default {default_model}."
     return ToolSchema(
         name="generate_image",
-        title="Generate image",
+        title="Generate image (costs money)",
         description=(
-            "Make images from a prompt. Costs real money; estimate_cost is free. Returns image URLs, revised prompts"
-            " and the cost. Show the URLs to the user. Never repeat a call that may have been charged."
+            "Make images from a prompt. Costs real money. If a call timed out or is pending, repeat it unchanged:"
+            " that collects it. Returns URLs and the charge. Show each image as Markdown and as a plain URL."
         ),
         catalog=catalog,
         properties={
@@ -78,7 +78,7 @@ def _generate_image(arguments: "_Arguments") -> ToolSchema:
             "lighting": _text(f"Light to add, such as golden hour. {_NOTHING}"),
         },
         required=["prompt"] if default_model else ["prompt", "model"],
-        output=_generated_images(catalog),
+        output=_GENERATED_IMAGES,
         spends=True,
     )
 
@@ -86,7 +86,7 @@ def _generate_image(arguments: "_Arguments") -> ToolSchema:
 def _list_models(catalog: Catalog) -> ToolSchema:
     return ToolSchema(
         name="list_models",
-        title="List models",
+        title="List image models (free)",
         description="List image models: sizes, prices, limits, recommended uses. Free.",
         catalog=catalog,
         properties={
@@ -98,12 +98,12 @@ def _list_models(catalog: Catalog) -> ToolSchema:
             },
             "max_price_usd": {
                 "type": "number",
-                "description": "Highest price of one image. Default 0: no limit.",
+                "description": "Highest price per image. Default 0: no limit.",
                 "minimum": 0,
             },
         },
         required=[],
-        output=_model_list(),
+        output=_MODEL_LIST,
     )
 
 
@@ -116,39 +116,28 @@ def _search(catalog: Catalog) -> dict[str, Schema]:
 
 def _estimate_cost(arguments: "_Arguments", *, live: bool) -> ToolSchema:
     asking: dict[str, Schema] = {"live": {"type": "boolean", "description": _LIVE}} if live else {}
-    priced = _object(_REQUEST | _COST, required=["model", "size", "n", *_COST_ALWAYS])
-    others = _object({"models": _array(_TEXT), "sent": _TEXT}, required=["models", "sent"])
     return ToolSchema(
         name="estimate_cost",
-        title="Estimate cost",
+        title="Estimate image cost (free)",
         description="Price a generate_image call, or compare all models; shows the prompt it would send. Free.",
         catalog=arguments.catalog,
         properties={
-            "model": arguments.model(ANY, note=". Default any: compare all."),
-            "size": arguments.size(),
-            "quality": arguments.quality(),
+            "model": arguments.model(ANY) | {"description": "Default any: compare all."},
+            "size": arguments.size() | {"description": f"Default {AUTO}."},
+            "quality": arguments.quality() | {"description": f"Default {arguments.catalog.standard}."},
             "n": arguments.n(),
-            "prompt": _text('Prompt of the dry run. Default "": prices only.'),
-            "enrich": arguments.enrich(),
-            "purpose": arguments.purpose(),
+            "prompt": _text('Prompt to try. Default "": prices only.'),
+            "enrich": arguments.enrich() | {"description": f"Default {arguments.defaults.enrich}."},
+            "purpose": arguments.purpose() | {"description": "Default auto."},
             **asking,
         },
         required=[],
         asks=live,
-        output=_output(
-            {
-                "estimates": _array(priced),
-                "more": {"type": "integer"},
-                **_ENRICHMENT,
-                "example": _TEXT,
-                "other_prompts": _array(others),
-                "warnings": _array(_TEXT),
-            }
-        ),
+        output=_COST_COMPARISON,
     )
 
 
-_NOTHING = 'Default "" (nothing added).'
+_NOTHING = 'Default "".'
 _LIVE = "Ask the gateway for its exact price, unpaid. Default false."
 
 
@@ -159,13 +148,13 @@ class _Arguments:
     catalog: Catalog
     defaults: Defaults
 
-    def model(self, *before: str, note: str = "") -> Schema:
+    def model(self, *before: str) -> Schema:
         description = self.catalog.spec.request.model.description
         if len(self.catalog.models) > MOST_CHOICES:
-            return _text(f"{description}; see list_models{note}")
+            return _text(f"{description}; see list_models")
         ids = list(self.catalog.models)
         named = f": {', '.join(ids)}" if len(ids) <= _MOST_NAMED else f", such as {ids[0]}, {ids[1]}"
-        return {"type": "string", "description": f"{description}{named}{note}", "enum": [*before, *ids]}
+        return {"type": "string", "description": f"{description}{named}", "enum": [*before, *ids]}
 
     def size(self) -> Schema:
         description, sizes = self.catalog.spec.request.size.description, self.catalog.sizes
@@ -196,7 +185,7 @@ class _Arguments:
         }
 
     def enrich(self) -> Schema:
-        description = f"Add missing style, composition, light? suggest: only say. Default {self.defaults.enrich}."
+        description = f"Add missing style, composition, light? suggest: advise only. Default {self.defaults.enrich}."
         return {"type": "string", "description": description, "enum": list(MODES)}
 
     def purpose(self) -> Schema:
@@ -214,8 +203,8 @@ def _text(description: str) -> Schema:
     return {"type": "string", "description": description}
 
 
-def _object(properties: Mapping[str, Schema], required: Sequence[str] = ()) -> Schema:
-    return {"type": "object", "properties": dict(properties), "required": list(required)}
+def _object(properties: Mapping[str, Schema]) -> Schema:
+    return {"type": "object", "properties": dict(properties)}
 
 
 def _array(items: Schema) -> Schema:
@@ -223,98 +212,69 @@ def _array(items: Schema) -> Schema:
 
 
 _TEXT: Schema = {"type": "string"}
-_USD: Schema = {"type": "string", "description": "Decimal amount of US dollars"}
-_USD_IF_KNOWN: Schema = {"type": ["string", "null"], "description": "Decimal amount of US dollars; null if unknown"}
-_REQUEST: dict[str, Schema] = {"model": _TEXT, "size": _TEXT, "quality": _TEXT, "n": {"type": "integer"}}
-_COST: dict[str, Schema] = {
-    "estimated_usd": _USD_IF_KNOWN,
-    "low_usd": _USD,
-    "high_usd": _USD,
-    "currency": _TEXT,
-    "exact": {"type": "boolean"},
-    "basis": _TEXT,
-}
-_COST_ALWAYS = ("estimated_usd", "currency", "exact", "basis")
-_ENRICHMENT: dict[str, Schema] = {
-    "prompt": _object({"sent": _TEXT, "original": _TEXT, "changed": {"type": "boolean"}, "reason": _TEXT}),
-    "applied": _array(_object(dict.fromkeys(("facet", "text", "source", "rule", "why"), _TEXT))),
-    "missing": _array(_TEXT),
-    "advice": _array(_object(dict.fromkeys(("facet", "say", "example"), _TEXT))),
-}
-_ERROR: Schema = _object(
-    {
-        "type": _TEXT,
-        "message": _TEXT,
-        "charged": {"type": "string", "enum": ["no", "yes", "unknown"]},
-        "retryable": {"type": "boolean"},
-        "hint": _TEXT,
-        "valid_values": _array(_TEXT),
-        "status": {"type": "integer"},
-        "code": _TEXT,
-        "request_id": _TEXT,
-        "retry_after_seconds": {"type": "number"},
-    },
-    required=["type", "message", "charged", "retryable"],
-)
+_NUMBER: Schema = {"type": "integer"}
+_FLAG: Schema = {"type": "boolean"}
+_TEXTS = _array(_TEXT)
+
+
+def _texts(*names: str) -> dict[str, Schema]:
+    return dict.fromkeys(names, _TEXT)
+
+
+_ESTIMATE: dict[str, Schema] = {**_texts("estimated_usd", "low_usd"), "exact": _FLAG, "basis": _TEXT}
+_REQUEST: dict[str, Schema] = {**_texts("model", "size", "quality"), "n": _NUMBER}
+_ANY: Schema = {"type": "object"}
+_ENRICHMENT: dict[str, Schema] = {"applied": _array(_ANY), "missing": _TEXTS, "advice": _array(_ANY)}
 
 
 def _output(properties: Mapping[str, Schema]) -> Schema:
-    return {"type": "object", "properties": {**properties, "error": _ERROR}}
+    error = {**_texts("type", "message", "charged", "hint"), "retryable": _FLAG}
+    return _object({**properties, "error": _object(error)})
 
 
-def _generated_images(catalog: Catalog) -> Schema:
-    image = catalog.spec.image
-    charged: Schema = {"type": ["string", "null"], "description": "What was charged; null where it was not reported"}
-    return _output(
-        {
-            "status": {"type": "string", "enum": ["complete", "pending"]},
-            "next_step": _TEXT,
-            "images": _array(
-                _object(
-                    {
-                        "url": {"type": "string", "description": image.url.description},
-                        "path": _TEXT,
-                        "revised_prompt": {"type": "string", "description": image.revised_prompt.description},
-                    },
-                    required=["url"],
-                )
-            ),
-            "model": _TEXT,
-            "size": _TEXT,
-            "quality": _TEXT,
-            **_ENRICHMENT,
-            "cost": _object(
-                {**_COST, "charged_usd": charged, "held_usd": _USD}, required=[*_COST_ALWAYS, "charged_usd"]
-            ),
-            "gateway": _TEXT,
-            "warnings": _array(_TEXT),
-        }
-    )
+_GENERATED_IMAGES = _output(
+    {
+        **_texts("status", "next_step"),
+        "images": _array(_object(_texts("url", "path", "revised_prompt"))),
+        **_texts("model", "size", "quality"),
+        "prompt": _object(_texts("sent", "reason")),
+        **_ENRICHMENT,
+        "cost": _object({**_texts("charged_usd", "simulated_usd", "held_usd"), **_ESTIMATE}),
+        "gateway": _TEXT,
+        "warnings": _TEXTS,
+    }
+)
 
+_MODEL_LIST = _output(
+    {
+        "models": _array(
+            _object(
+                {
+                    **_texts("id", "provider"),
+                    "sizes": _TEXTS,
+                    "qualities": _TEXTS,
+                    **_texts("low_usd", "high_usd"),
+                    "requests_per_minute": _NUMBER,
+                    "source": _TEXT,
+                    "available": _FLAG,
+                }
+            )
+        ),
+        "more": _NUMBER,
+        "listed": _ANY,
+        "recommendations": _array(_object(_texts("use_case", "model", "quality"))),
+        "cheapest": _ANY,
+    }
+)
 
-def _model_list() -> Schema:
-    model = _object(
-        {
-            "id": _TEXT,
-            "provider": _TEXT,
-            "sizes": _array(_TEXT),
-            "qualities": _array(_TEXT),
-            "low_usd": _USD_IF_KNOWN,
-            "high_usd": _USD_IF_KNOWN,
-            "requests_per_minute": {"type": "integer"},
-            "best_for": _array(_TEXT),
-            "source": {"type": "string", "enum": ["contract", "live", "both"]},
-            "seen": _TEXT,
-            "available": {"type": "boolean"},
-        },
-        required=["id", "provider", "sizes", "qualities", "low_usd", "high_usd", "best_for", "source"],
-    )
-    return _output(
-        {
-            "models": _array(model),
-            "recommendations": _array(_object({"use_case": _TEXT, "model": _TEXT})),
-            "cheapest": _object(_REQUEST | _COST),
-            "currency": _TEXT,
-            "more": {"type": "integer"},
-        }
-    )
+_COST_COMPARISON = _output(
+    {
+        "estimates": _array(_object(_REQUEST | _ESTIMATE)),
+        "more": _NUMBER,
+        "prompt": _object(_texts("sent", "original", "reason")),
+        **_ENRICHMENT,
+        "example": _TEXT,
+        "other_prompts": _array(_ANY),
+        "warnings": _TEXTS,
+    }
+)

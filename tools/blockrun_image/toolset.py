@@ -297,7 +297,17 @@ class ImageToolset:
         offer = replace(offer, estimate=self._estimate_of(offer.request, purchase.attempt))
         if response is None:
             held = purchase.held_usd
-            return PendingImages(offer.request, offer.prompt, (), offer.estimate, None, gateway, warnings, held)
+            return PendingImages(
+                offer.request,
+                offer.prompt,
+                (),
+                offer.estimate,
+                None,
+                gateway,
+                warnings,
+                is_sandbox=self._ports.is_sandbox,
+                held_usd=held,
+            )
         return GeneratedImages(
             request=offer.request,
             prompt=offer.prompt,
@@ -306,6 +316,8 @@ class ImageToolset:
             charged_usd=response.charged_usd,
             gateway=gateway,
             warnings=[*_warnings(offer.estimate, response), *warnings, *_named(purchase)],
+            is_sandbox=self._ports.is_sandbox,
+            is_collected=response.is_collected,
         )
 
     async def _hand_over(self, call: OpenCall, delivery: Delivery | None, error: Exception | None = None) -> None:
@@ -352,7 +364,7 @@ class ImageToolset:
             return estimate(self.catalog, request)
         except ImageError:  # the model has gone
             kind = (request.model, request.size, request.quality, request.n)
-            return Estimate(*kind, Decimal(0), None, False, _NO_PRICE, self.catalog.spec.currency)
+            return Estimate(*kind, Decimal(0), None, False, _NO_PRICE)
 
 
 def _apart(one: str, other: str) -> tuple[str, str]:

@@ -115,8 +115,9 @@ def _announce_changes(backend: Backend, announcements: InMemorySubscriptionBus) 
 def _instructions(settings: Settings) -> str:
     sandbox = " This server runs on a sandbox: nothing costs money." if settings.gateway == SANDBOX else ""
     return (
-        "Makes images and tells what they cost. list_models and estimate_cost are free; generate_image costs money"
-        " and is charged at most once a call. Write specific prompts with a style, a composition and a lighting;"
-        " suitable missing elements are appended after your words and reported in the result. estimate_cost with a"
-        f" prompt is a dry run.{sandbox}"
+        "Makes images from prompts. generate_image costs real money; list_models and estimate_cost are free. If a call"
+        " timed out or is pending, repeat it unchanged: that collects it without paying again. Show each image to the"
+        " user as Markdown and as a plain URL, and say what was charged. Write specific prompts with a style, a"
+        " composition and a lighting; suitable missing elements are appended after your words and reported in the"
+        f" result. estimate_cost with a prompt shows what would be sent.{sandbox}"
     )

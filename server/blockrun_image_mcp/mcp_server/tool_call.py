@@ -138,14 +138,19 @@ def _schema(call: ToolCall) -> ToolSchema:
 
 @asynccontextmanager
 async def _reporting(context: Context) -> AsyncGenerator["OnStatus"]:
-    """Report progress at once, at every change and at every interval."""
-    start, interval_seconds = anyio.current_time(), context.lifespan_context.timings.progress_seconds
+    """Report progress at once, at every change of the words and at every interval.
+
+    It counts the seconds of the call; the total is the time after which it is answered, as long as that has not passed.
+    """
+    start, timings = anyio.current_time(), context.lifespan_context.timings
+    interval_seconds, total = timings.progress_seconds, timings.call_timeout_seconds
     status, changed, progress = "starting", anyio.Event(), -0.001
 
     def note(words: str) -> None:
         nonlocal status
-        status = words
-        changed.set()
+        if words != status:
+            status = words
+            changed.set()
 
     async def keep_reporting() -> None:
         nonlocal changed
@@ -161,7 +166,7 @@ async def _reporting(context: Context) -> AsyncGenerator["OnStatus"]:
         progress = max(round(elapsed, 1), round(progress + 0.001, 3))  # the protocol wants it to rise each time
         message = f"{status} ({elapsed:.0f} s)" if has_annotations(context.protocol_version) else None
         with suppress(Exception):  # a client that stops listening must not end a paid call
-            await context.session.report_progress(progress, message=message)
+            await context.session.report_progress(progress, total if progress < total else None, message)
 
     await report()
     async with run_alongside(keep_reporting):

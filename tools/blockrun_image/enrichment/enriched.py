@@ -1,6 +1,6 @@
 """What enriching a prompt gives: the prompt to send, what was added to it and why, and what is still missing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias, TypedDict, get_args
 
@@ -107,14 +107,28 @@ class EnrichedPrompt:
         )
 
     def to_dict(self) -> dict[str, object]:
-        """Return it as structured content, without the warnings; very long prompts are cut there, never as sent."""
+        """Return it as structured content, without the warnings; very long prompts are cut there, never as sent.
+
+        What is empty is left out, and the original prompt where it was sent as it is.
+        """
         original = {"original": within(self.original, _SHOWN_BYTES)} if self.changed else {}
+        return self._as_dict(original, [vars(each) for each in self.applied])
+
+    def to_short_dict(self) -> dict[str, object]:
+        """Return the same for who wrote the prompt and has no choice left: without the original and the reasons."""
+        return self._as_dict({}, [{"facet": each.facet, "text": each.text} for each in self.applied])
+
+    def _as_dict(self, original: Mapping[str, str], applied: Sequence[object]) -> dict[str, object]:
+        advised = {each.facet for each in self.advice}
+        lists = {
+            "applied": applied,
+            "missing": [facet for facet in self.missing if facet not in advised],
+            "advice": [vars(each) for each in self.advice],
+        }
         reason = {"reason": self.reason} if self.reason else {}
         return {
-            "prompt": {"sent": self.shown(), **original, "changed": self.changed, **reason},
-            "applied": [vars(each) for each in self.applied],
-            "missing": list(self.missing),
-            "advice": [vars(each) for each in self.advice],
+            "prompt": {"sent": self.shown(), **original, **reason},
+            **{name: entries for name, entries in lists.items() if entries},
         }
 
     def shown(self) -> str:
