@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import anyio
 import pytest
 from tests.fakes import Clock
 from tests.ledgers import (
@@ -128,6 +129,17 @@ async def test_monotonic_clock_that_began_anew_counts_for_nothing(processes: Pro
     assert await repeated(await processes.start(), CALL) is not None
     clock.now += 1
     assert await repeated(await processes.start(), CALL) is None
+
+
+@pytest.mark.parametrize(("waited", "is_repeat"), [(0, False), (9, False), (11, True), (60, True), (None, False)])
+async def test_the_two_minutes_are_held_against_the_time_at_which_the_call_came(
+    processes: Processes, clock: Clock, waited: float | None, is_repeat: bool
+) -> None:
+    ledger = await processes.start()
+    await (await settled(ledger)).mark_delivered(is_repeatable=True)
+    clock.now += DEFAULT.repeatable_seconds + 10
+    arrived_at = None if waited is None else anyio.current_time() - waited
+    assert (await repeated(ledger, replace(CALL, arrived_at=arrived_at)) is not None) == is_repeat
 
 
 async def test_several_variations_are_repeated_in_turn(ledger: Ledger) -> None:

@@ -5,11 +5,15 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.fakes import FakeAttempt
+from tests.purchases import REQUEST, nobody_is_asked
 
 from blockrun_image.attempts import MadeCall
 from blockrun_image.callers import Caller
+from blockrun_image.errors import ConfigurationError
 from blockrun_image.fixed_ports import FixedPorts, run_in_place
 from blockrun_image.open_calls import OpenCall, OpenCalls
+from blockrun_image.ports import SharedTask
 from blockrun_image.purchase import Purchase
 from blockrun_image.timings import CallTimings
 
@@ -142,6 +146,57 @@ async def test_abandoned_purchase_is_not_joined() -> None:
     calls.grow_older()
     await first.purchase.abandon()
     assert calls.call().purchase is not first.purchase
+
+
+async def begun_without_a_word(call: OpenCall) -> None:
+    """Have a purchase under way that no ledger knows of."""
+    with anyio.move_on_after(0):
+        await call.purchase.result(9, nobody_is_asked)
+
+
+class Waiting(SharedTask[Any]):
+    """Work that never ends."""
+
+    def __init__(self, work: object) -> None:
+        pass
+
+    async def wait(self, timeout_seconds: float, on_last_left: object, /) -> None:
+        await anyio.sleep(timeout_seconds)
+
+
+async def test_call_that_was_answered_before_the_ledger_had_its_purchase_is_joined_all_the_same() -> None:
+    calls = Calls()
+    first = calls.call()
+    first.purchase.run = Waiting
+    await begun_without_a_word(first)
+    await first.purchase.abandon()
+    calls.leave(first)
+    calls.grow_older()
+    second = calls.call()
+    assert second.purchase is first.purchase
+    assert not second.purchase.is_abandoned
+    assert calls.close(second)  # the one that was answered waits no longer
+    calls.grow_older()
+    assert calls.call().purchase is not first.purchase
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+async def test_call_that_was_answered_is_not_joined_once_its_purchase_is_in_the_ledger_or_over(
+    is_written: bool,
+) -> None:
+    calls = Calls()
+    first, second = calls.call(), calls.call()
+    first.purchase.run = Waiting
+    await begun_without_a_word(first)
+    calls.leave(second)  # whose work has not begun
+    calls.leave(first)
+    if is_written:
+        first.purchase.attempt = FakeAttempt(REQUEST)
+    else:
+        with pytest.raises(ConfigurationError):
+            await first.purchase._work()  # pyright: ignore[reportPrivateUsage] - the work that a runner is given
+    calls.grow_older()
+    assert calls.call().purchase not in (first.purchase, second.purchase)
 
 
 async def test_last_call_of_a_purchase_is_told_as_such() -> None:

@@ -360,11 +360,10 @@ def impatient(work: Callable[[], Awaitable[T]], /) -> SharedTask[T]:
 def assert_pending(result: GeneratedImages, held: str) -> None:
     assert isinstance(result, PendingImages)
     told: Any = result.to_dict()
-    assert (told["status"], told["images"], told["gateway"]) == ("pending", [], "pictures.example")
-    assert (told["cost"]["held_usd"], told["cost"]["charged_usd"]) == (held, None)
-    assert "The same generate_image call again" in told["next_step"]
-    assert result.to_text().startswith("Pending: dall-e-3 standard 1024x1024 at pictures.example is still being made.")
-    assert f"Held: ${held}. " in result.to_text()
+    assert (told["status"], "images" in told, told["gateway"]) == ("pending", False, "pictures.example")
+    assert (told["cost"]["held_usd"], "charged_usd" in told["cost"]) == (held, False)
+    assert told["next_step"].startswith("Repeat the call unchanged")
+    assert result.to_text().startswith(f"Pending: dall-e-3 standard 1024x1024 is still being made (${held} is held).\n")
     for addition in result.prompt.applied:
         assert addition.text in result.to_text()
 
@@ -377,6 +376,32 @@ async def test_call_that_outlasts_its_caller_is_pending_with_what_is_held(catalo
         assert_pending(await toolset.generate_image("a cat", "dall-e-3"), held=str(HELD))
         await tasks.drain()
     assert ledger.notes == [("abandoned",)]
+
+
+async def test_repetition_after_pending_joins_the_purchase_that_a_locked_ledger_has_not_taken_yet(
+    catalog: Catalog,
+) -> None:
+    unlocked = anyio.Event()
+
+    class LockedLedger(FakeLedger):
+        async def begin(self, call: MadeCall, order: Order | None) -> Begun:
+            await unlocked.wait()
+            return await super().begin(call, order)
+
+    gateway, results = FakeGateway(Image(URL)), list[GeneratedImages]()
+    async with TaskSupervisor() as tasks, anyio.create_task_group() as callers:
+        timings = CallTimings(call_timeout_seconds=0.05, join_seconds=0)
+        toolset = ImageToolset(catalog, gateway, run=tasks.run, ledger=LockedLedger(), timings=timings)
+        assert_pending(await toolset.generate_image("a cat", "dall-e-3"), held="0.00")
+
+        async def repeat() -> None:
+            results.append(await toolset.generate_image("a cat", "dall-e-3"))
+
+        callers.start_soon(repeat)
+        await anyio.wait_all_tasks_blocked()
+        unlocked.set()
+    assert [image.url for result in results for image in result.images] == [URL]
+    assert len(gateway.requests) == 1
 
 
 async def test_nothing_is_held_before_there_is_an_attempt(catalog: Catalog) -> None:

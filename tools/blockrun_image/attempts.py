@@ -144,11 +144,12 @@ class AttemptStatus:
 class MadeCall:
     """A call as it was made. The same arguments have the same `key`.
 
-    Without a `caller`, it is the process's own.
+    Without a `caller`, it is the process's own. `arrived_at` is in seconds by anyio's clock, `None` if unknown.
     """
 
     key: str
     caller: Caller | None = None
+    arrived_at: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

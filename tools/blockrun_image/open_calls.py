@@ -14,13 +14,15 @@ from blockrun_image.purchase import Purchase
 class OpenCall:
     """A call that is not answered yet; `joined` is the earlier one whose purchase it shares.
 
-    `arrived_at` is in seconds by anyio's clock, and minus infinity if it may have waited before it was read.
+    `arrived_at` is in seconds by anyio's clock, and minus infinity if it may have waited before it was read. One that
+    `is_left` was answered without pictures before the ledger had its purchase.
     """
 
     made: MadeCall
     arrived_at: float
     purchase: Purchase
     joined: "OpenCall | None" = None
+    is_left: bool = False
 
     @property
     def seconds(self) -> float:
@@ -44,23 +46,38 @@ class OpenCalls:
 
         If it may have waited before it was read, nobody knows how long after the earlier one it was sent.
         """
+        self._calls = [each for each in self._calls if not each.is_left or each.purchase.is_unwritten]
         earlier = next(filter(self._is_joinable(made, arrived_at), self._calls), None)
         purchase = new_purchase() if earlier is None else earlier.purchase
+        purchase.is_abandoned = False
         call = OpenCall(made, arrived_at, purchase, earlier)
         self._calls.append(call)
         return call
+
+    def leave(self, call: OpenCall) -> None:
+        """Note that a call was answered without pictures, while its purchase goes on.
+
+        Once the ledger has the purchase, the same call finds it there; until then it must be found here.
+        """
+        call.is_left = True
+        if not call.purchase.is_unwritten:
+            self.close(call)
 
     def close(self, call: OpenCall) -> bool:
         """Remove a call that is answered or has gone, and return whether it was the last of its purchase."""
         if call in self._calls:
             self._calls.remove(call)
-        return not any(each.purchase is call.purchase for each in self._calls)
+        is_last = not any(each.purchase is call.purchase and not each.is_left for each in self._calls)
+        if is_last and not call.is_left:
+            self._calls = [each for each in self._calls if each.purchase is not call.purchase]
+        return is_last
 
     def _is_joinable(self, made: MadeCall, arrived_at: float) -> Callable[[OpenCall], bool]:
         joined = [each.joined for each in self._calls]
 
         def is_joinable(call: OpenCall) -> bool:
             is_late = arrived_at == -math.inf or arrived_at - call.arrived_at >= self._join_seconds
-            return is_late and call.made == made and call not in joined and not call.purchase.is_abandoned
+            is_abandoned = call.purchase.is_abandoned and not call.is_left
+            return is_late and call.made == made and call not in joined and not is_abandoned
 
         return is_joinable

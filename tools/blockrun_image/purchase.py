@@ -80,6 +80,7 @@ class Purchase:
     attempt: Attempt | None = None
     uncollected: Sequence[UncollectedPictures] = ()
     is_abandoned: bool = False
+    _is_over: bool = False
     _task: SharedTask[ImagesResponse | NeedsApproval] | None = None
     _asking: anyio.Lock = field(default_factory=anyio.Lock)
     _declined: ConfirmationError | None = None
@@ -93,6 +94,11 @@ class Purchase:
             return self.attempt.request
         return None if self.order is None else self.order.request
 
+    @property
+    def is_unwritten(self) -> bool:
+        """Whether its work goes on, and the ledger does not have it yet, so that only this process can know of it."""
+        return self._task is not None and self.attempt is None and not self._is_over
+
     async def result(self, timeout_seconds: float, approve: Approve) -> ImagesResponse | None:
         """Return the pictures, all with URLs, or `None` if they take longer than the timeout.
 
@@ -101,7 +107,9 @@ class Purchase:
         """
         deadline = anyio.current_time() + timeout_seconds
         while True:
-            task = self._task = self._task or self.run(self._work)
+            if self._task is None:
+                self._is_over, self._task = False, self.run(self._work)
+            task = self._task
             try:
                 outcome = await task.wait(deadline - anyio.current_time(), self.abandon)
             except JobPending:
@@ -178,6 +186,12 @@ class Purchase:
         self._task = None
 
     async def _work(self) -> ImagesResponse | NeedsApproval:
+        try:
+            return await self._bought()
+        finally:
+            self._is_over = True
+
+    async def _bought(self) -> ImagesResponse | NeedsApproval:
         deadline = anyio.current_time() + self.timings.send_seconds
         while True:
             begun = await self._resumed() or await self._begin(deadline)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -110,8 +111,9 @@ class ImageToolset:
         arguments = ImageArguments(prompt, model, size, quality, n)
         offer, refused = self._offer_or_refusal(arguments, enrich, wishes, refusal)
         on_status("starting" if offer is None else f"waiting for {offer.request.model}")
-        made = MadeCall(_key(arguments, enrich, wishes), caller)
         arrived_at = anyio.current_time() if arrived_at is None else arrived_at
+        key = _key(arguments, enrich, wishes)
+        made = MadeCall(key, caller, arrived_at if math.isfinite(arrived_at) else None)
         call = self._calls.open(made, lambda: self._purchase(made, offer, refused), arrived_at)
         call.purchase.listeners.append(on_status)
         try:
@@ -269,7 +271,7 @@ class ImageToolset:
         try:
             response = await purchase.result(seconds, lambda needed: _approval(offer, approve, needed))
             if response is None:
-                self._calls.close(call)
+                self._calls.leave(call)
             result = self._result(purchase, offer, response)
         except Exception as error:
             await self._hand_over(call, delivery, error)

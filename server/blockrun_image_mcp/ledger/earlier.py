@@ -20,7 +20,7 @@ _MAX_NAMED = 3
 
 @dataclass(frozen=True)
 class EarlierAttempts:
-    """The attempts of an account, as one caller may collect them at the time `now`."""
+    """The attempts of an account, as one caller may collect them at the time `now`, with a call that has waited."""
 
     store: AttemptStore
     account: Account
@@ -29,6 +29,7 @@ class EarlierAttempts:
     memory: Memory
     timings: Timings
     now: Moment
+    waited_seconds: float = 0.0
 
     def approved(self, order: Order | None) -> StoredAttempt | None:
         """Return the attempt that was made with the order's approval, which is good for no other.
@@ -57,7 +58,7 @@ class EarlierAttempts:
 
     def repeatable(self, keys: Sequence[str]) -> StoredAttempt | None:
         """Return an attempt at the same call whose delivered pictures a caller may have missed."""
-        seconds = self.timings.repeatable_seconds
+        seconds = self.timings.repeatable_seconds + self.waited_seconds
         found = [
             each.id
             for each in self.store.repeatable(self.account, keys)

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+import anyio
+
 from blockrun_image.attempts import AttemptState, AttemptStatus, ExpectedCost, Job, MadeCall, Order
 from blockrun_image.callers import Caller
 from blockrun_image.errors import BudgetExceededError, LedgerError
@@ -101,10 +103,13 @@ class Ledger:
         """
         if order is None and not self.path.exists():
             return NothingFound()
+        arrived_at = None  # by this ledger's own clock, which a thread can read
+        if call.arrived_at is not None:
+            arrived_at = self.monotonic() - (anyio.current_time() - call.arrived_at)
         id = str(uuid.uuid4())
         self.memory.working.add(id)  # before its row is there, which nobody works on otherwise
         try:
-            begun = await self.write(lambda store: self._begin(store, call, order, id))
+            begun = await self.write(lambda store: self._begin(store, call, order, id, arrived_at))
         except BaseException:
             self.memory.working.discard(id)
             raise
@@ -171,12 +176,16 @@ class Ledger:
 
     # the rules, in a transaction
 
-    def _begin(self, store: AttemptStore, call: MadeCall, order: Order | None, id: str) -> Begun:
+    def _begin(
+        self, store: AttemptStore, call: MadeCall, order: Order | None, id: str, arrived_at: float | None
+    ) -> Begun:
         owner, is_alive = self.owners.acquire(), self._liveness()
         caller = (call.caller or self.process).id
         self._end_dead(store, is_alive)
         keys = keys_of(call, order)
-        attempts = EarlierAttempts(store, self.account, caller, is_alive, self.memory, self.timings, self.now())
+        now = self.now()
+        waited = 0.0 if arrived_at is None else self.monotonic() - arrived_at
+        attempts = EarlierAttempts(store, self.account, caller, is_alive, self.memory, self.timings, now, waited)
         found = attempts.approved(order) or attempts.abandoned(keys)
         repeated = None if found else attempts.repeatable(keys)
         earlier = found or repeated
