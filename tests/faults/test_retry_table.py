@@ -5,9 +5,11 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import anyio
 import pytest
 from pydantic import SecretStr
 from tests.conftest import Sandbox
+from tests.fakes import FakeAttempt
 from tests.payments import KEY
 
 from blockrun_image.errors import (
@@ -150,10 +152,45 @@ async def test_a_request_that_never_left_is_tried_three_times_and_not_charged(un
     assert all("could not be reached" in words for words in told)
 
 
-async def test_a_host_that_does_not_exist_is_named_as_unreachable_and_not_charged() -> None:
-    with pytest.raises(GatewayUnavailableError, match="could not be reached") as caught:
+async def test_a_host_that_does_not_exist_is_named_as_that_and_not_charged() -> None:
+    with pytest.raises(GatewayUnavailableError, match=r"^http://no-such-host\.invalid/v1 is at no known add") as caught:
         await generate("http://no-such-host.invalid/v1")
     assert caught.value.charged == "no"
+
+
+@pytest.mark.parametrize(("setting", "hint"), [("BLOCKRUN_API_URL", "or check BLOCKRUN_API_URL."), ("", "the network")])
+async def test_a_port_that_refuses_is_named_with_the_setting_that_names_it(
+    unused_port: int, setting: str, hint: str
+) -> None:
+    base_url = f"http://127.0.0.1:{unused_port}/v1"
+    async with HttpGateway(Endpoint(base_url, {}, "test", named_by=setting), timings=QUICK) as gateway:
+        with pytest.raises(GatewayUnavailableError) as caught:
+            await gateway.generate(REQUEST, NullAttempt(REQUEST), lambda status: None, 60)
+    assert caught.value.message == f"{base_url} refused the connection."
+    assert hint in caught.value.hint
+
+
+class SlowlyWritten(FakeAttempt):
+    """Takes longer to write that the request is sent than the request may wait."""
+
+    async def sent(self) -> None:
+        await super().sent()
+        with anyio.CancelScope(shield=True):  # as a thread is
+            await anyio.sleep(1.5)
+
+    async def refused_for_now(self) -> None:
+        self.notes.append(("refused for now",))
+
+
+async def test_a_request_that_is_noted_too_late_does_not_leave_and_is_not_unknown(sandbox: Sandbox) -> None:
+    attempt = SlowlyWritten(REQUEST)
+    endpoint = Endpoint(sandbox.base_url, {"Authorization": "Bearer brk_test"}, "test")
+    async with HttpGateway(endpoint, timings=QUICK) as gateway:
+        with pytest.raises(GatewayUnavailableError) as caught:
+            await gateway.generate(REQUEST, attempt, lambda status: None, 1)
+    assert caught.value.charged == "no"
+    assert attempt.notes == [("sent",), ("refused for now",)]
+    assert sandbox.posts == 0
 
 
 POLL_FAULTS: Sequence[Mapping[str, Any]] = [
@@ -237,8 +274,9 @@ async def test_a_job_that_fails_was_not_charged(sandbox: Sandbox) -> None:
 async def test_job_whose_payment_is_rejected_at_a_poll_is_unknown(sandbox: Sandbox, code: str) -> None:
     sandbox.script([{"slow": True, "polls": [{}, {"cut": "after"}, *[{"payment_code": code}] * 1_000]}])
     endpoint = Endpoint(f"{sandbox.api_url}/v1", {}, "test", wallet_key=SecretStr(KEY))
-    impatient = replace(QUICK, answer_seconds=1)
-    async with HttpGateway(endpoint, timings=impatient, payer=Payer(Wallet(KEY))) as gateway:
+    impatient, wallet = replace(QUICK, answer_seconds=1), Wallet(KEY)
+    await wallet.address()  # whose first use loads a library
+    async with HttpGateway(endpoint, timings=impatient, payer=Payer(wallet)) as gateway:
         with pytest.raises(OutcomeUnknownError) as caught:
             await gateway.generate(REQUEST, NullAttempt(REQUEST, Decimal("0.042")), lambda status: None, 60)
     assert caught.value.charged == "unknown"

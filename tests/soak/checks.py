@@ -147,11 +147,15 @@ def _announced(wish: Wish, orders: Sequence[float], until: float) -> int:
 
 def _is_late(wish: Wish, order: Order, orders: Sequence[Order], evidence: Evidence) -> bool:
     """Tell whether the repetition came later than is promised, with no answer to an earlier order still to come."""
-    calls = [call for call in wish.calls if call.sent <= order.at]
-    signs = [call.end for call in calls[:-1] if call.end <= calls[-1].sent]
-    earlier = [each for each in orders if each.at < order.at]
-    is_answered = all(each.ends and each.ends[-1][1] <= calls[-1].sent for each in earlier)
-    return is_answered and calls[-1].sent - max(signs, default=math.inf) > REPEATABLE_SECONDS / evidence.scale
+    calls = sorted((call for call in wish.calls if call.sent <= order.at), key=lambda call: call.sent)
+    ends = [each.ends[-1][1] if each.ends else math.inf for each in orders if each.at < order.at]
+    seconds = REPEATABLE_SECONDS / evidence.scale
+    until = max((end for end in ends), default=math.inf) + seconds
+    for call in calls:
+        if call.sent > until:
+            return True
+        until = max(until, call.end + seconds)
+    return False
 
 
 def _told_no(evidence: Evidence) -> Iterator[Finding]:

@@ -10,12 +10,14 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Protocol, Self
 
 import anyio
+import anyio.lowlevel
 import httpx2
 
 from blockrun_image.attempts import Job, Payment
 from blockrun_image.errors import GatewayError, GatewayUnavailableError, OutcomeUnknownError, RateLimitError
 from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import Attempt, JobPending, OnStatus
+from blockrun_image.text import clean
 from blockrun_image_mcp.gateway import meanings
 from blockrun_image_mcp.gateway.credentials import Endpoint
 from blockrun_image_mcp.gateway.evidence import NO_EVIDENCE, Evidence, evidence_of
@@ -161,7 +163,7 @@ class HttpGateway:
                 _GENERATIONS, json=request.body(), extensions={RULES: lambda: UNPAID_QUOTE}
             )
         except httpx2.TransportError as error:
-            raise _failure(error, Sent(UNPAID_QUOTE, is_paid=False)) from error
+            raise _failure(error, Sent(UNPAID_QUOTE, is_paid=False), self._endpoint) from error
         if response.status_code != 402:
             raise self._reader.refusal(response, Sent(UNPAID_QUOTE, is_paid=False))
         return self._payer.price(response)
@@ -175,9 +177,11 @@ class HttpGateway:
             with anyio.fail_after(self._timings.connect_seconds):
                 response = await self._http.get(_MODELS, headers={"If-None-Match": etag} if etag else {})
         except httpx2.TransportError as error:
-            raise _failure(error, Sent(UNPAID_QUOTE, is_paid=False)) from error
+            raise _failure(error, Sent(UNPAID_QUOTE, is_paid=False), self._endpoint) from error
         except TimeoutError as error:
-            raise GatewayUnavailableError("The gateway did not answer in time.", hint="Try again later.") from error
+            raise GatewayUnavailableError(
+                f"{clean(self._endpoint.base_url, 200)} did not answer in time.", hint="Try again later."
+            ) from error
         return self._reader.models(response, self.name)
 
     async def _post(self, request: ImageRequest, call: "_PaidCall") -> httpx2.Response:
@@ -199,7 +203,7 @@ class HttpGateway:
                     auth=self._payer.auth(call.attempt, call.on_signed) if self._payer else httpx2.USE_CLIENT_DEFAULT,
                 )
         except httpx2.TransportError as error:
-            raise _failure(error, call.what_was_sent()) from error
+            raise _failure(error, call.what_was_sent(), self._endpoint) from error
         finally:
             self._calls.discard(call)
         raise call.gave_up()
@@ -290,8 +294,18 @@ class _PaidCall:
             self.scope.shield = True
             if self.payment is None or not self._was_sent:  # a payment cannot move twice, however often it is sent
                 await self.attempt.sent()
+                await self._stop_if_late()
             self.has_left = self._was_sent = True
             self.scope.deadline = min(self._ends_by, anyio.current_time() + self._answer_seconds)
+
+    async def _stop_if_late(self) -> None:
+        """Take back that it was sent if that took too long to write: it is cancelled before anything leaves."""
+        try:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                await self.attempt.refused_for_now()
+            raise
 
     async def on_wait(self, outcome: Outcome, seconds: float) -> None:
         self._earlier.append(outcome)
@@ -315,11 +329,11 @@ class _PaidCall:
         return GatewayUnavailableError("The gateway could not be reached in time.", hint="Try again later.")
 
 
-def _failure(error: httpx2.TransportError, sent: Sent) -> GatewayError:
+def _failure(error: httpx2.TransportError, sent: Sent, endpoint: Endpoint) -> GatewayError:
     if charged_after(sent.rules, [*sent.earlier, failure_of(error)]) == "no":
-        why, hint = meanings.of_failure(error)
+        why, hint = meanings.of_failure(error, endpoint.named_by)
         kind = GatewayError if meanings.is_lasting(error) else GatewayUnavailableError
-        return kind(f"The gateway could not be reached ({type(error).__name__}{why}).", hint=hint)
+        return kind(f"{clean(endpoint.base_url, 200)} {why}.", hint=hint)
     return OutcomeUnknownError(
         f"The request was sent, and the connection failed before its answer had come ({type(error).__name__})."
     )
