@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -66,6 +67,12 @@ _PLACEHOLDER = re.compile(
     r"|\$[A-Za-z_]\w*(?::\w+)?"  # $X, $env:X
     r"|%[A-Za-z_]\w*%(?![0-9A-Fa-f]{2})"  # %X%, which is not a percent-encoded letter
 )
+_EXAMPLE = re.compile(
+    r"(?i)(?:brk|sk)?[_-]?(?:\.{2,}|\u2026|x{3,}|\*{3,}|your[ _-]?(?:[a-z]+[ _-]?){0,3}(?:key|token|credential))"
+    r"(?:[ _-]?here)?"
+)
+_PREFIX = "BLOCKRUN_"
+_NEAR = 0.9
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _OTHER_LOG_LEVELS = {
     "TRACE": "DEBUG",
@@ -150,7 +157,7 @@ class Source:
             ) from None
         if line is None:
             raise ConfigurationError(f"{self.variable} names a file whose first line is empty.")
-        if is_placeholder(line):
+        if _is_example(line):
             raise ConfigurationError(f"{self.variable} names a file that still holds a placeholder.")
         return line
 
@@ -180,6 +187,8 @@ class Settings(BaseModel):
     spec: Annotated[Path | None, BeforeValidator(_expanded)] = None
     dir: Annotated[Path | None, BeforeValidator(_expanded)] = None
     log_level: Annotated[str, BeforeValidator(_log_level)] = "WARNING"
+    misspelt: Mapping[str, str] = {}
+    """Variables that are set and are no settings, and the setting that each may be a wrong spelling of."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str], **flags: str | None) -> "Settings":
@@ -191,7 +200,8 @@ class Settings(BaseModel):
             field: value for field, value in flags.items() if _setting(field, value) is not None
         }
         values = {field: _setting(field, value) for field, value in given.items()}
-        return cls.model_validate({field: value for field, value in values.items() if value is not None})
+        found = {field: value for field, value in values.items() if value is not None}
+        return cls.model_validate({**found, "misspelt": _misspelt(environ)})
 
     @property
     def mistakes(self) -> Mapping[str, Mistake]:
@@ -280,7 +290,19 @@ def _first_line(path: Path) -> str:
 
 
 def _is_filled(secret: SecretStr | None) -> bool:
-    return secret is not None and bool(secret) and not is_placeholder(secret.get_secret_value())
+    return secret is not None and bool(secret) and not _is_example(secret.get_secret_value())
+
+
+def _is_example(credential: str) -> bool:
+    """Return whether a credential is a placeholder, or the example of a text, such as `brk_...` or `your-api-key`."""
+    return is_placeholder(credential) or _EXAMPLE.fullmatch(credential) is not None
+
+
+def _misspelt(environ: Mapping[str, str]) -> Mapping[str, str]:
+    known = list(VARIABLES.values())
+    names = [name for name in sorted(environ) if name.startswith(_PREFIX) and name not in known]
+    near = {name: get_close_matches(name, known, n=1, cutoff=_NEAR) for name in names if name.isascii()}
+    return {name: meant for name, (meant, *_) in ((name, found) for name, found in near.items() if found)}
 
 
 def _setting(field: str, text: str | None) -> str | None:

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from blockrun_image.errors import InvalidRequestError, SpecError, UnknownModelError
 from blockrun_image.images import AUTO, ImageArguments, ImageRequest
-from blockrun_image.model import Model, name_of
+from blockrun_image.model import Model, Price, PriceRange, Recommendation, name_of
 from blockrun_image.spec import Spec, is_size, is_word, unusable
 from blockrun_image.spellings import meant
-from blockrun_image.text import choices, clean, closest, is_unicode, quoted, usd
+from blockrun_image.text import choices, clean, closest, did_you_mean, is_unicode, quoted, usd
 
 if TYPE_CHECKING:
     from blockrun_image.listing import Listing
@@ -131,8 +131,10 @@ class Catalog:
         hint = "list_models tells them apart."
         if self._is_stranger(id):
             what = f"The gateway lists {quoted(id)} without saying that it makes images, or for what price"
-            hint = f"The user can describe it in a file that {_SPEC_SETTING} names, and then it can be used. {hint}"
-        return UnknownModelError(f"{what}. Models: {self.alternatives(id)}.", hint=hint, valid_values=list(self.models))
+            hint = f"It can be used once a file that {_SPEC_SETTING} names describes it. {hint}"
+        meant = did_you_mean(clean(id, 80), [*self.models])
+        message = f"{what}.{meant} Models: {self.alternatives(id)}."
+        return UnknownModelError(message, hint=hint, valid_values=list(self.models))
 
     def alternatives(self, id: object) -> str:
         """Name the models closest to an id that cannot be asked, each with the price of its cheapest image."""
@@ -279,7 +281,8 @@ def _read_model(spec: Spec, id: str, entry: Mapping[str, Any]) -> Model:
     try:
         model = Model.model_validate({"max_images": most, **entry, "id": id})
     except ValidationError as error:
-        raise unusable(spec.source, error, "x-models", id) from error
+        keys = [key for part in (Model, Price, PriceRange, Recommendation) for key in part.model_fields]
+        raise unusable(spec.source, error, "x-models", id, keys=keys) from error
     if model.max_images > most:
         raise SpecError(f"{spec.source}: x-models.{clean(id, 80)}.max_images: no request may ask for more than {most}")
     return model

@@ -1,6 +1,7 @@
 """An image model: what it accepts and costs, as far as that is known."""
 
 import re
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -8,6 +9,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from blockrun_image.spec import Line, Size, UsdAmount, Word
 
+_TRANSPARENT = re.compile(
+    r"(?i)\btransparent\W+(?:(?!on\b|in\b|with\b|and\b|against\b)\w+\W+){0,2}(?:background|backdrop|png|canvas)\b"
+    r"|\b(?:background|backdrop)\W+(?:\w+\W+){0,3}transparent\b|\balpha (?:channel|transparency)\b"
+)
 ANY = "any"
 """Stands for all models, and for all use cases."""
 
@@ -79,6 +84,7 @@ class Model(_Entry):
 
     Where no `sizes` are told, any is asked for as it is, and no size leaves it to the API. Where there is no list
     price, what it costs is not known; where there is no `max_prompt_characters`, no prompt is refused as too long.
+    `transparent_background` tells whether the model can draw on one.
     """
 
     id: ModelId
@@ -92,6 +98,7 @@ class Model(_Entry):
     max_prompt_characters: int | None = Field(default=None, ge=1)
     prompt_form: Literal["sentence", "tags"] = "sentence"
     revises_prompt: bool = False
+    transparent_background: bool = False
     recommended_for: tuple[Recommendation, ...] = ()
 
     @model_validator(mode="after")
@@ -103,6 +110,12 @@ class Model(_Entry):
             if (self.sizes and price.size not in self.sizes) or price.quality not in (self.qualities or [None]):
                 raise ValueError(f"prices: {price.size} {price.quality or ''} is not offered")
         return self
+
+    def cannot_promise(self, prompt: str) -> Sequence[str]:
+        """Return a warning for what a prompt asks for and the model does not promise."""
+        if self.transparent_background or not _TRANSPARENT.search(prompt):
+            return []
+        return [f"{self.id} does not promise a transparent background: it may draw a plain or a chequered one."]
 
     def lowest_usd(self, margin: Decimal) -> Decimal | None:
         """Return the least that one image is known to cost, in US dollars, with the margin, a share of the price."""

@@ -14,6 +14,7 @@ from blockrun_image.model import Model, PriceRange
 from blockrun_image.text import choices, quoted, usd
 
 _PUBLISHED = "The published price, rounded."
+_OPERATORS = "The price in the file that BLOCKRUN_IMAGE_SPEC names."
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,8 @@ def _published(catalog: Catalog, model: Model, request: ImageRequest) -> "_Cost 
     asked = (request.size, request.quality)
     usd = next((price.usd for price in model.prices if (price.size, price.quality) == asked), None)
     fee_usd = _fee_usd(catalog, final) if final else Decimal(0)
-    return None if usd is None else _Cost(usd, usd, _PUBLISHED, fee_usd)
+    basis = _OPERATORS if catalog.spec.has_own_models else _PUBLISHED
+    return None if usd is None else _Cost(usd, usd, basis, fee_usd)
 
 
 def _listed(catalog: Catalog, model: Model, request: ImageRequest) -> _Cost:

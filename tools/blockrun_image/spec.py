@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib import resources
@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from blockrun_image.errors import SpecError
-from blockrun_image.text import clean
+from blockrun_image.text import clean, did_you_mean, quoted
 
 _SIZE = r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}"
 _WORD = r"[a-z0-9][a-z0-9_.-]{0,31}"
 Size = Annotated[str, StringConstraints(pattern=f"^{_SIZE}$")]
 Word = Annotated[str, StringConstraints(pattern=f"^{_WORD}$")]
-Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,120}$")]
+_LINE = r"^[^\x00-\x1f\x7f]{1,120}$"
+Line = Annotated[str, StringConstraints(pattern=_LINE)]
 UsdAmount = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 _PACKAGED = resources.files("blockrun_image").joinpath("openapi.json")
@@ -27,11 +29,15 @@ _PACKAGED = resources.files("blockrun_image").joinpath("openapi.json")
 
 @dataclass(frozen=True)
 class Spec:
-    """The API's description: the document, what the tools are derived from, and where it was read from."""
+    """The API's description: the document, what the tools are derived from, and where it was read from.
+
+    The models are the operator's own if they are not those of the packaged description.
+    """
 
     document: Mapping[str, Any]
     api: "Api"
     source: str
+    has_own_models: bool = False
 
     @classmethod
     def load(cls, path: Path | None = None) -> "Spec":
@@ -42,10 +48,11 @@ class Spec:
         """
         source = str(path) if path else "the built-in openapi.json"
         document = _read(path or _PACKAGED, source)
+        has_own_models = path is not None and isinstance(document, dict) and "x-models" in document
         if path and isinstance(document, dict) and "paths" not in document:
             document = _laid_over(_read(_PACKAGED, source), cast("Mapping[str, Any]", document), source)
         try:
-            return cls(cast("Mapping[str, Any]", document), Api.model_validate(document), source)
+            return cls(cast("Mapping[str, Any]", document), Api.model_validate(document), source, has_own_models)
         except ValidationError as error:
             raise unusable(source, error) from error
 
@@ -135,11 +142,35 @@ def _laid_over(packaged: object, catalogue: Mapping[str, Any], source: str) -> M
     return {**whole, **catalogue}
 
 
-def unusable(source: str, error: ValidationError, *within: str) -> SpecError:
-    """Return the error that says where the description in `source` is not what it must be."""
+def unusable(source: str, error: ValidationError, *within: str, keys: Sequence[str] = ()) -> SpecError:
+    """Return the error that says where the description in `source` is not what it must be; `keys` are known there."""
     first = error.errors(include_url=False)[0]
     where = ".".join(clean(step, 80) for step in (*within, *first["loc"]))
-    return SpecError(f"{source}: {where or 'the document'}: {clean(first['msg'], 120)}")
+    meant = did_you_mean(str(first["loc"][-1]), keys) if first["type"] == "extra_forbidden" else ""
+    return SpecError(f"{source}: {where or 'the document'}: {_fault(first)}.{meant}")
+
+
+def _fault(error: ErrorDetails) -> str:
+    """Say in plain words what is wrong with a value."""
+    kind, limits, value = error["type"], error.get("ctx", {}), quoted(error["input"])
+    if kind in _FAULTS:
+        return _FAULTS[kind]
+    if kind == "string_pattern_mismatch":
+        return f"must be {_PATTERNS.get(limits['pattern'], 'of another form')}, not {value}"
+    if kind.startswith(("decimal_", "int_", "float_")):
+        return f"must be a number, not {value}"
+    if kind.endswith("_type"):
+        return f"must be {_KINDS.get(kind.removesuffix('_type'), 'of another type')}, not {value}"
+    return f"cannot be used: {clean(limits.get('error', error['msg']), 120)}"
+
+
+_FAULTS = {"missing": "is missing", "extra_forbidden": "is no known key"}
+_PATTERNS = {
+    f"^{_SIZE}$": "WIDTHxHEIGHT, such as 1024x1024",
+    f"^{_WORD}$": "a word of small letters, such as standard",
+    _LINE: "one line of at most 120 characters",
+}
+_KINDS = {"string": "text", "dict": "an object", "model": "an object", "list": "a list", "tuple": "a list"}
 
 
 class _Part(BaseModel):

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 _CENT = Decimal("0.01")
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Co", "Cs", "Cn"}
 _SCANNED_FACTOR = 4
+_NEAR = 0.8
 _ENDED = re.compile(r"[.!?\u2026\u3002\uff01\uff1f]['\"\u201d\u2019\u00bb)\]]{0,3}\Z")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -61,6 +62,13 @@ def choices(valid: Sequence[str], wanted: str = "", limit: int = 160) -> str:
 def closest(wanted: str, valid: Sequence[str], most: int) -> Sequence[str]:
     """Return the valid values that are most like `wanted`; where none is, the first."""
     return get_close_matches(wanted[:100].lower(), valid, n=most, cutoff=0.3) or list(valid[:most])
+
+
+def did_you_mean(wanted: str, valid: Sequence[str]) -> str:
+    """Return a question, with a blank before it, after the value that `wanted` may be a wrong spelling of."""
+    spellings = {each.lower(): each for each in valid}
+    near = get_close_matches(wanted[:100].lower(), spellings, n=1, cutoff=_NEAR)
+    return f" Did you mean {spellings[near[0]]}?" if near else ""
 
 
 def usd(amount: Decimal) -> str:

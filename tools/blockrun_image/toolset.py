@@ -219,10 +219,13 @@ class ImageToolset:
         mode = mode or self.defaults.enrich
         if mode not in MODES:
             raise InvalidRequestError(f"enrich cannot be {quoted(mode)}. Choices: {choices(MODES, mode)}.")
+        model = self.catalog.find(request.model)
         if mode == "off":
-            return EnrichedPrompt.untouched(request.prompt, wishes)
-        enriched = enrich(request.prompt, model=self.catalog.find(request.model), size=request.size, **wishes)
-        return enriched.as_advice() if mode == "suggest" else enriched
+            enriched = EnrichedPrompt.untouched(request.prompt, wishes)
+        else:
+            enriched = enrich(request.prompt, model=model, size=request.size, **wishes)
+        enriched = enriched.as_advice() if mode == "suggest" else enriched
+        return replace(enriched, warnings=[*enriched.warnings, *model.cannot_promise(request.prompt)])
 
     def _is_for(self, model: Model, use_case: str) -> bool:
         names = [slug(name) for name in self.catalog.use_cases]

@@ -77,7 +77,7 @@ async def examine(backend: Backend, environ: Mapping[str, str]) -> Sequence[Find
             Finding("version", f"{NAME} {version(NAME)}, Python {platform.python_version()}"),
             _settings(backend, environ),
             *mistakes,
-            *_unknown_variables(environ),
+            *_unknown_variables(backend, environ),
             *_credentials(backend.settings),
             *(finding for finding in await _gateway(backend) if finding.state not in named),
             _folder(backend.folder.folder),
@@ -109,15 +109,12 @@ def _mistakes(backend: Backend) -> Sequence[Finding]:
     return mistakes
 
 
-def _unknown_variables(environ: Mapping[str, str]) -> Sequence[Finding]:
+def _unknown_variables(backend: Backend, environ: Mapping[str, str]) -> Sequence[Finding]:
     known = list(VARIABLES.values())
-    unknown = [name for name in sorted(environ) if name.startswith(_PREFIX) and name not in known]
-    return [
-        Finding(
-            "settings", f"{quoted(name)} is no setting", f"The closest is {get_close_matches(name, known, 1, 0)[0]}."
-        )
-        for name in unknown
-    ]
+    unknown = {name for name in environ if name.startswith(_PREFIX) and name not in known}
+    names = sorted({*unknown, *backend.settings.misspelt})
+    closest = {name: get_close_matches(name, known, 1, 0)[0] for name in names}
+    return [Finding("settings", f"{quoted(name)} is no setting", f"Did you mean {closest[name]}?") for name in names]
 
 
 def _credentials(settings: Settings) -> Sequence[Finding]:

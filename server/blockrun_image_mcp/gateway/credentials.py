@@ -17,13 +17,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 from pydantic import SecretStr
 
 from blockrun_image.errors import ConfigurationError
+from blockrun_image.text import did_you_mean
 from blockrun_image_mcp.network import is_loopback
-from blockrun_image_mcp.settings import VARIABLES, Settings, has_placeholder
+from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings, has_placeholder
 
 if TYPE_CHECKING:
     import httpx2
 
 _ACCOUNT_HOST = "https://api.blockrun.ai"
+_OTHERS_KEYS = ("sk-", "xai-", "gsk_", "AIza", "r8_", "hf_")
 _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com")
 _API_VERSION = re.compile(r"api-version=([A-Za-z0-9.-]+)")
 _HOST_SETTINGS = ("gateway", "api_key_url", "api_url")
@@ -77,7 +79,8 @@ class Endpoint:
     """Where requests go, with which headers, and who pays.
 
     `principal` is the same for the same credential and reveals nothing of it. Where there is a `wallet_key`, it signs
-    payments, and the headers hold no credential. `query` is what each request's URL ends with.
+    payments, and the headers hold no credential. `query` is what each request's URL ends with, `named_by` the setting
+    that names the base URL, if one does.
     """
 
     base_url: str
@@ -86,6 +89,7 @@ class Endpoint:
     principal: str = ""
     wallet_key: SecretStr | None = field(default=None, repr=False)
     query: Mapping[str, str] = field(default_factory=dict[str, str])
+    named_by: str = ""
 
 
 def shape_of(credential: str) -> Shape:
@@ -121,6 +125,8 @@ def endpoint_for(settings: Settings, contract_base_url: str) -> Endpoint:
     _check_host_settings(settings)
     sources, unfilled = settings.sources, settings.unfilled
     if not sources:
+        if settings.gateway:  # which may be what is wrong
+            _checked(_split(settings.gateway)[0], VARIABLES["gateway"])
         what = f"{unfilled[0]} still holds a placeholder" if unfilled else "No credential is set"
         raise ConfigurationError(f"{what}, so no picture can be made.", hint=_another(settings))
     variable, credential = sources[0].variable, sources[0].read()
@@ -139,6 +145,7 @@ def endpoint_for(settings: Settings, contract_base_url: str) -> Endpoint:
         principal=_principal(digits or credential),
         wallet_key=SecretStr(digits) if digits else None,
         query=address.query,
+        named_by=address.named_by if address.named_by in VARIABLES.values() else "",
     )
 
 
@@ -186,6 +193,13 @@ def _base_for(
             )
         case Shape.ACCOUNT_KEY:
             return _operators_base(settings, "api_key_url") or (f"{_ACCOUNT_HOST}/v1", {}, "the account host")
+        case Shape.TOKEN if credential.startswith(_OTHERS_KEYS) and not (settings.gateway or settings.api_url):
+            raise ConfigurationError(
+                f"{variable} holds a key that begins as those of other providers do, such as sk-. It was not sent to"
+                " anyone.",
+                hint=f"BlockRun's account keys begin with brk_. For another provider, set {VARIABLES['gateway']} to its"
+                f" base URL, and {VARIABLES['credential']} to its key.",
+            )
         case Shape.TOKEN | Shape.PRIVATE_KEY:
             return _operators_base(settings, "api_url") or (*_split(contract_base_url), "the API's description")
 
@@ -243,10 +257,8 @@ def _faults(text: str, url: "httpx2.URL") -> Iterator[tuple[str, str]]:
     if any(character.isspace() for character in text):
         yield "it holds a blank", "Leave the blank out."
     if "://" not in text and text.lower() not in ("https:", "http:"):  # without slashes at their end
-        yield (
-            "it does not begin with https://",
-            "Write it whole, such as https://api.blockrun.ai/v1, or http://127.0.0.1:4000/v1 for this machine.",
-        )
+        whole = "Write it whole, such as https://api.blockrun.ai/v1, or http://127.0.0.1:4000/v1 for this machine."
+        yield "it does not begin with https://", did_you_mean(text, [SANDBOX]).strip() or whole
     if url.userinfo:
         yield (
             "it holds a user's name or password before an @",
@@ -275,10 +287,15 @@ def _faults_of_host(url: "httpx2.URL") -> Iterator[tuple[str, str]]:
 
 def _another(settings: Settings) -> str:
     """Say which credential to set."""
+    misspelt = "".join(f"{name} is no setting: did you mean {meant}? " for name, meant in settings.misspelt.items())
     if settings.gateway:
-        return f"Set {VARIABLES['credential']} to the key of the gateway that {VARIABLES['gateway']} names."
+        return (
+            f"{misspelt}Set {VARIABLES['credential']} to the key of the gateway that {VARIABLES['gateway']} names, or"
+            " to any word if it takes none."
+        )
     return (
-        "Set BLOCKRUN_API_KEY to a BlockRun account key (brk_...), or try it free with BLOCKRUN_IMAGE_GATEWAY=sandbox."
+        f"{misspelt}Set BLOCKRUN_API_KEY to a BlockRun account key (brk_...), or try it free with"
+        " BLOCKRUN_IMAGE_GATEWAY=sandbox."
     )
 
 

@@ -1,8 +1,10 @@
 """What a gateway's refusals mean: the error, what happened in words, and the next step."""
 
 import re
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import httpx2
 
@@ -218,7 +220,6 @@ _NO_MODEL = Meaning(
     "Ask for another model.",
 )
 
-_NETWORK = "Check the network and BLOCKRUN_IMAGE_GATEWAY, or try again later."
 _CERTIFICATE = (
     "If a proxy or a company's own authority signed it, name that authority's certificate in SSL_CERT_FILE, in the"
     " server's environment."
@@ -248,14 +249,36 @@ def is_lasting(error: httpx2.TransportError) -> bool:
     return "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
-def of_failure(error: httpx2.TransportError) -> tuple[str, str]:
-    """Return why a gateway could not be reached, as the end of a parenthesis, and the next step."""
+def of_failure(error: httpx2.TransportError, setting: str) -> tuple[str, str]:
+    """Return what is the matter with a gateway that could not be reached, after its name, and the next step.
+
+    `setting` is the one that names it, if one does.
+    """
     words = str(error)
     if is_lasting(error):
-        return ": its certificate is not trusted", _CERTIFICATE
+        return "has a certificate that is not trusted", _CERTIFICATE
     if isinstance(error, httpx2.ProxyError):
-        return f": {clean(words, 80)}", _PROXY_LOGIN if words.startswith("407") else _PROXY
-    return "", _NETWORK
+        why = f"could not be reached through the proxy ({clean(words, 80)})"
+        return why, _PROXY_LOGIN if words.startswith("407") else _PROXY
+    network = f"Check the network{f' and {setting}' if setting else ''}, or try again later."
+    causes = [*_causes(error)]
+    if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
+        return "refused the connection", f"Start what should answer there, or check {setting}." if setting else network
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return "is at no known address: the name of its host could not be looked up", network
+    if isinstance(error, httpx2.ConnectTimeout):
+        return "did not answer in time", network
+    return f"could not be reached ({type(error).__name__})", network
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and all that it came from; each address that was tried may have failed."""
+    while error is not None:
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+                yield from _causes(each)
+        error = error.__cause__ or error.__context__
 
 
 def is_out_of_quota(saying: Saying) -> bool:

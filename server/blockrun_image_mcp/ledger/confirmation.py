@@ -79,7 +79,7 @@ def not_confirmed(why: str) -> ConfirmationError:
     """Return the error for a call without approval; it names the setting, because a machine may have answered."""
     return ConfirmationError(
         f"This call needs the user's approval, and {why}.",
-        hint=f"Ask for something cheaper, or let the user raise {VARIABLES['confirm_above_usd']}; an agent cannot.",
+        hint=f"Choose something cheaper, or raise {VARIABLES['confirm_above_usd']}; an agent cannot.",
     )
 
 
@@ -92,4 +92,6 @@ def _price(expected: "Estimate", needed: "NeedsApproval") -> str:
         return f"The price is not known: {expected.amount()}, {most}."
     if most_usd is not None and most_usd > expected.high_usd:
         return f"It can cost {most}: such images were charged more lately than the estimate of {expected.amount()}."
-    return f"The estimate is {most}."
+    if expected.exact:
+        return f"It costs {expected.amount()}."
+    return f"The estimate is {expected.amount()}."

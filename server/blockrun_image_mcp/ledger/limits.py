@@ -109,5 +109,5 @@ def _amount(variable: str, text: str) -> int | None:
 def _refusal(call_micro_usd: int, why: str, setting: str) -> BudgetExceededError:
     return BudgetExceededError(
         f"The call can cost {in_usd(call_micro_usd)}, and {why}.",
-        hint=f"Ask for something cheaper, or let the user raise {VARIABLES[setting]}; an agent cannot.",
+        hint=f"Choose something cheaper, or raise {VARIABLES[setting]}; an agent cannot.",
     )

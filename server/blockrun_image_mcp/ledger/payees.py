@@ -22,7 +22,7 @@ def check_payee(store: AttemptStore, quote: Quote, id: str, now: Moment) -> None
     if trusted is not None and trusted.lower() != seen:
         raise _refused(
             f"{quoted(host, 80)} wants to be paid at {quote.payee}, and was paid at {quoted(trusted, 50)} before",
-            "Ask its operator. If that is right, the user can run:"
+            "Ask its operator. If that is right, a person, not an agent, can run:"
             f" blockrun-image-mcp wallet trust {host} {quote.payee}",
         )
     for other, payee, payment in store.payments_at(host):

@@ -167,7 +167,7 @@ def _amount(fields: Mapping[str, Any], challenge: Challenge, expected_usd: Decim
             raise refused(
                 f"it asks for ${usd(amount_usd)}, ${usd(expected_usd)} was expected, and no more than ${usd(most_usd)}"
                 " is taken for the same",
-                "Choose another model, or let the user look at what the gateway charges.",
+                "Choose another model, or look at what the gateway charges.",
             )
     return int(text)
 
