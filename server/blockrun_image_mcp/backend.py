@@ -178,8 +178,8 @@ class Backend:
         if self._unusable_description:
             raise ConfigurationError(
                 f"{VARIABLES['spec']} {self._unusable_description}.",
-                hint="Correct it, or leave it out for the built-in description, and restart the server. Until then no"
-                " tool can be used, because models and prices may be others.",
+                hint="Correct it, or leave it out for the built-in description, and start again. Until then nothing can"
+                " be used, because models and prices may be others.",
             )
 
     def schemas(self) -> Sequence[ToolSchema]:

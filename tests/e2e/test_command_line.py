@@ -74,7 +74,7 @@ def test_generate_prints_url_revised_prompt_and_cost_and_saves_the_picture(sandb
     assert f"{sandbox.origin}/images/" in done.stdout
     assert "Revised prompt: Variation 1, drawn in flat shapes: A red fox. " in done.stdout
     assert "Added to the prompt: " in done.stdout
-    assert "Charged: $0.042" in done.stdout
+    assert done.stdout.startswith("1 image by dall-e-3 standard 1024x1024, charged $0.042.\n")
     (picture,) = tmp_path.iterdir()
     assert f"Saved: {picture}" in done.stdout
     assert picture.read_bytes().startswith(b"\x89PNG")
@@ -86,10 +86,10 @@ def test_generate_takes_words_for_the_prompt_and_the_operators_way_with_it(sandb
     made = json.loads(run(*asked, settings=sandbox.environment).stdout)
     assert made["prompt"]["sent"].startswith("A dog. Ink wash painting style, ")
     off = json.loads(run(*asked, settings={**sandbox.environment, "BLOCKRUN_IMAGE_ENRICH": "off"}).stdout)
-    assert (off["prompt"]["sent"], off["prompt"]["changed"]) == ("A dog", False)
+    assert off["prompt"]["sent"] == "A dog"
     assert off["warnings"] == ["art_style was not used, because enrich is off."]
     auto = run(*asked, "--enrich", "auto", settings={**sandbox.environment, "BLOCKRUN_IMAGE_ENRICH": "off"})
-    assert json.loads(auto.stdout)["prompt"]["changed"]
+    assert json.loads(auto.stdout)["prompt"]["sent"].startswith("A dog. ")
 
 
 def test_a_way_to_enrich_that_does_not_exist_is_warned_about_and_adds_nothing(sandbox: Sandbox) -> None:
@@ -198,7 +198,7 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(sandbox: Sandbox, tmp_path:
         ({"BLOCKRUN_API_KEY": "opaque-0123"}, "refuses the credential (HTTP 401)"),
         ({"BLOCKRUN_API_KEY": "0x" + "ab" * 32}, "BLOCKRUN_API_KEY has the shape of a wallet's private key"),
         ({"BLOCKRUN_API_KEY": "[" + "12," * 63 + "7]"}, "has the shape of a Solana secret"),
-        ({"BLOCKRUN_IMAGE_GATEWAY": "http://127.0.0.1:1/v1"}, "could not be reached"),
+        ({"BLOCKRUN_IMAGE_GATEWAY": "http://127.0.0.1:1/v1"}, "refused the connection"),
         ({"BLOCKRUN_IMAGE_GATEWAY": "http://x.example/v1"}, "is not a base URL that a credential may be sent to"),
         ({"BLOCKRUN_IMAGE_DIR": "/proc/pictures"}, "/proc/pictures cannot be written"),
         ({"BLOCKRUN_IMAGE_DIR": "/tmp/" + "x" * 300}, "cannot be written (File name too long)"),
@@ -382,17 +382,100 @@ def test_a_picture_is_saved_too_whose_url_is_too_long_to_tell(sandbox: Sandbox, 
 def test_generate_works_on_a_sandbox_of_its_own(tmp_path: Path) -> None:
     done = run("generate", "A fox", "--model", "nano-banana", "-n", "2", "--sandbox", "--save", str(tmp_path))
     assert done.returncode == 0
-    assert "2 images by nano-banana 1024x1024 from sandbox." in done.stdout
+    first = "2 images by nano-banana 1024x1024. Sandbox: nothing was charged (a real call: $0.106)."
+    assert done.stdout.splitlines()[0] == first
     assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("where", [("--save", "out"), ("--output", "out/fox.png"), ()])
+def test_json_is_one_document_that_holds_the_files(tmp_path: Path, where: tuple[str, ...]) -> None:
+    option = [each if each.startswith("--") else str(tmp_path / each) for each in where]
+    settings = {"BLOCKRUN_IMAGE_DIR": str(tmp_path / "kept")}
+    done = run("generate", "A fox", "--model", "dall-e-2", "--sandbox", "--json", *option, settings=settings)
+    (image,) = json.loads(done.stdout)["images"]
+    (saved,) = (tmp_path / ("out" if where else "kept")).iterdir()
+    assert (done.returncode, image["path"]) == (0, str(saved))
+    assert saved.read_bytes().startswith(b"\x89PNG")
+
+
+def test_json_of_a_picture_that_cannot_be_fetched_is_printed_all_the_same(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.script([{"body": {"data": [{"url": "http://127.0.0.1:9/fox.png"}]}}])
+    asked = ("generate", "A fox", "--model", "dall-e-2", "--json", "--save", str(tmp_path))
+    done = run(*asked, settings=sandbox.environment)
+    assert (done.returncode, json.loads(done.stdout)["images"]) == (1, [{"url": "http://127.0.0.1:9/fox.png"}])
+    assert "could not be fetched" in done.stderr
+
+
+def test_one_picture_is_saved_under_the_name_that_was_given(sandbox: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "new" / "hero.png"
+    asked = ("generate", "A fox", "--model", "dall-e-2", "--output", str(file))
+    done = run(*asked, settings=sandbox.environment)
+    assert done.stdout.endswith(f"Saved: {file}\n")
+    assert list(file.parent.iterdir()) == [file]
+    assert file.read_bytes().startswith(b"\x89PNG")
+    assert f"Saved: {file}" in run("images").stdout
+    assert json.loads(run("images", "--json").stdout)[0]["files"] == [str(file)]
+
+
+def test_a_name_with_another_formats_suffix_is_noticed(sandbox: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "hero.jpg"
+    done = run("generate", "A fox", "--model", "dall-e-2", "--output", str(file), settings=sandbox.environment)
+    assert file.read_bytes().startswith(b"\x89PNG")
+    assert done.stderr == f"{file} holds a picture of the format PNG.\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--output", "there.png"), "exists, and is not overwritten. Nothing was charged."),
+        (("--output", "there.png/hero.png"), "cannot be written"),
+        (("--save", "there.png/below"), "Name another folder with --save."),
+        (("--save", "hero.png"), "looks like a file. To name the file, use --output"),
+        (("--output", "hero.png", "-n", "2"), "use --save FOLDER for several"),
+        (("--output", "hero.png", "--save", "out"), "exclude each other"),
+    ],
+)
+def test_where_nothing_can_be_saved_nothing_is_paid(
+    sandbox: Sandbox, tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    (tmp_path / "there.png").touch()
+    names = [str(tmp_path / each) if "." in each or each == "out" else each for each in options]
+    done = run("generate", "A fox", "--model", "dall-e-2", *names, settings=sandbox.environment)
+    assert done.returncode > 0
+    assert words in done.stderr
+    assert (sandbox.posts, [*tmp_path.iterdir()]) == (0, [tmp_path / "there.png"])
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        ((), "The cheapest for this is dall-e-2 standard 1024x1024 ($0.021): --model dall-e-2."),
+        (("--size", "1792x1024"), "The cheapest for this is dall-e-3 standard 1792x1024"),
+        (("--size", "2x2"), "size cannot be '2x2'"),
+    ],
+)
+def test_generate_without_a_model_names_the_cheapest(sandbox: Sandbox, size: tuple[str, ...], words: str) -> None:
+    done = run("generate", "A fox", *size, settings=sandbox.environment)
+    assert done.returncode > 0
+    assert words in done.stderr
+    assert sandbox.posts == 0
+
+
+def test_a_command_that_does_not_exist_is_answered_with_the_nearest() -> None:
+    assert "No such command 'generat'. Did you mean generate?" in run("generat", "A fox").stderr
+    assert "Did you mean" not in run("paint", "A fox").stderr
 
 
 def test_a_picture_that_cannot_be_saved_is_not_lost(sandbox: Sandbox, tmp_path: Path) -> None:
     file = tmp_path / "taken"
     file.touch()
     done = run("generate", "A fox", "--model", "dall-e-2", "--save", str(file / "below"), settings=sandbox.environment)
-    assert done.returncode == 1
-    assert f"{sandbox.origin}/images/" in done.stdout
-    assert "could not be written" in done.stderr
+    assert (done.returncode, done.stdout, sandbox.posts) == (1, "", 0)
+    assert "cannot be written" in done.stderr
+    sandbox.script([{"body": {"data": [{"url": f"{sandbox.origin}/gone.png"}]}}])
+    done = run("generate", "A fox", "--model", "dall-e-2", "--save", str(tmp_path), settings=sandbox.environment)
+    assert f"{sandbox.origin}/gone.png" in done.stdout
+    assert "could not be fetched" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -433,12 +516,59 @@ def test_a_default_model_that_does_not_exist_is_warned_about_and_not_used(sandbo
     settings = {**sandbox.environment, "BLOCKRUN_IMAGE_DEFAULT_MODEL": "gone"}
     done = run("generate", "A fox", settings={**settings, "BLOCKRUN_IMAGE_CATALOG": "contract"})
     assert "there is no model 'gone'" in done.stderr
-    assert "generate_image needs model" in done.stderr
+    assert "No model is named." in done.stderr
 
 
 def test_a_default_model_that_not_even_the_gateways_list_has_is_refused(sandbox: Sandbox) -> None:
     done = run("generate", "A fox", settings={**sandbox.environment, "BLOCKRUN_IMAGE_DEFAULT_MODEL": "gone"})
     assert "Error: There is no model 'gone'. Models: dall-e-3 (from $0.042)" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"BLOCKRUN_IMAGE_GATEWAY": "sandboxx"}, "Did you mean sandbox?"),
+        ({"BLOCKRUN_IMAGE_GATEWAY": "sand-box", "BLOCKRUN_IMAGE_CREDENTIAL": "abcdefgh"}, "Did you mean sandbox?"),
+        ({"BLOCKRUN_API_KYE": "brk_abcdefgh"}, "did you mean BLOCKRUN_API_KEY?"),
+        ({"BLOCKRUN_IMAGE_CREDENTAIL": "abcdefgh"}, "did you mean BLOCKRUN_IMAGE_CREDENTIAL?"),
+        ({"BLOCKRUN_API_KEY": "brk_..."}, "BLOCKRUN_API_KEY still holds a placeholder"),
+        ({"BLOCKRUN_API_KEY": "your-api-key-here"}, "BLOCKRUN_API_KEY still holds a placeholder"),
+        ({"BLOCKRUN_API_KEY": "sk-proj-abcdefgh"}, "begins as those of other providers do, such as sk-"),
+        ({"BLOCKRUN_IMAGE_CREDENTIAL": "AIzaabcdefgh"}, "begins as those of other providers do"),
+        ({"BLOCKRUN_IMAGE_GATEWAY": "http://127.0.0.1:9/v1"}, "BLOCKRUN_IMAGE_CREDENTIAL"),
+        (
+            {"BLOCKRUN_IMAGE_GATEWAY": "http://127.0.0.1:9/v1", "BLOCKRUN_IMAGE_CREDENTIAL": "x"},
+            "http://127.0.0.1:9/v1 refused the connection",
+        ),
+        ({"BLOCKRUN_IMAGE_GATEWAY": "https://no-such-host.invalid/v1", "BLOCKRUN_IMAGE_CREDENTIAL": "x"}, "looked up"),
+    ],
+)
+def test_what_is_set_wrong_is_named_by_the_call_and_by_doctor(settings: Mapping[str, str], words: str) -> None:
+    called = run("generate", "A fox", "--model", "dall-e-3", settings=settings)
+    examined = run("doctor", settings=settings)
+    assert (called.returncode, examined.returncode) == (1, 1)
+    assert words in called.stderr
+    assert words in examined.stdout
+    for secret in ("abcdefgh", "sandboxx"):
+        assert secret not in called.stderr + examined.stdout
+
+
+@pytest.mark.parametrize(
+    ("models", "words"),
+    [
+        ({"a": {"provider": "X", "sizez": ["1x1"]}}, "x-models.a.sizez: is no known key (is sizes meant?)"),
+        ({"a": {"provider": "X", "sizes": ["big"]}}, "x-models.a.sizes.0: must be WIDTHxHEIGHT"),
+        ({"a": {"sizes": ["1x1"]}}, "x-models.a.provider: is missing"),
+        ({"a": {"provider": "X", "max_images": "lots"}}, "x-models.a.max_images: must be a number, not 'lots'"),
+    ],
+)
+def test_a_catalogues_fault_is_told_in_plain_words(tmp_path: Path, models: object, words: str) -> None:
+    file = tmp_path / "own.json"
+    file.write_text(json.dumps({"x-models": models}), encoding="utf-8")
+    settings = {"BLOCKRUN_IMAGE_SPEC": str(file)}
+    for done in (run("models", settings=settings), run("doctor", "--sandbox", settings=settings)):
+        assert done.returncode == 1
+        assert words in done.stdout + done.stderr
 
 
 def test_the_sandbox_runs_until_it_is_told_to_stop() -> None:

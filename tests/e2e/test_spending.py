@@ -23,8 +23,8 @@ def spend() -> dict[str, Any]:
     return json.loads(run("spend", "--json").stdout)
 
 
-def images() -> list[dict[str, Any]]:
-    return json.loads(run("images", "--json").stdout)
+def images(*options: str) -> list[dict[str, Any]]:
+    return json.loads(run("images", "--json", *options).stdout)
 
 
 def states() -> dict[str, int]:
@@ -125,6 +125,33 @@ def test_the_sandbox_in_this_process_spends_from_a_ledger_of_its_own(tmp_path: P
     run("generate", "A fox", "--model", "dall-e-3", "--sandbox", "--save", str(tmp_path))
     assert spend()["spent_usd"] == "0.00"
     assert json.loads(run("spend", "--json", "--sandbox").stdout)["spent_usd"] == "0.042"
+    assert run("spend", "--sandbox").stdout.endswith("\nSandbox: nothing of this was charged.\n")
+
+
+def test_what_was_spent_is_summed_up_by_day_or_by_model_and_is_forgotten_when_it_is_told_to(sandbox: Sandbox) -> None:
+    for model in ("dall-e-2", "dall-e-3", "dall-e-3"):
+        run("generate", "A fox", "--model", model, settings=sandbox.environment)
+    by_model = json.loads(run("spend", "--since", "7d", "--by", "model", "--json").stdout)
+    assert by_model["spent_usd"] == "0.105"
+    assert [(each["model"], each["calls"], each["usd"]) for each in by_model["models"]] == [
+        ("dall-e-2", 1, "0.021"),
+        ("dall-e-3", 2, "0.084"),
+    ]
+    assert "3 calls" in run("spend", "--by", "day").stdout
+    assert json.loads(run("spend", "--until", "1d", "--json").stdout)["days"] == []
+    assert len(images("--since", "today")) == 3
+    assert images("--until", "1d") == []
+    assert run("spend", "--since", "yesterday").returncode == 2
+    assert run("prune", "--before", "1d", "--yes").returncode == 2
+    assert run("prune", "--before", "90d", input="n\n").returncode == 1
+    assert run("prune", "--before", "90d", "--yes").stdout.startswith("0 calls before ")
+    assert len(images()) == 3
+
+
+def test_a_fresh_days_statement_is_one_line(sandbox: Sandbox) -> None:
+    sandbox.script([{"status": 400}])
+    run("generate", "A fox", "--model", "dall-e-3", settings=sandbox.environment)
+    assert len(run("spend").stdout.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

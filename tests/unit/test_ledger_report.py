@@ -8,7 +8,7 @@ from typing import TypeVar
 import anyio
 import pytest
 from tests.fakes import Clock, FakeGateway
-from tests.ledgers import MINE, RESPONSE, UNLIMITED, URL, rows, sent, settled
+from tests.ledgers import MINE, RESPONSE, UNLIMITED, URL, Processes, rows, sent, settled
 
 from blockrun_image.attempts import AttemptState
 from blockrun_image.catalog import Catalog
@@ -16,6 +16,7 @@ from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import Attempt, OnStatus
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.ledger.ledger import Ledger
+from blockrun_image_mcp.ledger.report import Days
 from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
 from blockrun_image_mcp.ledger.sqlite.store import SqliteStore
 
@@ -31,7 +32,7 @@ async def test_newest_attempts_are_told_first_with_their_charges_and_pictures(le
     await released.released()
     newest, first = await ledger.recent(2)
     assert (newest.id, newest.charged_micro_usd, newest.images) == (unnamed.id, None, [])
-    assert (first.id, first.charged_micro_usd, first.images) == (named.id, 42_000, [URL])
+    assert (first.id, first.charged_micro_usd, first.images) == (named.id, 42_000, RESPONSE.images)
     assert (first.prompt, first.model, first.size, first.n) == ("A red fox", "dall-e-3", "1024x1024", 1)
     assert (first.state, first.reserved_micro_usd, first.job) == ("settled", 42_000, None)
     assert [entry.id for entry in await ledger.recent(1)] == [unnamed.id]
@@ -76,7 +77,8 @@ async def test_attempt_and_totals_are_told_in_lines(ledger: Ledger) -> None:
     await (await sent(ledger)).settled(RESPONSE)
     (entry,) = await ledger.recent(9)
     assert (
-        entry.to_text() == f"2026-12-31 23:59:59  settled     $0.042  dall-e-3 1024x1024\n  A red fox\n  {URL}\n  Odd."
+        entry.to_text()
+        == f"2026-12-31 23:59:59  settled     $0.042  dall-e-3 1024x1024\n  A red fox\n  {URL}\n  Saved: /1.png\n  Odd."
     )
     assert (await ledger.statement()).to_text().splitlines()[1].split() == [
         "dall-e-3",
@@ -85,6 +87,32 @@ async def test_attempt_and_totals_are_told_in_lines(ledger: Ledger) -> None:
         "call",
         "$0.042",
     ]
+
+
+async def test_settled_and_released_attempts_of_earlier_days_are_removed_alone(
+    processes: Processes, clock: Clock
+) -> None:
+    ledger = await processes.start()
+    kept = [await sent(ledger) for _ in range(2)]
+    await kept[0].unknown()
+    await settled(ledger)
+    released = await sent(ledger)
+    await released.released()
+    clock.now += 2 * 86_400
+    kept.append(await settled(ledger))
+    assert await ledger.remove_before("2026-12-31") == 0
+    assert await ledger.remove_before("2027-01-01") == 2
+    assert {each.id for each in await ledger.recent(9)} == {each.id for each in kept}
+    spent = (await ledger.spending(Days("2026-12-31", "2026-12-31"), "day")).to_dict()
+    assert (spent["spent_usd"], spent["since"], spent["until"]) == ("0.084", "2026-12-31", "2026-12-31")
+
+
+async def test_files_are_noted_for_the_pictures_that_were_saved(ledger: Ledger) -> None:
+    await settled(ledger)
+    await ledger.note_files({URL: Path("/pictures/1.png"), "https://pictures.example/other.png": Path("/x.png")})
+    (entry,) = await ledger.recent(9)
+    assert (entry.files, entry.to_dict()["files"]) == (["/pictures/1.png"], ["/pictures/1.png"])
+    assert "\n  Saved: /pictures/1.png" in entry.to_text()
 
 
 class CountedConnection(SqliteConnection):

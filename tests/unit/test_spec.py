@@ -199,7 +199,7 @@ def test_a_part_that_the_tools_are_derived_from_is_named_when_it_is_missing(
 ) -> None:
     *above, last = steps
     del at(document, *above)[last]
-    assert refusal(written(document)) == f"SPEC: {'.'.join(map(str, steps))}: is missing."
+    assert refusal(written(document)) == f"SPEC: {'.'.join(map(str, steps))}: is missing"
 
 
 def test_a_reference_to_nothing_is_refused(document: dict[str, Any], written: Callable[[object], Path]) -> None:
@@ -242,7 +242,7 @@ def test_a_part_in_an_unusable_form_is_refused_with_its_place(
 @pytest.mark.parametrize(
     ("change", "place", "words"),
     [
-        ({"colour": "blue"}, "colour", "is no known key."),
+        ({"colour": "blue"}, "colour", "is no known key"),
         ({"sizes": ["1024x1024", "big"]}, "sizes.1", "must be WIDTHxHEIGHT, such as 1024x1024, not 'big'"),
         ({"sizes": ["0x1024"]}, "sizes.0", "must be WIDTHxHEIGHT"),
         ({"qualities": ["High Definition"]}, "qualities.0", "must be a word of small letters"),

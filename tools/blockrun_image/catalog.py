@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from blockrun_image.errors import InvalidRequestError, SpecError, UnknownModelError
 from blockrun_image.images import AUTO, ImageArguments, ImageRequest
-from blockrun_image.model import Model, Price, PriceRange, Recommendation, name_of
+from blockrun_image.model import Model, name_of
 from blockrun_image.spec import Spec, is_size, is_word, unusable
 from blockrun_image.spellings import meant
 from blockrun_image.text import choices, clean, closest, did_you_mean, is_unicode, quoted, usd
@@ -281,8 +281,7 @@ def _read_model(spec: Spec, id: str, entry: Mapping[str, Any]) -> Model:
     try:
         model = Model.model_validate({"max_images": most, **entry, "id": id})
     except ValidationError as error:
-        keys = [key for part in (Model, Price, PriceRange, Recommendation) for key in part.model_fields]
-        raise unusable(spec.source, error, "x-models", id, keys=keys) from error
+        raise unusable(spec.source, error, "x-models", id, keys=[*Model.model_fields]) from error
     if model.max_images > most:
         raise SpecError(f"{spec.source}: x-models.{clean(id, 80)}.max_images: no request may ask for more than {most}")
     return model

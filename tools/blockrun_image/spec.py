@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic_core import ErrorDetails
 
 from blockrun_image.errors import SpecError
-from blockrun_image.text import clean, did_you_mean, quoted
+from blockrun_image.text import clean, closest_to, quoted
 
 _SIZE = r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}"
 _WORD = r"[a-z0-9][a-z0-9_.-]{0,31}"
@@ -143,11 +143,13 @@ def _laid_over(packaged: object, catalogue: Mapping[str, Any], source: str) -> M
 
 
 def unusable(source: str, error: ValidationError, *within: str, keys: Sequence[str] = ()) -> SpecError:
-    """Return the error that says where the description in `source` is not what it must be; `keys` are known there."""
+    """Return the error that says where the description in `source` is not what it must be; `keys` are the known ones."""
     first = error.errors(include_url=False)[0]
     where = ".".join(clean(step, 80) for step in (*within, *first["loc"]))
-    meant = did_you_mean(str(first["loc"][-1]), keys) if first["type"] == "extra_forbidden" else ""
-    return SpecError(f"{source}: {where or 'the document'}: {_fault(first)}.{meant}")
+    is_key = first["type"] == "extra_forbidden" and len(first["loc"]) == 1
+    near = closest_to(str(first["loc"][0]), keys) if is_key else None
+    meant = f" (is {near} meant?)" if near else ""
+    return SpecError(f"{source}: {where or 'the document'}: {_fault(first)}{meant}")
 
 
 def _fault(error: ErrorDetails) -> str:

@@ -66,9 +66,15 @@ def closest(wanted: str, valid: Sequence[str], most: int) -> Sequence[str]:
 
 def did_you_mean(wanted: str, valid: Sequence[str]) -> str:
     """Return a question, with a blank before it, after the value that `wanted` may be a wrong spelling of."""
+    near = closest_to(wanted, valid)
+    return f" Did you mean {near}?" if near else ""
+
+
+def closest_to(wanted: str, valid: Sequence[str]) -> str | None:
+    """Return the value that `wanted` may be a wrong spelling of."""
     spellings = {each.lower(): each for each in valid}
     near = get_close_matches(wanted[:100].lower(), spellings, n=1, cutoff=_NEAR)
-    return f" Did you mean {spellings[near[0]]}?" if near else ""
+    return spellings[near[0]] if near else None
 
 
 def usd(amount: Decimal) -> str:

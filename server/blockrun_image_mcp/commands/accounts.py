@@ -16,6 +16,7 @@ from blockrun_image_mcp.payments.networks import NETWORKS
 
 if TYPE_CHECKING:
     from blockrun_image_mcp.ledger.ledger import Ledger
+    from blockrun_image_mcp.ledger.report import GroupedBy
 
 T = TypeVar("T")
 
@@ -30,30 +31,40 @@ _EXPLANATIONS = {
 
 
 @click.command()
+@options.days
+@click.option("--by", type=click.Choice(["day", "model"]), help="Sum it up by day or by model.")
 @options.sandbox
 @options.as_json
 @options.reporting_errors
-def spend(sandbox: bool, as_json: bool) -> None:
-    """Show what was spent today (UTC), what is held or unknown, and what is left. Free and offline.
+def spend(since: str | None, until: str | None, by: "GroupedBy | None", sandbox: bool, as_json: bool) -> None:
+    """Show what was spent today (UTC), what is held or unknown, and what is left; or over some days. Free and offline.
 
-    Example: blockrun-image-mcp spend --json
+    Example: blockrun-image-mcp spend --since 7d --by model
     """
     backend = options.start(sandbox, {})
-    terminal.show(_asked(backend, lambda ledger: ledger.statement()), as_json)
+    if since or until or by:
+        days = options.days_from(since, until)
+        terminal.show(_asked(backend, lambda ledger: ledger.spending(days, by or "day")), as_json)
+    else:
+        terminal.show(_asked(backend, lambda ledger: ledger.statement()), as_json)
+    if sandbox and not as_json:
+        click.echo("Sandbox: nothing of this was charged.")
 
 
 @click.command()
 @click.option("--most", type=click.IntRange(1, 1_000), default=10, show_default=True, help="How many, newest first.")
+@options.days
 @options.sandbox
 @options.as_json
 @options.reporting_errors
-def images(most: int, sandbox: bool, as_json: bool) -> None:
-    """Show the pictures that were made last: when, for how much, their prompts and URLs. Free and offline.
+def images(most: int, since: str | None, until: str | None, sandbox: bool, as_json: bool) -> None:
+    """Show the pictures that were made last: when, for how much, prompts, URLs and files. Free and offline.
 
-    Example: blockrun-image-mcp images --most 3
+    Example: blockrun-image-mcp images --since 2026-11-22
     """
     backend = options.start(sandbox, {})
-    entries = _asked(backend, lambda ledger: ledger.recent(most))
+    days = options.days_from(since, until)
+    entries = _asked(backend, lambda ledger: ledger.recent(most, days=days))
     if as_json:
         click.echo(json.dumps([entry.to_dict() for entry in entries], ensure_ascii=False, indent=2))
     else:
@@ -81,6 +92,24 @@ def recover(id: str | None, sandbox: bool, **flags: str | None) -> None:
     if refusal is not None:
         raise click.UsageError(refusal)
     click.echo("Released: it no longer counts as spent.")
+
+
+@click.command()
+@click.option("--before", metavar="DAY", required=True, callback=options.day, help="Such as 2026-01-01, or 90d.")
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+@options.sandbox
+@options.reporting_errors
+def prune(before: str, yes: bool, sandbox: bool) -> None:
+    """Forget what was spent and made before a UTC day, but for what is held or unknown. Saved pictures stay.
+
+    Example: blockrun-image-mcp prune --before 365d
+    """
+    if before >= options.days_ago(1):
+        raise click.UsageError("The last two days are kept: the limits and repeated calls need them.")
+    if not yes:
+        click.confirm(f"Forget all calls before {before}?", abort=True)
+    count = _asked(options.start(sandbox, {}), lambda ledger: ledger.remove_before(before))
+    click.echo(f"{count} calls before {before} are forgotten.")
 
 
 @click.group()

@@ -114,7 +114,7 @@ def _unknown_variables(backend: Backend, environ: Mapping[str, str]) -> Sequence
     unknown = {name for name in environ if name.startswith(_PREFIX) and name not in known}
     names = sorted({*unknown, *backend.settings.misspelt})
     closest = {name: get_close_matches(name, known, 1, 0)[0] for name in names}
-    return [Finding("settings", f"{quoted(name)} is no setting", f"Did you mean {closest[name]}?") for name in names]
+    return [Finding("settings", f"{quoted(name)} is no setting", f"The closest is {closest[name]}.") for name in names]
 
 
 def _credentials(settings: Settings) -> Sequence[Finding]:

@@ -5,6 +5,8 @@ from importlib import import_module
 
 import click
 
+from blockrun_image.text import did_you_mean
+
 _COMMANDS: Mapping[str, str] = {
     "serve": "serving",
     "sandbox": "sandbox",
@@ -16,6 +18,7 @@ _COMMANDS: Mapping[str, str] = {
     "spend": "accounts",
     "images": "accounts",
     "recover": "accounts",
+    "prune": "accounts",
     "wallet": "accounts",
 }
 """The module of each command."""
@@ -26,6 +29,14 @@ class _Cli(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_COMMANDS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            raise click.UsageError(error.message + did_you_mean(args[0], sorted(_COMMANDS)), ctx) from None
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:

@@ -1,8 +1,10 @@
 """What several commands share: their options, how they start, and how they say that something went wrong."""
 
+import re
 from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
 from functools import wraps
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
 import click
 
@@ -10,6 +12,9 @@ from blockrun_image.errors import ImageError
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.settings import SANDBOX
 from blockrun_image_mcp.startup import exit_with, load_backend
+
+if TYPE_CHECKING:
+    from blockrun_image_mcp.ledger.report import Days
 
 P = ParamSpec("P")
 
@@ -30,6 +35,38 @@ def wishes(command: Callable[P, None]) -> Callable[P, None]:
     ):
         command = click.option(name, metavar="WORDS", help=help)(command)
     return command
+
+
+def days(command: Callable[P, None]) -> Callable[P, None]:
+    """Add the options for a range of UTC days."""
+    for name, help in (("--until", "The last UTC day."), ("--since", "The first UTC day, such as 2026-11-22, or 7d.")):
+        command = click.option(name, metavar="DAY", callback=day, help=help)(command)
+    return command
+
+
+def day(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    """Return the UTC day of an option: a date, `today`, or so many days ago, as `7d`."""
+    if text is None:
+        return None
+    ago = re.fullmatch(r"(\d{1,5})d", text)
+    if ago or text == "today":
+        return days_ago(int(ago[1]) if ago else 0)
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise click.BadParameter("it must be a day such as 2026-11-22, today, or 7d for seven days ago.") from None
+
+
+def days_ago(count: int) -> str:
+    """Return the UTC day so many days ago."""
+    return (datetime.now(UTC).date() - timedelta(days=count)).isoformat()
+
+
+def days_from(since: str | None, until: str | None) -> "Days":
+    """Return the range of days that two options name."""
+    from blockrun_image_mcp.ledger.report import ALL_DAYS, Days  # noqa: PLC0415 - loads the ledger
+
+    return Days(since or ALL_DAYS.first, until or ALL_DAYS.last)
 
 
 def chosen(sandbox: bool, flags: Mapping[str, str | None]) -> Mapping[str, str | None]:

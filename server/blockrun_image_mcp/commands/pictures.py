@@ -15,7 +15,9 @@ from blockrun_image.results import GeneratedImages
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.commands import options, terminal
+from blockrun_image_mcp.commands.saving import Destination
 from blockrun_image_mcp.ledger.confirmation import Ask, confirming
+from blockrun_image_mcp.settings import VARIABLES
 
 _PRICED = ("model", "size", "quality", "n", "prompt", "enrich", "purpose")
 _ASKED = ("model", "size", "quality", "n", "enrich", "purpose", "art_style", "composition", "lighting")
@@ -30,27 +32,33 @@ _ASKED = ("model", "size", "quality", "n", "enrich", "purpose", "art_style", "co
 @options.enrich
 @options.purpose
 @options.wishes
+@click.option("--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Save it as this file.")
 @click.option("--save", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path), help="Save them there too.")
 @options.as_json
 @options.sandbox
 @options.gateway
 @options.spec
 @options.reporting_errors
-def generate(prompt: str, save: Path | None, as_json: bool, sandbox: bool, **flags: str | None) -> None:
+def generate(
+    prompt: str, output: Path | None, save: Path | None, as_json: bool, sandbox: bool, **flags: str | None
+) -> None:
     """Make images. This costs money, unless on the sandbox.
 
-    Example: blockrun-image-mcp generate "A red fox in the snow" --model dall-e-3 --sandbox --save .
+    Example: blockrun-image-mcp generate "A red fox in the snow" --model dall-e-3 --sandbox --output fox.png
     """
+    destination = Destination.named(save, output, flags["n"])
     asked = {name: flags.pop(name) for name in _ASKED} | {"prompt": prompt}
     backend = options.start(sandbox, flags)
     asked["model"] = asked["model"] or backend.defaults.model
     terminal.take_first_list(backend, asked["model"])
+    if asked["model"] is None:
+        raise _no_model(backend, asked)
     checked = _checked(backend, "generate_image", asked)
 
     async def call(toolset: ImageToolset, on_status: OnStatus, ask: Ask) -> GeneratedImages:
         return await toolset.generate_image(**checked, on_status=on_status, approve=confirming(ask))
 
-    anyio.run(terminal.generate, backend, call, save, as_json)
+    anyio.run(terminal.generate, backend, call, destination, as_json)
 
 
 @click.command()
@@ -120,6 +128,16 @@ def prompt(prompt: str, model: str | None, as_json: bool, spec: str | None, **as
     request = catalog.resolve(ImageArguments(prompt, checked.pop("model"), checked.pop("size", None)))
     enriched = enrich(checked.pop("prompt"), model=catalog.find(request.model), size=request.size, **checked)
     terminal.show_enrichment(enriched, request.model, as_json)
+
+
+def _no_model(backend: Backend, asked: Mapping[str, str | None]) -> click.UsageError:
+    """Return the error for a call that names no model, with the cheapest that can do it."""
+    wanted = _checked(backend, "estimate_cost", {name: asked[name] for name in ("size", "quality", "n")})
+    cheapest = backend.toolset.estimate_cost(**wanted).estimates[0]
+    return click.UsageError(
+        f"No model is named. The cheapest for this is {cheapest.what()} ({cheapest.amount()}): --model"
+        f" {cheapest.model}. A default can be set by {VARIABLES['default_model']}."
+    )
 
 
 def _checked(backend: Backend, tool: str, asked: Mapping[str, object]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import sys
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -21,14 +21,14 @@ from blockrun_image.attempts import Approval
 from blockrun_image.enrichment import EnrichedPrompt, example_of
 from blockrun_image.errors import ConfigurationError, ImageError
 from blockrun_image.ports import OnStatus
-from blockrun_image.results import GeneratedImages, PendingImages, Result
+from blockrun_image.results import GeneratedImages, Result
 from blockrun_image.text import clip
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.commands import screen
-from blockrun_image_mcp.images.store import FolderStore
+from blockrun_image_mcp.commands.saving import Destination
 from blockrun_image_mcp.ledger.confirmation import Ask, Question, not_confirmed
-from blockrun_image_mcp.settings import SANDBOX, VARIABLES
+from blockrun_image_mcp.settings import VARIABLES
 from blockrun_image_mcp.tasks import run_alongside
 from blockrun_image_mcp.timings import Timings
 
@@ -40,12 +40,16 @@ _SHOWN_TAIL = 40
 Call = Callable[[ImageToolset, OnStatus, Ask], Awaitable[GeneratedImages]]
 
 
-async def generate(backend: Backend, call: Call, save: Path | None, as_json: bool) -> None:
+async def generate(backend: Backend, call: Call, destination: Destination | None, as_json: bool) -> None:
     """Do the call, print its result, and save its pictures where that was asked for.
 
     Raises `click.Abort` where a signal came before the result.
     """
+    if destination is None and backend.is_sandbox:  # its URLs end with this command
+        destination = Destination(backend.folder)
     async with backend:
+        if destination is not None:
+            await destination.check()
         await backend.prepare()
         backend.models.schedule_refresh()
         result: GeneratedImages | None = None
@@ -59,11 +63,7 @@ async def generate(backend: Backend, call: Call, save: Path | None, as_json: boo
 
                 result = await call(backend.toolset, progress.note, ask)
         if result is not None:  # also where a signal came in the moment in which it did
-            show(result, as_json)
-            if isinstance(result, PendingImages):
-                return
-            if save is not None or backend.settings.gateway == SANDBOX:  # this sandbox's URLs end with this command
-                await _save(result, backend.folder if save is None else FolderStore(save), backend.timings)
+            await _show_and_save(backend, result, destination, as_json)
     if result is None:
         raise click.Abort
 
@@ -150,15 +150,31 @@ async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
             return
 
 
-async def _save(result: GeneratedImages, store: FolderStore, timings: Timings) -> None:
-    from blockrun_image_mcp.images.download import download  # noqa: PLC0415 - httpx2 is for this command only
-
+async def _show_and_save(
+    backend: Backend, result: GeneratedImages, destination: Destination | None, as_json: bool
+) -> None:
+    """Print the result and save its pictures; JSON is one document, which holds their paths."""
+    paths: dict[str, Path] = {}
     failures: list[ImageError] = []
-    for image in result.images:
-        try:
-            click.echo(f"Saved: {await download(image.url or '', store, timings)}")
-        except ImageError as error:
-            failures.append(error)
+    if not as_json:
+        show(result, as_json)
+    try:
+        for image in result.images:
+            if destination is None:
+                break
+            try:
+                paths[image.url or ""] = path = await destination.save(image.url or "", backend.timings)
+            except ImageError as error:
+                failures.append(error)
+                continue
+            if not as_json:
+                click.echo(f"Saved: {path}")
+    finally:
+        if as_json:  # also if saving is broken off: the pictures are paid for
+            images = [replace(image, path=paths.get(image.url or "", image.path)) for image in result.images]
+            show(replace(result, images=images), as_json)
+    with suppress(ImageError):  # without the ledger, only the command images knows less
+        await backend.operator_ledger().note_files(paths)
     if failures:
         raise failures[0]
 

@@ -29,7 +29,8 @@ _CHECKED = ["PNG", "JPEG", "WEBP", "GIF", "AVIF", "BMP", "TIFF"]
 class FolderStore:
     """An `ImageStore` that is a folder, made when the first picture or long URL comes."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, remedy: str = _OTHER_FOLDER) -> None:
+        self._remedy = remedy  # what to do if it cannot be written
         self.folder = _absolute(folder or folder_from(platformdirs.user_data_path) / "images")
         self._one_at_a_time = anyio.CapacityLimiter(1)  # the warnings that `_is_whole` makes errors are the process's
 
@@ -75,7 +76,7 @@ class FolderStore:
         except (OSError, ValueError) as error:
             raise StorageError(
                 f"A picture or its URL could not be written to {clean(self.folder, 200)}: {_why(error)}.",
-                hint=_OTHER_FOLDER,
+                hint=self._remedy,
             ) from error
 
     def _check(self) -> None:
@@ -85,8 +86,8 @@ class FolderStore:
                 pass
         except (OSError, ValueError) as error:
             raise StorageError(
-                f"The images folder {clean(self.folder, 200)} cannot be written: {_why(error)}.",
-                hint=_OTHER_FOLDER,
+                f"The folder {clean(self.folder, 200)} for pictures cannot be written: {_why(error)}.",
+                hint=self._remedy,
                 charged="no",
             ) from error
 

@@ -21,7 +21,7 @@ import anyio
 from blockrun_image.attempts import AttemptState, AttemptStatus, ExpectedCost, Job, MadeCall, Order
 from blockrun_image.callers import Caller
 from blockrun_image.errors import BudgetExceededError, LedgerError
-from blockrun_image.images import ImageRequest
+from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import Begun, Collected, NeedsApproval, NothingFound, Reserved, SlotBooked
 from blockrun_image_mcp.ledger.attempt import LedgerAttempt
 from blockrun_image_mcp.ledger.earlier import EarlierAttempts, IsAlive, keys_of
@@ -30,7 +30,7 @@ from blockrun_image_mcp.ledger.memory import Memory
 from blockrun_image_mcp.ledger.payees import end_of, is_usable
 from blockrun_image_mcp.ledger.rate_limits import book_slot
 from blockrun_image_mcp.ledger.records import ending
-from blockrun_image_mcp.ledger.report import Entry, Statement
+from blockrun_image_mcp.ledger.report import ALL_DAYS, Days, Entry, GroupedBy, Spending, Statement
 from blockrun_image_mcp.ledger.shared import SharedDatabase
 from blockrun_image_mcp.ledger.store import (
     Account,
@@ -44,6 +44,7 @@ from blockrun_image_mcp.timings import DEFAULT, Timings
 
 T = TypeVar("T")
 
+_MAX_SAVED = 100
 _LATELY_SECONDS = 86_400
 
 
@@ -146,9 +147,22 @@ class Ledger:
         """Return what was spent on the current UTC day."""
         return await self.write(self._statement)
 
-    async def recent(self, limit: int, *states: AttemptState) -> Sequence[Entry]:
+    async def spending(self, days: Days, by: GroupedBy) -> Spending:
+        """Return what was spent in a range of days, by day or by model."""
+        return Spending(days, by, await self.database.look(lambda store: store.spending(days, by)))
+
+    async def recent(self, limit: int, *states: AttemptState, days: Days = ALL_DAYS) -> Sequence[Entry]:
         """Return the newest attempts that were not released, or only those in the states, the newest first."""
-        return await self.database.look(lambda store: store.recent(limit, *states))
+        return await self.database.look(lambda store: store.recent(limit, *states, days=days))
+
+    async def note_files(self, files: Mapping[str, Path]) -> None:
+        """Note where pictures were saved, by their URLs."""
+        if files:
+            await self.write(lambda store: _note_files(store, files))
+
+    async def remove_before(self, day: str) -> int:
+        """Remove the settled and released attempts of the UTC days before, and return how many there were."""
+        return await self.write(lambda store: store.remove_before(day))
 
     async def release(self, id: str) -> str | None:
         """Take an attempt that is unknown or held out of the budget, or return why it stays in, in a sentence.
@@ -342,3 +356,11 @@ class Ledger:
     def _liveness(self) -> IsAlive:
         """Return a function that tells whether a process is alive, which asks only once for each."""
         return cache(self.owners.is_alive)
+
+
+def _note_files(store: AttemptStore, files: Mapping[str, Path]) -> None:
+    """Note where pictures of the newest attempts were saved; what was made before is not looked through."""
+    for entry in store.recent(_MAX_SAVED):
+        if any(image.url in files for image in entry.images):
+            images = [replace(image, path=files.get(image.url or "", image.path)) for image in entry.images]
+            store.change(entry.id, response=ImagesResponse(images, None, entry.warnings))

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal, TypeAlias
 
 from blockrun_image.attempts import Payment
+from blockrun_image.images import Image
 from blockrun_image.text import clean, clip
 from blockrun_image_mcp.ledger.limits import Limits, in_usd
 
@@ -25,6 +27,62 @@ class Total:
     attempts: int
     micro_usd: int
     excess_micro_usd: int
+
+
+@dataclass(frozen=True)
+class Days:
+    """A range of UTC days, both ends included, each as `2026-11-22`."""
+
+    first: str
+    last: str
+
+
+ALL_DAYS = Days("0000-01-01", "9999-12-31")
+GroupedBy: TypeAlias = Literal["day", "model"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """What the attempts of one day, or of one model, count for, in millionths of a US dollar."""
+
+    name: str
+    attempts: int
+    micro_usd: int
+
+
+@dataclass(frozen=True)
+class Spending:
+    """What was spent in a range of days, by day or by model."""
+
+    days: Days
+    by: GroupedBy
+    groups: Sequence[Group]
+
+    @property
+    def micro_usd(self) -> int:
+        """All of it."""
+        return sum(group.micro_usd for group in self.groups)
+
+    def to_dict(self) -> dict[str, object]:
+        """Return it as data; amounts are decimal strings of US dollars."""
+        return {
+            **({} if self.days.first == ALL_DAYS.first else {"since": self.days.first}),
+            **({} if self.days.last == ALL_DAYS.last else {"until": self.days.last}),
+            "spent_usd": _plain(self.micro_usd),
+            f"{self.by}s": [
+                {self.by: group.name, "calls": group.attempts, "usd": _plain(group.micro_usd)} for group in self.groups
+            ],
+        }
+
+    def to_text(self) -> str:
+        """Return it as text: a line for each day or model, and the sum."""
+        lines = [f"{group.name:30} {_calls(group.attempts):>10} {in_usd(group.micro_usd):>12}" for group in self.groups]
+        return "\n".join([f"{self._range()} (UTC): {in_usd(self.micro_usd)} spent.", *lines])
+
+    def _range(self) -> str:
+        since = "" if self.days.first == ALL_DAYS.first else f"since {self.days.first}"
+        until = "" if self.days.last == ALL_DAYS.last else f"until {self.days.last}"
+        return " ".join(filter(None, (since, until))).capitalize() or "All days"
 
 
 @dataclass(frozen=True)
@@ -66,9 +124,11 @@ class Statement:
     def to_text(self) -> str:
         """Return the statement as text."""
         lines = [f"{self.summary()}."]
-        for total in self.totals:
-            calls = "1 call" if total.attempts == 1 else f"{total.attempts} calls"
-            lines.append(f"{total.model:20} {total.state:9} {calls:>10} {in_usd(total.micro_usd):>12}")
+        lines += [
+            f"{total.model:20} {total.state:9} {_calls(total.attempts):>10} {in_usd(total.micro_usd):>12}"
+            for total in self.totals
+            if total.micro_usd
+        ]
         if self._sum("unknown"):
             lines.append("Unknown: sent, and never answered. It counts as spent; look into the account.")
         if self._sum("held"):
@@ -89,7 +149,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Entry:
-    """One attempt, with the URLs of its pictures."""
+    """One attempt, with its pictures."""
 
     id: str
     state: str
@@ -102,8 +162,13 @@ class Entry:
     charged_micro_usd: int | None
     job: str | None
     payment: Payment | None
-    images: Sequence[str]
+    images: Sequence[Image]
     warnings: Sequence[str] = ()
+
+    @property
+    def files(self) -> Sequence[str]:
+        """Where its pictures were saved."""
+        return [str(image.path) for image in self.images if image.path]
 
     def to_dict(self) -> dict[str, object]:
         """Return the attempt as data; `charged_usd` is `None` where nobody said."""
@@ -118,7 +183,8 @@ class Entry:
             "estimated_usd": _plain(self.reserved_micro_usd),
             "charged_usd": _optional(self.charged_micro_usd),
             **({} if self.job is None else {"job": self.job}),
-            "images": list(self.images),
+            "images": [image.url for image in self.images],
+            **({"files": self.files} if self.files else {}),
             **({"warnings": [clip(each, _SHOWN_WARNING) for each in self.warnings]} if self.warnings else {}),
         }
 
@@ -127,11 +193,16 @@ class Entry:
         cost = self.reserved_micro_usd if self.charged_micro_usd is None else self.charged_micro_usd
         head = f"{self._created()}  {self.state:9}{in_usd(cost):>9}  {self.model} {self.size}"
         warnings = [clean(each, _SHOWN_WARNING) for each in self.warnings]
-        about = [clean(self.prompt, _SHOWN_CHARACTERS), *self.images, *warnings]
+        urls = [image.url or "" for image in self.images]
+        about = [clean(self.prompt, _SHOWN_CHARACTERS), *urls, *(f"Saved: {file}" for file in self.files), *warnings]
         return "\n  ".join([head, *about])
 
     def _created(self) -> str:
         return datetime.fromtimestamp(self.created_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _calls(count: int) -> str:
+    return "1 call" if count == 1 else f"{count} calls"
 
 
 def _plain(micro_usd: int) -> str:

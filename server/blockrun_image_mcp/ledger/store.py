@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from blockrun_image.attempts import AttemptState, Payment
 from blockrun_image.images import ImageRequest, ImagesResponse
-from blockrun_image_mcp.ledger.report import Entry, Total
+from blockrun_image_mcp.ledger.report import ALL_DAYS, Days, Entry, Group, GroupedBy, Total
 
 T = TypeVar("T")
 
@@ -214,8 +214,16 @@ class AttemptStore(Protocol):
         """Return what a day's attempts count for, by model and state."""
         ...
 
-    def recent(self, limit: int, *states: AttemptState) -> Sequence[Entry]:
+    def spending(self, days: Days, by: GroupedBy) -> Sequence[Group]:
+        """Return what the attempts of a range of days count for, by day or by model; released ones are left out."""
+        ...
+
+    def recent(self, limit: int, *states: AttemptState, days: Days = ALL_DAYS) -> Sequence[Entry]:
         """Return the newest attempts that were not released, or only those in the states, the newest first."""
+        ...
+
+    def remove_before(self, day: str) -> int:
+        """Remove the settled and released attempts of the days before, and return how many there were."""
         ...
 
     def slot_before(self, account: Account, model: str, number: int, until: float) -> float | None:

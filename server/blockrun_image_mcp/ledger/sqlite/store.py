@@ -12,7 +12,7 @@ from typing import Any
 from blockrun_image.attempts import AttemptState, Payment
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image_mcp.ledger.limits import from_micro_usd
-from blockrun_image_mcp.ledger.report import Entry, Total
+from blockrun_image_mcp.ledger.report import ALL_DAYS, Days, Entry, Group, GroupedBy, Total
 from blockrun_image_mcp.ledger.store import (
     Account,
     Delivered,
@@ -213,13 +213,28 @@ class SqliteStore:
         )
         return [Total(*row) for row in rows]
 
-    def recent(self, limit: int, *states: AttemptState) -> Sequence[Entry]:
+    def spending(self, days: Days, by: GroupedBy) -> Sequence[Group]:
+        """Return what the attempts of a range of days count for, by day or by model; released ones are left out."""
+        rows = self._execute(
+            f"SELECT {by}, count(*), sum(counted_micro_usd) FROM spending WHERE day BETWEEN ? AND ?"  # noqa: S608 - our own words
+            f" AND state <> 'released' GROUP BY {by} ORDER BY {by}",
+            (days.first, days.last),
+        )
+        return [Group(*row) for row in rows]
+
+    def remove_before(self, day: str) -> int:
+        """Remove the settled and released attempts of the days before, and return how many there were."""
+        old = "day < ? AND state IN ('settled', 'released')"
+        self._execute(f"DELETE FROM callers WHERE attempt IN (SELECT id FROM spending WHERE {old})", (day,))  # noqa: S608 - our own words
+        return self._execute(f"DELETE FROM spending WHERE {old}", (day,)).rowcount  # noqa: S608 - our own words
+
+    def recent(self, limit: int, *states: AttemptState, days: Days = ALL_DAYS) -> Sequence[Entry]:
         """Return the newest attempts that were not released, or only those in the states, the newest first."""
         chosen = f"state IN ({', '.join(repr(state.value) for state in states)})" if states else "state <> 'released'"
         rows = self._execute(
             "SELECT id, state, created_at, request, held_micro_usd, charged_micro_usd, job, payment, images, warnings"  # noqa: S608 - our own words
-            f" FROM spending WHERE {chosen} ORDER BY created_at DESC, rowid DESC LIMIT ?",
-            (limit,),
+            f" FROM spending WHERE {chosen} AND day BETWEEN ? AND ? ORDER BY created_at DESC, rowid DESC LIMIT ?",
+            (days.first, days.last, limit),
         )
         return [_entry(row) for row in rows]
 
@@ -364,7 +379,7 @@ def _entry(row: Sequence[Any]) -> Entry:
         charged_micro_usd=charged,
         job=job,
         payment=_payment(payment),
-        images=[each["url"] for each in json.loads(images)],
+        images=images_from_json(images),
         warnings=json.loads(warnings),
     )
 

@@ -1,0 +1,69 @@
+"""Where the command generate saves its pictures: in a folder, or under the name of a file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from blockrun_image.errors import StorageError
+from blockrun_image.text import clean
+from blockrun_image_mcp.images.store import FolderStore
+from blockrun_image_mcp.timings import Timings
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".bmp", ".tif", ".tiff")
+_OTHER_SPELLINGS = {".jpeg": ".jpg", ".tif": ".tiff"}
+
+
+@dataclass(frozen=True)
+class Destination:
+    """A folder, and the name of the one file there if it was given."""
+
+    store: FolderStore
+    file: Path | None = None
+
+    @classmethod
+    def named(cls, folder: Path | None, file: Path | None, count: object) -> "Destination | None":
+        """Return where to save by the options --save and --output; raises `click.UsageError`."""
+        if folder is not None and file is not None:
+            raise click.UsageError("--save and --output exclude each other.")
+        if file is not None:
+            if str(count or 1).strip() != "1":
+                raise click.UsageError("--output names the file of one picture; use --save FOLDER for several.")
+            file = file.absolute()
+            return cls(FolderStore(file.parent, "Name another file with --output."), file)
+        if folder is None:
+            return None
+        if folder.suffix.lower() in _SUFFIXES and not folder.exists():
+            raise click.UsageError(f"{folder} looks like a file. To name the file, use --output {folder}.")
+        return cls(FolderStore(folder, "Name another folder with --save."))
+
+    async def check(self) -> None:
+        """Raise `StorageError` if nothing can be saved there; it is asked before anything is paid."""
+        if self.file is not None and self.file.exists():
+            raise StorageError(
+                f"{clean(self.file, 200)} exists, and is not overwritten.",
+                hint="Name another file with --output.",
+                charged="no",
+            )
+        await self.store.check()
+
+    async def save(self, url: str, timings: Timings) -> Path:
+        """Save the picture at a URL and return its path; raises `StorageError`."""
+        from blockrun_image_mcp.images.download import download  # noqa: PLC0415 - httpx2 is for this command only
+
+        path = await download(url, self.store, timings)
+        return path if self.file is None else self._renamed(path, self.file)
+
+    def _renamed(self, path: Path, file: Path) -> Path:
+        if file.exists():  # it has come meanwhile
+            click.echo(f"{file} exists, so that the picture has another name.", err=True)
+            return path
+        try:
+            path.rename(file)
+        except OSError as error:
+            click.echo(f"{file} cannot be written ({error.strerror}), so that the picture has another name.", err=True)
+            return path
+        given = _OTHER_SPELLINGS.get(file.suffix.lower(), file.suffix.lower())
+        if given != path.suffix:
+            click.echo(f"{file} holds a picture of the format {path.suffix.removeprefix('.').upper()}.", err=True)
+        return file
