@@ -74,7 +74,7 @@ def test_every_command_prints_what_is_written_below_it(command: str, printed: st
 def without_chance(printed: str) -> str:
     """Return what was printed without what differs from place to place: the port, folders, file names and versions."""
     chance = (
-        r"\d{4}-\d\d-\d\d(?= \(UTC\))|(?<=127\.0\.0\.1:)\d+|(?<=Saved: ).*/pictures/[\w-]+"
+        r"\d{4}-\d\d-\d\d(?= \(UTC\))|(?<=127\.0\.0\.1:)\d+|(?<=Saved: ).*(?=/red-fox)"
         r"|(?<=folder: ).*(?=/\.local)|(?<=left \()/.*(?=/blockrun-image-mcp/)|(?<=Python 3\.)[\d.]+"
     )
     return re.sub(chance, "…", printed).strip()
