@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,10 +23,19 @@ from blockrun_image_mcp.sandbox.server import running_sandbox
 from blockrun_image_mcp.settings import Settings
 from blockrun_image_mcp.timings import Timings
 
+CONTRACT_FILE = Path(__file__).parent / "openapi.json"
+"""The API's description as the tests know it: models and prices of the packaged one may change at any time."""
+
 _RECURSION_LIMIT = sys.getrecursionlimit()
 _KEPT = ("PATH", "XDG_STATE_HOME", "XDG_CACHE_HOME")
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+def contract() -> Catalog:
+    """Return the catalogue that the tests know, as if it were the packaged one."""
+    catalog = Catalog.load(CONTRACT_FILE)
+    return replace(catalog, spec=replace(catalog.spec, source="the built-in openapi.json", has_own_models=False))
 
 
 def pytest_runtest_setup() -> None:
@@ -40,7 +50,7 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def catalog() -> Catalog:
-    return Catalog.load()
+    return contract()
 
 
 @pytest.fixture(scope="session")
@@ -160,9 +170,12 @@ def sandbox(sandbox_origin: str) -> Iterator[Sandbox]:
 
 
 def process_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the bare environment that hosts start servers in, with what measures the tests' coverage."""
+    """Return the bare environment that hosts start servers in, with what measures the tests' coverage.
+
+    Models and prices are those that the tests know.
+    """
     kept = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_") or name in _KEPT}
-    return {**kept, **settings}
+    return {**kept, "BLOCKRUN_IMAGE_SPEC": str(CONTRACT_FILE), **settings}
 
 
 def server_parameters(settings: Mapping[str, str], *arguments: str) -> StdioServerParameters:
@@ -173,7 +186,7 @@ def server_parameters(settings: Mapping[str, str], *arguments: str) -> StdioServ
 
 def backend_of(settings: Mapping[str, str], **timings: float) -> Backend:
     """Return what a server with these settings works with; `timings` are those that a test cannot wait for."""
-    read = Settings.read(settings)
+    read = Settings.read({"BLOCKRUN_IMAGE_SPEC": str(CONTRACT_FILE), **settings})
     return Backend(read, timings=Timings.for_calls(read, **timings))
 
 

@@ -48,7 +48,7 @@ def _token_figures(server: ServerProcess) -> Iterable[Figure]:
         {"name": each["name"], "description": each["description"], "input_schema": each["inputSchema"]}
         for each in listed
     ]
-    yield Figure("tools_tokens", [_tokens(seen)], most=900)
+    yield Figure("tools_tokens", [_tokens(seen)], most=800)
     yield Figure(
         "generate_image_tokens", [_tokens(each) for each in seen if each["name"] == "generate_image"], most=600
     )
@@ -71,7 +71,7 @@ def _fixed(line: str, content: Mapping[str, Any]) -> bytes:
     """Return a result's line without what differs from call to call: prompts, what was added to them, and URLs."""
     images: list[dict[str, str]] = content["images"]
     prompt: dict[str, Any] = content["prompt"]
-    added = [addition["text"] for addition in content["applied"]]
+    added = [addition["text"] for addition in content.get("applied", [])]
     variable = {
         prompt["sent"],
         prompt.get("original", ""),

@@ -53,7 +53,7 @@ async def test_an_approved_call_makes_its_picture(
     assert len(data(result)["images"]) == 1
     (asked,) = user.questions
     assert asked.message == (
-        'Make 1 image with dall-e-3 standard 1024x1024? The estimate is at most $0.042. The prompt is: "A red fox"'
+        'Make 1 image with dall-e-3 standard 1024x1024? It costs $0.042. The prompt is: "A red fox"'
     )
     assert asked.requested_schema == {"type": "object", "properties": {}}
     assert (sandbox.posts, sandbox.charges) == (1, 1)
@@ -308,7 +308,7 @@ def test_a_person_at_a_terminal_is_asked(sandbox: Sandbox, typed: str, code: int
     os.close(terminal)
     os.close(controller)
     assert process.returncode == code
-    assert b"Make 1 image with dall-e-2 standard 1024x1024? The estimate is at most $0.021." in said
+    assert b"Make 1 image with dall-e-2 standard 1024x1024? It costs $0.021." in said
     assert words in (said + err).decode()
     assert (b"images/" in out) == bool(posts)
     assert sandbox.posts == posts

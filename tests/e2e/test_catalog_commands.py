@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 
 import pytest
-from tests.conftest import Sandbox
+from tests.conftest import CONTRACT_FILE, Sandbox
 from tests.e2e.test_command_line import run
 from tests.e2e.test_live_catalog import (
     CATALOG,
@@ -45,7 +45,7 @@ def test_doctor_asks_for_the_list_keeps_it_and_says_what_is_in_it(sandbox: Sandb
     change_everything(sandbox)
     done = run("doctor", settings=sandbox.environment)
     assert (done.returncode, done.stderr, sandbox.lists, sandbox.posts) == (0, "", 1, 0)
-    assert f"models: {', '.join(TODAY)} (from the built-in openapi.json, and listed by 127.0.0.1 at 2" in done.stdout
+    assert f"models: {', '.join(TODAY)} (from {CONTRACT_FILE}, and listed by 127.0.0.1 at 2" in done.stdout
     assert "dall-e-2, nano-banana-pro cannot be asked for any more." in done.stdout
     assert f"{len(HOSTILE) - 3} entries of the list cannot be read." in done.stdout
     assert kept(sandbox.environment).listing is not None

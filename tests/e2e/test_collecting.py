@@ -68,8 +68,8 @@ async def test_a_call_that_takes_long_is_pending_and_the_same_call_again_collect
         another = await client.call_tool("generate_image", FOX)
     assert not pending.is_error
     told = data(pending)
-    assert (told["status"], told["images"], told["gateway"]) == ("pending", [], "127.0.0.1")
-    assert (told["cost"]["held_usd"], told["cost"]["charged_usd"]) == ("0.042", None)
+    assert (told["status"], "images" in told, told["gateway"]) == ("pending", False, "127.0.0.1")
+    assert (told["cost"]["held_usd"], "charged_usd" in told["cost"]) == ("0.042", False)
     assert told["next_step"] in text(pending)
     assert (data(collected)["status"], data(collected)["gateway"]) == ("complete", "127.0.0.1")
     assert data(collected)["cost"]["charged_usd"] == "0.042"

@@ -9,12 +9,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from threading import Thread
 
 import pytest
-from tests.conftest import Sandbox, process_environment
+from tests.conftest import CONTRACT_FILE, Sandbox, process_environment
 
 from blockrun_image_mcp.commands.screen import columns_of
 from blockrun_image_mcp.settings import VARIABLES
@@ -152,7 +151,7 @@ def test_a_long_prompt_is_cut_on_the_screen_only_and_its_end_shows_what_is_added
 
 
 def test_prompt_keeps_its_columns_whatever_stands_in_them(tmp_path: Path) -> None:
-    document = json.loads(resources.files("blockrun_image").joinpath("openapi.json").read_text(encoding="utf-8"))
+    document = json.loads(CONTRACT_FILE.read_text(encoding="utf-8"))
     id = "a-model-of-a-very-long-name"
     document["x-models"][id] = document["x-models"]["nano-banana"]
     spec = tmp_path / "openapi.json"

@@ -1,10 +1,10 @@
 import json
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import CONTRACT_FILE
 from tests.fakes import URL, FakeGateway
 from tests.listings import image, joined, many
 
@@ -19,7 +19,7 @@ from blockrun_image.toolset import ImageToolset
 @pytest.fixture(scope="module")
 def large_catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     """Return a catalogue of 200 models with long ids and 200 sizes."""
-    document = json.loads(resources.files("blockrun_image").joinpath("openapi.json").read_text(encoding="utf-8"))
+    document = json.loads(CONTRACT_FILE.read_text(encoding="utf-8"))
     document["x-models"] = {
         f"vendor-{number % 9}/landscape-painter-{number:03}-turbo": document["x-models"]["nano-banana"]
         | {"sizes": [f"{1000 + number}x1000"], "prices": []}

@@ -1,10 +1,10 @@
 import json
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import CONTRACT_FILE
 from tests.listings import image, joined
 
 from blockrun_image.catalog import Catalog
@@ -30,7 +30,7 @@ def with_models(tmp_path: Path) -> WithModels:
     """Return what adds models to a copy of the built-in description and reads it."""
 
     def load(models: dict[str, Any]) -> Catalog:
-        packaged = resources.files("blockrun_image").joinpath("openapi.json")
+        packaged = CONTRACT_FILE
         document = json.loads(packaged.read_text(encoding="utf-8"))
         document["x-models"] |= models
         path = tmp_path / "openapi.json"
@@ -68,13 +68,25 @@ def test_a_model_is_found_by_its_id(catalog: Catalog) -> None:
     assert catalog.find("nano-banana-pro").provider == "Google"
 
 
-@pytest.mark.parametrize("id", ["midjourney", "", "dall-e-33", "any"])
-def test_an_unknown_model_is_refused_with_all_ids_of_a_small_catalogue(catalog: Catalog, id: str) -> None:
+@pytest.mark.parametrize(
+    ("id", "question"),
+    [
+        ("midjourney", ""),
+        ("", ""),
+        ("any", ""),
+        ("dall-e-33", " Did you mean dall-e-3?"),
+        ("nanobanan", " Did you mean nano-banana?"),
+        ("dalle", ""),
+    ],
+)
+def test_an_unknown_model_is_refused_with_all_ids_of_a_small_catalogue(
+    catalog: Catalog, id: str, question: str
+) -> None:
     error = refused(catalog, ImageArguments("a cat", id, ""))
     assert isinstance(error, UnknownModelError)
     assert error.message == (
-        f"There is no model '{id}'. Models: dall-e-3 (from $0.042), dall-e-2 (from $0.021), nano-banana (from $0.053),"
-        " nano-banana-pro (from $0.105)."
+        f"There is no model '{id}'.{question} Models: dall-e-3 (from $0.042), dall-e-2 (from $0.021),"
+        " nano-banana (from $0.053), nano-banana-pro (from $0.105)."
     )
     assert error.valid_values == ("dall-e-3", "dall-e-2", "nano-banana", "nano-banana-pro")
     assert "list_models" in error.hint

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.conftest import contract
 from tests.listings import image, joined, many, read_body
 from tests.portable import not_portable, validator
 
@@ -21,7 +22,7 @@ from blockrun_image.pricing import estimate
 from blockrun_image.schemas import ToolSchema, tool_schemas
 from blockrun_image.toolset import ImageToolset
 
-CONTRACT = Catalog.load()
+CONTRACT = contract()
 HOLDS = {each.name: validator(each.output) for each in tool_schemas(CONTRACT)}
 SECRET = "zqzq"
 """Stands in every text of an entry that is not to be shown, and in none that is."""

@@ -4,8 +4,8 @@ import re
 from typing import Any
 
 import pytest
+from tests.conftest import contract
 
-from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import EnrichedPrompt, enrich
 from blockrun_image.errors import InvalidRequestError
 
@@ -313,7 +313,7 @@ def test_what_the_call_asks_for_is_not_said_twice() -> None:
     ],
 )
 def test_where_there_is_little_room_the_last_tips_go_first(room: int, facets: str) -> None:
-    tight = Catalog.load().find("dall-e-3").model_copy(update={"max_prompt_characters": room})
+    tight = contract().find("dall-e-3").model_copy(update={"max_prompt_characters": room})
     result = enriched("a cat", model=tight)
     assert [each.facet for each in result.applied] == facets.split()
     assert result.reason == ("" if facets else "there is no room for more")

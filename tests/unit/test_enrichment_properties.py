@@ -11,8 +11,8 @@ from typing import Any
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from tests.conftest import contract
 
-from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import PURPOSES, EnrichedPrompt, enrich, example_of
 from blockrun_image.enrichment.contradictions import Statement
 from blockrun_image.enrichment.enriched import MAIN_FACETS
@@ -21,7 +21,7 @@ from blockrun_image.enrichment.tips import Tips
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.model import Model
 
-CATALOG = Catalog.load()
+CATALOG = contract()
 DATA: dict[str, Any] = json.loads(resources.files("blockrun_image").joinpath("prompt_tips.json").read_text("utf-8"))
 TIPS = Tips.built_in()
 TERMS = sorted(map(" ".join, TIPS.lexicon._told))  # pyright: ignore[reportPrivateUsage] - every term there is

@@ -214,7 +214,7 @@ async def test_ledger_of_before_approvals_keeps_its_attempts(processes: Processe
     await reserve(ledger, approval="approval-1")
     assert await spent(ledger) == 63_000
     old = (await ledger.recent(9))[1]
-    assert (old.id, old.images, old.size, old.prompt) == ("old", [URL], "256x256", "A fox")
+    assert (old.id, old.images, old.size, old.prompt) == ("old", [Image(URL)], "256x256", "A fox")
 
 
 async def test_migrated_file_says_its_version(processes: Processes) -> None:

@@ -2,11 +2,11 @@ import itertools
 import json
 from collections.abc import Iterator
 from decimal import Decimal
-from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.conftest import CONTRACT_FILE
 from tests.listings import image, joined
 
 from blockrun_image.catalog import Catalog
@@ -25,7 +25,7 @@ def priced(catalog: Catalog, model: str, size: str = "", quality: str | None = N
 @pytest.fixture
 def with_flux(tmp_path: Path) -> Catalog:
     """Return the built-in catalogue and a model that it does not have."""
-    document = json.loads(resources.files("blockrun_image").joinpath("openapi.json").read_text(encoding="utf-8"))
+    document = json.loads(CONTRACT_FILE.read_text(encoding="utf-8"))
     document["x-models"]["flux"] = {
         "provider": "Black Forest Labs",
         "sizes": ["1440x810", "768x768"],

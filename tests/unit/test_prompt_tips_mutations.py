@@ -9,15 +9,15 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.conftest import contract
 from tests.prompts.lint import faults, packaged
 
-from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import Wishes
 from blockrun_image.enrichment.enricher import Enricher
 from blockrun_image.enrichment.tips import Tips
 
 DATA: dict[str, Any] = packaged("prompt_tips.json")
-CATALOG = Catalog.load()
+CATALOG = contract()
 SOME = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FEW = settings(SOME, max_examples=20)
 

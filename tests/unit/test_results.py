@@ -1,11 +1,11 @@
 import json
 from dataclasses import replace
 from decimal import Decimal
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import CONTRACT_FILE
 from tests.listings import image, joined, many
 
 from blockrun_image.catalog import Catalog
@@ -375,7 +375,7 @@ def test_an_empty_list_says_how_to_ask_again(catalog: Catalog) -> None:
 
 
 def test_an_added_model_is_a_row_of_the_table_and_may_have_no_use_of_its_own(tmp_path: Path) -> None:
-    document = json.loads(resources.files("blockrun_image").joinpath("openapi.json").read_text(encoding="utf-8"))
+    document = json.loads(CONTRACT_FILE.read_text(encoding="utf-8"))
     document["x-models"]["flux"] = {
         "provider": "Black Forest Labs",
         "sizes": ["1440x810", "768x768"],

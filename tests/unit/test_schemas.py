@@ -1,11 +1,11 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import CONTRACT_FILE
 from tests.listings import image, joined, many
 from tests.portable import not_plain_output, not_portable, validator
 
@@ -51,7 +51,7 @@ def changed(tmp_path: Path) -> Changed:
     """Return what reads a copy of the built-in description after a change to its models."""
 
     def load(change: Callable[[dict[str, Any]], object]) -> Catalog:
-        packaged = resources.files("blockrun_image").joinpath("openapi.json")
+        packaged = CONTRACT_FILE
         document = json.loads(packaged.read_text(encoding="utf-8"))
         change(document["x-models"])
         path = tmp_path / "openapi.json"

@@ -1,11 +1,11 @@
 import json
 from decimal import Decimal
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from tests.conftest import CONTRACT_FILE
 from tests.fakes import OTHER_URL, URL, FakeGateway, FakeStore
 from tests.listings import image, joined
 
@@ -433,7 +433,7 @@ def test_an_estimate_of_what_cannot_be_asked_for_is_refused(
 
 @pytest.mark.anyio
 async def test_an_added_model_can_be_listed_priced_and_asked_with_its_own_defaults(tmp_path: Path) -> None:
-    document = json.loads(resources.files("blockrun_image").joinpath("openapi.json").read_text(encoding="utf-8"))
+    document = json.loads(CONTRACT_FILE.read_text(encoding="utf-8"))
     document["x-models"]["flux"] = {
         "provider": "Black Forest Labs",
         "sizes": ["1440x810", "768x768"],

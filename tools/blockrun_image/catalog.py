@@ -13,7 +13,7 @@ from blockrun_image.errors import InvalidRequestError, SpecError, UnknownModelEr
 from blockrun_image.images import AUTO, ImageArguments, ImageRequest
 from blockrun_image.model import Model, name_of
 from blockrun_image.spec import Spec, is_size, is_word, unusable
-from blockrun_image.spellings import meant
+from blockrun_image.spellings import is_nothing, meant
 from blockrun_image.text import choices, clean, closest, did_you_mean, is_unicode, quoted, usd
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Catalog:
         return {
             spelling: id
             for spelling, (id, *others) in shown.items()
-            if not others and id in self._all and spelling not in self._all
+            if not others and id in self._all and spelling not in self._all and not is_nothing(spelling)
         }
 
     def id_of(self, asked: str) -> str:
@@ -132,8 +132,8 @@ class Catalog:
         if self._is_stranger(id):
             what = f"The gateway lists {quoted(id)} without saying that it makes images, or for what price"
             hint = f"It can be used once a file that {_SPEC_SETTING} names describes it. {hint}"
-        meant = did_you_mean(clean(id, 80), [*self.models])
-        message = f"{what}.{meant} Models: {self.alternatives(id)}."
+        near = "" if shown in self.gone else did_you_mean(clean(id, 80), [*self.models])
+        message = f"{what}.{near} Models: {self.alternatives(id)}."
         return UnknownModelError(message, hint=hint, valid_values=list(self.models))
 
     def alternatives(self, id: object) -> str:
