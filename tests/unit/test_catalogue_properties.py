@@ -20,6 +20,7 @@ from blockrun_image.images import ImageArguments
 from blockrun_image.joining import join
 from blockrun_image.pricing import estimate
 from blockrun_image.schemas import ToolSchema, tool_schemas
+from blockrun_image.spellings import is_nothing
 from blockrun_image.toolset import ImageToolset
 
 CONTRACT = contract()
@@ -145,16 +146,17 @@ def test_both_forms_of_an_id_are_the_same_model_or_one_of_them_is_none(answer: o
     for listed, shown in catalog.listed.items():
         assert catalog.find(listed) is catalog.find(shown)
     for spelling, id in catalog.spellings.items():
-        assert spelling not in ("", "any")
+        assert not is_nothing(spelling, "any")
         assert spelling not in catalog.models
         if id in catalog.models:
             assert catalog.find(spelling).id == id
             checked = check_arguments(tool(catalog, "generate_image"), {"prompt": "a", "model": spelling})
             assert checked["model"] == id
     for id in catalog.models:
-        others = [other for other in catalog.models if other.rpartition("/")[2] == id.rpartition("/")[2]]
-        if others == [id] and id.rpartition("/")[2] not in catalog.gone:
-            assert catalog.find(id.rpartition("/")[2]).id == id
+        name = id.rpartition("/")[2]
+        others = [other for other in catalog.models if other.rpartition("/")[2] == name]
+        if others == [id] and name not in catalog.gone and (name == id or not is_nothing(name)):
+            assert catalog.find(name).id == id
 
 
 @SETTINGS

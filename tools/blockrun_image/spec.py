@@ -143,7 +143,7 @@ def _laid_over(packaged: object, catalogue: Mapping[str, Any], source: str) -> M
 
 
 def unusable(source: str, error: ValidationError, *within: str, keys: Sequence[str] = ()) -> SpecError:
-    """Return the error that says where the description in `source` is not what it must be; `keys` are the known ones."""
+    """Return the error that says where the description in `source` is wrong; `keys` are the known ones."""
     first = error.errors(include_url=False)[0]
     where = ".".join(clean(step, 80) for step in (*within, *first["loc"]))
     is_key = first["type"] == "extra_forbidden" and len(first["loc"]) == 1
