@@ -20,6 +20,7 @@ from tests.e2e.test_command_line import run
 from tests.e2e.test_spending import images
 from tests.e2e.test_stdio_process import Server, running
 from tests.e2e.test_tools_over_mcp import FOX, data, text
+from tests.payments import KEY
 
 from blockrun_image_mcp.mcp_server.server import build_server
 from blockrun_image_mcp.timings import DEFAULT
@@ -312,3 +313,23 @@ def test_a_person_at_a_terminal_is_asked(sandbox: Sandbox, typed: str, code: int
     assert words in (said + err).decode()
     assert (b"images/" in out) == bool(posts)
     assert sandbox.posts == posts
+
+
+def test_person_at_a_terminal_is_asked_anew_about_a_price_above_the_approved_one(sandbox: Sandbox) -> None:
+    sandbox.script([{"challenge": {"accepts": [{"amount": "30000"}], "price": {"amount": "0.030000"}}}])
+    settings = {"BLOCKRUN_IMAGE_GATEWAY": f"{sandbox.api_url}/v1", "BLOCKRUN_WALLET_KEY": KEY, SETTING: "0.02"}
+    controller, terminal = pty.openpty()
+    os.write(controller, b"y\nn\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "blockrun_image_mcp", *GENERATE],
+        env=process_environment({**settings, "TERM": "xterm"}),
+        stdin=terminal,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    os.close(terminal)
+    os.close(controller)
+    said = done.stderr.decode()
+    assert "The gateway wants $0.03; the estimate was " in said
+    assert (said.count("[y/N]"), sandbox.paid_posts) == (2, 0)

@@ -610,7 +610,8 @@ def test_a_terminal_is_shown_a_bar_while_a_picture_is_made(
     assert "Traceback" not in screen
 
 
-def test_ctrl_c_does_not_lose_a_picture_that_is_being_paid_for(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_does_not_lose_a_picture_that_is_being_paid_for(sandbox: Sandbox, number: int) -> None:
     sandbox.script([{"delay_seconds": 1.5}])
     process = subprocess.Popen(
         [sys.executable, "-m", "blockrun_image_mcp", "generate", "A fox", "--model", "dall-e-2"],
@@ -621,7 +622,7 @@ def test_ctrl_c_does_not_lose_a_picture_that_is_being_paid_for(sandbox: Sandbox)
     )
     while not sandbox.posts:
         pass
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1
     assert f"{sandbox.origin}/images/" in err

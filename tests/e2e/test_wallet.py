@@ -1,5 +1,6 @@
 """Pictures that a wallet pays for, through the whole server: once, within the limits, and to whom it trusts."""
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from tests.e2e.test_command_line import run
 from tests.e2e.test_spending import BUDGET, MOST, images, ledger_file, spend, states
 from tests.e2e.test_stdio_process import running
 from tests.e2e.test_tools_over_mcp import FOX, data, text
+from tests.ledgers import rows
 from tests.payments import ADDRESS, KEY, PAYEE
 
 from blockrun_image_mcp.sandbox.x402 import PAY_TO
@@ -151,6 +153,19 @@ async def test_a_payment_that_was_refused_is_held_for_as_long_as_it_could_be_use
     assert COLLECTED not in text(another)
     assert (states(), spend()["held_usd"]) == ({"held": 1, "settled": 1}, "0.042")
     assert {entry["state"] for entry in images()} == {"held", "settled"}
+
+
+async def test_recover_names_the_payer_and_the_nonce_of_a_payment_that_can_be_used(
+    sandbox: Sandbox, wallet: Mapping[str, str]
+) -> None:
+    sandbox.script([{"on": "paid", "status": 403}])
+    async with in_this_process(wallet) as client:
+        await client.call_tool("generate_image", FOX)
+    ((written,),) = rows(ledger_file(), "SELECT payment FROM spending")
+    payment = json.loads(written)
+    explained = run("recover", settings=wallet).stdout
+    assert f"Payment of $0.042 from {ADDRESS} to {payment['payee']}, usable until" in explained
+    assert f"Nonce {payment['nonce']}. " in explained
 
 
 async def test_a_live_estimate_is_the_gateways_price_and_neither_signs_nor_spends(

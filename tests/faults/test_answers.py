@@ -1,7 +1,9 @@
 """What becomes of answers that are malformed, empty, short, hostile or in another shape."""
 
 import base64
+import errno
 import json
+import tempfile
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -300,6 +302,15 @@ async def test_a_job_that_points_elsewhere_is_not_followed(ask: Asker, job: obje
         await ask({"status": 202, "body": job})
 
 
+async def test_acceptance_of_a_job_that_cannot_be_followed_is_kept(ask: Asker) -> None:
+    job = {"id": "../../sandbox/settlements"}
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await ask({"status": 202, "body": job})
+    (file,) = ask.folder.iterdir()
+    assert json.loads(file.read_bytes()) == job
+    assert str(file) in caught.value.message
+
+
 async def test_a_job_that_failed_without_a_word_on_its_charge_may_have_been_charged(ask: Asker) -> None:
     poll = {"status": 200, "body": {"status": "failed", "error": {"message": "Out of paint"}}}
     with pytest.raises(OutcomeUnknownError, match="job failed: Out of paint") as caught:
@@ -314,3 +325,23 @@ async def test_an_answer_that_does_not_end_is_given_up(ask: Asker) -> None:
     (file,) = ask.folder.iterdir()
     assert len(file.read_bytes()) > 1_000
     assert str(file) in caught.value.message
+
+
+class FullDisk(tempfile.SpooledTemporaryFile[bytes]):
+    """Takes the first piece of an answer."""
+
+    def write(self, s: Any) -> int:
+        if self.tell():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(s)
+
+
+async def test_answer_that_the_disk_does_not_take_whole_is_kept_as_far_as_it_came(
+    ask: Asker, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", FullDisk)
+    with pytest.raises(OutcomeUnknownError, match=r"a cut answer .*No space left on device") as caught:
+        await ask({"body": "x" * 300_000})
+    (file,) = ask.folder.iterdir()
+    assert 0 < len(file.read_bytes()) < 300_000
+    assert (caught.value.charged, sandbox.posts) == ("unknown", 1)

@@ -1,5 +1,7 @@
 """Every cell of the table of when a request may be sent again, counted by the sandbox."""
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -24,7 +26,7 @@ from blockrun_image.errors import (
 )
 from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.null_ledger import NullAttempt
-from blockrun_image.ports import JobPending
+from blockrun_image.ports import Attempt, JobPending
 from blockrun_image_mcp.gateway.client import HttpGateway
 from blockrun_image_mcp.gateway.credentials import Endpoint
 from blockrun_image_mcp.payments.auth import Payer
@@ -49,6 +51,20 @@ async def generate(base_url: str, timings: Timings = QUICK) -> ImagesResponse:
     endpoint = Endpoint(base_url, {"Authorization": "Bearer brk_test"}, "test")
     async with HttpGateway(endpoint, timings=timings) as gateway:
         return await gateway.generate(REQUEST, NullAttempt(REQUEST), lambda status: None, 60)
+
+
+COST = {"x-blockrun-cost-usd": "0.9"}
+RECEIPT = {"x-payment-receipt": "0x" + "ab" * 32}
+
+
+async def generate_from_wallet(
+    sandbox: Sandbox, attempt: Attempt | None = None, timings: Timings = QUICK
+) -> ImagesResponse:
+    endpoint, wallet = Endpoint(f"{sandbox.api_url}/v1", {}, "test", wallet_key=SecretStr(KEY)), Wallet(KEY)
+    await wallet.address()  # whose first use loads a library
+    attempt = attempt or NullAttempt(REQUEST, Decimal("0.042"))
+    async with HttpGateway(endpoint, timings=timings, payer=Payer(wallet)) as gateway:
+        return await gateway.generate(REQUEST, attempt, lambda status: None, 60)
 
 
 @pytest.mark.parametrize(
@@ -170,6 +186,14 @@ async def test_a_port_that_refuses_is_named_with_the_setting_that_names_it(
     assert hint in caught.value.hint
 
 
+async def test_rate_limit_that_names_a_charge_is_not_sent_again(sandbox: Sandbox) -> None:
+    sandbox.script([{"status": 429, "headers": {"Retry-After": "0", **COST}}])
+    with pytest.raises(GatewayError) as caught:
+        await generate(sandbox.base_url)
+    assert (caught.value.charged, caught.value.charged_usd) == ("yes", Decimal("0.9"))
+    assert sandbox.posts == 1
+
+
 class SlowlyWritten(FakeAttempt):
     """Takes longer to write that the request is sent than the request may wait."""
 
@@ -256,6 +280,52 @@ async def test_charge_that_a_wrong_poll_names_counts(sandbox: Sandbox) -> None:
     assert (await generate(sandbox.base_url)).charged_usd == Decimal("0.9")
 
 
+@pytest.mark.parametrize("poll", [{"status": 504}, {"cut": "during"}, {"status": 200, "body": {"status": "queued"}}])
+async def test_charge_that_any_earlier_poll_names_counts(sandbox: Sandbox, poll: Mapping[str, Any]) -> None:
+    sandbox.script([{"slow": True, "polls": [{**poll, "headers": COST}]}])
+    assert (await generate(sandbox.base_url)).charged_usd == Decimal("0.9")
+
+
+async def test_charge_that_the_acceptance_of_a_job_names_counts(sandbox: Sandbox) -> None:
+    sandbox.script([{"slow": True, "headers": COST}])
+    assert (await generate(sandbox.base_url)).charged_usd == Decimal("0.9")
+
+
+async def test_job_whose_acceptance_named_a_charge_was_charged_though_it_failed(sandbox: Sandbox) -> None:
+    sandbox.script([{"slow": True, "status": 403, "headers": COST}])
+    with pytest.raises(ContentPolicyError) as caught:
+        await generate(sandbox.base_url)
+    assert (caught.value.charged, caught.value.charged_usd) == ("yes", Decimal("0.9"))
+
+
+@pytest.mark.parametrize("body", [{"status": "completed", "data": []}, "<html>Sign in</html>"])
+async def test_last_success_of_a_job_that_the_gateway_no_longer_tells_of_is_kept(
+    sandbox: Sandbox, body: object
+) -> None:
+    sandbox.script([{"slow": True, "polls": [{"status": 200, "body": body}] * 1_000}])
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await generate(sandbox.base_url, replace(QUICK, answer_seconds=0.3))
+    raw = caught.value.raw.decode()
+    assert body == (raw if isinstance(body, str) else json.loads(raw))
+
+
+async def test_job_that_is_told_of_again_is_still_drawn(sandbox: Sandbox) -> None:
+    drawing = {"status": 200, "body": {"status": "in_progress"}}
+    sandbox.script([{"slow": True, "polls": [{"status": 404}] + [drawing] * 1_000}])
+    with pytest.raises(JobPending):
+        await generate(sandbox.base_url, replace(QUICK, answer_seconds=0.5))
+
+
+@pytest.mark.parametrize(("cost", "charged"), [("9e-1", "0.9"), ("$0.01", "0.05")])
+async def test_cost_that_is_written_oddly_counts_for_no_less_than_is_held(
+    sandbox: Sandbox, cost: str, charged: str
+) -> None:
+    sandbox.script([{"headers": {"x-blockrun-cost-usd": cost}}])
+    async with HttpGateway(Endpoint(sandbox.base_url, {"Authorization": "Bearer brk_test"}, "test")) as gateway:
+        response = await gateway.generate(REQUEST, FakeAttempt(REQUEST), lambda status: None, 60)
+    assert response.charged_usd == Decimal(charged)
+
+
 async def test_a_job_that_takes_too_long_is_left_to_be_asked_after_later(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 60}])
     with pytest.raises(JobPending):
@@ -281,3 +351,82 @@ async def test_job_whose_payment_is_rejected_at_a_poll_is_unknown(sandbox: Sandb
             await gateway.generate(REQUEST, NullAttempt(REQUEST, Decimal("0.042")), lambda status: None, 60)
     assert caught.value.charged == "unknown"
     assert sandbox.charges == 1
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_refused_payment_with_a_receipt_was_charged_and_is_not_sent_again(sandbox: Sandbox, status: int) -> None:
+    sandbox.script([{"on": "paid", "status": status, "headers": {"Retry-After": "0", **RECEIPT}}])
+    with pytest.raises(GatewayError) as caught:
+        await generate_from_wallet(sandbox)
+    assert (caught.value.charged, caught.value.charged_usd) == ("yes", Decimal("0.042"))
+    assert sandbox.paid_posts == 1
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_quote_that_was_refused_is_asked_for_again_whatever_charge_it_names(
+    sandbox: Sandbox, status: int
+) -> None:
+    sandbox.script([{"on": "quote", "status": status, "headers": {"Retry-After": "0", **COST}}])
+    assert (await generate_from_wallet(sandbox)).charged_usd == Decimal("0.042")
+    assert (sandbox.posts, sandbox.paid_posts) == (3, 1)
+
+
+async def test_pictures_that_came_without_a_payment_cost_nothing(sandbox: Sandbox) -> None:
+    body = {"data": [{"url": "https://x.example/1"}]}
+    sandbox.script([{"on": "quote", "status": 200, "body": body, "headers": COST}])
+    assert (await generate_from_wallet(sandbox)).charged_usd == Decimal(0)
+    assert sandbox.paid_posts == 0
+
+
+@pytest.mark.parametrize("status", [400, 500])
+async def test_refusal_without_a_payment_was_not_charged_whatever_it_names(sandbox: Sandbox, status: int) -> None:
+    sandbox.script([{"on": "quote", "status": status, "headers": COST}] * 3)
+    with pytest.raises(GatewayError) as caught:
+        await generate_from_wallet(sandbox)
+    assert (caught.value.charged, sandbox.paid_posts) == ("no", 0)
+
+
+async def test_job_that_was_accepted_without_a_payment_costs_nothing(sandbox: Sandbox) -> None:
+    sandbox.script([{"on": "quote", "status": 202, "body": {"id": "job_1"}, "headers": COST}])
+    with pytest.raises(OutcomeUnknownError, match="no longer tells") as caught:
+        await generate_from_wallet(sandbox, timings=replace(QUICK, answer_seconds=0.5))
+    assert (caught.value.charged, sandbox.paid_posts) == ("no", 0)
+
+
+@pytest.mark.parametrize("fault", [{"status": 400}, {"status": 403}, {"payment_code": "PAYMENT_INVALID"}])
+async def test_refused_payment_can_still_be_used(sandbox: Sandbox, fault: Mapping[str, Any]) -> None:
+    sandbox.script([{"on": "paid", **fault}])
+    with pytest.raises(GatewayError) as caught:
+        await generate_from_wallet(sandbox)
+    assert re.search(r"Its payment of \$0\.042 can be used until \d\d:\d\d UTC", caught.value.message)
+    assert (caught.value.charged, caught.value.is_payment_open) == ("unknown", True)
+
+
+async def test_payment_counts_for_what_was_signed_whatever_cost_stands_beside_it(sandbox: Sandbox) -> None:
+    sandbox.script([{"on": "paid", "headers": COST}])
+    assert (await generate_from_wallet(sandbox)).charged_usd == Decimal("0.042")
+
+
+class WrittenOnce(FakeAttempt):
+    """Can be written to once, and not any more when the request is sent again."""
+
+    async def sent(self) -> None:
+        await super().sent()
+        self._broken = ("sent",)
+
+
+async def test_signed_request_is_sent_again_though_the_ledger_can_no_longer_be_written(sandbox: Sandbox) -> None:
+    sandbox.script([{"on": "paid", "slow": True, "cut": "after"}])
+    attempt = WrittenOnce(REQUEST)
+    assert len((await generate_from_wallet(sandbox, attempt)).images) == 1
+    assert (sandbox.paid_posts, sandbox.charges) == (2, 1)
+    assert [note[0] for note in attempt.notes].count("sent") == 1
+
+
+async def test_signed_request_that_was_charged_is_not_told_as_free_though_the_ledger_can_no_longer_be_written(
+    sandbox: Sandbox,
+) -> None:
+    sandbox.script([{"on": "paid", "cut": "after"}])
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await generate_from_wallet(sandbox, WrittenOnce(REQUEST))
+    assert (caught.value.charged, sandbox.paid_posts, sandbox.charges) == ("unknown", 2, 1)

@@ -73,6 +73,11 @@ def test_largest_amount_that_can_be_read_counts(
     assert (found.amount_usd, found.is_doubtful) == (None if amount is None else Decimal(amount), is_doubtful)
 
 
+@pytest.mark.parametrize("currency", ["USDC", "usdc"])
+def test_price_in_the_wallets_coin_is_one_in_dollars(currency: str) -> None:
+    assert evidence(body={"price": {"amount": "0.5", "currency": currency}}) == Evidence(Decimal("0.5"))
+
+
 @pytest.mark.parametrize(
     ("status", "body"), [(400, {}), (402, {}), (202, {"status": "queued"}), (200, {"status": "failed"})]
 )

@@ -46,6 +46,12 @@ async def test_a_url_is_kept_whole_in_a_text_file_of_its_own(tmp_path: Path) -> 
     assert len(files_in(store.folder)) == 2
 
 
+async def test_answer_is_kept_as_it_came_for_its_owner_alone(tmp_path: Path) -> None:
+    kept = await FolderStore(tmp_path).keep(b"a paid answer")
+    assert (kept.parent, kept.read_bytes()) == (tmp_path, b"a paid answer")
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+
+
 async def test_pictures_that_are_kept_at_once_leave_the_warnings_of_the_process_as_they_are(tmp_path: Path) -> None:
     store, before = FolderStore(tmp_path), list(warnings.filters)
     picture = draw("a fox", width=1024, height=1024)

@@ -1,10 +1,12 @@
 """Jobs as other gateways tell of them."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import httpx2
 import pytest
+from tests.ledgers import PAYMENT
 
 from blockrun_image.errors import ContentPolicyError, GatewayError, OutcomeUnknownError
 from blockrun_image.images import ImagesResponse
@@ -97,6 +99,34 @@ def test_a_job_that_failed_may_have_been_charged_unless_it_says_not(state: str) 
     with pytest.raises(GatewayError) as caught:
         polled({**failed, "payment_status": "not_charged"})
     assert caught.value.charged == "no"
+
+
+@pytest.mark.parametrize("status", [{}, {"payment_status": "not_charged"}])
+@pytest.mark.parametrize(
+    ("header", "value", "charged"),
+    [
+        ("x-blockrun-cost-usd", "0.042", "yes"),
+        ("x-payment-receipt", "0x" + "ab" * 32, "yes"),
+        ("x-blockrun-cost-usd", "0,042", "unknown"),
+    ],
+)
+def test_job_that_failed_and_names_a_charge_was_charged(
+    status: dict[str, str], header: str, value: str, charged: str
+) -> None:
+    failed = answer(200, {"id": "job", "status": "failed", **status})
+    failed.headers[header] = value
+    with pytest.raises(GatewayError) as caught:
+        READER.polled(failed, "job", 1, Sent(POLL))
+    cost = Decimal("0.042") if value == "0.042" else None
+    assert (caught.value.charged, caught.value.charged_usd) == (charged, cost)
+
+
+def test_payment_of_a_job_that_failed_can_still_be_used() -> None:
+    failed = answer(200, {"id": "job", "status": "failed", "payment_status": "not_charged"})
+    with pytest.raises(GatewayError) as caught:
+        READER.polled(failed, "job", 1, Sent(POLL, PAYMENT))
+    assert "Its payment of $0.042 can be used until 00:04 UTC, and counts today." in caught.value.message
+    assert (caught.value.charged, caught.value.is_payment_open) == ("unknown", True)
 
 
 def test_a_job_that_failed_for_its_prompt_is_told_as_that() -> None:

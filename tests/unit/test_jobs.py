@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import anyio
 import pytest
+from tests.fakes import FailingGateway
 from tests.ledgers import HASTY, RESPONSE, Processes, die, locked, rows, sent, settled, state_of
+from tests.purchases import purchase
 
 from blockrun_image.attempts import Job
-from blockrun_image.errors import GatewayUnavailableError, LedgerError
+from blockrun_image.errors import GatewayUnavailableError, LedgerError, OutcomeUnknownError
 from blockrun_image.ports import Attempt, JobPending
 from blockrun_image_mcp.ledger.jobs import Finish, finish_jobs, sweeping
 from blockrun_image_mcp.ledger.ledger import Ledger
@@ -202,6 +204,25 @@ async def test_job_is_not_polled_again_once_it_has_ended(processes: Processes) -
     die(gone)
     await finish_jobs(here, settle)
     assert await here.sweep() == {}
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+async def test_only_a_job_of_which_the_gateway_told_nothing_is_asked_after_again(
+    processes: Processes, is_lost: bool
+) -> None:
+    gone, here, other = [await processes.start() for _ in range(3)]
+    attempt = await sent(gone, "job_1")
+    die(gone)
+    error = OutcomeUnknownError("It is not known.")
+    error.is_job_lost = is_lost
+
+    async def finish(attempt: Attempt, job: Job) -> None:
+        await purchase(here, FailingGateway(error)).finish(attempt, job)
+
+    with pytest.raises(OutcomeUnknownError):
+        await finish_jobs(here, finish)
+    assert await state_of(here, attempt.id) == "unknown"
+    assert [each.id for each in await other.sweep()] == ([attempt.id] if is_lost else [])
 
 
 async def test_finishing_the_jobs_raises_the_first_failure_after_the_last_job(processes: Processes) -> None:

@@ -9,6 +9,7 @@ from blockrun_image.catalog import Catalog
 from blockrun_image.errors import Charged, GatewayError, OutcomeUnknownError, StorageError
 from blockrun_image.images import Image, ImagesResponse
 from blockrun_image.toolset import ImageToolset
+from blockrun_image_mcp.ledger.ledger import Ledger
 
 pytestmark = pytest.mark.anyio
 
@@ -27,6 +28,18 @@ async def test_answer_that_cannot_be_used_is_kept_as_it_came(charged: Charged) -
     assert caught.value.message == "It is no picture. The answer is kept as it came: /pictures/1.bin"
     assert [*store.kept.values()] == [b"<html>"]
     assert ledger.notes[-1][0] == ("settled" if charged == "yes" else "unknown")
+
+
+@pytest.mark.parametrize("charged", ["yes", "unknown"])
+async def test_list_of_attempts_names_the_file_of_an_answer_that_cannot_be_used(
+    ledger: Ledger, charged: Charged
+) -> None:
+    with pytest.raises(OutcomeUnknownError):
+        await made(purchase(ledger, FailingGateway(unusable(charged)), store=FakeStore()))
+    (entry,) = await ledger.recent(9)
+    kept = "It is no picture. The answer is kept as it came: /pictures/1.bin"
+    assert (entry.state, entry.to_dict()["warnings"]) == ("settled" if charged == "yes" else "unknown", [kept])
+    assert entry.to_text().endswith(f"\n  {kept}")
 
 
 async def test_answer_that_no_folder_takes_is_said_to_be_lost() -> None:

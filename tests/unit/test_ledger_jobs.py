@@ -89,6 +89,28 @@ async def test_only_accepted_jobs_are_claimed(processes: Processes, state: str) 
     assert await other.sweep() == {}
 
 
+async def test_job_of_which_the_gateway_told_nothing_is_asked_after_by_another_process(processes: Processes) -> None:
+    gone, other = await processes.start(), await processes.start()
+    attempt = await sent(gone, "job_1")
+    await attempt.unknown(is_over=False)
+    die(gone)
+    ((found, job),) = (await other.sweep()).items()
+    assert (found.id, job, await state_of(other, attempt.id)) == (attempt.id, Job("job_1"), "unknown")
+    assert await found.claim()
+    assert await state_of(other, attempt.id) == "accepted"
+    await found.settled(RESPONSE)
+    assert await states(other) == ["settled"]
+
+
+async def test_job_that_has_failed_is_not_asked_after_again(processes: Processes) -> None:
+    gone, other = await processes.start(), await processes.start()
+    attempt = await sent(gone, "job_1")
+    await attempt.unknown(is_over=True)
+    die(gone)
+    assert (await other.sweep(), await other.claim(attempt.id)) == ({}, None)
+    assert await states(other) == ["unknown"]
+
+
 async def test_job_whose_process_has_gone_is_collected_while_another_finishes_it(processes: Processes) -> None:
     gone, other, third = [await processes.start() for _ in range(3)]
     attempt = await sent(gone, "job_1")

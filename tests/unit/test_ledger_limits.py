@@ -13,6 +13,7 @@ from tests.ledgers import (
     UNLIMITED,
     URL,
     Processes,
+    attempt_of,
     order,
     quote,
     reserve,
@@ -166,6 +167,28 @@ async def test_approval_covers_prices_up_to_the_one_that_was_shown(processes: Pr
     assert not await (await reserve(ledger)).approve(Approval("approval-1", Decimal("0.06")))
 
 
+async def test_price_that_is_not_approved_leaves_the_estimate_set_aside(processes: Processes) -> None:
+    attempt = await reserve(await processes.start(limits=FROM_5_CENTS))
+    with pytest.raises(PriceNotApproved):
+        await attempt.quoted(quote(Decimal("0.06")))
+    assert attempt.held_usd == PRICE
+
+
+async def test_approval_of_the_order_covers_the_quoted_price_too(processes: Processes) -> None:
+    ledger = await processes.start(limits=FROM_5_CENTS)
+    approved = replace(order(Decimal("0.06")), approval=Approval("approval-1", Decimal("0.06")))
+    attempt = attempt_of(await ledger.begin(CALL, approved))
+    with pytest.raises(PriceNotApproved):
+        await attempt.quoted(quote(Decimal("0.07")))
+    await attempt.quoted(quote(Decimal("0.06")))
+
+
+async def test_approval_up_to_a_price_does_not_cover_one_that_nothing_limits(processes: Processes) -> None:
+    ledger = await processes.start(limits=FROM_5_CENTS)
+    unpriced = replace(order(ExpectedCost()), approval=Approval("approval-1", Decimal("0.06")))
+    assert await ledger.begin(CALL, unpriced) == NeedsApproval(None)
+
+
 @pytest.mark.parametrize(("most_usd", "is_asked"), [("0.0599", True), ("0.06", False), (None, False)])
 async def test_order_that_became_dearer_than_its_approval_is_asked_about_anew(
     processes: Processes, most_usd: str | None, is_asked: bool
@@ -206,6 +229,24 @@ async def test_dearer_charge_is_held_for_the_next_such_call(processes: Processes
     clock.now += 86_401
     assert await ledger.charged_lately([REQUEST]) == [None]
     assert (await reserve(other)).most_usd == PRICE
+
+
+@pytest.mark.parametrize("other", [{"quality": "hd"}, {"model": "dall-e-2"}])
+async def test_charge_of_another_quality_or_model_says_nothing(ledger: Ledger, other: dict[str, str]) -> None:
+    await charged(ledger, "0.08")
+    assert await ledger.charged_lately([replace(REQUEST, **other), REQUEST]) == [None, Decimal("0.08")]
+
+
+async def test_charge_at_another_gateway_says_nothing(processes: Processes) -> None:
+    await charged(await processes.start(), "0.08")
+    elsewhere = await processes.start(Account("https://other.example/v1", "mine"))
+    assert await elsewhere.charged_lately([REQUEST]) == [None]
+
+
+async def test_charge_is_known_for_a_whole_day(ledger: Ledger, clock: Clock) -> None:
+    await charged(ledger, "0.08")
+    clock.now += 86_399
+    assert await ledger.charged_lately([REQUEST]) == [Decimal("0.08")]
 
 
 async def test_lower_charge_clears_a_dearer_one(ledger: Ledger, clock: Clock) -> None:

@@ -104,6 +104,14 @@ async def test_held_attempt_is_settled_by_an_answer_that_comes_after_all(ledger:
     assert await states(ledger) == ["settled"]
 
 
+async def test_held_attempt_becomes_a_job_by_an_answer_that_comes_after_all(ledger: Ledger, clock: Clock) -> None:
+    attempt = await signed(ledger, clock)
+    await attempt.sent()
+    await attempt.released()
+    await attempt.accepted("job_1")
+    assert await states(ledger) == ["accepted"]
+
+
 async def test_caller_of_a_held_attempt_does_not_wait_for_the_payments_end(ledger: Ledger, clock: Clock) -> None:
     attempt = await signed(ledger, clock)
     await attempt.sent()
@@ -160,6 +168,12 @@ async def test_attempt_that_a_process_works_on_is_not_released_by_another(proces
     assert "still works on it" in str(await other.release(attempt.id))
     die(working)
     assert await other.release(attempt.id) is None
+
+
+async def test_attempt_that_its_own_process_works_on_is_not_released(ledger: Ledger) -> None:
+    attempt = await sent(ledger)
+    change(ledger.path, "UPDATE spending SET state = 'unknown'")
+    assert "still works on it" in str(await ledger.release(attempt.id))
 
 
 async def test_charge_that_is_named_after_a_release_is_written_down(processes: Processes) -> None:
@@ -236,6 +250,27 @@ async def test_payee_of_an_accepted_job_is_trusted(ledger: Ledger, clock: Clock)
     await (await paid(ledger, clock)).accepted("job_1")
     with pytest.raises(PaymentRequiredError, match="was paid at"):
         await quoted(ledger, OTHER_PAYEE)
+
+
+async def test_payee_that_the_operator_trusts_stays_when_the_former_one_delivers(ledger: Ledger, clock: Clock) -> None:
+    attempt = await paid(ledger, clock)
+    await ledger.trust("blockrun.ai", OTHER_PAYEE)
+    await attempt.settled(RESPONSE)
+    clock.now += 400
+    with pytest.raises(PaymentRequiredError, match="was paid at '0xcdcd"):
+        await quoted(ledger)
+    await quoted(ledger, OTHER_PAYEE)
+
+
+async def test_payee_that_the_operator_trusts_is_not_paid_while_the_former_ones_job_goes_on(
+    ledger: Ledger, clock: Clock
+) -> None:
+    await (await paid(ledger, clock)).accepted("job_1")
+    await ledger.trust("blockrun.ai", OTHER_PAYEE)
+    with pytest.raises(PaymentRequiredError, match=r"a payment to '0xAbAb\w+' can still be used"):
+        await quoted(ledger, OTHER_PAYEE)
+    clock.now += 361
+    await quoted(ledger, OTHER_PAYEE)
 
 
 @pytest.mark.parametrize("end", ["released", "unknown"])

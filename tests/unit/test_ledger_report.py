@@ -73,6 +73,14 @@ async def test_statement_tells_what_is_held_unknown_and_left(ledger: Ledger) -> 
     assert "Unknown: sent, and never answered" in statement.to_text()
 
 
+async def test_charge_beyond_what_was_set_aside_is_told_apart(ledger: Ledger) -> None:
+    for charged in ("0.04", "0.9"):
+        await (await sent(ledger)).settled(ImagesResponse([Image(URL)], Decimal(charged)))
+    statement = await ledger.statement()
+    assert statement.to_dict()["excess_usd"] == "0.858"
+    assert "Gateways have charged $0.858 more than was set aside for these calls." in statement.to_text()
+
+
 async def test_attempt_and_totals_are_told_in_lines(ledger: Ledger) -> None:
     await (await sent(ledger)).settled(RESPONSE)
     (entry,) = await ledger.recent(9)

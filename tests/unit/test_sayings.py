@@ -1,6 +1,7 @@
 """What refusals of other gateways and of what stands before them say, and what that means."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import httpx2
@@ -178,6 +179,18 @@ def test_a_refusal_that_names_a_charge_was_charged(kind: type[GatewayError], cas
 @pytest.mark.parametrize("status", [503, 410, 428, 451, 500, 502])
 def test_a_failure_that_names_neither_model_nor_quota_may_have_been_charged(status: int) -> None:
     assert refused(status, error("Overloaded", code="server_error")).charged == "unknown"
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_failure_that_names_a_charge_was_charged(status: int) -> None:
+    told = refused(status, error("Overloaded", code="server_error"), {"x-blockrun-cost-usd": "0.042"})
+    assert (told.charged, told.charged_usd) == ("yes", Decimal("0.042"))
+
+
+@pytest.mark.parametrize("cost", ["0,90", "NaN", "0.90 EUR"])
+def test_refusal_beside_a_cost_that_cannot_be_read_may_have_been_charged(cost: str) -> None:
+    told = refused(400, error("No."), {"x-blockrun-cost-usd": cost})
+    assert (told.charged, told.charged_usd) == ("unknown", None)
 
 
 SAID = ("message", "msg", "status_msg")

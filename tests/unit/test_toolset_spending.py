@@ -9,6 +9,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 from tests.fakes import URL, FailingGateway, FakeGateway, FakeLedger, FakeStore, Note, SendingGateway
+from tests.ledgers import Processes
+from tests.listings import image, joined
 
 from blockrun_image.attempts import Approval, Job, MadeCall, Order
 from blockrun_image.callers import Caller
@@ -249,3 +251,20 @@ async def test_approval_that_nobody_can_give_is_an_error(catalog: Catalog) -> No
     with pytest.raises(ConfirmationError, match="nobody can be asked"):
         await ImageToolset(catalog, gateway, ledger=ledger).generate_image("a cat", "dall-e-3")
     assert (gateway.requests, ledger.notes) == ([], [])
+
+
+async def test_user_is_asked_anew_about_the_price_of_a_list_that_came_meanwhile(
+    catalog: Catalog, processes: Processes
+) -> None:
+    shown: list[Decimal | None] = []
+
+    async def approve(_: ImageRequest, __: Estimate, needed: NeedsApproval) -> Approval:
+        await anyio.lowlevel.checkpoint()
+        shown.append(needed.most_usd)
+        toolset.catalog = joined(catalog, image("dall-e-3", "0.08"))
+        return Approval(f"approval-{len(shown)}", needed.most_usd)
+
+    ledger = await processes.start(limits=Limits(None, None, confirm_above_micro_usd=40_000))
+    toolset = ImageToolset(catalog, SendingGateway(Image(URL)), ledger=ledger)
+    await toolset.generate_image("a cat", "dall-e-3", approve=approve)
+    assert shown == [Decimal("0.042"), Decimal("0.085")]  # with the margin and the fee

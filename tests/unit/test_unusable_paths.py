@@ -1,5 +1,7 @@
 """Paths that cannot be used: a description of the API, the images folder, and folders in a home that is not known."""
 
+import stat
+import tempfile
 from pathlib import Path
 
 import platformdirs
@@ -72,6 +74,14 @@ async def test_images_folder_that_cannot_be_made_is_found_before_anything_is_pai
         await store.save_url("https://pictures.example/1.png")
     assert (await store.keep(b"a paid answer")).read_bytes() == b"a paid answer"
     assert files_in(tmp_path) == []
+
+
+async def test_answer_that_is_kept_elsewhere_can_be_read_by_its_owner_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    kept = await FolderStore(Path(__file__) / "pictures").keep(b"a paid answer")
+    assert (kept.parent, stat.S_IMODE(kept.stat().st_mode)) == (tmp_path, 0o600)
 
 
 async def test_relative_folder_in_a_working_directory_that_is_gone_cannot_be_written(
