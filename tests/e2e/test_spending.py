@@ -13,6 +13,8 @@ from tests.e2e.test_command_line import run
 from tests.e2e.test_stdio_process import running, wait_until
 from tests.e2e.test_tools_over_mcp import FOX, data, text
 
+from blockrun_image_mcp.ledger.owners import Owners
+
 pytestmark = pytest.mark.anyio
 
 BUDGET = "BLOCKRUN_IMAGE_DAILY_BUDGET_USD"
@@ -108,6 +110,13 @@ async def test_a_state_folder_that_cannot_be_looked_into_stops_what_costs_money_
 
 def ledger_file() -> Path:
     return Path(os.environ["XDG_STATE_HOME"]) / "blockrun-image-mcp" / "ledger.sqlite3"
+
+
+def test_doctor_names_the_processes_that_use_the_ledger(sandbox: Sandbox) -> None:
+    owners = Owners(ledger_file().with_name(f"{ledger_file().name}.locks"))
+    owners.acquire()
+    assert f"; used by the processes {os.getpid()}" in run("doctor", settings=sandbox.environment).stdout
+    owners.release(remove=True)
 
 
 def test_all_processes_of_a_user_share_one_budget(sandbox: Sandbox) -> None:

@@ -12,10 +12,13 @@ from threading import Event
 from time import sleep
 from typing import Any
 
+import anyio
 import pytest
 from tests.e2e.test_collecting import COLLECTED
 from tests.e2e.test_spending import ledger_file
 from tests.e2e.test_stdio_process import Server, running
+from tests.fakes import Clock
+from tests.ledgers import NEW_YEARS_EVE, running_processes
 from tests.raw_gateway import JOB, MICRO_USD, REFUSED, RawGateway, raw_gateway
 
 QUICK = (str(Path(__file__).with_name("quick_server.py")),)
@@ -142,6 +145,28 @@ def test_pictures_that_a_locked_ledger_did_not_take_before_a_kill_are_collected(
     assert UNDER_WAY not in told
     assert rows("SELECT state, charged_micro_usd FROM spending") == [("settled", MICRO_USD)]
     assert len(gateway.charges) == 1
+
+
+async def look_into_the_ledger() -> None:
+    async with running_processes(ledger_file(), Clock(NEW_YEARS_EVE)) as processes:
+        await (await processes.start()).sweep()
+
+
+def test_charge_that_a_locked_ledger_did_not_take_before_a_signal_is_in_it_later(gateway: RawGateway) -> None:
+    gateway.hold()
+    with running(gateway.settings) as server:
+        call(server, "A fox")
+        until(lambda: gateway.posts == 1)
+        with closing(sqlite3.connect(ledger_file(), isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            gateway.let_go()
+            until(lambda: len(gateway.charges) == 1)
+            server.process.send_signal(signal.SIGTERM)
+            server.process.wait()
+            other.execute("ROLLBACK")
+    assert rows("SELECT state FROM spending") == [("sent",)]
+    anyio.run(look_into_the_ledger)
+    assert rows("SELECT state, charged_micro_usd FROM spending") == [("settled", MICRO_USD)]
 
 
 def test_request_of_a_killed_process_is_told_as_unknown_at_once(gateway: RawGateway) -> None:

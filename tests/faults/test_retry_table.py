@@ -5,13 +5,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from pydantic import SecretStr
 from tests.conftest import Sandbox
-from tests.fakes import FakeAttempt
+from tests.fakes import Clock, FakeAttempt
+from tests.ledgers import NEW_YEARS_EVE, die, reserve, running_processes, spent, states
 from tests.payments import KEY
 
 from blockrun_image.errors import (
@@ -119,6 +121,38 @@ async def test_a_rate_limited_request_is_sent_again_at_most_twice(sandbox: Sandb
     assert (sandbox.posts, sandbox.charges) == (3, 0)
     assert caught.value.charged == "no"
     assert caught.value.retryable
+
+
+async def test_a_rate_limited_request_is_noted_again_before_it_is_sent_again(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.script([{"status": 429, "headers": {"Retry-After": "0"}}])
+    endpoint = Endpoint(sandbox.base_url, {"Authorization": "Bearer brk_test"}, "test")
+    async with (
+        running_processes(tmp_path / "ledger.sqlite3", Clock(NEW_YEARS_EVE)) as processes,
+        HttpGateway(endpoint, timings=QUICK) as gateway,
+    ):
+        ledger = await processes.start()
+        await gateway.generate(REQUEST, await reserve(ledger), lambda status: None, 60)
+        assert (await states(ledger), await spent(ledger)) == (["sent"], 42_000)
+    assert (sandbox.posts, sandbox.charges) == (2, 1)
+
+
+async def test_a_rate_limited_request_whose_process_dies_in_the_wait_counts_for_nothing(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.script([{"status": 429, "headers": {"Retry-After": "1"}}])
+    endpoint = Endpoint(sandbox.base_url, {"Authorization": "Bearer brk_test"}, "test")
+    async with (
+        running_processes(tmp_path / "ledger.sqlite3", Clock(NEW_YEARS_EVE)) as processes,
+        HttpGateway(endpoint, timings=QUICK) as gateway,
+    ):
+        ledger, other = await processes.start(), await processes.start()
+        attempt = await reserve(ledger)
+        with anyio.CancelScope() as scope:
+            await gateway.generate(REQUEST, attempt, lambda status: scope.cancel(), 60)
+        assert await states(ledger) == ["reserved"]
+        die(ledger)
+        assert (await states(other), await spent(other)) == (["released"], 0)
+    assert sandbox.posts == 1
 
 
 @pytest.mark.parametrize(
@@ -245,6 +279,26 @@ async def test_a_gateway_that_is_away_for_long_does_not_lose_the_job(sandbox: Sa
     impatient = replace(QUICK, max_retry_wait_seconds=0)
     assert len((await generate(sandbox.base_url, impatient)).images) == 1
     assert (sandbox.posts, sandbox.charges) == (1, 1)
+
+
+@pytest.mark.parametrize("fault", [{"status": 503}, {"status": 404}, {"delay_seconds": 0.0}])
+async def test_whoever_reads_the_ledger_is_told_of_the_wait_that_a_poll_asks_for(
+    sandbox: Sandbox, fault: Mapping[str, Any]
+) -> None:
+    sandbox.script([{"slow": True, "delay_seconds": 5, "polls": [{**fault, "headers": {"Retry-After": "60"}}]}])
+    endpoint = Endpoint(sandbox.base_url, {"Authorization": "Bearer brk_test"}, "test")
+    told: list[float] = []
+
+    class PolledTwice(FakeAttempt):
+        async def polled(self, next_seconds: float) -> None:
+            told.append(next_seconds)
+            if len(told) == 2:
+                scope.cancel()
+
+    async with HttpGateway(endpoint, timings=QUICK) as gateway:
+        with anyio.CancelScope() as scope:
+            await gateway.generate(REQUEST, PolledTwice(REQUEST), lambda status: None, 60)
+    assert told == [QUICK.poll_seconds, 60]
 
 
 WRONG_POLLS: Sequence[Mapping[str, Any]] = [

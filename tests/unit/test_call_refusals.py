@@ -107,15 +107,32 @@ async def test_refused_call_tells_that_it_starts(catalog: Catalog) -> None:
 async def test_call_that_a_client_makes_is_refused_only_after_collecting(catalog: Catalog) -> None:
     ledger = EarlierCall(request(catalog), SETTLED)
     async with Backend(Settings(), catalog, gateway=FakeGateway(), ledger=ledger) as backend:
-        session = SimpleNamespace(client_capabilities=None, can_send_request=False)
-        context: Any = SimpleNamespace(
-            lifespan_context=backend, session=session, protocol_version="2026-07-28", request=None
-        )
-        arguments = {"prompt": "a cat", "model": "dall-e-3", "size": "7x7"}
-        result: Any = await call_tool(context, CallToolRequestParams(name="generate_image", arguments=arguments))
+        result = await called(backend, prompt="a cat", model="dall-e-3", size="7x7")
     assert ledger.orders == [None]
     assert result.structured_content["images"] == [{"url": URL}]
     assert "Today this call would be refused: size cannot be '7x7'" in result.content[0].text
+
+
+@pytest.mark.parametrize("spelling", [{"n": "1"}, {"n": 1.0}, {"model": "google/nano-banana"}])
+async def test_retired_model_still_collects_in_any_spelling_of_the_call(
+    catalog: Catalog, tmp_path: Path, spelling: dict[str, Any]
+) -> None:
+    call: dict[str, Any] = {"prompt": "a cat", "model": "nano-banana", "n": 1}
+    async with ledger_at(tmp_path / "ledger") as ledger:
+        await leave_paid_pictures(catalog, ledger, **call)
+        retired = without(catalog, "nano-banana")
+        async with Backend(Settings(), retired, gateway=FakeGateway(), ledger=ledger) as backend:
+            result = await called(backend, **{**call, **spelling})
+    assert result.structured_content["images"] == [{"url": URL}]
+
+
+async def called(backend: Backend, **arguments: Any) -> Any:
+    """Call the tool as a client does."""
+    session = SimpleNamespace(client_capabilities=None, can_send_request=False)
+    context: Any = SimpleNamespace(
+        lifespan_context=backend, session=session, protocol_version="2026-07-28", request=None
+    )
+    return await call_tool(context, CallToolRequestParams(name="generate_image", arguments=arguments))
 
 
 def test_unknown_arguments_are_left_out_of_a_refused_call(catalog: Catalog) -> None:

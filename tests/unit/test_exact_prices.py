@@ -6,7 +6,7 @@ from decimal import Decimal
 import anyio
 import pytest
 from tests.fakes import URL, FakeAttempt, FakeGateway, FakeLedger, at_most
-from tests.purchases import PRICE, REQUEST, SETTLED, made, purchase
+from tests.purchases import PRICE, REQUEST, SETTLED, earlier, made, purchase
 
 from blockrun_image.attempts import Approval, ExpectedCost, Quote
 from blockrun_image.catalog import Catalog
@@ -131,9 +131,16 @@ async def test_price_is_the_one_of_the_moment() -> None:
     assert [order and order.cost.most_usd for order in ledger.orders] == [Decimal("0.05"), Decimal("0.07")]
 
 
-async def test_model_that_has_left_the_list_meanwhile_is_refused() -> None:
-    def price(_: ImageRequest) -> ExpectedCost:
-        raise UnknownModelError("There is no such model.")
+def no_price(_: ImageRequest) -> ExpectedCost:
+    raise UnknownModelError("There is no such model.")
 
+
+async def test_model_that_has_left_the_list_meanwhile_is_refused() -> None:
     with pytest.raises(UnknownModelError):
-        await made(purchase(FakeLedger(), price=price))
+        await made(purchase(FakeLedger(), price=no_price))
+
+
+async def test_pictures_of_a_model_that_has_left_the_list_meanwhile_are_collected() -> None:
+    ledger = earlier(SETTLED)
+    assert [image.url for image in (await made(purchase(ledger, price=no_price))).images] == [URL]
+    assert ledger.orders == [None]

@@ -273,6 +273,24 @@ async def test_delivery_to_one_caller_wins_over_the_leaving_of_another(
     assert isinstance(await one.begin(CALL, order()), Reserved)
 
 
+async def test_delivery_to_one_session_of_a_process_leaves_the_other_waiting(ledger: Ledger) -> None:
+    approved = order(approval="approval-1")
+    attempt = attempt_of(await ledger.begin(called_by("session"), approved))
+    await ledger.begin(called_by("other session"), approved)
+    await attempt.sent()
+    await attempt.settled(RESPONSE)
+    await attempt.mark_delivered()
+    callers = rows(ledger.path, "SELECT caller, delivery FROM callers ORDER BY rowid")
+    assert callers == [("session", "delivered"), ("other session", "pending")]
+
+
+def test_waits_are_those_that_are_promised() -> None:
+    assert DEFAULT.slow_call_seconds == 5
+    assert DEFAULT.spill_seconds == 1
+    assert DEFAULT.repeatable_seconds == 2 * 60
+    assert DEFAULT.pictures_seconds == 24 * 60 * 60
+
+
 async def test_leaving_after_the_delivery_takes_nothing_back(ledger: Ledger) -> None:
     attempt = await settled(ledger)
     await attempt.mark_delivered()

@@ -102,6 +102,16 @@ async def test_full_disk_refuses_the_reservation_and_leaves_the_file_sound(ledge
     assert await spent(ledger) == 42_000
 
 
+async def test_every_commit_is_synced(ledger: Ledger) -> None:
+    await reserve(ledger)
+    connection = ledger.transactions
+    assert isinstance(connection, SqliteConnection)
+    inner = connection._connection  # pyright: ignore[reportPrivateUsage] - a setting of this connection alone
+    assert inner is not None
+    (full,) = inner.execute("PRAGMA synchronous").fetchone()
+    assert full == 2
+
+
 async def test_locked_file_is_an_error_that_names_who_uses_it(processes: Processes) -> None:
     ledger, other = await processes.start(timings=HASTY), await processes.start()
     for each in (ledger, other):

@@ -1,6 +1,8 @@
 """Jobs that were left, given back or are not polled, and who may poll them."""
 
+import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import anyio
 import pytest
@@ -18,6 +20,7 @@ from tests.ledgers import (
 )
 
 from blockrun_image.attempts import Job
+from blockrun_image_mcp.ledger import memory
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
 pytestmark = pytest.mark.anyio
@@ -152,6 +155,45 @@ async def test_job_that_is_polled_rarely_has_missed_no_poll(processes: Processes
     for _ in range(2):
         assert not (await watching.status(attempt.id)).is_claimable
         await anyio.sleep(0.001)
+
+
+@pytest.mark.parametrize(("next_seconds", "missed_after"), [(1.0, 9), (60.0, 180)])
+async def test_job_is_claimable_once_three_of_its_polls_were_missed(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch, next_seconds: float, missed_after: int
+) -> None:
+    working, watching = await processes.start(), await processes.start()
+    attempt, monotonic = await sent(working, "job_1"), Clock(1_000.0)
+    monkeypatch.setattr(memory, "time", SimpleNamespace(monotonic=monotonic, time=time.time))
+    await attempt.polled(next_seconds)
+    for seconds, is_claimable in [(0, False), (missed_after, False), (1, True)]:
+        monotonic.now += seconds
+        assert (await watching.status(attempt.id)).is_claimable == is_claimable
+
+
+async def test_machines_clock_that_is_set_makes_no_poll_missed(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    working, watching = await processes.start(), await processes.start()
+    attempt, now = await sent(working, "job_1"), time.time()
+    await watching.status(attempt.id)
+    monkeypatch.setattr(time, "time", lambda: now + 86_400)
+    assert not (await watching.status(attempt.id)).is_claimable
+
+
+async def test_lost_job_is_asked_after_at_once_and_then_hourly_for_a_day(
+    processes: Processes, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, here = await processes.start(), await processes.start()
+    attempt, monotonic = await sent(gone, "job_1"), Clock(1_000.0)
+    monkeypatch.setattr(memory, "time", SimpleNamespace(monotonic=monotonic, time=time.time))
+    await attempt.unknown()
+    die(gone)
+    asked: list[float] = []
+    for seconds in (0, 1, 3_598, 1, 3_600, 86_400 - 7_200 - 1, 1, 3_600):
+        monotonic.now += seconds
+        clock.now += seconds
+        asked.extend([monotonic.now - 1_000] * len(await here.sweep()))
+    assert asked == [0, 3_600, 7_200, 86_399]
 
 
 async def test_missed_polls_are_measured_by_the_monotonic_clock(processes: Processes, clock: Clock) -> None:

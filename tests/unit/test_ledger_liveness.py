@@ -1,6 +1,10 @@
 """What the ledger makes of processes that have died, that live, and that live but do nothing."""
 
+import time
+from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import TypeVar
 
 import anyio
 import pytest
@@ -29,10 +33,14 @@ from tests.ledgers import (
 from blockrun_image.attempts import MadeCall
 from blockrun_image.errors import LedgerError
 from blockrun_image.ports import Collected, Reserved
+from blockrun_image_mcp.ledger import memory
 from blockrun_image_mcp.ledger.ledger import Ledger
+from blockrun_image_mcp.ledger.store import AttemptStore
 from blockrun_image_mcp.timings import DEFAULT
 
 pytestmark = pytest.mark.anyio
+
+T = TypeVar("T")
 
 IMPATIENT = replace(DEFAULT, write_seconds=0.0, answer_seconds=0.0, poll_seconds=0.0, missed_polls=0)
 """Takes what is known for a moment for overdue, and a job whose poll is awaited for missed."""
@@ -125,18 +133,59 @@ async def test_dead_processs_payment_that_was_refused_is_held_on(processes: Proc
     assert await states(other) == ["held"]
 
 
+def locks(ledger: Ledger) -> set[str]:
+    """Return the processes that have a lock file."""
+    return {path.stem for path in ledger.path.with_name(f"{ledger.path.name}.locks").glob("*.lock")}
+
+
 async def test_process_that_ends_leaves_its_lock_file_only_while_it_is_named(processes: Processes) -> None:
-    ledgers = [await processes.start() for _ in range(2)]
+    ledgers = [await processes.start() for _ in range(3)]
     await (await settled(ledgers[0])).mark_delivered()
     await sent(ledgers[1])
-    named = ledgers[1].owner
+    await settled(ledgers[2])  # for a caller who waits
+    named = {each.owner for each in ledgers[1:]}
     await processes.end()
     for _ in range(1_000):
         if not any(each.owner for each in ledgers):
             break
         await anyio.sleep(0.002)
-    locks = processes.path.with_name(f"{processes.path.name}.locks")
-    assert [path.stem for path in locks.glob("*.lock")] == [named]
+    assert locks(ledgers[0]) == named
+
+
+@pytest.mark.parametrize("has_sent", [True, False])
+async def test_sweep_removes_a_dead_processs_lock_file_once_it_is_not_named(
+    processes: Processes, has_sent: bool
+) -> None:
+    gone, other = await processes.start(), await processes.start()
+    attempt = await sent(gone) if has_sent else await settled(gone)
+    await attempt.mark_delivered()
+    await other.begin(MadeCall("another call"), None)
+    dead = gone.owner
+    die(gone)
+    await other.sweep()  # which ends what the dead one has left
+    assert locks(other) == ({dead, other.owner} if has_sent else {other.owner})
+    await other.sweep()
+    assert locks(other) == {other.owner}
+
+
+@pytest.mark.parametrize("way", ["statement", "sweep"])
+async def test_own_attempt_is_worked_on_before_its_reservation_is_known(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    write = ledger.write
+
+    async def write_and_look(work: Callable[[AttemptStore], T]) -> T:
+        """Write, and have another call look into the ledger before this one goes on."""
+        written = await write(work)
+        patched.undo()
+        await getattr(ledger, way)()
+        return written
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "write", write_and_look)
+        attempt = await reserve(ledger)
+    assert await states(ledger) == ["reserved"]
+    await attempt.sent()
 
 
 async def test_begin_after_a_long_sleep_buys_nothing_twice(processes: Processes) -> None:
@@ -175,6 +224,33 @@ async def test_answer_is_overdue_once_it_was_awaited_for_longer_than_any_takes(p
     assert not (await patient.status(attempt.id)).is_overdue
     status = await impatient.status(attempt.id)
     assert (status.is_overdue, status.state.value) == (True, "sent")
+
+
+async def test_answer_is_overdue_330_seconds_after_it_was_first_seen_to_be_awaited(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    working, other = await processes.start(), await processes.start()
+    attempt, monotonic = await sent(working), Clock(1_000.0)
+    monkeypatch.setattr(memory, "time", SimpleNamespace(monotonic=monotonic, time=time.time))
+
+    async def is_overdue() -> bool:
+        return (await other.status(attempt.id)).is_overdue
+
+    assert not await is_overdue()
+    monotonic.now += 330
+    assert not await is_overdue()
+    monotonic.now += 1
+    assert await is_overdue()
+
+
+async def test_machines_clock_that_is_set_makes_no_answer_overdue(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    working, other = await processes.start(), await processes.start()
+    attempt, now = await sent(working), time.time()
+    await other.status(attempt.id)
+    monkeypatch.setattr(time, "time", lambda: now + 86_400)
+    assert not (await other.status(attempt.id)).is_overdue
 
 
 async def test_clock_that_is_set_makes_no_answer_overdue(processes: Processes, clock: Clock) -> None:

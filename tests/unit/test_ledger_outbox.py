@@ -1,9 +1,14 @@
 """What happened while the database could not be written: it is kept, and reaches the ledger once."""
 
+import errno
 import json
+import os
+import sqlite3
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 import anyio
 import pytest
@@ -29,10 +34,13 @@ from tests.ledgers import (
     until_written,
 )
 
+from blockrun_image.images import Image, ImagesResponse
 from blockrun_image_mcp.ledger.ledger import Ledger
 from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
 
 pytestmark = pytest.mark.anyio
+
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="open files are not moved there, nor folders synced")
 
 
 async def test_settlement_that_a_locked_database_does_not_take_is_spilled(processes: Processes) -> None:
@@ -71,6 +79,76 @@ async def test_whoever_looks_applies_spilled_records_first(processes: Processes,
     assert spilled(other) == []
 
 
+async def test_spilled_file_stays_until_what_it_says_is_committed(processes: Processes) -> None:
+    ledger, other = await processes.start(timings=PATIENT), await processes.start()
+    await spilled_settlement(ledger)
+    files = spilled(ledger)
+    with pytest.raises(ZeroDivisionError):
+        await other.write(lambda store: 1 // 0)
+    assert (rows(ledger.path, "SELECT state FROM spending"), spilled(other)) == ([("sent",)], files)
+    assert (await states(other), spilled(other)) == (["settled"], [])
+
+
+@posix_only
+async def test_spilled_file_is_whole_and_synced_before_it_has_its_name(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = await processes.start(timings=PATIENT)
+    attempt = await sent(ledger)
+    dump, fsync, rename = json.dump, os.fsync, Path.replace
+    synced: list[int] = []
+
+    def dump_unnamed(fields: object, file: TextIO) -> None:
+        assert [path.suffix for path in spilled(ledger)] == [".part"]
+        dump(fields, file)
+
+    def note(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append(os.fstat(descriptor).st_ino)
+
+    def rename_whole(path: Path, target: Path) -> Path:
+        assert json.loads(path.read_text("utf-8"))["event"] == "settled"
+        assert synced == [path.stat().st_ino]
+        return rename(path, target)
+
+    with locked(ledger.path), monkeypatch.context() as patched:
+        patched.setattr(json, "dump", dump_unnamed)
+        patched.setattr(os, "fsync", note)
+        patched.setattr(Path, "replace", rename_whole)
+        assert await attempt.settled(RESPONSE) == ()
+    (path,) = spilled(ledger)
+    assert path.suffix == ".json"
+    assert synced == [path.stat().st_ino, path.parent.stat().st_ino]
+
+
+async def test_record_whose_file_is_cut_off_leaves_no_file(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = await processes.start(timings=PATIENT)
+    attempt = await sent(ledger)
+
+    def dump_half(fields: object, file: TextIO) -> None:
+        text = json.dumps(fields)
+        file.write(text[: len(text) // 2])
+        file.flush()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with locked(ledger.path), monkeypatch.context() as patched:
+        patched.setattr(json, "dump", dump_half)
+        (warning,) = await attempt.settled(RESPONSE)
+    assert "may be lost if the server is killed now" in warning
+    assert (spilled(ledger), await states(ledger)) == ([], ["settled"])
+
+
+async def test_record_of_a_cancelled_call_is_on_disk_before_the_call_has_gone(processes: Processes) -> None:
+    ledger = await processes.start(timings=PATIENT)
+    attempt = await sent(ledger)
+    with locked(ledger.path), anyio.CancelScope() as scope:
+        scope.cancel()
+        await attempt.settled(RESPONSE)
+    assert len(spilled(ledger)) == 1
+
+
 async def test_living_process_writes_what_it_has_spilled_and_removes_the_files(processes: Processes) -> None:
     ledger = await processes.start(timings=HASTY)
     attempt = await sent(ledger, "job_1")
@@ -92,13 +170,15 @@ async def test_process_sees_its_own_records_before_they_are_written(processes: P
     assert await state_of(ledger, attempt.id) == "settled"
 
 
-async def test_job_whose_end_is_not_written_yet_is_no_abandoned_one(processes: Processes) -> None:
+async def test_jobs_whose_ends_are_not_written_yet_are_no_abandoned_ones(processes: Processes) -> None:
     ledger = await processes.start(timings=PATIENT)
-    attempt = await sent(ledger, "job_1")
+    attempts = [await sent(ledger, "job_1"), await sent(ledger, "job_2")]
     with locked(ledger.path):
-        await attempt.settled(RESPONSE)
-    (path,) = spilled(ledger)
-    path.unlink()  # so that only its memory has it
+        for attempt in attempts:
+            await attempt.settled(RESPONSE)
+    for path in spilled(ledger):
+        path.unlink()  # so that only its memory has it
+    assert len(ledger.outbox.pending) == 2
     assert await ledger.sweep() == {}
 
 
@@ -168,6 +248,39 @@ async def test_record_without_a_place_on_disk_is_kept_in_memory_and_warned_of(
     assert f"a record of {attempt.id} is only in memory" in caplog.text
     await until_written(ledger)
     assert await states(ledger) == ["settled"]
+
+
+@posix_only
+async def test_record_without_a_place_on_disk_is_written_once_the_moved_file_is_back(processes: Processes) -> None:
+    ledger = await processes.start(timings=HASTY)
+    attempt, away = await sent(ledger), processes.path.with_name("away")
+    ledger.outbox.folder.write_bytes(b"a file where the folder should be")
+    ledger.path.rename(away)
+    assert await attempt.settled(RESPONSE) != ()
+    away.rename(ledger.path)
+    await until_written(ledger)
+    assert await states(ledger) == ["settled"]
+
+
+async def test_record_without_a_place_on_disk_is_written_once_the_full_disk_has_room(processes: Processes) -> None:
+    ledger = await processes.start(timings=HASTY)
+    attempt = await sent(ledger)
+    ledger.outbox.folder.write_bytes(b"a file where the folder should be")
+    disk = small_disk(ledger)
+    assert await attempt.settled(ImagesResponse([Image(f"https://x/{'1' * 50_000}")])) != ()
+    disk.execute("PRAGMA max_page_count = 1000000")
+    await until_written(ledger)
+    assert await states(ledger) == ["settled"]
+
+
+def small_disk(ledger: Ledger) -> sqlite3.Connection:
+    """Let the file grow no more, and return the connection that can undo this."""
+    connection = ledger.transactions
+    assert isinstance(connection, SqliteConnection)
+    inner = connection._connection  # pyright: ignore[reportPrivateUsage] - a small disk, as SQLite sees it
+    assert inner is not None
+    inner.execute("PRAGMA max_page_count = 1")
+    return inner
 
 
 async def test_acceptance_without_a_place_on_disk_is_told_so(processes: Processes) -> None:

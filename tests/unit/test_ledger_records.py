@@ -3,10 +3,12 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes import Clock
 from tests.ledgers import (
     CALL,
     HASTY,
@@ -20,6 +22,7 @@ from tests.ledgers import (
     die,
     locked,
     order,
+    quote,
     reserve,
     rows,
     sent,
@@ -31,6 +34,7 @@ from tests.ledgers import (
 )
 
 from blockrun_image.attempts import MadeCall
+from blockrun_image.images import ImagesResponse
 from blockrun_image.ports import Reserved
 from blockrun_image_mcp.ledger.attempt import LedgerAttempt
 from blockrun_image_mcp.ledger.ledger import Ledger
@@ -71,6 +75,20 @@ async def test_settled_record_whose_row_is_missing_writes_the_row(processes: Pro
     assert (await other.status(attempt.id)).response == RESPONSE
     die(ledger)
     assert await collected(other) == attempt.id
+
+
+async def test_row_that_a_record_writes_counts_at_the_quoted_price_on_the_day_it_was_sent(
+    processes: Processes, clock: Clock
+) -> None:
+    ledger, other = await processes.start(timings=PATIENT), await processes.start()
+    attempt = await reserve(ledger)
+    await attempt.quoted(quote(Decimal("0.05")))
+    clock.now += 1  # the next day
+    await attempt.sent()
+    with locked(ledger.path):
+        await attempt.settled(ImagesResponse(RESPONSE.images))  # which names no charge
+    change(ledger.path, "DELETE FROM spending")  # restored from an older copy
+    assert (await states(other), await spent(other)) == (["settled"], 50_000)
 
 
 async def test_settled_record_of_a_row_that_is_back_at_reserved_settles_it(processes: Processes) -> None:

@@ -83,6 +83,14 @@ async def test_pictures_of_a_cancelled_call_are_repeated_to_anyone(processes: Pr
     assert await repeated(other, OTHER) == attempt.id
 
 
+async def test_pictures_of_a_cancelled_call_stay_anyones_after_a_slow_repetition(processes: Processes) -> None:
+    ledger, other = await processes.start(), await processes.start()
+    await (await settled(ledger, SESSION)).mark_delivered(is_cancelled=True)
+    again = attempt_of(await other.begin(OTHER, None))
+    await again.mark_delivered(is_repeatable=True)
+    assert await repeated(other, called_by("a third session")) == again.id
+
+
 async def test_pictures_of_a_dead_process_are_repeated_to_anyone(processes: Processes) -> None:
     gone, here = await processes.start(), await processes.start()
     attempt = await settled(gone, SESSION)

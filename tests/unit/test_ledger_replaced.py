@@ -128,7 +128,7 @@ async def test_older_copy_that_lacks_a_sent_request_is_not_used(
 
 
 @posix_only
-@pytest.mark.parametrize("kind", ["an older copy", "another ledger"])
+@pytest.mark.parametrize("kind", ["an older copy", "another ledger", "another ledger with more sent requests"])
 async def test_new_process_uses_no_replaced_file_while_the_old_ones_user_lives(
     processes: Processes, tmp_path: Path, kind: str
 ) -> None:
@@ -139,6 +139,8 @@ async def test_new_process_uses_no_replaced_file_while_the_old_ones_user_lives(
         await sent(ledger)
     else:
         other = SqliteConnection(tmp_path / "copy")
+        for _ in range(9 if "more" in kind else 0):
+            await other.write(lambda store: store.count_sent())
         await other.read(lambda store: store.header())
         await other.close()
     replace_with(tmp_path / "copy", ledger.path)
@@ -247,11 +249,26 @@ async def test_replaced_lock_folder_stops_them_also_once_others_use_the_new_one(
     await nothing_is_paid(ledger, "lock folder of the ledger was replaced")
 
 
+@posix_only
+async def test_lock_folder_that_is_back_stops_them_once_others_have_used_another(processes: Processes) -> None:
+    ledger, other = await processes.start(timings=HASTY), await processes.start()
+    attempt = await reserve(ledger)
+    locks = ledger.path.with_name(f"{ledger.path.name}.locks")
+    away = locks.rename(locks.with_name("away"))
+    await other.statement()  # it sees nobody
+    shutil.rmtree(locks)
+    away.rename(locks)
+    with pytest.raises(LedgerError, match="lock folder of the ledger was replaced"):
+        await attempt.sent()
+    await nothing_is_paid(ledger, "lock folder of the ledger was replaced")
+
+
 # forks
 
 
 FORKING = """
-import anyio, os, sys
+import anyio, gc, os, sys
+from contextlib import suppress
 from pathlib import Path
 from blockrun_image.errors import LedgerError
 from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
@@ -261,6 +278,13 @@ connection = SqliteConnection(Path(sys.argv[1]))
 def count() -> int:
     return anyio.run(connection.write, lambda store: (store.count_sent(), store.header().sent_count)[1])
 
+def is_open() -> bool:
+    for descriptor in range(256):
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(sys.argv[1])):
+                return True
+    return False
+
 count()
 child = os.fork()
 if child == 0:
@@ -268,6 +292,9 @@ if child == 0:
         count()
     except LedgerError as error:
         print(error.message, flush=True)
+    del connection
+    gc.collect()
+    print("left open" if is_open() else "closed", flush=True)
     sys.exit()  # which closes all that is not kept open
 os.waitpid(child, 0)
 print(count())
@@ -288,7 +315,7 @@ async def test_fork_leaves_the_connection_to_its_parent(tmp_path: Path) -> None:
     done = await anyio.run_process(
         [sys.executable, "-W", "ignore", "-c", FORKING, str(path)], env=environment, stderr=subprocess.DEVNULL
     )
-    child, parent, lock = done.stdout.decode().splitlines()[:3]
+    child, file, parent, lock = done.stdout.decode().splitlines()[:4]
     assert "this process was forked from one that uses it; start a new process instead" in child
-    assert (parent, lock) == ("2", "locked")
+    assert (file, parent, lock) == ("left open", "2", "locked")
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]

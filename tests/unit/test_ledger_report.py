@@ -1,21 +1,26 @@
 """What the ledger tells of what was spent, and how many transactions a call takes."""
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
 import anyio
+import anyio.lowlevel
 import pytest
 from tests.fakes import Clock, FakeGateway
-from tests.ledgers import MINE, RESPONSE, UNLIMITED, URL, Processes, rows, sent, settled
+from tests.ledgers import MINE, REQUEST, RESPONSE, UNLIMITED, URL, Processes, quote, rows, sent, settled
 
-from blockrun_image.attempts import AttemptState
+from blockrun_image.attempts import Approval, AttemptState
 from blockrun_image.catalog import Catalog
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, OnStatus
+from blockrun_image.ports import Attempt, NeedsApproval, OnStatus
+from blockrun_image.pricing import Estimate
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.ledger.ledger import Ledger
+from blockrun_image_mcp.ledger.limits import Limits
 from blockrun_image_mcp.ledger.report import Days
 from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
 from blockrun_image_mcp.ledger.sqlite.store import SqliteStore
@@ -139,15 +144,18 @@ class CountedConnection(SqliteConnection):
 
 
 class StepwiseGateway(FakeGateway):
-    """Tells the attempt each of its steps: a job, if there is one, is polled so many times."""
+    """Tells the attempt each of its steps: a price is quoted and a job polled so many times, if there is one."""
 
-    def __init__(self, polls: int = 0) -> None:
-        super().__init__(Image(URL), charged="0.042")
+    def __init__(self, polls: int = 0, price: str | None = None) -> None:
+        super().__init__(Image(URL), charged=price or "0.042")
         self._polls = polls
+        self._price = price
 
     async def generate(
         self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
     ) -> ImagesResponse:
+        if self._price is not None:
+            await attempt.quoted(quote(Decimal(self._price)))
         await attempt.sent()
         if self._polls:
             assert await attempt.accepted("job_1")
@@ -172,6 +180,33 @@ async def test_call_takes_four_transactions_and_its_job_one_for_each_step(
     assert rows(path, "SELECT state, is_delivered, polls FROM spending") == [("settled", 1, polls)] * 2
 
 
+@pytest.mark.parametrize(
+    ("price", "confirm_above", "asked_and_written"),
+    [("0.05", 50_000, (0, 5)), (None, 40_000, (1, 5)), ("0.06", 50_000, (1, 7))],
+    ids=["a quote", "a question", "two quotes and a question"],
+)
+async def test_quote_and_question_take_a_transaction_each(
+    tmp_path: Path, catalog: Catalog, price: str | None, confirm_above: int, asked_and_written: tuple[int, int]
+) -> None:
+    path = tmp_path / "ledger.sqlite3"
+    connection = CountedConnection(path)
+    asked: list[Decimal | None] = []
+
+    async def approve(_: ImageRequest, __: Estimate, needed: NeedsApproval) -> Approval:
+        await anyio.lowlevel.checkpoint()
+        asked.append(needed.most_usd)
+        return Approval("approval-1", needed.most_usd)
+
+    async with Ledger(connection, path, Limits(None, None, confirm_above), MINE) as ledger:
+        toolset = ImageToolset(catalog, StepwiseGateway(price=price), ledger=ledger)
+        await toolset.generate_image("A red fox", "dall-e-3", approve=approve)
+        await anyio.wait_all_tasks_blocked()
+        assert (len(asked), connection.writes) == asked_and_written
+        assert connection.reads == 0
+    await connection.close()
+    assert rows(path, "SELECT state, is_delivered FROM spending") == [("settled", 1)]
+
+
 async def test_many_records_at_once_take_few_transactions(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "ledger.sqlite3"
     connection = CountedConnection(path)
@@ -183,3 +218,39 @@ async def test_many_records_at_once_take_few_transactions(tmp_path: Path, clock:
                 tasks.start_soon(attempt.settled, RESPONSE)
         assert connection.writes - before <= 3
     await connection.close()
+
+
+LOOK_UPS: Mapping[str, tuple[str, Callable[[SqliteStore], object]]] = {
+    "unfinished": ("spending_unfinished", lambda store: store.unfinished()),
+    "jobs": ("spending_jobs", lambda store: store.jobs(MINE)),
+    "undelivered": ("spending_undelivered", lambda store: store.undelivered(MINE, ["key"])),
+    "repeatable": ("spending_repeatable", lambda store: store.repeatable(MINE, ["key"])),
+    "uncollected": ("spending_uncollected", lambda store: store.uncollected(MINE)),
+    "waiting processes": ("callers_waiting", lambda store: store.waiting_processes()),
+    "what a day has cost": ("spending_by_day", lambda store: store.spent_on("2026-12-31")),
+    "a day's totals": ("spending_by_day", lambda store: store.totals("2026-12-31")),
+    "newest": ("spending_by_time", lambda store: store.recent(9)),
+    "newest that are unexplained": (
+        "spending_unexplained",
+        lambda store: store.recent(9, AttemptState.ACCEPTED, AttemptState.HELD, AttemptState.UNKNOWN),
+    ),
+    "slots": ("slots_by_model", lambda store: store.slot_before(MINE, "dall-e-3", 1, 0.0)),
+    "payments": ("spending_payable", lambda store: store.payments_at("blockrun.ai")),
+    "last charge": ("spending_charges", lambda store: store.last_charge(MINE, REQUEST, 0.0)),
+}
+"""What is looked up often, and the index that keeps it from taking longer the more there is."""
+
+
+@pytest.mark.parametrize("name", LOOK_UPS)
+async def test_look_up_uses_its_index(ledger: Ledger, name: str) -> None:
+    index, look_up = LOOK_UPS[name]
+    await ledger.statement()
+    with closing(sqlite3.connect(ledger.path)) as connection:
+        statements: list[str] = []
+        connection.set_trace_callback(statements.append)
+        look_up(SqliteStore(connection))
+        connection.set_trace_callback(None)
+        (statement,) = statements
+        plan = [detail for *_, detail in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
+    (step,) = [step for step in plan if step.startswith(("SEARCH", "SCAN"))]
+    assert f"INDEX {index}" in step

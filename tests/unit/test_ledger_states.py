@@ -1,13 +1,16 @@
 """How an attempt moves from state to state: what is believed, and what no longer changes it."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from tests.fakes import Clock
 from tests.ledgers import PRICE, RESPONSE, Processes, reserve, rows, sent, settled, spent, states
 
-from blockrun_image.errors import LedgerError
+from blockrun_image.errors import BudgetExceededError, LedgerError
 from blockrun_image.images import ImagesResponse
 from blockrun_image_mcp.ledger.ledger import Ledger
+from blockrun_image_mcp.ledger.limits import Limits
 
 pytestmark = pytest.mark.anyio
 
@@ -37,6 +40,18 @@ async def test_nothing_that_comes_after_the_charge_takes_it_back(ledger: Ledger)
     assert not await attempt.settled(ImagesResponse((), Decimal("0.01")))
     assert (await states(ledger), await spent(ledger)) == (["settled"], 42_000)
     assert (await attempt.status()).response == RESPONSE
+
+
+@pytest.mark.parametrize("response", [RESPONSE, replace(RESPONSE, charged_usd=None)], ids=["a charge", "no charge"])
+@pytest.mark.parametrize("late", ["released", "unknown", "stopped", "refused_for_now", "accepted"])
+async def test_settled_attempt_stays_settled_after_a_late_record(
+    ledger: Ledger, late: str, response: ImagesResponse
+) -> None:
+    attempt = await sent(ledger)
+    await attempt.settled(response)
+    await getattr(attempt, late)(*["job_1"] * (late == "accepted"))
+    assert (await states(ledger), await spent(ledger)) == (["settled"], 42_000)
+    assert (await attempt.status()).response == response
 
 
 async def test_larger_charge_without_pictures_keeps_the_pictures(ledger: Ledger) -> None:
@@ -73,6 +88,36 @@ async def test_attempt_that_was_refused_for_its_rate_passes_sent_again(ledger: L
     assert (await states(ledger), await spent(ledger)) == (["sent"], 42_000)
     await attempt.settled(RESPONSE)
     assert await states(ledger) == ["settled"]
+
+
+async def test_attempt_that_was_refused_for_its_rate_is_not_sent_again_above_the_budget(processes: Processes) -> None:
+    ledger, other = await processes.start(limits=Limits(None, 100_000)), await processes.start()
+    attempt = await sent(ledger)
+    await attempt.refused_for_now()
+    await reserve(other, Decimal("0.09"))
+    with pytest.raises(BudgetExceededError):
+        await attempt.sent()
+    assert await states(ledger) == ["reserved"]
+
+
+async def test_attempt_that_was_refused_for_its_rate_counts_on_the_day_it_is_sent_again(
+    ledger: Ledger, clock: Clock
+) -> None:
+    attempt = await sent(ledger)
+    await attempt.refused_for_now()
+    clock.now += 1  # the next day
+    assert await spent(ledger) == 0
+    await attempt.sent()
+    assert await spent(ledger) == 42_000
+
+
+async def test_attempt_that_was_refused_for_its_rate_is_not_sent_again_for_nobody(ledger: Ledger) -> None:
+    attempt = await sent(ledger)
+    await attempt.refused_for_now()
+    await attempt.mark_abandoned()
+    with pytest.raises(LedgerError, match="Nobody waits for this call any more"):
+        await attempt.sent()
+    assert await states(ledger) == ["reserved"]
 
 
 async def test_attempt_that_has_ended_cannot_be_sent(ledger: Ledger) -> None:

@@ -4,19 +4,22 @@ import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import anyio
 import anyio.lowlevel
 import pytest
 from anyio.abc import TaskGroup
 from tests.fakes import URL, FakeDelivery, FakeGateway, FakeLedger, GatedGateway
+from tests.purchases import REQUEST
+from tests.unit.test_exact_prices import AskingAttempt, QuotingGateway
 
 from blockrun_image.attempts import Approval, MadeCall, Order
 from blockrun_image.callers import DeliveryEvent
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ConfirmationError, ContentPolicyError, ImageError
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, Begun, NeedsApproval, OnStatus
+from blockrun_image.ports import Attempt, Begun, NeedsApproval, OnStatus, Reserved
 from blockrun_image.results import GeneratedImages, PendingImages
 from blockrun_image.timings import CallTimings
 from blockrun_image.toolset import Approve, ImageToolset
@@ -281,6 +284,19 @@ async def test_oldest_that_waits_asks_when_the_asker_leaves(catalog: Catalog) ->
     assert [urls(caller) for caller in (second, third)] == [[URL]] * 2
     assert ledger.notes[0][-1] == Approval("approval of second")
     assert len(gateway.requests) == 1
+
+
+async def test_price_that_is_asked_about_stays_set_aside_when_the_asker_leaves(catalog: Catalog) -> None:
+    user, attempt = User(), AskingAttempt(REQUEST)
+    gateway, ledger = QuotingGateway("0.06", "0.06"), FakeLedger(Reserved(attempt))
+    async with shop(catalog, gateway, ledger) as open_shop:
+        first, second = [await open_shop.call(user.by(name)) for name in ("first", "second")]
+        attempt.most = Decimal("0.06")  # an approval that names no price covers it
+        await open_shop.leave(first)
+        await user.answer("second")
+    assert urls(second) == [URL]
+    assert len(ledger.orders) == 1
+    assert [note[0] for note in attempt.notes] == ["quoted", "approved", "quoted", "settled", "delivered"]
 
 
 async def test_declined_question_is_declined_for_all(catalog: Catalog) -> None:
