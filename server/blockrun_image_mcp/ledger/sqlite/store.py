@@ -233,7 +233,7 @@ class SqliteStore:
         chosen = f"state IN ({', '.join(repr(state.value) for state in states)})" if states else "state <> 'released'"
         rows = self._execute(
             "SELECT id, state, created_at, request, held_micro_usd, charged_micro_usd, job, payment, images, warnings"  # noqa: S608 - our own words
-            f" FROM spending WHERE {chosen} AND day BETWEEN ? AND ? ORDER BY created_at DESC, rowid DESC LIMIT ?",
+            f" FROM spending WHERE {chosen} AND +day BETWEEN ? AND ? ORDER BY created_at DESC, rowid DESC LIMIT ?",
             (days.first, days.last, limit),
         )
         return [_entry(row) for row in rows]
