@@ -51,7 +51,7 @@ async def test_an_agent_can_list_price_and_use_it(connect: Connect, spec_file: P
         made = await client.call_tool("generate_image", {"prompt": "A fox", "model": "flux-pro", "n": 2})
         assert made.structured_content is not None
         assert made.structured_content["size"] == "1344x768"
-        assert made.structured_content["cost"]["charged_usd"] == "0.084"
+        assert made.structured_content["cost"]["simulated_usd"] == "0.084"
         url = made.structured_content["images"][0]["url"]
         async with httpx2.AsyncClient(trust_env=False) as http:
             assert (await http.get(url)).content[16:24] == (1344).to_bytes(4) + (768).to_bytes(4)

@@ -382,7 +382,7 @@ async def test_a_gateway_that_cannot_be_reached_harms_no_free_tool(url: str) -> 
 async def test_the_sandbox_of_this_process_has_no_other_models_and_keeps_no_list() -> None:
     async with served({"BLOCKRUN_IMAGE_GATEWAY": "sandbox"}) as client:
         assert not (await client.call_tool("generate_image", FOX)).is_error
-        assert {model["source"] for model in data(await client.call_tool("list_models", {}))["models"]} == {"contract"}
+        assert not any("source" in model for model in data(await client.call_tool("list_models", {}))["models"])
     assert kept_files() == []
 
 
@@ -522,7 +522,7 @@ async def test_of_very_many_models_the_agent_is_told_how_to_find_one(
         close = await client.call_tool("generate_image", {**FOX, "model": "zenith/painter-31"})
         made = data(await client.call_tool("generate_image", {**FOX, "model": "zenith/painter-29"}))
     assert (tools["generate_image"]["model"]["type"], "enum" in tools["generate_image"]["model"]) == ("string", False)
-    assert "see list_models" in tools["estimate_cost"]["model"]["description"]
+    assert all("list_models" in tools[name]["model"]["description"] for name in ("generate_image", "estimate_cost"))
     assert (len(some["models"]), some["more"], "search" in tools["list_models"]) == (40, 24, True)
     assert [model["id"] for model in found["models"]] == [name for name in names if "zenith/painter-1" in name]
     assert (len(compared["estimates"]), compared["more"]) == (40, 24)
@@ -742,4 +742,4 @@ async def test_a_second_client_of_a_server_finds_the_tools_that_it_is_told_of(sa
         assert await models_from(first, CONTRACT) == [*CONTRACT, "acme/wonder"]
     async with Client(server) as second:
         assert await models_of(second) == [*CONTRACT, "acme/wonder"]
-        assert (await priced(second, "acme/wonder"))["low_usd"] == "0.084"
+        assert (await priced(second, "acme/wonder"))["estimated_usd"] == "0.084"

@@ -154,7 +154,8 @@ def _is_late(wish: Wish, order: Order, orders: Sequence[Order], evidence: Eviden
     for call in calls:
         if call.sent > until:
             return True
-        until = max(until, call.end + seconds)
+        if call.answered is not None:  # one that was cancelled, or is lost, renews nothing
+            until = max(until, call.end + seconds)
     return False
 
 

@@ -122,7 +122,7 @@ def _estimate_cost(arguments: "_Arguments", *, live: bool) -> ToolSchema:
         description="Price a generate_image call, or compare all models; shows the prompt it would send. Free.",
         catalog=arguments.catalog,
         properties={
-            "model": arguments.model(ANY) | {"description": "Default any: compare all."},
+            "model": arguments.model_to_compare(),
             "size": arguments.size() | {"description": f"Default {AUTO}."},
             "quality": arguments.quality() | {"description": f"Default {arguments.catalog.standard}."},
             "n": arguments.n(),
@@ -155,6 +155,10 @@ class _Arguments:
         ids = list(self.catalog.models)
         named = f": {', '.join(ids)}" if len(ids) <= _MOST_NAMED else f", such as {ids[0]}, {ids[1]}"
         return {"type": "string", "description": f"{description}{named}", "enum": [*before, *ids]}
+
+    def model_to_compare(self) -> Schema:
+        model, default = self.model(ANY), f"Default {ANY}: compare all."
+        return model | {"description": default if "enum" in model else f"An id of list_models. {default}"}
 
     def size(self) -> Schema:
         description, sizes = self.catalog.spec.request.size.description, self.catalog.sizes
