@@ -1,6 +1,7 @@
 """One call of a tool: its progress, and how every failure becomes a result with words."""
 
 from collections.abc import Mapping
+from itertools import groupby
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -30,6 +31,7 @@ class Client:
 
     def __init__(self, *, gone: bool = False) -> None:
         self.heard: list[str | None] = []
+        self.told: list[tuple[float, float | None]] = []
         self.heard_enough = anyio.Event()
         self.gone = gone
 
@@ -37,6 +39,7 @@ class Client:
         if self.gone:
             raise anyio.BrokenResourceError
         self.heard.append(message)
+        self.told.append((progress, total))
         if len(self.heard) == 6:
             self.heard_enough.set()
 
@@ -57,6 +60,18 @@ class SlowGateway(FakeGateway):
         return await super().generate(request, attempt, on_status, within_seconds)
 
 
+class RepeatingGateway(FakeGateway):
+    """Says the same words again and again."""
+
+    async def generate(
+        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+    ) -> ImagesResponse:
+        for words in ("drawing", "drawing", "drawing", "nearly there", "nearly there"):
+            on_status(words)
+            await anyio.wait_all_tasks_blocked()
+        return await super().generate(request, attempt, on_status, within_seconds)
+
+
 class BrokenGateway(FakeGateway):
     async def generate(
         self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
@@ -69,11 +84,12 @@ async def call(
     client: Client,
     name: str = "generate_image",
     arguments: Mapping[str, Any] = FOX,
+    *,
     version: str = "2026-07-28",
+    timings: Timings | None = None,
 ) -> CallToolResult:
-    async with Backend(
-        Settings(), gateway=gateway, ledger=NullLedger(), timings=Timings(progress_seconds=0.01)
-    ) as backend:
+    timings = timings or Timings(progress_seconds=0.01)
+    async with Backend(Settings(), gateway=gateway, ledger=NullLedger(), timings=timings) as backend:
         context = SimpleNamespace(lifespan_context=backend, session=client, protocol_version=version, request=None)
         result = await call_tool(cast("Context", context), CallToolRequestParams(name=name, arguments=dict(arguments)))
     assert isinstance(result, CallToolResult)
@@ -91,6 +107,26 @@ async def test_progress_has_no_message_for_a_client_whose_protocol_lacks_it() ->
     client = Client()
     await call(SlowGateway(client), client, version="2024-11-05")
     assert set(client.heard) == {None}
+
+
+async def test_same_words_are_not_reported_again_before_the_interval() -> None:
+    client = Client()
+    await call(RepeatingGateway(Image(URL)), client, timings=Timings(progress_seconds=60))
+    words = [str(message).partition(" (")[0] for message in client.heard]
+    assert words == [each for each, _ in groupby(words)]
+    assert words[-3:] == ["drawing", "nearly there", "drawing"]
+
+
+@pytest.mark.parametrize(("timeout_seconds", "total"), [(50.0, 50.0), (0.0, None)])
+async def test_progress_rises_and_its_total_is_the_time_after_which_the_call_is_answered(
+    timeout_seconds: float, total: float | None
+) -> None:
+    client = Client()
+    timings = Timings(progress_seconds=0.01, call_timeout_seconds=timeout_seconds)
+    await call(SlowGateway(client) if total else FakeGateway(Image(URL)), client, timings=timings)
+    values = [progress for progress, _ in client.told]
+    assert values == sorted(set(values))
+    assert {told for _, told in client.told} == {total}
 
 
 def test_progress_is_reported_at_least_every_five_seconds() -> None:

@@ -16,12 +16,15 @@ from blockrun_image.attempts import Approval, Job, MadeCall, Order
 from blockrun_image.callers import Caller
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import (
+    Charged,
     ConfirmationError,
     ContentPolicyError,
+    GatewayError,
     LedgerError,
     OutcomeUnknownError,
     StorageError,
 )
+from blockrun_image.fixed_ports import FixedPorts
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import Attempt, Begun, NeedsApproval, OnStatus
 from blockrun_image.pricing import Estimate
@@ -268,3 +271,14 @@ async def test_user_is_asked_anew_about_the_price_of_a_list_that_came_meanwhile(
     toolset = ImageToolset(catalog, SendingGateway(Image(URL)), ledger=ledger)
     await toolset.generate_image("a cat", "dall-e-3", approve=approve)
     assert shown == [Decimal("0.042"), Decimal("0.085")]  # with the margin and the fee
+
+
+@pytest.mark.parametrize(("is_sandbox", "charged"), [(True, "yes"), (True, "unknown"), (True, "no"), (False, "yes")])
+async def test_an_error_on_the_sandbox_says_that_no_real_money_is_spent(
+    catalog: Catalog, is_sandbox: bool, charged: Charged
+) -> None:
+    gateway = FailingGateway(GatewayError("It went wrong.", charged=charged))
+    toolset = ImageToolset(catalog, ports=FixedPorts(gateway, is_sandbox=is_sandbox))
+    with pytest.raises(GatewayError) as caught:
+        await toolset.generate_image("a cat", "dall-e-3")
+    assert ("no real money" in caught.value.hint) == (is_sandbox and charged != "no")

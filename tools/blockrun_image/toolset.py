@@ -38,6 +38,7 @@ _MOST_REVISION_BYTES = 4_000
 _SHOWN_CHARACTERS = 80
 _SHOWN_BEFORE_CHARACTERS = 40
 _SENT_EARLIER = "it was sent by an earlier call"
+_NO_MONEY = "On the sandbox, no real money is spent."
 _NO_PRICE = "No price is known for it any more."
 _QUOTED = "The gateway's own price, asked for just now without paying."
 
@@ -295,6 +296,8 @@ class ImageToolset:
             error.instead(self.catalog.alternatives(purchase.request.model))
         if isinstance(error, ImageError):
             error.append_hints(_named(purchase))
+            if self._ports.is_sandbox and error.charged != "no":
+                error.append_hints([_NO_MONEY])
 
     def _result(self, purchase: Purchase, offer: _Offer | None, response: ImagesResponse | None) -> GeneratedImages:
         gateway = self._ports.gateway_name
