@@ -641,7 +641,7 @@ async def test_a_default_model_that_is_gone_must_be_named_from_then_on(
         (tool, *_) = (await client.list_tools()).tools
         refused = await client.call_tool("generate_image", {"prompt": "A fox"})
     assert tool.input_schema["required"] == ["prompt", "model"]
-    assert "model must be given" in text(refused)
+    assert "model must not be missing" in text(refused)
     assert f"{DEFAULT_MODEL}: there is no model 'acme/wonder'" in caplog.text
     assert sandbox.posts == 0
 

@@ -153,7 +153,7 @@ def test_what_was_spent_is_summed_up_by_day_or_by_model_and_is_forgotten_when_it
     assert run("spend", "--since", "yesterday").returncode == 2
     assert run("prune", "--before", "1d", "--yes").returncode == 2
     assert run("prune", "--before", "90d", input="n\n").returncode == 1
-    assert run("prune", "--before", "90d", "--yes").stdout.startswith("0 calls before ")
+    assert run("prune", "--before", "90d", "--yes").stdout.startswith("Removed 0 calls ")
     assert len(images()) == 3
 
 

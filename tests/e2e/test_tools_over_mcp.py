@@ -116,7 +116,7 @@ BAD_INPUT = [
     ({**FOX, "n": 0}, "from 1 to 10"),
     ({**FOX, "n": 11}, "from 1 to 10"),
     ({**FOX, "n": 2.5}, "a whole number"),
-    ({**FOX, "prompt": ""}, "prompt must be given"),
+    ({**FOX, "prompt": ""}, "prompt must not be missing"),
     ({**FOX, "prompt": " \n\t"}, "empty"),
     ({**FOX, "prompt": "x" * 4001}, "at most 4,000"),
     ({**FOX, "prompt": "x" * 2**20}, "at most 4,000"),
@@ -128,7 +128,7 @@ BAD_INPUT = [
     ({**FOX, "prompt": 3}, "must be text"),
     ({**FOX, "size": ["1024x1024"]}, "Choices: auto, 256x256"),
     ({**FOX, "model": "nano-banana", "quality": "hd"}, "dall-e-3, dall-e-2"),
-    ({"prompt": "A fox"}, "model must be given"),
+    ({"prompt": "A fox"}, "model must not be missing"),
 ]
 
 

@@ -203,7 +203,7 @@ async def test_a_request_that_never_left_is_tried_three_times_and_not_charged(un
 
 
 async def test_a_host_that_does_not_exist_is_named_as_that_and_not_charged() -> None:
-    with pytest.raises(GatewayUnavailableError, match=r"^http://no-such-host\.invalid/v1 is at no known add") as caught:
+    with pytest.raises(GatewayUnavailableError, match=r"^http://no-such-host\.invalid/v1 cannot be found") as caught:
         await generate("http://no-such-host.invalid/v1")
     assert caught.value.charged == "no"
 

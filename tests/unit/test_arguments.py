@@ -69,8 +69,8 @@ def short(case: object) -> str:
     ("wrong", "says", "names"),
     [
         ({"model": "midjourney"}, "There is no model 'midjourney'.", OFFERS),
-        ({"model": "any"}, "model must be given", MODELS),
-        ({"model": None}, "model must be given", MODELS),
+        ({"model": "any"}, "model must not be missing", MODELS),
+        ({"model": None}, "model must not be missing", MODELS),
         ({"model": 5}, "'5'", OFFERS),
         ({"model": ["dall-e-3"]}, "'['dall-e-3']'", OFFERS),
         ({"model": MEGABYTE}, "There is no model 'xxx", OFFERS),
@@ -96,8 +96,8 @@ def short(case: object) -> str:
         ({"n": [1]}, "'[1]'", "from 1 to 10"),
         ({"n": float("inf")}, "'inf'", "from 1 to 10"),
         ({"n": "9" * 100}, "'999", "from 1 to 10"),
-        ({"prompt": ""}, "prompt must be given", "not be empty"),
-        ({"prompt": None}, "prompt must be given", "not be empty"),
+        ({"prompt": ""}, "prompt must not be missing", "missing or empty"),
+        ({"prompt": None}, "prompt must not be missing", "missing or empty"),
         ({"prompt": " \n\t"}, "The prompt is empty.", "Describe the picture in words."),
         ({"prompt": 3}, "prompt must be", "text, not '3'"),
         ({"prompt": ["a", "cat"]}, "prompt must be", "text, not '['a', 'cat']'"),
@@ -128,7 +128,7 @@ async def test_bad_input_is_refused_before_the_gateway_with_what_would_be_taken(
 @pytest.mark.anyio
 async def test_nothing_at_all_is_refused_with_what_is_needed(catalog: Catalog) -> None:
     error = await refused(catalog, {})
-    assert error.message == (f"prompt and model must be given, and not be empty. Choices for model: {MODELS}.")
+    assert error.message == (f"prompt and model must not be missing or empty. Choices for model: {MODELS}.")
     assert error.valid_values == tuple(MODELS.split(", "))
 
 
@@ -320,4 +320,4 @@ async def test_of_many_models_one_must_still_be_named_by_a_text(catalog: Catalog
 @pytest.mark.anyio
 async def test_of_many_models_none_is_named_where_one_is_missing(catalog: Catalog) -> None:
     error = await refused(joined(catalog, *many(60)), {"prompt": "a cat"})
-    assert error.message == "model must be given, and not be empty."
+    assert error.message == "model must not be missing or empty."

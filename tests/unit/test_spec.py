@@ -242,7 +242,7 @@ def test_a_part_in_an_unusable_form_is_refused_with_its_place(
 @pytest.mark.parametrize(
     ("change", "place", "words"),
     [
-        ({"colour": "blue"}, "colour", "is no known key"),
+        ({"colour": "blue"}, "colour", "is not a known key"),
         ({"sizes": ["1024x1024", "big"]}, "sizes.1", "must be WIDTHxHEIGHT, such as 1024x1024, not 'big'"),
         ({"sizes": ["0x1024"]}, "sizes.0", "must be WIDTHxHEIGHT"),
         ({"qualities": ["High Definition"]}, "qualities.0", "must be a word of small letters"),

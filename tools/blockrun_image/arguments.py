@@ -76,7 +76,7 @@ class _Violation:
     def _missing(self) -> InvalidRequestError:
         missing = [name for name in self.tool.required if name not in self.value]
         valid: list[str] = self.tool.properties[missing[-1]].get("enum", [])
-        message = f"{' and '.join(missing)} must be given, and not be empty."
+        message = f"{' and '.join(missing)} must not be missing or empty."
         named = f" Choices for {missing[-1]}: {choices(valid)}." if valid else ""
         return InvalidRequestError(message + named, valid_values=valid)
 

@@ -166,7 +166,7 @@ def _fault(error: ErrorDetails) -> str:
     return f"cannot be used: {clean(limits.get('error', error['msg']), 120)}"
 
 
-_FAULTS = {"missing": "is missing", "extra_forbidden": "is no known key"}
+_FAULTS = {"missing": "is missing", "extra_forbidden": "is not a known key"}
 _PATTERNS = {
     f"^{_SIZE}$": "WIDTHxHEIGHT, such as 1024x1024",
     f"^{_WORD}$": "a word of small letters, such as standard",

@@ -100,16 +100,16 @@ def recover(id: str | None, sandbox: bool, **flags: str | None) -> None:
 @options.sandbox
 @options.reporting_errors
 def prune(before: str, yes: bool, sandbox: bool) -> None:
-    """Forget what was spent and made before a UTC day, but for what is held or unknown. Saved pictures stay.
+    """Remove the records of calls before a UTC day, except those that are held or unknown. Saved pictures stay.
 
     Example: blockrun-image-mcp prune --before 365d
     """
     if before >= options.days_ago(1):
         raise click.UsageError("The last two days are kept: the limits and repeated calls need them.")
     if not yes:
-        click.confirm(f"Forget all calls before {before}?", abort=True)
+        click.confirm(f"Remove the records of all calls before {before}?", abort=True)
     count = _asked(options.start(sandbox, {}), lambda ledger: ledger.remove_before(before))
-    click.echo(f"{count} calls before {before} are forgotten.")
+    click.echo(f"Removed {count} calls made before {before}.")
 
 
 @click.group()

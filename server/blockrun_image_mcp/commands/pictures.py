@@ -135,8 +135,8 @@ def _no_model(backend: Backend, asked: Mapping[str, str | None]) -> click.UsageE
     wanted = _checked(backend, "estimate_cost", {name: asked[name] for name in ("size", "quality", "n")})
     cheapest = backend.toolset.estimate_cost(**wanted).estimates[0]
     return click.UsageError(
-        f"No model is named. The cheapest for this is {cheapest.what()} ({cheapest.amount()}): --model"
-        f" {cheapest.model}. A default can be set by {VARIABLES['default_model']}."
+        f"Name a model with --model. The cheapest for this call is {cheapest.what()} ({cheapest.amount()}): --model"
+        f" {cheapest.model}. {VARIABLES['default_model']} sets a default."
     )
 
 

@@ -56,14 +56,14 @@ class Destination:
 
     def _renamed(self, path: Path, file: Path) -> Path:
         if file.exists():  # it has come meanwhile
-            click.echo(f"{file} exists, so that the picture has another name.", err=True)
+            click.echo(f"{file} exists; the picture keeps another name.", err=True)
             return path
         try:
             path.rename(file)
         except OSError as error:
-            click.echo(f"{file} cannot be written ({error.strerror}), so that the picture has another name.", err=True)
+            click.echo(f"{file} cannot be written ({error.strerror}); the picture keeps another name.", err=True)
             return path
         given = _OTHER_SPELLINGS.get(file.suffix.lower(), file.suffix.lower())
         if given != path.suffix:
-            click.echo(f"{file} holds a picture of the format {path.suffix.removeprefix('.').upper()}.", err=True)
+            click.echo(f"{file} is a {path.suffix.removeprefix('.').upper()} picture.", err=True)
         return file

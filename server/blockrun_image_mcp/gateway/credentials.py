@@ -195,9 +195,8 @@ def _base_for(
             return _operators_base(settings, "api_key_url") or (f"{_ACCOUNT_HOST}/v1", {}, "the account host")
         case Shape.TOKEN if credential.startswith(_OTHERS_KEYS) and not (settings.gateway or settings.api_url):
             raise ConfigurationError(
-                f"{variable} holds a key that begins as those of other providers do, such as sk-. It was not sent to"
-                " anyone.",
-                hint=f"BlockRun's account keys begin with brk_. For another provider, set {VARIABLES['gateway']} to its"
+                f"{variable} holds another provider's key: it does not begin with brk_. It was not sent to anyone.",
+                hint=f"For another provider, set {VARIABLES['gateway']} to its"
                 f" base URL, and {VARIABLES['credential']} to its key.",
             )
         case Shape.TOKEN | Shape.PRIVATE_KEY:
@@ -287,7 +286,7 @@ def _faults_of_host(url: "httpx2.URL") -> Iterator[tuple[str, str]]:
 
 def _another(settings: Settings) -> str:
     """Say which credential to set."""
-    misspelt = "".join(f"{name} is no setting: did you mean {meant}? " for name, meant in settings.misspelt.items())
+    misspelt = "".join(f"{name} is not a setting; did you mean {meant}? " for name, meant in settings.misspelt.items())
     if settings.gateway:
         return (
             f"{misspelt}Set {VARIABLES['credential']} to the key of the gateway that {VARIABLES['gateway']} names, or"

@@ -263,9 +263,12 @@ def of_failure(error: httpx2.TransportError, setting: str) -> tuple[str, str]:
     network = f"Check the network{f' and {setting}' if setting else ''}, or try again later."
     causes = [*_causes(error)]
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return "refused the connection", f"Start what should answer there, or check {setting}." if setting else network
+        return (
+            "refused the connection",
+            f"Start the server that should listen there, or check {setting}." if setting else network,
+        )
     if any(isinstance(cause, socket.gaierror) for cause in causes):
-        return "is at no known address: the name of its host could not be looked up", network
+        return "cannot be found: its host name could not be looked up", network
     if isinstance(error, httpx2.ConnectTimeout):
         return "did not answer in time", network
     return f"could not be reached ({type(error).__name__})", network

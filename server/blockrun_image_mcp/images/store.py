@@ -86,7 +86,7 @@ class FolderStore:
                 pass
         except (OSError, ValueError) as error:
             raise StorageError(
-                f"The folder {clean(self.folder, 200)} for pictures cannot be written: {_why(error)}.",
+                f"Pictures cannot be written to {clean(self.folder, 200)}: {_why(error)}.",
                 hint=self._remedy,
                 charged="no",
             ) from error
