@@ -5,10 +5,11 @@ DIST := dist
 BENCH := build/bench
 BENCH_INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --constraint requirements/dev.txt --python
 PEERS := build/peers
+COMPAT := build/compat
 # uv trusts what pip trusts
 export UV_SYSTEM_CERTS := true
 
-.PHONY: setup demo test check lint types peers bench prompts bundle pins clean
+.PHONY: setup demo test check lint types peers compat bench prompts bundle pins clean
 
 setup: .venv/.installed
 
@@ -55,6 +56,13 @@ $(PEERS)/aimock/.installed: requirements/aimock/package.json requirements/aimock
 	cp $^ $(@D)
 	cd $(@D) && npm ci --silent --ignore-scripts --no-audit --no-fund
 	@touch $@
+
+# Tries the built wheel with other people's clients; ARGS="fastmcp codex" with some of them. Needs Node.js.
+compat: setup
+	@$(BIN)/uv build --quiet --wheel --clear --no-build-isolation --python $(BIN)/python --out-dir $(COMPAT)/wheel
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(COMPAT)/server
+	@$(BIN)/uv pip install --quiet --python $(COMPAT)/server/bin/python $(COMPAT)/wheel/*.whl
+	@$(BIN)/python -m tests.compat --server $(COMPAT)/server/bin/blockrun-image-mcp $(ARGS)
 
 # Packs what hosts install with a click, after a check of the manifest. Needs Node.js.
 bundle: VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
