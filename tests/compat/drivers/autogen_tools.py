@@ -2,7 +2,7 @@
 
 from contextlib import asynccontextmanager
 
-from autogen_core import CancellationToken
+from autogen_core.tools import StaticWorkbench
 from autogen_ext.tools.mcp import StdioServerParams, mcp_server_tools
 from protocol import serve
 
@@ -12,13 +12,12 @@ async def connected(server):
     parameters = StdioServerParams(command=server.command, args=server.args, env=server.env, read_timeout_seconds=60)
 
     async def tools():
-        return list(loaded)
+        return [tool["name"] for tool in await workbench.list_tools()]
 
     async def call(name, arguments):
-        tool = loaded[name]
-        return tool.return_value_as_string(await tool.run_json(arguments, CancellationToken()))
+        return (await workbench.call_tool(name, arguments)).to_text()
 
-    loaded = {tool.name: tool for tool in await mcp_server_tools(parameters)}
+    workbench = StaticWorkbench(await mcp_server_tools(parameters))
     yield tools, call
 
 

@@ -15,7 +15,7 @@ class OneCall(Model):
 
     ids = count()
 
-    async def get_response(self, instructions, input, settings, tools, *others, **more):
+    async def get_response(self, *, tools, **others):
         self.tools = [tool.name for tool in tools]
         schema = next(tool.params_json_schema for tool in tools if tool.name == self.name)
         arguments = dict.fromkeys(schema.get("required", [])) | self.arguments
@@ -25,7 +25,7 @@ class OneCall(Model):
         )
         return ModelResponse([call], Usage(), None)
 
-    def stream_response(self, *others, **more):
+    def stream_response(self, **others):
         raise NotImplementedError
 
 
