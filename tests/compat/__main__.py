@@ -30,7 +30,7 @@ def _line(client: Client, server: str) -> str:
     else:
         known_as = f"{client.name} {environment.version}"
         try:
-            steps = run_client(client, environment.driver, server, FOLDER / "runs" / client.name, _SECONDS)
+            steps = run_client(client, environment.command, server, FOLDER / "runs" / client.name, _SECONDS)
         except FailedError as error:
             line = f"failed  {known_as}: {error}"
         else:

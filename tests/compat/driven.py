@@ -2,11 +2,11 @@
 
 import json
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Timer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tests.compat.trial import ClientGoneError
 
@@ -14,36 +14,13 @@ _LONGEST_SECONDS = 180
 
 
 class DrivenClient:
-    """A driver that runs within `with`; `server` is what it starts, and how."""
+    """A running driver."""
 
-    def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], server: Mapping[str, Any], log: Path
-    ) -> None:
+    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._requests, self._answers = process.stdin, process.stdout
         self._log = log
-        with log.open("wb") as stderr:
-            self._process = subprocess.Popen(
-                [*command, json.dumps(server)],
-                cwd=log.parent,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                text=True,
-            )
-        self._timer = Timer(_LONGEST_SECONDS, self._process.kill)
-        self._timer.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        assert self._process.stdin is not None
-        with self._process:
-            self._process.stdin.close()
-            self._process.wait()
-        self._timer.cancel()
 
     def tools(self) -> list[str]:
         """Return the names of the tools, as the client has them."""
@@ -54,17 +31,39 @@ class DrivenClient:
         return self._ask({"tool": tool, "arguments": arguments})["said"]
 
     def _ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        try:
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
+        line = ""
+        with suppress(BrokenPipeError):
+            self._requests.write(json.dumps(request) + "\n")
+            self._requests.flush()
+            line = self._answers.readline()
         if not line:
             raise ClientGoneError(last_words(self._log))
         return json.loads(line)
+
+
+@contextmanager
+def running_driver(
+    command: Sequence[str], environment: Mapping[str, str], server: Mapping[str, Any]
+) -> Generator[DrivenClient]:
+    """Start a driver at home; `server` is what it starts, and how. One that is stuck is killed."""
+    home = Path(environment["HOME"])
+    log = home.with_name("client.txt")
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            [*command, json.dumps(server)],
+            cwd=home,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+    timer = Timer(_LONGEST_SECONDS, process.kill)
+    timer.start()
+    with process:
+        yield DrivenClient(process, log)
+        process.communicate()
+    timer.cancel()
 
 
 def last_words(log: Path) -> str:

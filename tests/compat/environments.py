@@ -41,8 +41,11 @@ class Environment:
         return subprocess.check_output([self._python, "-c", program], text=True).strip()
 
     @property
-    def driver(self) -> list[str]:
-        """Return the command that runs the client's driver in here."""
+    def command(self) -> list[str]:
+        """Return the command that runs the client's driver in here, or the host."""
+        if not self._client.driver:
+            program = self.folder / "node_modules" / ".bin" / self._client.name.partition("-")[0]
+            return [str(program)]
         if self._client.is_python:
             return [str(self._python), str(DRIVERS / self._client.driver)]
         for module in DRIVERS.glob("*.mjs"):  # a module finds packages beside itself

@@ -16,7 +16,8 @@ async function call(toolName, args) {
   const model = new MockLanguageModelV4({ doGenerate: async () => answer });
   const timeout = { toolMs: server.seconds * 1000 };
   const result = await generateText({ model, tools, timeout, prompt: "Make a picture" });
-  return result.content.map((part) => String(part.error ?? JSON.stringify(part.output ?? ""))).join("\n");
+  const results = result.content.filter((part) => part.type !== "tool-call");
+  return results.map((part) => String(part.error ?? JSON.stringify(part.output))).join("\n");
 }
 
 await serve({ tools: async () => Object.keys(tools), call, close: () => client.close() });
