@@ -1,24 +1,23 @@
-"""AutoGen's tools, each call of which starts a server of its own; five seconds, its usual time-out, are too few."""
+"""AutoGen's tools, each call of which starts a server of its own; five seconds, their usual time-out, are too few."""
 
 from contextlib import asynccontextmanager
 
 from autogen_core.tools import StaticWorkbench
 from autogen_ext.tools.mcp import StdioServerParams, mcp_server_tools
-from protocol import serve
+from protocol import SERVER, serve
 
 
 @asynccontextmanager
-async def connected(server):
-    parameters = StdioServerParams(command=server.command, args=server.args, env=server.env, read_timeout_seconds=60)
-
-    async def tools():
-        return [tool["name"] for tool in await workbench.list_tools()]
-
-    async def call(name, arguments):
-        return (await workbench.call_tool(name, arguments)).to_text()
-
-    workbench = StaticWorkbench(await mcp_server_tools(parameters))
-    yield tools, call
+async def workbench():
+    yield StaticWorkbench(await mcp_server_tools(StdioServerParams(**SERVER.start, read_timeout_seconds=60)))
 
 
-serve(connected)
+async def tools(workbench):
+    return [tool["name"] for tool in await workbench.list_tools()]
+
+
+async def call(workbench, tool, arguments):
+    return (await workbench.call_tool(tool, arguments)).to_text()
+
+
+serve(workbench(), tools, call)

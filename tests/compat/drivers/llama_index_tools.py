@@ -1,23 +1,20 @@
 """LlamaIndex's tools, each call of which starts a server of its own."""
 
-from contextlib import asynccontextmanager
+from contextlib import nullcontext
 
 from llama_index.tools.mcp import BasicMCPClient, McpToolSpec
-from protocol import serve
+from protocol import SERVER, serve
 
 
-@asynccontextmanager
-async def connected(server):
-    client = BasicMCPClient(server.command, args=server.args, env=server.env, timeout=60)
-
-    async def tools():
-        return list(loaded)
-
-    async def call(name, arguments):
-        return str(await loaded[name].acall(**arguments))
-
-    loaded = {tool.metadata.name: tool for tool in await McpToolSpec(client).to_tool_list_async()}
-    yield tools, call
+async def tools(spec):
+    return [tool.metadata.name for tool in await spec.to_tool_list_async()]
 
 
-serve(connected)
+async def call(spec, tool, arguments):
+    loaded = {each.metadata.name: each for each in await spec.to_tool_list_async()}
+    return str(await loaded[tool].acall(**arguments))
+
+
+start = SERVER.start
+client = BasicMCPClient(start["command"], args=start["args"], env=start["env"], timeout=60)
+serve(nullcontext(McpToolSpec(client)), tools, call)

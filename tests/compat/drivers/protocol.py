@@ -3,40 +3,29 @@
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
 from types import SimpleNamespace
-from typing import Any
 
-Tools = Callable[[], Awaitable[list[str]]]
-Call = Callable[[str, dict[str, Any]], Awaitable[str]]
+SERVER = SimpleNamespace(**json.loads(sys.argv[1]))
+"""`start` has its command, args and env; after so many `seconds` a call is given up; `option` is the driver's."""
 
 
-def serve(connected: Callable[[Any], AbstractAsyncContextManager[tuple[Tools, Call]]]) -> None:
-    """Answer until stdin ends. `connected` gets the server's `command`, `args` and `env`, `seconds` and `option`."""
+def serve(context, tools, call):
+    """Answer until stdin ends; what the context manager opens is the first argument of both functions."""
     answers, sys.stdout = sys.stdout, sys.stderr
-    server = SimpleNamespace(**json.loads(sys.argv[1]))
 
-    async def run() -> None:
-        async with connected(server) as (tools, call):
+    async def run():
+        async with context as opened:
             while line := await asyncio.to_thread(sys.stdin.readline):
                 request = json.loads(line)
-                if "tool" in request:
-                    answer = {"said": await _said(call, request)}
-                else:
-                    answer = {"tools": await tools()}
+                try:
+                    answer = await (call(opened, **request) if request else tools(opened))
+                except Exception as error:
+                    answer = f"{type(error).__name__}: {error}"
                 print(json.dumps(answer), file=answers, flush=True)
 
     asyncio.run(run())
 
 
-async def _said(call: Call, request: dict[str, Any]) -> str:
-    try:
-        return await call(request["tool"], request["arguments"])
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-
-
-def text(content: Any) -> str:
+def text(content):
     """Return the text of a result's content."""
     return "\n".join(block.text for block in content if block.type == "text")
