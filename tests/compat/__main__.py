@@ -15,13 +15,11 @@ _NAMES = [client.name for client in CLIENTS]
 @click.argument("names", type=click.Choice(_NAMES), nargs=-1)
 def main(server: str, names: tuple[str, ...]) -> None:
     """Print a line for each client; without NAMES, all are tried."""
-    has_failed = False
-    for client in CLIENTS:
-        if client.name in (names or _NAMES):
-            line = _tried(client, server)
-            click.echo(line)
-            has_failed |= line.startswith("failed")
-    sys.exit(has_failed)
+    lines: list[str] = []
+    for client in [client for client in CLIENTS if client.name in (names or _NAMES)]:
+        lines.append(_tried(client, server))
+        click.echo(lines[-1])
+    sys.exit(any(line.startswith("failed") for line in lines))
 
 
 def _tried(client: Client, server: str) -> str:

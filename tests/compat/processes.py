@@ -28,7 +28,8 @@ class ClientProcess:
     def gone(self, said: str = "") -> ConnectionError:
         """Return the error that tells its last words."""
         lines = [line.strip() for line in f"{said}\n{self._log.read_text(errors='replace')}".splitlines()]
-        return ConnectionError(f"the client ended: {next(filter(None, reversed(lines)), 'it said nothing')}")
+        told = [line for line in lines if "rror: " in line] or [line for line in lines if line] or ["it said nothing"]
+        return ConnectionError(f"the client ended: {told[-1]}")
 
     def tools(self) -> list[str]:
         """Return the names of the tools, as the client has them."""

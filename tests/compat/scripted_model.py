@@ -35,7 +35,7 @@ class Anthropic:
 
     def events(self, call: ToolCall | None) -> Events:
         block: dict[str, Any] = {"type": "text", "text": ""}
-        delta = {"type": "text_delta", "text": "Here it is."}
+        delta = {"type": "text_delta", "text": "There is nothing to call."}
         if call:
             block = {"type": "tool_use", "id": call.id, "name": call.name, "input": {}}
             delta = {"type": "input_json_delta", "partial_json": json.dumps(call.arguments)}
@@ -63,7 +63,7 @@ class OpenAI:
         return {item["call_id"]: json.dumps(item["output"]) for item in items}
 
     def events(self, call: ToolCall | None) -> Events:
-        said = {"type": "output_text", "text": "Here it is."}
+        said = {"type": "output_text", "text": "There is nothing to call."}
         item: dict[str, Any] = {"type": "message", "id": "msg_1", "role": "assistant", "content": [said]}
         if call:
             item = {"type": "function_call", "id": f"fc_{call.id}", "call_id": call.id, "name": call.name}
@@ -88,7 +88,7 @@ class Gemini:
         return {answer["id"]: json.dumps(answer["response"]) for answer in answers}
 
     def events(self, call: ToolCall | None) -> Events:
-        part: dict[str, Any] = {"text": "Here it is."}
+        part: dict[str, Any] = {"text": "There is nothing to call."}
         if call:
             part = {"functionCall": {"id": call.id, "name": call.name, "args": call.arguments}}
         candidate = {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}

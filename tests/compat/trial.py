@@ -16,8 +16,7 @@ from tests.compat.hosts import running_host
 from tests.compat.processes import ClientProcess, running_client
 from tests.compat.scripted_model import ScriptedModel
 
-PICTURE = re.compile(r"http://127\.0\.0\.1:\d+/images/\w+\.png")
-
+_PICTURE = re.compile(r"http://127\.0\.0\.1:\d+/images/\w+\.png")
 _TOOLS = {"generate_image", "list_models", "estimate_cost"}
 _MODEL = "dall-e-3"
 _DELAY = 1.4  # how much longer than the client waits a slow picture takes
@@ -48,7 +47,7 @@ class Trial:
     def _list(self) -> None:
         names = self.caller.tools()
         found = {tool for tool in _TOOLS for name in names if name.endswith(tool)}
-        assert found == _TOOLS, f"found {', '.join(names) or 'no tools'}"
+        assert found == _TOOLS, f"found {names}"
 
     def _estimate(self) -> None:
         said = self.caller.call("estimate_cost", {"model": _MODEL})
@@ -57,12 +56,12 @@ class Trial:
 
     def _generate(self) -> None:
         said = self._buy("A red fox")
-        assert PICTURE.search(said), shorten(said, _SHOWN)
+        assert _PICTURE.search(said), shorten(said, _SHOWN)
         self._expect_paid(1)
 
     def _error(self) -> None:
         said = self._buy("A wrong model", "no-such-model")
-        assert not PICTURE.search(said), shorten(said, _SHOWN)
+        assert not _PICTURE.search(said), shorten(said, _SHOWN)
         if "There is no model" not in said:  # the client holds the call against the schema itself
             said = self._buy("A wrong size", size="256x256")
             assert "has no size '256x256'" in said, shorten(said, _SHOWN)
@@ -72,14 +71,14 @@ class Trial:
         self.gateway.delay(self.seconds * _DELAY)
         begun = time.monotonic()
         said = self._buy("A slow snail")
-        assert not PICTURE.search(said), "the client waited for the picture"
+        assert not _PICTURE.search(said), "the client waited for the picture"
         assert time.monotonic() > begun + self.seconds / 2, f"the client did not wait: {shorten(said, _SHOWN)}"
         for _ in range(_MOST_CALLS):
             said = self._buy("A slow snail")
-            if PICTURE.search(said):
+            if _PICTURE.search(said):
                 break
             time.sleep(1)
-        assert PICTURE.search(said), f"no picture in the end: {shorten(said, _SHOWN)}"
+        assert _PICTURE.search(said), f"no picture in the end: {shorten(said, _SHOWN)}"
         self._expect_paid(2)
 
     def _buy(self, prompt: str, model: str = _MODEL, **more: str) -> str:
