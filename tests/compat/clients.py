@@ -39,14 +39,14 @@ class Client:
         if not self._is_python:
             return json.loads((self._folder / "node_modules" / self.package / "package.json").read_text())["version"]
         program = f"from importlib.metadata import version; print(version({self.package!r}))"
-        return subprocess.check_output([self._python, "-c", program], text=True).strip()
+        return subprocess.check_output([self._folder / "bin/python", "-c", program], text=True).strip()
 
     @property
     def command(self) -> list[str]:
         if not self.driver:
             return [str(self._folder / "node_modules" / ".bin" / self.name.partition("-")[0])]
         if self._is_python:
-            return [str(self._python), str(DRIVERS / self.driver)]
+            return [str(self._folder / "bin/python"), str(DRIVERS / self.driver)]
         for module in DRIVERS.glob("*.mjs"):  # a module finds packages beside itself
             shutil.copy(module, self._folder)
         return [str(NODE), str(self._folder / self.driver)]
@@ -62,7 +62,7 @@ class Client:
         if self._is_python:
             uv = Path(sys.executable).with_name("uv")
             self._run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, self._folder])
-            self._run([uv, "pip", "install", "--quiet", "--python", self._python, *self.requirements])
+            self._run([uv, "pip", "install", "--quiet", "--python", self._folder / "bin/python", *self.requirements])
         else:
             ranges = dict(requirement.rsplit("@", 1) for requirement in self.requirements)
             (self._folder / "package.json").write_text(json.dumps({"private": True, "dependencies": ranges}))
@@ -76,10 +76,6 @@ class Client:
     @property
     def _folder(self) -> Path:
         return FOLDER / self.package.replace("@", "").replace("/", "-")
-
-    @property
-    def _python(self) -> Path:
-        return self._folder / "bin" / "python"
 
     def _run(self, command: Sequence[str | Path]) -> None:
         done = subprocess.run(command, cwd=self._folder, capture_output=True, text=True, check=False)

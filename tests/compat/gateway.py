@@ -40,10 +40,10 @@ def running_gateway(server: str, environment: Mapping[str, str], log: Path) -> G
         log.open("wb") as stderr,
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True) as process,
     ):
-        assert process.stdout is not None
-        found = re.search(r"http://[\d.]+:\d+", process.stdout.readline())
-        assert found, log.read_text()
         try:
+            assert process.stdout is not None
+            found = re.search(r"http://[\d.]+:\d+", process.stdout.readline())
+            assert found, log.read_text()
             yield Gateway(found[0])
         finally:
             process.terminate()
