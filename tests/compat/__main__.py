@@ -6,7 +6,6 @@ import click
 from tests.compat.clients import CLIENTS, FOLDER, Client, NotInstallableError
 from tests.compat.trial import try_client
 
-_SECONDS = 5.0
 _NAMES = [client.name for client in CLIENTS]
 
 
@@ -25,7 +24,7 @@ def main(server: str, names: tuple[str, ...]) -> None:
 def _tried(client: Client, server: str) -> str:
     try:
         client.install()
-        steps = try_client(client, client.command, server, FOLDER / "runs" / client.name, _SECONDS)
+        steps = try_client(client, client.command, server, FOLDER / "runs" / client.name, seconds=5)
     except NotInstallableError as error:
         return f"skipped {client.name}: not installable today: {error}"
     except AssertionError as error:
