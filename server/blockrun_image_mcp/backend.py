@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 NAME = "blockrun-image-mcp"
 
+_SANDBOX_LEDGER = "sandbox.sqlite3"
+
 _log = logging.getLogger(__name__)
 
 
@@ -143,8 +145,15 @@ class Backend:
     @property
     def ledger_path(self) -> Path:
         """The ledger's file, shared by all processes of a user; the sandbox has its own."""
-        name = "sandbox.sqlite3" if self.is_sandbox else "ledger.sqlite3"
+        name = _SANDBOX_LEDGER if self.is_sandbox else "ledger.sqlite3"
         return folder_from(platformdirs.user_state_path) / name
+
+    @property
+    def has_sandbox_ledger(self) -> bool:
+        """Whether pictures were made on the sandbox in this process."""
+        with suppress(OSError):
+            return self.ledger_path.with_name(_SANDBOX_LEDGER).exists()
+        return False
 
     @cached_property
     def pays_from_wallet(self) -> bool:

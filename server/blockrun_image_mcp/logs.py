@@ -20,6 +20,7 @@ _SECRET_SHAPES = re.compile(
     r"|\b[1-9A-HJ-NP-Za-km-z]{87,88}\b|\[(?:\s*\d{1,3}\s*,){31,}[\s\d]*\]?"
 )
 _REDACTED = "[redacted]"
+_SHORTEST_SECRET = 8  # a shorter one guards nothing, and may be a plain word
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ class Redactor:
     """Takes secrets out of text: the ones it is told of, and whatever has the shape of a credential."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
+        long = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
+        self._secrets = sorted(long, key=len, reverse=True)
 
     def __call__(self, text: str) -> str:
         """Return the text with every secret replaced."""

@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 
@@ -28,6 +29,8 @@ def serve(flags: Mapping[str, str | None]) -> None:
             server = build_server(backend)
     except ImageError as error:
         exit_with(error)
+    if sys.stdin.isatty():  # a person, who may wait for something
+        sys.stderr.write("Serving MCP on stdin and stdout, for a host. Ctrl-C ends it; --help shows the commands.\n")
     anyio.run(serve_stdio, server, backend.timings, b"", backend.keep_records)
 
 

@@ -72,7 +72,12 @@ _EXAMPLE = re.compile(
     r"(?:[ _-]?here)?"
 )
 _PREFIX = "BLOCKRUN_"
-_NEAR = 0.9
+_OWN_PREFIX = "BLOCKRUN_IMAGE_"
+_MONEY_WORDS = re.compile("BUDGET|COST|LIMIT|SPEND|CONFIRM|USD")
+_NEAR = 0.85
+LIMITS = ("max_cost_usd", "daily_budget_usd", "confirm_above_usd")
+"""The settings that limit what is spent."""
+
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _OTHER_LOG_LEVELS = {
     "TRACE": "DEBUG",
@@ -221,6 +226,8 @@ class Settings(BaseModel):
         """Return the settings without mistakes, which are warned about: a server must still start."""
         for field, mistake in self.mistakes.items():
             _log.warning("%s %s", VARIABLES[field], mistake.words)
+        for name, meant in self.misspelt.items():
+            _log.warning("%s is not a setting; did you mean %s?", name, meant)
         for field in ("max_cost_usd", "daily_budget_usd"):
             if getattr(self, field).lower() == "none":
                 _log.warning("%s is none: nothing limits what is spent", VARIABLES[field])
@@ -300,9 +307,17 @@ def _is_example(credential: str) -> bool:
 
 def _misspelt(environ: Mapping[str, str]) -> Mapping[str, str]:
     known = list(VARIABLES.values())
-    names = [name for name in sorted(environ) if name.startswith(_PREFIX) and name not in known]
-    near = {name: get_close_matches(name, known, n=1, cutoff=_NEAR) for name in names if name.isascii()}
-    return {name: meant for name, (meant, *_) in ((name, found) for name, found in near.items() if found)}
+    names = [name for name in sorted(environ) if name.startswith(_PREFIX) and name not in known and environ[name]]
+    near = {name: _setting_meant_by(name, known) for name in names if name.isascii()}
+    return {name: meant for name, meant in near.items() if meant}
+
+
+def _setting_meant_by(name: str, known: Sequence[str]) -> str | None:
+    """Return the setting that a variable may be a wrong spelling of; one of ours that is about money means a limit."""
+    is_about_money = name.startswith(_OWN_PREFIX) and _MONEY_WORDS.search(name)
+    limits = [VARIABLES[field] for field in LIMITS]
+    near = get_close_matches(name, limits, n=1, cutoff=0) if is_about_money else []
+    return next(iter(near or get_close_matches(name, known, n=1, cutoff=_NEAR)), None)
 
 
 def _setting(field: str, text: str | None) -> str | None:

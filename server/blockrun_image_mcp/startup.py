@@ -28,6 +28,7 @@ def load_backend(flags: Mapping[str, str | None], *, answers_in_time: bool = Fal
 
 def exit_with(error: ImageError) -> NoReturn:
     """Print the error to stderr and exit with status 1."""
-    words = error.to_text() if isinstance(error, _ABOUT_MONEY) else f"{error.message} {error.hint}".strip()
+    is_about_money = isinstance(error, _ABOUT_MONEY)
+    words = error.to_text(is_agent=False) if is_about_money else f"{error.message} {error.hint}".strip()
     sys.stderr.write(f"Error: {Redactor()(words)}\n")
     sys.exit(1)

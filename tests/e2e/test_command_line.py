@@ -460,6 +460,22 @@ def test_generate_without_a_model_names_the_cheapest(sandbox: Sandbox, size: tup
     assert sandbox.posts == 0
 
 
+def test_json_of_a_call_that_fails_is_its_error(sandbox: Sandbox) -> None:
+    sandbox.script([{"status": 403}])
+    done = run("generate", "A fox", "--model", "dall-e-2", "--json", settings=sandbox.environment)
+    error = json.loads(done.stdout)["error"]
+    assert (done.returncode, error["type"], error["charged"]) == (1, "content_policy", "no")
+    assert error["message"] in done.stderr
+    assert json.loads(run("models", "--max-price-usd", "-1", "--json").stdout)["error"]["type"] == "invalid_request"
+
+
+def test_an_error_at_a_terminal_does_not_speak_to_an_agent(sandbox: Sandbox) -> None:
+    sandbox.script([{"status": 400}])
+    done = run("generate", "A fox", "--model", "dall-e-2", settings=sandbox.environment)
+    assert "Nothing was charged." in done.stderr
+    assert "resend" not in done.stderr
+
+
 def test_a_command_that_does_not_exist_is_answered_with_the_nearest() -> None:
     assert "No such command 'generat'. Did you mean generate?" in run("generat", "A fox").stderr
     assert "Did you mean" not in run("paint", "A fox").stderr
@@ -515,7 +531,8 @@ def test_a_default_model_that_does_not_exist_is_warned_about_and_not_used(sandbo
     settings = {**sandbox.environment, "BLOCKRUN_IMAGE_DEFAULT_MODEL": "gone"}
     done = run("generate", "A fox", settings={**settings, "BLOCKRUN_IMAGE_CATALOG": "contract"})
     assert "there is no model 'gone'" in done.stderr
-    assert "Name a model with --model." in done.stderr
+    assert "Error: There is no model 'gone'. Models" in done.stderr
+    assert "BLOCKRUN_IMAGE_DEFAULT_MODEL names it." in done.stderr
 
 
 def test_a_default_model_that_not_even_the_gateways_list_has_is_refused(sandbox: Sandbox) -> None:
@@ -530,6 +547,12 @@ def test_a_default_model_that_not_even_the_gateways_list_has_is_refused(sandbox:
         ({"BLOCKRUN_IMAGE_GATEWAY": "sand-box", "BLOCKRUN_IMAGE_CREDENTIAL": "abcdefgh"}, "Did you mean sandbox?"),
         ({"BLOCKRUN_API_KYE": "brk_abcdefgh"}, "did you mean BLOCKRUN_API_KEY?"),
         ({"BLOCKRUN_IMAGE_CREDENTAIL": "abcdefgh"}, "did you mean BLOCKRUN_IMAGE_CREDENTIAL?"),
+        (
+            {"BLOCKRUN_IMAGE_GATEWAY": "sandbox", "BLOCKRUN_IMAGE_DAILY_BUGDET_USD": "1"},
+            "BLOCKRUN_IMAGE_DAILY_BUGDET_USD is not a setting; did you mean BLOCKRUN_IMAGE_DAILY_BUDGET_USD?",
+        ),
+        ({"BLOCKRUN_IMAGE_GATEWAY": "sandbox", "BLOCKRUN_DAILY_BUDGET_USD": "1"}, "BLOCKRUN_IMAGE_DAILY_BUDGET_USD?"),
+        ({"BLOCKRUN_IMAGE_GATEWAY": "sandbox", "BLOCKRUN_IMAGE_MAX_SPEND": "1"}, "No picture is paid for"),
         ({"BLOCKRUN_API_KEY": "brk_..."}, "BLOCKRUN_API_KEY still holds a placeholder"),
         ({"BLOCKRUN_API_KEY": "your-api-key-here"}, "BLOCKRUN_API_KEY still holds a placeholder"),
         ({"BLOCKRUN_API_KEY": "sk-proj-abcdefgh"}, "holds another provider's key"),

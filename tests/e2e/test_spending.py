@@ -134,7 +134,12 @@ def test_the_sandbox_in_this_process_spends_from_a_ledger_of_its_own(tmp_path: P
     run("generate", "A fox", "--model", "dall-e-3", "--sandbox", "--save", str(tmp_path))
     assert spend()["spent_usd"] == "0.00"
     assert json.loads(run("spend", "--json", "--sandbox").stdout)["spent_usd"] == "0.042"
-    assert run("spend", "--sandbox").stdout.endswith("\nSandbox: nothing of this was charged.\n")
+    settings = {"BLOCKRUN_IMAGE_GATEWAY": "sandbox"}
+    for done in (run("spend", "--sandbox"), run("spend", settings=settings)):
+        assert done.stdout.endswith("\nSandbox: nothing of this was charged.\n")
+    (entry,) = json.loads(run("images", "--json", settings=settings).stdout)
+    assert (entry["charged_usd"], entry["simulated_usd"]) == ("0.00", "0.042")
+    assert "Those of the sandbox are shown with --sandbox." in run("images").stdout
 
 
 def test_what_was_spent_is_summed_up_by_day_or_by_model_and_is_forgotten_when_it_is_told_to(sandbox: Sandbox) -> None:

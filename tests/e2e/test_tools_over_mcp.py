@@ -203,6 +203,7 @@ async def test_a_default_model_makes_the_argument_optional(connect: Connect, san
 async def test_the_server_says_what_it_is_and_whether_it_spends_real_money(connect: Connect) -> None:
     async with connect({"BLOCKRUN_IMAGE_GATEWAY": "sandbox"}) as client:
         assert "nothing costs money" in (client.instructions or "")
+        assert "real money" not in (client.instructions or "")
     async with connect({}) as client:
         assert "costs real money" in (client.instructions or "")[:160]
         assert "sandbox" not in (client.instructions or "")

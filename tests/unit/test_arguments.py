@@ -299,7 +299,7 @@ async def test_a_model_that_is_gone_is_refused_before_the_gateway(catalog: Catal
     both = joined(catalog, image("openai/dall-e-4", 0.04), *many(count))
     error = await refused(both, {"prompt": "a cat", "model": asked})
     assert isinstance(error, UnknownModelError)
-    assert "is not among the models that pictures.example lists (seen 2025-11-25)" in error.message
+    assert "is not among the models that pictures.example lists (seen 2025-11-25T00:00:00Z)" in error.message
     assert "openai/dall-e-4 (from $0.042)" in error.message
 
 

@@ -1,8 +1,11 @@
+import json
 from collections.abc import Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import CONTRACT_FILE
 from tests.listings import image, joined, listing, many
 
 from blockrun_image.catalog import Catalog
@@ -231,7 +234,7 @@ def test_a_model_that_is_gone_is_refused_with_the_closest_living_ones_and_their_
     with pytest.raises(UnknownModelError) as caught:
         both.find(asked)
     assert caught.value.message == (
-        f"'{asked}' is not among the models that pictures.example lists (seen 2025-11-25). Models:"
+        f"'{asked}' is not among the models that pictures.example lists (seen 2025-11-25T00:00:00Z). Models:"
         " dall-e-3 (from $0.042), google/nano-banana-2 (from $0.0315), flux (price not known)."
     )
     assert caught.value.valid_values == ("dall-e-3", "google/nano-banana-2", "flux")
@@ -376,3 +379,21 @@ def test_many_models_of_which_only_an_id_is_known_push_out_none_that_is(catalog:
     short = without_strangers(catalog, listed)
     assert [each.id for each in short.models] == ["nano-banana", "dall-e-3", "flux"]
     assert join(catalog, short).models == both.models
+
+
+@pytest.mark.parametrize("scope", ["both", "live"])
+def test_a_model_that_only_the_operators_file_describes_is_not_gone(tmp_path: Path, scope: Scope) -> None:
+    document = json.loads(CONTRACT_FILE.read_text(encoding="utf-8"))
+    document["x-models"]["my-paint"] = {
+        "provider": "Mine",
+        "prices": [{"size": "1x1", "usd": "0.01"}],
+        "sizes": ["1x1"],
+    }
+    file = tmp_path / "own.json"
+    file.write_text(json.dumps(document), encoding="utf-8")
+    both = joined(Catalog.load(file), image("dall-e-3"), scope=scope)
+    assert ("my-paint" in both.models, "my-paint" in both.gone) == (scope == "both", False)
+    assert ("dall-e-2" in both.models, "dall-e-2" in both.gone) == (False, scope == "both")
+    if scope == "both":
+        assert (both.source_of("my-paint"), both.source_of("dall-e-3")) == ("contract", "both")
+        assert priced(both, "my-paint") == "$0.01"

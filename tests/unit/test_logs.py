@@ -59,3 +59,10 @@ def test_a_logged_secret_does_not_reach_stderr(capsys: pytest.CaptureFixture[str
     said = capsys.readouterr().err
     assert "say [redacted] and [redacted]" in said
     assert "not this" not in said
+
+
+@pytest.mark.parametrize(
+    ("secret", "is_kept"), [("any", True), ("unused", True), ("1234567", True), ("12345678", False)]
+)
+def test_a_secret_that_is_no_longer_than_a_word_is_not_taken_out_of_sentences(secret: str, is_kept: bool) -> None:
+    assert (Redactor([secret])(f"It takes {secret} more.") == f"It takes {secret} more.") == is_kept

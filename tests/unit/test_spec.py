@@ -328,7 +328,7 @@ def test_a_catalogue_may_name_where_its_api_is_and_leave_the_models_as_they_are(
     ("catalogue", "place"),
     [
         ({}, "the document"),
-        ({"models": {}}, "models"),
+        ({"models": {}}, "models (is x-models meant?)"),
         ({**CATALOGUE, "x-price": {}}, "x-price"),
         ({**CATALOGUE, "x-pricing": {"margin": "0"}}, "x-pricing.currency"),
         ({"x-models": {"fox-painter": {"provider": ""}}}, "x-models.fox-painter.provider"),

@@ -125,13 +125,15 @@ class Catalog:
         """Return the error for a model that cannot be asked, with the closest that can, and from which price on."""
         shown = self.id_of(id) if isinstance(id, str) else None
         if shown in self.gone and self.listing is not None:
-            what = f"{quoted(id)} is not among the models that {self.listing.gateway} lists (seen {self.listing.day})"
+            what = f"{quoted(id)} is not among the models that {self.listing.gateway} lists (seen {self.listing.seen})"
         else:
             what = f"There is no model {quoted(id)}"
-        hint = "list_models tells them apart."
+        hint = "" if len(self.models) <= _MOST_ALTERNATIVES else "list_models tells them apart."
+        if shown in self.gone:
+            hint = "If that has changed, run `blockrun-image-mcp models --refresh`."
         if self._is_stranger(id):
             what = f"The gateway lists {quoted(id)} without saying that it makes images, or for what price"
-            hint = f"It can be used once a file that {_SPEC_SETTING} names describes it. {hint}"
+            hint = f"It can be used once a file that {_SPEC_SETTING} names describes it. {hint}".strip()
         near = "" if shown in self.gone else did_you_mean(clean(id, 80), [*self.models])
         message = f"{what}.{near} Models: {self.alternatives(id)}."
         return UnknownModelError(message, hint=hint, valid_values=list(self.models))
@@ -149,7 +151,7 @@ class Catalog:
         """Tell where a model comes from: the API's description (`contract`), a gateway's list (`live`), or `both`."""
         if id not in (self.contract or self).models:
             return "live"
-        return "contract" if self.contract is None or id in self.gone else "both"
+        return "contract" if self.contract is None or id not in self._asked_for_by or id in self.gone else "both"
 
     def resolve(self, asked: ImageArguments) -> ImageRequest:
         """Return what was asked for as it is to be sent, its defaults filled in.

@@ -78,9 +78,13 @@ class ImageError(Exception):
             details["valid_values"] = list(self.valid_values)
         return {"error": details | self._particulars()}
 
-    def to_text(self) -> str:
-        """Return the error as one paragraph, complete without the structured content."""
-        return " ".join(part for part in (self.message, _MONEY[self.charged], self._resending, self.hint) if part)
+    def to_text(self, *, is_agent: bool = True) -> str:
+        """Return the error as one paragraph, complete without the structured content.
+
+        Whether to send the same call again is said to an agent alone: a person decides that.
+        """
+        resending = self._resending if is_agent else ""
+        return " ".join(part for part in (self.message, _MONEY[self.charged], resending, self.hint) if part)
 
     def append_hints(self, hints: Sequence[str]) -> None:
         """Append what the agent should know besides, each only once."""

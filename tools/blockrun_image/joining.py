@@ -32,21 +32,23 @@ _MOST_STRANGERS = 1_000
 def join(contract: Catalog, listing: "Listing | None", scope: Scope = "both") -> Catalog:
     """Return the models of the scope; what the list tells of one counts before what the description does.
 
-    What the list lacks, or tells to be unavailable, is `gone`. A list that has none of the description's models, and no
-    other that it tells to make images, is no list of image models and changes nothing.
+    What the list lacks, or tells to be unavailable, is `gone`, unless the operator added it. A list that has none of
+    the description's models, and no other that it tells to make images, is no list of image models and changes nothing.
     """
     if listing is None or scope == "contract":
         return contract
     living = {id: group for id, group in _groups(contract, listing).items() if _is_living(contract, id, group)}
     if not living:
         return contract
-    margin = contract.spec.margin
+    margin, added = contract.spec.margin, contract.spec.added_models
     joined = {id: _joined(model, living[id], margin) for id, model in contract.models.items() if id in living}
+    if scope == "both":
+        joined |= {id: model for id, model in contract.models.items() if id in added and id not in living}
     others = {id: _alone(contract, id, group) for id, group in living.items() if id not in joined}
     return Catalog(
         spec=contract.spec,
         models=joined | others,
-        gone={id: model for id, model in contract.models.items() if id not in living} if scope == "both" else {},
+        gone={id: model for id, model in contract.models.items() if id not in joined} if scope == "both" else {},
         contract=contract,
         listing=listing,
         listed={listed.id: id for id, group in living.items() for listed in group},

@@ -31,13 +31,14 @@ _PACKAGED = resources.files("blockrun_image").joinpath("openapi.json")
 class Spec:
     """The API's description: the document, what the tools are derived from, and where it was read from.
 
-    The models are the operator's own if they are not those of the packaged description.
+    The operator has own models if they are not those of the packaged description, which lacks the `added_models`.
     """
 
     document: Mapping[str, Any]
     api: "Api"
     source: str
     has_own_models: bool = False
+    added_models: frozenset[str] = frozenset()
 
     @classmethod
     def load(cls, path: Path | None = None) -> "Spec":
@@ -49,10 +50,13 @@ class Spec:
         source = str(path) if path else "the built-in openapi.json"
         document = _read(path or _PACKAGED, source)
         has_own_models = path is not None and isinstance(document, dict) and "x-models" in document
+        packaged: Mapping[str, Any] = cast("Mapping[str, Any]", _read(_PACKAGED, source)) if path else {}
         if path and isinstance(document, dict) and "paths" not in document:
-            document = _laid_over(_read(_PACKAGED, source), cast("Mapping[str, Any]", document), source)
+            document = _laid_over(packaged, cast("Mapping[str, Any]", document), source)
         try:
-            return cls(cast("Mapping[str, Any]", document), Api.model_validate(document), source, has_own_models)
+            api = Api.model_validate(document)
+            added = frozenset(api.models).difference(cast("Mapping[str, Any]", packaged.get("x-models", api.models)))
+            return cls(cast("Mapping[str, Any]", document), api, source, has_own_models, added)
         except ValidationError as error:
             raise unusable(source, error) from error
 
@@ -133,13 +137,14 @@ def _read(file: Traversable | Path, source: str) -> object:
         raise SpecError(f"Cannot read {source}: {clean(error, 200)}") from error
 
 
-def _laid_over(packaged: object, catalogue: Mapping[str, Any], source: str) -> Mapping[str, Any]:
+def _laid_over(packaged: Mapping[str, Any], catalogue: Mapping[str, Any], source: str) -> Mapping[str, Any]:
     """Return the packaged description with a catalogue's keys in place of its own."""
-    whole = cast("Mapping[str, Any]", packaged)
-    wrong = next((key for key in catalogue if key not in whole), None if catalogue else "the document")
+    wrong = next((key for key in catalogue if key not in packaged), None if catalogue else "the document")
     if wrong is not None:
-        raise SpecError(f"{source}: {clean(wrong, 80)}: The keys of a catalogue are among {', '.join(whole)}")
-    return {**whole, **catalogue}
+        near = closest_to(wrong, [*packaged])
+        meant = f" (is {near} meant?)" if near else ""
+        raise SpecError(f"{source}: {clean(wrong, 80)}{meant}: The keys of a catalogue are among {', '.join(packaged)}")
+    return {**packaged, **catalogue}
 
 
 def unusable(source: str, error: ValidationError, *within: str, keys: Sequence[str] = ()) -> SpecError:

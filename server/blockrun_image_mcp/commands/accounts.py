@@ -33,7 +33,7 @@ _EXPLANATIONS = {
 @click.command()
 @options.days
 @click.option("--by", type=click.Choice(["day", "model"]), help="Sum it up by day or by model.")
-@options.sandbox
+@options.sandbox_ledger
 @options.as_json
 @options.reporting_errors
 def spend(since: str | None, until: str | None, by: "GroupedBy | None", sandbox: bool, as_json: bool) -> None:
@@ -47,14 +47,14 @@ def spend(since: str | None, until: str | None, by: "GroupedBy | None", sandbox:
         terminal.show(_asked(backend, lambda ledger: ledger.spending(days, by or "day")), as_json)
     else:
         terminal.show(_asked(backend, lambda ledger: ledger.statement()), as_json)
-    if sandbox and not as_json:
+    if backend.is_sandbox and not as_json:
         click.echo("Sandbox: nothing of this was charged.")
 
 
 @click.command()
 @click.option("--most", type=click.IntRange(1, 1_000), default=10, show_default=True, help="How many, newest first.")
 @options.days
-@options.sandbox
+@options.sandbox_ledger
 @options.as_json
 @options.reporting_errors
 def images(most: int, since: str | None, until: str | None, sandbox: bool, as_json: bool) -> None:
@@ -66,9 +66,10 @@ def images(most: int, since: str | None, until: str | None, sandbox: bool, as_js
     days = options.days_from(since, until)
     entries = _asked(backend, lambda ledger: ledger.recent(most, days=days))
     if as_json:
-        click.echo(json.dumps([entry.to_dict() for entry in entries], ensure_ascii=False, indent=2))
+        told = [entry.to_dict(is_sandbox=backend.is_sandbox) for entry in entries]
+        click.echo(json.dumps(told, ensure_ascii=False, indent=2))
     else:
-        click.echo("\n".join(entry.to_text() for entry in entries) or "There are none yet.")
+        click.echo("\n".join(entry.to_text() for entry in entries) or _none_yet(backend))
 
 
 @click.command()
@@ -97,7 +98,7 @@ def recover(id: str | None, sandbox: bool, **flags: str | None) -> None:
 @click.command()
 @click.option("--before", metavar="DAY", required=True, callback=options.day, help="Such as 2026-01-01, or 90d.")
 @click.option("--yes", is_flag=True, help="Do not ask first.")
-@options.sandbox
+@options.sandbox_ledger
 @options.reporting_errors
 def prune(before: str, yes: bool, sandbox: bool) -> None:
     """Remove the records of calls before a UTC day, except those that are held or unknown. Saved pictures stay.
@@ -175,6 +176,11 @@ async def _recover(backend: Backend) -> None:
         payment = "" if entry.payment is None else f"\n  {_where_to_look(entry.payment)}"
         click.echo(f"{entry.to_text()}\n  {_EXPLANATIONS[entry.state]}{payment}\n  {entry.id}")
     click.echo("Nothing is left to be explained." if not entries else f"{len(entries)} left.")
+
+
+def _none_yet(backend: Backend) -> str:
+    has_others = not backend.is_sandbox and backend.has_sandbox_ledger
+    return "There are none yet." + (" Those of the sandbox are shown with --sandbox." if has_others else "")
 
 
 def _where_to_look(payment: Payment) -> str:

@@ -206,7 +206,8 @@ async def _ledger(backend: Backend) -> Finding:
     users = ", ".join(str(pid) for pid in await ledger.users())
     used = f"; used by the processes {users}" if users else ""
     where = clean(ledger.path, 200)
-    return Finding("ledger", f"{statement.summary()}{used} ({where})", advice, is_trouble=bool(refused))
+    simulated = ", all of it simulated" if backend.is_sandbox else ""
+    return Finding("ledger", f"{statement.summary()}{simulated}{used} ({where})", advice, is_trouble=bool(refused))
 
 
 def _folder(folder: Path) -> Finding:

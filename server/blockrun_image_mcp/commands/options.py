@@ -1,5 +1,6 @@
 """What several commands share: their options, how they start, and how they say that something went wrong."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 gateway = click.option("--gateway", metavar="URL", help="OpenAI-compatible base URL, or sandbox.")
+sandbox_ledger = click.option("--sandbox", is_flag=True, help="Of the sandbox, which has a ledger of its own.")
 sandbox = click.option("--sandbox", is_flag=True, help="Use a sandbox in this process: no key, no network, no money.")
 spec = click.option("--spec", metavar="FILE", help="Another description of the API than the built-in openapi.json.")
 enrich = click.option("--enrich", metavar="MODE", help="auto, suggest or off: whether missing tips are added.")
@@ -39,9 +41,15 @@ def wishes(command: Callable[P, None]) -> Callable[P, None]:
 
 def days(command: Callable[P, None]) -> Callable[P, None]:
     """Add the options for a range of UTC days."""
-    for name, help in (("--until", "The last UTC day."), ("--since", "The first UTC day, such as 2026-11-22, or 7d.")):
-        command = click.option(name, metavar="DAY", callback=day, help=help)(command)
-    return command
+    command = click.option("--until", metavar="DAY", callback=day, help="The last UTC day.")(command)
+    since = "The first UTC day, such as 2026-11-22; 7d for the last 7 days."
+    return click.option("--since", metavar="DAY", callback=first_day, help=since)(command)
+
+
+def first_day(context: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    """Return the UTC day with which an option's range begins; of `7d`, today is the last."""
+    ago = re.fullmatch(r"([1-9]\d{0,4})d", text or "")
+    return days_ago(int(ago[1]) - 1) if ago else day(context, option, text)
 
 
 def day(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
@@ -84,13 +92,15 @@ def start(sandbox: bool, flags: Mapping[str, str | None]) -> Backend:
 
 
 def reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn an `ImageError` into its words on stderr and exit status 1."""
+    """Turn an `ImageError` into its words on stderr and exit status 1, and with --json into JSON on stdout."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             command(*args, **kwargs)
         except ImageError as error:
+            if kwargs.get("as_json"):
+                click.echo(json.dumps(error.to_dict(), ensure_ascii=False, indent=2))
             exit_with(error)
 
     return run

@@ -19,6 +19,8 @@ from blockrun_image_mcp.commands.saving import Destination
 from blockrun_image_mcp.ledger.confirmation import Ask, confirming
 from blockrun_image_mcp.settings import VARIABLES
 
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
 _PRICED = ("model", "size", "quality", "n", "prompt", "enrich", "purpose")
 _ASKED = ("model", "size", "quality", "n", "enrich", "purpose", "art_style", "composition", "lighting")
 
@@ -32,8 +34,8 @@ _ASKED = ("model", "size", "quality", "n", "enrich", "purpose", "art_style", "co
 @options.enrich
 @options.purpose
 @options.wishes
-@click.option("--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Save it as this file.")
-@click.option("--save", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path), help="Save them there too.")
+@click.option("--output", metavar="FILE", type=_FILE, help="Save the picture as this file.")
+@click.option("--save", metavar="FOLDER", type=_FOLDER, help="Save the pictures in this folder.")
 @options.as_json
 @options.sandbox
 @options.gateway
@@ -130,8 +132,13 @@ def prompt(prompt: str, model: str | None, as_json: bool, spec: str | None, **as
     terminal.show_enrichment(enriched, request.model, as_json)
 
 
-def _no_model(backend: Backend, asked: Mapping[str, str | None]) -> click.UsageError:
+def _no_model(backend: Backend, asked: Mapping[str, str | None]) -> Exception:
     """Return the error for a call that names no model, with the cheapest that can do it."""
+    default = backend.settings.default_model
+    if default:
+        error = backend.catalog.unknown_model(default)
+        error.append_hints([f"{VARIABLES['default_model']} names it."])
+        return error
     wanted = _checked(backend, "estimate_cost", {name: asked[name] for name in ("size", "quality", "n")})
     cheapest = backend.toolset.estimate_cost(**wanted).estimates[0]
     return click.UsageError(

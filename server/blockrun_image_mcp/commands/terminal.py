@@ -7,7 +7,7 @@ import sys
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -32,6 +32,7 @@ from blockrun_image_mcp.settings import VARIABLES
 from blockrun_image_mcp.tasks import run_alongside
 from blockrun_image_mcp.timings import Timings
 
+_URLS_END = "Their URLs end with this command."
 _STOPPING = "\nStopping. A request that has left is given ten seconds; again to leave at once."
 _SHOWN_LINES = 8
 _SHOWN_CHARACTERS = 240
@@ -154,29 +155,51 @@ async def _show_and_save(
     backend: Backend, result: GeneratedImages, destination: Destination | None, as_json: bool
 ) -> None:
     """Print the result and save its pictures; JSON is one document, which holds their paths."""
-    paths: dict[str, Path] = {}
-    failures: list[ImageError] = []
-    if not as_json:
+    saving = _Saving(backend, result, destination)
+    if as_json:
+        try:
+            async for _ in saving.run():
+                pass
+        finally:  # also if saving is broken off: the pictures are paid for
+            show(saving.with_paths(), as_json)
+    else:
         show(result, as_json)
-    try:
-        for image in result.images:
-            if destination is None:
-                break
-            try:
-                paths[image.url or ""] = path = await destination.save(image.url or "", backend.timings)
-            except ImageError as error:
-                failures.append(error)
-                continue
-            if not as_json:
-                click.echo(f"Saved: {path}")
-    finally:
-        if as_json:  # also if saving is broken off: the pictures are paid for
-            images = [replace(image, path=paths.get(image.url or "", image.path)) for image in result.images]
-            show(replace(result, images=images), as_json)
+        async for path in saving.run():
+            click.echo(f"Saved: {path}")
+        if backend.is_sandbox and result.images:
+            click.echo("Its URL ends with this command." if len(result.images) == 1 else _URLS_END)
     with suppress(ImageError):  # without the ledger, only the command images knows less
-        await backend.operator_ledger().note_files(paths)
-    if failures:
-        raise failures[0]
+        await backend.operator_ledger().note_files(saving.paths)
+    if saving.failures:
+        raise saving.failures[0]
+
+
+@dataclass
+class _Saving:
+    """The pictures of a result on their way to files; `paths` are those of the URLs that were saved."""
+
+    backend: Backend
+    result: GeneratedImages
+    destination: Destination | None
+    paths: dict[str, Path] = field(default_factory=dict[str, Path])
+    failures: list[ImageError] = field(default_factory=list[ImageError])
+
+    async def run(self) -> AsyncGenerator[Path]:
+        """Save each picture, and yield its path; what fails is kept for the end."""
+        if self.destination is None:
+            return
+        for url in (image.url or "" for image in self.result.images):
+            try:
+                self.paths[url] = await self.destination.save(url, self.backend.timings)
+            except ImageError as error:
+                self.failures.append(error)
+            else:
+                yield self.paths[url]
+
+    def with_paths(self) -> GeneratedImages:
+        """Return the result with the paths of what was saved."""
+        images = [replace(image, path=self.paths.get(image.url or "", image.path)) for image in self.result.images]
+        return replace(self.result, images=images)
 
 
 @dataclass

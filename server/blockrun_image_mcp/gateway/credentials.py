@@ -290,7 +290,7 @@ def _another(settings: Settings) -> str:
     if settings.gateway:
         return (
             f"{misspelt}Set {VARIABLES['credential']} to the key of the gateway that {VARIABLES['gateway']} names, or"
-            " to any word if it takes none."
+            " to unused if it takes none."
         )
     return (
         f"{misspelt}Set BLOCKRUN_API_KEY to a BlockRun account key (brk_...), or try it free with"

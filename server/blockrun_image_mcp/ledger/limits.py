@@ -7,7 +7,7 @@ from decimal import ROUND_CEILING, Decimal
 from blockrun_image.attempts import ExpectedCost
 from blockrun_image.errors import BudgetExceededError, ConfigurationError
 from blockrun_image.text import usd
-from blockrun_image_mcp.settings import VARIABLES, Settings
+from blockrun_image_mcp.settings import LIMITS, VARIABLES, Settings
 
 _NO_LIMIT = "none"
 _AMOUNT = re.compile(r"\$?(\d{1,9}(?:\.\d{1,6})?)")
@@ -42,7 +42,16 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":
-        """Return the limits that the settings name; raises `ConfigurationError` for one that cannot be read."""
+        """Return the limits that the settings name.
+
+        Raises `ConfigurationError` for one that cannot be read, or whose name is misspelt.
+        """
+        for name, meant in settings.misspelt.items():
+            if meant in (VARIABLES[field] for field in LIMITS):
+                raise ConfigurationError(
+                    f"{name} is not a setting; did you mean {meant}? No picture is paid for until that is clear.",
+                    hint="Correct the name, or remove the variable.",
+                )
         return cls(
             _amount(VARIABLES["max_cost_usd"], settings.max_cost_usd),
             _amount(VARIABLES["daily_budget_usd"], settings.daily_budget_usd),

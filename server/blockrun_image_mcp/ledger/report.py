@@ -170,8 +170,9 @@ class Entry:
         """Where its pictures were saved."""
         return [str(image.path) for image in self.images if image.path]
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the attempt as data; `charged_usd` is `None` where nobody said."""
+    def to_dict(self, *, is_sandbox: bool = False) -> dict[str, object]:
+        """Return the attempt as data; `charged_usd` is `None` where nobody said, and simulated on the sandbox."""
+        charged = _optional(self.charged_micro_usd)
         return {
             "id": self.id,
             "state": self.state,
@@ -181,7 +182,7 @@ class Entry:
             "n": self.n,
             "prompt": clip(self.prompt, 1_000),
             "estimated_usd": _plain(self.reserved_micro_usd),
-            "charged_usd": _optional(self.charged_micro_usd),
+            **({"charged_usd": "0.00", "simulated_usd": charged} if is_sandbox else {"charged_usd": charged}),
             **({} if self.job is None else {"job": self.job}),
             "images": [image.url for image in self.images],
             **({"files": self.files} if self.files else {}),

@@ -72,7 +72,8 @@ async def read_resource(
 
 
 async def _recent_images(backend: Backend) -> str:
-    entries = [entry.to_dict() for entry in await backend.operator_ledger().recent(_MAX_IMAGES)]
+    recent = await backend.operator_ledger().recent(_MAX_IMAGES)
+    entries = [entry.to_dict(is_sandbox=backend.is_sandbox) for entry in recent]
     while len(text := json.dumps({"images": entries}, ensure_ascii=False)) > _MAX_CHARACTERS:
         entries.pop()
     return text

@@ -113,11 +113,13 @@ def _announce_changes(backend: Backend, announcements: InMemorySubscriptionBus) 
 
 
 def _instructions(settings: Settings) -> str:
-    sandbox = " This server runs on a sandbox: nothing costs money." if settings.gateway == SANDBOX else ""
+    cost = "generate_image costs real money; list_models and estimate_cost are free"
+    if settings.gateway == SANDBOX:
+        cost = "This is a sandbox: nothing costs money"
     return (
-        "Makes images from prompts. generate_image costs real money; list_models and estimate_cost are free. If a call"
+        f"Makes images from prompts. {cost}. If a call"
         " timed out or is pending, repeat it unchanged: that collects it without paying again. Show each image to the"
         " user as Markdown and as a plain URL, and say what was charged. Write specific prompts with a style, a"
         " composition and a lighting; suitable missing elements are appended after your words and reported in the"
-        f" result. estimate_cost with a prompt shows what would be sent.{sandbox}"
+        " result. estimate_cost with a prompt shows what would be sent."
     )

@@ -244,4 +244,8 @@ def _unauthorized() -> Response:
 
 def _first_words(error: ValueError) -> str:
     first = error.errors(include_url=False)[0] if isinstance(error, ValidationError) else None
-    return clean(error if first is None else f"{first['loc']}: {first['msg']}", 200)
+    if first is None:
+        return clean(error, 200)
+    where = ".".join(map(str, first["loc"])) or "the body"
+    what = "is not a known key" if first["type"] == "extra_forbidden" else f"cannot be used: {first['msg']}"
+    return clean(f"{where} {what}", 200)
