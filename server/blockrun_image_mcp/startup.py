@@ -28,7 +28,12 @@ def load_backend(flags: Mapping[str, str | None], *, answers_in_time: bool = Fal
 
 def exit_with(error: ImageError) -> NoReturn:
     """Print the error to stderr and exit with status 1."""
+    print_error(error)
+    sys.exit(1)
+
+
+def print_error(error: ImageError) -> None:
+    """Print the error to stderr, as a person reads it."""
     is_about_money = isinstance(error, _ABOUT_MONEY)
     words = error.to_text(is_agent=False) if is_about_money else f"{error.message} {error.hint}".strip()
     sys.stderr.write(f"Error: {Redactor()(words)}\n")
-    sys.exit(1)

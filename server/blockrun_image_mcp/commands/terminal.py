@@ -29,6 +29,7 @@ from blockrun_image_mcp.commands import screen
 from blockrun_image_mcp.commands.saving import Destination
 from blockrun_image_mcp.ledger.confirmation import Ask, Question, not_confirmed
 from blockrun_image_mcp.settings import VARIABLES
+from blockrun_image_mcp.startup import print_error
 from blockrun_image_mcp.tasks import run_alongside
 from blockrun_image_mcp.timings import Timings
 
@@ -171,7 +172,8 @@ async def _show_and_save(
     with suppress(ImageError):  # without the ledger, only the command images knows less
         await backend.operator_ledger().note_files(saving.paths)
     if saving.failures:
-        raise saving.failures[0]
+        print_error(saving.failures[0])  # the JSON that was printed is the call's
+        raise click.exceptions.Exit(1)
 
 
 @dataclass
