@@ -30,7 +30,8 @@ from blockrun_image_mcp.gateway.credentials import Endpoint, address_of, endpoin
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.ledger.confirmation import OpenQuestions
 from blockrun_image_mcp.logs import Redactor, log_orphan
-from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings, is_placeholder
+from blockrun_image_mcp.placeholders import is_placeholder
+from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings
 from blockrun_image_mcp.tasks import Lazy, TaskSupervisor
 from blockrun_image_mcp.timings import DEFAULT, Timings
 

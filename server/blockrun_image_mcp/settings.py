@@ -15,6 +15,7 @@ from blockrun_image.enrichment import MODES
 from blockrun_image.errors import ConfigurationError
 from blockrun_image.images import Defaults
 from blockrun_image.joining import SCOPES
+from blockrun_image_mcp.placeholders import is_example, is_placeholder
 
 SANDBOX = "sandbox"
 
@@ -62,15 +63,6 @@ SESSION_FILE = "~/.blockrun/.session"
 _log = logging.getLogger(__name__)
 
 _LONGEST_CREDENTIAL = 4_096
-_PLACEHOLDER = re.compile(
-    r"\$\{[^{}]*\}|\$\([^()]*\)|\{\{[^{}]*\}\}|\{[^{}]*\}|<[^<>]*>"  # ${X}, $(X), {{X}}, {X}, <X>
-    r"|\$[A-Za-z_]\w*(?::\w+)?"  # $X, $env:X
-    r"|%[A-Za-z_]\w*%(?![0-9A-Fa-f]{2})"  # %X%, which is not a percent-encoded letter
-)
-_EXAMPLE = re.compile(
-    r"(?i)(?:brk|sk)?[_-]?(?:\.{2,}|\u2026|x{3,}|\*{3,}|your[ _-]?(?:[a-z]+[ _-]?){0,3}(?:key|token|credential))"
-    r"(?:[ _-]?here)?"
-)
 _PREFIX = "BLOCKRUN_"
 _OWN_PREFIX = "BLOCKRUN_IMAGE_"
 _MONEY_WORDS = re.compile("BUDGET|COST|LIMIT|SPEND|CONFIRM|USD")
@@ -90,21 +82,6 @@ _OTHER_LOG_LEVELS = {
     "SILENT": "CRITICAL",
 }
 """What other programs call these levels."""
-
-
-def has_placeholder(url: str) -> bool:
-    """Return whether a URL holds what should have been replaced, such as `${HOST}`, or a part of that."""
-    return bool(_PLACEHOLDER.search(url) or set("{}<>") & set(url))
-
-
-def is_placeholder(text: str) -> bool:
-    """Return whether a value holds nothing but what should have been replaced, such as `${KEY}` or `<your-key>`."""
-    if not text:
-        return False
-    rest, before = text, ""
-    while rest != before:  # one may stand in another, as in ${KEY:-${OTHER}}
-        rest, before = _PLACEHOLDER.sub("", rest), rest
-    return not rest.strip()
 
 
 def _lower(value: object) -> object:
@@ -162,7 +139,7 @@ class Source:
             ) from None
         if line is None:
             raise ConfigurationError(f"{self.variable} names a file whose first line is empty.")
-        if _is_example(line):
+        if is_example(line):
             raise ConfigurationError(f"{self.variable} names a file that still holds a placeholder.")
         return line
 
@@ -297,12 +274,7 @@ def _first_line(path: Path) -> str:
 
 
 def _is_filled(secret: SecretStr | None) -> bool:
-    return secret is not None and bool(secret) and not _is_example(secret.get_secret_value())
-
-
-def _is_example(credential: str) -> bool:
-    """Return whether a credential is a placeholder, or the example of a text, such as `brk_...` or `your-api-key`."""
-    return is_placeholder(credential) or _EXAMPLE.fullmatch(credential) is not None
+    return secret is not None and bool(secret) and not is_example(secret.get_secret_value())
 
 
 def _misspelt(environ: Mapping[str, str]) -> Mapping[str, str]:

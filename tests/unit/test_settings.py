@@ -4,7 +4,8 @@ import pytest
 
 from blockrun_image import ConfigurationError
 from blockrun_image_mcp.ledger.limits import Limits
-from blockrun_image_mcp.settings import VARIABLES, Settings, has_placeholder, is_placeholder
+from blockrun_image_mcp.placeholders import has_placeholder, is_placeholder
+from blockrun_image_mcp.settings import VARIABLES, Settings
 
 PLACEHOLDERS = [
     "${user_config.x}",

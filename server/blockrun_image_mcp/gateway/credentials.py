@@ -19,7 +19,8 @@ from pydantic import SecretStr
 from blockrun_image.errors import ConfigurationError
 from blockrun_image.text import did_you_mean
 from blockrun_image_mcp.network import is_loopback
-from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings, has_placeholder
+from blockrun_image_mcp.placeholders import has_placeholder
+from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings
 
 if TYPE_CHECKING:
     import httpx2
