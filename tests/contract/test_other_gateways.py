@@ -120,7 +120,7 @@ async def test_the_catalogues_models_are_those_that_are_listed_and_can_be_asked_
     assert tools["generate_image"]["model"]["enum"] == [MODEL, UNHEARD_OF]
 
 
-async def test_a_model_that_the_gateway_does_not_list_is_refused_here_where_it_lists_the_others(
+async def test_a_model_of_the_operators_file_that_the_gateway_does_not_list_is_for_the_gateway_to_refuse(
     settings: dict[str, str],
 ) -> None:
     async with Client(server_parameters(settings)) as client:
@@ -128,16 +128,16 @@ async def test_a_model_that_the_gateway_does_not_list_is_refused_here_where_it_l
         refused = await client.call_tool("generate_image", {**FOX, "model": UNHEARD_OF})
         listed = await client.call_tool("list_models", {})
     available = {model["id"]: model.get("available", True) for model in data(listed)["models"]}
-    assert data(refused)["error"]["type"] == "unknown_model"
-    assert f"Models: {MODEL} (from $0.042)" in text(refused)
-    assert available == {MODEL: True, UNHEARD_OF: False}
+    assert (data(refused)["error"]["type"] in ("gateway", "model_not_found"), available[UNHEARD_OF]) == (True, True)
+    assert data(refused)["error"]["charged"] == "no"
+    assert set(available) == {MODEL, UNHEARD_OF}
 
 
 def test_doctor_asks_the_gateway_for_its_models_and_notices_a_wrong_key(settings: dict[str, str]) -> None:
     done = run("doctor", settings=settings)
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"models: {MODEL} (from {settings['BLOCKRUN_IMAGE_SPEC']}, and listed by 127.0.0.1 at 2" in done.stdout
-    assert f"{UNHEARD_OF} cannot be asked for any more." in done.stdout
+    models = f"models: {MODEL}, {UNHEARD_OF} (from {settings['BLOCKRUN_IMAGE_SPEC']}, and listed by 127.0.0.1 at 2"
+    assert models in done.stdout
     assert "gateway: 127.0.0.1 answers (HTTP 200) and does not refuse the credential" in done.stdout
     wrong = run("doctor", settings={**settings, "BLOCKRUN_IMAGE_CREDENTIAL": "sk-of-a-stranger"})
     assert wrong.returncode == 1
