@@ -98,6 +98,10 @@ def test_a_way_to_enrich_that_does_not_exist_is_warned_about_and_adds_nothing(sa
     assert json.loads(done.stdout)["prompt"]["sent"] == "A dog"
 
 
+def test_prompt_warns_of_what_a_model_does_not_promise() -> None:
+    assert "does not promise a transparent background" in run("prompt", "A logo on a transparent background").stdout
+
+
 def test_prompt_shows_on_one_screen_what_would_happen_and_sends_nothing(sandbox: Sandbox) -> None:
     asked = ("prompt", "A dog with a sign 'no'", "--lighting", "at dusk", "--size", "1792x1024")
     shown = run(*asked, settings=sandbox.environment).stdout

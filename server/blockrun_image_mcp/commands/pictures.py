@@ -1,6 +1,7 @@
 """The commands that do for a person at a terminal what the three tools do for an agent, and the dry run of a prompt."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +129,10 @@ def prompt(prompt: str, model: str | None, as_json: bool, spec: str | None, **as
     chosen = model or backend.defaults.model or next(iter(catalog.models))
     checked = _checked(backend, "generate_image", asked | {"prompt": prompt, "model": chosen})
     request = catalog.resolve(ImageArguments(prompt, checked.pop("model"), checked.pop("size", None)))
-    enriched = enrich(checked.pop("prompt"), model=catalog.find(request.model), size=request.size, **checked)
-    terminal.show_enrichment(enriched, request.model, as_json)
+    described = catalog.find(request.model)
+    enriched = enrich(checked.pop("prompt"), model=described, size=request.size, **checked)
+    warnings = [*enriched.warnings, *described.cannot_promise(request.prompt)]
+    terminal.show_enrichment(replace(enriched, warnings=warnings), request.model, as_json)
 
 
 def _no_model(backend: Backend, asked: Mapping[str, str | None]) -> Exception:
