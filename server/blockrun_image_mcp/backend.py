@@ -341,7 +341,9 @@ class Backend:
     @asynccontextmanager
     async def _open_ledger(self) -> "AsyncGenerator[Ledger]":
         from blockrun_image_mcp.ledger.jobs import sweeping  # noqa: PLC0415 - loads the ledger
+        from blockrun_image_mcp.ledger.limits import check_names  # noqa: PLC0415 - as above
 
+        check_names(self.settings)
         async with self._ledger_of(self._account()) as ledger, sweeping(ledger, self._finish):
             yield ledger
 

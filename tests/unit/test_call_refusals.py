@@ -110,7 +110,7 @@ async def test_call_that_a_client_makes_is_refused_only_after_collecting(catalog
         result = await called(backend, prompt="a cat", model="dall-e-3", size="7x7")
     assert ledger.orders == [None]
     assert result.structured_content["images"] == [{"url": URL}]
-    assert "Today this call would be refused: size cannot be '7x7'" in result.content[0].text
+    assert "Today this call would be refused: dall-e-3 has no size '7x7'" in result.content[0].text
 
 
 @pytest.mark.parametrize("spelling", [{"n": "1"}, {"n": 1.0}, {"model": "google/nano-banana"}])

@@ -63,6 +63,11 @@ async def test_what_is_set_wrong_is_named_by_the_call_and_by_doctor(settings: Ma
         assert secret not in told + found
 
 
+async def test_a_misspelt_limit_does_not_hide_what_was_spent() -> None:
+    async with started({"BLOCKRUN_IMAGE_DAILY_BUGDET_USD": "1", "BLOCKRUN_IMAGE_GATEWAY": "sandbox"}) as backend:
+        assert (await backend.operator_ledger().statement()).spent_micro_usd == 0
+
+
 @pytest.mark.parametrize(
     ("models", "words"),
     [

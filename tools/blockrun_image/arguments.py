@@ -36,6 +36,9 @@ def check_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[s
     validator: Any = Draft202012Validator(tool.input)
     fault = next(validator.iter_errors(given), None)
     if fault is not None:
+        model = tool.catalog.models.get(str(given.get("model")))
+        if model is not None and model.sizes and [*fault.path] == ["size"]:
+            tool.catalog.size_for(model, given["size"])  # whose refusal names the model's own sizes
         raise _Violation(tool, fault.validator, next(iter(fault.path), ""), fault.instance).refusal()
     return given
 

@@ -21,7 +21,7 @@ from blockrun_image_mcp.backend import NAME, Backend
 from blockrun_image_mcp.commands import options
 from blockrun_image_mcp.gateway.credentials import shape_of
 from blockrun_image_mcp.images.store import check_absolute
-from blockrun_image_mcp.ledger.limits import confirm_above_micro_usd
+from blockrun_image_mcp.ledger.limits import check_names, confirm_above_micro_usd
 from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.settings import SANDBOX, SESSION, SESSION_FILE, VARIABLES, Settings, Source
 from blockrun_image_mcp.startup import load_backend
@@ -196,6 +196,7 @@ def _models(catalog: Catalog, trouble: str = "") -> Finding:
 
 async def _ledger(backend: Backend) -> Finding:
     try:
+        check_names(backend.settings)
         confirm_above_micro_usd(backend.settings)
         ledger = backend.operator_ledger()
         statement = await ledger.statement()

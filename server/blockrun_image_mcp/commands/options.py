@@ -62,7 +62,7 @@ def day(_context: click.Context, _option: click.Parameter, text: str | None) -> 
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError:
-        raise click.BadParameter("it must be a day such as 2026-11-22, today, or 7d for seven days ago.") from None
+        raise click.BadParameter("it must be a day such as 2026-11-22, today, or so many days, as 7d.") from None
 
 
 def days_ago(count: int) -> str:

@@ -42,16 +42,7 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":
-        """Return the limits that the settings name.
-
-        Raises `ConfigurationError` for one that cannot be read, or whose name is misspelt.
-        """
-        for name, meant in settings.misspelt.items():
-            if meant in (VARIABLES[field] for field in LIMITS):
-                raise ConfigurationError(
-                    f"{name} is not a setting; did you mean {meant}? No picture is paid for until that is clear.",
-                    hint="Correct the name, or remove the variable.",
-                )
+        """Return the limits that the settings name; raises `ConfigurationError` for one that cannot be read."""
         return cls(
             _amount(VARIABLES["max_cost_usd"], settings.max_cost_usd),
             _amount(VARIABLES["daily_budget_usd"], settings.daily_budget_usd),
@@ -92,6 +83,16 @@ class Limits:
                 call_micro_usd,
                 f"{left} of the {in_usd(self.day_micro_usd)} for this UTC day is left",
                 "daily_budget_usd",
+            )
+
+
+def check_names(settings: Settings) -> None:
+    """Raise `ConfigurationError` if a variable must be the misspelt name of a limit: nothing would hold it."""
+    for name, meant in settings.misspelt.items():
+        if meant in (VARIABLES[field] for field in LIMITS):
+            raise ConfigurationError(
+                f"{name} is not a setting; did you mean {meant}? No picture is paid for until that is clear.",
+                hint="Correct the name, or remove the variable.",
             )
 
 
