@@ -126,7 +126,7 @@ BAD_INPUT = [
     ({**FOX, "art_style": "x" * 4_000}, "At most 120 characters"),
     ({**FOX, "lighting": 'dusk" --ar 16:9'}, "no quotes"),
     ({**FOX, "prompt": 3}, "must be text"),
-    ({**FOX, "size": ["1024x1024"]}, "Choices: auto, 256x256"),
+    ({**FOX, "size": ["1024x1024"]}, "Its sizes: 1024x1024"),
     ({**FOX, "model": "nano-banana", "quality": "hd"}, "dall-e-3, dall-e-2"),
     ({"prompt": "A fox"}, "model must not be missing"),
 ]
