@@ -145,9 +145,7 @@ async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         async for _ in signals:
             with suppress(OSError):  # the terminal has gone
-                click.echo(
-                    "\nStopping. A request that has left is given ten seconds; again to leave at once.", err=True
-                )
+                click.echo(_STOPPING, err=True)
             scope.cancel()
             return
 
