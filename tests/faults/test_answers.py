@@ -1,9 +1,7 @@
 """What becomes of answers that are malformed, empty, short, hostile or in another shape."""
 
 import base64
-import errno
 import json
-import tempfile
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -325,23 +323,3 @@ async def test_an_answer_that_does_not_end_is_given_up(ask: Asker) -> None:
     (file,) = ask.folder.iterdir()
     assert len(file.read_bytes()) > 1_000
     assert str(file) in caught.value.message
-
-
-class FullDisk(tempfile.SpooledTemporaryFile[bytes]):
-    """Takes the first piece of an answer."""
-
-    def write(self, s: Any) -> int:
-        if self.tell():
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return super().write(s)
-
-
-async def test_answer_that_the_disk_does_not_take_whole_is_kept_as_far_as_it_came(
-    ask: Asker, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", FullDisk)
-    with pytest.raises(OutcomeUnknownError, match=r"a cut answer .*No space left on device") as caught:
-        await ask({"body": "x" * 300_000})
-    (file,) = ask.folder.iterdir()
-    assert 0 < len(file.read_bytes()) < 300_000
-    assert (caught.value.charged, sandbox.posts) == ("unknown", 1)

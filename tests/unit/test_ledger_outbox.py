@@ -8,7 +8,6 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
 
 import anyio
 import pytest
@@ -95,14 +94,11 @@ async def test_spilled_file_is_whole_and_synced_before_it_has_its_name(
 ) -> None:
     ledger = await processes.start(timings=PATIENT)
     attempt = await sent(ledger)
-    dump, fsync, rename = json.dump, os.fsync, Path.replace
+    fsync, rename = os.fsync, Path.replace
     synced: list[int] = []
 
-    def dump_unnamed(fields: object, file: TextIO) -> None:
-        assert [path.suffix for path in spilled(ledger)] == [".part"]
-        dump(fields, file)
-
     def note(descriptor: int) -> None:
+        assert [path.suffix for path in spilled(ledger)] == [".json" if synced else ".part"]
         fsync(descriptor)
         synced.append(os.fstat(descriptor).st_ino)
 
@@ -112,7 +108,6 @@ async def test_spilled_file_is_whole_and_synced_before_it_has_its_name(
         return rename(path, target)
 
     with locked(ledger.path), monkeypatch.context() as patched:
-        patched.setattr(json, "dump", dump_unnamed)
         patched.setattr(os, "fsync", note)
         patched.setattr(Path, "replace", rename_whole)
         assert await attempt.settled(RESPONSE) == ()
@@ -127,14 +122,11 @@ async def test_record_whose_file_is_cut_off_leaves_no_file(
     ledger = await processes.start(timings=PATIENT)
     attempt = await sent(ledger)
 
-    def dump_half(fields: object, file: TextIO) -> None:
-        text = json.dumps(fields)
-        file.write(text[: len(text) // 2])
-        file.flush()
+    def full(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with locked(ledger.path), monkeypatch.context() as patched:
-        patched.setattr(json, "dump", dump_half)
+        patched.setattr(os, "fsync", full)
         (warning,) = await attempt.settled(RESPONSE)
     assert "may be lost if the server is killed now" in warning
     assert (spilled(ledger), await states(ledger)) == ([], ["settled"])

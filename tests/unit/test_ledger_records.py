@@ -204,7 +204,16 @@ async def test_unfinished_file_is_not_read(processes: Processes) -> None:
     ledger = await processes.start()
     attempt = await sent(ledger)
     path = spill(ledger, record_of(attempt, Event.UNKNOWN)).rename(ledger.outbox.folder / "a.part")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
     assert (await states(ledger), spilled(ledger)) == (["sent"], [path])
+
+
+async def test_whole_file_that_could_not_be_renamed_is_read(processes: Processes) -> None:
+    ledger = await processes.start()
+    attempt = await sent(ledger)
+    spill(ledger, record_of(attempt, Event.UNKNOWN)).rename(ledger.outbox.folder / "a.part")
+    assert (await states(ledger), spilled(ledger)) == (["unknown"], [])
 
 
 async def test_spilled_files_are_only_for_their_user(processes: Processes) -> None:

@@ -1,14 +1,13 @@
 """Keeps what a gateway has listed in a file that all processes of one user share."""
 
 import hashlib
-import os
-import tempfile
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from blockrun_image_mcp.files import make_folder, remove, write_whole
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
 if TYPE_CHECKING:
@@ -104,18 +103,12 @@ class CatalogCache:
         try:
             if not self.path.is_absolute():
                 raise FileNotFoundError("there is no home folder")
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle, temporary = tempfile.mkstemp(dir=self.path.parent, prefix=".incoming-")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(kept.model_dump_json().encode())
-                Path(temporary).replace(self.path)
-                self._unwritten = None
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            make_folder(self.path.parent)
+            write_whole(self.path, kept.model_dump_json().encode())
         except OSError:
             self._unwritten = kept
+        else:
+            self._unwritten = None
 
     @contextmanager
     def _locked(self) -> Generator[bool]:
@@ -126,7 +119,7 @@ class CatalogCache:
             return
         try:
             with suppress(OSError):  # a file in the folder's place is no lock
-                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                make_folder(self.path.parent)
             lock.touch(exist_ok=False)
         except FileExistsError:
             with suppress(OSError):
@@ -141,4 +134,4 @@ class CatalogCache:
         try:
             yield True
         finally:
-            lock.unlink(missing_ok=True)
+            remove(lock)

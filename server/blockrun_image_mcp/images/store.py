@@ -1,8 +1,7 @@
 """Keeps pictures that come as data, and URLs that are too long to tell, in a folder, whole or not at all."""
 
 import errno
-import os
-import tempfile
+import secrets
 import time
 import warnings
 from io import BytesIO
@@ -10,18 +9,17 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
-import platformdirs
 
 from blockrun_image.errors import StorageError
 from blockrun_image.images import SavedPicture
 from blockrun_image.text import clean
-from blockrun_image_mcp.folders import folder_from
+from blockrun_image_mcp.files import check_writable, make_folder, replace, temporary_folder, write_part
+from blockrun_image_mcp.folders import pictures_folder
 from blockrun_image_mcp.formats import suffix_of
 
 URL_SUFFIX = ".url.txt"
 """Ends the name of a file that holds a picture's URL."""
 
-_INCOMING = ".incoming-"
 _OTHER_FOLDER = "Set BLOCKRUN_IMAGE_DIR to a folder that can be written."
 _CHECKED = ["PNG", "JPEG", "WEBP", "GIF", "AVIF", "BMP", "TIFF"]
 
@@ -31,7 +29,7 @@ class FolderStore:
 
     def __init__(self, folder: Path | None = None, remedy: str = _OTHER_FOLDER) -> None:
         self._remedy = remedy  # what to do if it cannot be written
-        self.folder = _absolute(folder or folder_from(platformdirs.user_data_path) / "images")
+        self.folder = _absolute(folder or pictures_folder())
         self._one_at_a_time = anyio.CapacityLimiter(1)  # the warnings that `_is_whole` makes errors are the process's
 
     async def save(self, picture: bytes) -> SavedPicture:
@@ -65,7 +63,7 @@ class FolderStore:
             return self._write_new(content, suffix)
         except StorageError as error:
             try:
-                return _write(Path(tempfile.gettempdir()), content, suffix)
+                return _write(temporary_folder(), content, suffix)
             except OSError:
                 raise error from None
 
@@ -82,8 +80,7 @@ class FolderStore:
     def _check(self) -> None:
         try:
             self._make_folder()
-            with tempfile.TemporaryFile(dir=self.folder):
-                pass
+            check_writable(self.folder)
         except (OSError, ValueError) as error:
             raise StorageError(
                 f"Pictures cannot be written to {clean(self.folder, 200)}: {_why(error)}.",
@@ -93,7 +90,7 @@ class FolderStore:
 
     def _make_folder(self) -> None:
         check_absolute(self.folder)
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(self.folder)
 
 
 def check_absolute(folder: Path) -> None:
@@ -117,19 +114,13 @@ def _why(error: OSError | ValueError) -> str:
 
 
 def _write(folder: Path, content: bytes, suffix: str) -> Path:
-    """Write a new file, which only its owner can read, whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=folder, prefix=_INCOMING)
+    """Write a new file, which only its owner can read, whole or not at all, and return the name that it has."""
+    path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(6)}{suffix}"
+    part = write_part(path, content)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unique = Path(temporary).name.removeprefix(_INCOMING)
-        path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{unique}{suffix}"
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        replace(part, path)
+    except OSError:  # another program has it open; what is paid for is not removed
+        return part
     return path
 
 

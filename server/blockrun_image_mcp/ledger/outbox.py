@@ -6,7 +6,6 @@ any process then applies. So a locked or broken database neither loses what was 
 
 import json
 import logging
-import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,10 +16,12 @@ import anyio.to_thread
 
 from blockrun_image.errors import LedgerError
 from blockrun_image.text import clean
+from blockrun_image_mcp.files import PART, make_folder, remove, replace, sync_folder, write_part
 from blockrun_image_mcp.ledger.records import Record
 from blockrun_image_mcp.timings import Timings
 
 _SUFFIX = ".json"
+_READ = (_SUFFIX, PART)  # one that could not be renamed may be whole
 _REFUSED_SUFFIX = ".refused"
 
 _log = logging.getLogger(__name__)
@@ -77,8 +78,7 @@ class Outbox:
     def remove(self, paths: Sequence[Path]) -> None:
         """Remove files of records that are in the ledger now; one that stays is applied once more, to no effect."""
         for path in paths:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+            remove(path)
 
     def set_aside(self, records: Sequence[Record]) -> None:
         """Give up records that the database will never take; their files stay, under another name."""
@@ -136,9 +136,9 @@ class Outbox:
         """The files of records that the database will never take."""
         return self._files(_REFUSED_SUFFIX)
 
-    def _files(self, suffix: str = _SUFFIX) -> Sequence[Path]:
+    def _files(self, *suffixes: str) -> Sequence[Path]:
         try:
-            return [path for path in self.folder.iterdir() if path.suffix == suffix]
+            return [path for path in self.folder.iterdir() if path.suffix in (suffixes or _READ)]
         except OSError:
             return ()
 
@@ -149,34 +149,25 @@ class Outbox:
         record = waiting.record
         name = f"{record.id}-{record.writer[:8]}-{record.sequence}-{record.event.value}"
         path = self.folder / f"{name}{_SUFFIX}"
-        partial = self.folder / f"{name}.part"
         try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(record.to_dict(), file)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-            _sync_folder(self.folder)
+            make_folder(self.folder)
+            part = write_part(path, json.dumps(record.to_dict()).encode())
+            waiting.spill = _named(part, path)
+            sync_folder(self.folder)
         except OSError as error:
             _log.error("a record of %s is only in memory: %s", record.id, clean(error, 200))
-            with suppress(OSError):
-                partial.unlink(missing_ok=True)
             return
-        waiting.spill = path
         if waiting.is_written.is_set():  # written meanwhile
-            self.remove([path])
+            self.remove([waiting.spill])
 
 
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # a folder cannot be opened there
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+def _named(part: Path, path: Path) -> Path:
+    """Give a file its name, and return the one that it has; another process may have read and removed it."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        replace(part, path)
+    except OSError:
+        return part
+    return path
 
 
 def _read(path: Path) -> Record | None:

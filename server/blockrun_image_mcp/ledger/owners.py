@@ -19,6 +19,8 @@ from typing import Any
 from uuid import uuid4
 from weakref import WeakSet
 
+from blockrun_image_mcp.files import create, make_folder, remove
+
 _LOCK = ".lock"
 _UNFINISHED = ".new"
 _RANDOM = re.compile(r"[0-9a-f]{32}")
@@ -157,8 +159,8 @@ class Owners:
         return _Held(id, path, descriptor)
 
     def _create(self, path: Path) -> int:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        make_folder(self._folder)
+        return create(path)
 
     def _living(self, path: Path) -> Living | None:
         try:
@@ -190,7 +192,7 @@ class Owners:
             with suppress(FileExistsError, FileNotFoundError):  # another process or a sweep was faster
                 _publish(first, path)
         finally:
-            first.unlink(missing_ok=True)
+            remove(first)
 
 
 _all: WeakSet[Owners] = WeakSet()

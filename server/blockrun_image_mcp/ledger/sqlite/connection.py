@@ -20,6 +20,7 @@ import anyio.to_thread
 
 from blockrun_image.errors import LedgerError
 from blockrun_image.text import clean
+from blockrun_image_mcp.files import create, make_folder
 from blockrun_image_mcp.ledger.sqlite.migrations import VERSION, NewerLedgerError, migrate
 from blockrun_image_mcp.ledger.sqlite.store import SqliteStore
 from blockrun_image_mcp.ledger.store import Header, UnstorableError
@@ -78,7 +79,9 @@ class SqliteConnection:
     def _in_thread(self, begin: str, work: Work[T]) -> T:
         try:
             connection = self._opened()
-            result, self._seen = _in_transaction(connection, begin, lambda: self._checked(connection, work))
+            result, before, self._seen = _in_transaction(connection, begin, lambda: self._checked(connection, work))
+            if before.lock_folder != self._seen.lock_folder:  # another path to the file has another log
+                connection.execute("PRAGMA wal_checkpoint(FULL)")
             self._check_file()  # nothing may leave after a write to a file that is no longer the ledger
         except (sqlite3.Error, OSError, UnstorableError) as error:
             raise self._error(error) from error
@@ -97,15 +100,15 @@ class SqliteConnection:
             self._check_file()
         return self._connection
 
-    def _checked(self, connection: sqlite3.Connection, work: Work[T]) -> tuple[T, Header]:
-        """Do the work if the file is still the same ledger, and return its new header too."""
+    def _checked(self, connection: sqlite3.Connection, work: Work[T]) -> tuple[T, Header, Header]:
+        """Do the work if the file is still the same ledger, and return its header before and after too."""
         if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
             raise NewerLedgerError
         store = SqliteStore(connection)
         header, seen = store.header(), self._seen
         if seen is not None and (header.identity != seen.identity or header.sent_count < seen.sent_count):
             raise OSError("another file has taken its place while this server used it; restart the server")
-        return work(store), store.header()
+        return work(store), header, store.header()
 
     def _check_file(self) -> None:
         if self._file != _file_at(self.path):
@@ -153,9 +156,9 @@ def _file_at(path: Path) -> tuple[int, int] | None:
 
 
 def _make(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.parent)
     with suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        os.close(create(path))
 
 
 def _open(path: Path, busy_seconds: float) -> sqlite3.Connection:
@@ -170,6 +173,8 @@ def _open(path: Path, busy_seconds: float) -> sqlite3.Connection:
     try:
         _write_ahead(connection, busy_seconds)
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA fullfsync = ON")  # on macOS, fsync leaves it to the disk when it writes
+        connection.execute("PRAGMA checkpoint_fullfsync = ON")
         if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
             _in_transaction(connection, "BEGIN IMMEDIATE", lambda: migrate(connection))
     except BaseException:
