@@ -234,6 +234,7 @@ async def test_replaced_lock_folder_stops_all_that_used_the_old_one(processes: P
         await attempt.sent()
     assert "until the server is restarted" in caught.value.hint
     await nothing_is_paid(ledger, "lock folder of the ledger was replaced")
+    await other.database.adopt_locks()
     assert await states(other) == ["released", "unknown"]  # it sees nobody
     await left.settled(RESPONSE)
     assert await states(other) == ["released", "settled"]
@@ -243,7 +244,7 @@ async def test_replaced_lock_folder_stops_them_also_once_others_use_the_new_one(
     ledger, other = await processes.start(timings=HASTY), await processes.start()
     attempt = await reserve(ledger)
     remove_locks(ledger)
-    await other.statement()  # it has not used the old one
+    await other.database.adopt_locks()  # it has not used the old one
     with pytest.raises(LedgerError):
         await attempt.sent()
     await nothing_is_paid(ledger, "lock folder of the ledger was replaced")
@@ -255,7 +256,7 @@ async def test_lock_folder_that_is_back_stops_them_once_others_have_used_another
     attempt = await reserve(ledger)
     locks = ledger.path.with_name(f"{ledger.path.name}.locks")
     away = locks.rename(locks.with_name("away"))
-    await other.statement()  # it sees nobody
+    await other.database.adopt_locks()  # it sees nobody
     shutil.rmtree(locks)
     away.rename(locks)
     with pytest.raises(LedgerError, match="lock folder of the ledger was replaced"):

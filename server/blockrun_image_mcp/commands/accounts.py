@@ -1,6 +1,5 @@
 """The commands that look into the ledger and the wallet: what was spent and made, and an operator's last word."""
 
-import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,7 +10,7 @@ from blockrun_image.attempts import AttemptState, Payment
 from blockrun_image.errors import ImageError
 from blockrun_image.text import clean, usd
 from blockrun_image_mcp.backend import Backend
-from blockrun_image_mcp.commands import options, terminal
+from blockrun_image_mcp.commands import options, screen, terminal
 from blockrun_image_mcp.payments.networks import NETWORKS
 
 if TYPE_CHECKING:
@@ -67,25 +66,32 @@ def images(most: int, since: str | None, until: str | None, sandbox: bool, as_js
     entries = _asked(backend, lambda ledger: ledger.recent(most, days=days))
     if as_json:
         told = [entry.to_dict(is_sandbox=backend.is_sandbox) for entry in entries]
-        click.echo(json.dumps(told, ensure_ascii=False, indent=2))
+        click.echo(screen.as_json(told))
     else:
         click.echo("\n".join(entry.to_text() for entry in entries) or _none_yet(backend))
 
 
 @click.command()
 @click.option("--release", "id", metavar="ID", help="Take this attempt, which is unknown or held, out of the budget.")
+@click.option("--new-locks", is_flag=True, help="Use a ledger that was moved, or whose locks were removed.")
 @options.sandbox
 @options.gateway
 @options.spec
 @options.reporting_errors
-def recover(id: str | None, sandbox: bool, **flags: str | None) -> None:
+def recover(id: str | None, new_locks: bool, sandbox: bool, **flags: str | None) -> None:
     """Finish jobs that the gateway had accepted, and explain attempts that are unknown or held. Free.
 
     Release an attempt once the account, or the wallet, shows that it was not charged.
 
+    With --new-locks, make sure first that no server uses the ledger by another path.
+
     Example: blockrun-image-mcp recover --release 6f1c3a52-0b5e-4c1f-9d7e-2f8a4b6c0d1e
     """
     backend = options.start(sandbox, flags)
+    if new_locks:
+        _asked(backend, lambda ledger: ledger.database.adopt_locks())
+        click.echo("The ledger is used with the locks beside it from now on.")
+        return
     if id is None:
         anyio.run(_recover, backend)
         return

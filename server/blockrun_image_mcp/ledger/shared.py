@@ -38,6 +38,7 @@ class SharedDatabase:
     timings: Timings
     identity: str = ""
     _lock_folder: str = ""
+    _adopts_locks: bool = False
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def __post_init__(self) -> None:
@@ -82,6 +83,11 @@ class SharedDatabase:
         """Run work that only reads, whatever is not in the database yet."""
         return await self._naming_users(self.transactions.read(work))
 
+    async def adopt_locks(self) -> None:
+        """Use the ledger with the locks beside it from now on, whichever it was used with before."""
+        self._adopts_locks = True
+        await self.write(_nothing)
+
     async def users(self) -> Sequence[int]:
         """Return the process ids of the servers that use the ledger."""
         return sorted(each.pid for each in await anyio.to_thread.run_sync(self.owners.living))
@@ -109,6 +115,7 @@ class SharedDatabase:
         if not self.identity:
             self._check_others(header)
             if header.lock_folder != folder:
+                self._check_no_other_path(header)
                 store.set_lock_folder(folder)
         elif not self._lock_folder == folder == header.lock_folder:
             raise LedgerError(
@@ -126,6 +133,15 @@ class SharedDatabase:
                     f" {clean(self.path, 200)}",
                     hint="No picture is paid for until that server is closed.",
                 )
+
+    def _check_no_other_path(self, header: Header) -> None:
+        """Check that no process can use the file by another path: it would see neither our locks nor our log."""
+        if header.lock_folder and not self._adopts_locks:
+            raise LedgerError(
+                f"The ledger was used with other locks than those beside it: {clean(self.path, 200)}",
+                hint="No picture is paid for, because another server may use the same file by another path. If none"
+                " does (the file was moved, or its locks were removed), run `blockrun-image-mcp recover --new-locks`.",
+            )
 
     async def _naming_users(self, work: Awaitable[T]) -> T:
         """Name the processes that use the ledger in the error of a locked database."""
