@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
 import anyio
-import platformdirs
 
 from blockrun_image.callers import Caller
 from blockrun_image.catalog import Catalog
@@ -25,13 +24,13 @@ from blockrun_image.schemas import ToolSchema, tool_schemas
 from blockrun_image.text import clean
 from blockrun_image_mcp.catalogs.cache import CatalogCache
 from blockrun_image_mcp.catalogs.live import LiveCatalog
-from blockrun_image_mcp.folders import folder_from
+from blockrun_image_mcp.folders import cache_folder, state_folder
 from blockrun_image_mcp.gateway.credentials import Endpoint, address_of, endpoint_for, wallet_digits
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.ledger.confirmation import OpenQuestions
 from blockrun_image_mcp.logs import Redactor, log_orphan
 from blockrun_image_mcp.placeholders import is_placeholder
-from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings
+from blockrun_image_mcp.settings import RELATIVE, SANDBOX, VARIABLES, Settings
 from blockrun_image_mcp.tasks import Lazy, TaskSupervisor
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
@@ -140,14 +139,14 @@ class Backend:
         address = address_of(self.settings, self._contract.spec.base_url)
         if self.is_sandbox or self._scope == "contract" or address is None:
             return None
-        folder = folder_from(platformdirs.user_cache_path) / "catalogs"
+        folder = cache_folder(self.settings.state_dir)
         return CatalogCache(folder, address.base_url, address.rail, timings=self.timings)
 
     @property
     def ledger_path(self) -> Path:
         """The ledger's file, shared by all processes of a user; the sandbox has its own."""
         name = _SANDBOX_LEDGER if self.is_sandbox else "ledger.sqlite3"
-        return folder_from(platformdirs.user_state_path) / name
+        return state_folder(self.settings.state_dir) / name
 
     @property
     def has_sandbox_ledger(self) -> bool:
@@ -332,8 +331,10 @@ class Backend:
 
         if not self.ledger_path.is_absolute():  # it would be another one in each working directory
             raise LedgerError(
-                "There is no folder for the ledger of what is spent, because no home folder is known.",
-                hint="No picture is paid for without it. Set HOME, or XDG_STATE_HOME to a full path.",
+                "There is no folder for the ledger of what is spent, because no home folder is known."
+                if self.settings.state_dir is None
+                else f"{VARIABLES['state_dir']} {RELATIVE}, so that there would be several ledgers.",
+                hint=f"No picture is paid for without it. Set {VARIABLES['state_dir']} to an absolute path.",
             )
         limits = Limits.of(self.settings)
         return Ledger(self._database, self.ledger_path, limits, account, timings=self.timings, process=self.process)

@@ -1,7 +1,9 @@
 """The operator's settings, from the environment and the command line."""
 
 import logging
+import os
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,6 +41,7 @@ VARIABLES: Mapping[str, str] = {
     "spec": "BLOCKRUN_IMAGE_SPEC",
     "catalog": "BLOCKRUN_IMAGE_CATALOG",
     "dir": "BLOCKRUN_IMAGE_DIR",
+    "state_dir": "BLOCKRUN_IMAGE_STATE_DIR",
     "log_level": "BLOCKRUN_IMAGE_LOG_LEVEL",
 }
 """The environment variable of each setting; a blank one is not set."""
@@ -59,6 +62,9 @@ SESSION = "session"
 
 SESSION_FILE = "~/.blockrun/.session"
 """Where BlockRun's own software keeps a wallet's private key, as text."""
+
+RELATIVE = "is not an absolute path: the folder depends on where the server is started"
+"""What is wrong with a folder's name."""
 
 _log = logging.getLogger(__name__)
 
@@ -97,11 +103,19 @@ def _log_level(value: object) -> object:
 
 
 def _expanded(value: object) -> object:
-    """Return a path with the home folder that it begins with; without such a folder, it stays as it is."""
+    return _path(value) if isinstance(value, str) else value
+
+
+def _path(text: str) -> Path:
+    """Return a path with its home folder and variables, as `~` and `$HOME` or, on Windows, `%USERPROFILE%`.
+
+    What there is not stays as it is written.
+    """
+    path = Path(os.path.expandvars(text))
     try:
-        return Path(value).expanduser() if isinstance(value, str) else value
+        return path.expanduser()
     except RuntimeError:
-        return Path(str(value))
+        return path
 
 
 @dataclass(frozen=True)
@@ -131,8 +145,12 @@ class Source:
         if self.file is None:
             raise ConfigurationError(f"{self.variable} can only be {SESSION}, or not set.")
         try:
-            line = _value(_first_line(Path(self.file.get_secret_value()).expanduser()))
-        except (OSError, ValueError, RuntimeError) as error:
+            line = _value(_first_line(_path(self.file.get_secret_value())))
+        except UnicodeError:
+            raise ConfigurationError(
+                f"{self.variable} names a file that is not text in UTF-8.", hint="Save it again as UTF-8."
+            ) from None
+        except (OSError, ValueError) as error:
             raise ConfigurationError(
                 f"{self.variable} names no file that can be read ({type(error).__name__}).",
                 hint="Name a file whose first line is the credential, and that the server's user may read.",
@@ -168,6 +186,7 @@ class Settings(BaseModel):
     catalog: Annotated[str, BeforeValidator(_lower)] = "both"
     spec: Annotated[Path | None, BeforeValidator(_expanded)] = None
     dir: Annotated[Path | None, BeforeValidator(_expanded)] = None
+    state_dir: Annotated[Path | None, BeforeValidator(_expanded)] = None
     log_level: Annotated[str, BeforeValidator(_log_level)] = "WARNING"
     misspelt: Mapping[str, str] = {}
     """Variables that are set and are no settings, and the setting that each may be a wrong spelling of."""
@@ -199,12 +218,19 @@ class Settings(BaseModel):
             mistakes["call_seconds"] = Mistake(f"cannot be read; using {CALL_SECONDS} seconds", CALL_SECONDS)
         return mistakes
 
+    @property
+    def is_dir_relative(self) -> bool:
+        """Whether the folder for pictures depends on where a host starts the server; `.` asks for that."""
+        return self.dir is not None and not self.dir.is_absolute() and self.dir != Path()
+
     def with_valid_values(self) -> "Settings":
         """Return the settings without mistakes, which are warned about: a server must still start."""
         for field, mistake in self.mistakes.items():
             _log.warning("%s %s", VARIABLES[field], mistake.words)
         for name, meant in self.misspelt.items():
             _log.warning("%s is not a setting; did you mean %s?", name, meant)
+        if self.is_dir_relative:
+            _log.warning("%s %s", VARIABLES["dir"], RELATIVE)
         for field in ("max_cost_usd", "daily_budget_usd"):
             if getattr(self, field).lower() == "none":
                 _log.warning("%s is none: nothing limits what is spent", VARIABLES[field])
@@ -269,8 +295,13 @@ class Settings(BaseModel):
 def _first_line(path: Path) -> str:
     if not path.is_file():  # a pipe could be read only once, and its reader could wait for ever
         raise FileNotFoundError
-    with path.open(encoding="utf-8-sig") as file:
-        return file.readline(_LONGEST_CREDENTIAL)
+    with path.open("rb") as file:
+        is_utf_16 = file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE)  # as Windows PowerShell writes
+    with path.open(encoding="utf-16" if is_utf_16 else "utf-8-sig") as file:
+        line = file.readline(_LONGEST_CREDENTIAL)
+    if "\0" in line:
+        raise UnicodeError
+    return line
 
 
 def _is_filled(secret: SecretStr | None) -> bool:

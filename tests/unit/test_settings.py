@@ -162,7 +162,11 @@ def test_a_file_that_cannot_be_read_keeps_no_server_from_starting(file: str) -> 
     assert file == "/" or file not in caught.value.to_text() + repr(settings)
 
 
-def test_a_file_that_is_no_text_cannot_be_read(tmp_path: Path) -> None:
-    (tmp_path / "key").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ConfigurationError, match="names no file that can be read"):
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfe\x00", b"brk_\xe9t\xe9", "brk_1234567890".encode("utf-16-le"), "brk_1234567890".encode("utf-16-be")],
+)
+def test_a_file_that_is_no_text_cannot_be_read(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(content)
+    with pytest.raises(ConfigurationError, match="names a file that is not text in UTF-8"):
         Settings.read({"BLOCKRUN_API_KEY_FILE": str(tmp_path / "key")}).sources[0].read()

@@ -1,7 +1,6 @@
 """Paths that cannot be used: a description of the API, the images folder, and folders in a home that is not known."""
 
 import stat
-import tempfile
 from pathlib import Path
 
 import platformdirs
@@ -10,7 +9,7 @@ import pytest
 from blockrun_image.errors import ConfigurationError, LedgerError, StorageError
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.catalogs.cache import CatalogCache
-from blockrun_image_mcp.folders import folder_from
+from blockrun_image_mcp.folders import state_folder
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.settings import Settings
 
@@ -79,7 +78,7 @@ async def test_images_folder_that_cannot_be_made_is_found_before_anything_is_pai
 async def test_answer_that_is_kept_elsewhere_can_be_read_by_its_owner_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
     kept = await FolderStore(Path(__file__) / "pictures").keep(b"a paid answer")
     assert (kept.parent, stat.S_IMODE(kept.stat().st_mode)) == (tmp_path, 0o600)
 
@@ -112,7 +111,7 @@ async def test_without_a_home_folder_nothing_is_spent_and_nothing_is_written(
     monkeypatch.chdir(tmp_path)
     for name in ("user_state_path", "user_data_path", "user_cache_path"):
         monkeypatch.setattr(platformdirs, name, find)
-    assert not folder_from(platformdirs.user_state_path).is_absolute()
+    assert not state_folder().is_absolute()
     async with Backend(Settings.read(CREDENTIALS)) as backend:
         with pytest.raises(LedgerError, match="no home folder is known"):
             await backend.ledger()

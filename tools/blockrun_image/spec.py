@@ -132,7 +132,7 @@ def is_word(value: object) -> bool:
 
 def _read(file: Traversable | Path, source: str) -> object:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(file.read_bytes())  # in UTF-8 or UTF-16, with or without a byte order mark
     except (OSError, ValueError, RecursionError) as error:
         raise SpecError(f"Cannot read {source}: {clean(error, 200)}") from error
 

@@ -3,7 +3,6 @@
 import os
 import platform
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -19,11 +18,13 @@ from blockrun_image.errors import ImageError
 from blockrun_image.text import clean, quoted
 from blockrun_image_mcp.backend import NAME, Backend
 from blockrun_image_mcp.commands import options
+from blockrun_image_mcp.commands.places import doubts
+from blockrun_image_mcp.files import check_writable
 from blockrun_image_mcp.gateway.credentials import shape_of
 from blockrun_image_mcp.images.store import check_absolute
 from blockrun_image_mcp.ledger.limits import check_names, confirm_above_micro_usd
 from blockrun_image_mcp.logs import Redactor
-from blockrun_image_mcp.settings import SANDBOX, SESSION, SESSION_FILE, VARIABLES, Settings, Source
+from blockrun_image_mcp.settings import RELATIVE, SANDBOX, SESSION, SESSION_FILE, VARIABLES, Settings, Source
 from blockrun_image_mcp.startup import load_backend
 
 if TYPE_CHECKING:
@@ -80,8 +81,9 @@ async def examine(backend: Backend, environ: Mapping[str, str]) -> Sequence[Find
             *_unknown_variables(backend, environ),
             *_credentials(backend.settings),
             *(finding for finding in await _gateway(backend) if finding.state not in named),
-            _folder(backend.folder.folder),
+            _folder(backend),
             await _ledger(backend),
+            *_doubts(backend, environ),
         ]
 
 
@@ -206,18 +208,35 @@ async def _ledger(backend: Backend) -> Finding:
     advice = f"Records of paid pictures that it does not take: {', '.join(refused[:3])}" if refused else ""
     users = ", ".join(str(pid) for pid in await ledger.users())
     used = f"; used by the processes {users}" if users else ""
-    where = clean(ledger.path, 200)
+    where = _real(ledger.path)
     simulated = ", all of it simulated" if backend.is_sandbox else ""
     return Finding("ledger", f"{statement.summary()}{simulated}{used} ({where})", advice, is_trouble=bool(refused))
 
 
-def _folder(folder: Path) -> Finding:
+def _doubts(backend: Backend, environ: Mapping[str, str]) -> Sequence[Finding]:
+    """Tell what may be wrong with where the ledger lies."""
+    if backend.is_sandbox or not backend.ledger_path.is_absolute():
+        return []
+    folder, is_named = backend.ledger_path.parent, backend.settings.state_dir is not None
+    return [Finding("ledger", str(_real(folder)), doubt) for doubt in doubts(folder, environ, is_named=is_named)]
+
+
+def _real(path: Path) -> str:
+    """Return where a path leads to; on Windows, that shows the private copy that a packaged program would see."""
+    try:
+        return clean(os.path.realpath(path), 200)
+    except OSError:
+        return clean(path, 200)
+
+
+def _folder(backend: Backend) -> Finding:
     """Try to write where pictures would be kept, and leave nothing behind."""
+    folder = backend.folder.folder
+    advice = f"{VARIABLES['dir']} {RELATIVE}." if backend.settings.is_dir_relative else ""
     try:
         check_absolute(folder)
         there = next(path for path in (folder, *folder.parents) if path.exists())
-        with tempfile.TemporaryFile(dir=there) as file:
-            file.write(b"x")
+        check_writable(there)
     except OSError as error:
         return Finding(
             "images folder",
@@ -225,4 +244,4 @@ def _folder(folder: Path) -> Finding:
             f"Set {VARIABLES['dir']} to a folder that can be.",
             is_trouble=True,
         )
-    return Finding("images folder", clean(folder, 200))
+    return Finding("images folder", _real(folder), advice)

@@ -1,0 +1,98 @@
+"""What may be wrong with the folder of the ledger: others may see another one there, or cannot lock it."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePath
+
+from blockrun_image.text import clean
+from blockrun_image_mcp.folders import NAME
+from blockrun_image_mcp.settings import VARIABLES
+
+_NETWORKED = re.compile(
+    r"nfs\d?|cifs|smb\w*|afpfs|webdav|davfs\d?|9p|afs|ceph|glusterfs|lustre|fuse\.(sshfs|rclone|s3fs)"
+)
+"""The file systems that are another machine's, as Linux and macOS call them."""
+
+_SYNCHRONISED = re.compile(
+    r"onedrive\b.*|dropbox\b.*|google drive|googledrive\b.*|my drive|icloud ?drive|mobile documents|cloudstorage"
+    r"|nextcloud\d?|owncloud|syncthing|pcloud ?drive|box sync|creative cloud files",
+    re.IGNORECASE,
+)
+"""What the folders are called that programs copy to other machines."""
+
+_MOST_TOLD = 3
+_IN_ALL = f"Set {VARIABLES['state_dir']} to the same folder for all."
+_ONE_MACHINE = f"Set {VARIABLES['state_dir']} to a folder on this machine's own disk, for every program alike."
+
+
+def doubts(folder: Path, environ: Mapping[str, str], *, is_named: bool) -> Sequence[str]:
+    """Return what may be wrong with a folder of the ledger; `is_named` tells that a setting names it."""
+    found: list[str] = []
+    if is_on_network(folder):
+        found.append(f"It is on another machine, whose locks may not hold. {_ONE_MACHINE}")
+    if any(_SYNCHRONISED.fullmatch(part) for part in folder.parts):
+        found.append(f"A program seems to copy it to other machines, which breaks a ledger. {_ONE_MACHINE}")
+    if sys.platform == "win32" and "appdata" in map(str.lower, folder.parts):
+        found.append(f"Packaged programs, such as Claude Desktop, see another folder under AppData. {_ONE_MACHINE}")
+    if not is_named:
+        found += _other_ledgers(folder, environ)
+    return found
+
+
+def is_on_network(folder: Path) -> bool:
+    """Tell whether a folder is another machine's, as far as the system says."""
+    if sys.platform == "win32":
+        return folder.drive.startswith("\\\\") or _is_remote_drive(folder.anchor)
+    mounts = dict(_mounts())
+    return next((_is_networked(mounts[each]) for each in (folder, *folder.parents) if each in mounts), False)
+
+
+def _is_networked(kind: str) -> bool:
+    return _NETWORKED.fullmatch(kind) is not None
+
+
+def _is_remote_drive(anchor: str) -> bool:
+    if sys.platform != "win32":
+        return False
+    import ctypes  # noqa: PLC0415 - for this alone
+
+    return ctypes.windll.kernel32.GetDriveTypeW(anchor) == 4  # DRIVE_REMOTE
+
+
+def _mounts() -> Iterator[tuple[PurePath, str]]:
+    """Yield where a file system is mounted, and its kind; a later one hides an earlier one at the same place."""
+    if sys.platform == "darwin":
+        for mount in re.finditer(r"^.+? on (.+) \(([^,)]+)", _told_by_mount(), re.MULTILINE):
+            yield PurePath(mount[1]), mount[2]
+        return
+    try:
+        text = Path("/proc/self/mounts").read_text("utf-8", "surrogateescape")
+    except OSError:
+        return
+    for line in text.splitlines():
+        _, place, kind, *_ = line.split(" ")
+        yield PurePath(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), place)), kind
+
+
+def _told_by_mount() -> str:
+    try:
+        told = subprocess.run(["/sbin/mount"], capture_output=True, timeout=5, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return told.stdout.decode("utf-8", "surrogateescape")
+
+
+def _other_ledgers(folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
+    """Say where programs that are not started from this terminal keep another ledger."""
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return
+    usual = home / ("Library/Application Support" if sys.platform == "darwin" else ".local/state") / NAME
+    if environ.get("XDG_STATE_HOME", "").strip() and sys.platform != "win32" and folder != usual:
+        yield f"Hosts that the desktop starts do not get XDG_STATE_HOME: they use {clean(usual, 200)}. {_IN_ALL}"
+    for path in [*home.glob(f".var/app/*/.local/state/{NAME}/ledger.sqlite3")][:_MOST_TOLD]:
+        if path.parent != folder:
+            yield f"A program in a Flatpak keeps another ledger: {clean(path, 200)}. {_IN_ALL}"
