@@ -10,6 +10,8 @@ from importlib.metadata import version
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any, cast
 
+import anyio.to_thread
+
 if TYPE_CHECKING:
     import httpx2
 
@@ -65,13 +67,29 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+async def open_network(url: "httpx2.URL", limits: "httpx2.Limits | None" = None) -> "httpx2.AsyncHTTPTransport":
+    """Return the transport to `url`, by its proxy and with the certificates that `SSL_CERT_FILE` names.
+
+    Raises `OSError` for certificates that cannot be read, `ImportError`, `ValueError` and `httpx2.InvalidURL` for a
+    proxy that cannot be used.
+    """
+    import httpx2  # noqa: PLC0415 - a start does without
+
+    proxy = None
+    if not is_loopback(url.host):  # on Windows, the look-up may ask a name server, for which only this call must wait
+        proxy = await anyio.to_thread.run_sync(proxy_for, url, abandon_on_cancel=True)
+    return httpx2.AsyncHTTPTransport(limits=limits or httpx2.Limits(), proxy=proxy)
+
+
 def proxy_for(url: "httpx2.URL") -> str | None:
     """Return the proxy that the environment, or the system, names for `url`; there is none for this machine.
 
     `HTTPS_PROXY` counts before `ALL_PROXY`. `NO_PROXY` may hold names, names with a port, addresses and CIDR blocks.
     """
+    if is_loopback(url.host):
+        return None
     proxies = urllib.request.getproxies()
-    if is_loopback(url.host) or _is_bypassed(url, proxies.get("no", "")):
+    if _is_bypassed(url, proxies.get("no", "")):
         return None
     proxy = proxies.get(url.scheme) or proxies.get("all")
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"

@@ -146,17 +146,17 @@ class Buyer:
         self.payer = Payer(self.wallet, clock, timings)
 
     async def buy(self, body: object = None) -> httpx2.Response:
-        async with self._client() as client:
+        async with await self._client() as client:
             auth = self.payer.auth(self.attempt, lambda _: None)
             return await client.post(self.url, json=body or {"prompt": "A red fox"}, auth=auth)
 
     async def send(self, payment: str | None = None) -> httpx2.Response:
         headers = {"PAYMENT-SIGNATURE": payment} if payment else {}
-        async with self._client() as client:
+        async with await self._client() as client:
             return await client.post(self.url, json={"prompt": "A red fox"}, headers=headers)
 
-    def _client(self) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(transport=open_transport(self.url, DEFAULT))
+    async def _client(self) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(transport=await open_transport(self.url, DEFAULT))
 
 
 def payment_of(response: httpx2.Response) -> str:

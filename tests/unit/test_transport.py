@@ -78,7 +78,7 @@ async def test_an_unusable_environment_is_named_and_nothing_is_sent(
 ) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError, match=what) as caught:
-        open_transport("https://x.example", Timings())
+        await open_transport("https://x.example", Timings())
     assert variable.upper() in caught.value.hint
 
 
@@ -87,7 +87,7 @@ async def test_an_unusable_environment_is_named_and_nothing_is_sent(
 )
 async def test_a_proxy_of_a_usual_kind_can_be_set_up(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     monkeypatch.setenv("all_proxy", proxy)
-    await open_transport("https://x.example", Timings()).aclose()
+    await (await open_transport("https://x.example", Timings())).aclose()
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_call_lasts_as_long_as_the_readme_says_and_waits_less_than_hosts_do() 
 
 
 async def test_the_guard_is_part_of_the_transport(sandbox: Sandbox) -> None:
-    async with httpx2.AsyncClient(transport=open_transport(sandbox.origin, Timings())) as client:
+    async with httpx2.AsyncClient(transport=await open_transport(sandbox.origin, Timings())) as client:
         with pytest.raises(ConfigurationError, match="private key"):
             await client.post(f"{sandbox.base_url}/images/generations", headers={"Authorization": PRIVATE_KEY})
     assert sandbox.posts == 0
@@ -143,10 +143,10 @@ async def test_the_proxy_of_the_environment_is_used_but_not_for_this_machine(
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, proxy.format(port=unused_port))
     monkeypatch.delenv("no_proxy", raising=False)
-    async with httpx2.AsyncClient(transport=open_transport("https://x.example", Timings())) as client:
+    async with httpx2.AsyncClient(transport=await open_transport("https://x.example", Timings())) as client:
         with pytest.raises(httpx2.ConnectError):
             await client.get("https://x.example")
-    async with httpx2.AsyncClient(transport=open_transport(sandbox_origin, Timings())) as client:
+    async with httpx2.AsyncClient(transport=await open_transport(sandbox_origin, Timings())) as client:
         assert (await client.get(f"{sandbox_origin}/sandbox/settlements")).status_code == 200
 
 

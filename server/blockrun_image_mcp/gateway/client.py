@@ -93,7 +93,7 @@ class HttpGateway:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        transport = open_transport(self._endpoint.base_url, self._timings, self._endpoint.wallet_key)
+        transport = await open_transport(self._endpoint.base_url, self._timings, self._endpoint.wallet_key)
         self._http = await self._stack.enter_async_context(
             httpx2.AsyncClient(
                 base_url=f"{self._endpoint.base_url}/",

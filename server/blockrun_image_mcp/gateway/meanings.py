@@ -224,7 +224,10 @@ _CERTIFICATE = (
     "If a proxy or a company's own authority signed it, name that authority's certificate in SSL_CERT_FILE, in the"
     " server's environment."
 )
-_PROXY = "Check HTTPS_PROXY, ALL_PROXY and NO_PROXY in the server's environment."
+_PROXY = (
+    "Check HTTPS_PROXY, ALL_PROXY and NO_PROXY in the server's environment, and on Windows and macOS the proxy in the"
+    " system's own settings."
+)
 _PROXY_LOGIN = "The proxy wants a login: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT, in the server's environment."
 
 _FREE_IF_NAMED = (410, 428, 451, 503)

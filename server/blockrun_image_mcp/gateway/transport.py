@@ -1,13 +1,13 @@
 """What lies between the client and the network: a guard against leaked keys, bounded answers, and safe retries."""
 
-import tempfile
 import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from typing import IO, Any, cast
+from io import BytesIO
+from typing import Any, cast
 
 import anyio
 import httpx2
@@ -17,7 +17,7 @@ from blockrun_image.errors import ConfigurationError
 from blockrun_image.text import clean
 from blockrun_image_mcp.gateway.credentials import may_leave
 from blockrun_image_mcp.gateway.retry import Failure, Outcome, Rule, asked_seconds, failure_of, may_resend, wait_seconds
-from blockrun_image_mcp.network import json_from, proxy_for
+from blockrun_image_mcp.network import json_from, open_network
 from blockrun_image_mcp.timings import Timings
 
 RULES = "blockrun_rules"
@@ -31,8 +31,7 @@ MAX_ANSWER_BYTES = 512 * 2**20
 """The longest answer that is read to a paid request, with pictures as data."""
 
 _MAX_FREE_ANSWER_BYTES = 64 * 2**20
-_MAX_IN_MEMORY_BYTES = 64 * 2**20
-"""What is longer is read into a temporary file first, so that nothing is lost if the connection fails."""
+_MAX_UNPACKED_BYTES = 64 * 2**20
 _MAX_REFUSAL_BYTES = 2**16
 _CHECKSUM_BYTES = 8  # at the end of gzip, with the length
 
@@ -59,7 +58,7 @@ def timeout(timings: Timings) -> httpx2.Timeout:
     )
 
 
-def open_transport(
+async def open_transport(
     base_url: str,
     timings: Timings,
     wallet_key: SecretStr | None = None,
@@ -70,9 +69,7 @@ def open_transport(
     outcome, and a new connection costs nothing beside a picture.
     """
     try:
-        network = httpx2.AsyncHTTPTransport(
-            limits=httpx2.Limits(max_keepalive_connections=0), proxy=proxy_for(httpx2.URL(base_url))
-        )
+        network = await open_network(httpx2.URL(base_url), httpx2.Limits(max_keepalive_connections=0))
     except OSError as error:
         raise ConfigurationError(
             f"The certificates that are to be trusted cannot be read ({type(error).__name__}).",
@@ -81,7 +78,8 @@ def open_transport(
     except (ImportError, ValueError, httpx2.InvalidURL) as error:
         raise ConfigurationError(
             f"The proxy cannot be used ({type(error).__name__}).",
-            hint="HTTPS_PROXY and ALL_PROXY take http://, https://, socks5:// and socks5h:// URLs.",
+            hint="HTTPS_PROXY, ALL_PROXY and the system's own settings take http://, https://, socks5:// and socks5h://"
+            " URLs.",
         ) from error
     return RetryingTransport(GuardedTransport(network, wallet_key), timings)
 
@@ -152,23 +150,22 @@ async def _read_whole(request: httpx2.Request, response: httpx2.Response) -> htt
     """Read an answer to its end; of a refusal, no more than is needed to say why."""
     max_bytes: int = request.extensions.get(MAX_BYTES, _MAX_FREE_ANSWER_BYTES)
     cut: str | None = None
-    with tempfile.SpooledTemporaryFile(_MAX_IN_MEMORY_BYTES) as body:
-        try:
-            await _read_into(body, response, max_bytes)
-        except (httpx2.TransportError, OSError) as error:
-            if response.is_success and MAX_BYTES not in request.extensions:
-                raise
-            cut = f"{type(error).__name__}: {clean(error, 80)}"
-        finally:
-            await response.aclose()
-        body.seek(0)
-        content = body.read()
+    body = BytesIO()
+    try:
+        await _read_into(body, response, max_bytes)
+    except httpx2.TransportError as error:
+        if response.is_success and MAX_BYTES not in request.extensions:
+            raise
+        cut = f"{type(error).__name__}: {clean(error, 80)}"
+    finally:
+        await response.aclose()
+    content = body.getvalue()
     encoding = response.headers.get("content-encoding", "")
     headers = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
     answer = httpx2.Response(
         response.status_code,
         headers=headers,
-        stream=httpx2.ByteStream(_unpacked(content, encoding, min(max_bytes, _MAX_IN_MEMORY_BYTES))),
+        stream=httpx2.ByteStream(_unpacked(content, encoding, min(max_bytes, _MAX_UNPACKED_BYTES))),
         request=request,
         extensions={} if cut is None else {CUT: cut},
     )
@@ -184,7 +181,7 @@ async def _tell_nobody(_outcome: Outcome, _seconds: float) -> None:
     """Wait in silence."""
 
 
-async def _read_into(body: IO[bytes], response: httpx2.Response, max_bytes: int) -> None:
+async def _read_into(body: BytesIO, response: httpx2.Response, max_bytes: int) -> None:
     async for chunk in cast("httpx2.AsyncByteStream", response.stream):
         body.write(chunk)
         if response.status_code >= 300 and body.tell() > _MAX_REFUSAL_BYTES:

@@ -11,7 +11,7 @@ from blockrun_image.errors import StorageError
 from blockrun_image.ports import ImageStore
 from blockrun_image.text import clean
 from blockrun_image_mcp.images.store import URL_SUFFIX
-from blockrun_image_mcp.network import proxy_for, user_agent
+from blockrun_image_mcp.network import open_network, user_agent
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
 _MAX_PICTURE_BYTES = 64 * 2**20
@@ -43,13 +43,15 @@ async def download(
 
 
 async def _read(url: str) -> bytes:
-    return await anyio.Path(url2pathname(urlsplit(url).path)).read_bytes()
+    parts = urlsplit(url)
+    share = f"//{parts.netloc}" if parts.netloc not in ("", "localhost") else ""  # a server's, as \\\\server\\share
+    return await anyio.Path(url2pathname(f"{share}{parts.path}")).read_bytes()
 
 
 async def _fetch(url: httpx2.URL, timings: Timings, max_bytes: int) -> bytes:
     picture = bytearray()
     async with (
-        httpx2.AsyncClient(timeout=timings.download_seconds, trust_env=False, proxy=proxy_for(url)) as http,
+        httpx2.AsyncClient(timeout=timings.download_seconds, transport=await open_network(url)) as http,
         http.stream("GET", url, headers={"User-Agent": user_agent()}) as response,
     ):
         response.raise_for_status()
