@@ -22,8 +22,10 @@ def main() -> None:
     """
     flags = serve_flags(sys.argv[1:])
     if flags is None:
+        from blockrun_image_mcp.commands import screen  # noqa: PLC0415 - a plain start does without
         from blockrun_image_mcp.commands.group import main as run_command  # noqa: PLC0415 - loads click
 
+        screen.prepare()
         run_command()
     else:
         from blockrun_image_mcp.serving import serve  # noqa: PLC0415 - click's commands need not serve

@@ -1,6 +1,5 @@
 """What several commands share: their options, how they start, and how they say that something went wrong."""
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
@@ -11,6 +10,7 @@ import click
 
 from blockrun_image.errors import ImageError
 from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.commands import screen
 from blockrun_image_mcp.settings import SANDBOX
 from blockrun_image_mcp.startup import exit_with, load_backend
 
@@ -100,7 +100,7 @@ def reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **kwargs)
         except ImageError as error:
             if kwargs.get("as_json"):
-                click.echo(json.dumps(error.to_dict(), ensure_ascii=False, indent=2))
+                click.echo(screen.as_json(error.to_dict()))
             exit_with(error)
 
     return run

@@ -1,13 +1,11 @@
 """The command that runs the image API's sandbox by itself."""
 
-import signal
-import sys
-
 import anyio
 import click
 
 from blockrun_image.catalog import Catalog
 from blockrun_image_mcp.commands import options
+from blockrun_image_mcp.signals import ending_signals
 
 
 @click.command()
@@ -28,8 +26,6 @@ async def _run(catalog: Catalog, port: int) -> None:
 
     async with running_sandbox(catalog, port) as origin:
         click.echo(f"The sandbox is at {origin}/v1 (any key that starts with brk_). Ctrl-C ends it.")
-        if sys.platform == "win32":
-            await anyio.sleep_forever()
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with ending_signals() as signals:
             async for _ in signals:
                 break

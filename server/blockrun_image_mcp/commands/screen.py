@@ -1,14 +1,31 @@
-"""Text in the columns of a terminal: wrapped at its width, long text cut, and nothing in it that would steer it."""
+"""Text for a terminal or a pipe: in its columns and encoding, and with nothing in it that would steer a terminal."""
 
+import codecs
+import json
 import re
 import shutil
+import sys
 import unicodedata
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 _HEAD_COLUMNS = 20
 _FEWEST_COLUMNS = 20
 _CUT = "…"
 _STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def prepare() -> None:
+    """Show what the output cannot hold, such as an emoji in a pipe on Windows, as its escape, instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def as_json(document: object) -> str:
+    """Return JSON that is UTF-8 whatever the output's encoding is; then it holds ASCII alone."""
+    is_utf_8 = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
+    return json.dumps(document, ensure_ascii=not is_utf_8, indent=2)
 
 
 def row(head: str, words: str, most_lines: int | None = None) -> str:

@@ -1,8 +1,6 @@
 """What a person sees at a terminal: a bar while pictures are made, what came of it, and where it is saved."""
 
 import itertools
-import json
-import signal
 import sys
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -29,6 +27,7 @@ from blockrun_image_mcp.commands import screen
 from blockrun_image_mcp.commands.saving import Destination
 from blockrun_image_mcp.ledger.confirmation import Ask, Question, not_confirmed
 from blockrun_image_mcp.settings import VARIABLES
+from blockrun_image_mcp.signals import ending_signals
 from blockrun_image_mcp.startup import print_error
 from blockrun_image_mcp.tasks import run_alongside
 from blockrun_image_mcp.timings import Timings
@@ -100,15 +99,14 @@ async def refresh(backend: Backend) -> None:
 
 def show(result: Result, as_json: bool) -> None:
     """Print a result as an agent would get it, as text or as structured content."""
-    text = json.dumps(result.to_dict(), ensure_ascii=False, indent=2) if as_json else screen.shown(result.to_text())
-    click.echo(text)
+    click.echo(screen.as_json(result.to_dict()) if as_json else screen.shown(result.to_text()))
 
 
 def show_enrichment(enriched: EnrichedPrompt, model: str, as_json: bool) -> None:
     """Print what enrichment makes of a prompt, on one screen: what is long is cut there."""
     if as_json:
         about = {"model": model, **enriched.to_dict(), "present": enriched.present, "warnings": enriched.warnings}
-        click.echo(json.dumps(about, ensure_ascii=False, indent=2))
+        click.echo(screen.as_json(about))
         return
     yours = enriched.original
     is_cut = len(yours) > _SHOWN_CHARACTERS or yours.count("\n") >= _SHOWN_LINES
@@ -140,9 +138,7 @@ def _sent(enriched: EnrichedPrompt, is_cut: bool) -> str:
 
 
 async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
-    if sys.platform == "win32":
-        return
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+    with ending_signals(hangup=True) as signals:
         async for _ in signals:
             with suppress(OSError):  # the terminal has gone
                 click.echo(_STOPPING, err=True)
@@ -153,20 +149,16 @@ async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
 async def _show_and_save(
     backend: Backend, result: GeneratedImages, destination: Destination | None, as_json: bool
 ) -> None:
-    """Print the result and save its pictures; JSON is one document, which holds their paths."""
+    """Save the pictures of a result, and print it; JSON is one document, which holds their paths."""
     saving = _Saving(backend, result, destination)
-    if as_json:
-        try:
-            async for _ in saving.run():
-                pass
-        finally:  # also if saving is broken off: the pictures are paid for
-            show(saving.with_paths(), as_json)
-    else:
-        show(result, as_json)
-        async for path in saving.run():
-            click.echo(f"Saved: {path}")
-        if backend.is_sandbox and result.images:
-            click.echo("Its URL ends with this command." if len(result.images) == 1 else _URLS_END)
+    try:
+        await saving.run()
+    finally:  # also if saving is broken off: the pictures are paid for
+        show(saving.with_paths() if as_json else result, as_json)
+        if not as_json:
+            click.echo("".join(f"Saved: {path}\n" for path in saving.paths.values()), nl=False)
+    if backend.is_sandbox and result.images and not as_json:
+        click.echo("Its URL ends with this command." if len(result.images) == 1 else _URLS_END)
     with suppress(ImageError):  # without the ledger, only the command images knows less
         await backend.operator_ledger().note_files(saving.paths)
     if saving.failures:
@@ -184,8 +176,8 @@ class _Saving:
     paths: dict[str, Path] = field(default_factory=dict[str, Path])
     failures: list[ImageError] = field(default_factory=list[ImageError])
 
-    async def run(self) -> AsyncGenerator[Path]:
-        """Save each picture, and yield its path; what fails is kept for the end."""
+    async def run(self) -> None:
+        """Save each picture; what fails is kept for the end."""
         if self.destination is None:
             return
         for url in (image.url or "" for image in self.result.images):
@@ -193,8 +185,6 @@ class _Saving:
                 self.paths[url] = await self.destination.save(url, self.backend.timings)
             except ImageError as error:
                 self.failures.append(error)
-            else:
-                yield self.paths[url]
 
     def with_paths(self) -> GeneratedImages:
         """Return the result with the paths of what was saved."""

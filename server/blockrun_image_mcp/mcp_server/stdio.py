@@ -28,6 +28,7 @@ from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.mcp_server.answers import Answer
 from blockrun_image_mcp.mcp_server.conversation import Conversation
 from blockrun_image_mcp.mcp_server.frames import MAX_FRAME_BYTES, TOO_LONG, Frame, Refusal, read_frame
+from blockrun_image_mcp.signals import ending_signals
 from blockrun_image_mcp.timings import Timings
 
 _CHUNK_BYTES = 2**16
@@ -44,15 +45,14 @@ _log = logging.getLogger(__name__)
 async def serve_stdio(
     server: Server[Backend], timings: Timings, read_before: bytes = b"", before_exit: Callable[[], None] = lambda: None
 ) -> None:
-    """Serve until stdin closes; SIGINT and SIGTERM end the process within a second.
+    """Serve until stdin closes; a signal to end, such as Ctrl-C, ends the process within a second.
 
     `read_before` is what was already read from stdin. `before_exit` is called at the very end after a signal.
     """
     closed = anyio.Event()
     async with anyio.create_task_group() as tasks:
         scope = anyio.CancelScope()
-        if sys.platform != "win32":
-            tasks.start_soon(_exit_on_signal, scope, closed, timings.shutdown_seconds, before_exit)
+        tasks.start_soon(_exit_on_signal, scope, closed, timings.shutdown_seconds, before_exit)
         pauses = Pauses(timings, started_at=STARTED_AT)
         with scope, _claimed_streams() as (stdin, stdout), pauses.noticed():
             await serve_streams(server, timings, stdin, stdout, read_before, pauses)
@@ -295,7 +295,7 @@ def _claimed_streams() -> Generator[tuple[int, int]]:
 async def _exit_on_signal(
     scope: anyio.CancelScope, closed: anyio.Event, within_seconds: float, before_exit: Callable[[], None]
 ) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with ending_signals() as signals:
         async for number in signals:
             scope.cancel()
             with anyio.move_on_after(within_seconds):

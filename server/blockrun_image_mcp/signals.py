@@ -1,0 +1,44 @@
+"""The signals that ask a process to end: Ctrl-C and its like."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from types import FrameType
+
+import anyio
+
+
+def ending_signals(*, hangup: bool = False) -> AbstractContextManager[AsyncIterator[int]]:
+    """Receive the signals that ask this process to end; in the block, they do nothing else.
+
+    They are Ctrl-C, SIGTERM, on Windows Ctrl-Break, and with `hangup` that the terminal has gone. After the block, they
+    do what they do by default.
+    """
+    names = ["SIGINT", "SIGTERM", "SIGBREAK", *(["SIGHUP"] if hangup else [])]
+    numbers = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
+    return _handled(numbers) if sys.platform == "win32" else anyio.open_signal_receiver(*numbers)
+
+
+@contextmanager
+def _handled(numbers: Sequence[signal.Signals]) -> Generator[AsyncIterator[int]]:
+    """Receive signals on Windows, whose event loops cannot; a signal ends their wait by `signal.set_wakeup_fd`."""
+    loop = asyncio.get_running_loop()
+    came: asyncio.Queue[int] = asyncio.Queue()
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(came.put_nowait, number)
+
+    for number in numbers:
+        signal.signal(number, note)
+    try:
+        yield _taken(came)
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
+async def _taken(came: "asyncio.Queue[int]") -> AsyncIterator[int]:
+    while True:
+        yield await came.get()
