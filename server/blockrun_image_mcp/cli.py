@@ -26,7 +26,7 @@ def main() -> None:
         from blockrun_image_mcp.commands.group import main as run_command  # noqa: PLC0415 - loads click
 
         screen.prepare()
-        run_command()
+        run_command(prog_name="blockrun-image-mcp")
     else:
         from blockrun_image_mcp.serving import serve  # noqa: PLC0415 - click's commands need not serve
 

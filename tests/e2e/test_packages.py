@@ -89,6 +89,7 @@ def bare(place: Path, another_project: Path) -> Mapping[str, str]:
     index = {name: value for name, value in os.environ.items() if name.startswith(("UV_", "PIP_", "SSL_"))}
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     own = {"HOME": str(place / "home"), "PATH": path, "PYTHONPATH": f".{os.pathsep}{another_project}"}
+    own |= {"LC_ALL": "C", "PYTHONUTF8": "0"}  # as on Windows, the names of folders are no UTF-8
     return {**index, "UV_SYSTEM_CERTS": "true", **own}
 
 
@@ -97,7 +98,7 @@ def installed(
     request: pytest.FixtureRequest, archives: Path, place: Path, another_project: Path, bare: Mapping[str, str]
 ) -> Installed:
     (archive,) = archives.glob(request.param)
-    folder = place / archive.suffix
+    folder = place / f"José{archive.suffix}"  # a user's name, which not all encodings hold
     if archive.suffix == ".mcpb":
         command, settings = unpack(archive, folder)
     else:

@@ -30,7 +30,9 @@ async def _with_data_in_files(response: ImagesResponse, store: ImageStore | None
             warnings.append(failures[-1].message)
             continue
         images.append(image if saved is None else replace(image, url=saved.path.as_uri(), path=saved.path, data=None))
-        if saved is not None and not saved.is_checked:
+        if saved is not None and not saved.is_named:
+            warnings.append(f"Image {len(images)} is whole and could not be renamed; remove the end of its name.")
+        elif saved is not None and not saved.is_checked:
             kind = saved.path.suffix.removeprefix(".").upper()
             warnings.append(f"Image {len(images)} was saved as {kind}, and not checked to be whole.")
     if failures and not images:

@@ -79,7 +79,12 @@ class ImagesResponse:
 
 @dataclass(frozen=True)
 class SavedPicture:
-    """A picture in a file; `is_checked` tells whether its bytes were found to be whole."""
+    """A picture in a file.
+
+    `is_checked` tells whether its bytes were found to be whole, and `is_named` whether the file got the name of a
+    picture; it keeps another one if the system does not let it be renamed.
+    """
 
     path: Path
     is_checked: bool = True
+    is_named: bool = True

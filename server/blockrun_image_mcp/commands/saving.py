@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio.to_thread
 import click
 
 from blockrun_image.errors import StorageError
 from blockrun_image.text import clean
+from blockrun_image_mcp.files import replace
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.timings import Timings
 
@@ -52,18 +54,20 @@ class Destination:
         from blockrun_image_mcp.images.download import download  # noqa: PLC0415 - httpx2 is for this command only
 
         path = await download(url, self.store, timings)
-        return path if self.file is None else self._renamed(path, self.file)
+        return path if self.file is None else await anyio.to_thread.run_sync(_renamed, path, self.file)
 
-    def _renamed(self, path: Path, file: Path) -> Path:
-        if file.exists():  # it has come meanwhile
-            click.echo(f"{file} exists; the picture keeps another name.", err=True)
-            return path
-        try:
-            path.rename(file)
-        except OSError as error:
-            click.echo(f"{file} cannot be written ({error.strerror}); the picture keeps another name.", err=True)
-            return path
-        given = _OTHER_SPELLINGS.get(file.suffix.lower(), file.suffix.lower())
-        if given != path.suffix:
-            click.echo(f"{file} is a {path.suffix.removeprefix('.').upper()} picture.", err=True)
-        return file
+
+def _renamed(path: Path, file: Path) -> Path:
+    """Give a picture the name that was asked for, if that is possible, and return the name that it has."""
+    if file.exists():  # it has come meanwhile
+        click.echo(f"{file} exists; the picture keeps another name.", err=True)
+        return path
+    try:
+        replace(path, file)
+    except OSError as error:
+        click.echo(f"{file} cannot be written ({error.strerror}); the picture keeps another name.", err=True)
+        return path
+    given = _OTHER_SPELLINGS.get(file.suffix.lower(), file.suffix.lower())
+    if given != path.suffix:
+        click.echo(f"{file} is a {path.suffix.removeprefix('.').upper()} picture.", err=True)
+    return file

@@ -31,7 +31,7 @@ async def download(
         return await (_read(url) if parts.scheme == "file" else _fetch(httpx2.URL(url), timings, max_bytes))
 
     try:
-        if url.endswith(URL_SUFFIX) and urlsplit(url).scheme == "file":
+        if URL_SUFFIX in url and urlsplit(url).scheme == "file":
             picture = await picture_at((await _read(url)).decode())
         else:
             picture = await picture_at(url)

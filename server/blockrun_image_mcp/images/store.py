@@ -13,7 +13,7 @@ import anyio.to_thread
 from blockrun_image.errors import StorageError
 from blockrun_image.images import SavedPicture
 from blockrun_image.text import clean
-from blockrun_image_mcp.files import check_writable, make_folder, replace, temporary_folder, write_part
+from blockrun_image_mcp.files import PART, check_writable, make_folder, replace, temporary_folder, write_part
 from blockrun_image_mcp.folders import pictures_folder
 from blockrun_image_mcp.formats import suffix_of
 
@@ -55,7 +55,8 @@ class FolderStore:
         suffix = suffix_of(picture)
         if suffix is None:
             raise StorageError(f"A picture came as {len(picture):,} bytes of no known format.")
-        return SavedPicture(self._write_new(picture, suffix), is_checked=_is_whole(picture))
+        path = self._write_new(picture, suffix)
+        return SavedPicture(path, is_checked=_is_whole(picture), is_named=path.suffix != PART)
 
     def _keep(self, content: bytes) -> Path:
         suffix = ".json" if content[:64].lstrip()[:1] in (b"{", b"[") else ".bin"

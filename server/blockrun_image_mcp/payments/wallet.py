@@ -1,6 +1,8 @@
 """A wallet: a private key that signs payments in this process, and is never shown, sent or copied."""
 
+import platform
 import re
+import sys
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, NoReturn
 
@@ -19,6 +21,7 @@ _ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D03641
 """The order of the curve secp256k1, below which every private key and every part of a signature is."""
 
 _EXTRA = 'pip install "blockrun-image-mcp[wallet]"'
+_NOT_THERE = " (its package ckzg has no build for Windows on ARM; there, use Python for x64)"
 
 
 class Wallet:
@@ -82,7 +85,7 @@ class Wallet:
             except ImportError as error:
                 raise ConfigurationError(
                     "Paying from a wallet needs the extra `wallet`, which is not installed. Nothing was signed.",
-                    hint=f"Install it: {_EXTRA}",
+                    hint=f"Install it: {_EXTRA}{_NOT_THERE if _is_windows_on_arm() else ''}",
                 ) from error
             return Account()
 
@@ -91,6 +94,10 @@ class Wallet:
             self._account()
         except ConfigurationError:
             self._is_preloading = False  # it is told when something is to be signed
+
+
+def _is_windows_on_arm() -> bool:
+    return sys.platform == "win32" and platform.machine().upper() == "ARM64"
 
 
 def _with_low_s(r: int, s: int, parity: int) -> tuple[int, int, int]:
