@@ -1,3 +1,4 @@
+from codecs import BOM_UTF16_BE
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,16 @@ def test_a_file_that_cannot_be_read_keeps_no_server_from_starting(file: str) -> 
     with pytest.raises(ConfigurationError, match="BLOCKRUN_API_KEY_FILE names no file that can be read") as caught:
         settings.sources[0].read()
     assert file == "/" or file not in caught.value.to_text() + repr(settings)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-8-sig", "utf-8"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_a_key_is_read_in_each_encoding_that_an_editor_writes(encoding: str, end: str, tmp_path: Path) -> None:
+    mark = BOM_UTF16_BE if encoding == "utf-16-be" else b""
+    (tmp_path / "key").write_bytes(mark + f"brk_1234567890{end}{'kéy ' * 3_000}".encode(encoding))
+    read = Settings.read({"BLOCKRUN_API_KEY_FILE": str(tmp_path / "key")}).sources[0].read()
+    assert read == ("brk_1234567890" if end else read)
+    assert read.startswith("brk_1234567890")
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,21 @@
 import gzip
+import urllib.request
 import zlib
+from pathlib import Path
+from threading import Event
 from typing import Any
 
+import anyio
 import brotli as _brotli  # pyright: ignore[reportMissingTypeStubs]
 import httpx2
 import pytest
 from tests.conftest import Sandbox
 
 from blockrun_image import ConfigurationError
+from blockrun_image.errors import StorageError
 from blockrun_image_mcp.gateway.transport import MAX_BYTES, GuardedTransport, RetryingTransport, open_transport, timeout
+from blockrun_image_mcp.images.download import download
+from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.network import proxy_for
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
@@ -110,6 +117,46 @@ def test_no_proxy_is_taken_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch,
         monkeypatch.setenv(name, value)
     assert proxy_for(httpx2.URL(url)) is None
     assert proxy_for(httpx2.URL("https://other.example")) == (None if no_proxy == "*" else "http://proxy.example:3128")
+
+
+async def test_look_up_of_a_proxy_that_stalls_holds_nobody_else_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On Windows it asks a name server for each host that the system's settings may leave out."""
+    has_ticked = Event()
+
+    def stalling(_host: str) -> bool:
+        assert has_ticked.wait(20)
+        return False
+
+    monkeypatch.setattr(urllib.request, "proxy_bypass", stalling)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(open_transport, "https://x.example", Timings())
+        await anyio.sleep(0.05)
+        has_ticked.set()
+
+
+async def test_look_up_of_a_proxy_that_stalls_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    has_ended = Event()
+    monkeypatch.setattr(urllib.request, "proxy_bypass", lambda _host: has_ended.wait(20))  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType]
+    with anyio.move_on_after(0.05) as scope:
+        await open_transport("https://x.example", Timings())
+    has_ended.set()
+    assert scope.cancelled_caught
+
+
+async def test_this_machine_needs_no_proxy_to_be_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> dict[str, str]:
+        raise AssertionError
+
+    monkeypatch.setattr(urllib.request, "getproxies", refuse)
+    await (await open_transport("http://127.0.0.1:9/v1", Timings())).aclose()
+
+
+async def test_certificates_of_the_environment_count_for_downloads(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/none/such")
+    with pytest.raises(StorageError, match="FileNotFoundError"):
+        await download("https://x.example/1.png", FolderStore(tmp_path))
 
 
 def test_the_proxy_of_a_scheme_counts_before_the_one_of_all(monkeypatch: pytest.MonkeyPatch) -> None:

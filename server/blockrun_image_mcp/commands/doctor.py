@@ -217,8 +217,8 @@ def _doubts(backend: Backend, environ: Mapping[str, str]) -> Sequence[Finding]:
     """Tell what may be wrong with where the ledger lies."""
     if backend.is_sandbox or not backend.ledger_path.is_absolute():
         return []
-    folder, is_named = backend.ledger_path.parent, backend.settings.state_dir is not None
-    return [Finding("ledger", str(_real(folder)), doubt) for doubt in doubts(folder, environ, is_named=is_named)]
+    folder, is_named = Path(os.path.realpath(backend.ledger_path.parent)), backend.settings.state_dir is not None
+    return [Finding("ledger", clean(folder, 200), doubt) for doubt in doubts(folder, environ, is_named=is_named)]
 
 
 def _real(path: Path) -> str:

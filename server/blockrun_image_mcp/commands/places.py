@@ -28,7 +28,7 @@ _ONE_MACHINE = f"Set {VARIABLES['state_dir']} to a folder on this machine's own 
 
 
 def doubts(folder: Path, environ: Mapping[str, str], *, is_named: bool) -> Sequence[str]:
-    """Return what may be wrong with a folder of the ledger; `is_named` tells that a setting names it."""
+    """Return what may be wrong with the folder of the ledger, a real path; `is_named` tells that a setting names it."""
     found: list[str] = []
     if is_on_network(folder):
         found.append(f"It is on another machine, whose locks may not hold. {_ONE_MACHINE}")
@@ -71,9 +71,8 @@ def _mounts() -> Iterator[tuple[PurePath, str]]:
         text = Path("/proc/self/mounts").read_text("utf-8", "surrogateescape")
     except OSError:
         return
-    for line in text.splitlines():
-        _, place, kind, *_ = line.split(" ")
-        yield PurePath(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), place)), kind
+    for mount in re.finditer(r"^\S+ (\S+) (\S+)", text, re.MULTILINE):
+        yield PurePath(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), mount[1])), mount[2]
 
 
 def _told_by_mount() -> str:
@@ -91,8 +90,8 @@ def _other_ledgers(folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
     except RuntimeError:
         return
     usual = home / ("Library/Application Support" if sys.platform == "darwin" else ".local/state") / NAME
-    if environ.get("XDG_STATE_HOME", "").strip() and sys.platform != "win32" and folder != usual:
+    if environ.get("XDG_STATE_HOME", "").strip() and sys.platform != "win32" and folder != usual.resolve():
         yield f"Hosts that the desktop starts do not get XDG_STATE_HOME: they use {clean(usual, 200)}. {_IN_ALL}"
     for path in [*home.glob(f".var/app/*/.local/state/{NAME}/ledger.sqlite3")][:_MOST_TOLD]:
-        if path.parent != folder:
+        if path.parent.resolve() != folder:
             yield f"A program in a Flatpak keeps another ledger: {clean(path, 200)}. {_IN_ALL}"

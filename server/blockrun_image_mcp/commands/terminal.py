@@ -1,6 +1,7 @@
 """What a person sees at a terminal: a bar while pictures are made, what came of it, and where it is saved."""
 
 import itertools
+import os
 import sys
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
@@ -33,7 +34,7 @@ from blockrun_image_mcp.tasks import run_alongside
 from blockrun_image_mcp.timings import Timings
 
 _URLS_END = "Their URLs end with this command."
-_STOPPING = "\nStopping. A request that has left is given ten seconds; again to leave at once."
+_STOPPING = "\nStopping. A request that has left is given ten seconds; Ctrl-C again leaves at once."
 _SHOWN_LINES = 8
 _SHOWN_CHARACTERS = 240
 _SHOWN_TAIL = 40
@@ -48,14 +49,15 @@ async def generate(backend: Backend, call: Call, destination: Destination | None
     """
     if destination is None and backend.is_sandbox:  # its URLs end with this command
         destination = Destination(backend.folder)
-    async with backend:
+    stop = _Stop(backend)
+    async with run_alongside(stop.on_signals), backend:
         if destination is not None:
             await destination.check()
         await backend.prepare()
         backend.models.schedule_refresh()
         result: GeneratedImages | None = None
-        with anyio.CancelScope() as scope:
-            async with run_alongside(lambda: _cancel_on_signal(scope)), _progress_bar(backend.timings) as progress:
+        with stop.scope:
+            async with _progress_bar(backend.timings) as progress:
 
                 async def ask(question: Question) -> Approval:
                     approval = await _ask(question, progress)
@@ -64,7 +66,7 @@ async def generate(backend: Backend, call: Call, destination: Destination | None
 
                 result = await call(backend.toolset, progress.note, ask)
         if result is not None:  # also where a signal came in the moment in which it did
-            await _show_and_save(backend, result, destination, as_json)
+            await _save_and_show(stop, result, destination, as_json)
     if result is None:
         raise click.Abort
 
@@ -137,30 +139,43 @@ def _sent(enriched: EnrichedPrompt, is_cut: bool) -> str:
     return f"…{' '.join(enriched.prompt[-tail:].split())}" if is_cut else enriched.prompt
 
 
-async def _cancel_on_signal(scope: anyio.CancelScope) -> None:
-    with ending_signals(hangup=True) as signals:
-        async for _ in signals:
-            with suppress(OSError):  # the terminal has gone
-                click.echo(_STOPPING, err=True)
-            scope.cancel()
-            return
+@dataclass
+class _Stop:
+    """Ends a command by signals: the first one stops what is done in `scope`, the next one leaves at once."""
+
+    backend: Backend
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+    async def on_signals(self) -> None:
+        """Wait for signals, for ever."""
+        with ending_signals(hangup=True) as signals:
+            async for number in signals:
+                if self.scope.cancel_called:
+                    self.backend.keep_records()
+                    os._exit(128 + number)  # what waits for a request that has left is shielded
+                with suppress(OSError):  # the terminal has gone
+                    click.echo(_STOPPING, err=True)
+                self.scope.cancel()
 
 
-async def _show_and_save(
-    backend: Backend, result: GeneratedImages, destination: Destination | None, as_json: bool
-) -> None:
-    """Save the pictures of a result, and print it; JSON is one document, which holds their paths."""
-    saving = _Saving(backend, result, destination)
-    try:
+async def _save_and_show(stop: _Stop, result: GeneratedImages, destination: Destination | None, as_json: bool) -> None:
+    """Save the pictures of a result, and print it; JSON is one document, which holds their paths.
+
+    A signal ends the saving; what was paid for is printed all the same.
+    """
+    backend, saving = stop.backend, _Saving(stop.backend, result, destination)
+    stop.scope = anyio.CancelScope()
+    with stop.scope:
         await saving.run()
-    finally:  # also if saving is broken off: the pictures are paid for
-        show(saving.with_paths() if as_json else result, as_json)
-        if not as_json:
-            click.echo("".join(f"Saved: {path}\n" for path in saving.paths.values()), nl=False)
-    if backend.is_sandbox and result.images and not as_json:
-        click.echo("Its URL ends with this command." if len(result.images) == 1 else _URLS_END)
+    show(saving.with_paths() if as_json else result, as_json)
+    if not as_json:
+        click.echo("".join(f"Saved: {path}\n" for path in saving.paths.values()), nl=False)
+        if backend.is_sandbox and result.images:
+            click.echo("Its URL ends with this command." if len(result.images) == 1 else _URLS_END)
     with suppress(ImageError):  # without the ledger, only the command images knows less
         await backend.operator_ledger().note_files(saving.paths)
+    if stop.scope.cancelled_caught:
+        raise click.Abort
     if saving.failures:
         print_error(saving.failures[0])  # the JSON that was printed is the call's
         raise click.exceptions.Exit(1)

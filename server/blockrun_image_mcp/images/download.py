@@ -43,9 +43,14 @@ async def download(
 
 
 async def _read(url: str) -> bytes:
+    return await anyio.Path(path_of(url)).read_bytes()
+
+
+def path_of(url: str) -> str:
+    """Return the path that a file's URL names; on Windows its host is a server with shares."""
     parts = urlsplit(url)
-    share = f"//{parts.netloc}" if parts.netloc not in ("", "localhost") else ""  # a server's, as \\\\server\\share
-    return await anyio.Path(url2pathname(f"{share}{parts.path}")).read_bytes()
+    host = "" if parts.netloc in ("", "localhost") else f"//{parts.netloc}"
+    return url2pathname(f"{host}{parts.path}")
 
 
 async def _fetch(url: httpx2.URL, timings: Timings, max_bytes: int) -> bytes:

@@ -1,0 +1,212 @@
+"""Files on a system that refuses things: a rename while a scanner reads, an open, a removal."""
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from tests.ledgers import PATIENT, RESPONSE, Processes, locked, sent, spilled, states
+
+from blockrun_image.delivery import with_files
+from blockrun_image.errors import StorageError
+from blockrun_image.images import Image, ImagesResponse
+from blockrun_image_mcp import files
+from blockrun_image_mcp.catalogs.cache import CatalogCache
+from blockrun_image_mcp.commands.saving import Destination
+from blockrun_image_mcp.images.store import FolderStore
+from blockrun_image_mcp.sandbox.drawing import draw
+from blockrun_image_mcp.timings import DEFAULT
+
+pytestmark = pytest.mark.anyio
+
+PNG = draw("a fox", width=64, height=64)
+ALWAYS = 10**9
+
+
+@dataclass
+class Refusals:
+    """Makes a function of the system refuse so many calls with `PermissionError`, as Windows does."""
+
+    patch: pytest.MonkeyPatch
+    calls: list[str] = field(default_factory=list[str])
+
+    def of(self, owner: object, name: str, times: int) -> None:
+        real: Callable[..., object] = getattr(owner, name)
+
+        def refusing(*arguments: object, **more: object) -> object:
+            self.calls.append(name)
+            if len(self.calls) <= times:
+                raise PermissionError(errno.EACCES, "Permission denied", str(arguments[0]))
+            return real(*arguments, **more)
+
+        self.patch.setattr(owner, name, refusing)
+
+
+@pytest.fixture
+def refusals(monkeypatch: pytest.MonkeyPatch) -> Refusals:
+    monkeypatch.setattr(files, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(files, "_PAUSE_SECONDS", 0.001)
+    return Refusals(monkeypatch)
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+def the_file_in(folder: Path) -> Path:
+    (path,) = folder.iterdir()
+    return path
+
+
+async def test_folder_is_for_its_user_alone(tmp_path: Path) -> None:
+    files.make_folder(tmp_path / "a")
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
+
+
+@pytest.mark.usefixtures("windows")
+async def test_folder_on_windows_gets_no_rights_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modes: list[int] = []
+
+    def mkdir(_path: Path, mode: int) -> None:
+        modes.append(mode)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    files.make_folder(tmp_path / "a")
+    assert modes == [0o777]
+
+
+async def test_refused_folder_is_an_error_at_once_and_is_asked_once(tmp_path: Path, refusals: Refusals) -> None:
+    refusals.of(os, "open", ALWAYS)
+    with pytest.raises(PermissionError):
+        files.write_part(tmp_path / "a", b"x")
+    with pytest.raises(PermissionError):
+        files.check_writable(tmp_path)
+    assert refusals.calls == ["open", "open"]
+
+
+async def test_part_that_the_disk_does_not_take_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        files.write_part(tmp_path / "a", b"x")
+    assert names_in(tmp_path) == []
+
+
+async def test_no_file_is_made_where_one_is(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"mine")
+    with pytest.raises(FileExistsError):
+        files.create(tmp_path / "a")
+
+
+@pytest.mark.parametrize("times", [1, 7])
+async def test_rename_that_is_refused_for_a_moment_is_tried_again(
+    times: int, tmp_path: Path, refusals: Refusals
+) -> None:
+    part = files.write_part(tmp_path / "a", b"x")
+    refusals.of(Path, "replace", times)
+    files.replace(part, tmp_path / "a")
+    assert names_in(tmp_path) == ["a"]
+    assert len(refusals.calls) == times + 1
+
+
+async def test_rename_that_fails_for_another_reason_is_not_tried_again(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        files.replace(tmp_path / "none", tmp_path / "a")
+
+
+async def test_folder_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
+    files.check_writable(tmp_path)
+    assert names_in(tmp_path) == []
+
+
+async def test_file_that_is_open_elsewhere_is_not_removed_and_no_error(tmp_path: Path, refusals: Refusals) -> None:
+    (tmp_path / "a").touch()
+    refusals.of(Path, "unlink", ALWAYS)
+    files.remove(tmp_path / "a")
+    assert (tmp_path / "a").exists()
+
+
+# what is paid for
+
+
+async def test_picture_that_cannot_be_renamed_is_kept_and_told(tmp_path: Path, refusals: Refusals) -> None:
+    refusals.of(Path, "replace", ALWAYS)
+    response = await with_files(ImagesResponse([Image(data=PNG)]), FolderStore(tmp_path))
+    path = the_file_in(tmp_path)
+    assert (path.read_bytes(), response.images[0].path) == (PNG, path)
+    assert ".png." in path.name
+    assert response.warnings == ["Image 1 is whole and could not be renamed; remove the end of its name."]
+
+
+async def test_picture_whose_folder_refuses_for_a_moment_is_kept_as_it_came(tmp_path: Path, refusals: Refusals) -> None:
+    refusals.of(os, "open", 1)
+    with pytest.raises(StorageError) as caught:
+        await with_files(ImagesResponse([Image(data=PNG)]), FolderStore(tmp_path))
+    path = the_file_in(tmp_path)
+    assert path.read_bytes() == PNG
+    assert caught.value.message.endswith(f"Permission denied. It is kept as it came: {path}")
+
+
+async def test_picture_with_a_chosen_name_that_is_taken_keeps_its_own(
+    tmp_path: Path, refusals: Refusals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "made.png"
+    picture.write_bytes(PNG)
+    destination = Destination.named(None, tmp_path / "chosen.png", 1)
+    assert destination is not None
+    store = destination.store
+
+    async def save(_picture: bytes) -> object:
+        saved = await FolderStore.save(store, PNG)
+        refusals.of(Path, "replace", ALWAYS)
+        return saved
+
+    refusals.patch.setattr(store, "save", save)
+    path = await destination.save(picture.as_uri(), DEFAULT)
+    assert (path.read_bytes(), path.name) != (PNG, "chosen.png")
+    assert "the picture keeps another name" in capsys.readouterr().err
+
+
+async def test_record_that_cannot_be_renamed_reaches_the_ledger_of_the_next_process(
+    processes: Processes, refusals: Refusals
+) -> None:
+    ledger = await processes.start(timings=PATIENT)
+    attempt = await sent(ledger)
+    with locked(ledger.path), refusals.patch.context() as patched:
+        Refusals(patched).of(Path, "replace", ALWAYS)
+        assert await attempt.settled(RESPONSE) == ()
+        assert [path.suffix for path in spilled(ledger)] == [".part"]
+    other = await processes.start()
+    assert (await states(other), spilled(other)) == (["settled"], [])
+
+
+# the gateway's list
+
+
+async def test_list_whose_file_cannot_be_replaced_lasts_as_long_as_the_process(
+    tmp_path: Path, refusals: Refusals
+) -> None:
+    cache = CatalogCache(tmp_path, "https://api.example", "account")
+    with refusals.patch.context() as patched:
+        Refusals(patched).of(Path, "replace", ALWAYS)
+        cache.fail("It was down.")
+    assert (cache.read().failure, names_in(tmp_path)) == ("It was down.", [])
+
+
+async def test_lock_of_the_list_that_cannot_be_removed_is_no_error(tmp_path: Path, refusals: Refusals) -> None:
+    cache = CatalogCache(tmp_path, "https://api.example", "account")
+    with refusals.patch.context() as patched:
+        Refusals(patched).of(Path, "unlink", ALWAYS)
+        assert cache.claim()
+    assert not cache.claim()

@@ -1,0 +1,297 @@
+"""Where what is kept lies, on each system, and what may be wrong with that place."""
+
+import ntpath
+import os
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path, PureWindowsPath
+from typing import cast
+
+import platformdirs
+import pytest
+
+from blockrun_image.errors import LedgerError
+from blockrun_image_mcp import folders
+from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.commands import places
+from blockrun_image_mcp.commands.doctor import examine
+from blockrun_image_mcp.images import download
+from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
+from blockrun_image_mcp.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+CREDENTIALS = {"BLOCKRUN_API_KEY": "brk_" + "a" * 24}
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Return the home folder of a user of Windows, with its AppData, as platformdirs finds it there."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(places, "_is_remote_drive", on_drive_z)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    for name in ("state", "data", "cache"):
+        monkeypatch.setattr(platformdirs, f"user_{name}_path", (tmp_path / "AppData" / "Local").joinpath)
+    monkeypatch.setattr(platformdirs, "user_pictures_path", lambda: tmp_path / "Pictures")
+    return tmp_path
+
+
+def on_drive_z(anchor: str) -> bool:
+    return anchor == "Z:\\"
+
+
+def backend_with(settings: Mapping[str, str]) -> Backend:
+    return Backend(Settings.read({**CREDENTIALS, **settings}))
+
+
+def test_nothing_is_kept_under_appdata(windows: Path) -> None:
+    backend = backend_with({})
+    assert backend.cache is not None
+    kept = [backend.ledger_path, backend.cache.path, backend.folder.folder]
+    assert [path.relative_to(windows).parts[:-1] for path in kept] == [
+        (".blockrun-image-mcp",),
+        (".blockrun-image-mcp", "catalogs"),
+        ("Pictures",),
+    ]
+    assert kept[2].name == "blockrun-image-mcp"
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_elsewhere_they_are_where_the_system_has_them(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    assert folders.state_folder() == platformdirs.user_state_path("blockrun-image-mcp")
+    assert folders.cache_folder() == platformdirs.user_cache_path("blockrun-image-mcp") / "catalogs"
+    assert folders.pictures_folder() == platformdirs.user_data_path("blockrun-image-mcp") / "images"
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+def test_one_setting_names_the_folder_of_ledger_and_lists(
+    platform: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    backend = backend_with({"BLOCKRUN_IMAGE_STATE_DIR": str(tmp_path)})
+    assert backend.cache is not None
+    assert (backend.ledger_path, backend.cache.path.parent) == (tmp_path / "ledger.sqlite3", tmp_path / "catalogs")
+    assert backend.folder.folder == folders.pictures_folder()
+
+
+@pytest.mark.parametrize("folder", ["state", "./state", ".", "%NONE%\\state", "$NONE_SUCH/state", "${workspace}/state"])
+async def test_ledger_in_a_folder_that_depends_on_the_working_folder_pays_nothing(
+    folder: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with backend_with({"BLOCKRUN_IMAGE_STATE_DIR": folder}) as backend:
+        with pytest.raises(LedgerError, match="BLOCKRUN_IMAGE_STATE_DIR is not an absolute path") as caught:
+            await backend.ledger()
+    assert "absolute path" in caught.value.hint
+    assert not (tmp_path / folder).joinpath("ledger.sqlite3").exists()
+
+
+def test_a_share_and_a_drive_on_windows_are_addressed_as_sqlite_wants_it() -> None:
+    addressed = {
+        r"C:\Users\José\.blockrun-image-mcp\ledger.sqlite3": "/C:/Users/José/.blockrun-image-mcp/ledger.sqlite3",
+        r"\\server\share\a b#1\ledger.sqlite3": "//server/share/a b#1/ledger.sqlite3",
+    }
+    for path, plain in addressed.items():
+        posix = PureWindowsPath(path).as_posix()
+        assert (posix if posix.startswith("/") else f"/{posix}") == plain
+    assert SqliteConnection(Path("/x")).path == Path("/x")
+
+
+# names of folders in settings
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [
+        (r"%USERPROFILE%\Pictures", r"C:\Users\Ann\Pictures"),
+        (r"%NONE%\Pictures", r"%NONE%\Pictures"),
+        (r"$USERPROFILE\Pictures", r"C:\Users\Ann\Pictures"),
+    ],
+)
+def test_variables_in_a_path_are_read_as_windows_writes_them(
+    value: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os.path, "expandvars", ntpath.expandvars)
+    monkeypatch.setenv("USERPROFILE", r"C:\Users\Ann")
+    assert str(Settings.read({"BLOCKRUN_IMAGE_DIR": value}).dir) == meant
+
+
+def test_variables_in_a_path_are_read_as_a_shell_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.delenv("NONE_SUCH", raising=False)
+    settings = Settings.read({"BLOCKRUN_IMAGE_DIR": "$HOME/pictures", "BLOCKRUN_IMAGE_SPEC": "${HOME}/spec.json"})
+    assert (settings.dir, settings.spec) == (Path("/home/ann/pictures"), Path("/home/ann/spec.json"))
+    assert Settings.read({"BLOCKRUN_IMAGE_DIR": "$NONE_SUCH/pictures"}).dir == Path("$NONE_SUCH/pictures")
+
+
+def test_key_of_a_file_is_found_by_a_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KEYS", str(tmp_path))
+    (tmp_path / "key").write_text("brk_1234567890\n", encoding="utf-8")
+    assert Settings.read({"BLOCKRUN_API_KEY_FILE": "$KEYS/key"}).sources[0].read() == "brk_1234567890"
+
+
+@pytest.mark.parametrize("folder", ["pictures", "./pictures", "..", "%USERPROFILE%\\x", "$NONE_SUCH/x"])
+async def test_relative_folder_for_pictures_is_told_at_the_start_and_by_doctor(
+    folder: str, caplog: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    backend = backend_with({"BLOCKRUN_IMAGE_DIR": folder, "BLOCKRUN_IMAGE_GATEWAY": "sandbox"})
+    assert "BLOCKRUN_IMAGE_DIR is not an absolute path" in caplog.text
+    found = next(each for each in await examine(backend, {}) if each.subject == "images folder")
+    assert "BLOCKRUN_IMAGE_DIR is not an absolute path" in str(found)
+
+
+@pytest.mark.parametrize("folder", [".", "", "/pictures", "~/pictures"])
+def test_folder_that_is_absolute_or_the_working_folder_itself_is_not_told(
+    folder: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend_with({"BLOCKRUN_IMAGE_DIR": folder})
+    assert "absolute" not in caplog.text
+
+
+# files in URLs
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        r"C:\Users\José\Pictures\blockrun-image-mcp\1.png",
+        r"C:\Users\李\a b\100%\#1.png",
+        r"\\server\share\pictures\1.png",
+        r"\\server.local\c$\a b\1.png",
+    ],
+)
+def test_url_of_a_file_leads_back_to_it_on_windows(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "url2pathname", import_module("nturl2path").url2pathname)
+    assert download.path_of(PureWindowsPath(path).as_uri()) == path  # pyright: ignore[reportDeprecated] - as `Path` does there
+
+
+@pytest.mark.parametrize("path", ["/home/josé/a b/#1%20.png", "/1.png"])
+def test_url_of_a_file_leads_back_to_it(path: str) -> None:
+    assert download.path_of(Path(path).as_uri()) == path
+    assert download.path_of(Path(path).as_uri().replace("file://", "file://localhost")) == path
+
+
+# what may be wrong with the place
+
+MOUNTS = r"""/dev/sda1 / ext4 rw,relatime 0 0
+server:/home /mnt/my\040home nfs4 rw,vers=4.2 0 0
+//server/share /mnt/share cifs rw 0 0
+overlay /mnt/share/local overlay rw 0 0
+me@server:/ /mnt/far fuse.sshfs rw 0 0
+odd
+C:\134 /mnt/c 9p rw,dirsync 0 0
+"""
+TOLD_BY_MOUNT = """/dev/disk3s1s1 on / (apfs, sealed, local, read-only, journaled)
+/dev/disk3s5 on /System/Volumes/Data (apfs, local, journaled, nobrowse)
+//ann@server._smb._tcp.local/My%20Home on /Volumes/My Home (smbfs, nodev, nosuid, mounted by ann)
+server:/x on /Volumes/x (nfs)
+"""
+
+
+@pytest.fixture
+def mounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Path.read_text
+
+    def read_text(path: Path, *arguments: str) -> str:
+        return MOUNTS if path == Path("/proc/self/mounts") else real(path, *arguments)
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+
+
+@pytest.mark.usefixtures("mounts")
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [
+        ("/home/ann", False),
+        ("/mnt/my home/state", True),
+        ("/mnt/share/a/b", True),
+        ("/mnt/share/local/a", False),
+        ("/mnt/far", True),
+        ("/mnt/c/Users", True),
+        ("/mnt", False),
+    ],
+)
+def test_folder_of_another_machine_is_found_on_linux(folder: str, expected: bool) -> None:
+    assert places.is_on_network(Path(folder)) is expected
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [("/Users/ann/Library", False), ("/Volumes/My Home/state", True), ("/Volumes/x", True), ("/Volumes/usb", False)],
+)
+def test_folder_of_another_machine_is_found_on_macos(
+    folder: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(places, "_told_by_mount", lambda: TOLD_BY_MOUNT)
+    assert places.is_on_network(Path(folder)) is expected
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [(r"\\server\share\state", True), (r"Z:\state", True), (r"C:\Users\Ann\.blockrun-image-mcp", False)],
+)
+def test_folder_of_another_machine_is_found_on_windows(
+    folder: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(places, "_is_remote_drive", on_drive_z)
+    assert places.is_on_network(cast("Path", PureWindowsPath(folder))) is expected
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        "/home/ann/Dropbox/state",
+        "/Users/ann/Library/Mobile Documents/com~apple~CloudDocs",
+        "/Users/ann/Library/CloudStorage/GoogleDrive-ann@example.com/My Drive",
+        "/c/Users/Ann/OneDrive - Contoso/state",
+        "/home/ann/Nextcloud",
+    ],
+)
+def test_folder_that_is_copied_to_other_machines_is_doubted(folder: str) -> None:
+    assert any("copy it to other machines" in doubt for doubt in places.doubts(Path(folder), {}, is_named=True))
+
+
+@pytest.mark.parametrize("folder", ["/home/ann/.local/state/blockrun-image-mcp", "/srv/dropboxes", "/home/onedriver/x"])
+def test_usual_folder_is_not_doubted(folder: str) -> None:
+    assert list(places.doubts(Path(folder), {}, is_named=True)) == []
+
+
+def test_folder_under_appdata_is_doubted(windows: Path) -> None:
+    (doubt,) = places.doubts(windows / "AppData" / "Local" / "state", {}, is_named=True)
+    assert "Packaged programs, such as Claude Desktop, see another folder" in doubt
+
+
+def test_ledger_that_only_the_terminal_sees_is_doubted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    (doubt,) = places.doubts(Path("/elsewhere/blockrun-image-mcp"), {"XDG_STATE_HOME": "/elsewhere"}, is_named=False)
+    assert str(tmp_path / ".local/state/blockrun-image-mcp") in doubt
+    assert "BLOCKRUN_IMAGE_STATE_DIR" in doubt
+    usual = tmp_path / ".local/state/blockrun-image-mcp"
+    assert list(places.doubts(usual, {"XDG_STATE_HOME": str(usual.parent)}, is_named=False)) == []
+    assert list(places.doubts(Path("/named"), {"XDG_STATE_HOME": "/elsewhere"}, is_named=True)) == []
+
+
+def test_ledger_of_a_program_in_a_flatpak_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    other = tmp_path / ".var/app/com.visualstudio.code/.local/state/blockrun-image-mcp/ledger.sqlite3"
+    other.parent.mkdir(parents=True)
+    other.touch()
+    (doubt,) = places.doubts(tmp_path / ".local/state/blockrun-image-mcp", {}, is_named=False)
+    assert str(other) in doubt
+    assert list(places.doubts(other.parent, {}, is_named=False)) == []
+
+
+async def test_doctor_prints_where_the_ledger_really_is(tmp_path: Path) -> None:
+    (tmp_path / "Dropbox").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "Dropbox")
+    backend = backend_with(
+        {"BLOCKRUN_IMAGE_STATE_DIR": str(tmp_path / "link"), "BLOCKRUN_IMAGE_GATEWAY": "http://127.0.0.1:9/v1"}
+    )
+    found = "\n".join(map(str, await examine(backend, {})))
+    assert str(tmp_path / "Dropbox" / "ledger.sqlite3") in found
+    assert "copy it to other machines" in found
