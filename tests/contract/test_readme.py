@@ -138,13 +138,21 @@ def test_every_other_command_is_one_that_is_tried_elsewhere() -> None:
     assert set(re.findall(r"(?:`|\$ )make ([a-z]+)", README)) <= targets
 
 
+def test_the_commands_for_powershell_start_the_demonstration_that_make_does() -> None:
+    (block,) = (text for kind, text in BLOCKS if kind == "powershell")
+    script = re.findall(r"^\.venv\\Scripts\\python (examples\\\S+)$", block, re.MULTILINE)
+    assert [name.replace("\\", "/") for name in script] == re.findall(
+        r"^\t@\$\(BIN\)/python (examples/\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+    )
+
+
 def test_there_is_something_to_run() -> None:
     assert len(SESSIONS) == 7
     assert all(printed for _, printed in SESSIONS)
     assert len(PROGRAMS) == 3
     assert len(HOSTS) == 2
     assert len(FILES) == 3
-    assert {kind for kind, _ in BLOCKS} == {"console", "json", "python"}
+    assert {kind for kind, _ in BLOCKS} == {"console", "json", "powershell", "python"}
 
 
 def test_every_link_within_the_repository_leads_somewhere() -> None:
