@@ -1,13 +1,14 @@
 """What the sandbox adds to the API: a till, scripted faults, jobs, and pictures under their own URL."""
 
 import socket
+import sys
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import httpx2
 import pytest
-from tests.conftest import Sandbox
+from tests.conftest import Sandbox, contract
 
 from blockrun_image import Catalog
 from blockrun_image_mcp.sandbox.server import running_sandbox
@@ -212,3 +213,23 @@ async def test_a_call_that_is_held_is_let_go_when_the_sandbox_ends(
         while not (await http.get(f"{origin}/sandbox/settlements")).json()["posts"]:
             await anyio.lowlevel.checkpoint()
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("system", "shared"), [("linux", True), ("darwin", True), ("win32", False)])
+async def test_port_is_shared_with_no_other_program_on_windows(
+    system: str, shared: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There, SO_REUSEADDR lets another program listen on the same port."""
+    options: list[int] = []
+    real = socket.socket.setsockopt
+
+    def note(listener: socket.socket, level: int, option: int, value: int) -> None:
+        options.append(option)
+        real(listener, level, option, value)
+
+    monkeypatch.setattr(socket.socket, "setsockopt", note)
+    monkeypatch.setattr(sys, "platform", system)
+    async with running_sandbox(contract()):
+        pass
+    assert (socket.SO_REUSEADDR in options) is shared

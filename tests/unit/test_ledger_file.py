@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -100,6 +101,20 @@ async def test_full_disk_refuses_the_reservation_and_leaves_the_file_sound(ledge
     with pytest.raises(LedgerError, match="full"):
         await reserve(ledger, request=ImageRequest("x" * 50_000, "dall-e-3", "1024x1024", None, 1))
     assert await spent(ledger) == 42_000
+
+
+async def test_disk_of_a_mac_is_told_to_write_at_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, opened = sqlite3.connect, list[sqlite3.Connection]()
+
+    def connect(*arguments: Any, **more: Any) -> sqlite3.Connection:
+        opened.append(real(*arguments, **more))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    await ledger.statement()
+    (connection,) = opened
+    for name in ("fullfsync", "checkpoint_fullfsync"):
+        assert connection.execute(f"PRAGMA {name}").fetchone() == (1,)
 
 
 async def test_every_commit_is_synced(ledger: Ledger) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import platform
 import subprocess
 import sys
 import threading
@@ -125,6 +126,15 @@ async def test_another_domain_makes_another_signature() -> None:
     other = Network(BASE.id, BASE.token, "Other Coin")
     authorization = Authorization(ADDRESS, PAYEE, 1, 0, 2, bytes(32))
     assert await Wallet(KEY).sign(BASE, authorization) != await Wallet(KEY).sign(other, authorization)
+
+
+async def test_windows_on_arm_for_which_the_extra_has_no_build_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "eth_account", None)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(platform, "machine", lambda: "ARM64")
+    with pytest.raises(ConfigurationError) as caught:
+        await Wallet("1" * 64).address()
+    assert "ckzg has no build for Windows on ARM" in caught.value.hint
 
 
 async def test_without_the_extra_it_is_named_and_nothing_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:
