@@ -1,6 +1,7 @@
 """Ledgers on one file, as several processes that share it, and what is bought with them."""
 
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import replace
@@ -72,6 +73,17 @@ class Processes:
             task_status.started()
             await self._end.wait()
         await ledger.transactions.close()
+
+
+@asynccontextmanager
+async def open_ledger(path: Path, clock: Callable[[], float] = time.time) -> AsyncGenerator[Ledger]:
+    """Yield the ledger of the only process that uses a file."""
+    connection = SqliteConnection(path)
+    try:
+        async with Ledger(connection, path, UNLIMITED, clock=clock) as ledger:
+            yield ledger
+    finally:
+        await connection.close()
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from mcp_types import CallToolRequestParams
 from tests.fakes import HELD, URL, Clock, EarlierCall, FailingGateway, FakeDelivery, FakeGateway, SendingGateway
+from tests.ledgers import open_ledger
 from tests.listings import image, joined
 
 from blockrun_image.arguments import normalized_arguments
@@ -26,21 +27,14 @@ from blockrun_image.schemas import tool_schemas
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.ledger.ledger import Ledger
-from blockrun_image_mcp.ledger.limits import Limits
-from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
 from blockrun_image_mcp.mcp_server.tool_call import call_tool
 from blockrun_image_mcp.settings import Settings
-from blockrun_image_mcp.timings import DEFAULT
 
 pytestmark = pytest.mark.anyio
 
 PRICE = Decimal("0.042")
 SETTLED = AttemptStatus(AttemptState.SETTLED, response=ImagesResponse([Image(URL)], PRICE))
 COLLECTED = "An earlier call with the same arguments had bought this; nothing more was charged."
-
-
-def ledger_at(path: Path) -> Ledger:
-    return Ledger(SqliteConnection(path, DEFAULT), path, Limits(None, None), clock=Clock(1_700_000_000))
 
 
 async def leave_paid_pictures(catalog: Catalog, ledger: Ledger, **call: Any) -> None:
@@ -58,7 +52,7 @@ def without(catalog: Catalog, *models: str) -> Catalog:
 async def test_arguments_that_are_refused_today_still_collect(catalog: Catalog, tmp_path: Path) -> None:
     gateway = FakeGateway(Image("https://other.example"))
     call: dict[str, Any] = {"prompt": "a cat", "model": "dall-e-3"}
-    async with ledger_at(tmp_path / "ledger") as ledger:
+    async with open_ledger(tmp_path / "ledger", Clock(1_700_000_000)) as ledger:
         await leave_paid_pictures(catalog, ledger, **call)
         toolset = ImageToolset(catalog, gateway, ledger=ledger)
         refusal = InvalidRequestError("There is no such model today.")
@@ -73,7 +67,7 @@ async def test_arguments_that_are_refused_today_still_collect(catalog: Catalog, 
 async def test_retired_model_still_collects(catalog: Catalog, tmp_path: Path) -> None:
     gateway = FakeGateway(Image("https://other.example"))
     call: dict[str, Any] = {"prompt": "a cat", "model": "dall-e-3"}
-    async with ledger_at(tmp_path / "ledger") as ledger:
+    async with open_ledger(tmp_path / "ledger", Clock(1_700_000_000)) as ledger:
         await leave_paid_pictures(catalog, ledger, **call)
         toolset = ImageToolset(without(catalog, "dall-e-3"), gateway, ledger=ledger)
         result = await toolset.generate_image(**call)
@@ -91,7 +85,7 @@ async def test_retired_model_still_collects(catalog: Catalog, tmp_path: Path) ->
 )
 async def test_refused_call_makes_no_ledger(catalog: Catalog, tmp_path: Path, call: dict[str, Any]) -> None:
     path = tmp_path / "ledger"
-    async with ledger_at(path) as ledger:
+    async with open_ledger(path, Clock(1_700_000_000)) as ledger:
         with pytest.raises(InvalidRequestError):
             await ImageToolset(catalog, FakeGateway(), ledger=ledger).generate_image("a cat", **call)
     assert not any((tmp_path / name).exists() for name in ("ledger", "ledger.locks", "ledger.outbox"))
@@ -118,7 +112,7 @@ async def test_retired_model_still_collects_in_any_spelling_of_the_call(
     catalog: Catalog, tmp_path: Path, spelling: dict[str, Any]
 ) -> None:
     call: dict[str, Any] = {"prompt": "a cat", "model": "nano-banana", "n": 1}
-    async with ledger_at(tmp_path / "ledger") as ledger:
+    async with open_ledger(tmp_path / "ledger", Clock(1_700_000_000)) as ledger:
         await leave_paid_pictures(catalog, ledger, **call)
         retired = without(catalog, "nano-banana")
         async with Backend(Settings(), retired, gateway=FakeGateway(), ledger=ledger) as backend:

@@ -17,7 +17,6 @@ from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.commands import places
 from blockrun_image_mcp.commands.doctor import examine
 from blockrun_image_mcp.images import download
-from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
 from blockrun_image_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -86,17 +85,6 @@ async def test_ledger_in_a_folder_that_depends_on_the_working_folder_pays_nothin
             await backend.ledger()
     assert "absolute path" in caught.value.hint
     assert not (tmp_path / folder).joinpath("ledger.sqlite3").exists()
-
-
-def test_a_share_and_a_drive_on_windows_are_addressed_as_sqlite_wants_it() -> None:
-    addressed = {
-        r"C:\Users\José\.blockrun-image-mcp\ledger.sqlite3": "/C:/Users/José/.blockrun-image-mcp/ledger.sqlite3",
-        r"\\server\share\a b#1\ledger.sqlite3": "//server/share/a b#1/ledger.sqlite3",
-    }
-    for path, plain in addressed.items():
-        posix = PureWindowsPath(path).as_posix()
-        assert (posix if posix.startswith("/") else f"/{posix}") == plain
-    assert SqliteConnection(Path("/x")).path == Path("/x")
 
 
 # names of folders in settings

@@ -9,7 +9,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 from tests.fakes import URL, FailingGateway, FakeGateway, FakeLedger, FakeStore, Note, SendingGateway
-from tests.ledgers import Processes
+from tests.ledgers import Processes, open_ledger
 from tests.listings import image, joined
 
 from blockrun_image.attempts import Approval, Job, MadeCall, Order
@@ -30,10 +30,7 @@ from blockrun_image.ports import Attempt, Begun, NeedsApproval, OnStatus
 from blockrun_image.pricing import Estimate
 from blockrun_image.timings import CallTimings
 from blockrun_image.toolset import ImageToolset
-from blockrun_image_mcp.ledger.ledger import Ledger
 from blockrun_image_mcp.ledger.limits import Limits
-from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
-from blockrun_image_mcp.timings import DEFAULT
 
 pytestmark = pytest.mark.anyio
 
@@ -126,7 +123,7 @@ async def test_job_of_a_cancelled_call_is_collected_by_the_same_call(catalog: Ca
             raise AssertionError
 
     path, gateway = tmp_path / "ledger", Slow(Image(URL))
-    async with Ledger(SqliteConnection(path, DEFAULT), path, Limits(None, None)) as ledger:
+    async with open_ledger(path) as ledger:
         toolset = ImageToolset(catalog, gateway, ledger=ledger)
         for _ in range(2):
             with anyio.CancelScope() as call:
@@ -150,7 +147,7 @@ async def test_call_that_shares_a_cancelled_one_in_place_still_buys(catalog: Cat
             await toolset.generate_image("a cat", "dall-e-3")
 
     path, first, is_stuck, is_waiting = tmp_path / "ledger", anyio.CancelScope(), anyio.Event(), anyio.Event()
-    async with Ledger(SqliteConnection(path, DEFAULT), path, Limits(None, None)) as ledger:
+    async with open_ledger(path) as ledger:
         timings = CallTimings(join_seconds=0)
         toolset = ImageToolset(catalog, Stuck(Image(URL)), ledger=ledger, timings=timings)
         async with anyio.create_task_group() as tasks:
