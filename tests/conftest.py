@@ -32,6 +32,11 @@ _KEPT = ("PATH", "XDG_STATE_HOME", "XDG_CACHE_HOME")
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
 
+def only_on_posix(why: str) -> pytest.MarkDecorator:
+    """Leave a test out on Windows, which lacks what it is about."""
+    return pytest.mark.skipif(sys.platform == "win32", reason=f"not on Windows: {why}")
+
+
 def contract() -> Catalog:
     """Return the catalogue that the tests know, as if it were the packaged one."""
     catalog = Catalog.load(CONTRACT_FILE)

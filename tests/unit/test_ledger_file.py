@@ -3,7 +3,6 @@
 import os
 import sqlite3
 import stat
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.conftest import only_on_posix
 from tests.ledgers import (
     CALL,
     HASTY,
@@ -31,10 +31,8 @@ from blockrun_image_mcp.ledger.sqlite.migrations import VERSION
 
 pytestmark = pytest.mark.anyio
 
-posix_only = pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be replaced there")
 
-
-@pytest.mark.skipif(sys.platform == "win32", reason="modes of files")
+@only_on_posix("modes of files")
 async def test_file_and_its_folder_are_only_for_their_user(ledger: Ledger) -> None:
     await reserve(ledger)
     folder = ledger.path.parent

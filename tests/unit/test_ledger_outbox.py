@@ -4,13 +4,13 @@ import errno
 import json
 import os
 import sqlite3
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
+from tests.conftest import only_on_posix
 from tests.fakes import Clock
 from tests.ledgers import (
     HASTY,
@@ -39,7 +39,7 @@ from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
 
 pytestmark = pytest.mark.anyio
 
-posix_only = pytest.mark.skipif(sys.platform == "win32", reason="open files are not moved there, nor folders synced")
+posix_only = only_on_posix("open files that can be moved, and folders that can be synced")
 
 
 async def test_settlement_that_a_locked_database_does_not_take_is_spilled(processes: Processes) -> None:

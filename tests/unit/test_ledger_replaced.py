@@ -10,6 +10,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from tests.conftest import only_on_posix
 from tests.ledgers import (
     HASTY,
     RESPONSE,
@@ -32,7 +33,7 @@ from blockrun_image_mcp.ledger.sqlite.migrations import VERSION
 
 pytestmark = pytest.mark.anyio
 
-posix_only = pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be replaced there")
+posix_only = only_on_posix("open files that can be replaced")
 
 
 async def nothing_is_paid(ledger: Ledger, *words: str) -> None:
@@ -226,6 +227,7 @@ def remove_locks(ledger: Ledger) -> None:
     shutil.rmtree(ledger.path.with_name(f"{ledger.path.name}.locks"))
 
 
+@posix_only
 async def test_replaced_lock_folder_stops_all_that_used_the_old_one(processes: Processes) -> None:
     ledger, other = await processes.start(timings=HASTY), await processes.start()
     attempt, left = await reserve(ledger), await sent(ledger)
@@ -240,6 +242,7 @@ async def test_replaced_lock_folder_stops_all_that_used_the_old_one(processes: P
     assert await states(other) == ["released", "settled"]
 
 
+@posix_only
 async def test_replaced_lock_folder_stops_them_also_once_others_use_the_new_one(processes: Processes) -> None:
     ledger, other = await processes.start(timings=HASTY), await processes.start()
     attempt = await reserve(ledger)
@@ -309,7 +312,7 @@ print("locked" if other else "its locks are gone")
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@only_on_posix("forks")
 async def test_fork_leaves_the_connection_to_its_parent(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

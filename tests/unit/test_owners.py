@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import only_on_posix
 
 from blockrun_image_mcp.ledger.owners import Owners
 
 if sys.platform != "win32":
     import fcntl
 
-posix_only = pytest.mark.skipif(sys.platform == "win32", reason="signals, forks and flock")
+posix_only = only_on_posix("signals, forks and flock")
 
 NOBODY = "0" * 32
 BEGINNING = """
