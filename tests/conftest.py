@@ -3,6 +3,7 @@
 import itertools
 import os
 import socket
+import stat
 import sys
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -35,6 +36,16 @@ Connect = Callable[..., AbstractAsyncContextManager[Client]]
 def only_on_posix(why: str) -> pytest.MarkDecorator:
     """Leave a test out on Windows, which lacks what it is about."""
     return pytest.mark.skipif(sys.platform == "win32", reason=f"not on Windows: {why}")
+
+
+def only_on_linux(why: str) -> pytest.MarkDecorator:
+    """Leave a test out on all systems but Linux, which alone has what it is about."""
+    return pytest.mark.skipif(sys.platform != "linux", reason=f"only on Linux: {why}")
+
+
+def has_mode(path: Path, mode: int) -> bool:
+    """Return whether a file or folder has this mode; all have on Windows, where modes protect nothing."""
+    return sys.platform == "win32" or stat.S_IMODE(path.stat().st_mode) == mode
 
 
 def contract() -> Catalog:

@@ -1,10 +1,9 @@
 """A client and a server on real pipes in this process: one sends and reads at will, the other can be looked into."""
 
-import fcntl
 import json
 import os
 import struct
-import termios
+import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -25,6 +24,10 @@ from blockrun_image_mcp.mcp_server.stdio import serve_streams
 from blockrun_image_mcp.settings import Settings
 from blockrun_image_mcp.timings import Timings
 from tests.fakes import GatedGateway
+
+if sys.platform != "win32":
+    import fcntl
+    import termios
 
 MODERN: Mapping[str, Any] = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -89,7 +92,7 @@ class Wire:
         return line
 
     async def until_stuck(self) -> int:
-        """Wait until the server can write no more, and return how many bytes it has written."""
+        """Wait until the server can write no more, and return how many bytes it has written; not on Windows."""
         assert self._stdout is not None
         waiting = -1
         while waiting != (now := _readable(self._stdout)):
@@ -139,8 +142,9 @@ async def wired(backend: Backend, read_before: bytes = b"", *, blocking: bool = 
     """Serve a client on two pipes; at the end of the block stdin closes, and the server must end."""
     its_stdin, client_out = os.pipe()
     client_in, its_stdout = os.pipe()
-    for descriptor in (its_stdin, its_stdout):
-        os.set_blocking(descriptor, blocking)
+    if not blocking:  # as they are made; Python 3.11 has no such call on Windows
+        for descriptor in (its_stdin, its_stdout):
+            os.set_blocking(descriptor, False)
     scope = anyio.CancelScope()
     wire = Wire(client_out, client_in, scope)
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import pytest
 from mcp import Client
 from mcp.client import ClientRequestContext
 from mcp_types import ElicitRequestFormParams, ElicitRequestParams, ElicitResult, ErrorData
-from tests.conftest import Connect, Sandbox, backend_of, process_environment
+from tests.conftest import Connect, Sandbox, backend_of, only_on_posix, process_environment
 from tests.e2e.test_command_line import run
 from tests.e2e.test_spending import images
 from tests.e2e.test_stdio_process import Server, running
@@ -24,6 +23,9 @@ from tests.payments import KEY
 
 from blockrun_image_mcp.mcp_server.server import build_server
 from blockrun_image_mcp.timings import DEFAULT
+
+if sys.platform != "win32":
+    import pty
 
 pytestmark = pytest.mark.anyio
 
@@ -282,6 +284,7 @@ def test_a_command_that_nobody_watches_is_refused_and_names_the_setting(sandbox:
     assert run("doctor", settings={**settings, SETTING: "?"}).stdout.count(f"{SETTING} cannot be read") == 1
 
 
+@only_on_posix("pseudo terminals")
 @pytest.mark.parametrize(
     ("typed", "code", "posts", "words"),
     [
@@ -315,6 +318,7 @@ def test_a_person_at_a_terminal_is_asked(sandbox: Sandbox, typed: str, code: int
     assert sandbox.posts == posts
 
 
+@only_on_posix("pseudo terminals")
 def test_person_at_a_terminal_is_asked_anew_about_a_price_above_the_approved_one(sandbox: Sandbox) -> None:
     sandbox.script([{"challenge": {"accepts": [{"amount": "30000"}], "price": {"amount": "0.030000"}}}])
     settings = {"BLOCKRUN_IMAGE_GATEWAY": f"{sandbox.api_url}/v1", "BLOCKRUN_WALLET_KEY": KEY, SETTING: "0.02"}

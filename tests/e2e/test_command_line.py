@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import signal
 import socket
@@ -13,10 +12,13 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from tests.conftest import CONTRACT_FILE, Sandbox, process_environment
+from tests.conftest import CONTRACT_FILE, Sandbox, only_on_posix, process_environment
 
 from blockrun_image_mcp.commands.screen import columns_of
 from blockrun_image_mcp.settings import VARIABLES
+
+if sys.platform != "win32":
+    import pty
 
 
 def run(
@@ -179,6 +181,8 @@ def test_estimate_is_a_dry_run_where_it_is_given_a_prompt() -> None:
 
 SECRET = "brk_very_secret_0123456789"
 
+unmakeable = only_on_posix("a folder that cannot be made")
+
 
 def test_doctor_finds_nothing_wrong_where_nothing_is(sandbox: Sandbox, tmp_path: Path) -> None:
     folder = tmp_path / "not" / "there yet"
@@ -203,10 +207,12 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(sandbox: Sandbox, tmp_path:
         ({"BLOCKRUN_API_KEY": "[" + "12," * 63 + "7]"}, "has the shape of a Solana secret"),
         ({"BLOCKRUN_IMAGE_GATEWAY": "http://127.0.0.1:1/v1"}, "refused the connection"),
         ({"BLOCKRUN_IMAGE_GATEWAY": "http://x.example/v1"}, "is not a base URL that a credential may be sent to"),
-        ({"BLOCKRUN_IMAGE_DIR": "/proc/pictures"}, "/proc/pictures cannot be written"),
-        ({"BLOCKRUN_IMAGE_DIR": "/tmp/" + "x" * 300}, "cannot be written (File name too long)"),
+        pytest.param({"BLOCKRUN_IMAGE_DIR": "/proc/pictures"}, "/proc/pictures cannot be written", marks=unmakeable),
+        pytest.param(
+            {"BLOCKRUN_IMAGE_DIR": "/tmp/" + "x" * 300}, "cannot be written (File name too long)", marks=unmakeable
+        ),
         ({"BLOCKRUN_IMAGE_MAX_COST_USD": "much"}, "BLOCKRUN_IMAGE_MAX_COST_USD cannot be read"),
-        ({"XDG_STATE_HOME": "/proc"}, "The ledger of what is spent cannot be used"),
+        pytest.param({"XDG_STATE_HOME": "/proc"}, "The ledger of what is spent cannot be used", marks=unmakeable),
     ],
 )
 def test_doctor_names_the_trouble_and_what_to_do_and_never_a_secret(
@@ -544,6 +550,7 @@ def test_a_default_model_that_not_even_the_gateways_list_has_is_refused(sandbox:
     assert "Error: There is no model 'gone'. Models: dall-e-3 (from $0.042)" in done.stderr
 
 
+@only_on_posix("signals")
 def test_the_sandbox_runs_until_it_is_told_to_stop() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "blockrun_image_mcp", "sandbox", "--port", "0"],
@@ -562,6 +569,7 @@ def test_the_sandbox_runs_until_it_is_told_to_stop() -> None:
     assert (process.returncode, err) == (0, "")
 
 
+@only_on_posix("pseudo terminals")
 @pytest.mark.parametrize(("status", "code", "words"), [(200, 0, "waiting for dall-e-2"), (403, 1, "Error: The prompt")])
 def test_a_terminal_is_shown_a_bar_while_a_picture_is_made(
     sandbox: Sandbox, status: int, code: int, words: str
@@ -584,8 +592,9 @@ def test_a_terminal_is_shown_a_bar_while_a_picture_is_made(
     assert "Traceback" not in screen
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signal_does_not_lose_a_picture_that_is_being_paid_for(sandbox: Sandbox, number: int) -> None:
+@only_on_posix("signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_signal_does_not_lose_a_picture_that_is_being_paid_for(sandbox: Sandbox, name: str) -> None:
     sandbox.script([{"delay_seconds": 1.5}])
     process = subprocess.Popen(
         [sys.executable, "-m", "blockrun_image_mcp", "generate", "A fox", "--model", "dall-e-2"],
@@ -596,7 +605,7 @@ def test_signal_does_not_lose_a_picture_that_is_being_paid_for(sandbox: Sandbox,
     )
     while not sandbox.posts:
         pass
-    process.send_signal(number)
+    process.send_signal(signal.Signals[name])
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1
     assert f"{sandbox.origin}/images/" in err

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 import pytest
+from tests.conftest import only_on_posix
 from tests.wire import (
     FILLER,
     PIPE_FULL,
@@ -18,6 +19,8 @@ from tests.wire import (
 )
 
 pytestmark = pytest.mark.anyio
+
+posix_only = only_on_posix("pipes that tell how full they are")
 
 
 async def test_answer_that_was_read_is_delivered_and_the_caller_is_the_process() -> None:
@@ -58,6 +61,7 @@ async def test_answer_that_was_never_written_is_reported_so(leave: Callable[[Wir
     assert set(served.ledger.notes) == {"abandoned"}
 
 
+@posix_only
 async def test_answer_that_is_cancelled_in_the_queue_is_not_written() -> None:
     served = Served(is_open=False)
     async with wired(served.backend) as wire:
@@ -71,6 +75,7 @@ async def test_answer_that_is_cancelled_in_the_queue_is_not_written() -> None:
     assert "picture" not in answers
 
 
+@posix_only
 async def test_answer_in_a_full_pipe_is_noted_as_undelivered_within_the_time_of_a_signal() -> None:
     served = Served(is_open=False, output_seconds=60, shutdown_seconds=0.4)
     async with wired(served.backend) as wire:
@@ -79,6 +84,7 @@ async def test_answer_in_a_full_pipe_is_noted_as_undelivered_within_the_time_of_
         await until(lambda: served.ledger.notes == ["abandoned"])
 
 
+@posix_only
 async def test_pipe_that_another_process_made_non_blocking_is_read_and_written() -> None:
     async with wired(Served().backend, blocking=False) as wire:
         for id in range(PIPE_FULL):
@@ -87,6 +93,7 @@ async def test_pipe_that_another_process_made_non_blocking_is_read_and_written()
         assert len({(await wire.receive())["id"] for _ in range(PIPE_FULL)}) == PIPE_FULL
 
 
+@posix_only
 async def test_answer_in_a_pipe_that_nobody_reads_is_not_delivered_and_the_server_ends() -> None:
     served = Served(is_open=False, output_seconds=0.05)
     async with wired(served.backend) as wire:
@@ -97,6 +104,7 @@ async def test_answer_in_a_pipe_that_nobody_reads_is_not_delivered_and_the_serve
         wire.close_stdout()
 
 
+@posix_only
 @pytest.mark.parametrize("read_lines", [1, 7, 60])
 async def test_delivered_is_each_whole_answer_in_the_pipe_of_a_client_that_hangs_up_and_no_other(
     read_lines: int,

@@ -1,12 +1,12 @@
 """What goes wrong around the servers: ends, freezes, locks, a full disk, clocks that jump, a machine that sleeps."""
 
 import asyncio
-import resource
 import shutil
 import signal
 import sqlite3
 import struct
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import closing, suppress
@@ -16,6 +16,9 @@ from random import Random
 from tests.soak.books import Clock
 from tests.soak.hosts import Host, Trouble
 from tests.soak.plans import seeded
+
+if sys.platform != "win32":
+    import resource
 
 CLOCK_SOURCE = Path(__file__).with_name("clock.c")
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import pytest
+from tests.conftest import only_on_linux
 from tests.soak.campaign import Options, run_campaign
 from tests.soak.plans import Rail
 
-pytestmark = [pytest.mark.soak, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(120), only_on_linux("limits and clocks of other processes")]
 
 
 @pytest.mark.parametrize("rail", ["account", "wallet"])

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Generator, Sequence
@@ -11,12 +10,15 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
-from tests.conftest import process_environment
+from tests.conftest import has_mode, only_on_posix, process_environment
 from tests.fakes import Clock
 
 from blockrun_image.listing import Listed, Listing
 from blockrun_image_mcp.catalogs.cache import CatalogCache
 from blockrun_image_mcp.catalogs.kept import Kept
+
+if sys.platform != "win32":
+    import resource
 
 NOW = 1_795_000_000.0
 HOUR = 3_600.0
@@ -53,7 +55,7 @@ def test_what_one_process_keeps_another_one_reads(cache: CatalogCache, clock: Cl
     kept = seen_by_another(cache)
     assert (kept.listing, kept.etag, kept.asked_at, kept.failure) == (listing("openai/dall-e-3"), '"one"', NOW, "")
     assert [path.name for path in cache.path.parent.iterdir()] == [cache.path.name]
-    assert cache.path.stat().st_mode & 0o077 == 0
+    assert has_mode(cache.path, 0o600)
 
 
 def test_a_failure_is_told_and_the_last_good_list_stays_until_there_is_a_better_one(
@@ -172,6 +174,7 @@ def full_disk(most_bytes: int) -> Generator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@only_on_posix("limits of a process")
 def test_a_write_that_fails_halfway_leaves_the_list_from_before_and_no_litter(cache: CatalogCache) -> None:
     cache.keep(listing("dall-e-3"), "")
     before = cache.path.read_bytes()
