@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from tests.compat.clients import CLIENTS, DRIVERS, Client
 from tests.compat.trial import try_client
+from tests.conftest import only_on_posix
 
-pytestmark = pytest.mark.compat
+pytestmark = [pytest.mark.compat, only_on_posix("groups of processes, which end together")]
 
 
 def test_clients_have_each_picture_that_they_pay_for_in_both_protocol_eras(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from mcp import Client
-from tests.conftest import Sandbox, server_parameters
+from tests.conftest import Sandbox, only_on_posix, server_parameters
 from tests.contract.test_readme import CATALOGUE
 from tests.e2e.test_command_line import run
 from tests.e2e.test_tools_over_mcp import data, text
@@ -15,7 +15,7 @@ from tests.peers import KEY, REFUSED, Peer, aimock, install, litellm
 
 from blockrun_image_mcp.sandbox.drawing import draw
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300), only_on_posix("make, which installs them")]
 
 (MODEL,) = CATALOGUE["x-models"]
 UNHEARD_OF = "unheard-of"

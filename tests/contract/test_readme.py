@@ -14,7 +14,7 @@ import click
 import pytest
 from mcp import Client
 from PIL import Image, ImageChops
-from tests.conftest import process_environment, server_parameters
+from tests.conftest import only_on_linux, only_on_posix, process_environment, server_parameters
 
 from blockrun_image import Catalog, ImageError, ImageToolset, enrich, errors
 from blockrun_image.schemas import tool_schemas
@@ -29,6 +29,10 @@ CONSOLE = "".join(block for kind, block in BLOCKS if kind == "console")
 COMMANDS: Sequence[tuple[str, str]] = re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", CONSOLE, re.MULTILINE)
 SESSIONS = [(command, printed) for command, printed in COMMANDS if command.startswith("blockrun-image-mcp ")]
 OTHERS = [command for command, _ in COMMANDS if not command.startswith("blockrun-image-mcp ")]
+SHOWN = {
+    "/home/you/": only_on_posix("paths that are written so"),
+    "/.local/": only_on_linux("folders that are named so"),
+}
 PROGRAMS = [block for kind, block in BLOCKS if kind == "python"]
 FILES: Sequence[dict[str, Any]] = [json.loads(block) for kind, block in BLOCKS if kind == "json"]
 HOSTS = [file for file in FILES if len(file) == 1]
@@ -65,7 +69,13 @@ def test_every_kind_of_error_is_explained() -> None:
     assert explained - {"type"} == kinds - {"image", "spec"}
 
 
-@pytest.mark.parametrize(("command", "printed"), SESSIONS, ids=[command for command, _ in SESSIONS])
+@pytest.mark.parametrize(
+    ("command", "printed"),
+    [
+        pytest.param(command, printed, id=command, marks=[mark for folder, mark in SHOWN.items() if folder in printed])
+        for command, printed in SESSIONS
+    ],
+)
 def test_every_command_prints_what_is_written_below_it(command: str, printed: str, tmp_path: Path) -> None:
     done = run_in(tmp_path, "-m", *shlex.split(command.replace("-", "_", 2)))
     assert (done.returncode, done.stderr) == (0, "")
@@ -122,6 +132,7 @@ def test_the_picture_is_what_the_call_below_it_draws() -> None:
         assert ImageChops.difference(picture.convert("RGB"), again.convert("RGB")).getbbox() is None
 
 
+@only_on_posix("make")
 def test_the_demonstration_makes_and_keeps_two_pictures(tmp_path: Path) -> None:
     recipe = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "python examples/demo.py" in recipe.stdout

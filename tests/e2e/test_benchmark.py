@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 from tests.benchmarks.process import ServerProcess
-from tests.conftest import process_environment
+from tests.conftest import only_on_linux, process_environment
+
+pytestmark = only_on_linux("/proc, which tells what a process costs")
 
 ROOT = Path(__file__).parents[2]
 OURS = Path(sys.executable).with_name("blockrun-image-mcp")

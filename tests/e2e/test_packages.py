@@ -19,12 +19,15 @@ from typing import Any
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult, TextContent
+from tests.conftest import only_on_posix
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.schemas import tool_schemas
 from blockrun_image_mcp.settings import VARIABLES, Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+
+posix_only = only_on_posix("make, and programs that start in an environment with next to nothing")
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -132,6 +135,7 @@ def text(result: CallToolResult) -> str:
     return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
 
 
+@posix_only
 async def test_a_fresh_install_serves_the_tools_from_the_folder_of_another_project(installed: Installed) -> None:
     async with Client(installed.server) as client:
         tools = (await client.list_tools()).tools
@@ -143,12 +147,14 @@ async def test_a_fresh_install_serves_the_tools_from_the_folder_of_another_proje
     assert "BLOCKRUN_API_KEY" in text(refused)
 
 
+@posix_only
 def test_a_fresh_install_makes_a_picture_on_the_sandbox(installed: Installed, tmp_path: Path) -> None:
     printed = installed.run("generate", "A fox", "--model", "nano-banana", "--sandbox", "--save", str(tmp_path))
     (picture,) = tmp_path.iterdir()
     assert f"Saved: {picture}" in printed
 
 
+@posix_only
 def test_a_fresh_install_has_none_of_the_packages_that_only_developers_need(installed: Installed) -> None:
     listed = json.loads(run(BIN / "uv", "pip", "list", "--python", installed.environment, "--format", "json"))
     names = {package["name"] for package in listed}
@@ -156,6 +162,7 @@ def test_a_fresh_install_has_none_of_the_packages_that_only_developers_need(inst
     assert not names & {"openai", "fastmcp", "litellm", "pytest", "hatchling", "ruff"}
 
 
+@posix_only
 async def test_the_readmes_first_two_commands_give_a_host_the_tools(
     place: Path, another_project: Path, bare: Mapping[str, str]
 ) -> None:
@@ -175,6 +182,7 @@ async def test_the_readmes_first_two_commands_give_a_host_the_tools(
         assert len((await client.list_tools()).tools) == 3
 
 
+@posix_only
 @pytest.mark.timeout(300)
 def test_with_its_extra_a_fresh_install_pays_from_a_wallet_and_without_it_says_so(
     place: Path, bare: Mapping[str, str]
@@ -197,6 +205,7 @@ def test_with_its_extra_a_fresh_install_pays_from_a_wallet_and_without_it_says_s
         assert "1" * 64 not in shown.stdout + shown.stderr
 
 
+@posix_only
 def test_the_bundle_holds_the_project_and_nothing_else(archives: Path) -> None:
     (bundle,) = archives.glob("*.mcpb")
     assert bundle.name == f"{PROJECT['name']}-{PROJECT['version']}.mcpb"
@@ -206,6 +215,7 @@ def test_the_bundle_holds_the_project_and_nothing_else(archives: Path) -> None:
     assert not [name for name in names if "__pycache__" in name]
 
 
+@posix_only
 def test_the_wheel_holds_the_two_packages_with_their_data_and_nothing_else(archives: Path) -> None:
     (wheel,) = archives.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
@@ -216,6 +226,7 @@ def test_the_wheel_holds_the_two_packages_with_their_data_and_nothing_else(archi
     assert {"blockrun_image/prompt_tips.json", "blockrun_image/prompt_tips.schema.json"} < data <= set(names)
 
 
+@posix_only
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="only a clone knows what is in the repository")
 def test_the_source_archive_holds_the_repository_without_its_ci(archives: Path) -> None:
     (sdist,) = archives.glob("*.tar.gz")

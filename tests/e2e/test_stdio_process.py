@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import Sandbox, process_environment
+from tests.conftest import Sandbox, only_on_posix, process_environment
 
 from blockrun_image_mcp.timings import DEFAULT
 
@@ -124,6 +124,7 @@ def test_the_embedded_sandbox_is_as_quiet(tmp_path: Path) -> None:
     assert server.process.returncode == 0
 
 
+@only_on_posix("signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("busy", [False, True])
 def test_a_signal_ends_the_process_at_once_and_says_what_it_leaves_behind(
@@ -244,6 +245,7 @@ def test_a_credential_never_reaches_a_log_line(sandbox: Sandbox) -> None:
     assert os.fsencode(secret) not in err.encode()
 
 
+@only_on_posix("a shell that closes streams")
 @pytest.mark.parametrize(("closed", "named"), [("<&-", "stdin"), (">&-", "stdout")])
 def test_closed_stream_is_named_and_ends_the_server(closed: str, named: str) -> None:
     done = subprocess.run(
@@ -260,6 +262,7 @@ def test_closed_stream_is_named_and_ends_the_server(closed: str, named: str) -> 
     )
 
 
+@only_on_posix("a shell that closes streams")
 def test_server_without_stderr_answers() -> None:
     asked = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": META}})
     done = subprocess.run(

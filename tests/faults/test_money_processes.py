@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio
 import pytest
+from tests.conftest import only_on_posix
 from tests.e2e.test_collecting import COLLECTED
 from tests.e2e.test_spending import ledger_file
 from tests.e2e.test_stdio_process import Server, running
@@ -152,6 +153,7 @@ async def look_into_the_ledger() -> None:
         await (await processes.start()).sweep()
 
 
+@only_on_posix("signals")
 def test_charge_that_a_locked_ledger_did_not_take_before_a_signal_is_in_it_later(gateway: RawGateway) -> None:
     gateway.hold()
     with running(gateway.settings) as server:
@@ -202,6 +204,7 @@ def test_refusal_that_was_charged_is_told_as_that_and_once(gateway: RawGateway) 
     assert gateway.posts == 2
 
 
+@only_on_posix("signals")
 def test_job_of_a_stopped_process_is_polled_by_the_process_that_waits_for_it(gateway: RawGateway) -> None:
     gateway.hold()
     with quick(gateway, BLOCKRUN_IMAGE_CALL_SECONDS="1") as stopped, quick(gateway) as waiting:

@@ -1,4 +1,3 @@
-import stat
 import warnings
 import zlib
 from io import BytesIO
@@ -7,7 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 from PIL import Image as Picture
-from tests.conftest import Sandbox
+from tests.conftest import Sandbox, has_mode
 
 from blockrun_image.errors import StorageError
 from blockrun_image_mcp.images.download import download
@@ -30,7 +29,7 @@ async def test_a_picture_is_kept_whole_under_an_absolute_path_of_its_own(tmp_pat
     assert first.is_absolute()
     assert first.suffix == ".png"
     assert first.read_bytes() == second.read_bytes() == PNG
-    assert stat.S_IMODE(first.stat().st_mode) == 0o600
+    assert has_mode(first, 0o600)
     assert len(files_in(first.parent)) == 2
 
 
@@ -41,15 +40,15 @@ async def test_a_url_is_kept_whole_in_a_text_file_of_its_own(tmp_path: Path) -> 
     assert first != second
     assert first.name.endswith(".url.txt")
     assert first.read_text() == second.read_text() == url
-    assert stat.S_IMODE(first.stat().st_mode) == 0o600
-    assert stat.S_IMODE(store.folder.stat().st_mode) == 0o700
+    assert has_mode(first, 0o600)
+    assert has_mode(store.folder, 0o700)
     assert len(files_in(store.folder)) == 2
 
 
 async def test_answer_is_kept_as_it_came_for_its_owner_alone(tmp_path: Path) -> None:
     kept = await FolderStore(tmp_path).keep(b"a paid answer")
     assert (kept.parent, kept.read_bytes()) == (tmp_path, b"a paid answer")
-    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert has_mode(kept, 0o600)
 
 
 async def test_pictures_that_are_kept_at_once_leave_the_warnings_of_the_process_as_they_are(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conftest import has_mode
 from tests.fakes import Clock
 from tests.ledgers import (
     CALL,
@@ -220,7 +221,8 @@ async def test_spilled_files_are_only_for_their_user(processes: Processes) -> No
     ledger = await processes.start(timings=PATIENT)
     await spilled_settlement(ledger)
     (path,) = spilled(ledger)
-    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert has_mode(path, 0o600)
+    assert has_mode(path.parent, 0o700)
 
 
 async def test_refusal_for_now_of_a_lost_attempt_changes_nothing(processes: Processes) -> None:
