@@ -28,7 +28,9 @@ CONTRACT_FILE = Path(__file__).parent / "openapi.json"
 """The API's description as the tests know it: models and prices of the packaged one may change at any time."""
 
 _RECURSION_LIMIT = sys.getrecursionlimit()
-_KEPT = ("PATH", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+_FOLDERS = {"XDG_STATE_HOME": "state", "XDG_CACHE_HOME": "cache", "WIN_PD_OVERRIDE_LOCAL_APPDATA": "local"}
+"""What platformdirs goes by, and the folders that a test has instead; the last one is Windows'."""
+_KEPT = ("PATH", "SYSTEMROOT", *_FOLDERS)  # without the second, a program on Windows can open no socket
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]
 
@@ -80,7 +82,7 @@ def state_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch, state_folders: Iterator[Path]) -> None:
     """Keep what a test spends, and the lists of its gateways, out of the folders of whoever runs it."""
     folder = next(state_folders)
-    for variable, name in (("XDG_STATE_HOME", "state"), ("XDG_CACHE_HOME", "cache")):
+    for variable, name in _FOLDERS.items():
         (folder / name).mkdir(parents=True, mode=0o700)
         monkeypatch.setenv(variable, str(folder / name))
 

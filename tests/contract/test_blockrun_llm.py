@@ -33,7 +33,8 @@ FOLDER = cache.COST_LOG_PATH.parent  # of whoever runs this: fixed when the SDK 
 @pytest.fixture(autouse=True)
 def a_home_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Give the SDK a home, a folder and an environment of its own, and see that it leaves nothing anywhere else."""
-    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith(("BLOCKRUN_", "BASE_CHAIN_", "SOLANA_"))]:
         monkeypatch.delenv(name)

@@ -305,7 +305,7 @@ def test_doctor_mentions_a_wallets_session_that_is_not_used_and_shows_nothing_of
 ) -> None:
     (tmp_path / ".blockrun").mkdir()
     (tmp_path / ".blockrun/.session").write_text(WALLET_KEY)
-    settings = {**sandbox.environment, "HOME": str(tmp_path)}
+    settings = {**sandbox.environment, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
     done = run("doctor", settings=settings)
     assert "note    credential: ~/.blockrun/.session is there and is not used" in done.stdout
     assert "BLOCKRUN_IMAGE_WALLET=session would pay from it." in done.stdout

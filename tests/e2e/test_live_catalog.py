@@ -1,7 +1,6 @@
 """The models that the gateway lists today, as an agent meets them: after a restart, and while the server runs."""
 
 import json
-import os
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 import anyio
 import anyio.to_thread
+import platformdirs
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from mcp import Client
@@ -26,6 +26,7 @@ from tests.payments import KEY
 from blockrun_image.errors import ImageError
 from blockrun_image_mcp.catalogs.kept import Kept
 from blockrun_image_mcp.commands.doctor import examine
+from blockrun_image_mcp.folders import folder_from
 from blockrun_image_mcp.ledger.report import Statement
 from blockrun_image_mcp.mcp_server.server import build_server
 from blockrun_image_mcp.tasks import run_alongside
@@ -95,7 +96,7 @@ def kept(settings: Mapping[str, str]) -> Kept:
 
 
 def kept_files() -> list[Path]:
-    return [path for path in Path(os.environ["XDG_CACHE_HOME"]).rglob("*") if path.is_file()]
+    return [path for path in folder_from(platformdirs.user_cache_path).rglob("*") if path.is_file()]
 
 
 def age(seconds: float = DAY_SECONDS + 1, *, list_too: bool = True) -> None:

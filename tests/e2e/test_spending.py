@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 import pytest
-from tests.conftest import Connect, Sandbox
+from tests.conftest import Connect, Sandbox, only_on_posix
 from tests.e2e.test_command_line import run
 from tests.e2e.test_stdio_process import running, wait_until
 from tests.e2e.test_tools_over_mcp import FOX, data, text
 
+from blockrun_image_mcp.folders import folder_from
 from blockrun_image_mcp.ledger.owners import Owners
 
 pytestmark = pytest.mark.anyio
@@ -85,7 +87,7 @@ async def test_a_limit_that_cannot_be_read_stops_what_costs_money_and_nothing_el
 async def test_a_ledger_that_cannot_be_used_stops_what_costs_money_and_nothing_else(
     connect: Connect, sandbox: Sandbox
 ) -> None:
-    ledger_file().parent.mkdir()
+    ledger_file().parent.mkdir(parents=True)
     ledger_file().write_bytes(b"no database" * 1_000)
     async with connect(sandbox.environment) as client:
         refused = await client.call_tool("generate_image", FOX)
@@ -96,6 +98,7 @@ async def test_a_ledger_that_cannot_be_used_stops_what_costs_money_and_nothing_e
     assert sandbox.posts == 0
 
 
+@only_on_posix("XDG_STATE_HOME")
 async def test_a_state_folder_that_cannot_be_looked_into_stops_what_costs_money_and_nothing_else(
     connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,7 +112,7 @@ async def test_a_state_folder_that_cannot_be_looked_into_stops_what_costs_money_
 
 
 def ledger_file() -> Path:
-    return Path(os.environ["XDG_STATE_HOME"]) / "blockrun-image-mcp" / "ledger.sqlite3"
+    return folder_from(platformdirs.user_state_path) / "ledger.sqlite3"
 
 
 def test_doctor_names_the_processes_that_use_the_ledger(sandbox: Sandbox) -> None:

@@ -89,7 +89,7 @@ async def test_ledger_that_cannot_be_read_is_an_error_with_words_and_no_exceptio
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     served = Served()
-    served.backend.ledger_path.parent.mkdir()
+    served.backend.ledger_path.parent.mkdir(parents=True)
     served.backend.ledger_path.write_bytes(b"no database" * 1_000)
     async with wired(served.backend) as wire:
         await wire.request(1, "resources/read", modern=True, uri="images://recent")

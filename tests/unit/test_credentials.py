@@ -468,7 +468,8 @@ def test_a_file_that_cannot_be_read_does_not_matter_behind_a_credential_that_cou
 
 
 def test_the_session_pays_only_where_the_setting_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
     (tmp_path / ".blockrun").mkdir()
     (tmp_path / ".blockrun/.session").write_text(PRIVATE_KEY)
     with pytest.raises(ConfigurationError, match="No credential is set"):

@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 from PIL import Image as Picture
-from tests.conftest import Sandbox, has_mode
+from tests.conftest import Sandbox, has_mode, only_on_posix
 
 from blockrun_image.errors import StorageError
 from blockrun_image_mcp.images.download import download
@@ -62,6 +62,7 @@ async def test_pictures_that_are_kept_at_once_leave_the_warnings_of_the_process_
     assert len(files_in(tmp_path)) == 60
 
 
+@only_on_posix("XDG_DATA_HOME")
 async def test_the_default_folder_is_the_users_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
