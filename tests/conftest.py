@@ -28,8 +28,8 @@ CONTRACT_FILE = Path(__file__).parent / "openapi.json"
 """The API's description as the tests know it: models and prices of the packaged one may change at any time."""
 
 _RECURSION_LIMIT = sys.getrecursionlimit()
-_FOLDERS = {"XDG_STATE_HOME": "state", "XDG_CACHE_HOME": "cache", "WIN_PD_OVERRIDE_LOCAL_APPDATA": "local"}
-"""What platformdirs goes by, and the folders that a test has instead; the last one is Windows'."""
+_FOLDERS = {"XDG_STATE_HOME": "state", "XDG_CACHE_HOME": "cache", "USERPROFILE": "home"}
+"""What the folders of a user go by, and those that a test has instead; the last one is Windows'."""
 _KEPT = ("PATH", "SYSTEMROOT", *_FOLDERS)  # without the second, a program on Windows can open no socket
 
 Connect = Callable[..., AbstractAsyncContextManager[Client]]

@@ -22,15 +22,21 @@ _BINARY: int = getattr(os, "O_BINARY", 0)  # without it, Windows writes two byte
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and its parents; only their user can read them. Raises `OSError`.
+    """Make a folder and the parents that are missing; only their user can read them. Raises `OSError`.
 
     On Windows they inherit their parent's rights. Python would turn mode 0700 into rights for the owner alone, and the
     owner of what an elevated process makes is the group of administrators: the user would be locked out.
     """
     if sys.platform == "win32":
         folder.mkdir(parents=True, exist_ok=True)
-    else:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return
+    try:
+        folder.mkdir(exist_ok=True, mode=0o700)
+    except FileNotFoundError:
+        if folder.parent == folder:
+            raise
+        make_folder(folder.parent)  # `parents=True` would let others read them
+        folder.mkdir(exist_ok=True, mode=0o700)
 
 
 def create(path: Path) -> int:

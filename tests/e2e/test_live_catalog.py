@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import anyio
 import anyio.to_thread
-import platformdirs
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from mcp import Client
@@ -26,7 +25,7 @@ from tests.payments import KEY
 from blockrun_image.errors import ImageError
 from blockrun_image_mcp.catalogs.kept import Kept
 from blockrun_image_mcp.commands.doctor import examine
-from blockrun_image_mcp.folders import folder_from
+from blockrun_image_mcp.folders import cache_folder
 from blockrun_image_mcp.ledger.report import Statement
 from blockrun_image_mcp.mcp_server.server import build_server
 from blockrun_image_mcp.tasks import run_alongside
@@ -96,7 +95,7 @@ def kept(settings: Mapping[str, str]) -> Kept:
 
 
 def kept_files() -> list[Path]:
-    return [path for path in folder_from(platformdirs.user_cache_path).rglob("*") if path.is_file()]
+    return [path for path in cache_folder().rglob("*") if path.is_file()]
 
 
 def age(seconds: float = DAY_SECONDS + 1, *, list_too: bool = True) -> None:

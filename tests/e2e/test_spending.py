@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import pytest
 from tests.conftest import Connect, Sandbox, only_on_posix
 from tests.e2e.test_command_line import run
 from tests.e2e.test_stdio_process import running, wait_until
 from tests.e2e.test_tools_over_mcp import FOX, data, text
 
-from blockrun_image_mcp.folders import folder_from
+from blockrun_image_mcp.folders import state_folder
 from blockrun_image_mcp.ledger.owners import Owners
 
 pytestmark = pytest.mark.anyio
@@ -112,7 +111,7 @@ async def test_a_state_folder_that_cannot_be_looked_into_stops_what_costs_money_
 
 
 def ledger_file() -> Path:
-    return folder_from(platformdirs.user_state_path) / "ledger.sqlite3"
+    return state_folder() / "ledger.sqlite3"
 
 
 def test_doctor_names_the_processes_that_use_the_ledger(sandbox: Sandbox) -> None:

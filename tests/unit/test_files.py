@@ -67,9 +67,11 @@ def the_file_in(folder: Path) -> Path:
     return path
 
 
-async def test_folder_is_for_its_user_alone(tmp_path: Path) -> None:
-    files.make_folder(tmp_path / "a")
-    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
+async def test_folder_and_its_new_parents_are_for_their_user_alone(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir(mode=0o755)
+    files.make_folder(tmp_path / "old" / "a" / "b")
+    modes = [stat.S_IMODE((tmp_path / "old" / name).stat().st_mode) for name in (".", "a", "a/b")]
+    assert modes == [0o755, 0o700, 0o700]
 
 
 @pytest.mark.usefixtures("windows")
