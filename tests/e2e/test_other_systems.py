@@ -244,6 +244,20 @@ def test_ledger_that_is_reached_by_a_second_hard_link_pays_nothing_there(is_firs
     first.end()
 
 
+def test_operators_word_is_not_taken_while_another_path_is_in_use(tmp_path: Path) -> None:
+    first_path, second_path = tmp_path / "a" / "ledger.sqlite3", tmp_path / "b" / "ledger.sqlite3"
+    first = Payer(first_path)
+    assert first.pay() == "paid"
+    second_path.parent.mkdir()
+    second_path.hardlink_to(first_path)
+    settings = {"BLOCKRUN_IMAGE_STATE_DIR": str(second_path.parent), "HOME": str(tmp_path)}
+    refused = run("recover", "--new-locks", settings=settings)
+    assert (refused.returncode, b"database is locked" in refused.stderr) == (1, True)
+    assert first.pay() == "paid"
+    first.end()
+    assert run("recover", "--new-locks", settings=settings).returncode == 0
+
+
 def test_ledger_that_is_reached_by_a_symbolic_link_is_the_same(tmp_path: Path) -> None:
     first = Payer(tmp_path / "a" / "ledger.sqlite3")
     assert first.pay() == "paid"

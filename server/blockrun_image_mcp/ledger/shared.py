@@ -84,7 +84,11 @@ class SharedDatabase:
         return await self._naming_users(self.transactions.read(work))
 
     async def adopt_locks(self) -> None:
-        """Use the ledger with the locks beside it from now on, whichever it was used with before."""
+        """Use the ledger with the locks beside it from now on, whichever it was used with before.
+
+        Raises `LedgerError` if a process has it open.
+        """
+        await self.transactions.check_alone()
         self._adopts_locks = True
         await self.write(_nothing)
 

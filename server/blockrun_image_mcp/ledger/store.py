@@ -273,6 +273,10 @@ class Transactions(Protocol):
         """Run work that only reads."""
         ...
 
+    async def check_alone(self) -> None:
+        """Raise `LedgerError` if a process has the database open, by whatever path, before this one opens it."""
+        ...
+
     async def close(self) -> None:
         """Close the database."""
         ...

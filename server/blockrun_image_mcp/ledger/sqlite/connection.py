@@ -10,7 +10,7 @@ import sqlite3
 import time
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
@@ -59,6 +59,11 @@ class SqliteConnection:
         """Run work that only reads."""
         return await self._run("BEGIN", work)
 
+    async def check_alone(self) -> None:
+        """Raise `LedgerError` if a process has the file open, by whatever path; this one must not have it open."""
+        async with self._lock:
+            await anyio.to_thread.run_sync(self._check_alone)
+
     async def close(self) -> None:
         """Close the file."""
         async with self._lock:
@@ -86,6 +91,14 @@ class SqliteConnection:
         except (sqlite3.Error, OSError, UnstorableError) as error:
             raise self._error(error) from error
         return result
+
+    def _check_alone(self) -> None:
+        try:
+            with closing(sqlite3.connect(f"{_uri(self.path)}?mode=rw", uri=True, timeout=0)) as connection:
+                connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # the next statement locks the file itself
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error as error:
+            raise self._error(error) from error
 
     def _opened(self) -> sqlite3.Connection:
         if self._is_forked:
