@@ -1,4 +1,4 @@
-"""What the README says is what the code does."""
+"""What the README and the pages in docs/ say is what the code does."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import click
@@ -23,8 +23,19 @@ from blockrun_image_mcp.sandbox.drawing import draw
 from blockrun_image_mcp.settings import VARIABLES
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS: Sequence[tuple[str, str]] = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ELSEWHERE = "hosts.md"
+"""Its commands and programs need hosts and frameworks; those that `make compat` has are run there."""
+
+
+def text_of(*names: str) -> str:
+    """Return the text of these pages, or of all."""
+    return "\n".join(page.read_text(encoding="utf-8") for page in PAGES if not names or page.name in names)
+
+
+README, EVERYTHING = text_of("README.md"), text_of()
+RUN_HERE = text_of(*(page.name for page in PAGES if page.name != ELSEWHERE))
+BLOCKS: Sequence[tuple[str, str]] = re.findall(r"^```(\w*)\n(.*?)^```", RUN_HERE, re.MULTILINE | re.DOTALL)
 CONSOLE = "".join(block for kind, block in BLOCKS if kind == "console")
 COMMANDS: Sequence[tuple[str, str]] = re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", CONSOLE, re.MULTILINE)
 SESSIONS = [(command, printed) for command, printed in COMMANDS if command.startswith("blockrun-image-mcp ")]
@@ -34,8 +45,10 @@ SHOWN = {
     "/.local/": only_on_linux("folders that are named so"),
 }
 PROGRAMS = [block for kind, block in BLOCKS if kind == "python"]
-FILES: Sequence[dict[str, Any]] = [json.loads(block) for kind, block in BLOCKS if kind == "json"]
-HOSTS = [file for file in FILES if len(file) == 1]
+FILES: Sequence[dict[str, Any]] = [
+    json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", EVERYTHING, re.MULTILINE | re.DOTALL)
+]
+HOSTS = [file for file in FILES if len(file) == 1 and not file.keys() & {"mcp", "permission"}]
 (CATALOGUE,) = (file for file in FILES if "x-models" in file)
 
 
@@ -57,13 +70,13 @@ def test_the_model_table_is_the_catalogue(catalog: Catalog) -> None:
 
 
 def test_every_setting_is_explained_and_every_explained_setting_exists() -> None:
-    explained = re.findall(r"^\| `(BLOCKRUN_\w+)` \|", README, re.MULTILINE)
+    explained = re.findall(r"^\| `(BLOCKRUN_\w+)` \|", text_of("settings.md"), re.MULTILINE)
     assert sorted(explained) == sorted(VARIABLES.values())
-    assert set(re.findall(r"BLOCKRUN_\w+", README)) <= set(VARIABLES.values())
+    assert set(re.findall(r"BLOCKRUN_\w+", EVERYTHING)) <= set(VARIABLES.values())
 
 
 def test_every_kind_of_error_is_explained() -> None:
-    table = README.partition("## Errors")[2].partition("## ")[0]
+    table = text_of("errors.md")
     explained = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))))
     kinds = {kind("").type for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ImageError)}
     assert explained - {"type"} == kinds - {"image", "spec"}
@@ -103,9 +116,9 @@ def test_every_command_is_in_the_readme_or_the_default_and_has_an_example_that_n
     command = main.get_command(click.Context(main), name)
     assert command is not None
     assert f"Example: blockrun-image-mcp {name}" in (command.help or "")
-    assert f"`blockrun-image-mcp {name}" in README or f"$ blockrun-image-mcp {name}" in README or name == "serve"
+    assert re.search(rf"(`|\$ )blockrun-image-mcp {name}\b", EVERYTHING) or name == "serve"
     options = {opt for each in command.params if isinstance(each, click.Option) for opt in each.opts}
-    for example in re.findall(rf"blockrun-image-mcp {name}\b(.*)", f"{README}\n{command.help}"):
+    for example in re.findall(rf"blockrun-image-mcp {name}\b([^`\n]*)", f"{EVERYTHING}\n{command.help}"):
         assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", example)) <= options | {"--help"}
 
 
@@ -114,7 +127,8 @@ def test_every_command_is_in_the_readme_or_the_default_and_has_an_example_that_n
 async def test_every_hosts_file_starts_a_server_with_the_tools(file: dict[str, Any]) -> None:
     ((_, servers),) = file.items()
     ((name, server),) = servers.items()
-    assert Path(server["command"]).name == "blockrun-image-mcp"
+    server = server.get("transport", server)  # as Cline has it
+    assert PureWindowsPath(server["command"]).stem == "blockrun-image-mcp"
     assert server.get("env", {}).keys() <= set(VARIABLES.values())
     assert all(len(f"{name}_{schema.name}") < 60 for schema in tool_schemas(Catalog.load()))
     parameters = server_parameters(server.get("env", {}), *server.get("args", []))
@@ -143,15 +157,14 @@ def test_the_demonstration_makes_and_keeps_two_pictures(tmp_path: Path) -> None:
 
 
 def test_every_other_command_is_one_that_is_tried_elsewhere() -> None:
-    tried = {"make demo", "make bundle", "make test", "uv tool install .", "uv tool install '.[wallet]'"}
+    tried = {"uv tool install .", "uv tool install '.[wallet]'"}
     assert {command for command in OTHERS if not command.startswith("claude mcp add ")} == tried
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert set(re.findall(r"(?:`|\$ )make ([a-z]+)", README)) <= targets
+    assert set(re.findall(r"(?:`|\$ )make ([a-z]+)", EVERYTHING)) <= targets
 
 
 def test_the_commands_for_powershell_start_the_demonstration_that_make_does() -> None:
-    (block,) = (text for kind, text in BLOCKS if kind == "powershell")
-    script = re.findall(r"^\.venv\\Scripts\\python (examples\\\S+)$", block, re.MULTILINE)
+    script = re.findall(r"^\.venv\\Scripts\\python (examples\\\S+)$", text_of(ELSEWHERE), re.MULTILINE)
     assert [name.replace("\\", "/") for name in script] == re.findall(
         r"^\t@\$\(BIN\)/python (examples/\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
     )
@@ -161,15 +174,19 @@ def test_there_is_something_to_run() -> None:
     assert len(SESSIONS) == 7
     assert all(printed for _, printed in SESSIONS)
     assert len(PROGRAMS) == 3
-    assert len(HOSTS) == 2
-    assert len(FILES) == 3
-    assert {kind for kind, _ in BLOCKS} == {"console", "json", "powershell", "python"}
+    assert len(HOSTS) == 4
+    assert {kind for kind, _ in BLOCKS} == {"console", "json", "python"}
 
 
 def test_every_link_within_the_repository_leads_somewhere() -> None:
-    for page in ("README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"):
-        text = (ROOT / page).read_text(encoding="utf-8")
-        for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-            assert (ROOT / link).exists(), (page, link)
-        for anchor in re.findall(r"\]\(#([^)]+)\)", text):
-            assert re.search(rf"^#+ {anchor.replace('-', ' ')}$", text, re.MULTILINE | re.IGNORECASE), (page, anchor)
+    for page in (*PAGES, *(ROOT / name for name in ("SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"))):
+        for file, _, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(#?)([^)]*)\)", page.read_text(encoding="utf-8")):
+            target = page.parent / file if file else page
+            assert target.exists(), (page.name, file)
+            if anchor:
+                heads = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8").lower(), re.MULTILINE)
+                assert anchor in {re.sub(r"[^\w -]", "", head).replace(" ", "-") for head in heads}, (page.name, anchor)
+
+
+def test_the_readme_is_short_enough_to_be_read_to_its_end() -> None:
+    assert len(README.splitlines()) <= 170

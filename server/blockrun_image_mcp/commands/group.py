@@ -50,5 +50,5 @@ class _Cli(click.Group):
 def main() -> None:
     """Make pictures over the Model Context Protocol, and know what they cost.
 
-    Without a command, it serves MCP on stdin and stdout. Settings come from the environment; the README lists them.
+    Without a command, it serves MCP on stdin and stdout. Settings come from the environment: see docs/settings.md.
     """

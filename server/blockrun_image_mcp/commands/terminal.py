@@ -169,9 +169,9 @@ async def _save_and_show(stop: _Stop, result: GeneratedImages, destination: Dest
         await saving.run()
     show(saving.with_paths() if as_json else result, as_json)
     if not as_json:
-        click.echo("".join(f"Saved: {path}\n" for path in saving.paths.values()), nl=False)
         if backend.is_sandbox and result.images:
             click.echo("Its URL ends with this command." if len(result.images) == 1 else _URLS_END)
+        click.echo("".join(f"Saved: {path}\n" for path in saving.paths.values()), nl=False)
     with suppress(ImageError):  # without the ledger, only the command images knows less
         await backend.operator_ledger().note_files(saving.paths)
     if stop.scope.cancelled_caught:
