@@ -188,7 +188,7 @@ class Backend:
             raise ConfigurationError(
                 f"{VARIABLES['spec']} {self._unusable_description}.",
                 hint="Correct it, or leave it out for the built-in description, and start again. Until then nothing can"
-                " be used, because models and prices may be others.",
+                " be used, because models and prices may differ.",
             )
 
     def schemas(self) -> Sequence[ToolSchema]:

@@ -21,7 +21,7 @@ _SEARCHED_BYTES = 4_096
 
 
 def suffix_of(content: bytes) -> str | None:
-    """Return the suffix of a picture's file name, such as `.png`; `None` for bytes of no known format."""
+    """Return the suffix of a picture's file name, such as `.png`; `None` for bytes in an unknown format."""
     head = content[:_SEARCHED_BYTES]
     found = next((suffix for signature, suffix in _SIGNATURES if head.startswith(signature)), None)
     if found is not None:

@@ -141,7 +141,7 @@ def test_doctor_asks_the_gateway_for_its_models_and_notices_a_wrong_key(settings
     assert "gateway: 127.0.0.1 answers (HTTP 200) and does not refuse the credential" in done.stdout
     wrong = run("doctor", settings={**settings, "BLOCKRUN_IMAGE_CREDENTIAL": "sk-of-a-stranger"})
     assert wrong.returncode == 1
-    assert "TROUBLE gateway: 127.0.0.1 refuses the credential" in wrong.stdout
+    assert "error   gateway: 127.0.0.1 refuses the credential" in wrong.stdout
 
 
 def spent() -> Mapping[str, str]:

@@ -61,7 +61,7 @@ async def test_a_list_that_is_not_to_be_had_is_an_error_where_it_was_asked_for_a
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "127.0.0.1 has no list of image models (HTTP 503)." in refused.stderr
     found = run("doctor", settings=sandbox.environment)
-    assert "TROUBLE gateway: 127.0.0.1 answers HTTP 503" in found.stdout
+    assert "error   gateway: 127.0.0.1 answers HTTP 503" in found.stdout
     assert "The list from before is used." in found.stdout
     assert ids(settings=sandbox.environment) == [*CONTRACT, "acme/wonder"]
 
@@ -70,7 +70,7 @@ async def test_a_list_that_is_not_to_be_had_is_an_error_where_it_was_asked_for_a
 def test_where_no_list_counts_none_is_asked_for_and_it_is_said(sandbox: Sandbox, settings: Mapping[str, str]) -> None:
     done = run("models", "--refresh", settings={**sandbox.environment, **settings} if settings else {})
     assert (done.returncode, done.stdout, sandbox.lists) == (1, "", 0)
-    assert "There is no gateway whose list counts." in done.stderr
+    assert "There is no gateway whose list could be used." in done.stderr
     assert CATALOG in done.stderr
 
 

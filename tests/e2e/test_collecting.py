@@ -353,7 +353,7 @@ def test_recover_finishes_a_job_and_the_same_call_collects_it(sandbox: Sandbox) 
     left_job(sandbox)
     assert states() == {"accepted": 1}
     done = run("recover", settings=sandbox.environment)
-    assert (done.returncode, done.stdout) == (0, "Nothing is left to be explained.\n")
+    assert (done.returncode, done.stdout) == (0, "Nothing is unresolved.\n")
     assert states() == {"settled": 1}
     made = json.loads(run("generate", *COMMAND, "--json", settings=sandbox.environment).stdout)
     assert COLLECTED in json.dumps(made)
@@ -373,7 +373,7 @@ def test_recover_goes_on_after_a_job_that_has_failed_and_explains_what_is_unknow
     id = next(entry["id"] for entry in images() if entry["state"] == "unknown")
     assert id in done.stdout
     assert "Released" in run("recover", "--release", id).stdout
-    assert run("recover", settings=sandbox.environment).stdout == "Nothing is left to be explained.\n"
+    assert run("recover", settings=sandbox.environment).stdout == "Nothing is unresolved.\n"
     assert sandbox.charges == 1
 
 

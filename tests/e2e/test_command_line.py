@@ -221,7 +221,7 @@ def test_doctor_names_the_trouble_and_what_to_do_and_never_a_secret(
     done = run("doctor", settings={**sandbox.environment, **settings})
     assert done.returncode == 1
     assert words in done.stdout
-    assert re.search(r"^TROUBLE .*\n +\S", done.stdout, re.MULTILINE)
+    assert re.search(r"^error .*\n +\S", done.stdout, re.MULTILINE)
     key = settings.get("BLOCKRUN_API_KEY", "")
     assert len(key) < 10 or key not in done.stdout + done.stderr
 
@@ -288,7 +288,7 @@ def answer_once(listener: socket.socket, answer: bytes) -> None:
 def test_doctor_notices_a_misspelt_setting_and_a_credential_that_does_not_count(sandbox: Sandbox) -> None:
     settings = {**sandbox.environment, "BLOCKRUN_IMAGE_DIRR": SECRET, "BLOCKRUN_WALLET_KEY": "opaque-0123"}
     done = run("doctor", settings=settings)
-    assert "'BLOCKRUN_IMAGE_DIRR' is no setting" in done.stdout
+    assert "'BLOCKRUN_IMAGE_DIRR' is not a setting" in done.stdout
     assert "The closest is BLOCKRUN_IMAGE_DIR." in done.stdout
     assert "BLOCKRUN_WALLET_KEY has the shape of a token and is not used" in done.stdout
     assert SECRET not in done.stdout

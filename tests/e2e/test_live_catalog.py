@@ -424,7 +424,7 @@ async def test_what_nobody_knows_the_price_of_is_held_at_the_most_that_one_call_
     async with served(settings) as client:
         estimate = await priced(client, "acme/mystery")
         assert (estimate["exact"], {"estimated_usd", "low_usd"} & set(estimate)) == (False, set())
-        assert estimate["basis"] == "No price is known before it is charged."
+        assert estimate["basis"] == "Its price is not known before it is charged."
         async with run_alongside(look):
             made = await client.call_tool("generate_image", asked)
     assert [(total.state, total.micro_usd) for total in under_way[0].totals] == [("sent", 500_000)]

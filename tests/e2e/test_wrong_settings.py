@@ -171,5 +171,5 @@ def test_doctor_calls_what_cannot_be_used_trouble(wrong: Wrong, sandbox: Sandbox
     assert done.returncode == (1 if wrong.doctor_says else 0), done.stdout + done.stderr
     assert wrong.doctor_says in done.stdout
     assert "Traceback" not in done.stderr
-    assert ("TROUBLE" in done.stdout) == bool(wrong.doctor_says)
+    assert ("\nerror " in f"\n{done.stdout}") == bool(wrong.doctor_says)
     assert list(tmp_path.iterdir()) == []

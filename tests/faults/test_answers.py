@@ -104,7 +104,7 @@ async def test_fewer_pictures_than_asked_are_handed_over_with_a_warning(ask: Ask
     assert [image.url for image in result.images] == [URL]
     (file,) = ask.folder.iterdir()
     assert result.warnings == [
-        f"A part of the gateway's answer could not be used. The answer is kept as it came: {file}",
+        f"Part of the gateway's answer could not be used. The answer is saved as it came: {file}",
         "Asked for 3 images, and 1 came back.",
     ]
 

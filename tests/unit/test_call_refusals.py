@@ -34,7 +34,7 @@ pytestmark = pytest.mark.anyio
 
 PRICE = Decimal("0.042")
 SETTLED = AttemptStatus(AttemptState.SETTLED, response=ImagesResponse([Image(URL)], PRICE))
-COLLECTED = "An earlier call with the same arguments had bought this; nothing more was charged."
+COLLECTED = "An earlier call with the same arguments paid for this; nothing more was charged."
 
 
 async def leave_paid_pictures(catalog: Catalog, ledger: Ledger, **call: Any) -> None:

@@ -25,7 +25,7 @@ async def test_answer_that_cannot_be_used_is_kept_as_it_came(charged: Charged) -
     ledger, store = FakeLedger(), FakeStore()
     with pytest.raises(OutcomeUnknownError) as caught:
         await made(purchase(ledger, FailingGateway(unusable(charged)), store=store))
-    assert caught.value.message == "It is no picture. The answer is kept as it came: /pictures/1.bin"
+    assert caught.value.message == "It is no picture. The answer is saved as it came: /pictures/1.bin"
     assert [*store.kept.values()] == [b"<html>"]
     assert ledger.notes[-1][0] == ("settled" if charged == "yes" else "unknown")
 
@@ -37,7 +37,7 @@ async def test_list_of_attempts_names_the_file_of_an_answer_that_cannot_be_used(
     with pytest.raises(OutcomeUnknownError):
         await made(purchase(ledger, FailingGateway(unusable(charged)), store=FakeStore()))
     (entry,) = await ledger.recent(9)
-    kept = "It is no picture. The answer is kept as it came: /pictures/1.bin"
+    kept = "It is no picture. The answer is saved as it came: /pictures/1.bin"
     assert (entry.state, entry.to_dict()["warnings"]) == ("settled" if charged == "yes" else "unknown", [kept])
     assert entry.to_text().endswith(f"\n  {kept}")
 
@@ -61,7 +61,7 @@ async def test_rest_of_an_answer_that_was_used_in_part_is_kept() -> None:
 
     store = FakeStore()
     response = await made(purchase(FakeLedger(), Partly(), store=store))
-    assert response.warnings[0].endswith("could not be used. The answer is kept as it came: /pictures/1.bin")
+    assert response.warnings[0].endswith("could not be used. The answer is saved as it came: /pictures/1.bin")
     assert [*store.kept.values()] == [b"{}"]
 
 

@@ -293,7 +293,7 @@ def test_a_listed_price_is_the_least_for_any_other_size_or_quality(
     if not is_own:
         assert flux.amount() == "from $0.084"
         assert flux.basis == (
-            f"At least the {LISTED} of $0.04 plus the 5 % margin: other sizes and qualities can be dearer."
+            f"At least the {LISTED} of $0.04 plus the 5 % margin: other sizes and qualities may cost more."
         )
         assert flux.cost() == {"low_usd": "0.084", "exact": False, "basis": flux.basis}
 
@@ -311,7 +311,7 @@ def test_a_price_that_nobody_tells_is_unknown(catalog: Catalog) -> None:
         "size": "auto",
         "n": 2,
         "exact": False,
-        "basis": "No price is known before it is charged.",
+        "basis": "Its price is not known before it is charged.",
     }
 
 

@@ -486,7 +486,7 @@ async def test_null_ledger_follows_a_call_that_outlasts_its_caller(catalog: Cata
 
 @pytest.mark.parametrize("charged", [PRICE, None])
 async def test_an_earlier_call_that_was_charged_for_nothing_is_told_as_that(charged: Decimal | None) -> None:
-    kept = ImagesResponse((), charged, ["The answer is kept as it came: /pictures/1.bin"])
+    kept = ImagesResponse((), charged, ["The answer is saved as it came: /pictures/1.bin"])
     attempt = FakeAttempt(REQUEST, AttemptStatus(AttemptState.SETTLED, response=kept))
     with pytest.raises(OutcomeUnknownError, match=r"brought no picture\. The answer is kept as it came") as caught:
         await made(purchase(FakeLedger(Collected(attempt))))

@@ -276,7 +276,7 @@ class Ports(Protocol):
 
     @property
     def store(self) -> ImageStore | None:
-        """Where pictures are kept that come as data."""
+        """The folder for pictures that come as data."""
         ...
 
     @property

@@ -203,7 +203,7 @@ def _listed(catalog: Catalog, model: Model, request: ImageRequest) -> _Cost:
     """Return what is known from the list price, to which the margin is added."""
     listed, spec = model.list_price_usd, catalog.spec
     if listed is None:
-        return _Cost(Decimal(0), None, "No price is known before it is charged.")
+        return _Cost(Decimal(0), None, "Its price is not known before it is charged.")
     low_usd, high_usd = listed.with_margin(spec.margin)
     margin = f" plus the {(spec.margin * 100).normalize():f} % margin" if listed.fee_usd is None else ""
     what = f"{_lister(catalog, model)} of ${usd(listed.low)}{margin}"
@@ -218,7 +218,7 @@ def _listed(catalog: Catalog, model: Model, request: ImageRequest) -> _Cost:
         return _Cost(low_usd, high_usd, named)
     if request.quality and catalog.takes_any_quality(model):
         return _Cost(Decimal(0), None, f"The {what} may be for another quality than {request.quality}.")
-    return _Cost(low_usd, None, f"At least the {what}: other sizes and qualities can be dearer.")
+    return _Cost(low_usd, None, f"At least the {what}: other sizes and qualities may cost more.")
 
 
 def _fee_usd(catalog: Catalog, listed: PriceRange) -> Decimal:

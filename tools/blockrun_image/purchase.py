@@ -52,7 +52,7 @@ from blockrun_image.timings import CallTimings
 Approve: TypeAlias = Callable[[NeedsApproval], Awaitable[Approval]]
 """Asks the user; raises `ConfirmationError` for any answer but yes."""
 
-_COLLECTED = "An earlier call with the same arguments had bought this; nothing more was charged."
+_COLLECTED = "An earlier call with the same arguments paid for this; nothing more was charged."
 _REPEATED = (
     "The same call was answered moments ago, and these are its pictures; nothing more was charged. To get others,"
     " change the prompt, or ask for several with n if the model takes it."
@@ -328,14 +328,14 @@ class Purchase:
         return replace(kept, warnings=[*kept.warnings, *warnings])
 
     async def _left_over(self, raw: bytes) -> str:
-        return f"A part of the gateway's answer could not be used.{await self._kept(raw)}"
+        return f"Part of the gateway's answer could not be used.{await self._kept(raw)}"
 
     async def _kept(self, raw: bytes) -> str:
         """Keep an answer as it came, and return where, as a sentence."""
         if self.ports.store is None:
             return ""
         try:
-            return f" The answer is kept as it came: {await self.ports.store.keep(raw)}"
+            return f" The answer is saved as it came: {await self.ports.store.keep(raw)}"
         except StorageError as error:
             return f" {error.message}"
 
@@ -382,7 +382,7 @@ def _collected(status: AttemptStatus, warning: str) -> ImagesResponse | None:
 
 def _charged_for_nothing(response: ImagesResponse) -> OutcomeUnknownError:
     """Return the error of an earlier call that was charged, and brought no picture."""
-    words = " ".join(["An earlier call with the same arguments brought no picture.", *response.warnings])
+    words = " ".join(["An earlier call with the same arguments returned no picture.", *response.warnings])
     error = OutcomeUnknownError(words, hint=_BUYS_ANEW, charged="yes")
     error.charged_usd = response.charged_usd
     return error

@@ -97,4 +97,4 @@ def _words(value: object) -> str:
     try:
         return str(value)
     except ValueError:
-        return "a number of very many digits"
+        return "a number with too many digits"

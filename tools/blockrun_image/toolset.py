@@ -388,7 +388,7 @@ def _named(purchase: Purchase) -> Sequence[str]:
 
 async def _approval(offer: _Offer | None, approve: Approve | None, needed: NeedsApproval) -> Approval:
     if offer is None or approve is None:
-        raise ConfirmationError("This call needs the user's approval, and nobody can be asked.")
+        raise ConfirmationError("This call needs the user's approval, and no user can be asked.")
     return await approve(replace(offer.request, prompt=offer.prompt.original), offer.estimate, needed)
 
 

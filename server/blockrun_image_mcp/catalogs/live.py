@@ -114,7 +114,7 @@ class LiveCatalog:
             if self._is_old(cache.clock()):
                 await (self._ask(cache) if cache.claim() else self._await_another(cache))
         except ImageError as error:
-            _log.info("the gateway's list of models is not to be had: %s", error.message)
+            _log.info("the gateway's list of models could not be fetched: %s", error.message)
         except Exception:  # noqa: BLE001 - what nobody waits for must not end what others wait for
             _log.exception("looking for the gateway's list of models failed unexpectedly")
         finally:

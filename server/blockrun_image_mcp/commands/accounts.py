@@ -21,9 +21,9 @@ T = TypeVar("T")
 
 _MOST_EXPLAINED = 100
 _EXPLANATIONS = {
-    "accepted": "The gateway has it as a job that is still being made, or another account's; it is asked after again.",
-    "unknown": "It was sent, and its answer never came. It counts as spent: look into the account, or at the wallet,"
-    " and release it if it was not charged.",
+    "accepted": "The gateway has it as a job that is still being made, or another account's; it will be polled again.",
+    "unknown": "It was sent, and no answer came. It counts as spent: check the account or the wallet, and release it if"
+    " it was not charged.",
     "held": "It was refused, but the gateway has its signed payment. It counts as spent: look at the wallet, and"
     " release it once the payment has expired unused.",
 }
@@ -141,7 +141,9 @@ def wallet_show() -> None:
     credentials = list(settings.credentials.items())
     keys = [(variable, digits) for variable, credential in credentials if (digits := wallet_digits(credential))]
     if not keys:
-        raise click.UsageError("No wallet's private key is set, or none that can be read; see the command doctor.")
+        raise click.UsageError(
+            "No wallet's private key is set, or none that can be read; see `blockrun-image-mcp doctor`."
+        )
     variable, digits = keys[0]
     click.echo(f"{anyio.run(Wallet(digits).address)} (from {variable})")
     if settings.sources[0].variable != variable:
@@ -163,7 +165,7 @@ def wallet_trust(host: str, address: str, sandbox: bool) -> None:
     backend = options.start(sandbox, {})
     named = host_named(host)
     if named is None:
-        raise click.UsageError("HOST must be a host such as blockrun.ai, with its port where it has one.")
+        raise click.UsageError("HOST must be a host such as blockrun.ai, with its port if it has one.")
     if not is_address(address):
         raise click.UsageError("ADDRESS must be 0x and 40 hex digits.")
     _asked(backend, lambda ledger: ledger.trust(named, address))
@@ -181,7 +183,7 @@ async def _recover(backend: Backend) -> None:
     for entry in entries:
         payment = "" if entry.payment is None else f"\n  {_where_to_look(entry.payment)}"
         click.echo(f"{entry.to_text()}\n  {_EXPLANATIONS[entry.state]}{payment}\n  {entry.id}")
-    click.echo("Nothing is left to be explained." if not entries else f"{len(entries)} left.")
+    click.echo("Nothing is unresolved." if not entries else f"{len(entries)} left.")
 
 
 def _none_yet(backend: Backend) -> str:

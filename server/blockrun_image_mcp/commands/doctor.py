@@ -32,9 +32,7 @@ if TYPE_CHECKING:
 
 _PREFIX = "BLOCKRUN_IMAGE_"
 _MOST_TOLD = 20
-_LOOK_AT_THE_BASE = (
-    "Not every gateway has one. If pictures fail too, its base URL is another, such as one that ends in /v1."
-)
+_LOOK_AT_THE_BASE = "Not every gateway has one. If pictures fail too, check the base URL: many end in /v1."
 
 
 @click.command()
@@ -65,7 +63,7 @@ class Finding:
     is_trouble: bool = False
 
     def __str__(self) -> str:
-        mark = "TROUBLE" if self.is_trouble else "note" if self.advice else "ok"
+        mark = "error" if self.is_trouble else "note" if self.advice else "ok"
         return f"{mark:8}{self.subject}: {self.state}" + (f"\n{'':8}{self.advice}" if self.advice else "")
 
 
@@ -92,9 +90,7 @@ def _settings(backend: Backend, environ: Mapping[str, str]) -> Finding:
     model = backend.defaults.model
     defaults = f"default model {model or 'none'}, enrich {backend.settings.enrich}"
     unknown = model is None and VARIABLES["default_model"] in named
-    advice = (
-        f"{VARIABLES['default_model']} names no model that there is, so that calls must name one." if unknown else ""
-    )
+    advice = f"{VARIABLES['default_model']} names an unknown model, so calls must name one." if unknown else ""
     return Finding("settings", f"{', '.join(named) or 'none'} in the environment; {defaults}", advice)
 
 
@@ -116,7 +112,9 @@ def _unknown_variables(backend: Backend, environ: Mapping[str, str]) -> Sequence
     unknown = {name for name in environ if name.startswith(_PREFIX) and name not in known}
     names = sorted({*unknown, *backend.settings.misspelt})
     closest = {name: get_close_matches(name, known, 1, 0)[0] for name in names}
-    return [Finding("settings", f"{quoted(name)} is no setting", f"The closest is {closest[name]}.") for name in names]
+    return [
+        Finding("settings", f"{quoted(name)} is not a setting", f"The closest is {closest[name]}.") for name in names
+    ]
 
 
 def _credentials(settings: Settings) -> Sequence[Finding]:
@@ -173,7 +171,9 @@ def _reached(answer: "ModelsAnswer", settings: Settings) -> Finding:
     if status >= 500:
         return Finding("gateway", f"{name} answers HTTP {status}", "Try again later.", is_trouble=True)
     if 300 <= status < 400:
-        return Finding("gateway", f"{name} redirects (HTTP {status})", "Name where it leads to.", is_trouble=True)
+        return Finding(
+            "gateway", f"{name} redirects (HTTP {status})", "Set the URL that it redirects to.", is_trouble=True
+        )
     if status >= 400:
         return Finding("gateway", f"{name} has no list of models (HTTP {status})", _LOOK_AT_THE_BASE)
     free = "; nothing costs money there" if settings.gateway == SANDBOX else ""
@@ -241,7 +241,7 @@ def _folder(backend: Backend) -> Finding:
         return Finding(
             "images folder",
             f"{clean(folder, 200)} cannot be written ({clean(error.strerror, 80)})",
-            f"Set {VARIABLES['dir']} to a folder that can be.",
+            f"Set {VARIABLES['dir']} to a writable folder.",
             is_trouble=True,
         )
     return Finding("images folder", _real(folder), advice)

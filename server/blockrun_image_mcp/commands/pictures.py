@@ -67,7 +67,7 @@ def generate(
 @click.command()
 @click.option("--search", metavar="WORDS", help="Only models with these words in their id or provider.")
 @click.option("--use-case", metavar="NAME", help="Only models recommended for it, such as fast_and_cheap.")
-@click.option("--max-price-usd", metavar="USD", help="Only models with an image at most this dear.")
+@click.option("--max-price-usd", metavar="USD", help="Only models whose images cost at most this much.")
 @click.option("--refresh", is_flag=True, help="Ask the gateway for its list of models first.")
 @options.as_json
 @options.gateway
@@ -94,7 +94,7 @@ def models(search: str | None, refresh: bool, as_json: bool, **given: str | None
 @click.option("--prompt", help="A dry run: show what would be sent of it, and why.")
 @options.enrich
 @options.purpose
-@click.option("--live", is_flag=True, help="Ask the gateway for its exact price, unpaid, as only a wallet can.")
+@click.option("--live", is_flag=True, help="Ask the gateway for its exact price, for free; needs a wallet.")
 @options.as_json
 @options.gateway
 @options.spec

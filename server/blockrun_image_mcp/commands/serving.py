@@ -11,8 +11,8 @@ from blockrun_image_mcp.serving import serve as run
 @options.gateway
 @options.spec
 @options.enrich
-@click.option("--default-model", metavar="ID", help="The model of calls that name none.")
-@click.option("--dir", metavar="FOLDER", help="Where pictures are kept that come as data.")
+@click.option("--default-model", metavar="ID", help="The model of a call that names none.")
+@click.option("--dir", metavar="FOLDER", help="The folder for pictures that come as data.")
 @options.reporting_errors
 def serve(sandbox: bool, **flags: str | None) -> None:
     """Serve MCP on stdin and stdout (the default).

@@ -93,8 +93,8 @@ async def refresh(backend: Backend) -> None:
     """Put the list in force that the gateway has now; raises `ImageError` if there is none."""
     if backend.cache is None:
         raise ConfigurationError(
-            "There is no gateway whose list counts.",
-            hint=f"It takes a credential, and {VARIABLES['catalog']} live or both; the sandbox has no other models.",
+            "There is no gateway whose list could be used.",
+            hint=f"It needs a credential, and {VARIABLES['catalog']} set to live or both. The sandbox has no list of its own.",
         )
     await backend.models.refresh()
 

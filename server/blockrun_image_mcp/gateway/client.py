@@ -325,7 +325,7 @@ class _PaidCall:
         if self.has_left:
             return OutcomeUnknownError("The request was sent, and no answer came in time.")
         if 429 in self._earlier[-1:]:
-            return RateLimitError("The gateway takes no more requests for now.", hint="Wait before the next call.")
+            return RateLimitError("The gateway accepts no more requests for now.", hint="Wait before the next call.")
         return GatewayUnavailableError("The gateway could not be reached in time.", hint="Try again later.")
 
 

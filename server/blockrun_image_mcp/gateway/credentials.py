@@ -313,7 +313,7 @@ def _checked_header(variable: str, credential: str) -> str:
             )
     if not re.fullmatch(r"[\x21-\x7e]+", credential):
         raise ConfigurationError(
-            f"{variable} holds characters that no credential has.",
+            f"{variable} has characters that credentials never have.",
             hint="Copy the key again, without anything around it.",
         )
     return credential

@@ -140,7 +140,7 @@ _REDIRECT = Meaning(
     "The gateway redirects, which is never followed",
     "Set BLOCKRUN_IMAGE_GATEWAY to the base URL that it redirects to, if you trust it.",
 )
-_FAILURE = Meaning(OutcomeUnknownError, "The gateway did not say what became of the request", "")
+_FAILURE = Meaning(OutcomeUnknownError, "The gateway did not say what happened to the request", "")
 _REFUSAL = Meaning(GatewayError, "The gateway refused the request", "")
 
 REJECTIONS: Mapping[Rejection, Meaning] = {
@@ -151,7 +151,7 @@ REJECTIONS: Mapping[Rejection, Meaning] = {
     ),
     Rejection.TAKEN: Meaning(
         OutcomeUnknownError,
-        "The payment was taken with a first request whose answer was lost, and it buys nothing again",
+        "The payment was already taken by a request whose answer was lost, and buys nothing again",
         "Tell the gateway's operator the payment's transaction; the same call again is a new payment.",
     ),
     Rejection.UNCLEAR: Meaning(
@@ -180,7 +180,8 @@ _MEANINGS: Mapping[int, Meaning] = {
     402: Meaning(
         PaymentRequiredError,
         "The gateway wants a payment",
-        "Add credit to the account. If the credential is no brk_ key, blockrun.ai ignores it: set BLOCKRUN_API_KEY.",
+        "Add credit to the account. If the credential does not begin with brk_, blockrun.ai ignores it: set"
+        " BLOCKRUN_API_KEY.",
     ),
     403: Meaning(
         GatewayError,

@@ -170,7 +170,7 @@ class Reader:
         saying = saying_of(response)
         charged, charged_usd = sent.charge(response, "unknown")
         error = OutcomeUnknownError(
-            f"The gateway accepted the job, and no longer tells what became of it (HTTP {response.status_code})"
+            f"The gateway accepted the job, and no longer says what became of it (HTTP {response.status_code})"
             f"{self._says(saying)}.",
             charged=charged,
             answer=self._answer(response, saying),

@@ -1,1 +1,1 @@
-"""Where pictures are kept that come as data."""
+"""The folder for pictures that come as data."""

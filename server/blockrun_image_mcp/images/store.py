@@ -20,7 +20,7 @@ from blockrun_image_mcp.formats import suffix_of
 URL_SUFFIX = ".url.txt"
 """Ends the name of a file that holds a picture's URL."""
 
-_OTHER_FOLDER = "Set BLOCKRUN_IMAGE_DIR to a folder that can be written."
+_OTHER_FOLDER = "Set BLOCKRUN_IMAGE_DIR to a writable folder."
 _CHECKED = ["PNG", "JPEG", "WEBP", "GIF", "AVIF", "BMP", "TIFF"]
 
 
@@ -54,7 +54,7 @@ class FolderStore:
     def _save(self, picture: bytes) -> SavedPicture:
         suffix = suffix_of(picture)
         if suffix is None:
-            raise StorageError(f"A picture came as {len(picture):,} bytes of no known format.")
+            raise StorageError(f"A picture came as {len(picture):,} bytes in an unknown format.")
         path = self._write_new(picture, suffix)
         return SavedPicture(path, is_checked=_is_whole(picture), is_named=path.suffix != PART)
 
@@ -74,7 +74,7 @@ class FolderStore:
             return _write(self.folder, content, suffix)
         except (OSError, ValueError) as error:
             raise StorageError(
-                f"A picture or its URL could not be written to {clean(self.folder, 200)}: {_why(error)}.",
+                f"A picture or its URL could not be saved in {clean(self.folder, 200)}: {_why(error)}.",
                 hint=self._remedy,
             ) from error
 

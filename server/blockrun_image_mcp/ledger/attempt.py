@@ -20,7 +20,7 @@ from blockrun_image_mcp.ledger.store import AttemptStore, Header, Moment, NewAtt
 
 T = TypeVar("T")
 
-_NOT_ON_DISK = "This result could not be written to disk yet, so that it may be lost if the server is killed now."
+_NOT_ON_DISK = "This result could not be written to disk yet, so it may be lost if the server is killed now."
 
 
 class Books(Protocol):
@@ -192,7 +192,7 @@ class LedgerAttempt:
     def _sent(self, store: AttemptStore) -> tuple[str, Header]:
         row = self._own(store)
         if not any(caller.is_pending for caller in store.callers(self.id)):
-            raise LedgerError("Nobody waits for this call any more. Nothing was sent.")
+            raise LedgerError("The caller of this call has left. Nothing was sent.")
         day = self.ledger.today()
         others = store.spent_on(day) - (row.held_micro_usd if row.day == day else 0)
         self.ledger.limits.check(row.held_micro_usd, others)

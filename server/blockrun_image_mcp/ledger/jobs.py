@@ -59,7 +59,7 @@ async def _finish(limiter: anyio.CapacityLimiter, finish: Finish, attempt: Attem
         try:
             if await attempt.claim():
                 await finish(attempt, job)
-                _log.warning("finished %s, which its process had left: its pictures can be collected", attempt.id)
+                _log.warning("finished %s, whose process had ended: its pictures can be collected", attempt.id)
         except JobPending:
             _log.info("%s is still being made", attempt.id)
         except ImageError as error:
