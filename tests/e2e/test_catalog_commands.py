@@ -122,6 +122,6 @@ def test_doctor_does_not_warn_of_a_default_model_that_the_list_has(sandbox: Sand
     sandbox.change_models({"add": WONDER})
     done = run("doctor", settings={**sandbox.environment, DEFAULT_MODEL: "wonder"})
     assert (done.returncode, done.stderr) == (0, "")
-    assert "names no model that there is" not in done.stdout
+    assert "names an unknown model" not in done.stdout
     gone = run("doctor", settings={**sandbox.environment, DEFAULT_MODEL: "wander"})
-    assert f"{DEFAULT_MODEL} names no model that there is" in gone.stdout
+    assert f"{DEFAULT_MODEL} names an unknown model" in gone.stdout

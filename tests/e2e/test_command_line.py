@@ -259,7 +259,7 @@ def test_doctor_says_where_a_gateway_only_lacks_a_list_of_models(sandbox: Sandbo
 def test_doctor_names_a_default_model_that_does_not_exist_whatever_is_logged() -> None:
     settings = {"BLOCKRUN_IMAGE_DEFAULT_MODEL": "gone", "BLOCKRUN_IMAGE_LOG_LEVEL": "CRITICAL"}
     done = run("doctor", "--sandbox", settings=settings)
-    assert "BLOCKRUN_IMAGE_DEFAULT_MODEL names no model that there is" in done.stdout
+    assert "BLOCKRUN_IMAGE_DEFAULT_MODEL names an unknown model" in done.stdout
     assert done.returncode == 0
 
 

@@ -161,7 +161,7 @@ async def test_a_picture_that_comes_as_data_is_kept_as_a_file(ask: Asker, entry:
 
 
 async def test_data_that_is_no_picture_was_paid_for_and_is_said_to_be_none(ask: Asker) -> None:
-    with pytest.raises(StorageError, match="no known format") as caught:
+    with pytest.raises(StorageError, match="an unknown format") as caught:
         await ask({"body": {"data": [{"b64_json": base64.b64encode(b"#!/bin/sh").decode()}]}})
     assert caught.value.charged == "yes"
     (file,) = ask.folder.iterdir()

@@ -391,7 +391,7 @@ def test_credential_that_only_resembles_such_words_is_sent(credential: str) -> N
 
 @pytest.mark.parametrize("credential", ["brk_a b", "brk_a\nX-Evil: 1", "brk_é"])
 def test_a_credential_that_would_break_out_of_its_header_is_refused(credential: str) -> None:
-    with pytest.raises(ConfigurationError, match="characters that no credential has") as caught:
+    with pytest.raises(ConfigurationError, match="characters that credentials never have") as caught:
         endpoint_for(Settings.read({"BLOCKRUN_API_KEY": credential}), CONTRACT)
     assert credential not in caught.value.to_text()
 

@@ -106,17 +106,17 @@ async def test_a_picture_of_any_known_format_is_kept_as_it_came(
     "data", [b"", b"<svgs/>", b"\x89PNG", b"BM" + b"\0" * 100, b"RIFF1234WAVE", bytes(4) + b"ftypmp42"]
 )
 async def test_what_is_no_picture_is_not_written(tmp_path: Path, data: bytes) -> None:
-    with pytest.raises(StorageError, match="no known format"):
+    with pytest.raises(StorageError, match="an unknown format"):
         await FolderStore(tmp_path).save(data)
     assert files_in(tmp_path) == []
 
 
 async def test_a_folder_that_cannot_be_written_is_named_with_the_setting_that_changes_it(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError, match="could not be written") as caught:
+    with pytest.raises(StorageError, match="could not be saved") as caught:
         await FolderStore(tmp_path / "file").save(PNG)
     assert "BLOCKRUN_IMAGE_DIR" in caught.value.hint
-    with pytest.raises(StorageError, match="or its URL could not be written"):
+    with pytest.raises(StorageError, match="or its URL could not be saved"):
         await FolderStore(tmp_path / "file").save_url("https://pictures.example/1.png")
 
 
@@ -160,7 +160,7 @@ async def test_a_picture_of_huge_dimensions_is_kept_without_a_word_on_stderr(
 async def test_a_url_that_gives_no_picture_is_said_to(sandbox: Sandbox, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="could not be fetched"):
         await download(f"{sandbox.origin}/images/none.png", FolderStore(tmp_path))
-    with pytest.raises(StorageError, match="no known format"):
+    with pytest.raises(StorageError, match="an unknown format"):
         await download(f"{sandbox.origin}/sandbox/settlements", FolderStore(tmp_path))
 
 

@@ -57,7 +57,7 @@ async def test_sweep_finishes_the_jobs_of_the_dead_and_not_those_of_the_living(
 
         await until(is_settled)
     assert [await state_of(here, each.id) for each in (theirs, own)] == ["accepted", "accepted"]
-    assert f"finished {left.id}, which its process had left" in caplog.text
+    assert f"finished {left.id}, whose process had ended" in caplog.text
 
 
 async def test_sweep_ends_what_the_dead_have_left(processes: Processes) -> None:
@@ -114,7 +114,7 @@ async def test_failing_job_keeps_no_other_from_its_end_and_is_polled_again(
         await until(is_seen_twice)
     assert await state_of(here, jobs[3].id) == "settled"
     assert seen.count(jobs[3].id) == 1
-    assert f"{jobs[0].id}, which its process had left, could not be finished: No way." in caplog.text
+    assert f"{jobs[0].id}, whose process had ended, could not be finished: No way." in caplog.text
     assert f"{jobs[1].id} is still being made" in caplog.text
     assert "ZeroDivisionError" in caplog.text
 

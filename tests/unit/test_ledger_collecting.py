@@ -123,7 +123,7 @@ async def test_nothing_is_sent_for_callers_who_have_all_gone(processes: Processe
     ledger = await processes.start()
     attempt = await reserve(ledger)
     await attempt.mark_abandoned()
-    with pytest.raises(LedgerError, match="Nobody waits for this call any more"):
+    with pytest.raises(LedgerError, match="The caller of this call has left"):
         await attempt.sent()
     assert await states(ledger) == ["reserved"]
 

@@ -115,7 +115,7 @@ async def test_attempt_that_was_refused_for_its_rate_is_not_sent_again_for_nobod
     attempt = await sent(ledger)
     await attempt.refused_for_now()
     await attempt.mark_abandoned()
-    with pytest.raises(LedgerError, match="Nobody waits for this call any more"):
+    with pytest.raises(LedgerError, match="The caller of this call has left"):
         await attempt.sent()
     assert await states(ledger) == ["reserved"]
 

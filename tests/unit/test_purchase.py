@@ -75,7 +75,7 @@ async def test_what_an_earlier_call_has_bought_is_collected_and_nothing_sent() -
     gateway, ledger = FakeGateway(Image(OTHER_URL)), earlier(SETTLED)
     response = await made(purchase(ledger, gateway))
     assert ([image.url for image in response.images], response.charged_usd) == ([URL], PRICE)
-    assert response.warnings[-1].startswith("An earlier call with the same arguments had bought this; nothing more")
+    assert response.warnings[-1].startswith("An earlier call with the same arguments paid for this; nothing more")
     assert (gateway.requests, gateway.polled, ledger.notes) == ([], [], [])
 
 
@@ -488,6 +488,6 @@ async def test_null_ledger_follows_a_call_that_outlasts_its_caller(catalog: Cata
 async def test_an_earlier_call_that_was_charged_for_nothing_is_told_as_that(charged: Decimal | None) -> None:
     kept = ImagesResponse((), charged, ["The answer is saved as it came: /pictures/1.bin"])
     attempt = FakeAttempt(REQUEST, AttemptStatus(AttemptState.SETTLED, response=kept))
-    with pytest.raises(OutcomeUnknownError, match=r"brought no picture\. The answer is kept as it came") as caught:
+    with pytest.raises(OutcomeUnknownError, match=r"returned no picture\. The answer is saved as it came") as caught:
         await made(purchase(FakeLedger(Collected(attempt))))
     assert (caught.value.charged, caught.value.charged_usd) == ("yes", charged)

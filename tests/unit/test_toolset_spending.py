@@ -248,7 +248,7 @@ async def test_call_that_is_not_approved_reserves_and_sends_nothing(catalog: Cat
 
 async def test_approval_that_nobody_can_give_is_an_error(catalog: Catalog) -> None:
     gateway, ledger = FakeGateway(Image(URL)), FakeLedger(NeedsApproval(None))
-    with pytest.raises(ConfirmationError, match="nobody can be asked"):
+    with pytest.raises(ConfirmationError, match="no user can be asked"):
         await ImageToolset(catalog, gateway, ledger=ledger).generate_image("a cat", "dall-e-3")
     assert (gateway.requests, ledger.notes) == ([], [])
 

@@ -81,7 +81,7 @@ async def test_images_folder_that_cannot_be_made_is_found_before_anything_is_pai
     with pytest.raises(StorageError, match="cannot be written") as caught:
         await store.check()
     assert (caught.value.charged, caught.value.hint[:23]) == ("no", "Set BLOCKRUN_IMAGE_DIR ")
-    with pytest.raises(StorageError, match="could not be written"):
+    with pytest.raises(StorageError, match="could not be saved"):
         await store.save_url("https://pictures.example/1.png")
     assert (await store.keep(b"a paid answer")).read_bytes() == b"a paid answer"
     assert files_in(tmp_path) == []

@@ -94,7 +94,7 @@ async def refresh(backend: Backend) -> None:
     if backend.cache is None:
         raise ConfigurationError(
             "There is no gateway whose list could be used.",
-            hint=f"It needs a credential, and {VARIABLES['catalog']} set to live or both. The sandbox has no list of its own.",
+            hint=f"It needs a credential, and {VARIABLES['catalog']} set to live or both. The sandbox has no list.",
         )
     await backend.models.refresh()
 
