@@ -9,7 +9,7 @@ COMPAT := build/compat
 # uv trusts what pip trusts
 export UV_SYSTEM_CERTS := true
 
-.PHONY: setup demo test check lint types peers compat bench prompts bundle pins clean
+.PHONY: setup demo test tests check lint types peers compat bench prompts bundle pins clean
 
 setup: .venv/.installed
 
@@ -24,16 +24,22 @@ setup: .venv/.installed
 demo: setup
 	@$(BIN)/python examples/demo.py
 
-# Runs the tests, in two processes, and holds the coverage: all of tools/, nine tenths of server/.
 # A file's tests stay together, in their order: what a file has set up once, such as packages, is not set up twice.
+PYTEST := pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+
+# Runs the tests that last a moment and need Python alone.
 test: setup
+	$(BIN)/$(PYTEST) -m 'not packages and not peers and not processes and not soak and not compat'
+
+# Runs all tests, and holds the coverage: all of tools/, nine tenths of server/. Needs Node.js.
+tests: setup
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+	$(BIN)/coverage run -m $(PYTEST)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --include='tools/*' --fail-under=100
 	@$(BIN)/coverage report --include='server/*' --fail-under=90
 
-check: lint types test
+check: lint types tests
 
 lint: setup
 	$(BIN)/ruff format --check

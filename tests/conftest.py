@@ -56,6 +56,23 @@ def contract() -> Catalog:
     return replace(catalog, spec=replace(catalog.spec, source="the built-in openapi.json", has_own_models=False))
 
 
+_LONG = {
+    "test_packages.py": "packages",
+    "test_other_gateways.py": "peers",
+    "test_readme.py": "processes",
+    "e2e": "processes",
+    "faults": "processes",
+}
+"""The marks of files and folders whose tests last long or need more than Python; `make test` leaves them out."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        mark = _LONG.get(item.path.name) or _LONG.get(item.path.parent.name)
+        if mark:
+            item.add_marker(mark)
+
+
 def pytest_runtest_setup() -> None:
     """Undo what a library below eth_account does when a test imports it: nested JSON would end the whole process."""
     sys.setrecursionlimit(_RECURSION_LIMIT)
