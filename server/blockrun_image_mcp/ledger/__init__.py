@@ -1,1 +1,1 @@
-"""What is spent, written down before it is spent."""
+"""Records each purchase before money is spent."""

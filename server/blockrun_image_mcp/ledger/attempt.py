@@ -1,4 +1,8 @@
-"""One stored attempt, as an `Attempt`."""
+"""The ledger's implementation of `Attempt`.
+
+A step that cannot be undone is written to the database before it is taken, or it is not taken. Its outcome goes through
+the outbox, which keeps it if the database cannot take it now.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,7 +28,7 @@ _NOT_ON_DISK = "This result could not be written to disk yet, so it may be lost 
 
 
 class Books(Protocol):
-    """What an attempt needs of its ledger."""
+    """The part of the ledger used by its attempts."""
 
     limits: Limits
     outbox: Outbox
@@ -42,11 +46,11 @@ class Books(Protocol):
         ...
 
     def now(self) -> Moment:
-        """Return the time."""
+        """Return the current time."""
         ...
 
     def today(self) -> str:
-        """Return the UTC day."""
+        """Return the current UTC day."""
         ...
 
     async def write(self, work: Callable[[AttemptStore], T]) -> T:
@@ -54,19 +58,23 @@ class Books(Protocol):
         ...
 
     async def status(self, id: str) -> AttemptStatus:
-        """Return where an attempt stands."""
+        """Return the status of an attempt."""
         ...
 
     async def claim(self, id: str) -> int | None:
-        """Take over a job, and return the number of this process's last record of it, or `None`."""
+        """Claim a job, and return the number of this process's last record of it.
+
+        Return `None` if the job is not free.
+        """
         ...
 
 
 @dataclass(eq=False)
 class LedgerAttempt:
-    """An attempt that this process works on or waits for; `caller` is for whom.
+    """An attempt this process works on or waits for.
 
-    `new` is how it was reserved, if this process has done so.
+    `caller` is the id of the waiting caller. `new` is the attempt as it was reserved, or `None` if this process did not
+    reserve it. `sequence` numbers this process's records of the attempt.
     """
 
     ledger: Books = field(repr=False)
@@ -80,72 +88,77 @@ class LedgerAttempt:
     sequence: int = 0
 
     async def quoted(self, quote: Quote) -> None:
-        """Set aside the exact price instead, within the limits."""
+        """Reserve the exact price instead of the estimate, within the limits."""
         await self.ledger.write(lambda store: self._quoted(store, quote))
         self.held_usd = quote.amount_usd
         self.new = self.new and replace(self.new, held_micro_usd=micro_usd(quote.amount_usd))
 
     async def approve(self, approval: Approval) -> bool:
-        """Note the user's approval, and return whether it was not used before."""
+        """Record the user's approval, and return whether it was unused."""
         is_new = await self.ledger.write(lambda store: self._approve(store, approval))
         self.approval = approval if is_new else self.approval
         return is_new
 
     async def signed(self, payment: Payment) -> None:
-        """Note the payment that is about to leave."""
+        """Record a payment before it is sent."""
         await self.ledger.write(lambda store: self._signed(store, payment))
 
     async def sent(self) -> None:
-        """Note that the request is about to leave, if nothing has changed that allows it."""
+        """Record that the request is about to be sent, if still allowed."""
+        # the point of no return: once this is on disk, the request counts as spent until its outcome is known
         day, header = await self.ledger.write(self._sent)
         self.new = self.new and replace(self.new, day=day)
+        # other processes compare this count with the file's, to detect an older copy in its place
         self.ledger.owners.note(header.identity, header.sent_count)
 
     async def refused_for_now(self) -> None:
-        """Note that it was refused for its rate without a charge."""
+        """Record a refusal by rate limit, without a charge."""
         await self._put(Event.REFUSED_FOR_NOW)
 
     async def accepted(self, job: str, charged_usd: Decimal | None = None) -> bool:
-        """Note the job and what it has charged already, and return whether that is on disk."""
+        """Record the job and any charge so far, and return whether that is on disk."""
         charged_micro_usd = None if charged_usd is None else micro_usd(charged_usd)
         return await self._put(Event.ACCEPTED, job=job, charged_micro_usd=charged_micro_usd)
 
     async def polled(self, next_seconds: float) -> None:
-        """Note a poll of the job; one that is missed is made up for by the next."""
-        with suppress(LedgerError):
+        """Record a poll of the job, if the ledger can be written now."""
+        with suppress(LedgerError):  # others take the job over only after several missed polls
             await self.ledger.write(lambda store: self._polled(store, next_seconds))
 
     async def settled(self, response: ImagesResponse) -> Sequence[str]:
-        """Note the charge and the pictures, also if the attempt was given up before."""
+        """Record the charge and the pictures, even of an attempt that had ended."""
         self.ledger.memory.working.discard(self.id)  # the outbox holds it now
         is_on_disk = await self._put(Event.SETTLED, **settlement(response))
         return () if is_on_disk else [_NOT_ON_DISK]
 
     async def released(self) -> None:
-        """Note that nothing was charged; a payment that was sent is held until it expires."""
+        """Record that nothing was charged.
+
+        An attempt whose signed payment was sent is held instead, until the operator releases it.
+        """
         await self._end(Event.RELEASED)
 
     async def unknown(self, warnings: Sequence[str] = (), *, is_over: bool = False) -> None:
-        """Note that whether it was charged is unknown."""
+        """Record that the charge is unknown."""
         await self._end(Event.UNKNOWN, warnings=list(warnings), is_over=is_over)
 
     async def stopped(self) -> None:
-        """Note that its work was stopped."""
+        """Record that work on the attempt was stopped."""
         await self._end(Event.STOPPED)
 
     async def status(self) -> AttemptStatus:
-        """Return where it stands."""
+        """Return the attempt's status."""
         return await self.ledger.status(self.id)
 
     async def claim(self) -> bool:
-        """Take over its job if nobody polls it."""
+        """Claim its job, and return whether the job was free."""
         sequence = await self.ledger.claim(self.id)
         if sequence is not None:
             self.sequence = sequence
         return sequence is not None
 
     async def mark_abandoned(self) -> None:
-        """Note that its caller has gone."""
+        """Record that its caller no longer waits."""
         await self._put(Event.ABANDONED, **self._entry)
 
     async def mark_delivered(
@@ -156,7 +169,7 @@ class LedgerAttempt:
         is_unknown: bool = False,
         named: Sequence[str] = (),
     ) -> None:
-        """Note that its caller was answered."""
+        """Record that its caller got the answer."""
         await self._put(
             Event.DELIVERED,
             **self._entry,
@@ -183,7 +196,10 @@ class LedgerAttempt:
         )
 
     def _own(self, store: AttemptStore) -> StoredAttempt:
-        """Return the stored attempt if nothing has left yet, and this process still works on it."""
+        """Return the stored attempt if this process may still send it.
+
+        Raises `LedgerError` otherwise.
+        """
         row = store.find(self.id)
         if row is None or row.state is not AttemptState.RESERVED or row.owner != self.ledger.owner:
             raise LedgerError(f"The attempt {self.id} was given up before it was sent. Nothing was sent.")
@@ -193,7 +209,7 @@ class LedgerAttempt:
         row = self._own(store)
         if not any(caller.is_pending for caller in store.callers(self.id)):
             raise LedgerError("The caller of this call has left. Nothing was sent.")
-        day = self.ledger.today()
+        day = self.ledger.today()  # the request may have waited past midnight, and then counts for the new day
         others = store.spent_on(day) - (row.held_micro_usd if row.day == day else 0)
         self.ledger.limits.check(row.held_micro_usd, others)
         self.sequence += 1

@@ -1,4 +1,4 @@
-"""In which words the user is asked to approve a call, and which questions are open."""
+"""Asks the user to approve a call, and remembers the open questions."""
 
 import uuid
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Question:
-    """A question to the user: what is bought, its price in words, the prompt, and the highest that a yes covers."""
+    """A question to the user about one call.
+
+    It names the purchase, its price in words and the prompt. A yes covers prices up to `most_usd`, in US dollars, or
+    any price if that is `None`.
+    """
 
     what: str
     price: str
@@ -29,7 +33,7 @@ class Question:
 
     @property
     def about(self) -> str:
-        """What it is about, whatever it costs."""
+        """The question without its price."""
         return f"{self.what} {self.prompt}"
 
     def __str__(self) -> str:
@@ -37,29 +41,29 @@ class Question:
 
 
 Ask: TypeAlias = Callable[[Question], Awaitable["Approval"]]
-"""Asks the user a question; raises `ConfirmationError` for any other answer than yes."""
+"""Asks the user a question; raises `ConfirmationError` for any answer but yes."""
 
 _SHOWN_CHARACTERS = 200
 _MAX_OPEN_QUESTIONS = 1_000
 
 
 class OpenQuestions:
-    """The ids of questions to the user that are not answered yet.
+    """The ids of the unanswered questions to the user.
 
-    The same question about the same call has the same id, so that two answers to it approve one attempt.
+    The same question about the same call has the same id. Two answers to it therefore approve only one attempt.
     """
 
     def __init__(self) -> None:
         self._ids: dict[str, str] = {}
 
     def id_of(self, question: str) -> str:
-        """Return the id of a question, which may have been asked before."""
-        if question not in self._ids and len(self._ids) >= _MAX_OPEN_QUESTIONS:
+        """Return the id of a new or an open question."""
+        if question not in self._ids and len(self._ids) >= _MAX_OPEN_QUESTIONS:  # many are never answered
             del self._ids[next(iter(self._ids))]
         return self._ids.setdefault(question, str(uuid.uuid4()))
 
     def answered(self, id: str) -> None:
-        """Forget a question, so that the next call asks anew."""
+        """Forget a question; the next call asks again."""
         self._ids = {question: other for question, other in self._ids.items() if other != id}
 
 
@@ -76,7 +80,10 @@ def confirming(ask: Ask) -> "Approve":
 
 
 def not_confirmed(why: str) -> ConfirmationError:
-    """Return the error for a call without approval; it names the setting, because a machine may have answered."""
+    """Return the error for a call without approval.
+
+    It names the setting, because a machine may have given the answer.
+    """
     return ConfirmationError(
         f"This call needs the user's approval, and {why}.",
         hint=f"Choose something cheaper, or raise {VARIABLES['confirm_above_usd']}; an agent cannot.",

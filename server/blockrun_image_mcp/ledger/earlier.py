@@ -1,4 +1,4 @@
-"""Finds what earlier calls have bought."""
+"""Finds the results of earlier calls."""
 
 import hashlib
 import json
@@ -13,14 +13,17 @@ from blockrun_image_mcp.ledger.store import Account, AttemptStore, Delivered, Mo
 from blockrun_image_mcp.timings import Timings
 
 IsAlive = Callable[[str], bool]
-"""Returns whether a process is alive, by its id."""
+"""Returns whether the process with an id is alive."""
 
 _MAX_NAMED = 3
 
 
 @dataclass(frozen=True)
 class EarlierAttempts:
-    """The attempts of an account, as one caller may collect them at the time `now`, with a call that has waited."""
+    """The attempts of an account for one caller to collect.
+
+    `now` is the time of the call, and `waited_seconds` is how long the call had waited by then.
+    """
 
     store: AttemptStore
     account: Account
@@ -32,9 +35,9 @@ class EarlierAttempts:
     waited_seconds: float = 0.0
 
     def approved(self, order: Order | None) -> StoredAttempt | None:
-        """Return the attempt that was made with the order's approval, which is good for no other.
+        """Return the attempt made with the order's approval.
 
-        Raises `ConfirmationError` if nothing came of it.
+        An approval is valid for one attempt. Raises `ConfirmationError` if that attempt was released or is held.
         """
         row = None if order is None or order.approval is None else self.store.find_approved(order.approval.id)
         if row is not None and row.state in (AttemptState.RELEASED, AttemptState.HELD):
@@ -46,19 +49,22 @@ class EarlierAttempts:
         return row
 
     def abandoned(self, keys: Sequence[str]) -> StoredAttempt | None:
-        """Return an attempt at the same call that no caller waits for and that is worth collecting."""
+        """Return an abandoned attempt at the same call worth collecting.
+
+        Reserved attempts found on the way are released.
+        """
         for row in self.store.undelivered(self.account, keys):
             if any(caller.is_pending for caller in self.store.callers(row.id)):
                 continue
-            if row.state is AttemptState.RESERVED:  # nothing has left, and now nothing will
+            if row.state is AttemptState.RESERVED:  # it was not sent, and once released it cannot be
                 self.store.change(row.id, **ending(row, AttemptState.RELEASED, self.now))
             elif self._is_worth_collecting(row):
                 return row
         return None
 
     def repeatable(self, keys: Sequence[str]) -> StoredAttempt | None:
-        """Return an attempt at the same call whose delivered pictures a caller may have missed."""
-        seconds = self.timings.repeatable_seconds + self.waited_seconds
+        """Return an attempt at the same call with pictures its caller may have missed."""
+        seconds = self.timings.repeatable_seconds + self.waited_seconds  # the call's own wait does not count
         found = [
             each.id
             for each in self.store.repeatable(self.account, keys)
@@ -67,14 +73,16 @@ class EarlierAttempts:
         return self.store.find(self.memory.next_to_repeat(found)) if found else None
 
     def uncollected(self, collected: StoredAttempt | None) -> Sequence[UncollectedPictures]:
-        """Return finished pictures that no caller waits for: this caller's, and those of callers that have gone.
+        """Return up to three finished attempts with pictures no caller waits for, newest first.
 
-        Those that are collected now are left out.
+        They are this caller's own, and those without a caller or with one whose process has ended. `collected` is left
+        out.
         """
         found: list[UncollectedPictures] = []
         for row in self.store.uncollected(self.account):
             callers = self.store.callers(row.id)
             is_free = not any(each.is_pending for each in callers)
+            # the attempts of older versions have no callers
             is_ours = not callers or any(
                 each.caller == self.caller or not self.is_alive(each.process) for each in callers
             )
@@ -93,11 +101,12 @@ class EarlierAttempts:
     def _may_have_missed(self, delivered: Delivered) -> bool:
         if delivered.repeatable is Repeatable.BY_ANYONE:
             return True
+        # an agent whose process has ended comes back as another caller
         return any(each.caller == self.caller or not self.is_alive(each.process) for each in delivered.callers)
 
 
 def keys_of(call: MadeCall, order: Order | None) -> Sequence[str]:
-    """Return the key of a call, and the one that it had in ledgers of older versions."""
+    """Return a call's key, and its key in ledgers of older versions."""
     if order is None:
         return [call.key]
     body = replace(order.request, sent_as="").body()

@@ -1,4 +1,4 @@
-"""Polls the jobs of processes that have gone."""
+"""Polls the jobs of ended processes."""
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -15,14 +15,14 @@ from blockrun_image_mcp.tasks import run_alongside
 _MAX_AT_ONCE = 4
 
 Finish = Callable[[Attempt, Job], Awaitable[object]]
-"""Polls a job that this process has claimed, to its end."""
+"""Polls a claimed job until it ends."""
 
 _log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
 async def sweeping(ledger: Ledger, finish: Finish) -> AsyncGenerator[None]:
-    """While the block runs, end what other processes have left, and finish their jobs."""
+    """In the block, end the attempts of dead processes and finish their jobs."""
     limiter = anyio.CapacityLimiter(_MAX_AT_ONCE)
 
     async def sweep() -> None:
@@ -40,7 +40,10 @@ async def sweeping(ledger: Ledger, finish: Finish) -> AsyncGenerator[None]:
 
 
 async def finish_jobs(ledger: Ledger, finish: Finish) -> None:
-    """Finish the abandoned jobs one by one; raises the first `ImageError` after the last."""
+    """Finish the abandoned jobs one by one.
+
+    Raises the first `ImageError` once all jobs were tried.
+    """
     failures: list[ImageError] = []
     for attempt, job in (await ledger.sweep()).items():
         try:
@@ -57,13 +60,13 @@ async def finish_jobs(ledger: Ledger, finish: Finish) -> None:
 async def _finish(limiter: anyio.CapacityLimiter, finish: Finish, attempt: Attempt, job: Job) -> None:
     async with limiter:
         try:
-            if await attempt.claim():
+            if await attempt.claim():  # another process may have been faster
                 await finish(attempt, job)
                 _log.warning("finished %s, whose process had ended: its pictures can be collected", attempt.id)
         except JobPending:
             _log.info("%s is still being made", attempt.id)
         except ImageError as error:
             _log.warning("%s, which its process had left, could not be finished: %s", attempt.id, error.message)
-        except Exception:  # noqa: BLE001 - the others are to be finished too
+        except Exception:  # noqa: BLE001 - the other jobs must be finished too
             _log.exception("%s could not be finished", attempt.id)
             await attempt.stopped()

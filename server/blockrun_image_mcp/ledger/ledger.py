@@ -1,8 +1,8 @@
 """The rules of spending, over any database.
 
-Each attempt belongs to the process that works on it, and has callers, perhaps in other processes. A process counts as
-alive while it holds its lock. To take a living one for dead harms nothing: a request is sent only if its attempt is
-still reserved by the process that sends it.
+Each attempt is owned by the process working on it, and has callers, perhaps in other processes. A process counts as
+alive while it holds its lock. If a live process is taken for dead, it does no harm: it sends a request only if it still
+owns the reserved attempt.
 """
 
 import time
@@ -52,8 +52,8 @@ _LATELY_SECONDS = 86_400
 class Ledger:
     """Keeps attempts in a database, within the limits. Every method raises `LedgerError`.
 
-    Beside `path` are a folder with the locks of the processes that use it, and one with what the database could not
-    take yet. Attempts can be made inside `async with`. `process` is the caller of calls that name none.
+    One folder beside `path` holds the locks of the processes using it, another the records waiting for the database.
+    Attempts can be made only inside `async with`. `process` is the caller of calls without one.
     """
 
     transactions: Transactions
@@ -86,29 +86,29 @@ class Ledger:
 
     @property
     def owner(self) -> str:
-        """The id of this process, by which others see whether it is alive."""
+        """The id of this process; others check its lock by it."""
         return self.owners.id or ""
 
     def now(self) -> Moment:
-        """Return the time by both clocks."""
+        """Return the current time by both clocks."""
         return Moment(self.clock(), self.monotonic())
 
     def today(self) -> str:
-        """Return the UTC day."""
+        """Return the current UTC day."""
         return datetime.fromtimestamp(self.clock(), UTC).strftime("%Y-%m-%d")
 
     async def begin(self, call: MadeCall, order: Order | None) -> Begun:
-        """Collect what an earlier call has bought, or begin the order, in one transaction.
+        """Collect the result of an earlier call, or begin the order, in one transaction.
 
         Raises `BudgetExceededError`, and `ConfirmationError` if the approval was used for an attempt that failed.
         """
-        if order is None and not self.path.exists():
+        if order is None and not self.path.exists():  # a call that buys nothing must not make the file
             return NothingFound()
-        arrived_at = None  # by this ledger's own clock, which a thread can read
+        arrived_at = None  # by the ledger's own clock: the transaction runs in a thread, without anyio's clock
         if call.arrived_at is not None:
             arrived_at = self.monotonic() - (anyio.current_time() - call.arrived_at)
         id = str(uuid.uuid4())
-        self.memory.working.add(id)  # before its row is there, which nobody works on otherwise
+        self.memory.working.add(id)  # first: another task must not see the new row as abandoned
         try:
             begun = await self.write(lambda store: self._begin(store, call, order, id, arrived_at))
         except BaseException:
@@ -119,60 +119,67 @@ class Ledger:
         return begun
 
     async def write(self, work: Callable[[AttemptStore], T]) -> T:
-        """Run work in a transaction that first applies what the database could not take before."""
+        """Run work in a transaction, after the records waiting for the database."""
         return await self.database.write(work)
 
     async def status(self, id: str) -> AttemptStatus:
-        """Return where an attempt stands, whoever works on it."""
+        """Return the status of an attempt of any process."""
         return await self.database.look(lambda store: self._status(store.find(id)))
 
     async def claim(self, id: str) -> int | None:
-        """Take over a job that nobody polls.
+        """Claim a job, and return the number of this process's last record of it.
 
-        Return the number of this process's last record of it, or `None` if the job was not free.
+        Return `None` if the job is not free.
         """
         return await self.write(lambda store: self._claim(store, id))
 
     async def sweep(self) -> "Mapping[LedgerAttempt, Job]":
-        """End what dead processes have left, and return the account's jobs that nobody polls.
+        """End the attempts of dead processes, and return the account's jobs to claim.
 
-        An idle ledger is only read.
+        An idle ledger is only read, not written.
         """
+        # a write syncs the disk, and this runs every minute in each server
         jobs, is_tidy = await self.database.read(self._look_around)
         if not is_tidy or self.outbox.has_spilled:
             await self.write(lambda store: self._end_dead(store, self._liveness()))
         return {self._stored(row, self.process.id): job for row, job in jobs}
 
     async def statement(self) -> Statement:
-        """Return what was spent on the current UTC day."""
+        """Return the spending of the current UTC day."""
         return await self.write(self._statement)
 
     async def spending(self, days: Days, by: GroupedBy) -> Spending:
-        """Return what was spent in a range of days, by day or by model."""
+        """Return the spending in a range of days, by day or by model."""
         return Spending(days, by, await self.database.look(lambda store: store.spending(days, by)))
 
     async def recent(self, limit: int, *states: AttemptState, days: Days = ALL_DAYS) -> Sequence[Entry]:
-        """Return the newest attempts that were not released, or only those in the states, the newest first."""
+        """Return up to `limit` attempts, newest first.
+
+        With `states`, only those in one of the states; otherwise, all but the released ones.
+        """
         return await self.database.look(lambda store: store.recent(limit, *states, days=days))
 
     async def note_files(self, files: Mapping[str, Path]) -> None:
-        """Note where pictures were saved, by their URLs."""
+        """Record the files of saved pictures, by URL."""
         if files:
             await self.write(lambda store: _note_files(store, files))
 
     async def remove_before(self, day: str) -> int:
-        """Remove the settled and released attempts of the UTC days before, and return how many there were."""
+        """Remove the settled and released attempts before a UTC day, and return their number."""
         return await self.write(lambda store: store.remove_before(day))
 
     async def release(self, id: str) -> str | None:
-        """Take an attempt that is unknown or held out of the budget, or return why it stays in, in a sentence.
+        """Release an unknown or held attempt, or return why not, in a sentence.
 
-        This is for the operator, who has looked into the account or at the wallet.
+        This is for the operator, who has checked the account or the wallet.
         """
         return await self.write(lambda store: self._release(store, id))
 
     async def charged_lately(self, requests: Sequence[ImageRequest]) -> Sequence[Decimal | None]:
-        """Return what one image of each kind was charged last, in US dollars, if that was in the last 24 hours."""
+        """Return the last charge for one image of each request, in US dollars.
+
+        It is `None` if there was no charge in the last 24 hours.
+        """
         try:
             if not self.path.exists():
                 return [None] * len(requests)
@@ -181,14 +188,17 @@ class Ledger:
         return await self.database.look(lambda store: [self._charged_lately(store, each) for each in requests])
 
     async def users(self) -> Sequence[int]:
-        """Return the process ids of the servers that use the ledger."""
+        """Return the pids of the processes using the ledger."""
         return await self.database.users()
 
     async def trust(self, host: str, address: str) -> None:
-        """Trust another address for a host from now on; this is for the operator."""
+        """Trust an address for a host, in place of the previous one.
+
+        This is for the operator.
+        """
         await self.write(lambda store: store.trust_payee(host.lower(), address, self.clock()))
 
-    # the rules, in a transaction
+    # the rules: each method below runs inside a transaction, in a thread
 
     def _begin(
         self, store: AttemptStore, call: MadeCall, order: Order | None, id: str, arrived_at: float | None
@@ -197,7 +207,7 @@ class Ledger:
         caller = (call.caller or self.process).id
         self._end_dead(store, is_alive)
         keys = keys_of(call, order)
-        now = self.now()
+        now = self.now()  # read here, because the transaction may have waited for the database
         waited = 0.0 if arrived_at is None else self.monotonic() - arrived_at
         attempts = EarlierAttempts(store, self.account, caller, is_alive, self.memory, self.timings, now, waited)
         found = attempts.approved(order) or attempts.abandoned(keys)
@@ -219,7 +229,10 @@ class Ledger:
     def _reserve(
         self, store: AttemptStore, call: MadeCall, order: Order, id: str, caller: str
     ) -> LedgerAttempt | SlotBooked | NeedsApproval:
-        """Set aside the most that the order can cost; if that is unknown, the most that one call may."""
+        """Reserve the order, unless it needs an approval or must wait for a slot.
+
+        Raises `BudgetExceededError`.
+        """
         day, cost, approval = self.today(), self._cost(store, order), order.approval
         spent = store.spent_on(day)
         held = self.limits.held_for(cost, spent)
@@ -228,6 +241,7 @@ class Ledger:
         price_usd = None if is_open else from_micro_usd(held)
         if self.limits.needs_approval(cost, held) and not (approval and approval.covers(price_usd)):
             return NeedsApproval(price_usd)
+        # last, because an order that is refused or waits for the user must not take a slot
         slot = book_slot(store, self.account, order, self.clock(), self.timings.rate_window_seconds)
         if slot is not None:
             return slot
@@ -247,7 +261,7 @@ class Ledger:
         return LedgerAttempt(self, id, order.request, caller, from_micro_usd(held), cost.most_usd, new, approval)
 
     def _cost(self, store: AttemptStore, order: Order) -> ExpectedCost:
-        """Return what an order can cost: by the list, or what such images were charged lately, if that is more."""
+        """Return the cost of an order: the list price, or the last charge if higher."""
         image_usd, cost = self._charged_lately(store, order.request), order.cost
         charged_usd = (image_usd or Decimal(0)) * order.request.n
         if cost.most_usd is None:
@@ -262,9 +276,10 @@ class Ledger:
         return LedgerAttempt(self, row.id, row.request, caller, from_micro_usd(row.held_micro_usd))
 
     def _end_dead(self, store: AttemptStore, is_alive: IsAlive) -> None:
-        """End what nobody works on any more, and abandon for callers that have gone.
+        """End the attempts without a live owner, and abandon the callers of dead processes.
 
-        What had not left is released, what had is unknown. A job is left to whoever polls it.
+        A reserved attempt is released, and a sent one becomes unknown. An accepted job stays for another process to
+        poll.
         """
         for row in store.unfinished():
             state = self._state(row, is_alive)
@@ -275,14 +290,14 @@ class Ledger:
                 store.abandon_all(process)
 
     def _state(self, row: StoredAttempt, is_alive: IsAlive) -> AttemptState:
-        """Return an attempt's state, and if nobody works on it any more, what that means."""
+        """Return an attempt's state, or the state it ends in without a live owner."""
         if not row.state.is_open or self._is_worked_on(row, is_alive):
             return row.state
         gone = {AttemptState.RESERVED: AttemptState.RELEASED, AttemptState.SENT: AttemptState.UNKNOWN}
         return gone.get(row.state, row.state)
 
     def _is_worked_on(self, row: StoredAttempt, is_alive: IsAlive) -> bool:
-        if row.owner == self.owner:
+        if row.owner == self.owner:  # our lock says nothing of our tasks, and a record in the outbox is work, too
             return row.id in self.memory.working or self.outbox.holds(row.id)
         return is_alive(row.owner)
 
@@ -315,7 +330,10 @@ class Ledger:
         return row.sequence if row.writer == owner else 0
 
     def _look_around(self, store: AttemptStore) -> tuple[Sequence[tuple[StoredAttempt, Job]], bool]:
-        """Return the account's jobs that nobody works on, and whether nothing is to be ended."""
+        """Return the account's jobs to claim, and whether there is nothing to end.
+
+        It also removes the lock files of dead processes.
+        """
         is_alive = self._liveness()
         self.owners.sweep(store.names)
         rows = store.unfinished()
@@ -329,7 +347,10 @@ class Ledger:
         return jobs, is_tidy
 
     def _is_to_be_asked(self, row: StoredAttempt) -> bool:
-        """Return whether to poll a job again: one that the gateway told nothing of, now and then for a day."""
+        """Return whether a job should be polled.
+
+        One with an unknown outcome is polled once an hour, for a day.
+        """
         if row.ended is None:
             return True
         is_recent = row.ended.seconds_until(self.now()) < self.timings.pictures_seconds
@@ -343,7 +364,7 @@ class Ledger:
             return f"That attempt is {row.state.value}: only one that is unknown or held can be released."
         if row.owner and self._liveness()(row.owner):
             return "The server that sent it still works on it: close that one, or try again later."
-        if row.payment is not None and is_usable(row.payment, self.now()):
+        if row.payment is not None and is_usable(row.payment, self.now()):  # the gateway can still move the money
             return f"Its payment can be used until {end_of(row.payment)}: try again after that."
         store.change(id, state=AttemptState.RELEASED)
         return None
@@ -354,12 +375,13 @@ class Ledger:
         return Statement(day, self.limits, store.totals(day))
 
     def _liveness(self) -> IsAlive:
-        """Return a function that tells whether a process is alive, which asks only once for each."""
+        """Return `owners.is_alive` with cached answers."""
+        # one transaction must not see a process both alive and dead
         return cache(self.owners.is_alive)
 
 
 def _note_files(store: AttemptStore, files: Mapping[str, Path]) -> None:
-    """Note where pictures of the newest attempts were saved; what was made before is not looked through."""
+    """Record the files of saved pictures in their attempts; only the newest are searched."""
     for entry in store.recent(_MAX_SAVED):
         if any(image.url in files for image in entry.images):
             images = [replace(image, path=files.get(image.url or "", image.path)) for image in entry.images]

@@ -1,4 +1,4 @@
-"""The operator's limits on spending, which no argument of a tool can raise."""
+"""The operator's limits on spending; tool arguments cannot raise them."""
 
 import re
 from dataclasses import dataclass
@@ -16,24 +16,26 @@ _MICRO = 1_000_000
 
 def micro_usd(amount_usd: Decimal) -> int:
     """Return an amount of dollars in millionths, rounded up."""
+    # rounded down, a price could pass a limit
     return int((amount_usd * _MICRO).to_integral_value(ROUND_CEILING))
 
 
 def from_micro_usd(amount_micro_usd: int) -> Decimal:
-    """Return an amount in millionths of a dollar in dollars."""
+    """Convert millionths of a dollar to dollars."""
     return Decimal(amount_micro_usd) / _MICRO
 
 
 def in_usd(amount_micro_usd: int) -> str:
-    """Return an amount in millionths of a dollar in words, such as `$0.042`."""
+    """Format an amount in millionths of a dollar, such as `$0.042`."""
     return f"${usd(from_micro_usd(amount_micro_usd))}"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """The operator's limits for one call, for a UTC day, and for calls without the user's approval.
+    """The operator's limits on spending.
 
-    Amounts are in millionths of a US dollar; `None` is no limit.
+    They apply to one call, to a UTC day, and to a call without the user's approval. Amounts are in millionths of a US
+    dollar; `None` means no limit.
     """
 
     call_micro_usd: int | None
@@ -42,7 +44,7 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":
-        """Return the limits that the settings name; raises `ConfigurationError` for one that cannot be read."""
+        """Read the limits from the settings; raises `ConfigurationError`."""
         return cls(
             _amount(VARIABLES["max_cost_usd"], settings.max_cost_usd),
             _amount(VARIABLES["daily_budget_usd"], settings.daily_budget_usd),
@@ -50,10 +52,10 @@ class Limits:
         )
 
     def held_for(self, cost: ExpectedCost, spent_micro_usd: int) -> int:
-        """Return what to set aside for a call, after what was spent today.
+        """Return the amount to reserve for a call.
 
-        Where nobody knows the most that it can cost, it is the most that one call may, or all that is left of the day,
-        and never nothing: where nothing may be spent, it must not be sent.
+        If its highest cost is unknown, this is the limit for one call, or without one the rest of the day's budget. It
+        is at least the lowest cost, and never 0, because a budget of 0 must refuse the call.
         """
         if cost.most_usd is not None:
             return micro_usd(cost.most_usd)
@@ -61,18 +63,19 @@ class Limits:
         return max(left if self.call_micro_usd is None else self.call_micro_usd, micro_usd(cost.least_usd), 1)
 
     def needs_approval(self, cost: ExpectedCost, held_micro_usd: int) -> bool:
-        """Return whether the user must approve a call for which so much is set aside."""
+        """Return whether the user must approve a call with this reservation."""
+        # the price of an open call has no upper limit, however little is reserved for it
         is_open = cost.most_usd is None and self.call_micro_usd is None
         return self.is_above_confirmation(held_micro_usd) or (is_open and self.confirm_above_micro_usd is not None)
 
     def is_above_confirmation(self, price_micro_usd: int) -> bool:
-        """Return whether a price is one that the user must approve."""
+        """Return whether the user must approve a price."""
         return self.confirm_above_micro_usd is not None and price_micro_usd > self.confirm_above_micro_usd
 
     def check(self, call_micro_usd: int, spent_micro_usd: int) -> None:
-        """Raise `BudgetExceededError` where a call of that price may not follow what was spent today.
+        """Raise `BudgetExceededError` if a call of that price exceeds a limit.
 
-        A limit of 0 allows no call, at whatever price.
+        `spent_micro_usd` is today's spending without the call. A limit of 0 allows no call, not even a free one.
         """
         if self.call_micro_usd is not None and (call_micro_usd > self.call_micro_usd or not self.call_micro_usd):
             raise _refusal(call_micro_usd, f"one call may cost {in_usd(self.call_micro_usd)}", "max_cost_usd")
@@ -87,7 +90,7 @@ class Limits:
 
 
 def check_names(settings: Settings) -> None:
-    """Raise `ConfigurationError` if a variable must be the misspelt name of a limit: nothing would hold it."""
+    """Raise `ConfigurationError` for a misspelt name of a limit, which would have no effect."""
     for name, meant in settings.misspelt.items():
         if meant in (VARIABLES[field] for field in LIMITS):
             raise ConfigurationError(
@@ -97,9 +100,9 @@ def check_names(settings: Settings) -> None:
 
 
 def confirm_above_micro_usd(settings: Settings) -> int | None:
-    """Return the price above which the user is asked first, `None` for never.
+    """Return the highest price allowed without the user's approval, `None` for any price.
 
-    Raises `ConfigurationError` where it cannot be read.
+    Raises `ConfigurationError` if the setting cannot be read.
     """
     return _amount(VARIABLES["confirm_above_usd"], settings.confirm_above_usd or _NO_LIMIT)
 

@@ -1,4 +1,4 @@
-"""What this process works on, and what it has seen, by the monotonic clock."""
+"""Remembers this process's work, and its observations by the monotonic clock."""
 
 import time
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ _MAX_REMEMBERED = 1_000
 
 
 class Memory:
-    """The memory of one process; it forgets the oldest of what becomes too much."""
+    """The memory of one process; its oldest entries are dropped."""
 
     def __init__(self, timings: Timings) -> None:
         self.working: set[str] = set()
-        """The ids of the attempts that this process works on."""
+        """The ids of this process's attempts under way."""
         self._timings = timings
         self._sent_since: dict[str, float] = {}
         self._polls_since: dict[str, tuple[int, float]] = {}
@@ -25,16 +25,20 @@ class Memory:
         self._asked_at: dict[str, float] = {}
 
     def next_to_repeat(self, ids: Sequence[str]) -> str:
-        """Return the one that was repeated least often, so that variations are repeated in turn."""
+        """Return the id repeated least often.
+
+        Several results of one call are variations, and are so repeated in turn.
+        """
         times = {id: self._repeats.get(id, 0) for id in ids}
         chosen = min(times, key=times.__getitem__)
         _remember(self._repeats, chosen, times[chosen] + 1)
         return chosen
 
     def is_overdue(self, id: str) -> bool:
-        """Return whether an attempt is known as sent for longer than any answer takes.
+        """Return whether an attempt has been sent for longer than any answer takes.
 
-        The process that works on it may live and yet do nothing, if it is stopped or the machine was asleep.
+        The time counts from the first call of this method for the attempt. Its process may be alive but stopped, or the
+        machine may have been asleep.
         """
         since = self._sent_since.get(id)
         if since is None:
@@ -42,7 +46,7 @@ class Memory:
         return time.monotonic() - since > self._timings.write_seconds + self._timings.answer_seconds
 
     def may_ask_again(self, id: str) -> bool:
-        """Return whether this process has not asked after a lost job for an hour."""
+        """Return whether a lost job may be polled again: once an hour."""
         asked_at = self._asked_at.get(id)
         if asked_at is not None and time.monotonic() - asked_at < self._timings.lost_job_seconds:
             return False
@@ -50,7 +54,8 @@ class Memory:
         return True
 
     def has_missed_polls(self, row: StoredAttempt) -> bool:
-        """Return whether no poll of a job was seen for several intervals."""
+        """Return whether several polls of a job are overdue."""
+        # the polls are counted because the wall clock, by which they could be timed, may jump
         polls, since = self._polls_since.get(row.id, (-1, 0.0))
         if polls != row.polls:
             _remember(self._polls_since, row.id, (row.polls, time.monotonic()))

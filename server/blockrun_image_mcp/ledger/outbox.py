@@ -1,7 +1,7 @@
-"""What happened and must reach the ledger, kept until it has.
+"""Keeps records of events until the ledger has them.
 
-A record that the database does not take within a second is spilled: it gets a file of its own beside the ledger, which
-any process then applies. So a locked or broken database neither loses what was paid for nor delays an answer.
+A record that the database does not take within a second is spilled to a file of its own beside the ledger. Any process
+then applies it. A locked or broken database therefore neither loses paid pictures nor delays an answer.
 """
 
 import json
@@ -21,7 +21,7 @@ from blockrun_image_mcp.ledger.records import Record
 from blockrun_image_mcp.timings import Timings
 
 _SUFFIX = ".json"
-_READ = (_SUFFIX, PART)  # one that could not be renamed may be whole
+_READ = (_SUFFIX, PART)  # a file that could not be renamed may be complete
 _REFUSED_SUFFIX = ".refused"
 
 _log = logging.getLogger(__name__)
@@ -35,9 +35,10 @@ class _Waiting:
 
 
 class Outbox:
-    """The records that the ledger does not have yet, in order; `flush` writes those of `pending`.
+    """The records missing in the ledger, in order.
 
-    Spilled files are in `folder`. What must be on disk before a request is sent never comes through here.
+    `flush` writes those of `pending`. Spilled files are in `folder`. A record that must be on disk before a request is
+    sent never comes through here.
     """
 
     def __init__(self, folder: Path, flush: Callable[[], Awaitable[object]], timings: Timings) -> None:
@@ -49,15 +50,18 @@ class Outbox:
 
     @property
     def pending(self) -> Sequence[Record]:
-        """The records that the ledger does not have yet, in order."""
+        """This process's records missing in the ledger, in order."""
         return [each.record for each in self._waiting]
 
     def holds(self, id: str) -> bool:
-        """Return whether there are records of an attempt."""
+        """Return whether records of an attempt are pending."""
         return any(each.record.id == id for each in self._waiting)
 
     async def put(self, record: Record) -> bool:
-        """Keep a record, and return whether it is on disk, in the ledger or as a file; takes about a second at most."""
+        """Add a record, and return whether it is on disk, in the ledger or as a file.
+
+        It takes about a second at most, and cannot be cancelled.
+        """
         waiting = _Waiting(record)
         self._waiting.append(waiting)
         self._has_work.set()
@@ -69,29 +73,29 @@ class Outbox:
         return waiting.is_written.is_set() or waiting.spill is not None
 
     def written(self, records: Sequence[Record]) -> None:
-        """Forget records that are in the ledger now."""
+        """Drop records once they are in the ledger."""
         for each in [each for each in self._waiting if any(each.record is record for record in records)]:
             self._waiting.remove(each)
             each.is_written.set()
             self.remove([] if each.spill is None else [each.spill])
 
     def remove(self, paths: Sequence[Path]) -> None:
-        """Remove files of records that are in the ledger now; one that stays is applied once more, to no effect."""
+        """Remove the files of records in the ledger."""
         for path in paths:
-            remove(path)
+            remove(path)  # one that cannot be removed is applied again, without effect
 
     def set_aside(self, records: Sequence[Record]) -> None:
-        """Give up records that the database will never take; their files stay, under another name."""
+        """Give up records the database refuses; their files are kept under another name."""
         for each in [each for each in self._waiting if each.record in records]:
             self._waiting.remove(each)
-            self._spill(each)
+            self._spill(each)  # first, because a written record is not spilled
             each.is_written.set()
         for path in self._files():
             if _read(path) in records:
                 _refuse(path)
 
     async def run(self) -> None:
-        """Write what is put, for ever; a database that cannot be written now is tried again."""
+        """Write the records for ever, and retry when the database cannot be written."""
         pause = self._timings.outbox_retry_seconds
         while True:
             if not self._waiting:
@@ -106,34 +110,34 @@ class Outbox:
                 pause = min(2 * pause, self._timings.max_outbox_retry_seconds)
 
     async def drain(self, within_seconds: float) -> None:
-        """Wait until all is written, and spill what is not."""
+        """Wait until all records are written, and spill the rest after `within_seconds`."""
         with anyio.move_on_after(within_seconds):
             for each in [*self._waiting]:
                 await each.is_written.wait()
         await anyio.to_thread.run_sync(self.spill_all)
 
     def spill_all(self) -> None:
-        """Spill what is not written; the process is about to end."""
+        """Spill the unwritten records; the process is about to end."""
         for each in [*self._waiting]:
             self._spill(each)
 
     def spilled(self, ledger: str) -> Mapping[Path, Record]:
-        """Return the spilled records of a ledger, of all processes, in order."""
+        """Return a ledger's spilled records of all processes, in order."""
         records: dict[Path, Record] = {}
         for path in self._files():
             record = _read(path)
-            if record is not None and record.ledger == ledger:
+            if record is not None and record.ledger == ledger:  # another ledger may have been here before
                 records[path] = record
         return dict(sorted(records.items(), key=lambda item: (item[1].id, item[1].sequence)))
 
     @property
     def has_spilled(self) -> bool:
-        """Whether there are spilled records, of any process."""
+        """Whether any process has spilled records."""
         return bool(self._files())
 
     @property
     def refused(self) -> Sequence[Path]:
-        """The files of records that the database will never take."""
+        """The files of records refused by the database."""
         return self._files(_REFUSED_SUFFIX)
 
     def _files(self, *suffixes: str) -> Sequence[Path]:
@@ -143,7 +147,7 @@ class Outbox:
             return ()
 
     def _spill(self, waiting: _Waiting) -> None:
-        """Write a record's file, whole and synced before it gets its name."""
+        """Write a record to a file, and sync it before it gets its name."""
         if waiting.spill is not None or waiting.is_written.is_set():
             return
         record = waiting.record
@@ -157,26 +161,26 @@ class Outbox:
         except OSError as error:
             _log.error("a record of %s is only in memory: %s", record.id, clean(error, 200))
             return
-        if waiting.is_written.is_set():  # written meanwhile
+        if waiting.is_written.is_set():  # the database took it while the file was written
             self.remove([waiting.spill])
 
 
 def _named(part: Path, path: Path) -> Path:
-    """Give a file its name, and return the one that it has; another process may have read and removed it."""
+    """Rename a file, and return its path: `part` if it could not be renamed."""
     try:
         replace(part, path)
-    except OSError:
+    except OSError:  # another process may have applied and removed it
         return part
     return path
 
 
 def _read(path: Path) -> Record | None:
-    """Return a spilled record, `None` if the file cannot be read, which is left: a newer version may know it."""
+    """Return a spilled record, or `None` if its file cannot be read."""
     try:
         return Record.from_dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None  # another process has applied it
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError) as error:  # the file stays: a newer version may know its format
         _log.warning("%s cannot be read: %s", clean(path, 200), clean(error, 200))
         return None
 

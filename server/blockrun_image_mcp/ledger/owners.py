@@ -1,6 +1,7 @@
-"""Tells which processes are alive, by locks that the operating system frees when a process dies.
+"""Finds the live processes by their file locks.
 
-A pid is no proof of life: it is used again for another process, and every container counts from one.
+The operating system frees the locks of a process when it dies. A pid does not prove that a process is alive: pids are
+reused, and every container counts from one.
 """
 
 import errno
@@ -26,15 +27,15 @@ _UNFINISHED = ".new"
 _RANDOM = re.compile(r"[0-9a-f]{32}")
 _TRIES = 10
 _FACTS_BYTES = 200
-"""One length for all, so that a shorter text leaves nothing of a longer one."""
+"""A fixed length: a shorter text overwrites all of a longer one."""
 
 _FORKS_WAIT = RLock()
-"""Held while a descriptor is open that no `Owners` knows of yet: a child forked then would keep the lock alive."""
+"""Held while a descriptor is open that no `Owners` knows yet: a child forked then would keep the lock alive."""
 
 
 @dataclass(frozen=True)
 class Living:
-    """A living process, and what it has seen of its ledger: the identity, and the number of sent requests."""
+    """A live process, and the identity and sent requests it has seen in its ledger."""
 
     id: str
     pid: int
@@ -50,16 +51,16 @@ class _Held:
 
 
 class Owners:
-    """The processes that use a ledger. Each holds the lock of a file of its own in `folder`.
+    """The processes of a ledger. Each holds the lock of its own file in `folder`.
 
-    The folder is made when it is first needed, for its user alone (0700). Methods raise `OSError`.
+    The folder is made when it is first needed, readable by its user alone (0700). Methods raise `OSError`.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
         self._held: _Held | None = None
         self.can_judge = True
-        """Whether `acquire` found that locks work in the folder; if not, no other process counts as alive."""
+        """Whether locks work in the folder, as found by `acquire`; if not, no other process counts as alive."""
         with _FORKS_WAIT:
             _all.add(self)
 
@@ -70,14 +71,14 @@ class Owners:
         return held and held.id
 
     def acquire(self) -> str:
-        """Lock a new file unless this process has one, and return its id."""
+        """Lock a file for this process, if it has none yet, and return the process's id."""
         with _FORKS_WAIT:
             if self._held is None:
                 self._held = self._take()
             return self._held.id
 
     def release(self, *, remove: bool) -> None:
-        """Free the lock, and remove its file if `remove`; otherwise a later sweep does."""
+        """Free the lock, and remove its file if `remove`; otherwise a later sweep removes it."""
         with _FORKS_WAIT:
             held, self._held = self._held, None
             if held is None:
@@ -88,7 +89,7 @@ class Owners:
                 os.close(held.descriptor)
 
     def is_alive(self, id: str) -> bool:
-        """Return whether a process is alive; one that cannot be judged counts as dead."""
+        """Return whether a process is alive; in doubt, it counts as dead."""
         if id == self.id:
             return True
         if not self.can_judge or _RANDOM.fullmatch(id) is None:
@@ -99,17 +100,17 @@ class Owners:
             return False
 
     def note(self, ledger: str, sent_count: int) -> None:
-        """Tell the others which ledger this process uses, and how many sent requests it has seen in it."""
+        """Publish the identity and the number of sent requests of this process's ledger."""
         if self._held is not None:
-            with suppress(OSError):  # the others then know less
+            with suppress(OSError):  # other processes then detect a replaced ledger later
                 _write_facts(self._held.descriptor, ledger, sent_count)
 
     def living(self) -> Sequence[Living]:
-        """Return the living processes; a file that cannot be read is left out."""
+        """Return the live processes, without those with an unreadable file."""
         return [living for path in self._files(_LOCK) if (living := self._living(path)) is not None]
 
     def identity(self) -> str:
-        """Return the folder's identity, a random text; the first process writes it."""
+        """Return the folder's random identity, written by its first process."""
         for _ in range(_TRIES - 1):
             with suppress(FileNotFoundError):
                 return self._read_identity()
@@ -117,13 +118,16 @@ class Owners:
         return self._read_identity()
 
     def sweep(self, named: Callable[[str], bool] | AbstractSet[str]) -> int:
-        """Remove the files of dead processes that are not named, and return how many."""
+        """Remove the lock files of dead processes, and return their number.
+
+        Those with an id in `named` stay. Unfinished files are removed, too.
+        """
         is_named = named if callable(named) else named.__contains__
         ended = [path for path in self._files(_LOCK) if not is_named(path.stem)]
         return sum(_remove_if_free(path) for path in [*ended, *self._files(_UNFINISHED)])
 
     def forget_parent(self) -> None:
-        """Close a forked child's copy of the descriptor, which leaves the lock to the parent."""
+        """In a forked child, close the copy of the descriptor; the parent keeps the lock."""
         held, self._held = self._held, None
         if held is not None:
             os.close(held.descriptor)  # unlocking it would free the parent's lock too
@@ -136,7 +140,7 @@ class Owners:
 
     def _take(self) -> _Held:
         for _ in range(_TRIES - 1):
-            with suppress(FileNotFoundError, BlockingIOError):  # swept between being made and being locked
+            with suppress(FileNotFoundError, BlockingIOError):  # a sweep came between making and locking it
                 return self._try_to_take()
         return self._try_to_take()
 
@@ -148,7 +152,7 @@ class Owners:
         descriptor = self._create(first)
         try:
             _lock_or_raise(descriptor, first)
-            self.can_judge = not _is_free(first)
+            self.can_judge = not _is_free(first)  # some file systems grant every lock
             _write_facts(descriptor, "", 0)
             if first != path:
                 first.rename(path)
@@ -179,7 +183,7 @@ class Owners:
         return text
 
     def _write_identity(self) -> None:
-        """Write the identity, unless another process is faster; nobody reads half of it."""
+        """Write the identity atomically, unless another process is faster."""
         path = self._folder / "identity"
         first = self._folder / f"{uuid4().hex}{_UNFINISHED}"
         descriptor = self._create(first)
@@ -233,11 +237,8 @@ else:
     )
 
     def _lock(descriptor: int, *, shared: bool) -> bool:
-        """Lock the file, and return whether that was possible.
-
-        `lockf` would free the lock as soon as any descriptor of the file is closed.
-        """
-        try:
+        """Lock the file, and return whether that was possible."""
+        try:  # `lockf` would free the lock as soon as any descriptor of the file is closed
             fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
@@ -256,9 +257,9 @@ def _lock_or_raise(descriptor: int, path: Path) -> None:
 
 
 def _is_free(path: Path) -> bool:
-    """Return whether the file's lock is free; several probers do not disturb one another."""
+    """Return whether the file's lock is free."""
     with _opened(path, os.O_RDONLY) as descriptor:
-        for _ in range(_PROBES - 1):
+        for _ in range(_PROBES - 1):  # a shared lock, because several probers must not disturb one another
             if _lock(descriptor, shared=True):
                 return True
             time.sleep(_PROBE_PAUSE_SECONDS)
@@ -266,20 +267,20 @@ def _is_free(path: Path) -> bool:
 
 
 def _publish(first: Path, path: Path) -> None:
-    """Give a file its name, unless there is such a file."""
+    """Rename a file; raises `FileExistsError` if the name is taken."""
     if sys.platform == "win32":
-        first.rename(path)
+        first.rename(path)  # on Windows, this never overwrites
         return
     try:
         path.hardlink_to(first)
     except FileExistsError:
         raise
-    except OSError:  # the file system has no hard links
+    except OSError:  # the file system has no hard links; this may overwrite
         first.rename(path)
 
 
 def _remove(path: Path, descriptor: int) -> None:
-    """Remove a file and free its lock, in this order if the system allows it."""
+    """Remove a file and free its lock, in this order if possible."""
     if sys.platform == "win32":
         os.close(descriptor)
         with suppress(PermissionError):  # it is being probed; a sweep removes it later
@@ -294,7 +295,7 @@ def _remove(path: Path, descriptor: int) -> None:
 def _remove_if_free(path: Path) -> bool:
     try:
         with _FORKS_WAIT, _opened(path, os.O_RDWR) as descriptor:
-            # a lock proves nothing if locks do not work here, and the file may have been replaced
+            # a lock proves nothing if locks do not work here, or if the path now leads to another file
             if not _lock(descriptor, shared=False) or _is_free(path):
                 return False
             if not os.path.samestat(os.fstat(descriptor), path.stat()):

@@ -1,7 +1,7 @@
-"""Whom a gateway may be paid through.
+"""Decides which address of a gateway may be paid.
 
-An address is trusted once a payment to it was accepted, never because a quote names it. While a signed payment to one
-address can still be used, no other address of that gateway is paid.
+An address is trusted once a payment to it was accepted, or the operator trusts it, but never because a quote names it.
+While a signed payment to one address is still usable, no other address of that gateway is paid.
 """
 
 from datetime import UTC, datetime
@@ -12,11 +12,15 @@ from blockrun_image.text import quoted
 from blockrun_image_mcp.ledger.store import AttemptStore, Moment
 
 _SKEW_SECONDS = 60
-"""A gateway's clock may be slower: a payment counts as usable for so long after it has expired."""
+"""How long a payment counts as usable after it has expired, because the gateway's clock may be slow."""
 
 
 def check_payee(store: AttemptStore, quote: Quote, id: str, now: Moment) -> None:
-    """Raise `PaymentRequiredError` if the quote's address is not the one that the host is paid at."""
+    """Raise `PaymentRequiredError` if the quote's address must not be paid.
+
+    It must not be paid if the host has another trusted address, or if another attempt's payment to another address of
+    the host is still usable. `id` is the attempt that the quote is for.
+    """
     host, seen = quote.host.lower(), quote.payee.lower()
     trusted = store.trusted_payee(host)
     if trusted is not None and trusted.lower() != seen:
@@ -26,6 +30,7 @@ def check_payee(store: AttemptStore, quote: Quote, id: str, now: Moment) -> None
             f" blockrun-image-mcp wallet trust {host} {quote.payee}",
         )
     for other, payee, payment in store.payments_at(host):
+        # None: the other attempt is about to sign its payment
         if other != id and payee.lower() != seen and (payment is None or is_usable(payment, now)):
             raise _refused(
                 f"{quoted(host, 80)} wants to be paid at {quote.payee}, and a payment to {quoted(payee, 50)} can still"
@@ -40,7 +45,7 @@ def is_usable(payment: Payment, now: Moment) -> bool:
 
 
 def end_of(payment: Payment) -> str:
-    """Return in words when a signed payment can no longer be used."""
+    """Format the time at which a signed payment stops being usable."""
     return f"{datetime.fromtimestamp(payment.valid_before + _SKEW_SECONDS, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 

@@ -1,4 +1,4 @@
-"""Records of what happened to attempts, which any process can apply, late and more than once."""
+"""Records of events; any process can apply them, late and more than once."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +13,7 @@ from blockrun_image_mcp.ledger.store import Account, AttemptStore, Moment, NewAt
 
 
 class Event(StrEnum):
-    """What happened to an attempt, or to a caller of it."""
+    """An event of an attempt, or of one of its callers."""
 
     REFUSED_FOR_NOW = "refused_for_now"
     ACCEPTED = "accepted"
@@ -27,10 +27,10 @@ class Event(StrEnum):
 
 @dataclass(frozen=True)
 class Record:
-    """An event, with all that is needed to apply it; `values` are JSON.
+    """An event with everything needed to apply it; `values` are JSON.
 
-    `writer` numbers its records of an attempt by `sequence`. `attempt` is what is stored if the attempt is missing,
-    `ledger` the identity of the ledger that it belongs to.
+    `id` is the attempt. `writer` is the process, which numbers its records of an attempt by `sequence`. `ledger` is the
+    identity of the attempt's ledger, and `attempt` is stored if the attempt is missing there.
     """
 
     id: str
@@ -47,7 +47,7 @@ class Record:
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Record":
-        """Return a record from JSON; raises `TypeError`, `ValueError` or `KeyError`."""
+        """Read a record from JSON; raises `TypeError`, `ValueError` or `KeyError`."""
         rest: dict[str, Any] = {**fields}
         texts = [rest[name] for name in ("id", "writer", "ledger")]
         if not all(isinstance(text, str) for text in texts) or not isinstance(rest["sequence"], int):
@@ -56,11 +56,11 @@ class Record:
 
 
 _COUNTED = (Event.ACCEPTED, Event.SETTLED, Event.UNKNOWN)
-"""What may have cost money, and must be in the ledger even if its attempt is missing."""
+"""The events that may have cost money: they are stored even if their attempt is missing."""
 
 
 def settlement(response: ImagesResponse) -> Mapping[str, Any]:
-    """Return the values of a settled record."""
+    """Return the values of a record of `SETTLED`."""
     charged = response.charged_usd
     return {
         "charged_micro_usd": None if charged is None else micro_usd(charged),
@@ -74,7 +74,7 @@ def settlement(response: ImagesResponse) -> Mapping[str, Any]:
 
 
 def apply(store: AttemptStore, record: Record, now: Moment) -> None:
-    """Apply a record, unless it was applied before, or what it says is no longer news."""
+    """Apply a record, unless it was applied before or is outdated."""
     row = store.find(record.id)
     if row is None and record.event in _COUNTED and record.attempt is not None:
         store.add(_new_attempt(record.attempt))  # the file was restored from an older copy
@@ -100,9 +100,9 @@ def _change(store: AttemptStore, row: StoredAttempt, record: Record, now: Moment
 
 
 def ending(row: StoredAttempt, state: AttemptState, now: Moment) -> Mapping[str, Any]:
-    """Return the changes that end an attempt in a state, if it can get there.
+    """Return the changes to end an attempt in a state, or none if not allowed.
 
-    A refused payment that has left is held: whoever has it can use it.
+    A released attempt is held instead if its signed payment was sent, because the gateway can still use it.
     """
     has_left = row.payment is not None and row.state is not AttemptState.RESERVED
     if state is AttemptState.RELEASED and has_left:
@@ -131,9 +131,9 @@ def _changes(row: StoredAttempt, record: Record, now: Moment) -> Mapping[str, An
             job = None if record.values.get("is_over") else row.job
             changes = {**ending(row, AttemptState.UNKNOWN, now), "response": response, "job": job}
         case Event.STOPPED if row.state is AttemptState.ACCEPTED:
-            changes = {"owner": ""} if row.owner == record.writer else {}  # whoever comes next polls the job
+            changes = {"owner": ""} if row.owner == record.writer else {}  # without an owner, any process may poll
         case Event.RELEASED | Event.STOPPED:
-            is_charged = bool(row.charged_micro_usd)
+            is_charged = bool(row.charged_micro_usd)  # some gateways charge when they accept a job
             changes = ending(row, AttemptState.SETTLED if is_charged else AttemptState.RELEASED, now)
         case _:
             pass
@@ -141,7 +141,7 @@ def _changes(row: StoredAttempt, record: Record, now: Moment) -> Mapping[str, An
 
 
 def _is_accepted(changes: Mapping[str, Any]) -> bool:
-    """Return whether the gateway has given something for its payment."""
+    """Return whether the gateway has accepted the payment, by a job or pictures."""
     response = changes.get("response")
     return changes.get("state") is AttemptState.ACCEPTED or (response is not None and bool(response.images))
 
@@ -150,6 +150,7 @@ def _settled(row: StoredAttempt, values: Mapping[str, Any], now: Moment) -> Mapp
     charged: int | None = values["charged_micro_usd"]
     earlier = row.charged_micro_usd
     counted = row.held_micro_usd if earlier is None else earlier
+    # a second settlement counts only for a larger charge: the budget must never regain money by a late record
     is_news = row.state is not AttemptState.SETTLED or (charged is not None and charged > counted)
     if not (is_news and row.state.can_become(AttemptState.SETTLED)):
         return {}
@@ -161,7 +162,7 @@ def _settled(row: StoredAttempt, values: Mapping[str, Any], now: Moment) -> Mapp
 
 def _deliver(store: AttemptStore, row: StoredAttempt, values: Mapping[str, Any]) -> None:
     caller, process = values["caller"], values["process"]
-    if values["is_unknown"]:  # pictures that come after all are still to be collected
+    if values["is_unknown"]:  # pictures may still arrive, and can then be collected
         store.change(row.id, is_unknown_told=True)
         store.abandon(row.id, caller, process)
     else:

@@ -1,4 +1,4 @@
-"""What the ledger tells: what a day cost, and which pictures were made."""
+"""Reports of the spending and of the pictures made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ _SHOWN_WARNING = 1_000
 
 @dataclass(frozen=True)
 class Total:
-    """What the attempts of one model and state count for, in millionths of a US dollar.
+    """The number and cost of the attempts with one model and state.
 
-    The excess is what gateways have charged beyond what was set aside.
+    Amounts are in millionths of a US dollar. The excess is the part of the charges above the reservations.
     """
 
     model: str
@@ -31,7 +31,7 @@ class Total:
 
 @dataclass(frozen=True)
 class Days:
-    """A range of UTC days, both ends included, each as `2026-11-22`."""
+    """A range of UTC days such as `2026-11-22`, both ends included."""
 
     first: str
     last: str
@@ -43,7 +43,7 @@ GroupedBy: TypeAlias = Literal["day", "model"]
 
 @dataclass(frozen=True)
 class Group:
-    """What the attempts of one day, or of one model, count for, in millionths of a US dollar."""
+    """The number of attempts of one day or model, and their cost in millionths of a US dollar."""
 
     name: str
     attempts: int
@@ -52,7 +52,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Spending:
-    """What was spent in a range of days, by day or by model."""
+    """The spending in a range of days, by day or by model."""
 
     days: Days
     by: GroupedBy
@@ -60,11 +60,11 @@ class Spending:
 
     @property
     def micro_usd(self) -> int:
-        """All of it."""
+        """The sum of all groups, in millionths of a US dollar."""
         return sum(group.micro_usd for group in self.groups)
 
     def to_dict(self) -> dict[str, object]:
-        """Return it as data; amounts are decimal strings of US dollars."""
+        """Return the spending as data; amounts are decimal strings of US dollars."""
         return {
             **({} if self.days.first == ALL_DAYS.first else {"since": self.days.first}),
             **({} if self.days.last == ALL_DAYS.last else {"until": self.days.last}),
@@ -75,7 +75,7 @@ class Spending:
         }
 
     def to_text(self) -> str:
-        """Return it as text: a line for each day or model, and the sum."""
+        """Return the spending as text: the sum, and a line for each day or model."""
         lines = [f"{group.name:30} {_calls(group.attempts):>10} {in_usd(group.micro_usd):>12}" for group in self.groups]
         return "\n".join([f"{self._range()} (UTC): {in_usd(self.micro_usd)} spent.", *lines])
 
@@ -87,7 +87,7 @@ class Spending:
 
 @dataclass(frozen=True)
 class Statement:
-    """What was spent on one UTC day, and under which limits."""
+    """The spending of one UTC day, and its limits."""
 
     day: str
     limits: Limits
@@ -95,7 +95,7 @@ class Statement:
 
     @property
     def spent_micro_usd(self) -> int:
-        """What counts against the day's budget: settled, held and unknown together."""
+        """The sum that counts against the day's budget: settled, held and unknown."""
         return sum(total.micro_usd for total in self.totals)
 
     def to_dict(self) -> dict[str, object]:
@@ -116,7 +116,7 @@ class Statement:
         }
 
     def summary(self) -> str:
-        """Return what was spent and what is left, in a few words."""
+        """Return the day's spending and remaining budget, in a few words."""
         budget = self.limits.day_micro_usd
         left = "no daily limit" if budget is None else f"{in_usd(self._left())} of {in_usd(budget)} left"
         return f"{self.day} (UTC): {in_usd(self.spent_micro_usd)} spent, {left}"
@@ -167,11 +167,14 @@ class Entry:
 
     @property
     def files(self) -> Sequence[str]:
-        """Where its pictures were saved."""
+        """The paths of its saved pictures."""
         return [str(image.path) for image in self.images if image.path]
 
     def to_dict(self, *, is_sandbox: bool = False) -> dict[str, object]:
-        """Return the attempt as data; `charged_usd` is `None` where nobody said, and simulated on the sandbox."""
+        """Return the attempt as data; amounts are decimal strings of US dollars.
+
+        `charged_usd` is `None` if the charge is unknown. On the sandbox it is 0.00, and `simulated_usd` is the charge.
+        """
         charged = _optional(self.charged_micro_usd)
         return {
             "id": self.id,
@@ -190,7 +193,7 @@ class Entry:
         }
 
     def to_text(self) -> str:
-        """Return the attempt as text: when, what and for how much, then its pictures."""
+        """Return the attempt as text: time, cost and model, then its pictures."""
         cost = self.reserved_micro_usd if self.charged_micro_usd is None else self.charged_micro_usd
         head = f"{self._created()}  {self.state:9}{in_usd(cost):>9}  {self.model} {self.size}"
         warnings = [clean(each, _SHOWN_WARNING) for each in self.warnings]

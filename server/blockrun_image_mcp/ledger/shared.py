@@ -1,4 +1,4 @@
-"""A database that several processes share, with what each must keep beside it."""
+"""A database shared by several processes, with the locks and spilled records beside it."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,9 +27,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class SharedDatabase:
-    """The database at `path`. Beside it are the locks of its processes, and what it could not take yet.
+    """The database at `path`, with the locks of its processes and its outbox beside it.
 
-    What is put into the outbox is written inside `async with`. Every method raises `LedgerError`.
+    The records of the outbox are written only inside `async with`. Every method raises `LedgerError`.
     """
 
     transactions: Transactions
@@ -60,7 +60,7 @@ class SharedDatabase:
             await self._leave()
 
     async def write(self, work: Callable[[AttemptStore], T]) -> T:
-        """Run work in a transaction that first applies what the database could not take before."""
+        """Run work in a transaction, after the records waiting for the database."""
 
         def run(store: AttemptStore) -> tuple[T, _Applied]:
             applied = self._catch_up(store)
@@ -70,34 +70,35 @@ class SharedDatabase:
         self.identity, self._lock_folder = applied.ledger, applied.lock_folder
         self.outbox.written([record for record in applied.pending if record not in applied.refused])
         self.outbox.set_aside(applied.refused)
-        self.outbox.remove(applied.spilled)  # what was refused has another name now
+        # only after the commit; the files of refused records have other names by now
+        self.outbox.remove(applied.spilled)
         return result
 
     async def look(self, work: Callable[[AttemptStore], T]) -> T:
-        """Run work that only reads, after what is not in the database yet."""
+        """Run work that only reads, after the records waiting for the database."""
         if self.outbox.pending or self.outbox.has_spilled:
             return await self.write(work)
         return await self.read(work)
 
     async def read(self, work: Callable[[AttemptStore], T]) -> T:
-        """Run work that only reads, whatever is not in the database yet."""
+        """Run work that only reads, without the records waiting for the database."""
         return await self._naming_users(self.transactions.read(work))
 
     async def adopt_locks(self) -> None:
-        """Use the ledger with the locks beside it from now on, whichever it was used with before.
+        """Use the locks beside the ledger from now on, in place of earlier ones.
 
-        Raises `LedgerError` if a process has it open.
+        Raises `LedgerError` if a process has the ledger open.
         """
         await self.transactions.check_alone()
         self._adopts_locks = True
         await self.write(_nothing)
 
     async def users(self) -> Sequence[int]:
-        """Return the process ids of the servers that use the ledger."""
+        """Return the pids of the processes using the ledger."""
         return sorted(each.pid for each in await anyio.to_thread.run_sync(self.owners.living))
 
     def _catch_up(self, store: AttemptStore) -> "_Applied":
-        """Check that this is still the ledger, and apply what it could not take before."""
+        """Check that this is still the same ledger, and apply the waiting records."""
         header = store.header()
         folder = self._check(store, header)
         spilled, pending = self.outbox.spilled(header.identity), self.outbox.pending
@@ -105,7 +106,7 @@ class SharedDatabase:
         return _Applied(header.identity, folder, [*spilled], pending, refused)
 
     def _apply(self, store: AttemptStore, record: Record) -> bool:
-        """Apply a record, and return whether the database takes it."""
+        """Apply a record, and return whether the database accepts it."""
         try:
             apply(store, record, self.now())
         except (UnstorableError, TypeError, ValueError, KeyError) as error:
@@ -114,7 +115,10 @@ class SharedDatabase:
         return True
 
     def _check(self, store: AttemptStore, header: Header) -> str:
-        """Check that all processes use the same ledger and see the same locks; return the lock folder's identity."""
+        """Check that all processes use the same ledger and locks.
+
+        Return the lock folder's identity. Raises `LedgerError`.
+        """
         folder = self.owners.identity()
         if not self.identity:
             self._check_others(header)
@@ -129,8 +133,9 @@ class SharedDatabase:
         return folder
 
     def _check_others(self, header: Header) -> None:
-        """Check that no living process has seen more in the ledger than there is, or uses another one."""
+        """Raise `LedgerError` if a live process uses another ledger, or a newer copy of this one."""
         for each in self.owners.living():
+            # an older copy lacks sent requests, and would let the budget pay for them again
             if each.ledger and (each.ledger != header.identity or each.sent_count > header.sent_count):
                 raise LedgerError(
                     f"The ledger was replaced while the server with the process id {each.pid} used it:"
@@ -139,7 +144,10 @@ class SharedDatabase:
                 )
 
     def _check_no_other_path(self, header: Header) -> None:
-        """Check that no process can use the file by another path: it would see neither our locks nor our log."""
+        """Raise `LedgerError` if a process may use the file by another path.
+
+        Such a process sees neither our locks nor our write-ahead log.
+        """
         if header.lock_folder and not self._adopts_locks:
             raise LedgerError(
                 f"The ledger was used with other locks than those beside it: {clean(self.path, 200)}",
@@ -148,7 +156,7 @@ class SharedDatabase:
             )
 
     async def _naming_users(self, work: Awaitable[T]) -> T:
-        """Name the processes that use the ledger in the error of a locked database."""
+        """Await the work, and name the ledger's processes in the error of a locked database."""
         try:
             return await work
         except LedgerError as error:
@@ -158,7 +166,7 @@ class SharedDatabase:
             raise
 
     async def _leave(self) -> None:
-        """Give up the lock, and remove its file if no attempt and no caller names this process."""
+        """Free the lock, and remove its file unless an attempt or a caller names this process."""
         owner, is_named = self.owners.id, True
         with suppress(LedgerError):
             is_named = owner is not None and await self.transactions.read(lambda store: store.names(owner))
@@ -168,7 +176,7 @@ class SharedDatabase:
 
 @dataclass(frozen=True)
 class _Applied:
-    """What a transaction has found and applied: the ledger's identity, and that of its lock folder."""
+    """The records applied by a transaction, and the identities of the ledger and its lock folder."""
 
     ledger: str
     lock_folder: str
@@ -178,4 +186,4 @@ class _Applied:
 
 
 def _nothing(_store: AttemptStore) -> None:
-    """Do nothing besides what every transaction does."""
+    """Do nothing; every transaction still applies the waiting records."""

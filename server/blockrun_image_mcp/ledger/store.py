@@ -1,4 +1,4 @@
-"""What the rules of spending need from a database, within one of its transactions."""
+"""The database that the rules of spending need, as protocols."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +13,12 @@ T = TypeVar("T")
 
 
 class UnstorableError(Exception):
-    """Raised for values that the database will never take."""
+    """Raised for values the database cannot store, now or later."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """Who pays at which gateway. Only the account that made an attempt collects it."""
+    """A payer at a gateway. Only the account that made an attempt can collect it."""
 
     gateway: str = ""
     principal: str = ""
@@ -26,15 +26,15 @@ class Account:
 
 @dataclass(frozen=True)
 class Moment:
-    """A time in seconds since 1970, and by the machine's monotonic clock, which is `None` if that is unknown."""
+    """A time in seconds since 1970, and by the machine's monotonic clock, `None` if unknown."""
 
     wall: float
     monotonic: float | None = None
 
     def seconds_until(self, now: "Moment") -> float:
-        """Return how long ago it was, by the clock that says less.
+        """Return the seconds from this moment to `now`, by the clock with the smaller difference.
 
-        The wall clock may be wrong, and the monotonic one begins anew when the machine starts.
+        The wall clock may be wrong, and the monotonic clock restarts with the machine.
         """
         ages = [now.wall - self.wall]
         if self.monotonic is not None and now.monotonic is not None and now.monotonic >= self.monotonic:
@@ -46,7 +46,7 @@ class Moment:
 class NewAttempt:
     """A new attempt. Amounts are in millionths of a US dollar, times in seconds since 1970.
 
-    `owner` is the process that works on it, and `key` is the same for the same call.
+    `owner` is the process working on it. Equal calls have the same `key`.
     """
 
     id: str
@@ -64,8 +64,9 @@ class NewAttempt:
 class StoredAttempt:
     """An attempt as it is stored; `ended` is `None` while work on it goes on.
 
-    `payee` is the address that was about to be paid for the gateway at `host`. `writer` and `sequence` say which record
-    of the outbox was applied last. `polls` counts the polls of its job, the next of which follows in `poll_seconds`.
+    `payee` is the address to pay for the gateway at `host`. `writer` and `sequence` identify the record applied last.
+    `polls` counts the polls of its job, and `poll_seconds` is the time from the last poll to the next. If
+    `is_unknown_told`, a caller has been told that the outcome is unknown.
     """
 
     id: str
@@ -90,18 +91,18 @@ class StoredAttempt:
 
 
 class Repeatable(IntEnum):
-    """Who gets delivered pictures again for some minutes."""
+    """The callers who may get delivered pictures again for some minutes."""
 
     BY_NOBODY = 0
     BY_CALLER = 1
-    """The caller, or anyone once its process has ended: it may have given up before the answer came."""
+    """The same caller, or anyone once its process has ended: it may have given up before the answer came."""
     BY_ANYONE = 2
-    """The call was cancelled after its answer was written: its caller no longer waits, wherever it calls next."""
+    """Anyone, because the call was cancelled after its answer was written; its caller may call from elsewhere next."""
 
 
 @dataclass(frozen=True)
 class StoredCaller:
-    """A caller of an attempt: who called, in which process, and whether an answer is still awaited."""
+    """A caller of an attempt, its process, and whether it still waits."""
 
     caller: str
     process: str
@@ -110,7 +111,7 @@ class StoredCaller:
 
 @dataclass(frozen=True)
 class Delivered:
-    """An attempt whose pictures were delivered to a caller who may have given up before."""
+    """An attempt with delivered pictures; the caller may have given up before."""
 
     id: str
     delivered: Moment
@@ -120,7 +121,7 @@ class Delivered:
 
 @dataclass(frozen=True)
 class Header:
-    """What identifies a ledger: its own id, that of its lock folder, and how many requests were sent."""
+    """The identities of a ledger and its lock folder, and its number of sent requests."""
 
     identity: str
     lock_folder: str
@@ -128,14 +129,14 @@ class Header:
 
 
 class AttemptStore(Protocol):
-    """Reads and changes the stored attempts; a state is changed as it is told, whatever it was before."""
+    """Reads and changes the stored attempts, without checking transitions of state."""
 
     def header(self) -> Header:
-        """Return what identifies the ledger."""
+        """Return the ledger's header."""
         ...
 
     def set_lock_folder(self, identity: str) -> None:
-        """Store which lock folder belongs to the ledger."""
+        """Store the identity of the ledger's lock folder."""
         ...
 
     def count_sent(self) -> None:
@@ -143,15 +144,15 @@ class AttemptStore(Protocol):
         ...
 
     def add(self, new: NewAttempt) -> None:
-        """Store a reserved attempt."""
+        """Store a new attempt, as reserved."""
         ...
 
     def find(self, id: str) -> StoredAttempt | None:
-        """Return an attempt."""
+        """Return the attempt with an id."""
         ...
 
     def find_approved(self, approval: str) -> StoredAttempt | None:
-        """Return the attempt that was made with an approval."""
+        """Return the attempt made with an approval."""
         ...
 
     def change(self, id: str, **values: Any) -> None:  # noqa: ANN401 - a column's value
@@ -163,19 +164,22 @@ class AttemptStore(Protocol):
         ...
 
     def jobs(self, account: Account) -> Sequence[StoredAttempt]:
-        """Return the account's attempts with jobs that are accepted or unknown, the oldest first."""
+        """Return the account's accepted or unknown attempts with a job, oldest first."""
         ...
 
     def undelivered(self, account: Account, keys: Sequence[str]) -> Sequence[StoredAttempt]:
-        """Return attempts at a call that no caller has got, the oldest first; released ones are left out."""
+        """Return the newest undelivered attempts at a call, oldest first.
+
+        Released ones are left out, and those without a result whose caller was told that the outcome is unknown.
+        """
         ...
 
     def repeatable(self, account: Account, keys: Sequence[str]) -> Sequence[Delivered]:
-        """Return attempts at a call whose pictures may be delivered again, the least often repeated first."""
+        """Return attempts at a call with repeatable pictures, fewest callers first."""
         ...
 
     def uncollected(self, account: Account) -> Sequence[StoredAttempt]:
-        """Return attempts with pictures that no caller has and no answer has named, the newest first."""
+        """Return attempts with undelivered pictures not named in any answer, newest first."""
         ...
 
     def callers(self, id: str) -> Sequence[StoredCaller]:
@@ -183,23 +187,26 @@ class AttemptStore(Protocol):
         ...
 
     def add_caller(self, id: str, caller: str, process: str) -> None:
-        """Store that a caller waits for an attempt, which counts as not delivered until it has got it."""
+        """Store that a caller waits for an attempt.
+
+        The attempt counts as undelivered until this caller has got it, too.
+        """
         ...
 
     def abandon(self, id: str, caller: str, process: str) -> None:
-        """Store that a caller no longer waits, unless it has got the pictures."""
+        """Store that a caller no longer waits, unless it was answered."""
         ...
 
     def deliver(self, id: str, caller: str, process: str, at: Moment, repeatable: Repeatable) -> None:
-        """Store that a caller has got the pictures, or what there is instead."""
+        """Store that a caller has got the pictures, or an error in their place."""
         ...
 
     def waiting_processes(self) -> Sequence[str]:
-        """Return the processes whose callers wait."""
+        """Return the processes with waiting callers."""
         ...
 
     def abandon_all(self, process: str) -> None:
-        """Store that no caller in a process waits any more."""
+        """Store that the callers in a process no longer wait."""
         ...
 
     def names(self, process: str) -> bool:
@@ -207,27 +214,33 @@ class AttemptStore(Protocol):
         ...
 
     def spent_on(self, day: str) -> int:
-        """Return what counts against a day's budget, in millionths of a US dollar."""
+        """Return the sum that counts against a day's budget, in millionths of a US dollar."""
         ...
 
     def totals(self, day: str) -> Sequence[Total]:
-        """Return what a day's attempts count for, by model and state."""
+        """Return the totals of a day, by model and state."""
         ...
 
     def spending(self, days: Days, by: GroupedBy) -> Sequence[Group]:
-        """Return what the attempts of a range of days count for, by day or by model; released ones are left out."""
+        """Return the spending in a range of days, by day or by model, without released attempts."""
         ...
 
     def recent(self, limit: int, *states: AttemptState, days: Days = ALL_DAYS) -> Sequence[Entry]:
-        """Return the newest attempts that were not released, or only those in the states, the newest first."""
+        """Return up to `limit` attempts, newest first.
+
+        With `states`, only those in one of the states; otherwise, all but the released ones.
+        """
         ...
 
     def remove_before(self, day: str) -> int:
-        """Remove the settled and released attempts of the days before, and return how many there were."""
+        """Remove the settled and released attempts before a day, and return their number."""
         ...
 
     def slot_before(self, account: Account, model: str, number: int, until: float) -> float | None:
-        """Return when the last but `number` slot of a model is, of those until a time."""
+        """Return the time of a model's slot, of those until a time.
+
+        `number` counts back from the last one, which is 0.
+        """
         ...
 
     def add_slot(self, account: Account, model: str, at: float) -> str:
@@ -235,15 +248,15 @@ class AttemptStore(Protocol):
         ...
 
     def has_slot(self, id: str) -> bool:
-        """Return whether there is such a slot."""
+        """Return whether a slot exists."""
         ...
 
     def remove_slots_before(self, at: float) -> None:
-        """Remove old slots."""
+        """Remove the slots before a time."""
         ...
 
     def trusted_payee(self, host: str) -> str | None:
-        """Return the address that is trusted for a host."""
+        """Return the trusted address of a host."""
         ...
 
     def trust_payee(self, host: str, address: str, at: float, *, is_first: bool = False) -> None:
@@ -251,22 +264,29 @@ class AttemptStore(Protocol):
         ...
 
     def payments_at(self, host: str) -> Sequence[tuple[str, str, Payment | None]]:
-        """Return the ids, addresses and payments of attempts that a host may still be paid for.
+        """Return the ids, addresses and payments of the attempts that may still pay a host.
 
-        A payment that is about to be signed is `None`.
+        The payment is `None` if it is not signed yet.
         """
         ...
 
     def last_charge(self, account: Account, request: ImageRequest, since: float) -> tuple[int, int] | None:
-        """Return the charge and the number of images of the last request of a kind, if it ended since a time."""
+        """Return the charge and the number of images of the last request like this one.
+
+        It has the same gateway, model, size and quality, and ended since a time. The charge is in millionths of a US
+        dollar. Return `None` if there is no such request.
+        """
         ...
 
 
 class Transactions(Protocol):
-    """Runs work in transactions; what was written is on disk when a method returns. Raises `LedgerError`."""
+    """Runs work in transactions, on disk when a method returns. Methods raise `LedgerError`."""
 
     async def write(self, work: Callable[[AttemptStore], T]) -> T:
-        """Run work alone. A cancellation stops it before it begins, or not at all."""
+        """Run work while no other process can write.
+
+        A cancellation stops it before it begins, or never.
+        """
         ...
 
     async def read(self, work: Callable[[AttemptStore], T]) -> T:
@@ -274,7 +294,10 @@ class Transactions(Protocol):
         ...
 
     async def check_alone(self) -> None:
-        """Raise `LedgerError` if a process has the database open, by whatever path, before this one opens it."""
+        """Raise `LedgerError` if a process has the database open, by any path.
+
+        This process must not have it open.
+        """
         ...
 
     async def close(self) -> None:

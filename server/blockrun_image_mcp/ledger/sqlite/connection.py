@@ -1,7 +1,7 @@
-"""One connection to a ledger's file, used in a thread, a transaction at a time.
+"""A connection to a ledger's file, used in a thread, one transaction at a time.
 
-Only SQLite opens and closes the file: POSIX takes all locks of a process from a file as soon as the process closes any
-descriptor of it.
+Only SQLite may open and close the file: as soon as a process closes any descriptor of a file, POSIX releases all locks
+that the process holds on it.
 """
 
 import ctypes
@@ -35,10 +35,11 @@ _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 class SqliteConnection:
-    """The file at `path`, made with the first transaction for its user alone (0700 and 0600), as `Transactions`.
+    """Implements `Transactions` for the SQLite file at `path`.
 
-    It is in write-ahead mode, with synchronous FULL. If another file takes its place, that is used only if it is a
-    copy that lacks no sent request; otherwise every transaction raises `LedgerError`.
+    The first transaction makes the file, readable by its user alone (folder 0700, file 0600), in write-ahead mode, with
+    synchronous FULL. If another file takes its place, it is used only if it is a copy with all the sent requests;
+    otherwise every transaction raises `LedgerError`.
     """
 
     def __init__(self, path: Path, timings: Timings = DEFAULT) -> None:
@@ -52,7 +53,10 @@ class SqliteConnection:
         _CONNECTIONS.add(self)
 
     async def write(self, work: Work[T]) -> T:
-        """Run work alone. A cancellation stops it before it begins, or not at all."""
+        """Run work while no other process can write.
+
+        A cancellation stops it before it begins, or never.
+        """
         return await self._run("BEGIN IMMEDIATE", work)
 
     async def read(self, work: Work[T]) -> T:
@@ -60,7 +64,10 @@ class SqliteConnection:
         return await self._run("BEGIN", work)
 
     async def check_alone(self) -> None:
-        """Raise `LedgerError` if a process has the file open, by whatever path; this one must not have it open."""
+        """Raise `LedgerError` if a process has the file open, by any path.
+
+        This process must not have it open.
+        """
         async with self._lock:
             await anyio.to_thread.run_sync(self._check_alone)
 
@@ -71,7 +78,8 @@ class SqliteConnection:
                 await anyio.to_thread.run_sync(self._drop)
 
     def leave_to_parent(self) -> None:
-        """Never use or close the connection: this process was forked, and it is its parent's."""
+        """In a forked process, never use or close the connection, which is the parent's."""
+        # a connection must not cross a fork: "How To Corrupt An SQLite Database File", 2.6
         self._is_forked = True
         if self._connection is not None:
             _keep_forever(self._connection)
@@ -85,9 +93,10 @@ class SqliteConnection:
         try:
             connection = self._opened()
             result, before, self._seen = _in_transaction(connection, begin, lambda: self._checked(connection, work))
-            if before.lock_folder != self._seen.lock_folder:  # another path to the file has another log
+            if before.lock_folder != self._seen.lock_folder:
+                # a process with another path to the file has another log, and must see the new lock folder
                 connection.execute("PRAGMA wal_checkpoint(FULL)")
-            self._check_file()  # nothing may leave after a write to a file that is no longer the ledger
+            self._check_file()  # nothing may be sent after a write to a file that is no longer the ledger
         except (sqlite3.Error, OSError, UnstorableError) as error:
             raise self._error(error) from error
         return result
@@ -95,7 +104,8 @@ class SqliteConnection:
     def _check_alone(self) -> None:
         try:
             with closing(sqlite3.connect(f"{_uri(self.path)}?mode=rw", uri=True, timeout=0)) as connection:
-                connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # the next statement locks the file itself
+                # every connection locks the file itself, whatever its path; the next statement needs all of that lock
+                connection.execute("PRAGMA locking_mode = EXCLUSIVE")
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.Error as error:
             raise self._error(error) from error
@@ -110,11 +120,11 @@ class SqliteConnection:
                 _make(self.path)
             self._file = _file_at(self.path)
             self._connection = _open(self.path, self._timings.busy_seconds)
-            self._check_file()
+            self._check_file()  # it may have been replaced between the two lines
         return self._connection
 
     def _checked(self, connection: sqlite3.Connection, work: Work[T]) -> tuple[T, Header, Header]:
-        """Do the work if the file is still the same ledger, and return its header before and after too."""
+        """Do the work if the file is still the same ledger, and return its headers before and after, too."""
         if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
             raise NewerLedgerError
         store = SqliteStore(connection)
@@ -128,7 +138,7 @@ class SqliteConnection:
             raise OSError("another file has taken its place")
 
     def _drop(self) -> None:
-        """Close the connection; of a file that has moved, SQLite leaves the write-ahead log alone."""
+        """Close the connection; SQLite keeps the write-ahead log of a moved file."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
@@ -156,7 +166,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _keep_forever(connection: sqlite3.Connection) -> None:
-    """Keep a connection from being closed, also at the end of the process."""
+    """Keep a connection from ever being closed, even when the process exits."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
 
 
@@ -175,7 +185,7 @@ def _make(path: Path) -> None:
 
 
 def _open(path: Path, busy_seconds: float) -> sqlite3.Connection:
-    # mode=rw: SQLite must not make a file, which would be readable for others
+    # mode=rw: SQLite must not make the file, because others could read it
     connection = sqlite3.connect(
         f"{_uri(path)}?mode=rw",
         uri=True,
@@ -186,7 +196,7 @@ def _open(path: Path, busy_seconds: float) -> sqlite3.Connection:
     try:
         _write_ahead(connection, busy_seconds)
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA fullfsync = ON")  # on macOS, fsync leaves it to the disk when it writes
+        connection.execute("PRAGMA fullfsync = ON")  # on macOS, fsync alone does not flush the disk's own cache
         connection.execute("PRAGMA checkpoint_fullfsync = ON")
         if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
             _in_transaction(connection, "BEGIN IMMEDIATE", lambda: migrate(connection))
@@ -197,7 +207,8 @@ def _open(path: Path, busy_seconds: float) -> sqlite3.Connection:
 
 
 def _write_ahead(connection: sqlite3.Connection, busy_seconds: float) -> None:
-    """Put a new file into write-ahead mode; SQLite does not wait for another process that does the same."""
+    """Put a new file into write-ahead mode."""
+    # SQLite does not wait for another process that does the same, whatever its timeout
     deadline = time.monotonic() + busy_seconds
     while True:
         try:
@@ -211,7 +222,8 @@ def _write_ahead(connection: sqlite3.Connection, busy_seconds: float) -> None:
 
 
 def _uri(path: Path) -> str:
-    """Return a path as SQLite reads it: the server's name in a Windows path is not a host."""
+    """Return a path as a URI for SQLite."""
+    # SQLite refuses a host in a URI, so that the server of a Windows share must be part of the path
     text = path.absolute().as_posix()
     return f"file://{'' if text.startswith('/') else '/'}{quote(text)}"
 

@@ -1,4 +1,4 @@
-"""The ledger's tables, step by step; a step that was taken is recorded and never changed."""
+"""The migrations of the ledger's tables; each is recorded in the file, and never changed."""
 
 import json
 import sqlite3
@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 
 
 class NewerLedgerError(sqlite3.DatabaseError):
-    """Raised for a file of a newer version."""
+    """Raised for a file made by a newer version."""
 
     def __init__(self) -> None:
         super().__init__("it was made by a newer version")
 
 
 class OlderServerError(sqlite3.DatabaseError):
-    """Raised while a server of an older version works on calls in the file, for about `seconds` more."""
+    """Raised while an older server works on calls in the file, for about `seconds` more."""
 
     def __init__(self, calls: int, seconds: int) -> None:
         super().__init__(
@@ -25,7 +25,10 @@ class OlderServerError(sqlite3.DatabaseError):
 
 
 def m001_attempts(connection: sqlite3.Connection) -> None:
-    """One row for each attempt to spend. Money is in millionths of a US dollar, times are in seconds since 1970."""
+    """Add a row for each attempt to spend.
+
+    Money is in millionths of a US dollar, times are in seconds since 1970.
+    """
     connection.execute(
         """
         CREATE TABLE attempts (
@@ -52,23 +55,23 @@ def m001_attempts(connection: sqlite3.Connection) -> None:
 
 
 def m002_payees(connection: sqlite3.Connection) -> None:
-    """One row for each host that is paid from a wallet: the address that is trusted, and since when."""
+    """Add a row for each host paid from a wallet: its trusted address, and since when."""
     connection.execute(
         "CREATE TABLE payees (host TEXT PRIMARY KEY, address TEXT NOT NULL, seen_at REAL NOT NULL) STRICT"
     )
 
 
 def m003_approvals(connection: sqlite3.Connection) -> None:
-    """The id of the user's approval, where one was needed: it is good for one attempt, however that ended."""
+    """Add the id of the user's approval, if one was needed; it is valid for one attempt, however that ended."""
     connection.execute("ALTER TABLE attempts ADD COLUMN approval TEXT")
     connection.execute("CREATE UNIQUE INDEX attempts_by_approval ON attempts (approval)")
 
 
 def m004_callers(connection: sqlite3.Connection) -> None:
-    """What is needed to finish an attempt, or to collect it, when its process or its caller has gone.
+    """Add the columns for finishing an attempt of an ended process, or collecting an abandoned one.
 
-    `owner` is the process that works on it and renews its lease; `refused` is 1 where only a signed payment that is
-    still valid keeps it from being released; `payment` is what the polls of a job carry.
+    `owner` is the process that works on it and renews its lease. `refused` is 1 if only a signed payment that is still
+    valid keeps it from being released. `payment` is sent with the polls of a job.
     """
     for column in (
         "gateway TEXT NOT NULL DEFAULT ''",
@@ -88,7 +91,7 @@ def m004_callers(connection: sqlite3.Connection) -> None:
 
 
 def m005_turns(connection: sqlite3.Connection) -> None:
-    """When each request was, or will be, allowed to leave, for models that take so many a minute."""
+    """Add the times at which requests may be sent to models with a rate limit."""
     connection.execute(
         "CREATE TABLE turns (gateway TEXT NOT NULL, principal TEXT NOT NULL, model TEXT NOT NULL, at REAL NOT NULL)"
         " STRICT"
@@ -97,13 +100,12 @@ def m005_turns(connection: sqlite3.Connection) -> None:
 
 
 def m006_callers_apart(connection: sqlite3.Connection) -> None:
-    """Callers apart from the process that works on an attempt, and requests as JSON.
+    """Store callers apart from the process working on an attempt, and requests as JSON.
 
     `ledger` has one row, which identifies the file. Times that end in `_monotonic` are by the machine's monotonic
-    clock, which all its processes share. `key` is the same for the same call, as it was made; of a row from
-    before, it is that of its request. `owner` and `process` are ids of lock files. The old tables get other names, so
-    that a server of before, which still runs, can neither pay nor misread; raises `OlderServerError` while one works on
-    a call.
+    clock, which all its processes share. Equal calls have the same `key`; for an old row, it is made of the request.
+    `owner` and `process` are ids of lock files. Raises `OlderServerError` while a server of an older version works on a
+    call.
     """
     now = time.time()
     working = connection.execute(
@@ -117,6 +119,7 @@ def m006_callers_apart(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
     connection.execute("INSERT INTO ledger VALUES (1, ?, '', 0)", (str(uuid.uuid4()),))
     connection.execute(_M006_ROWS, {"yesterday": now - 86_400})
+    # under the old names, an older server that still runs could pay, or misread what it finds
     for table in ("attempts", "turns"):
         connection.execute(f"ALTER TABLE {table} RENAME TO {table}_until_m006")
 
@@ -167,7 +170,7 @@ _M006_TABLES = (
         is_named INTEGER NOT NULL DEFAULT 0
     ) STRICT
     """,
-    # each look-up has an index that holds only the rows that it can find, so that a large ledger is as fast as a small
+    # each query has an index of only the rows it can find, so that a large ledger is as fast as a small one
     "CREATE INDEX spending_by_day ON spending (day, model, state, counted_micro_usd)",
     "CREATE INDEX spending_by_time ON spending (created_at)",
     "CREATE INDEX spending_unfinished ON spending (owner) WHERE state IN ('reserved', 'sent', 'accepted', 'held')",
@@ -220,9 +223,10 @@ _M006_ROWS = """
 
 
 def m007_payees_by_attempt(connection: sqlite3.Connection) -> None:
-    """The host and the address that each attempt pays, so that an address is trusted once a payment was accepted.
+    """Add the host and the address that each attempt pays.
 
-    Held attempts stay held until the operator releases them. What kinds of images were charged last can be found.
+    An address can then be trusted once a payment was accepted. Held attempts stay held until the operator releases
+    them. An index finds the last charge for each kind of image.
     """
     for statement in (
         "ALTER TABLE spending ADD COLUMN host TEXT NOT NULL DEFAULT ''",
@@ -269,17 +273,17 @@ MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
 )
 
 VERSION = len(MIGRATIONS)
-"""The `user_version` of a file that all steps have been taken in."""
+"""The `user_version` of a file with all migrations."""
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Take the steps that were not taken yet, within the caller's transaction.
+    """Apply the missing migrations, within the caller's transaction.
 
     Raises `NewerLedgerError` and `OlderServerError`.
     """
     connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, taken_at REAL NOT NULL) STRICT")
     taken = {name for (name,) in connection.execute("SELECT name FROM migrations")}
-    steps = {step.__name__: step for step in MIGRATIONS}
+    steps = {step.__name__: step for step in MIGRATIONS}  # their names are stored in ledgers, so they must stay
     if taken - steps.keys():
         raise NewerLedgerError
     for name in (name for name in steps if name not in taken):

@@ -1,4 +1,4 @@
-"""The statements that read and change a ledger in SQLite."""
+"""The SQL statements of the ledger."""
 
 import json
 import sqlite3
@@ -25,7 +25,7 @@ from blockrun_image_mcp.ledger.store import (
     UnstorableError,
 )
 
-_MAX_URL_CHARACTERS = 100_000
+_MAX_URL_CHARACTERS = 100_000  # longer ones would flood the file
 _MAX_FOUND = 50
 _COLUMNS = (
     "id, state, owner, day, request, held_micro_usd, charged_micro_usd, approval, job, payment, host, payee, images,"
@@ -35,17 +35,17 @@ _COLUMNS = (
 
 
 class SqliteStore:
-    """An `AttemptStore` on a connection that is in a transaction."""
+    """Implements `AttemptStore` on a connection in a transaction."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def header(self) -> Header:
-        """Return what identifies the ledger."""
+        """Return the ledger's header."""
         return Header(*self._execute("SELECT identity, lock_folder, sent_count FROM ledger").fetchone())
 
     def set_lock_folder(self, identity: str) -> None:
-        """Store which lock folder belongs to the ledger."""
+        """Store the identity of the ledger's lock folder."""
         self._execute("UPDATE ledger SET lock_folder = ?", (identity,))
 
     def count_sent(self) -> None:
@@ -53,7 +53,7 @@ class SqliteStore:
         self._execute("UPDATE ledger SET sent_count = sent_count + 1")
 
     def add(self, new: NewAttempt) -> None:
-        """Store a reserved attempt."""
+        """Store a new attempt, as reserved."""
         row: dict[str, object] = {
             "id": new.id,
             "state": AttemptState.RESERVED.value,
@@ -72,11 +72,11 @@ class SqliteStore:
         self._execute(f"INSERT INTO spending ({columns}) VALUES ({marks})", [*row.values()])  # noqa: S608 - our own words
 
     def find(self, id: str) -> StoredAttempt | None:
-        """Return an attempt."""
+        """Return the attempt with an id."""
         return next(iter(self._attempts("WHERE id = ?", id)), None)
 
     def find_approved(self, approval: str) -> StoredAttempt | None:
-        """Return the attempt that was made with an approval."""
+        """Return the attempt made with an approval."""
         return next(iter(self._attempts("WHERE approval = ?", approval)), None)
 
     def change(self, id: str, **values: Any) -> None:  # noqa: ANN401 - a column's value
@@ -97,7 +97,7 @@ class SqliteStore:
         return self._attempts("WHERE state IN ('reserved', 'sent', 'accepted')")
 
     def jobs(self, account: Account) -> Sequence[StoredAttempt]:
-        """Return the account's attempts with jobs that are accepted or unknown, the oldest first."""
+        """Return the account's accepted or unknown attempts with a job, oldest first."""
         return self._attempts(
             "WHERE job IS NOT NULL AND state IN ('accepted', 'unknown') AND gateway = ? AND principal = ?"
             " ORDER BY created_at",
@@ -106,7 +106,10 @@ class SqliteStore:
         )
 
     def undelivered(self, account: Account, keys: Sequence[str]) -> Sequence[StoredAttempt]:
-        """Return attempts at a call that no caller has got, the oldest first; released ones are left out."""
+        """Return the newest undelivered attempts at a call, oldest first.
+
+        Released ones are left out, and those without a result whose caller was told that the outcome is unknown.
+        """
         return self._attempts(
             f"WHERE key IN ({_marks(keys)}) AND is_delivered = 0 AND state <> 'released'"
             " AND NOT (is_unknown_told = 1 AND state IN ('sent', 'held', 'unknown'))"
@@ -117,7 +120,7 @@ class SqliteStore:
         )[::-1]
 
     def repeatable(self, account: Account, keys: Sequence[str]) -> Sequence[Delivered]:
-        """Return attempts at a call whose pictures may be delivered again, the least often repeated first."""
+        """Return attempts at a call with repeatable pictures, fewest callers first."""
         rows = self._execute(
             "SELECT id, delivered_at, delivered_monotonic, repeatable FROM spending"  # noqa: S608 - our own words
             f" WHERE key IN ({_marks(keys)}) AND repeatable > 0 AND gateway = ? AND principal = ?"
@@ -128,10 +131,11 @@ class SqliteStore:
             Delivered(id, Moment(at, monotonic), Repeatable(repeatable), self.callers(id))
             for id, at, monotonic, repeatable in rows
         ]
+        # most repetitions have added a caller, so that variations are repeated in turn
         return sorted(found, key=lambda each: (len(each.callers), each.delivered.wall))
 
     def uncollected(self, account: Account) -> Sequence[StoredAttempt]:
-        """Return attempts with pictures that no caller has and no answer has named, the newest first."""
+        """Return attempts with undelivered pictures not named in any answer, newest first."""
         return self._attempts(
             "WHERE state = 'settled' AND is_delivered = 0 AND is_named = 0 AND images <> '[]'"
             f" AND gateway = ? AND principal = ? ORDER BY ended_at DESC LIMIT {_MAX_FOUND}",
@@ -153,10 +157,10 @@ class SqliteStore:
             " ON CONFLICT (attempt, caller, process) DO UPDATE SET delivery = 'pending'",
             (id, caller, process),
         )
-        self._execute("UPDATE spending SET is_delivered = 0 WHERE id = ?", (id,))  # whoever had it before
+        self._execute("UPDATE spending SET is_delivered = 0 WHERE id = ?", (id,))  # even if another caller has it
 
     def abandon(self, id: str, caller: str, process: str) -> None:
-        """Store that a caller no longer waits, unless it has got the pictures."""
+        """Store that a caller no longer waits, unless it was answered."""
         self._execute(
             "UPDATE callers SET delivery = 'abandoned'"
             " WHERE attempt = ? AND caller = ? AND process = ? AND delivery = 'pending'",
@@ -164,7 +168,7 @@ class SqliteStore:
         )
 
     def deliver(self, id: str, caller: str, process: str, at: Moment, repeatable: Repeatable) -> None:
-        """Store that a caller has got the pictures, or what there is instead."""
+        """Store that a caller has got the pictures, or an error in their place."""
         self._execute(
             "UPDATE callers SET delivery = 'delivered' WHERE attempt = ? AND caller = ? AND process = ?",
             (id, caller, process),
@@ -177,13 +181,13 @@ class SqliteStore:
         self._execute("UPDATE spending SET is_delivered = 1 WHERE id = ?", (id,))
 
     def waiting_processes(self) -> Sequence[str]:
-        """Return the processes whose callers wait."""
+        """Return the processes with waiting callers."""
         return [
             process for (process,) in self._execute("SELECT DISTINCT process FROM callers WHERE delivery = 'pending'")
         ]
 
     def abandon_all(self, process: str) -> None:
-        """Store that no caller in a process waits any more."""
+        """Store that the callers in a process no longer wait."""
         self._execute(
             "UPDATE callers SET delivery = 'abandoned' WHERE process = ? AND delivery = 'pending'", (process,)
         )
@@ -199,12 +203,12 @@ class SqliteStore:
         return bool(named)
 
     def spent_on(self, day: str) -> int:
-        """Return what counts against a day's budget, in millionths of a US dollar."""
+        """Return the sum that counts against a day's budget, in millionths of a US dollar."""
         query = "SELECT coalesce(sum(counted_micro_usd), 0) FROM spending WHERE day = ?"
         return self._execute(query, (day,)).fetchone()[0]
 
     def totals(self, day: str) -> Sequence[Total]:
-        """Return what a day's attempts count for, by model and state."""
+        """Return the totals of a day, by model and state."""
         rows = self._execute(
             "SELECT model, state, count(*), sum(counted_micro_usd),"
             " sum(max(0, coalesce(charged_micro_usd, 0) - held_micro_usd)) FROM spending WHERE day = ?"
@@ -214,7 +218,7 @@ class SqliteStore:
         return [Total(*row) for row in rows]
 
     def spending(self, days: Days, by: GroupedBy) -> Sequence[Group]:
-        """Return what the attempts of a range of days count for, by day or by model; released ones are left out."""
+        """Return the spending in a range of days, by day or by model, without released attempts."""
         rows = self._execute(
             f"SELECT {by}, count(*), sum(counted_micro_usd) FROM spending WHERE day BETWEEN ? AND ?"  # noqa: S608 - our own words
             f" AND state <> 'released' GROUP BY {by} ORDER BY {by}",
@@ -223,15 +227,18 @@ class SqliteStore:
         return [Group(*row) for row in rows]
 
     def remove_before(self, day: str) -> int:
-        """Remove the settled and released attempts of the days before, and return how many there were."""
+        """Remove the settled and released attempts before a day, and return their number."""
         old = "day < ? AND state IN ('settled', 'released')"
         self._execute(f"DELETE FROM callers WHERE attempt IN (SELECT id FROM spending WHERE {old})", (day,))  # noqa: S608 - our own words
         return self._execute(f"DELETE FROM spending WHERE {old}", (day,)).rowcount  # noqa: S608 - our own words
 
     def recent(self, limit: int, *states: AttemptState, days: Days = ALL_DAYS) -> Sequence[Entry]:
-        """Return the newest attempts that were not released, or only those in the states, the newest first."""
+        """Return up to `limit` attempts, newest first.
+
+        With `states`, only those in one of the states; otherwise, all but the released ones.
+        """
         chosen = f"state IN ({', '.join(repr(state.value) for state in states)})" if states else "state <> 'released'"
-        rows = self._execute(  # with a plus, the day does not keep SQLite from the index by time
+        rows = self._execute(  # the plus in `+day` keeps SQLite on the index by time
             "SELECT id, state, created_at, request, held_micro_usd, charged_micro_usd, job, payment, images, warnings"  # noqa: S608 - our own words
             f" FROM spending WHERE {chosen} AND +day BETWEEN ? AND ? ORDER BY created_at DESC, rowid DESC LIMIT ?",
             (days.first, days.last, limit),
@@ -239,7 +246,10 @@ class SqliteStore:
         return [_entry(row) for row in rows]
 
     def slot_before(self, account: Account, model: str, number: int, until: float) -> float | None:
-        """Return when the last but `number` slot of a model is, of those until a time."""
+        """Return the time of a model's slot, of those until a time.
+
+        `number` counts back from the last one, which is 0.
+        """
         row = self._execute(
             "SELECT at FROM slots WHERE gateway = ? AND principal = ? AND model = ? AND at <= ?"
             " ORDER BY at DESC LIMIT 1 OFFSET ?",
@@ -254,15 +264,15 @@ class SqliteStore:
         return id
 
     def has_slot(self, id: str) -> bool:
-        """Return whether there is such a slot."""
+        """Return whether a slot exists."""
         return self._execute("SELECT 1 FROM slots WHERE id = ?", (id,)).fetchone() is not None
 
     def remove_slots_before(self, at: float) -> None:
-        """Remove old slots."""
+        """Remove the slots before a time."""
         self._execute("DELETE FROM slots WHERE at < ?", (at,))
 
     def trusted_payee(self, host: str) -> str | None:
-        """Return the address that is trusted for a host."""
+        """Return the trusted address of a host."""
         row = self._execute("SELECT address FROM payees WHERE host = ?", (host,)).fetchone()
         return row and row[0]
 
@@ -272,7 +282,7 @@ class SqliteStore:
         self._execute(f"INSERT OR {otherwise} INTO payees VALUES (?, ?, ?)", (host, address, at))  # noqa: S608 - our own words
 
     def payments_at(self, host: str) -> Sequence[tuple[str, str, Payment | None]]:
-        """Return the ids, addresses and payments of attempts that a host may still be paid for."""
+        """Return the ids, addresses and payments of the attempts that may still pay a host."""
         rows = self._execute(
             "SELECT id, payee, payment FROM spending WHERE host = ? AND payee IS NOT NULL"
             " AND state IN ('reserved', 'sent', 'accepted', 'held', 'unknown')",
@@ -281,7 +291,7 @@ class SqliteStore:
         return [(id, payee, _payment(payment)) for id, payee, payment in rows]
 
     def last_charge(self, account: Account, request: ImageRequest, since: float) -> tuple[int, int] | None:
-        """Return the charge and the number of images of the last request of a kind, if it ended since a time."""
+        """Return the charge and the number of images of the last request like this one, since a time."""
         return self._execute(
             "SELECT charged_micro_usd, json_extract(request, '$.n') FROM spending WHERE gateway = ? AND model = ?"
             " AND json_extract(request, '$.size') IS ? AND json_extract(request, '$.quality') IS ? AND ended_at > ?"
@@ -292,6 +302,7 @@ class SqliteStore:
     def _execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
         try:
             return self._connection.execute(statement, values)
+        # these errors are the values' fault; a record that causes one is set aside, because no retry can store it
         except (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, OverflowError) as error:
             raise UnstorableError(str(error)) from error
 
@@ -300,17 +311,17 @@ class SqliteStore:
 
 
 def request_as_json(request: ImageRequest) -> str:
-    """Return a request as it is stored."""
+    """Encode a request for the database."""
     return json.dumps(asdict(request))
 
 
 def request_from_json(text: str) -> ImageRequest:
-    """Return a stored request."""
+    """Decode a stored request."""
     return ImageRequest(**json.loads(text))
 
 
 def images_as_json(images: Sequence[Image]) -> str:
-    """Return images as they are stored, without those whose URL would flood the file."""
+    """Encode images for the database, without those with a huge URL."""
     return json.dumps(
         [
             {"url": image.url, "path": image.path and str(image.path), "revised_prompt": image.revised_prompt}
@@ -321,7 +332,7 @@ def images_as_json(images: Sequence[Image]) -> str:
 
 
 def images_from_json(text: str) -> Sequence[Image]:
-    """Return stored images."""
+    """Decode stored images."""
     return [_image(each) for each in json.loads(text)]
 
 
