@@ -1,4 +1,4 @@
-"""The answers on their way to the client."""
+"""Tracks each answer until it is written to the client."""
 
 import logging
 from collections.abc import Callable
@@ -17,8 +17,8 @@ _log = logging.getLogger(__name__)
 class Answer:
     """The answer to one request; it implements `Delivery` for the call.
 
-    `client_id` and `token` are the client's own id of the request and its progress token, `session` is the number of
-    handshakes before it. The reports run in `reports`; `forget` is called when the answer is settled. An unwanted
+    `client_id` is the client's own id of the request, `token` its progress token, and `session` the number of
+    handshakes up to then. The reports run in `reports`. `forget` is called when the answer is settled. An unwanted
     answer is not written.
     """
 
@@ -42,18 +42,19 @@ class Answer:
             self.reports.start_soon(_run, report, DeliveryEvent.LOST)
 
     def settle(self, *, is_written: bool) -> None:
-        """Report whether the answer was written; only the first call counts."""
+        """Report the answer as written or lost; later calls do nothing."""
         if self._is_written is not None:
             return
         self._is_written = is_written
         self.forget()
-        if not (is_written and self.is_result):  # an error is not what the call returned
+        if not (is_written and self.is_result):  # a protocol error does not carry the call's result
             self._report(DeliveryEvent.LOST)
         else:
             self._report(DeliveryEvent.CANCELLED if self.is_cancelled else DeliveryEvent.WRITTEN)
 
     def cancel(self) -> None:
-        """Note that the client has cancelled the request: it no longer waits for what is not written yet."""
+        """Mark the request as cancelled; its answer is no longer wanted."""
+        # a cancellation may cross with the answer on its way, so that a written one is reported, too
         self.is_unwanted = self.is_cancelled = True
         if self._is_written and self.is_result:
             self._report(DeliveryEvent.CANCELLED)

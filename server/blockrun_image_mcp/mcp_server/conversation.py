@@ -1,8 +1,8 @@
 """Routes the messages of one client between its streams and mcp's loops.
 
-One of mcp's loops serves only one protocol era, and a reused id makes it forget the earlier request. So each era gets a
-loop with streams of its own, and each request an id of ours, which is replaced by the client's in the answer. A client
-may then probe with `server/discover`, give up, and shake hands at any time.
+A loop of mcp serves only one protocol era, and forgets a request if its id is reused. Each era therefore gets its own
+loop, and each request our own id, which the answer replaces by the client's. A client may then probe with
+`server/discover`, give up, and shake hands at any time.
 """
 
 import itertools
@@ -40,11 +40,11 @@ from blockrun_image_mcp.mcp_server.frames import Frame, Refusal, without_lone_su
 from blockrun_image_mcp.mcp_server.origin import Origin
 
 Era: TypeAlias = Literal["modern", "handshake"]
-"""Since 2026-07-28 each request names its protocol version; before, a handshake did."""
+"""Since 2026-07-28, each request names its protocol version; before, a handshake set it."""
 
 _PROBE = "server/discover"
 _MAX_SETTLED = 256
-"""How many answers are remembered, for cancellations that come after them."""
+"""The number of answers remembered for late cancellations."""
 
 _log = logging.getLogger(__name__)
 
@@ -53,15 +53,15 @@ class Output(Protocol):
     """Writes whole lines, in order."""
 
     async def send(self, line: bytes, answer: Answer | None = None) -> None:
-        """Queue a line, and settle `answer` when it was written or cannot be."""
+        """Queue a line, and settle `answer` once the line is written or lost."""
         ...
 
 
 class Conversation:
     """Serves one client until a stream closes.
 
-    Reports of deliveries run in `reports`, which must outlive the conversation. `may_have_waited` returns whether what
-    is read now may have been sent long ago.
+    Reports of deliveries run in `reports`, which must outlive the conversation. `may_have_waited` returns whether a
+    message read now may have been sent long ago.
     """
 
     def __init__(
@@ -98,16 +98,16 @@ class Conversation:
         await self._tasks.__aexit__(kind, error, traceback)
 
     def hang_up(self) -> None:
-        """End the conversation: a stream has closed."""
+        """End the conversation, because a stream has closed."""
         self.has_ended.set()
 
     def abandon(self) -> None:
-        """After the end, report every unsettled answer as not delivered."""
+        """After the end, report every unsettled answer as lost."""
         for answer in [*self._answers.values()]:
             answer.settle(is_written=False)
 
     async def take(self, frame: Frame | Refusal) -> None:
-        """Serve one message of the client, or refuse what cannot be read."""
+        """Serve one message of the client, or send its refusal."""
         if self.has_ended.is_set():
             return
         if isinstance(frame, Refusal):
@@ -124,7 +124,7 @@ class Conversation:
     async def _route(self, frame: Frame) -> None:
         if "method" not in frame:
             response = jsonrpc_message_adapter.validate_python(frame, by_name=False)
-            await self._give("handshake", response)  # the only era in which a server asks its client
+            await self._give("handshake", response)  # only in this era do servers send requests
         elif "id" in frame:
             await self._take_request(frame)
         else:
@@ -154,7 +154,7 @@ class Conversation:
         notification = JSONRPCNotification(jsonrpc="2.0", method=frame["method"], **_params_of(frame))
         if notification.method == "notifications/cancelled":
             await self._take_cancellation(notification)
-        elif _has_envelope(frame) or set(self._loops) == {"modern"}:
+        elif _has_envelope(frame) or set(self._loops) == {"modern"}:  # the only era it can be of
             await self._give("modern", notification)
         else:
             await self._give("handshake", notification)
@@ -165,16 +165,16 @@ class Conversation:
         if id is None:
             self._cancel_settled(params.get("requestId"))
             return
-        if self._answers[id].is_sent:  # it is still queued
+        if self._answers[id].is_sent:  # its answer is still queued
             self._answers[id].cancel()
             return
-        self._answers[id].is_cancelled = True  # the call may have ended, and be answered all the same
+        self._answers[id].is_cancelled = True  # the loop may answer all the same, if the call has just ended
         notification.params = {**params, "requestId": id}
         for era in tuple(self._loops):  # only one loop knows the id, because ids are ours
             await self._give(era, notification)
 
     def _cancel_settled(self, client_id: object) -> None:
-        """Note that a client cancels what was answered: it may have given up before it read the answer."""
+        """Mark an answered request as cancelled: the client may have given up before reading the answer."""
         newest = [*reversed(self._settled)]
         same = [each for each in newest if (type(each.client_id), each.client_id) == (type(client_id), client_id)]
         alike = [each for each in newest if str(each.client_id) == str(client_id)]
@@ -185,16 +185,17 @@ class Conversation:
         self._settled.append(self._answers.pop(id))
 
     def _begin_session(self) -> None:
-        """Begin a session; the client has given up its probes, and may use their ids again."""
+        """Begin a session; the client has given up its probes, and may reuse their ids."""
         self._session += 1
         for answer in self._answers.values():
             answer.is_unwanted |= answer.method == _PROBE
 
     def _id_of(self, client_id: object) -> int | None:
-        """Return our id of the newest request with this id, preferring one that is not answered yet.
+        """Return our id of the newest request with this id, unanswered ones first.
 
         If none matches exactly, 7 also matches "7": some clients turn numbers into text.
         """
+        # True is an int to Python, and equals 1
         if not isinstance(client_id, int | str) or isinstance(client_id, bool):
             return None
         waiting = [(not answer.is_sent, id, answer.client_id) for id, answer in self._answers.items()]
@@ -203,12 +204,12 @@ class Conversation:
         return max((each[:2] for each in same or alike), default=(False, None))[1]
 
     async def _give(self, era: Era, message: JSONRPCMessage, metadata: ServerMessageMetadata | None = None) -> None:
-        """Hand a message to the loop of its era, which the first message starts."""
+        """Send a message to the loop of its era; the first message starts the loop."""
         if era not in self._loops:
             self._loops[era] = self._start_loop()
         try:
             await self._loops[era].send(SessionMessage(message, metadata))
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError):  # the loop has ended
             self.hang_up()
 
     def _start_loop(self) -> MemoryObjectSendStream[SessionMessage | Exception]:
@@ -221,7 +222,7 @@ class Conversation:
         return send
 
     async def put(self, message: SessionMessage) -> None:
-        """Write a message of a loop, with the client's own ids."""
+        """Write a message from a loop, with the client's own ids."""
         match message.message:
             case JSONRPCResponse(id=int(id)) | JSONRPCError(id=int(id)) as response:
                 await self._put_answer(id, response)
@@ -235,10 +236,10 @@ class Conversation:
 
     async def _put_answer(self, id: int, response: JSONRPCResponse | JSONRPCError) -> None:
         answer = self._answers.get(id)
-        if answer is None or answer.is_sent:
+        if answer is None or answer.is_sent:  # the client expects one answer to a request
             return
         answer.is_sent, answer.is_result = True, isinstance(response, JSONRPCResponse)
-        answer.is_unwanted |= self._is_reused(answer)
+        answer.is_unwanted |= self._is_reused(answer)  # the client would take it for the later request's
         response = response.model_copy(update={"id": answer.client_id})
         if isinstance(response, JSONRPCResponse):
             _restore_subscription(response.result, answer)
@@ -257,7 +258,7 @@ class Conversation:
         await self._output.send(_line(notification))
 
     def _is_reused(self, answer: Answer) -> bool:
-        """Return whether a later session uses this request's id or progress token."""
+        """Return whether a later session has reused this request's id or progress token."""
         later = [each for each in self._answers.values() if each.session > answer.session and not each.is_sent]
         return any(
             each.client_id == answer.client_id or (answer.token is not None and each.token == answer.token)
@@ -266,7 +267,7 @@ class Conversation:
 
 
 class _LoopOutput:
-    """The write stream of one of mcp's loops."""
+    """The write stream of a loop of mcp."""
 
     def __init__(self, conversation: Conversation) -> None:
         self._conversation = conversation
@@ -287,7 +288,7 @@ class _LoopOutput:
 
 
 def _has_envelope(frame: Frame) -> bool:
-    """Return whether a message is of the modern era, by the key that mcp's loop looks for."""
+    """Return whether a message is of the modern era, by the key checked by mcp's loop."""
     return PROTOCOL_VERSION_META_KEY in _meta_of(frame)
 
 
@@ -297,7 +298,8 @@ def _meta_of(frame: Frame) -> Mapping[str, Any]:
 
 
 def _params_of(frame: Frame) -> dict[str, Any]:
-    """Return the params as an argument; an absent one must stay unset, because null is not JSON-RPC."""
+    """Return the params as an argument, or nothing if they are absent."""
+    # null would not be JSON-RPC
     return {"params": frame["params"]} if "params" in frame else {}
 
 

@@ -1,7 +1,7 @@
 """Asks the user through the client.
 
-Until protocol 2025-11-25 the server asks in the middle of a call; since 2026-07-28 the call ends with the question, and
-the client calls again with the answer.
+Up to protocol 2025-11-25, the server asks in the middle of a call. Since 2026-07-28, the call ends with the question,
+and the client calls again with the answer.
 """
 
 import json
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 _ASKS_BETWEEN_CALLS = "2026-07-28"
 _KEY = "approval"
 _YES_OR_NO: dict[str, Any] = {"type": "object", "properties": {}}
-"""A form without fields, which clients show as yes and no."""
+"""A form without fields; clients show it as yes and no."""
 
 
 class InputRequired(Exception):  # noqa: N818 - not an error: the client answers the question by calling again
-    """Raised to end a call with a question, which the next call answers."""
+    """Raised to end a call with a question for the next call to answer."""
 
     def __init__(self, result: InputRequiredResult) -> None:
         super().__init__("the client must answer first")
@@ -40,7 +40,7 @@ class InputRequired(Exception):  # noqa: N818 - not an error: the client answers
 def elicitation(
     context: ServerRequestContext[Backend, Any], params: CallToolRequestParams, on_status: "OnStatus"
 ) -> Ask:
-    """Return a function that asks the user of this call.
+    """Return the function for asking this call's user.
 
     It raises `InputRequired` if the client must call again, and `ConfirmationError` for any answer but yes.
     """
@@ -68,9 +68,10 @@ async def _answer_now(context: ServerRequestContext[Backend, Any], question: Que
 
 
 def _answer_in(params: CallToolRequestParams, question: Question, questions: OpenQuestions) -> Approval:
-    """Return the approval that this call brings, if it covers the question.
+    """Return the approval sent with this call, if it covers the question.
 
-    A repeated call has the same id, so that one approval never pays twice.
+    A repeated call sends the same id, so that one approval never pays twice. Raises `InputRequired` without an answer
+    to the question, and `ConfirmationError` for any answer but yes.
     """
     answer = (params.input_responses or {}).get(_KEY)
     asked = _Asked.read(params.request_state)
@@ -87,7 +88,9 @@ def _answer_in(params: CallToolRequestParams, question: Question, questions: Ope
 
 @dataclass(frozen=True)
 class _Asked:
-    """What the client keeps of a question until its next call."""
+    """A question as the client returns it with its next call."""
+
+    # the middleware seals this state, so that a client cannot change it
 
     id: str
     about: str
@@ -122,4 +125,5 @@ def _check(answer: object) -> None:
 def _shows_forms(context: ServerRequestContext[Backend, Any]) -> bool:
     capabilities = context.session.client_capabilities
     elicitation = capabilities.elicitation if capabilities else None
+    # an empty capability means forms, as it did before there were URLs
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)

@@ -1,4 +1,4 @@
-"""Reads one line from a client."""
+"""Parses a line from a client into a JSON-RPC message."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from pydantic_core import from_json
 from blockrun_image_mcp.network import is_deep
 
 MAX_FRAME_BYTES = 16 * 2**20
-"""The longest line that is read."""
+"""The limit for the length of a line."""
 
 Frame: TypeAlias = dict[str, Any]
 """A JSON-RPC 2.0 request, notification or response."""
@@ -23,7 +23,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Refusal:
-    """A JSON-RPC error for a line that cannot be read; `id` is `None` if that cannot be read either."""
+    """A JSON-RPC error for an unreadable line; `id` is `None` if that is unreadable, too."""
 
     code: int
     words: str
@@ -39,7 +39,7 @@ TOO_LONG = Refusal(INVALID_REQUEST, f"The line has more than {MAX_FRAME_BYTES:,}
 
 
 def read_frame(line: bytes) -> Frame | Refusal | None:
-    """Return the message in a line, or why it cannot be read; `None` if it needs no answer.
+    """Return the message in a line, or its refusal; `None` if the line needs no answer.
 
     Lone surrogates and bytes that are not UTF-8 become U+FFFD, because agents cut emoji in two.
     """
@@ -51,7 +51,7 @@ def read_frame(line: bytes) -> Frame | Refusal | None:
         message = _mended(line)
         if message is None:
             return Refusal(PARSE_ERROR, "The line is not JSON, or is nested too deeply.")
-    if isinstance(message, list):
+    if isinstance(message, list):  # batches were removed from MCP with 2025-06-18
         return Refusal(INVALID_REQUEST, "Batches are not supported: send each message on a line of its own.")
     if not isinstance(message, dict):
         return Refusal(INVALID_REQUEST, "The line is not a JSON-RPC message.")
@@ -59,17 +59,17 @@ def read_frame(line: bytes) -> Frame | Refusal | None:
 
 
 def without_lone_surrogates(content: object) -> object:
-    """Return JSON content with U+FFFD for each lone surrogate, which UTF-8 cannot hold."""
+    """Return JSON content with U+FFFD for each lone surrogate; UTF-8 cannot encode those."""
     return json.loads(_LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", json.dumps(content, ensure_ascii=False)))
 
 
 def _mended(line: bytes) -> object:
-    """Return the content of a line that is JSON but for its characters.
+    """Return the content of JSON with broken characters, or `None` for other text.
 
-    An id stays as it was sent: the client must know it again.
+    An id stays as it was sent: the client must recognise it.
     """
     text = line.decode("utf-8-sig", "replace")
-    if is_deep(text.encode()):
+    if is_deep(text.encode()):  # `json` would exhaust the stack
         return None
     try:
         message: object = json.loads(text)
@@ -93,13 +93,15 @@ def _checked(message: Frame) -> Frame | Refusal | None:
         return Refusal(INVALID_REQUEST, words, known_id)
     if is_request and (known_id is None or isinstance(known_id, float)):
         return Refusal(INVALID_REQUEST, "A request's id must be a string or an integer.", known_id)
+    # JSON-RPC allows an array, MCP does not; a notification is never answered
     if params is not None and not isinstance(params, Mapping):
         return Refusal(INVALID_PARAMS, "Params must be an object.", known_id) if is_request else None
     return {key: value for key, value in message.items() if key != "params" or value is not None}
 
 
 def _response(message: Frame) -> Frame | None:
-    """Return a response, or `None` if it is malformed: a response is never answered."""
+    """Return a response, or `None` if it is malformed."""
+    # it is not refused, because a response is never answered
     id, result, error = message.get("id"), message.get("result"), message.get("error")
     if message.get("jsonrpc") != "2.0" or not isinstance(id, int | str) or isinstance(id, bool):
         return None

@@ -11,10 +11,10 @@ from blockrun_image_mcp.backend import Backend
 
 @dataclass(frozen=True)
 class Origin:
-    """What a transport attaches to a request.
+    """The data a transport attaches to a request.
 
-    Without a delivery, an answer counts as delivered as soon as it is made. `arrived_at` is in seconds by anyio's
-    clock, and minus infinity if the request may have waited before it was read.
+    Without a delivery, an answer counts as delivered as soon as it exists. `arrived_at` is in seconds by anyio's clock,
+    and minus infinity if the request may have waited before it was read.
     """
 
     caller: Caller

@@ -1,4 +1,4 @@
-"""The resource with the latest images."""
+"""Serves the latest images as a resource."""
 
 import json
 import logging
@@ -36,7 +36,7 @@ _MAX_CHARACTERS = 40_000
 async def list_resources(
     context: ServerRequestContext[Backend, Any], _params: PaginatedRequestParams | None
 ) -> ListResourcesResult:
-    """Return the resource."""
+    """Return the only resource."""
     recent = Resource(
         uri=RECENT,
         name="recent_images",
@@ -50,7 +50,8 @@ async def list_resources(
 async def list_resource_templates(
     _context: ServerRequestContext[Backend, Any], _params: PaginatedRequestParams | None
 ) -> ListResourceTemplatesResult:
-    """Return no templates; hosts ask for them when a server has resources."""
+    """Return an empty list of templates."""
+    # hosts request it from any server with resources
     return ListResourceTemplatesResult(resource_templates=[])
 
 

@@ -1,4 +1,4 @@
-"""The MCP server, on mcp's low-level server."""
+"""Builds the MCP server on mcp's low-level server."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ from blockrun_image_mcp.settings import SANDBOX, Settings
 
 
 def build_server(backend: Backend) -> Server[Backend]:
-    """Return the MCP server, which opens the backend when it runs."""
+    """Return the MCP server; it opens the backend when it runs."""
     announcements = InMemorySubscriptionBus()
 
     @asynccontextmanager
@@ -47,7 +47,7 @@ def build_server(backend: Backend) -> Server[Backend]:
         on_list_prompts=_list_prompts,
         on_subscriptions_listen=ListenHandler(announcements),
     )
-    # the key is this process's own, so that a user's answer counts for no other process
+    # the key belongs to this process, so that a user's answer is valid for no other
     seal = RequestStateSecurity.ephemeral(ttl=backend.timings.approval_lifetime_seconds)
     server.middleware.append(RequestStateBoundary(seal, default_audience=NAME))
     server.middleware.append(_fit_client)
@@ -58,7 +58,7 @@ def build_server(backend: Backend) -> Server[Backend]:
 async def list_tools(
     context: ServerRequestContext[Backend, Any], _params: PaginatedRequestParams | None
 ) -> ListToolsResult:
-    """Return the three tools, without what the client's protocol lacks."""
+    """Return the three tools, limited to the features of the client's protocol."""
     protocol = context.protocol_version
     return ListToolsResult(tools=[_tool(schema, protocol) for schema in context.lifespan_context.schemas()])
 
@@ -81,26 +81,28 @@ def _tool(schema: ToolSchema, protocol: str) -> Tool:
 
 
 async def _list_prompts(_context: object, _params: PaginatedRequestParams | None) -> ListPromptsResult:
-    """Return no prompts; some hosts ask every server for them."""
+    """Return an empty list of prompts."""
+    # some hosts request it from every server
     return ListPromptsResult(prompts=[])
 
 
 async def _fit_client(ctx: ServerRequestContext[Backend, Any], call_next: CallNext) -> HandlerResult:
-    """Adapt a request and its result to what clients send and can read."""
+    """Adapt requests of lenient clients, and results for clients of old protocols."""
     params = ctx.params or {}
     arguments = params.get("arguments")
-    # mcp would answer these with a protocol error, which models do not see; the tool refuses them with words
+    # mcp would answer these with a protocol error, which models do not see; they do see the tool's own refusal
     if ctx.method == "tools/call" and arguments is not None and not isinstance(arguments, Mapping):
         named = {} if arguments in ("", []) else {"arguments": arguments}  # some languages write {} as []
         ctx = replace(ctx, params={**params, "arguments": named})
     result = await call_next(ctx)
+    # mcp sends the server's title in every version
     if ctx.method == "initialize" and isinstance(result, dict) and not has_titles(result["protocolVersion"]):
         cast("dict[str, Any]", result["serverInfo"]).pop("title", None)
     return result
 
 
 def _announce_changes(backend: Backend, announcements: InMemorySubscriptionBus) -> None:
-    """Notify listening clients when the gateway's list changes the tools."""
+    """Notify listening clients when the gateway's model list changes the tools."""
     advertised = [(schema.description, schema.input) for schema in backend.schemas()]
 
     async def announce(_: Catalog) -> None:

@@ -1,7 +1,7 @@
-"""MCP over stdin and stdout.
+"""Serves MCP over stdin and stdout.
 
-A thread reads and another writes. A blocked read or write cannot be interrupted, so both threads are daemons.
-Cancellation does not reach the writer, so a line is cut only if the process ends or the client goes.
+One thread reads and another writes. A blocked read or write cannot be interrupted, so both threads are daemons.
+Cancellation does not reach the writer, so a line is cut only if the process ends or the client closes the stream.
 """
 
 import logging
@@ -34,10 +34,10 @@ from blockrun_image_mcp.timings import Timings
 _CHUNK_BYTES = 2**16
 _MAX_WAITING_BYTES = 2**20
 
-_CAN_TELL_EMPTY = sys.platform != "win32"  # there, select knows sockets alone
+_CAN_TELL_EMPTY = sys.platform != "win32"  # on Windows, select supports only sockets
 
 _LOOP_HAS_ENDED = (RuntimeError, CancelledError)
-"""Raised in a thread that calls into an event loop that is ending or has ended."""
+"""Raised in a thread by a call into an event loop that is ending or has ended."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,9 +45,10 @@ _log = logging.getLogger(__name__)
 async def serve_stdio(
     server: Server[Backend], timings: Timings, read_before: bytes = b"", before_exit: Callable[[], None] = lambda: None
 ) -> None:
-    """Serve until stdin closes; a signal to end, such as Ctrl-C, ends the process within a second.
+    """Serve until stdin closes, or until a signal ends the process within a second.
 
-    `read_before` is what was already read from stdin. `before_exit` is called at the very end after a signal.
+    `read_before` is the input already read from stdin. After a signal such as Ctrl-C, `before_exit` is called at the
+    very end.
     """
     closed = anyio.Event()
     async with anyio.create_task_group() as tasks:
@@ -70,12 +71,12 @@ async def serve_streams(  # noqa: PLR0913, PLR0917 - what a test replaces
     read_before: bytes = b"",
     pauses: "Pauses | None" = None,
 ) -> None:
-    """Serve one client over two descriptors until one of them closes."""
+    """Serve one client over two descriptors until either closes."""
     pauses = pauses or Pauses(timings)
     async with server.lifespan(server) as backend, anyio.create_task_group() as reports:
         writer = LineWriter(stdout)
         conversation = Conversation(server, backend, writer, reports, pauses.may_have_waited)
-        output_seconds = timings.shutdown_seconds / 4  # after a signal, the deliveries must be noted in time too
+        output_seconds = timings.shutdown_seconds / 4  # after a signal, the deliveries must still be recorded in time
         try:
             async with conversation:
                 writer.start(on_broken=conversation.hang_up)
@@ -99,7 +100,7 @@ class _Reader:
         self._token = current_token()
 
     def start(self) -> None:
-        """Read in a thread, to the end of the stream."""
+        """Read in a thread until the end of the stream."""
         Thread(target=self._run, name="stdin", daemon=True).start()
 
     def _run(self) -> None:
@@ -114,7 +115,7 @@ class _Reader:
 
 
 def _lines(descriptor: int, read_before: bytes, pauses: "Pauses") -> Generator[bytes | None]:
-    """Yield each line, or `None` for one that is too long; the last line may lack its newline."""
+    """Yield each line, or `None` for an overlong one; the last line may lack its newline."""
     pending, searched, is_skipped = bytearray(read_before), 0, False
     while True:
         while (end := pending.find(b"\n", searched)) >= 0:
@@ -123,7 +124,7 @@ def _lines(descriptor: int, read_before: bytes, pauses: "Pauses") -> Generator[b
             searched = 0
             yield None if is_skipped else line
             is_skipped = False
-        searched = len(pending)
+        searched = len(pending)  # a long line is not searched again from its beginning
         if searched > MAX_FRAME_BYTES:
             pending.clear()
             searched, is_skipped = 0, True
@@ -137,11 +138,11 @@ def _lines(descriptor: int, read_before: bytes, pauses: "Pauses") -> Generator[b
 
 
 def _chunk(descriptor: int) -> bytes:
-    """Return the next bytes, or none at the end."""
+    """Return the next bytes, empty at the end of the stream."""
     while True:
         try:
             return os.read(descriptor, _CHUNK_BYTES)
-        except BlockingIOError:  # another process that has this pipe may make it non-blocking
+        except BlockingIOError:  # another process with this pipe may have made it non-blocking
             select.select([descriptor], [], [])
         except OSError as error:
             _log.warning("stdin can no longer be read: %s", error)
@@ -159,7 +160,7 @@ def _read(line: bytes | None) -> Frame | Refusal | None:
 
 
 class LineWriter:
-    """Writes whole lines to a descriptor, in order, and settles the answers."""
+    """Writes lines to a descriptor, in order, and settles their answers."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -171,19 +172,19 @@ class LineWriter:
         self._token = current_token()
 
     def start(self, on_broken: Callable[[], None]) -> None:
-        """Write in a thread; `on_broken` is called when the client has gone."""
+        """Write in a thread; `on_broken` is called when the client has closed the stream."""
         self._on_broken = on_broken
         Thread(target=self._run, name="stdout", daemon=True).start()
 
     async def send(self, line: bytes, answer: Answer | None = None) -> None:
-        """Queue a line; waits while too much is queued."""
+        """Queue a line, after waiting for room in the queue."""
         while self._waiting_bytes > _MAX_WAITING_BYTES and not self._is_broken:
             await self._has_room.wait()
         self._waiting_bytes += len(line)
         self._lines.put((line, answer))
 
     async def finish(self, within_seconds: float) -> None:
-        """Write the queued lines, or give up after some seconds."""
+        """Write the queued lines, or give up after `within_seconds`."""
         self._lines.put(None)
         with anyio.move_on_after(within_seconds):
             await self._has_ended.wait()
@@ -201,7 +202,7 @@ class LineWriter:
         if self._is_broken:
             return False
         rest = memoryview(line)
-        while rest:
+        while rest:  # a pipe may take only a part
             try:
                 rest = rest[os.write(self._descriptor, rest) :]
             except BlockingIOError:  # as for stdin
@@ -216,7 +217,7 @@ class LineWriter:
         self._waiting_bytes -= length
         if self._waiting_bytes <= _MAX_WAITING_BYTES or self._is_broken:
             self._has_room.set()
-            self._has_room = anyio.Event()
+            self._has_room = anyio.Event()  # an event cannot be cleared
         if answer is not None:
             answer.settle(is_written=is_written)
         if self._is_broken:
@@ -224,10 +225,11 @@ class LineWriter:
 
 
 class Pauses:
-    """Knows whether what is read now may have waited while the process was stopped, or still started.
+    """Detects whether a line read now may have waited, because the process was stopped or still starting.
 
-    A start that was faster than a call can be told from its repetition does not count. Windows tells neither when a
-    process was stopped nor when a pipe is empty; there, what is read in the first moment may have waited.
+    A start within `join_seconds` does not count: calls that close together are not taken for repetitions. On Windows,
+    a program cannot find out that it was stopped, or that a pipe is empty. There, every line in the first
+    `started_seconds` after a slow start may have waited.
     """
 
     def __init__(self, timings: Timings, started_at: float = math.inf) -> None:
@@ -237,13 +239,13 @@ class Pauses:
             self._waited_until = math.inf if _CAN_TELL_EMPTY else self._noticed_at + timings.started_seconds
 
     def may_have_waited(self) -> bool:
-        """Return whether nobody knows how long ago a line that is read now was written."""
+        """Return whether a line read now may have been written long ago."""
         return time.monotonic() < self._waited_until
 
     def note_if_empty(self, descriptor: int) -> None:
-        """Note that nothing waits any more if the descriptor has nothing to read.
+        """Record that no line waits any more, if the descriptor has nothing to read.
 
-        What a client still held back because the pipe was full then counts as written now.
+        Lines a client held back, because the pipe was full, then count as written now.
         """
         now = time.monotonic()
         if self.may_have_waited() and _is_empty(descriptor) and self._noticed_at < now:
@@ -251,7 +253,7 @@ class Pauses:
 
     @contextmanager
     def noticed(self) -> Generator[None]:
-        """Notice in the block when the process goes on after it was stopped."""
+        """In the block, notice when the process continues after a stop."""
         if sys.platform == "win32":
             yield
             return
@@ -274,8 +276,8 @@ def _is_empty(descriptor: int) -> bool:
 def _claimed_streams() -> Generator[tuple[int, int]]:
     """Yield private duplicates of stdin and stdout.
 
-    In the block, descriptor 0 is empty and 1 is stderr, so that no stray print reaches the client. On Windows that
-    stays so: restoring a descriptor there waits for whoever still reads or writes it.
+    In the block, descriptor 0 is empty and 1 is stderr, so that no stray print reaches the client. On Windows, this is
+    not undone: restoring a descriptor would wait for the threads that still read or write it.
     """
     stdin, stdout = os.dup(0), os.dup(1)
     try:
@@ -285,7 +287,7 @@ def _claimed_streams() -> Generator[tuple[int, int]]:
         os.dup2(2, 1)
         yield stdin, stdout
     finally:
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError):  # first, or a stray print would reach the client after all
             sys.stdout.flush()
         if sys.platform != "win32":
             os.dup2(stdin, 0)

@@ -1,4 +1,4 @@
-"""Does one call of a tool."""
+"""Performs one call of a tool."""
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -45,13 +45,13 @@ class ToolCall:
         return self.context.lifespan_context
 
     async def generate_image(self, arguments: Mapping[str, Any]) -> "Result":
-        """Make images, with the user's approval if that is needed."""
+        """Make images, with the user's approval if needed."""
         origin = Origin.of(self.context)
         ask = elicitation(self.context, self.params, self.on_status)
         schema, refusal = _schema(self), None
         try:
             checked = check_arguments(schema, arguments)
-        except InvalidRequestError as error:  # which an earlier call with these arguments was not, perhaps
+        except InvalidRequestError as error:  # an earlier call with them may have been valid, and is still collected
             checked, refusal = normalized_arguments(schema, arguments), error
         try:
             return await self.backend.toolset.generate_image(
@@ -63,16 +63,16 @@ class ToolCall:
                 delivery=origin.delivery,
                 arrived_at=origin.arrived_at,
             )
-        except ModelNotFoundError:
+        except ModelNotFoundError:  # the gateway's list may have changed
             self.backend.models.mark_stale()
             raise
 
     def _then_prepare(self, ask: Ask) -> Ask:
-        """Return what asks the user, and then takes the newest list: its prices may have changed meanwhile."""
+        """Return a function to ask the user, and then load the newest model list."""
 
         async def ask_and_prepare(question: Question) -> "Approval":
             approval = await ask(question)
-            await self.backend.prepare()
+            await self.backend.prepare()  # the user may take long, and prices may change
             return approval
 
         return ask_and_prepare
@@ -94,9 +94,9 @@ _TOOLS: Mapping[str, Callable[[ToolCall, Mapping[str, Any]], "Awaitable[Result]"
 
 
 async def call_tool(context: Context, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
-    """Do the call, or return a question that the client must answer first.
+    """Return the call's result, or a question for the client to answer first.
 
-    Every failure becomes a result: models see no protocol errors.
+    Every failure becomes a result, because models do not see protocol errors.
     """
     if not any(schema.spends for schema in context.lifespan_context.schemas() if schema.name == params.name):
         return await _answer(ToolCall(context, params, lambda status: None))
@@ -123,7 +123,7 @@ async def _answer(call: ToolCall) -> CallToolResult | InputRequiredResult:
 async def _done(call: ToolCall) -> "Result":
     arguments = call.params.arguments or {}
     schema = _schema(call)
-    call.backend.check_description()  # before the arguments, which are checked against it
+    call.backend.check_description()  # first: the arguments are checked against it
     if schema.spends or arguments.get("live"):
         await call.backend.prepare()  # the first list may put other schemas in force
     return await _TOOLS[schema.name](call, arguments)
@@ -138,9 +138,9 @@ def _schema(call: ToolCall) -> ToolSchema:
 
 @asynccontextmanager
 async def _reporting(context: Context) -> AsyncGenerator["OnStatus"]:
-    """Report progress at once, at every change of the words and at every interval.
+    """Report progress at once, at every new status and at every interval.
 
-    It counts the seconds of the call; the total is the time after which it is answered, as long as that has not passed.
+    The progress is the seconds of the call. The total is the call's timeout, and is left out once that has passed.
     """
     start, timings = anyio.current_time(), context.lifespan_context.timings
     interval_seconds, total = timings.progress_seconds, timings.call_timeout_seconds
@@ -163,7 +163,7 @@ async def _reporting(context: Context) -> AsyncGenerator["OnStatus"]:
     async def report() -> None:
         nonlocal progress
         elapsed = anyio.current_time() - start
-        progress = max(round(elapsed, 1), round(progress + 0.001, 3))  # the protocol wants it to rise each time
+        progress = max(round(elapsed, 1), round(progress + 0.001, 3))  # the protocol requires an increase each time
         message = f"{status} ({elapsed:.0f} s)" if has_annotations(context.protocol_version) else None
         with suppress(Exception):  # a client that stops listening must not end a paid call
             await context.session.report_progress(progress, total if progress < total else None, message)
