@@ -1,1 +1,1 @@
-"""The commands, each in a module that is loaded when it is called."""
+"""The commands; a command's module is loaded when it is called."""

@@ -1,4 +1,4 @@
-"""The commands that look into the ledger and the wallet: what was spent and made, and an operator's last word."""
+"""The commands on the ledger and the wallet: spend, images, recover, prune and wallet."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
@@ -88,7 +88,7 @@ def recover(id: str | None, new_locks: bool, sandbox: bool, **flags: str | None)
     Example: blockrun-image-mcp recover --release 6f1c3a52-0b5e-4c1f-9d7e-2f8a4b6c0d1e
     """
     backend = options.start(sandbox, flags)
-    if new_locks:
+    if new_locks:  # first, because until then the ledger refuses every write
         _asked(backend, lambda ledger: ledger.database.adopt_locks())
         click.echo("The ledger is used with the locks beside it from now on.")
         return
@@ -174,6 +174,7 @@ def wallet_trust(host: str, address: str, sandbox: bool) -> None:
 
 async def _recover(backend: Backend) -> None:
     async with backend:
+        # a failure must not hide the explanations, which need no gateway
         try:
             await backend.finish_jobs(lambda status: click.echo(f"{status} ...", err=True))
         except ImageError as error:
@@ -192,7 +193,7 @@ def _none_yet(backend: Backend) -> str:
 
 
 def _where_to_look(payment: Payment) -> str:
-    """Say of a signed payment where it can be seen whether it has moved."""
+    """Return where to find out whether a signed payment was used."""
     from blockrun_image_mcp.ledger.payees import end_of  # noqa: PLC0415 - 4 modules of the ledger, 11 to 21 ms
 
     payer, network = clean(payment.payer, 60) or "(see wallet show)", NETWORKS.get(payment.network)

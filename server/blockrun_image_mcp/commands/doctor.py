@@ -1,4 +1,7 @@
-"""Looks for what would keep pictures from being made, without making one and without showing a secret."""
+"""The command doctor: finds problems with the setup.
+
+It does not make a picture, and never shows a secret.
+"""
 
 import os
 import platform
@@ -55,7 +58,7 @@ def doctor(sandbox: bool, **flags: str | None) -> None:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: whether it is in order, and what to do about it."""
+    """The result of one check: the state of its subject, and any advice."""
 
     subject: str
     state: str
@@ -68,9 +71,12 @@ class Finding:
 
 
 async def examine(backend: Backend, environ: Mapping[str, str]) -> Sequence[Finding]:
-    """Return what was found; the gateway is asked once, for its list of models, which is free and kept."""
+    """Return the findings of all checks.
+
+    The gateway gets one request, for its list of models, which is free. The list is cached.
+    """
     mistakes = _mistakes(backend)
-    named = {mistake.state for mistake in mistakes}  # the gateway may fail for one of them
+    named = {mistake.state for mistake in mistakes}  # the gateway may fail for the same reason
     async with backend:
         return [
             Finding("version", f"{NAME} {version(NAME)}, Python {platform.python_version()}"),
@@ -95,7 +101,7 @@ def _settings(backend: Backend, environ: Mapping[str, str]) -> Finding:
 
 
 def _mistakes(backend: Backend) -> Sequence[Finding]:
-    """Name the settings that are not used as they are written."""
+    """Return a finding for each setting with an unusable value."""
     mistakes = [
         Finding("settings", f"{VARIABLES[field]} {mistake.words}", "Correct it, or leave it out.", is_trouble=True)
         for field, mistake in backend.mistakes.items()
@@ -110,7 +116,7 @@ def _mistakes(backend: Backend) -> Sequence[Finding]:
 def _unknown_variables(backend: Backend, environ: Mapping[str, str]) -> Sequence[Finding]:
     known = list(VARIABLES.values())
     unknown = {name for name in environ if name.startswith(_PREFIX) and name not in known}
-    names = sorted({*unknown, *backend.settings.misspelt})
+    names = sorted({*unknown, *backend.settings.misspelt})  # a misspelt name may lack the prefix
     closest = {name: get_close_matches(name, known, 1, 0)[0] for name in names}
     return [
         Finding("settings", f"{quoted(name)} is not a setting", f"The closest is {closest[name]}.") for name in names
@@ -118,7 +124,10 @@ def _unknown_variables(backend: Backend, environ: Mapping[str, str]) -> Sequence
 
 
 def _credentials(settings: Settings) -> Sequence[Finding]:
-    """Tell the shape of each credential, never a part of it; only the first one counts."""
+    """Return the shape of each credential, never a part of it.
+
+    Only the first one is used.
+    """
     return [*(_credential(source, rank) for rank, source in enumerate(settings.sources)), *_session(settings)]
 
 
@@ -132,7 +141,10 @@ def _credential(source: Source, rank: int) -> Finding:
 
 
 def _session(settings: Settings) -> Sequence[Finding]:
-    """Mention a wallet that BlockRun's own software has left, which is not spent from unasked."""
+    """Return a note about a wallet of BlockRun's own software.
+
+    It is not used unless a setting says so.
+    """
     try:
         is_there = settings.wallet is None and Path(SESSION_FILE).expanduser().is_file()
     except (OSError, RuntimeError):
@@ -142,7 +154,7 @@ def _session(settings: Settings) -> Sequence[Finding]:
 
 
 async def _gateway(backend: Backend) -> Sequence[Finding]:
-    """Tell whether the gateway answers, and which models there are, those that it lists among them."""
+    """Return whether the gateway answers, and the models, including those it lists."""
     try:
         async with backend.open_gateway() as gateway:
             answer = await gateway.models()
@@ -174,14 +186,14 @@ def _reached(answer: "ModelsAnswer", settings: Settings) -> Finding:
         return Finding(
             "gateway", f"{name} redirects (HTTP {status})", "Set the URL that it redirects to.", is_trouble=True
         )
-    if status >= 400:
+    if status >= 400:  # not an error, because not every gateway has a list
         return Finding("gateway", f"{name} has no list of models (HTTP {status})", _LOOK_AT_THE_BASE)
     free = "; nothing costs money there" if settings.gateway == SANDBOX else ""
     return Finding("gateway", f"{name} answers (HTTP {status}) and does not refuse the credential{free}")
 
 
 def _models(catalog: Catalog, trouble: str = "") -> Finding:
-    """Tell which models there are, and from where; of many only some."""
+    """Return the models and their source; of many models, only the first ones."""
     told = ", ".join([*catalog.models][:_MOST_TOLD])
     more = f" and {len(catalog.models) - _MOST_TOLD} more" if len(catalog.models) > _MOST_TOLD else ""
     listing = catalog.listing
@@ -214,7 +226,7 @@ async def _ledger(backend: Backend) -> Finding:
 
 
 def _doubts(backend: Backend, environ: Mapping[str, str]) -> Sequence[Finding]:
-    """Tell what may be wrong with where the ledger lies."""
+    """Return a finding for each doubt about the folder of the ledger."""
     if backend.is_sandbox or not backend.ledger_path.is_absolute():
         return []
     folder, is_named = Path(os.path.realpath(backend.ledger_path.parent)), backend.settings.state_dir is not None
@@ -222,7 +234,8 @@ def _doubts(backend: Backend, environ: Mapping[str, str]) -> Sequence[Finding]:
 
 
 def _real(path: Path) -> str:
-    """Return where a path leads to; on Windows, that shows the private copy that a packaged program would see."""
+    """Return the real path, as text."""
+    # on Windows, this shows the private copy of a folder that a packaged program sees
     try:
         return clean(os.path.realpath(path), 200)
     except OSError:
@@ -230,12 +243,12 @@ def _real(path: Path) -> str:
 
 
 def _folder(backend: Backend) -> Finding:
-    """Try to write where pictures would be kept, and leave nothing behind."""
+    """Return whether the folder of pictures can be written; nothing is left there."""
     folder = backend.folder.folder
     advice = f"{VARIABLES['dir']} {RELATIVE}." if backend.settings.is_dir_relative else ""
     try:
         check_absolute(folder)
-        there = next(path for path in (folder, *folder.parents) if path.exists())
+        there = next(path for path in (folder, *folder.parents) if path.exists())  # the folder is made when needed
         check_writable(there)
     except OSError as error:
         return Finding(

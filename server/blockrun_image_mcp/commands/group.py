@@ -1,4 +1,4 @@
-"""All commands, each loaded when it is called."""
+"""The command line's group of commands, each loaded when it is called."""
 
 from collections.abc import Mapping
 from importlib import import_module

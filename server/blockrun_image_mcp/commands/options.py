@@ -1,4 +1,4 @@
-"""What several commands share: their options, how they start, and how they say that something went wrong."""
+"""The options, the start and the error messages shared by several commands."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def wishes(command: Callable[P, None]) -> Callable[P, None]:
-    """Add the options that say what to add to the prompt."""
+    """Add the options for elements to add to the prompt."""
     for name, help in (
         ("--lighting", "Light to add, such as 'golden hour'."),
         ("--composition", "Framing to add, such as close-up."),
@@ -47,13 +47,16 @@ def days(command: Callable[P, None]) -> Callable[P, None]:
 
 
 def first_day(context: click.Context, option: click.Parameter, text: str | None) -> str | None:
-    """Return the UTC day with which an option's range begins; of `7d`, today is the last."""
+    """Return the first UTC day of an option's range, such as `2026-11-22`.
+
+    The range of `7d` is seven days, with today as the last.
+    """
     ago = re.fullmatch(r"([1-9]\d{0,4})d", text or "")
     return days_ago(int(ago[1]) - 1) if ago else day(context, option, text)
 
 
 def day(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
-    """Return the UTC day of an option: a date, `today`, or so many days ago, as `7d`."""
+    """Return the UTC day of an option: a date, `today`, or `7d` for seven days ago."""
     if text is None:
         return None
     ago = re.fullmatch(r"(\d{1,5})d", text)
@@ -66,33 +69,39 @@ def day(_context: click.Context, _option: click.Parameter, text: str | None) -> 
 
 
 def days_ago(count: int) -> str:
-    """Return the UTC day so many days ago."""
+    """Return the UTC day `count` days ago."""
     return (datetime.now(UTC).date() - timedelta(days=count)).isoformat()
 
 
 def days_from(since: str | None, until: str | None) -> "Days":
-    """Return the range of days that two options name."""
+    """Return the range of days of two options."""
     from blockrun_image_mcp.ledger.report import ALL_DAYS, Days  # noqa: PLC0415 - loads the ledger
 
     return Days(since or ALL_DAYS.first, until or ALL_DAYS.last)
 
 
 def chosen(sandbox: bool, flags: Mapping[str, str | None]) -> Mapping[str, str | None]:
-    """Return the flags with the gateway that was chosen."""
+    """Return the flags with the chosen gateway; raises `click.UsageError` if there are two."""
     if sandbox and flags.get("gateway"):
         raise click.UsageError("--sandbox and --gateway exclude each other.")
     return dict(flags) | ({"gateway": SANDBOX} if sandbox else {})
 
 
 def start(sandbox: bool, flags: Mapping[str, str | None]) -> Backend:
-    """Read the settings, set up logging, and return the backend; raises `ConfigurationError` for an unusable one."""
+    """Read the settings, set up logging, and return the backend.
+
+    Raises `ConfigurationError` for an unusable one.
+    """
     backend = load_backend(chosen(sandbox, flags))
     backend.check_description()
     return backend
 
 
 def reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
-    """Turn an `ImageError` into its words on stderr and exit status 1, and with --json into JSON on stdout."""
+    """Turn an `ImageError` into a message on stderr and exit status 1.
+
+    With --json, the error is also printed as JSON on stdout.
+    """
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -1,4 +1,7 @@
-"""The commands that do for a person at a terminal what the three tools do for an agent, and the dry run of a prompt."""
+"""The commands generate, models, estimate and prompt.
+
+The first three are an agent's three tools, for a person at a terminal. The last one is a dry run of a prompt.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -53,7 +56,7 @@ def generate(
     asked = {name: flags.pop(name) for name in _ASKED} | {"prompt": prompt}
     backend = options.start(sandbox, flags)
     asked["model"] = asked["model"] or backend.defaults.model
-    terminal.take_first_list(backend, asked["model"])
+    terminal.take_first_list(backend, asked["model"])  # before the check, which refuses unknown models
     if asked["model"] is None:
         raise _no_model(backend, asked)
     checked = _checked(backend, "generate_image", asked)
@@ -136,9 +139,9 @@ def prompt(prompt: str, model: str | None, as_json: bool, spec: str | None, **as
 
 
 def _no_model(backend: Backend, asked: Mapping[str, str | None]) -> Exception:
-    """Return the error for a call that names no model, with the cheapest that can do it."""
+    """Return the error for a call without a model, with the cheapest suitable one."""
     default = backend.settings.default_model
-    if default:
+    if default:  # it is set, but not in the catalog
         error = backend.catalog.unknown_model(default)
         error.append_hints([f"{VARIABLES['default_model']} names it."])
         return error
@@ -151,6 +154,6 @@ def _no_model(backend: Backend, asked: Mapping[str, str | None]) -> Exception:
 
 
 def _checked(backend: Backend, tool: str, asked: Mapping[str, object]) -> dict[str, Any]:
-    """Check what was asked for as the tool's own arguments would be."""
+    """Check the options as the tool's arguments, and return them."""
     schema = next(schema for schema in backend.schemas() if schema.name == tool)
     return check_arguments(schema, asked)

@@ -1,4 +1,7 @@
-"""What may be wrong with the folder of the ledger: others may see another one there, or cannot lock it."""
+"""Checks the folder of the ledger for known problems.
+
+Other programs may see another folder there, or its locks may not work.
+"""
 
 import re
 import subprocess
@@ -13,14 +16,14 @@ from blockrun_image_mcp.settings import VARIABLES
 _NETWORKED = re.compile(
     r"nfs\d?|cifs|smb\w*|afpfs|webdav|davfs\d?|9p|afs|ceph|glusterfs|lustre|fuse\.(sshfs|rclone|s3fs)"
 )
-"""The file systems that are another machine's, as Linux and macOS call them."""
+"""The names of network file systems on Linux and macOS."""
 
 _SYNCHRONISED = re.compile(
     r"onedrive\b.*|dropbox\b.*|google drive|googledrive\b.*|my drive|icloud ?drive|mobile documents|cloudstorage"
     r"|nextcloud\d?|owncloud|syncthing|pcloud ?drive|box sync|creative cloud files",
     re.IGNORECASE,
 )
-"""What the folders are called that programs copy to other machines."""
+"""The names of folders synchronised with other machines."""
 
 _MOST_TOLD = 3
 _IN_ALL = f"Set {VARIABLES['state_dir']} to the same folder for all."
@@ -28,7 +31,10 @@ _ONE_MACHINE = f"Set {VARIABLES['state_dir']} to a folder on this machine's own 
 
 
 def doubts(folder: Path, environ: Mapping[str, str], *, is_named: bool) -> Sequence[str]:
-    """Return what may be wrong with the folder of the ledger, a real path; `is_named` tells that a setting names it."""
+    """Return the doubts about the folder of the ledger, as sentences.
+
+    `folder` is a real path. `is_named` is whether a setting names it.
+    """
     found: list[str] = []
     if is_on_network(folder):
         found.append(f"It is on another machine, whose locks may not hold. {_ONE_MACHINE}")
@@ -36,13 +42,13 @@ def doubts(folder: Path, environ: Mapping[str, str], *, is_named: bool) -> Seque
         found.append(f"A program seems to copy it to other machines, which breaks a ledger. {_ONE_MACHINE}")
     if sys.platform == "win32" and "appdata" in map(str.lower, folder.parts):
         found.append(f"Packaged programs, such as Claude Desktop, see another folder under AppData. {_ONE_MACHINE}")
-    if not is_named:
+    if not is_named:  # a folder from a setting is the same for every program with that setting
         found += _other_ledgers(folder, environ)
     return found
 
 
 def is_on_network(folder: Path) -> bool:
-    """Tell whether a folder is another machine's, as far as the system says."""
+    """Return whether a folder is on another machine, as far as the system knows."""
     if sys.platform == "win32":
         return folder.drive.startswith("\\\\") or _is_remote_drive(folder.anchor)
     mounts = dict(_mounts())
@@ -62,7 +68,10 @@ def _is_remote_drive(anchor: str) -> bool:
 
 
 def _mounts() -> Iterator[tuple[PurePath, str]]:
-    """Yield where a file system is mounted, and its kind; a later one hides an earlier one at the same place."""
+    """Yield the mount point and the kind of each file system.
+
+    At the same mount point, a later file system hides an earlier one.
+    """
     if sys.platform == "darwin":
         for mount in re.finditer(r"^.+? on (.+) \(([^,)]+)", _told_by_mount(), re.MULTILINE):
             yield PurePath(mount[1]), mount[2]
@@ -72,6 +81,7 @@ def _mounts() -> Iterator[tuple[PurePath, str]]:
     except OSError:
         return
     for mount in re.finditer(r"^\S+ (\S+) (\S+)", text, re.MULTILINE):
+        # spaces and the like are escaped in octal
         yield PurePath(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), mount[1])), mount[2]
 
 
@@ -84,7 +94,7 @@ def _told_by_mount() -> str:
 
 
 def _other_ledgers(folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
-    """Say where programs that are not started from this terminal keep another ledger."""
+    """Yield a sentence for each other ledger of programs started outside this terminal."""
     try:
         home = Path.home()
     except RuntimeError:

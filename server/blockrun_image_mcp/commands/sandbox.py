@@ -1,4 +1,4 @@
-"""The command that runs the image API's sandbox by itself."""
+"""The command sandbox: runs the image API's sandbox as a server."""
 
 import anyio
 import click

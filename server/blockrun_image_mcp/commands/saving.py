@@ -1,4 +1,4 @@
-"""Where the command generate saves its pictures: in a folder, or under the name of a file."""
+"""Saves the pictures of the command generate, in a folder or as a named file."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,14 @@ _OTHER_SPELLINGS = {".jpeg": ".jpg", ".tif": ".tiff"}
 
 @dataclass(frozen=True)
 class Destination:
-    """A folder, and the name of the one file there if it was given."""
+    """A folder for pictures, or one file in it if `file` is given."""
 
     store: FolderStore
     file: Path | None = None
 
     @classmethod
     def named(cls, folder: Path | None, file: Path | None, count: object) -> "Destination | None":
-        """Return where to save by the options --save and --output; raises `click.UsageError`."""
+        """Return the destination by the options --save and --output; raises `click.UsageError`."""
         if folder is not None and file is not None:
             raise click.UsageError("--save and --output exclude each other.")
         if file is not None:
@@ -40,7 +40,7 @@ class Destination:
         return cls(FolderStore(folder, "Name another folder with --save."))
 
     async def check(self) -> None:
-        """Raise `StorageError` if nothing can be saved there; it is asked before anything is paid."""
+        """Raise `StorageError` if nothing can be saved there; called before anything is paid."""
         if self.file is not None and self.file.exists():
             raise StorageError(
                 f"{clean(self.file, 200)} exists, and is not overwritten.",
@@ -53,13 +53,14 @@ class Destination:
         """Save the picture at a URL and return its path; raises `StorageError`."""
         from blockrun_image_mcp.images.download import download  # noqa: PLC0415 - httpx2 is for this command only
 
+        # the store names the file itself, by its real type
         path = await download(url, self.store, timings)
         return path if self.file is None else await anyio.to_thread.run_sync(_renamed, path, self.file)
 
 
 def _renamed(path: Path, file: Path) -> Path:
-    """Give a picture the name that was asked for, if that is possible, and return the name that it has."""
-    if file.exists():  # it has come meanwhile
+    """Rename a picture as requested, if possible, and return its path."""
+    if file.exists():  # it was made since the check
         click.echo(f"{file} exists; the picture keeps another name.", err=True)
         return path
     try:

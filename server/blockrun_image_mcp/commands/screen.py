@@ -1,4 +1,7 @@
-"""Text for a terminal or a pipe: in its columns and encoding, and with nothing in it that would steer a terminal."""
+"""Fits text to the columns and the encoding of a terminal or a pipe.
+
+Characters with power over a terminal are replaced.
+"""
 
 import codecs
 import json
@@ -16,20 +19,24 @@ _STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u2
 
 
 def prepare() -> None:
-    """Show what the output cannot hold, such as an emoji in a pipe on Windows, as its escape, instead of failing."""
+    """Print characters outside the output's encoding as escapes instead of failing."""
+    # such as an emoji in a pipe on Windows
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def as_json(document: object) -> str:
-    """Return JSON that is UTF-8 whatever the output's encoding is; then it holds ASCII alone."""
+    """Return JSON for the output: in UTF-8 if that is its encoding, otherwise in ASCII."""
     is_utf_8 = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
     return json.dumps(document, ensure_ascii=not is_utf_8, indent=2)
 
 
 def row(head: str, words: str, most_lines: int | None = None) -> str:
-    """Return words beside their head, in at most so many lines of the terminal's width."""
+    """Return words beside their head, wrapped to the terminal's width.
+
+    They are cut after `most_lines`, if that is given.
+    """
     columns = shutil.get_terminal_size().columns - _HEAD_COLUMNS
     lines = [line for each in shown(words).split("\n") for line in wrapped(each, max(columns, _FEWEST_COLUMNS))]
     if most_lines and len(lines) > most_lines:
@@ -38,7 +45,7 @@ def row(head: str, words: str, most_lines: int | None = None) -> str:
 
 
 def wrapped(line: str, columns: int) -> Sequence[str]:
-    """Return the line in lines of at most so many columns, broken at spaces and, where there are none, anywhere."""
+    """Wrap a line to at most `columns`, at spaces if possible."""
     lines: list[str] = []
     current = ""
     for part in re.findall(r"\s*\S+|\s+\Z", line):
@@ -47,6 +54,7 @@ def wrapped(line: str, columns: int) -> Sequence[str]:
             lines.append(current)
             current, rest = "", rest.lstrip()
         while columns_of(current + rest) > columns:
+            # at least one character, because a wide one may exceed a single column
             fits = next(end for end in range(len(rest), 0, -1) if end == 1 or columns_of(rest[:end]) <= columns)
             lines.append(rest[:fits])
             rest = rest[fits:]
@@ -55,12 +63,19 @@ def wrapped(line: str, columns: int) -> Sequence[str]:
 
 
 def columns_of(text: str) -> int:
-    """Return how many columns a text takes: two for East Asian letters and emoji, none for what joins another."""
+    """Return the number of columns of a text.
+
+    East Asian letters and emoji take two columns, combining characters none.
+    """
     return sum(_columns(character) for character in text)
 
 
 def shown(text: str) -> str:
-    """Return the text with a mark for each character that would steer the terminal or turn the others around."""
+    """Replace the characters for controlling a terminal or reordering text by a mark.
+
+    Tabs become four spaces.
+    """
+    # a prompt or a gateway could otherwise fake the output, or send commands to the terminal
     return _STEERING.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n").replace("\t", "    "))
 
 

@@ -1,4 +1,4 @@
-"""The command that serves MCP, as a person calls it."""
+"""The command serve: serves MCP on stdin and stdout."""
 
 import click
 

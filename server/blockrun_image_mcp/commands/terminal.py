@@ -1,4 +1,4 @@
-"""What a person sees at a terminal: a bar while pictures are made, what came of it, and where it is saved."""
+"""Shows a call to a person at a terminal: its progress, result and saved files."""
 
 import itertools
 import os
@@ -43,16 +43,16 @@ Call = Callable[[ImageToolset, OnStatus, Ask], Awaitable[GeneratedImages]]
 
 
 async def generate(backend: Backend, call: Call, destination: Destination | None, as_json: bool) -> None:
-    """Do the call, print its result, and save its pictures where that was asked for.
+    """Do the call, print its result, and save its pictures at the destination.
 
-    Raises `click.Abort` where a signal came before the result.
+    Raises `click.Abort` if a signal comes before the result, or while the pictures are saved.
     """
-    if destination is None and backend.is_sandbox:  # its URLs end with this command
+    if destination is None and backend.is_sandbox:  # its URLs stop working with this command
         destination = Destination(backend.folder)
     stop = _Stop(backend)
     async with run_alongside(stop.on_signals), backend:
         if destination is not None:
-            await destination.check()
+            await destination.check()  # before anything is paid
         await backend.prepare()
         backend.models.schedule_refresh()
         result: GeneratedImages | None = None
@@ -61,18 +61,18 @@ async def generate(backend: Backend, call: Call, destination: Destination | None
 
                 async def ask(question: Question) -> Approval:
                     approval = await _ask(question, progress)
-                    await backend.prepare()  # prices may have changed meanwhile
+                    await backend.prepare()  # prices may have changed while the user decided
                     return approval
 
                 result = await call(backend.toolset, progress.note, ask)
-        if result is not None:  # also where a signal came in the moment in which it did
+        if result is not None:  # even if a signal came at the same moment
             await _save_and_show(stop, result, destination, as_json)
     if result is None:
         raise click.Abort
 
 
 async def estimate(backend: Backend, asked: Mapping[str, Any], *, live: bool, as_json: bool) -> None:
-    """Print what a call is expected to cost, or the gateway's own quote for it."""
+    """Print the estimate of a call's cost; with `live`, the gateway's own quote."""
     async with backend:
         if live:
             await backend.prepare()
@@ -80,17 +80,17 @@ async def estimate(backend: Backend, asked: Mapping[str, Any], *, live: bool, as
 
 
 def take_first_list(backend: Backend, model: str | None) -> None:
-    """Fetch the gateway's very first list if only that can have the model."""
+    """Fetch the gateway's first list if the model is otherwise unknown."""
     catalog = backend.catalog
     is_known = model is None or catalog.spellings.get(model, model) in catalog.models
     cache = None if is_known or catalog.listing is not None else backend.cache
     if cache is not None and cache.claim():
-        with suppress(ImageError):  # which says no more than that there is no such model
+        with suppress(ImageError):  # the error for the unknown model says enough
             anyio.run(refresh, backend)
 
 
 async def refresh(backend: Backend) -> None:
-    """Put the list in force that the gateway has now; raises `ImageError` if there is none."""
+    """Fetch the gateway's current list and use it; raises `ImageError` if there is none."""
     if backend.cache is None:
         raise ConfigurationError(
             "There is no gateway whose list could be used.",
@@ -100,12 +100,12 @@ async def refresh(backend: Backend) -> None:
 
 
 def show(result: Result, as_json: bool) -> None:
-    """Print a result as an agent would get it, as text or as structured content."""
+    """Print a result as an agent gets it, as text or as structured content."""
     click.echo(screen.as_json(result.to_dict()) if as_json else screen.shown(result.to_text()))
 
 
 def show_enrichment(enriched: EnrichedPrompt, model: str, as_json: bool) -> None:
-    """Print what enrichment makes of a prompt, on one screen: what is long is cut there."""
+    """Print the enrichment of a prompt on one screen; long texts are cut."""
     if as_json:
         about = {"model": model, **enriched.to_dict(), "present": enriched.present, "warnings": enriched.warnings}
         click.echo(screen.as_json(about))
@@ -132,7 +132,7 @@ def _missing(enriched: EnrichedPrompt) -> Sequence[str]:
 
 
 def _sent(enriched: EnrichedPrompt, is_cut: bool) -> str:
-    """Return the prompt that is sent; of a long one, its end with what was added to it."""
+    """Return the prompt to send; of a long one, only the end with the additions."""
     if not enriched.changed:
         return "your words as they are"
     tail = len(enriched.prompt) - len(enriched.original) + _SHOWN_TAIL
@@ -141,7 +141,7 @@ def _sent(enriched: EnrichedPrompt, is_cut: bool) -> str:
 
 @dataclass
 class _Stop:
-    """Ends a command by signals: the first one stops what is done in `scope`, the next one leaves at once."""
+    """Ends a command on signals: the first cancels `scope`, the next exits at once."""
 
     backend: Backend
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
@@ -152,16 +152,17 @@ class _Stop:
             async for number in signals:
                 if self.scope.cancel_called:
                     self.backend.keep_records()
-                    os._exit(128 + number)  # what waits for a request that has left is shielded
-                with suppress(OSError):  # the terminal has gone
+                    os._exit(128 + number)  # a sent request is shielded from cancellation
+                with suppress(OSError):  # after SIGHUP, the terminal is closed
                     click.echo(_STOPPING, err=True)
                 self.scope.cancel()
 
 
 async def _save_and_show(stop: _Stop, result: GeneratedImages, destination: Destination | None, as_json: bool) -> None:
-    """Save the pictures of a result, and print it; JSON is one document, which holds their paths.
+    """Save the pictures of a result, and print it.
 
-    A signal ends the saving; what was paid for is printed all the same.
+    JSON is one document with the paths. A signal stops the saving, but the result is still printed, because it is paid
+    for.
     """
     backend, saving = stop.backend, _Saving(stop.backend, result, destination)
     stop.scope = anyio.CancelScope()
@@ -172,18 +173,18 @@ async def _save_and_show(stop: _Stop, result: GeneratedImages, destination: Dest
         if backend.is_sandbox and result.images:
             click.echo("Its URL ends with this command." if len(result.images) == 1 else _URLS_END)
         click.echo("".join(f"Saved: {path}\n" for path in saving.paths.values()), nl=False)
-    with suppress(ImageError):  # without the ledger, only the command images knows less
+    with suppress(ImageError):  # then only the command images lacks the paths
         await backend.operator_ledger().note_files(saving.paths)
     if stop.scope.cancelled_caught:
         raise click.Abort
     if saving.failures:
-        print_error(saving.failures[0])  # the JSON that was printed is the call's
+        print_error(saving.failures[0])  # not as JSON: stdout holds the result, which is one document
         raise click.exceptions.Exit(1)
 
 
 @dataclass
 class _Saving:
-    """The pictures of a result on their way to files; `paths` are those of the URLs that were saved."""
+    """Saves the pictures of a result; `paths` are those of the saved URLs."""
 
     backend: Backend
     result: GeneratedImages
@@ -192,7 +193,7 @@ class _Saving:
     failures: list[ImageError] = field(default_factory=list[ImageError])
 
     async def run(self) -> None:
-        """Save each picture; what fails is kept for the end."""
+        """Save each picture, and collect the errors in `failures`."""
         if self.destination is None:
             return
         for url in (image.url or "" for image in self.result.images):
@@ -202,14 +203,14 @@ class _Saving:
                 self.failures.append(error)
 
     def with_paths(self) -> GeneratedImages:
-        """Return the result with the paths of what was saved."""
+        """Return the result with the paths of the saved pictures."""
         images = [replace(image, path=self.paths.get(image.url or "", image.path)) for image in self.result.images]
         return replace(self.result, images=images)
 
 
 @dataclass
 class _Progress:
-    """What a call is waiting for; the bar stands still while a person is asked."""
+    """The status of a call; the bar pauses while a person is asked."""
 
     status: str = ""
     is_paused: bool = False
@@ -219,7 +220,7 @@ class _Progress:
 
 
 async def _ask(question: Question, progress: _Progress) -> Approval:
-    """Ask a person at the terminal; raises `ConfirmationError` if the answer is no, or nobody is there."""
+    """Ask a person at the terminal; raises `ConfirmationError` unless the answer is yes."""
     if not sys.stdin.isatty():
         raise not_confirmed("there is no terminal to ask on")
     progress.is_paused = True
@@ -232,7 +233,7 @@ async def _ask(question: Question, progress: _Progress) -> Approval:
         with suppress(RuntimeError):  # the command has ended
             anyio.from_thread.run_sync(answered.set, token=token)
 
-    # a thread that nothing waits for at the end: Ctrl-C must not wait for an answer
+    # a daemon, because after Ctrl-C the process must not wait for an answer
     Thread(target=read, name="question", daemon=True).start()
     await answered.wait()
     progress.is_paused = False
@@ -243,7 +244,7 @@ async def _ask(question: Question, progress: _Progress) -> Approval:
 
 @asynccontextmanager
 async def _progress_bar(timings: Timings) -> AsyncGenerator[_Progress]:
-    """Show on a terminal's stderr that a call is under way, and what it is waiting for."""
+    """Show a progress bar with the call's status, if stderr is a terminal."""
     progress, start = _Progress(), anyio.current_time()
     if not sys.stderr.isatty():
         yield progress
