@@ -1,1 +1,1 @@
-"""The image API over HTTP."""
+"""The gateway's image API over HTTP."""

@@ -1,4 +1,7 @@
-"""The image API over HTTP, as an `ImageGateway` that never pays twice and reads what it has paid for to its end."""
+"""An `ImageGateway` over HTTP.
+
+It never pays twice, and it reads every paid response to its end.
+"""
 
 import math
 import time
@@ -57,22 +60,28 @@ _FINAL: Mapping[Outcome, Rule] = MappingProxyType({})
 
 
 class Payer(Protocol):
-    """Pays from a wallet what a gateway asks for."""
+    """Pays a gateway's price quotes from a wallet."""
 
     def auth(self, attempt: Attempt, on_signed: Callable[[Payment], None]) -> httpx2.Auth:
-        """Return what pays for one attempt, once, and tells the payment before it leaves."""
+        """Return the auth for one attempt, which pays at most once.
+
+        `on_signed` gets the payment before it is sent.
+        """
         ...
 
     def price(self, response: httpx2.Response) -> Decimal:
-        """Return the price that a gateway names to a request without payment, in US dollars; raises `GatewayError`."""
+        """Return the price in a gateway's 402, in US dollars; raises `GatewayError`."""
         ...
 
 
 class HttpGateway:
-    """An `ImageGateway` at an OpenAI-compatible base URL; one HTTP client, open from `async with` to its end.
+    """An `ImageGateway` at an OpenAI-compatible base URL.
 
-    A call can be cancelled until a request leaves that may be charged, and while it only asks after a job. In between
-    it is read to its end, and only then gives way to the cancellation; `begin_shutdown` grants it `drain_seconds` more.
+    It has one HTTP client, which is open inside `async with`.
+
+    A call can be cancelled before it sends a request that may be charged, and while it polls a job. In between, the
+    response is read to its end before the cancellation takes effect. After `begin_shutdown`, that takes at most
+    `drain_seconds`.
     """
 
     def __init__(
@@ -117,21 +126,22 @@ class HttpGateway:
         await self._stack.aclose()
 
     def begin_shutdown(self) -> None:
-        """Give the calls under way only `drain_seconds` more."""
+        """Limit the calls under way to `drain_seconds` more."""
         for call in self._calls:
             call.end_within(self._timings.drain_seconds)
 
     @property
     def unanswered(self) -> int:
-        """The number of calls whose request has left."""
+        """The number of paid requests that were sent and have no answer yet."""
         return sum(call.scope.shield for call in self._calls)
 
     async def generate(
         self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
     ) -> ImagesResponse:
-        """Make the pictures, sending one request that may be charged.
+        """Make the pictures with one request that may be charged.
 
-        Raises `GatewayError`, `LedgerError`, and, for what its wallet may not pay, `BudgetExceededError`.
+        Raises `GatewayError`, `LedgerError`, `BudgetExceededError` or `PriceNotApproved` if the wallet may not pay the
+        price, and `JobPending` if the gateway's job goes on for minutes.
         """
         call = _PaidCall(self._timings, attempt, on_status, within_seconds, is_paid=self._payer is None)
         response = await self._post(request, call)
@@ -143,20 +153,24 @@ class HttpGateway:
         is_on_disk = False
         with anyio.CancelScope(shield=True):
             is_on_disk = await attempt.accepted(job.id, named.charged_usd(attempt.held_usd, job.payment))
-        with anyio.CancelScope(shield=not is_on_disk):  # a job that nobody else can know of is polled to its end
+        with anyio.CancelScope(shield=not is_on_disk):  # no other process could find a job that is not on disk
             return await self._watch(job, attempt, on_status, named)
-        raise JobPending
+        raise JobPending  # for the type checker: nothing cancels the scope
 
     async def poll(self, job: Job, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
-        """Poll an accepted job, which is free, until it has ended; raises `JobPending` after minutes.
+        """Poll an accepted job to its end, which is free; raises `JobPending` after minutes.
 
-        An answer that says nothing of the job does not end it. Raises `OutcomeUnknownError` if no other comes.
+        Polling goes on after an answer that does not mention the job. Raises `OutcomeUnknownError` if the last answer
+        was one.
         """
         return await self._watch(job, attempt, on_status, NO_EVIDENCE)
 
     async def quote(self, request: ImageRequest) -> Decimal | None:
-        """Ask what a request would cost with a request that carries no payment, which only a wallet can have."""
-        if self._payer is None:
+        """Send the request unpaid and return the price in the 402, in US dollars; raises `GatewayError`.
+
+        Without a wallet, return `None` and send nothing.
+        """
+        if self._payer is None:  # the account's key would pay for the request
             return None
         try:
             response = await self._http.post(
@@ -169,9 +183,10 @@ class HttpGateway:
         return self._payer.price(response)
 
     async def models(self, etag: str = "") -> ModelsAnswer:
-        """Ask for the gateway's list of models, which is free and may still be the one that has the ETag.
+        """Return the gateway's answer to a request for its models, which is free.
 
-        Raises `GatewayUnavailableError` where there is no answer within seconds.
+        It is a 304 if the list still has the ETag. Raises `GatewayUnavailableError` if there is no answer within
+        `connect_seconds`, and `GatewayError` for a certificate that is not trusted.
         """
         try:
             with anyio.fail_after(self._timings.connect_seconds):
@@ -185,7 +200,7 @@ class HttpGateway:
         return self._reader.models(response, self.name)
 
     async def _post(self, request: ImageRequest, call: "_PaidCall") -> httpx2.Response:
-        """Send the request that may be charged, once it may leave; an answer that never comes is an error."""
+        """Send the request that may be charged; raises `GatewayError` without an answer in time."""
         self._calls.add(call)
         try:
             with call.scope:
@@ -228,7 +243,7 @@ class HttpGateway:
                     f"{_GENERATIONS}/{job.id}", headers=headers, extensions={MAX_BYTES: self._max_answer_bytes}
                 )
             except httpx2.TransportError:
-                continue  # whichever it was, POLL has it asked again
+                continue  # POLL allows another try after every failure
             if response.status_code not in POLL and CUT not in response.extensions:
                 polled = self._reader.polled(response, job.id, n, watch.sent)
                 if isinstance(polled, ImagesResponse):
@@ -241,7 +256,7 @@ class HttpGateway:
 
 @dataclass
 class _Watch:
-    """A job that is polled; `wrong` is the last answer, if that told nothing of it."""
+    """A polled job; `wrong` is the last answer, if that did not mention it."""
 
     job: Job
     attempt: Attempt
@@ -251,7 +266,7 @@ class _Watch:
 
 
 class _PaidCall:
-    """One call: cancellable until a request leaves that may be charged, and then shielded until its answer is there."""
+    """One call, shielded from cancellation while a request that may be charged has no answer."""
 
     def __init__(
         self, timings: Timings, attempt: Attempt, on_status: OnStatus, within_seconds: float, *, is_paid: bool
@@ -278,10 +293,11 @@ class _PaidCall:
             return UNPAID_QUOTE
         if self.payment is None:
             return BEARER_POST
+        # a gateway could only refuse an expired payment
         return SIGNED_POST if time.time() < self.payment.valid_before else _FINAL
 
     def is_final(self, response: httpx2.Response) -> bool:
-        """Return whether an answer proves a charge, or waiting does not help."""
+        """Return whether an answer proves a charge, or reports a used-up quota."""
         is_charged = self.is_paid and evidence_of(response).is_proof
         return is_charged or (response.status_code == 429 and meanings.is_out_of_quota(saying_of(response)))
 
@@ -291,15 +307,18 @@ class _PaidCall:
 
     async def on_trace(self, event: str, info: Mapping[str, Any]) -> None:
         if self.is_paid and event.endswith(".send_request_headers.started") and info["request"].method == b"POST":
-            self.scope.shield = True
+            self.scope.shield = True  # a cancellation must not fall between the note on disk and the request
             if self.payment is None or not self._was_sent:  # a payment cannot move twice, however often it is sent
                 await self.attempt.sent()
                 await self._stop_if_late()
-            self.has_left = self._was_sent = True
+            self.has_left = self._was_sent = True  # the point of no return: from here on, the gateway may charge
             self.scope.deadline = min(self._ends_by, anyio.current_time() + self._answer_seconds)
 
     async def _stop_if_late(self) -> None:
-        """Take back that it was sent if that took too long to write: it is cancelled before anything leaves."""
+        """Withdraw the note that it was sent if the deadline passed while that was written.
+
+        The request is then cancelled before anything leaves.
+        """
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()
         except anyio.get_cancelled_exc_class():

@@ -1,7 +1,7 @@
-"""Decides by a credential's shape where it may be sent, before any HTTP client exists.
+"""Decides by a credential's shape where it may be sent.
 
-A private key signs payments and is never sent to anyone; an account key goes only to an account host. The shapes, hosts
-and variables are those of BlockRun's own documentation and SDKs.
+It does so before any HTTP client exists. A private key signs payments and is never sent to anyone; an account key goes
+only to an account host. The shapes, hosts and variables are those of BlockRun's own documentation and SDKs.
 """
 
 import base64
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import httpx2
 
 _ACCOUNT_HOST = "https://api.blockrun.ai"
-_OTHERS_KEYS = ("sk-", "xai-", "gsk_", "AIza", "r8_", "hf_")
+_OTHERS_KEYS = ("sk-", "xai-", "gsk_", "AIza", "r8_", "hf_")  # OpenAI and others, xAI, Groq, Google, Replicate, HF
 _AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com")
 _API_VERSION = re.compile(r"api-version=([A-Za-z0-9.-]+)")
 _HOST_SETTINGS = ("gateway", "api_key_url", "api_url")
@@ -37,11 +37,11 @@ _AROUND_A_KEY = (
     (re.compile(r"(?i:export\s+)?(?i:[\w-]*(?:key|token|credential))\s*[=:]\s*\S"), "the name before it"),
     (re.compile(r"(?i:bearer$|(?:bearer|basic|token)[\s:])"), "the word before it, such as Bearer"),
 )
-"""What people copy along with a key, at its beginning or end."""
+"""Text that people copy along with a key, at its beginning or end."""
 
 
 class Shape(Enum):
-    """What a credential is, as its text shows."""
+    """The kind of a credential, as its text shows."""
 
     ACCOUNT_KEY = "a BlockRun account key"
     PRIVATE_KEY = "a wallet's private key"
@@ -50,23 +50,24 @@ class Shape(Enum):
 
 
 _PRIVATE_KEY = re.compile(r"[0-9a-fA-F]{64}|0[xX][0-9a-fA-F]{56}|^[0-9a-fA-F]{60,63}$")
-"""One that lacks a few of its 64 digits is still one that nobody must see."""
+"""A key that lacks a few of its 64 digits must stay secret, too."""
 _WALLET_KEY = re.compile(r"(?:0[xX])?([0-9a-fA-F]{64})")
 _PAYMENT_HEADER = "payment-signature"
 _SIGNATURE = re.compile(r"0x[0-9a-f]{130}")
 _NONCE = re.compile(r"0x[0-9a-f]{64}")
+# a Solana key pair has 64 bytes: in base58, or as the array of numbers in a key file
 _SOLANA_SECRET = re.compile(r"\b[1-9A-HJ-NP-Za-km-z]{87,88}\b|\[(?:\s*\d+\s*,){2,}\s*\d+\s*\]")
 
 
 Rail: TypeAlias = Literal["account", "wallet"]
-"""How a gateway is paid: from an account that a credential names, or by a wallet that signs."""
+"""How a gateway is paid: from the credential's account, or by a wallet that signs."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """A base URL, as it was named and not yet checked, what named it, and on which rail it is paid.
+    """An unchecked base URL, with its source and its rail.
 
-    `query` is what each request's URL ends with.
+    `query` is the end of each request's URL.
     """
 
     base_url: str
@@ -77,11 +78,11 @@ class Address:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where requests go, with which headers, and who pays.
+    """The base URL, headers and payer of requests.
 
-    `principal` is the same for the same credential and reveals nothing of it. Where there is a `wallet_key`, it signs
-    payments, and the headers hold no credential. `query` is what each request's URL ends with, `named_by` the setting
-    that names the base URL, if one does.
+    `principal` is the same for the same credential and reveals nothing of it. If there is a `wallet_key`, it signs
+    payments, and the headers hold no credential. `query` is the end of each request's URL. `named_by` is the setting
+    that names the base URL, if any.
     """
 
     base_url: str
@@ -94,7 +95,7 @@ class Endpoint:
 
 
 def shape_of(credential: str) -> Shape:
-    """Return the shape of a credential; what holds a private key is one, whatever stands around it."""
+    """Return a credential's shape; any text with a private key in it counts as one."""
     if _PRIVATE_KEY.search(credential):
         return Shape.PRIVATE_KEY
     if _SOLANA_SECRET.search(credential):
@@ -103,15 +104,15 @@ def shape_of(credential: str) -> Shape:
 
 
 def is_never_sent(text: str) -> bool:
-    """Tell whether a text holds what signs payments, which no one is ever sent."""
+    """Return whether a text holds a key that signs payments, and so must never be sent."""
     return shape_of(text) in (Shape.PRIVATE_KEY, Shape.SOLANA_SECRET)
 
 
 def may_leave(name: str, value: str, wallet_key: SecretStr | None = None) -> bool:
-    """Tell whether a header may be sent.
+    """Return whether a header may be sent.
 
-    A payment holds words of the gateway's choice, whose base64 may look like a secret by chance or on purpose; it is
-    only held against the wallet's key itself.
+    A payment repeats the gateway's words, and their base64 may look like a secret by chance or on purpose. It is
+    therefore only searched for the wallet's own key.
     """
     if name.lower() != _PAYMENT_HEADER or (payment := _payment(value)) is None:
         return not is_never_sent(f"{name}: {value}")
@@ -119,21 +120,22 @@ def may_leave(name: str, value: str, wallet_key: SecretStr | None = None) -> boo
 
 
 def endpoint_for(settings: Settings, contract_base_url: str) -> Endpoint:
-    """Return where the first credential that is set may go.
+    """Return the endpoint for the first credential that is set.
 
-    Raises `ConfigurationError` when none is set, or the one that is cannot be sent; it never holds the credential.
+    Raises `ConfigurationError` if none is set, or if that one cannot be read or sent. The error never holds the
+    credential.
     """
     _check_host_settings(settings)
     sources, unfilled = settings.sources, settings.unfilled
     if not sources:
-        if settings.gateway:  # which may be what is wrong
+        if settings.gateway:  # a wrong base URL, such as a misspelt `sandbox`, is the mistake to report first
             _checked(_split(settings.gateway)[0], VARIABLES["gateway"])
         what = f"{unfilled[0]} still holds a placeholder" if unfilled else "No credential is set"
         raise ConfigurationError(f"{what}, so no picture can be made.", hint=_another(settings))
     variable, credential = sources[0].variable, sources[0].read()
     address = _address(variable, credential, settings, contract_base_url)
     if unfilled and (address.named_by in VARIABLES.values() or settings.spec is not None):
-        raise ConfigurationError(  # the host that was named for one key must not get another one
+        raise ConfigurationError(  # the host was named for one key, and must not get another
             f"{unfilled[0]} still holds a placeholder, and {variable} is not sent to another host in its place.",
             hint=f"Set {unfilled[0]} to the key itself, or leave it out if {variable} is the one to use.",
         )
@@ -151,7 +153,10 @@ def endpoint_for(settings: Settings, contract_base_url: str) -> Endpoint:
 
 
 def address_of(settings: Settings, contract_base_url: str) -> Address | None:
-    """Return where the first credential that is set would go, `None` where there is none that may go anywhere."""
+    """Return the address for the first credential that is set.
+
+    Return `None` if there is none, if it may not be sent, or if the base URL may hold a key.
+    """
     if not settings.sources:
         return None
     first = settings.sources[0]
@@ -165,7 +170,7 @@ def address_of(settings: Settings, contract_base_url: str) -> Address | None:
 
 
 def wallet_digits(credential: str) -> str | None:
-    """Return the 64 hex digits of a credential that is a wallet's private key and nothing else, or `None`."""
+    """Return the 64 hex digits of a wallet's private key; `None` for any other text."""
     key = _WALLET_KEY.fullmatch(credential)
     return key[1].lower() if key else None
 
@@ -178,7 +183,7 @@ def _address(variable: str, credential: str, settings: Settings, contract_base_u
 def _base_for(
     variable: str, credential: str, settings: Settings, contract_base_url: str
 ) -> tuple[str, Mapping[str, str], str]:
-    """Return the base URL that the credential may be sent to, the query of its requests, and what named it."""
+    """Return a credential's base URL, the query of its requests, and the URL's source."""
     match shape_of(credential):
         case Shape.PRIVATE_KEY if not wallet_digits(credential):
             raise ConfigurationError(
@@ -215,7 +220,10 @@ def _operators_base(settings: Settings, host_field: str) -> tuple[str, Mapping[s
 
 
 def _split(url: str) -> tuple[str, Mapping[str, str]]:
-    """Return a base URL without its end, and Azure's version of the API from its query; any other query stays."""
+    """Return a trimmed base URL, and Azure's `api-version` from its query.
+
+    Slashes and `/images/generations` are cut from its end. A URL with any other query stays as it is.
+    """
     base_url, _, query = url.partition("?")
     version = _API_VERSION.fullmatch(query)
     if query and not version:
@@ -225,7 +233,10 @@ def _split(url: str) -> tuple[str, Mapping[str, str]]:
 
 
 def _check_host_settings(settings: Settings) -> None:
-    """Raise `ConfigurationError` for a placeholder in a URL: the key would go to another host than was meant."""
+    """Raise `ConfigurationError` if a base URL holds a placeholder.
+
+    Otherwise, the key could go to the wrong host.
+    """
     for host_field in _HOST_SETTINGS:
         if has_placeholder(getattr(settings, host_field) or ""):
             raise ConfigurationError(
@@ -236,13 +247,16 @@ def _check_host_settings(settings: Settings) -> None:
 
 
 def _checked(base_url: str, named_by: str) -> str:
-    """Return the host of a base URL that a credential may be sent to; raises `ConfigurationError` for any other."""
+    """Return the host of a base URL.
+
+    Raises `ConfigurationError` if a credential may not be sent to that URL.
+    """
     import httpx2  # noqa: PLC0415 - 35 modules, and every command loads this one
 
     try:
         url = httpx2.URL(base_url)
         fault = next(_faults(base_url, url), None)
-    except (httpx2.InvalidURL, UnicodeError):  # the environment may hold bytes of no text
+    except (httpx2.InvalidURL, UnicodeError):  # the environment may hold bytes that are not text
         url, fault = None, ("it cannot be read as a URL", "Write it as in https://api.blockrun.ai/v1.")
     if fault is not None or url is None:
         what, remedy = fault or ("", "")
@@ -251,7 +265,10 @@ def _checked(base_url: str, named_by: str) -> str:
 
 
 def _faults(text: str, url: "httpx2.URL") -> Iterator[tuple[str, str]]:
-    """Yield each rule that a base URL breaks, and what to do; never a part of the URL, which may be a key."""
+    """Yield each fault of a base URL with its remedy.
+
+    They never quote the URL, because it may be a key.
+    """
     if is_never_sent(text):
         yield "it holds what looks like a private key", "Write the gateway's https URL, and the key in its own setting."
     if any(character.isspace() for character in text):
@@ -286,7 +303,7 @@ def _faults_of_host(url: "httpx2.URL") -> Iterator[tuple[str, str]]:
 
 
 def _another(settings: Settings) -> str:
-    """Say which credential to set."""
+    """Return the advice to set a credential, as sentences."""
     misspelt = "".join(f"{name} is not a setting; did you mean {meant}? " for name, meant in settings.misspelt.items())
     if settings.gateway:
         return (
@@ -300,7 +317,7 @@ def _another(settings: Settings) -> str:
 
 
 def _authorization(host: str, query: Mapping[str, str], credential: str) -> Mapping[str, str]:
-    """Return the header with the credential, which Azure wants in one of its own."""
+    """Return the header with the credential; Azure has a header of its own."""
     is_azure = bool(query) or host.endswith(_AZURE_HOSTS)
     return {"api-key": credential} if is_azure else {"Authorization": f"Bearer {credential}"}
 
@@ -324,7 +341,7 @@ def _principal(credential: str) -> str:
 
 
 def _payment(value: str) -> str | None:
-    """Return the JSON of a payment of x402, or `None` for what is none."""
+    """Return the JSON of an x402 payment; `None` for any other value."""
     try:
         text = base64.b64decode(value, validate=True).decode("ascii")
         body: object = json.loads(text)

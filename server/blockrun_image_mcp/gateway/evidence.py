@@ -1,7 +1,7 @@
-"""Reads what an answer proves of a charge, whatever its status is.
+"""Reads the proof of a charge from an answer of any status.
 
-Amounts count as the gateway names them. That a payment has moved is proved by the hash of a transaction alone, never by
-a word such as `success`.
+An amount above 0, as the gateway names it, or the hash of a transaction proves a charge. A word such as `success` does
+not.
 """
 
 import base64
@@ -30,10 +30,11 @@ _MAX_HEADER_CHARACTERS = 16_384
 
 @dataclass(frozen=True)
 class Evidence:
-    """What an answer names as charged.
+    """The charge that an answer names.
 
-    `amount_usd` is the largest amount that can be read, in US dollars. `is_doubtful` is whether one is not written as
-    an amount of dollars is. `transaction` is the hash of a payment's transaction.
+    `amount_usd` is the largest amount that can be read, in US dollars. `transaction` is the hash of a payment's
+    transaction. `is_doubtful` means that an amount is not written in plain dollars, or that the answer says that it was
+    paid without an amount.
     """
 
     amount_usd: Decimal | None = None
@@ -42,7 +43,7 @@ class Evidence:
 
     @property
     def is_proof(self) -> bool:
-        """Whether it proves a charge; an amount of 0 does not."""
+        """Whether it proves a charge; an amount of 0 is not proof."""
         return bool(self.transaction or self.amount_usd)
 
     def __or__(self, other: "Evidence") -> "Evidence":
@@ -54,9 +55,9 @@ class Evidence:
         )
 
     def charged_usd(self, held_usd: Decimal, payment: Payment | None) -> Decimal | None:
-        """Return what counts as charged, in US dollars; `None` if the answer does not tell.
+        """Return the amount that counts as charged, in US dollars; `None` if unknown.
 
-        A payment moves whole or not at all. Beside a doubtful amount, it is at least what is held.
+        A payment moves whole or not at all. Without a payment, a doubtful amount counts as at least `held_usd`.
         """
         if payment is not None:
             return payment.amount_usd if self.is_proof else None
@@ -69,10 +70,10 @@ NO_EVIDENCE = Evidence()
 
 
 def evidence_of(response: httpx2.Response) -> Evidence:
-    """Return what an answer proves of a charge.
+    """Return an answer's evidence of a charge.
 
-    The price in its body is one only beside a result, or what says that it was paid: other answers tell there what a
-    request would cost.
+    The price in its body counts only beside a result, or if the answer says that it was paid. In other answers, it is
+    the price of a future request.
     """
     body = json_object(json_from(response.content))
     evidence = _amounts(_named_in_headers(response.headers))
@@ -92,7 +93,7 @@ def _payment_states(body: Mapping[str, Any]) -> Iterable[object]:
 
 
 def _named_in_headers(headers: httpx2.Headers) -> Iterable[str]:
-    """Yield the amounts of all headers, which a proxy may have joined into one."""
+    """Yield the amounts of all cost headers; a proxy may have joined them into one."""
     for line in headers.get_list(_COST_HEADER):
         yield from line.split(", ")
 

@@ -1,4 +1,4 @@
-"""What an answer tells of a job: its id, and how far it is, in the words of several gateways."""
+"""Reads a job's id and state from answers, in the words of several gateways."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -16,7 +16,7 @@ _STATE_KEYS = ("status", "state", "task_status", "taskStatus")
 
 
 class State(Enum):
-    """How far a job is."""
+    """The state of a job."""
 
     QUEUED = auto()
     DRAWING = auto()
@@ -37,19 +37,20 @@ _STATES: Mapping[str, State] = {
 
 
 def state_of(body: Mapping[str, Any]) -> State | None:
-    """Return how far the job is that an answer tells of; `None` if it does not tell, or by a word that is not known.
+    """Return the state of an answer's job; `None` if it is missing or unknown.
 
-    An answer may be a success that tells of a job under way, or of one that failed.
+    An answer with HTTP status 200 may be about a job that is under way or has failed.
     """
     words = [_key(fields[key]) for fields in _rooms(body) for key in _STATE_KEYS if isinstance(fields.get(key), str)]
     told = {_STATES[word] for word in words if word in _STATES}
+    # the answer and the job inside it may each have a state: the one that is furthest from success counts
     return next((state for state in (State.FAILED, State.DRAWING, State.QUEUED, State.FINISHED) if state in told), None)
 
 
 def id_of(body: Mapping[str, Any], asked: str) -> str | None:
-    """Return the id by which a job of the request to the URL `asked` can be followed; `None` if there is none.
+    """Return the id to poll an answer's job with; `None` if there is none.
 
-    If a URL to poll is told that is not this API's, the id is of no use.
+    `asked` is the URL of the request. If the answer's own URL to poll is not this API's, an id is of no use.
     """
     poll_url = body.get("poll_url")
     if poll_url:
@@ -59,7 +60,7 @@ def id_of(body: Mapping[str, Any], asked: str) -> str | None:
 
 
 def is_about(body: Mapping[str, Any], id: str) -> bool:
-    """Return whether an answer may be about the job with that id: it names that, or none."""
+    """Return whether an answer names this job, or none."""
     named = [*_ids(body)]
     return not named or id in named
 

@@ -1,4 +1,4 @@
-"""What a gateway's refusals mean: the error, what happened in words, and the next step."""
+"""Classifies a gateway's refusals: the error, the words for it, and the next step."""
 
 import re
 import socket
@@ -25,7 +25,7 @@ from blockrun_image_mcp.gateway.sayings import Saying
 
 @dataclass(frozen=True)
 class _Signs:
-    """By which codes and words one kind of refusal is known."""
+    """The codes and words that identify one kind of refusal."""
 
     codes: re.Pattern[str]
     words: re.Pattern[str]
@@ -38,7 +38,7 @@ def _signs(codes: Sequence[str], words: Sequence[str]) -> _Signs:
 _RATE_WORDS = re.compile(r"(retry|try again) (in|after)|per (second|minute|hour|day)|\b[rt]p[md]\b", re.IGNORECASE)
 _NEVER = re.compile(r"\blimit: ?0\b", re.IGNORECASE)
 _QUOTATION = re.compile(r"(?<!\w)(?:'[^']*'|\"[^\"]*\"|`[^`]*`)(?!\w)")
-_WALL = re.compile(
+_WALL = re.compile(  # the numbers are Cloudflare's own error codes
     r"\b10(05|06|09|10|12|15|20)\b|captcha|challenge|attention required|just a moment|cloudflare", re.IGNORECASE
 )
 
@@ -112,7 +112,7 @@ _MODEL = _Signs(
         rf"{_BAD}_(image_)?model(?!_(param|opt))|model_?(not|no|un|retired|dep)|deployment_?not_?found|endpointormodel",
         re.IGNORECASE,
     ),
-    re.compile(  # not behind a quotation, which may be one of the prompt, but for LiteLLM's of itself
+    re.compile(  # a quotation before it may be one of the prompt, except for LiteLLM's quotation of itself
         rf"([^'\"]{{0,10}}\{{'error': ')?[^'\"]{{0,80}}?({'|'.join(_SAID_OF_MODELS)})", re.IGNORECASE
     ),
 )
@@ -123,7 +123,7 @@ _RATE = _signs(
 
 @dataclass(frozen=True)
 class Meaning:
-    """What a status means: the error, what happened, and the next step."""
+    """The meaning of a refusal: the error, the event in words, and the next step."""
 
     error: type[GatewayError]
     what: str
@@ -232,11 +232,11 @@ _PROXY = (
 _PROXY_LOGIN = "The proxy wants a login: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT, in the server's environment."
 
 _FREE_IF_NAMED = (410, 428, 451, 503)
-"""What holds no money if it names the model or the account's quota as the reason."""
+"""The statuses that cost nothing if a code names the model or the quota as the reason."""
 
 
 def of(status: int, charged: Charged, saying: Saying, *, is_web_page: bool = False) -> Meaning:
-    """Return what a refusal, or a success that is none, means by its status, its codes and its words."""
+    """Classify a refusal by its status, codes and words; some have the status of a success."""
     named = _named(saying, _kinds_of(status))
     if status == 403 and (is_web_page or (named in (None, _NO_ACCESS) and _WALL.search(saying.words))):
         return _BOT_WALL
@@ -249,14 +249,14 @@ def of(status: int, charged: Charged, saying: Saying, *, is_web_page: bool = Fal
 
 
 def is_lasting(error: httpx2.TransportError) -> bool:
-    """Tell whether a gateway cannot be reached until something is changed: its certificate is not trusted."""
+    """Return whether a later try cannot help: the certificate is not trusted."""
     return "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
 def of_failure(error: httpx2.TransportError, setting: str) -> tuple[str, str]:
-    """Return what is the matter with a gateway that could not be reached, after its name, and the next step.
+    """Return the reason for a failed connection, to follow the gateway's name, and the next step.
 
-    `setting` is the one that names it, if one does.
+    `setting` is the one that names the gateway; it is empty if none does.
     """
     words = str(error)
     if is_lasting(error):
@@ -279,7 +279,7 @@ def of_failure(error: httpx2.TransportError, setting: str) -> tuple[str, str]:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and all that it came from; each address that was tried may have failed."""
+    """Yield an error and its causes, of which each tried address may have one."""
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):
@@ -289,22 +289,23 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def is_out_of_quota(saying: Saying) -> bool:
-    """Tell whether a 429 is about money, so that waiting does not help."""
+    """Return whether a 429 is about money, not about the rate: waiting does not help."""
     if any(map(_QUOTA.codes.search, saying.codes)) or _NEVER.search(saying.words):
         return True
+    # a rate limit is often called a quota, too, so words alone count only if nothing else is about the rate
     is_about_rate = any(map(_RATE.codes.search, saying.codes)) or _RATE_WORDS.search(saying.words)
     return _QUOTA.words.search(saying.words) is not None and not is_about_rate
 
 
 def is_free(status: int, saying: Saying) -> bool:
-    """Tell whether a refusal by this status holds no money because of the reason that it names."""
+    """Return whether a refusal was free, by its status and the codes of its reason."""
     return status in _FREE_IF_NAMED and any(
         signs.codes.search(code) for signs in (_MODEL, _QUOTA) for code in saying.codes
     )
 
 
 def is_before_drawing(saying: Saying) -> bool:
-    """Tell whether a code proves that a request was refused before anything could be drawn; words do not."""
+    """Return whether a code proves that the request was refused before drawing; words do not."""
     by_code = _named(replace(saying, words=""), _KINDS)
     return by_code in (_NO_CREDIT, _NO_MODEL, _NO_SERVICE, _NO_ACCESS, _MEANINGS[401], _MEANINGS[429]) or (
         by_code is None and saying.status in (401, 402, 404, 429)
@@ -312,7 +313,7 @@ def is_before_drawing(saying: Saying) -> bool:
 
 
 def is_policy(saying: Saying) -> bool:
-    """Tell whether it is about the content of the prompt."""
+    """Return whether a refusal is about the prompt's content."""
     return _named(saying, _KINDS) is _CONTENT
 
 
@@ -329,7 +330,10 @@ _FALLBACKS: Mapping[tuple[bool, bool], Meaning] = {(False, True): _REDIRECT, (Fa
 
 
 def _kinds_of(status: int) -> Mapping[_Signs, Meaning]:
-    """Return what a refusal by this status can be about: some say little, or were lost on the way through a proxy."""
+    """Return the kinds of refusal that this status can have.
+
+    Some statuses say little, and proxies replace others.
+    """
     if status < 300 or status in (400, 403, 409, 410, 422, 428, 451):
         return _KINDS
     if status == 503:
@@ -338,9 +342,10 @@ def _kinds_of(status: int) -> Mapping[_Signs, Meaning]:
 
 
 def _named(saying: Saying, kinds: Mapping[_Signs, Meaning]) -> Meaning | None:
-    """Return the kind that a code names, or else the words outside of quotations, which may be of the prompt.
+    """Return the kind of refusal that a code names, or else the words.
 
-    Proxies give each 403 a code of their own, so that one about access says less than words do.
+    Quotations do not count: they may be of the prompt. A code about access counts after the words, because proxies give
+    one to every 403.
     """
     by_code = [signs for code in saying.codes for signs in kinds if signs.codes.search(code)]
     own_words = _QUOTATION.sub("", saying.words)

@@ -1,8 +1,7 @@
-"""Finds the pictures in a success, in whichever shape a gateway sends them.
+"""Finds the pictures in a success, in the shapes of many gateways.
 
-The API sends `{"data": [{"url": ...}]}` or `b64_json`. Other gateways call the same by other names, stream it as
-events, or send a picture's bytes alone. The API's own shape is looked for first, so that nothing else in an answer is
-taken for a picture beside it.
+The API sends `{"data": [{"url": ...}]}` or `b64_json`. Other gateways use other names, stream events, or send a
+picture's bytes alone. The API's own shape is searched first: if it has pictures, nothing else in the answer counts.
 """
 
 import base64
@@ -54,15 +53,15 @@ _ROOMS = (
         "resultJson",
     ),
 )
-"""Where gateways keep pictures; the first that has any counts."""
-_SAYINGS = ("message", "delta")  # rooms if they are objects; texts under these names are words
+"""The fields that gateways put pictures in; the first with any counts."""
+_SAYINGS = ("message", "delta")  # as strings, these are words and not pictures
 
 _ECHOES = re.compile(
     r"error|input|request|prompt|usage|meta|doc|help|poll|status|cancel|callback|hook|thumb|preview|logo|avatar|message"
     r"|init|mask|source|reference|icon|banner|background|current|partial|progress",
     re.IGNORECASE,
 )
-"""What an answer repeats of its request, or links to, is no picture that was made."""
+"""The fields that repeat the request or link elsewhere: their pictures were not made for it."""
 
 _SUFFIXES = r"\.(?:png|jpe?g|webp|gif|avif|svg|bmp|tiff?)"
 _PICTURE_PATH = re.compile(rf"{_SUFFIXES}$", re.IGNORECASE)
@@ -73,7 +72,7 @@ _MARKDOWN = re.compile(
 )
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
 _DATA_URI = re.compile(r"\s*(?:data:([^,]{0,200})|([\w.+-]{1,40}/[\w.+-]{1,40};base64)),", re.IGNORECASE)
-_PYTHON_BYTES = re.compile(r"\s*b(['\"])(.*)\1\s*", re.DOTALL)
+_PYTHON_BYTES = re.compile(r"\s*b(['\"])(.*)\1\s*", re.DOTALL)  # base64 as the repr of Python bytes
 _EVENT_STREAM = re.compile(r"\s*(?:data|event|id|retry)?:")
 _BLANKS = re.compile(r"\s*")
 _PLAIN = re.compile(r"[\x21-\x7e]+")
@@ -86,7 +85,7 @@ _SHORTEST_BASE64 = 32
 
 @dataclass(frozen=True)
 class Entry:
-    """What an answer has in the place of one picture; without a URL and without data, it cannot be used."""
+    """An answer's entry for one picture; without a URL or data, it cannot be used."""
 
     url: str | None = None
     data: bytes | None = None
@@ -94,17 +93,17 @@ class Entry:
 
     @property
     def is_usable(self) -> bool:
-        """Whether there is a picture."""
+        """Whether it has a picture."""
         return bool(self.url or self.data)
 
 
 def own_entries_of(response: httpx2.Response) -> Sequence[Entry]:
-    """Return what a success has in the places of pictures by the API's own shape alone."""
+    """Return the entries of a success in the API's own shape."""
     return _Finder(str(response.request.url)).own(json_from(response.content))
 
 
 def entries_of(response: httpx2.Response) -> Sequence[Entry]:
-    """Return what a success has in the places of pictures, in order; empty if it has none."""
+    """Return the entries of a success in any known shape, in order; empty if there are none."""
     content = response.content
     finder = _Finder(str(response.request.url))
     body = json_from(content)
@@ -128,7 +127,7 @@ def is_web_page(response: httpx2.Response) -> bool:
 
 
 def is_web_url(url: str) -> bool:
-    """Return whether a text is a URL of the web in ASCII, no longer than any that can be opened."""
+    """Return whether a text is an http or https URL, in ASCII and short enough to be opened."""
     if len(url) > _LONGEST_URL or not _PLAIN.fullmatch(url):
         return False
     try:
@@ -140,12 +139,15 @@ def is_web_url(url: str) -> bool:
 
 @dataclass(frozen=True)
 class _Finder:
-    """Looks for pictures; relative URLs are relative to `base`."""
+    """Finds pictures in one answer; relative URLs are relative to `base`."""
 
     base: str
 
     def entries(self, body: object) -> Sequence[Entry]:
-        """Return the entries of the API's own shape, or else of another, or else what can only be a picture."""
+        """Return the entries of the API's own shape, else of known fields, else of any field.
+
+        Of any field, only unmistakable pictures count. Without any picture, the entries of the own shape are returned.
+        """
         if _is_partial(body):
             return []
         own = self.own(body)
@@ -155,11 +157,11 @@ class _Finder:
         return found or _distinct(islice(self._anywhere(body, _DEEPEST), _MOST_ENTRIES)) or own
 
     def own(self, body: object) -> Sequence[Entry]:
-        """Return the entries of `data`, as the API has them."""
+        """Return the entries of `data`, the API's own shape."""
         return [] if _is_partial(body) else [self.entry(value) for value in _list(json_object(body).get("data"))]
 
     def of_text(self, text: str) -> Sequence[Entry]:
-        """Return the one picture that a text is, or all that it shows or links to."""
+        """Return the picture that a text encodes, or all that it shows or links to."""
         whole = self.entry(text)
         if whole.is_usable:
             return [whole]
@@ -169,7 +171,7 @@ class _Finder:
         return _distinct(entry for entry in found if entry.is_usable)
 
     def entry(self, value: object) -> Entry:
-        """Return the one picture of an object or a text."""
+        """Return the entry of one object or text."""
         if isinstance(value, str):
             linked = _MARKDOWN.fullmatch(value.strip())
             text = (linked[2] or linked[3]) if linked else value
@@ -217,7 +219,7 @@ class _Finder:
             yield from self._anywhere(each, depth - 1)
 
     def _url(self, text: str) -> str | None:
-        """Return the URL that a text is, absolute and in ASCII."""
+        """Return a text as an absolute URL in ASCII; `None` if it is not a URL."""
         if len(text) > _LONGEST_URL:
             return None
         url = html.unescape(text.strip(_AROUND))
@@ -231,7 +233,7 @@ class _Finder:
 
 
 def _decoded(text: str, *, is_surely_base64: bool) -> bytes | None:
-    """Return the bytes that a text encodes; unless it surely is base64, only those of a picture."""
+    """Return a text's decoded bytes; they must be a picture unless it surely is base64."""
     prefix = _DATA_URI.match(text)
     encoded = text[prefix.end() :] if prefix else text
     if written := _PYTHON_BYTES.fullmatch(encoded):
@@ -254,7 +256,7 @@ def _decoded(text: str, *, is_surely_base64: bool) -> bytes | None:
 
 
 def events_of(text: str) -> Iterator[object]:
-    """Yield the JSON of server-sent events, or several texts of JSON one after the other."""
+    """Yield the JSON values of server-sent events, or of concatenated JSON."""
     if is_deep(text.encode()):
         return
     if not _EVENT_STREAM.match(text):
@@ -290,7 +292,7 @@ def _end_of_blanks(text: str, at: int) -> int:
 
 
 def _texts(fields: Mapping[str, Any], keys: Sequence[str]) -> Iterator[str]:
-    """Yield the texts under these keys, which some APIs put into objects of their own."""
+    """Yield the texts under these keys; some APIs wrap them in objects."""
     for key in keys:
         value = fields.get(key)
         inner = json_object(value)
@@ -311,7 +313,7 @@ def _list(value: object) -> Sequence[object]:
 
 
 def _is_partial(body: object) -> bool:
-    """Return whether an event is about a picture that is not finished."""
+    """Return whether an event is about an unfinished picture."""
     fields = json_object(body)
     told = [
         each.get(name) for each in (fields, json_object(fields.get("data"))) for name in ("type", "object", "event")
@@ -320,7 +322,7 @@ def _is_partial(body: object) -> bool:
 
 
 def _is_of_picture(url: str) -> bool:
-    """Return whether a URL's path ends as a picture's does."""
+    """Return whether a text is a data URI, or a URL with a picture's suffix."""
     return _DATA_URI.match(url) is not None or _PICTURE_PATH.search(url.partition("?")[0].partition("#")[0]) is not None
 
 
@@ -330,7 +332,7 @@ def _is_relative(url: str) -> bool:
 
 
 def _in_ascii(url: str) -> str:
-    """Return a URL with what cannot stand in one escaped; what is escaped already stays as it is."""
+    """Return a URL with its other characters escaped; existing escapes stay as they are."""
     if _PLAIN.fullmatch(url):
         return url
     parts = urlsplit(url)

@@ -1,4 +1,7 @@
-"""Turns an answer of the gateway into images, or into the error that says what happened and whether it was charged."""
+"""Turns a gateway's answer into images, or into an error.
+
+The error says what happened and whether it was charged.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -44,7 +47,7 @@ from blockrun_image_mcp.timings import DEFAULT, Timings
 
 _LONGEST_REVISION = 2_000
 _LONGEST_MESSAGE = 200
-_ETAG = re.compile(r"[\x21-\x7e]{1,500}")  # what can be sent back in a header
+_ETAG = re.compile(r"[\x21-\x7e]{1,500}")  # the characters that a request header can carry
 _URL = re.compile(r"https?://[\x21-\x7e]{1,500}?(?=[\s\"'<>\\)\]}]|$)")
 _MAX_URLS = 4
 _MAX_SEARCHED_BYTES = 2**20
@@ -58,10 +61,10 @@ _LOOK_AT_THE_BASE = (
 
 @dataclass(frozen=True)
 class Sent:
-    """What an answer is an answer to: under which rules it was sent, with which payment, and after which outcomes.
+    """A request that was sent: its rules, its payment, and the outcomes of its earlier attempts.
 
-    `held_usd` is what is set aside for it. Nothing `is_paid` for without a credential or a payment. `named` is what
-    earlier answers have named as charged.
+    `held_usd` is set aside for it. `is_paid` is false for a request without a credential or a payment. `named` is the
+    evidence of a charge in earlier answers.
     """
 
     rules: Mapping[Outcome, Rule]
@@ -72,7 +75,10 @@ class Sent:
     named: Evidence = NO_EVIDENCE
 
     def charge(self, response: httpx2.Response, otherwise: Charged) -> tuple[Charged, Decimal | None]:
-        """Return whether it was charged, and how much if that is known: what an answer proves, or else `otherwise`."""
+        """Return whether it was charged, and the US dollars if known.
+
+        If the answers prove nothing and leave no doubt, it is `otherwise`.
+        """
         if not self.is_paid:
             return "no", Decimal(0)
         evidence = self.named | evidence_of(response)
@@ -81,16 +87,17 @@ class Sent:
         return "unknown" if evidence.is_doubtful else otherwise, None
 
     def price(self, response: httpx2.Response) -> Decimal | None:
-        """Return what counts for pictures, in US dollars; `None` if no answer tells."""
+        """Return the price of delivered pictures, in US dollars; `None` if no answer names it."""
         evidence = self.named | evidence_of(response)
         return evidence.charged_usd(self.held_usd, self.payment) if self.is_paid else Decimal(0)
 
 
 @dataclass(frozen=True)
 class ModelsAnswer:
-    """What a gateway answers that is asked for its models; numbers in `body`, which may be anything, are texts.
+    """A gateway's answer to a request for its models.
 
-    `is_refused` tells that it does not take the credential, and `is_web_page` that no API answered.
+    `body` may be any JSON, with its numbers as strings, or `None`. If `is_refused`, the gateway does not accept the
+    credential. If `is_web_page`, no API answered.
     """
 
     gateway: str
@@ -103,13 +110,13 @@ class ModelsAnswer:
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads answers; what they quote of the credential is taken out."""
+    """Reads answers, and redacts the credential if they quote it."""
 
     redact: Redactor
     timings: Timings = DEFAULT
 
     def images(self, response: httpx2.Response, most: int, sent: Sent) -> ImagesResponse:
-        """Return at most `most` images of a success, or raise the error that any other answer means."""
+        """Return up to `most` images; raises `GatewayError` if the answer has none."""
         if not response.is_success:
             raise self.refusal(response, sent)
         entries = own_entries_of(response) if saying_of(response).is_refusal else entries_of(response)
@@ -122,7 +129,7 @@ class Reader:
         return ImagesResponse(images, sent.price(response), warnings, raw)
 
     def models(self, response: httpx2.Response, gateway: str) -> ModelsAnswer:
-        """Return what a request for the list of models was answered with."""
+        """Return the answer to a request for the list of models."""
         is_short = len(response.content) <= _LARGEST_LIST_BYTES
         body = json_from(response.content, parse_int=str, parse_float=str, parse_constant=str) if is_short else None
         etag = response.headers.get("etag", "")
@@ -136,7 +143,7 @@ class Reader:
         )
 
     def job(self, response: httpx2.Response) -> str | None:
-        """Return the id of the job that a success tells of; `None` if it has pictures, or no job to be followed."""
+        """Return the id of the accepted job; `None` if there are pictures or nothing to poll."""
         body = json_object(_json(response))
         may_be_job = response.is_success and (response.status_code == 202 or jobs.state_of(body) in _PROGRESS)
         if not may_be_job or any(entry.is_usable for entry in own_entries_of(response)):
@@ -144,9 +151,10 @@ class Reader:
         return jobs.id_of(body, str(response.request.url))
 
     def polled(self, response: httpx2.Response, job: str, most: int, sent: Sent) -> ImagesResponse | str | None:
-        """Return the images of a finished job, or in a few words how far it is, or `None` for no answer about it.
+        """Return a finished job's images, or its progress in a few words.
 
-        Raises `GatewayError` if the job has failed, or its pictures cannot be used.
+        Return `None` if the answer is not about the job. Raises `GatewayError` if the job has failed, or its pictures
+        cannot be used.
         """
         body = json_object(_json(response))
         state = jobs.state_of(body)
@@ -166,7 +174,7 @@ class Reader:
         return "the gateway is still drawing" if response.status_code == 202 else None
 
     def lost_job(self, response: httpx2.Response, sent: Sent) -> GatewayError:
-        """Return the error of a job that the gateway no longer tells of."""
+        """Return the error for a job that the gateway no longer reports."""
         saying = saying_of(response)
         charged, charged_usd = sent.charge(response, "unknown")
         error = OutcomeUnknownError(
@@ -181,7 +189,7 @@ class Reader:
         return error
 
     def refusal(self, response: httpx2.Response, sent: Sent) -> GatewayError:
-        """Return the error that an answer other than a success means, and whether it may have been charged."""
+        """Return the error for a refusal, with whether it was charged."""
         saying, status = saying_of(response), response.status_code
         is_free = sent.payment is None and meanings.is_free(status, saying)
         outcomes = [*sent.earlier, *(() if is_free else (status,))]
@@ -232,7 +240,7 @@ class Reader:
         return _with_open_payment(error, sent.payment)
 
     def _unusable(self, response: httpx2.Response, sent: Sent) -> GatewayError:
-        """Return the error of a success without a picture, of which some gateways make refusals."""
+        """Return the error for a success without a picture; some gateways refuse in this way."""
         saying = saying_of(response)
         meaning = meanings.of(response.status_code, "unknown", saying)
         if (saying.is_fault or meaning.error is ContentPolicyError) and meaning.error is not OutcomeUnknownError:
@@ -277,7 +285,7 @@ class Reader:
         )
 
     def _where_to(self, response: httpx2.Response) -> str:
-        """Return where a redirection leads, as a sentence."""
+        """Return the target of a redirect, as a sentence."""
         location = response.headers.get("location", "") if 300 <= response.status_code < 400 else ""
         return f" It leads to {self._quoted(location, _LONGEST_MESSAGE)}." if location else ""
 
@@ -292,7 +300,10 @@ class Reader:
 
 
 def _with_open_payment(error: GatewayError, payment: Payment | None) -> GatewayError:
-    """Say of a refusal that its payment can still be used, whatever the gateway says of it."""
+    """Note on a refusal that its payment can still be used.
+
+    The gateway's word does not count: it can use a signed payment until that expires.
+    """
     if payment is None or error.charged != "no":
         return error
     until = datetime.fromtimestamp(payment.valid_before, UTC).strftime("%H:%M")
@@ -302,8 +313,8 @@ def _with_open_payment(error: GatewayError, payment: Payment | None) -> GatewayE
 
 
 def _urls(content: bytes) -> Sequence[str]:
-    """Return the first addresses in an answer that could not be read."""
-    found = _URL.findall(content[:_MAX_SEARCHED_BYTES].decode("utf-8", "replace").replace("\\/", "/"))
+    """Return the first URLs in an answer that could not be read."""
+    found = _URL.findall(content[:_MAX_SEARCHED_BYTES].decode("utf-8", "replace").replace("\\/", "/"))  # JSON escapes /
     return [url for url in dict.fromkeys(found) if is_web_url(url)][:_MAX_URLS]
 
 

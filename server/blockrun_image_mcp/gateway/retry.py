@@ -1,8 +1,8 @@
-"""When a request may be sent again, and after how long: tables and a few pure functions.
+"""The rules for sending a request again, as tables and a few pure functions.
 
-A Bearer POST has nothing that would stop the gateway from charging twice, so it is sent again only where the first one
-provably was not billed: it never left, or was refused for its rate. A signed POST carries a payment that can be made
-once, however often it arrives; an unpaid one cannot be charged.
+Nothing stops a gateway from charging a repeated Bearer POST twice. So it is sent again only if the first one was
+provably not billed: it never left, or was refused for its rate. A signed POST carries a payment that can be made once,
+however often it arrives. An unpaid POST cannot be charged.
 """
 
 import math
@@ -23,21 +23,21 @@ from blockrun_image_mcp.timings import Timings
 
 
 class Failure(Enum):
-    """Why a request has no answer: it never left, or it left and what became of it is not known."""
+    """Why a request has no answer: it never left, or it left and its outcome is unknown."""
 
     NEVER_SENT = auto()
     OUTCOME_UNKNOWN = auto()
 
 
 Outcome = Failure | int
-"""How an attempt ended: without an answer, or with an HTTP status."""
+"""The end of an attempt: a failure, or an HTTP status."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How many times a request may be sent again after an outcome, and whether it counts as charged if none follows.
+    """The most resends after an outcome, and whether a request that ends with it counts as charged.
 
-    Each outcome has a count of its own.
+    Resends are counted for each outcome on its own.
     """
 
     resends: float
@@ -45,7 +45,10 @@ class Rule:
 
 
 class Rejection(Enum):
-    """What a gateway says of a payment that it did not take; who holds the payment can use it all the same."""
+    """The meaning of a 402 to a signed payment.
+
+    Unless it was taken, whoever has the payment can still use it.
+    """
 
     REFUSED = auto()
     TAKEN = auto()
@@ -72,7 +75,7 @@ BEARER_POST: Mapping[Outcome, Rule] = MappingProxyType(
         **dict.fromkeys((402, *_REFUSALS), _REFUSED),
     }
 )
-"""A generation that carries an account key or a token. Whatever is not listed is final and of unknown outcome."""
+"""A generation with an account key or a token; other outcomes are final and unknown."""
 
 UNPAID_QUOTE: Mapping[Outcome, Rule] = MappingProxyType(
     {
@@ -81,7 +84,7 @@ UNPAID_QUOTE: Mapping[Outcome, Rule] = MappingProxyType(
         **dict.fromkeys((402, *_REFUSALS), _REFUSED),
     }
 )
-"""A generation that carries neither a credential nor a payment, to which a 402 is the answer that is wanted."""
+"""A generation without a credential or a payment; its 402 is the price quote."""
 
 SIGNED_POST: Mapping[Outcome, Rule] = MappingProxyType(
     {
@@ -94,10 +97,10 @@ SIGNED_POST: Mapping[Outcome, Rule] = MappingProxyType(
         **dict.fromkeys(_REFUSALS, _REFUSED),
     }
 )
-"""A generation that carries a signed payment, which is sent again as it is and never signed anew.
+"""A generation with a signed payment, which is resent as it is and never signed anew.
 
-What it says of a 402 is for one whose code says nothing: see `rejection_of`. After a refusal, whoever has the payment
-can still use it until it expires.
+The rule for a 402 holds if its code says nothing: see `rejection_of`. After a refusal, whoever has the payment can use
+it until it expires.
 """
 
 POLL: Mapping[Outcome, Rule] = MappingProxyType(
@@ -108,31 +111,34 @@ POLL: Mapping[Outcome, Rule] = MappingProxyType(
         **dict.fromkeys((502, 503, 504), _ALWAYS),
     }
 )
-"""A question after an accepted job, which is free; it ends with the call's own time limit."""
+"""A poll of an accepted job, which is free; the client ends it after `answer_seconds`."""
 
 
 def rule_for(rules: Mapping[Outcome, Rule], outcome: Outcome) -> Rule:
-    """Return the rule for an outcome; what the table does not list is final and of unknown outcome."""
+    """Return the rule for an outcome; one that is not listed is final and unknown."""
     return rules.get(outcome, _UNKNOWN)
 
 
 def may_resend(rules: Mapping[Outcome, Rule], outcome: Outcome, resends: int) -> bool:
-    """Tell whether a request may be sent once more after `outcome`, after which it was `resends` times already."""
+    """Return whether a request may be sent again after `outcome`.
+
+    `resends` is how often it was already sent again after the same outcome.
+    """
     return resends < rule_for(rules, outcome).resends
 
 
 def charged_after(rules: Mapping[Outcome, Rule], outcomes: Sequence[Outcome]) -> Charged:
-    """Tell whether a request counts as charged that was sent again until the last of its outcomes.
+    """Return whether a request with these outcomes may have been charged.
 
-    A refusal says nothing of the copies that were sent before it.
+    There is an outcome for each copy that was sent: a refusal says nothing about the copies before it.
     """
     return "no" if all(rule_for(rules, outcome).charged == "no" for outcome in outcomes) else "unknown"
 
 
 def rejection_of(code: str | None, words: str, earlier: Sequence[Outcome]) -> Rejection:
-    """Return what a 402 to a signed POST says; `earlier` are the outcomes that came before it.
+    """Classify a 402 to a signed POST by the gateway's code and words.
 
-    The code is the gateway's; `PAYMENT_REPLAY` after an outcome that is not known means that the first copy was taken.
+    `earlier` are the outcomes before it. After an unknown one, `PAYMENT_REPLAY` means that the first copy was taken.
     """
     is_first = charged_after(SIGNED_POST, earlier) == "no"
     if code == "PAYMENT_REPLAY":
@@ -142,7 +148,10 @@ def rejection_of(code: str | None, words: str, earlier: Sequence[Outcome]) -> Re
 
 
 def wait_seconds(outcome: Outcome, resends: int, asked_seconds: float | None, timings: Timings) -> float:
-    """Return how long to wait before sending again: what the answer asks for, else exponential with full jitter."""
+    """Return the seconds to wait before a resend.
+
+    It is the wait that the answer asks for, or a fixed one after a 429. Otherwise it is exponential with full jitter.
+    """
     if asked_seconds is not None:
         return asked_seconds
     if outcome == 429:
@@ -152,7 +161,7 @@ def wait_seconds(outcome: Outcome, resends: int, asked_seconds: float | None, ti
 
 
 def asked_seconds(response: httpx2.Response, timings: Timings) -> float | None:
-    """Return the wait that an answer asks for in its headers or its body, in seconds; `None` without a usable one."""
+    """Return the seconds to wait by an answer's headers or body; `None` without a usable wait."""
     for name in _MILLISECONDS_HEADERS:
         if _SECONDS.fullmatch(told := response.headers.get(name, "").strip()):
             return min(timings.max_retry_after_seconds, float(told) / 1_000)
@@ -163,7 +172,7 @@ def asked_seconds(response: httpx2.Response, timings: Timings) -> float | None:
 
 
 def retry_after_seconds(header: str | None, timings: Timings) -> float | None:
-    """Return the seconds that a Retry-After header asks for, as seconds or as a date; `None` without a usable one."""
+    """Return the seconds to wait by a Retry-After header, which may be a date; `None` if unusable."""
     if not header:
         return None
     if _SECONDS.fullmatch(header.strip()):
@@ -177,7 +186,10 @@ def retry_after_seconds(header: str | None, timings: Timings) -> float | None:
 
 
 def failure_of(error: httpx2.TransportError) -> Failure:
-    """Tell whether a request that failed had left: DNS, TCP, TLS, proxy and pool failures come before that."""
+    """Classify a transport error by whether the request had left.
+
+    DNS, TCP, TLS, proxy and pool failures come before that.
+    """
     never_sent = (
         httpx2.ConnectError,
         httpx2.ConnectTimeout,

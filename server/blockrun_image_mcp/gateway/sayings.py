@@ -1,4 +1,4 @@
-"""What an answer says went wrong: its words and codes, wherever a gateway puts them."""
+"""Finds the words and codes of an error in an answer of any shape."""
 
 import html
 import re
@@ -21,7 +21,7 @@ _CODES = (
     *("code", "status_code", "error_code", "errorcode", "type", "error_type", "__type", "status", "reason", "kind"),
     *("finishreason", "finish_reason", "blockreason", "name"),
 )
-_OF_FAULTS_ALONE = ("status", "status_code", "reason")  # beside no fault, it is the state of a job
+_OF_FAULTS_ALONE = ("status", "status_code", "reason")  # outside of a fault, it is the state of a job
 _FAULTS = (
     *("error", "errors", "detail", "details", "innererror", "inner_error", "error_info", "data", "output"),
     *("base_resp", "message", "metadata", "raw", "promptfeedback", "candidates", "predictions", "artifacts"),
@@ -41,14 +41,17 @@ _NO_FAULT = (None, False, 0, "", "0", "ok", "success", "none", "null")
 
 @dataclass(frozen=True)
 class Saying:
-    """An answer's words about what went wrong, of any length and not cleaned, and its codes, the most exact first."""
+    """An answer's words and codes about what went wrong.
+
+    The words are of any length and not cleaned. The most exact code comes first.
+    """
 
     words: str = ""
     codes: tuple[str, ...] = ()
     is_fault: bool = False
-    """Whether it says that something went wrong, whatever its status is."""
+    """Whether it says that something went wrong, even with the status of a success."""
     is_refusal: bool = False
-    """Whether it says so beyond doubt, so that nothing beside the API's own pictures is one."""
+    """Whether it says so beyond doubt: then only pictures in the API's own shape count."""
 
     @property
     def code(self) -> str | None:
@@ -57,13 +60,13 @@ class Saying:
 
     @cached_property
     def status(self) -> int | None:
-        """The HTTP status of a refusal that it names among its codes."""
+        """The first HTTP error status among its codes."""
         named = [int(code) for code in self.codes if _REFUSED.fullmatch(code)]
         return named[0] if named else None
 
 
 def saying_of(response: httpx2.Response) -> Saying:
-    """Return what an answer says."""
+    """Return an answer's words and codes."""
     body = json_from(response.content)
     if body is None:
         events = events_of(response.content[:_SEARCHED].decode("utf-8", "replace"))
@@ -92,7 +95,7 @@ def _is_fault(fields: Mapping[str, Any]) -> bool:
 
 
 def _fields(value: object) -> Mapping[str, Any]:
-    """Return an object of JSON, or of a text that is JSON, with its names in lower case."""
+    """Return a JSON object, or one inside a string, with its names in lower case."""
     if isinstance(value, str) and value.lstrip()[:1] == "{":
         value = json_from(value.encode("utf-8", "replace"))
     return {name.lower(): each for name, each in json_object(value).items()}
@@ -116,7 +119,7 @@ def _words(value: object, depth: int) -> Iterator[str]:
 
 
 def _codes(fields: Mapping[str, Any], depth: int) -> Iterator[str]:
-    """Yield the codes of what is wrong before those of the answer, and the types after the codes."""
+    """Yield the codes of a fault before those of the answer, and codes before types."""
     if depth == 0:
         return
     faults: list[object] = []
@@ -140,7 +143,7 @@ def _is_code(value: object) -> bool:
 
 
 def _text_of(response: httpx2.Response) -> str:
-    """Return the text of an answer without words of its own; of a web page, its title."""
+    """Return the plain text of an answer; of a web page, its headings; of binary data, nothing."""
     text = response.content[:_SEARCHED].decode("utf-8", "replace")
     if is_web_page(response):
         headings = [html.unescape(_TAG.sub("", heading)).strip() for _, heading in _HEADING.findall(text)]

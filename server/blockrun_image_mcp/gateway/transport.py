@@ -1,4 +1,4 @@
-"""What lies between the client and the network: a guard against leaked keys, bounded answers, and safe retries."""
+"""HTTP transports that guard against leaked keys, bound answers, and retry safely."""
 
 import zlib
 from collections import Counter
@@ -25,31 +25,31 @@ ON_WAIT = "blockrun_on_wait"
 IS_FINAL = "blockrun_is_final"
 MAX_BYTES = "blockrun_max_bytes"
 CUT = "blockrun_cut"
-"""In the extensions of an answer that was not read to its end: why, in a few words."""
+"""The extension of a cut answer: why it was not read to its end, in a few words."""
 
 MAX_ANSWER_BYTES = 512 * 2**20
-"""The longest answer that is read to a paid request, with pictures as data."""
+"""The longest answer to a paid request, which may hold pictures as data."""
 
 _MAX_FREE_ANSWER_BYTES = 64 * 2**20
 _MAX_UNPACKED_BYTES = 64 * 2**20
 _MAX_REFUSAL_BYTES = 2**16
-_CHECKSUM_BYTES = 8  # at the end of gzip, with the length
+_CHECKSUM_BYTES = 8  # CRC32 and length, at the end of a gzip member (RFC 1952)
 
 _GZIP = b"\x1f\x8b"
-_HEADED, _RAW = zlib.MAX_WBITS | 32, -zlib.MAX_WBITS
+_HEADED, _RAW = zlib.MAX_WBITS | 32, -zlib.MAX_WBITS  # in zlib, 32 detects a header, and minus means none
 
 Rules = Callable[[], Mapping[Outcome, Rule]]
-"""Tells which rules hold for a request at the moment."""
+"""Returns the rules that hold for a request now."""
 
 IsFinal = Callable[[httpx2.Response], bool]
-"""Tells of an answer that the request must not be sent again, whatever the rules say."""
+"""Returns whether an answer forbids a resend, even if the rules allow one."""
 
 OnWait = Callable[[Outcome, float], Awaitable[None]]
-"""Is told, before a request is sent again, how it ended and how many seconds it will wait."""
+"""Gets the outcome of an attempt and the seconds until the request is sent again."""
 
 
 def timeout(timings: Timings) -> httpx2.Timeout:
-    """Return the limits for each phase of one request."""
+    """Return the time limits for the phases of one request."""
     return httpx2.Timeout(
         connect=timings.connect_seconds,
         read=timings.answer_seconds,
@@ -63,10 +63,12 @@ async def open_transport(
     timings: Timings,
     wallet_key: SecretStr | None = None,
 ) -> httpx2.AsyncBaseTransport:
-    """Return the transport to `base_url`; raises `ConfigurationError` when the environment's proxy or CA is unusable.
+    """Return the transport to `base_url`.
 
-    Connections are not kept alive: a request on one that the other side has just closed would end with an unknown
-    outcome, and a new connection costs nothing beside a picture.
+    Raises `ConfigurationError` if the environment's proxy or CA is unusable.
+
+    Connections are not kept alive: if the server has just closed one, a request on it ends with an unknown outcome. A
+    new connection costs little beside a picture.
     """
     try:
         network = await open_network(httpx2.URL(base_url), httpx2.Limits(max_keepalive_connections=0))
@@ -85,7 +87,7 @@ async def open_transport(
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):
-    """Refuses to send a request whose headers hold a private key, whoever put it there."""
+    """Blocks any request with a private key in its headers."""
 
     def __init__(self, inner: httpx2.AsyncBaseTransport, wallet_key: SecretStr | None = None) -> None:
         self._inner = inner
@@ -104,18 +106,17 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
 
 @dataclass
 class RetryingTransport(httpx2.AsyncBaseTransport):
-    """Reads answers whole, and sends the same bytes again where the request's rules allow it.
+    """Reads answers whole, and resends the same bytes if the rules allow it.
 
-    A request names its rules, what is final and whom to tell of a wait in its extensions. One without rules is sent
-    once. One that may be paid for names how long its answer may be: if a success is cut or too long, what came is the
-    answer.
+    A request carries its rules and callbacks in its extensions; without rules, it is sent once. If its answer is paid
+    for, it also carries `MAX_BYTES`: a success that is cut or too long is then returned as far as it was read.
     """
 
     inner: httpx2.AsyncBaseTransport
     timings: Timings
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Send the request; raises what the last attempt raised."""
+        """Send the request; raises the last attempt's `httpx2.TransportError`."""
         rules: Rules = request.extensions.get(RULES, dict)
         is_final: IsFinal = request.extensions.get(IS_FINAL, _is_never_final)
         on_wait: OnWait = request.extensions.get(ON_WAIT, _tell_nobody)
@@ -147,7 +148,7 @@ class RetryingTransport(httpx2.AsyncBaseTransport):
 
 
 async def _read_whole(request: httpx2.Request, response: httpx2.Response) -> httpx2.Response:
-    """Read an answer to its end; of a refusal, no more than is needed to say why."""
+    """Read an answer to its end, but only the beginning of a long refusal."""
     max_bytes: int = request.extensions.get(MAX_BYTES, _MAX_FREE_ANSWER_BYTES)
     cut: str | None = None
     body = BytesIO()
@@ -155,7 +156,7 @@ async def _read_whole(request: httpx2.Request, response: httpx2.Response) -> htt
         await _read_into(body, response, max_bytes)
     except httpx2.TransportError as error:
         if response.is_success and MAX_BYTES not in request.extensions:
-            raise
+            raise  # a free request can be sent again; what was paid for is kept as far as it came
         cut = f"{type(error).__name__}: {clean(error, 80)}"
     finally:
         await response.aclose()
@@ -178,7 +179,7 @@ def _is_never_final(_answer: httpx2.Response) -> bool:
 
 
 async def _tell_nobody(_outcome: Outcome, _seconds: float) -> None:
-    """Wait in silence."""
+    """Do nothing."""
 
 
 async def _read_into(body: BytesIO, response: httpx2.Response, max_bytes: int) -> None:
@@ -191,8 +192,11 @@ async def _read_into(body: BytesIO, response: httpx2.Response, max_bytes: int) -
 
 
 def _unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:
-    """Unpack a body; one that is too long or incomplete, or packed in a way that is not known, stays packed."""
-    for packing in reversed([each.strip().lower() for each in encoding.split(",")]):
+    """Return the body, unpacked as far as possible.
+
+    It stays packed if it is too long or incomplete, or if its encoding is unknown.
+    """
+    for packing in reversed([each.strip().lower() for each in encoding.split(",")]):  # the last one was applied last
         unpacked = _without(packing, body, max_bytes)
         if unpacked is None or len(unpacked) > max_bytes:
             return body
@@ -201,9 +205,12 @@ def _unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:
 
 
 def _without(packing: str, body: bytes, max_bytes: int) -> bytes | None:
-    """Return at least one byte too many of a body that is too long, and `None` for what cannot be unpacked."""
+    """Return the unpacked body, or `None` if it cannot be unpacked.
+
+    A body that is too long is cut, but not to less than one byte over the limit.
+    """
     match packing:
-        case "" | "identity":
+        case "" | "identity":  # some servers send gzip without saying so
             return (_inflated(body, _HEADED, max_bytes) or body) if body.startswith(_GZIP) else body
         case "gzip" | "x-gzip":
             return _inflated(body, _HEADED, max_bytes)
@@ -216,13 +223,16 @@ def _without(packing: str, body: bytes, max_bytes: int) -> bytes | None:
 
 
 def _inflated(body: bytes, wbits: int, max_bytes: int) -> bytes | None:
-    """Inflate a body, which may have several parts; without its end or with a wrong checksum it must be JSON."""
+    """Return an inflated body of one or more members, or `None`.
+
+    If its end is missing or a checksum is wrong, it must be whole JSON.
+    """
     unpacked, is_whole = b"", False
     while body and len(unpacked) <= max_bytes and (not unpacked or body.startswith(_GZIP)):
         unpacking = zlib.decompressobj(wbits)
         try:
             unpacked += unpacking.decompress(body, max_bytes + 1)
-        except zlib.error:
+        except zlib.error:  # the checksum may be all that is wrong: try without it
             with suppress(zlib.error):
                 unpacked += zlib.decompressobj(wbits).decompress(body[:-_CHECKSUM_BYTES], max_bytes + 1)
         is_whole, body = unpacking.eof, unpacking.unused_data
@@ -230,7 +240,7 @@ def _inflated(body: bytes, wbits: int, max_bytes: int) -> bytes | None:
 
 
 def _unbrotlied(body: bytes, max_bytes: int) -> bytes | None:
-    brotli: Any = import_module("brotli")  # rarely needed: gateways are asked to pack nothing
+    brotli: Any = import_module("brotli")  # rarely needed: requests ask for no encoding
     unpacking = brotli.Decompressor()
     try:
         unpacked: bytes = unpacking.process(body, output_buffer_limit=max_bytes + 1)
@@ -240,7 +250,7 @@ def _unbrotlied(body: bytes, max_bytes: int) -> bytes | None:
 
 
 def _outcome(attempt: httpx2.Response | httpx2.TransportError) -> Outcome:
-    """Return how an attempt ended; a success that was cut is an answer only if it can be read."""
+    """Return an attempt's outcome; a cut success counts as an answer only if it is JSON."""
     if not isinstance(attempt, httpx2.Response):
         return failure_of(attempt)
     if attempt.is_success and CUT in attempt.extensions and json_from(attempt.content) is None:
