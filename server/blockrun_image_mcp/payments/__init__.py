@@ -1,1 +1,1 @@
-"""Pays a price quote from a wallet, once, under the rules of x402."""
+"""Pays a price quote from a wallet, at most once, under the rules of x402."""

@@ -1,4 +1,7 @@
-"""Pays a 402 from a wallet, as an `Auth` of httpx2: above the transport, whose resends carry the same signature."""
+"""Pays a 402 from a wallet, as an `Auth` of httpx2.
+
+An `Auth` works above the transport, so the transport's resends carry the same signature.
+"""
 
 import base64
 import json
@@ -23,32 +26,32 @@ PAYMENT_HEADER = "PAYMENT-SIGNATURE"
 
 
 OnSigned = Callable[[Payment], None]
-"""Is told of a payment before it leaves."""
+"""Gets a payment before it is sent."""
 
 
 @dataclass(frozen=True)
 class Payer:
-    """Who pays: a wallet, and the time in seconds since 1970."""
+    """A wallet that pays; `clock` returns the seconds since 1970."""
 
     wallet: Wallet
     clock: Callable[[], float] = time.time
     timings: Timings = DEFAULT
 
     def auth(self, attempt: Attempt, on_signed: OnSigned) -> "X402Auth":
-        """Return what pays for one attempt, and for no other."""
+        """Return the auth that pays for this one attempt."""
         return X402Auth(self, attempt, on_signed)
 
     def price(self, response: httpx2.Response) -> Decimal:
-        """Return the price in US dollars that a 402 names; nothing is signed. Raises `PaymentRequiredError`."""
+        """Return a 402's price in US dollars and sign nothing; raises `PaymentRequiredError`."""
         return exact_price(response, response.request.url, self.clock(), self.timings)
 
 
 class X402Auth(httpx2.Auth):
-    """Sends a request unpaid, and once more with a payment where the answer is a price quote that all rules allow.
+    """Sends a request unpaid, then with a payment if all rules allow the quote.
 
-    It signs at most once in its life. What the second request is answered, and any first answer but a 402, is the
-    caller's. Raises `PaymentRequiredError`, `BudgetExceededError`, `LedgerError` or `ConfigurationError` where it does
-    not pay; no signature has left then.
+    It signs at most once in its life. The caller gets the answer to the second request, or a first answer that is not a
+    402. Raises `PaymentRequiredError`, `PriceNotApproved`, `BudgetExceededError`, `LedgerError` or `ConfigurationError`
+    if it does not pay; in that case, no signature has left.
     """
 
     requires_response_body = True
@@ -63,7 +66,7 @@ class X402Auth(httpx2.Auth):
         """Yield the request, and the same request with its payment."""
         check_url(request.url)
         self._payer.wallet.preload()
-        await request.aread()  # its bytes are kept, so that the same ones are sent again
+        await request.aread()  # so that the same bytes are sent again
         response = yield request
         if response.status_code != 402 or self._is_used or PAYMENT_HEADER in request.headers:
             return
@@ -87,7 +90,7 @@ class X402Auth(httpx2.Auth):
         authorization = _authorization(payer, requirement, int(now), timings)
         signature = await self._payer.wallet.sign(requirement.network, authorization)
         payment = _payment(requirement, authorization, signature, echo)
-        await self._attempt.signed(payment)
+        await self._attempt.signed(payment)  # on disk before the signature can leave
         self._on_signed(payment)
         return payment
 
@@ -105,7 +108,8 @@ def _authorization(payer: str, requirement: Requirement, now: int, timings: Timi
 
 def _payment(requirement: Requirement, authorization: Authorization, signature: str, echo: str) -> Payment:
     payload = json.dumps({"signature": signature, "authorization": authorization.to_dict()})
-    whole = f'{echo[:-1]}, "payload": {payload}}}'  # the echo was measured before anything was signed
+    # appended to the echo, whose size was checked before anything was signed
+    whole = f'{echo[:-1]}, "payload": {payload}}}'
     return Payment(
         network=requirement.network.id,
         payee=requirement.payee,

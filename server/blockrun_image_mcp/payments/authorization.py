@@ -1,4 +1,7 @@
-"""The one thing that a wallet signs here: EIP-3009's TransferWithAuthorization, and its EIP-712 digest."""
+"""EIP-3009's TransferWithAuthorization, and its EIP-712 digest.
+
+A wallet signs nothing else here.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +10,7 @@ from typing import Any
 from blockrun_image_mcp.payments.networks import Network
 
 Keccak = Callable[[bytes], bytes]
-"""Keccak-256, which the standard library does not have: its `sha3_256` pads differently."""
+"""Keccak-256; the standard library's `sha3_256` pads differently."""
 
 _DOMAIN_FIELDS = (
     ("name", "string"),
@@ -28,10 +31,10 @@ _TYPE = "TransferWithAuthorization"
 
 @dataclass(frozen=True)
 class Authorization:
-    """Leave to move `value` millionths of a USDC from `payer` to `payee`, once, between two times.
+    """Permission to move `value` millionths of a USDC from `payer` to `payee` once.
 
-    Addresses are `0x` and 40 hex digits, times are in seconds since 1970; `nonce` is 32 bytes, and the token's contract
-    takes each only once.
+    It holds from `valid_after` to `valid_before`, in seconds since 1970. Addresses are `0x` and 40 hex digits. `nonce`
+    is 32 bytes, and the token's contract accepts each only once.
     """
 
     payer: str
@@ -42,7 +45,7 @@ class Authorization:
     nonce: bytes
 
     def to_dict(self) -> dict[str, str]:
-        """Return it as x402 sends it: every value is a string."""
+        """Return it in the JSON of x402, where every value is a string."""
         return {
             "from": self.payer,
             "to": self.payee,
@@ -54,12 +57,12 @@ class Authorization:
 
 
 def type_hash(keccak: Keccak) -> bytes:
-    """Return the hash of the type that is signed."""
+    """Return the EIP-712 hash of the signed type."""
     return keccak(_signature_of(_TYPE, _FIELDS))
 
 
 def domain_separator(network: Network, keccak: Keccak) -> bytes:
-    """Return the hash that binds a signature to one contract on one chain."""
+    """Return the EIP-712 hash that binds a signature to one contract on one chain."""
     return keccak(
         keccak(_signature_of("EIP712Domain", _DOMAIN_FIELDS))
         + keccak(network.token_name.encode())
@@ -70,7 +73,7 @@ def domain_separator(network: Network, keccak: Keccak) -> bytes:
 
 
 def digest(network: Network, authorization: Authorization, keccak: Keccak) -> bytes:
-    """Return the 32 bytes that are signed (EIP-712)."""
+    """Return the 32 bytes to sign (EIP-712)."""
     message = keccak(
         type_hash(keccak)
         + _address_word(authorization.payer)
@@ -80,11 +83,11 @@ def digest(network: Network, authorization: Authorization, keccak: Keccak) -> by
         + _word(authorization.valid_before)
         + authorization.nonce
     )
-    return keccak(b"\x19\x01" + domain_separator(network, keccak) + message)
+    return keccak(b"\x19\x01" + domain_separator(network, keccak) + message)  # the prefix of EIP-191, version 1
 
 
 def typed_data(network: Network, authorization: Authorization) -> dict[str, Any]:
-    """Return the same as EIP-712 JSON, for a library that works out the digest itself."""
+    """Return the authorization as EIP-712 JSON, for a library that computes the digest."""
     return {
         "types": {"EIP712Domain": _named(_DOMAIN_FIELDS), _TYPE: _named(_FIELDS)},
         "primaryType": _TYPE,

@@ -1,4 +1,4 @@
-"""Reads the price quote that a 402 carries (x402 v2), as data that nothing is signed for yet."""
+"""Reads the price quote of a 402 (x402 v2), before anything is signed."""
 
 import base64
 import binascii
@@ -17,16 +17,16 @@ _HEADERS = ("payment-required", "x-payment-required")
 _LONGEST_HEADER = 16_384
 _LARGEST_BODY_BYTES = 2**17
 _MOST_ENTRIES = 20
-_LONGEST_ECHO = 8_192  # servers take about 8 to 16 KiB of headers, and a payment is a header in base64
+_LONGEST_ECHO = 8_192  # servers accept about 8 to 16 KiB of headers, and a payment is a header in base64
 _AMOUNT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,18})?")
 _VERSION = 2
 
 
 @dataclass(frozen=True)
 class Challenge:
-    """What a gateway wants to be paid: for what, in which ways, and the price that its body names, if any.
+    """A gateway's price quote: the resource, the ways to pay, and the price in the body, if any.
 
-    `resource`, the `accepts` and `extensions` are the gateway's own JSON; what is checked of them is what is sent back.
+    `resource`, `accepts` and `extensions` are the gateway's own JSON: the same values are checked and sent back.
     """
 
     resource: Mapping[str, Any]
@@ -35,7 +35,10 @@ class Challenge:
     price_usd: Decimal | None = None
 
     def echo(self, accepted: Mapping[str, Any]) -> str:
-        """Return what a payment repeats of the quote, as a JSON object; raises `PaymentRequiredError` if too large."""
+        """Return the JSON object that a payment repeats of the quote.
+
+        Raises `PaymentRequiredError` if it is too large or malformed.
+        """
         repeated: dict[str, object] = {"x402Version": _VERSION, "resource": self.resource, "accepted": accepted}
         if self.extensions is not None:
             repeated["extensions"] = self.extensions
@@ -49,7 +52,7 @@ class Challenge:
 
 
 def refused(why: str, hint: str = "") -> PaymentRequiredError:
-    """Return the error for a price quote that is not paid."""
+    """Return the error for a refused price quote; nothing was signed."""
     return PaymentRequiredError(
         f"The gateway's price quote is not paid: {why}. Nothing was signed.", hint=hint, answer=Answer(status=402)
     )
@@ -58,7 +61,7 @@ def refused(why: str, hint: str = "") -> PaymentRequiredError:
 def read_challenge(headers: Mapping[str, str], body: bytes) -> Challenge:
     """Return the price quote of a 402, from its header or else from its body.
 
-    Raises `PaymentRequiredError` where there is none, or none that can be read.
+    Raises `PaymentRequiredError` if there is none, or if it cannot be read.
     """
     if len(body) > _LARGEST_BODY_BYTES:
         raise refused("the answer is too large")
@@ -104,7 +107,10 @@ def _decoded(encoded: str) -> Mapping[str, Any]:
 
 
 def _price(body: bytes) -> Decimal | None:
-    """Return the price beside the quote; one that cannot be read is refused, for it may be another than is asked."""
+    """Return the price beside the quote, in US dollars; raises `PaymentRequiredError` if unreadable.
+
+    An unreadable price may differ from the quote's amount.
+    """
     price = json_object(_parsed(body, parse_float=Decimal)).get("price")
     amount = json_object(price).get("amount", price)
     if amount is None:

@@ -1,4 +1,4 @@
-"""The networks and tokens that a wallet pays with; a price quote chooses among them and never adds one."""
+"""The networks and tokens for payments; a price quote chooses one and never adds one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,10 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class Network:
-    """A network, by its CAIP-2 id, and its USDC: the contract, and the name and version of its EIP-712 domain."""
+    """A network by its CAIP-2 id, with its USDC.
+
+    `token` is the address of the USDC contract. `token_name` and `token_version` are those of its EIP-712 domain.
+    """
 
     id: str
     token: str
@@ -16,7 +19,7 @@ class Network:
 
     @property
     def chain_id(self) -> int:
-        """The number of the chain, which a signature is bound to."""
+        """The number of the chain; each signature is bound to one."""
         return int(self.id.partition(":")[2])
 
 
@@ -28,4 +31,4 @@ NETWORKS: Mapping[str, Network] = MappingProxyType({network.id: network for netw
 """The networks by their ids. The domains are those of the deployed contracts, as Circle publishes them."""
 
 TOKEN_UNITS = 1_000_000
-"""The parts of one USDC, which is taken for one US dollar."""
+"""The units of one USDC, which counts as one US dollar."""

@@ -1,4 +1,4 @@
-"""What must hold of a price quote before anything is signed for it, as functions that touch nothing."""
+"""The rules that a price quote must pass before it is signed, as pure functions."""
 
 import re
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ _MOST_EXTRA_USD = Decimal("0.02")
 
 @dataclass(frozen=True)
 class Asked:
-    """What is known besides the quote: the URL that was asked, the answer's Date header, and this machine's time.
+    """The context of a quote: the requested URL, the answer's Date header, and this machine's time.
 
-    `expected_usd` is the estimate that the amount is held against; `None` takes any.
+    `now` is in seconds since 1970. `expected_usd` is the estimate to compare the amount with; `None` allows any amount.
     """
 
     url: httpx2.URL
@@ -40,7 +40,10 @@ class Asked:
 
 @dataclass(frozen=True)
 class Requirement:
-    """A way to pay that all rules allow; `entry` is the gateway's own JSON of it, `amount` is in millionths."""
+    """A way to pay that passes all rules.
+
+    `entry` is the gateway's own JSON of it. `amount` is in millionths of a USDC.
+    """
 
     entry: Mapping[str, Any]
     network: Network
@@ -55,7 +58,10 @@ class Requirement:
 
 
 def choose(challenge: Challenge, asked: Asked) -> Requirement:
-    """Return the first way to pay that all rules allow; raises `PaymentRequiredError` with the reason where none is."""
+    """Return the first way to pay that passes all rules.
+
+    Raises `PaymentRequiredError` with the reason if none does.
+    """
     check_url(asked.url)
     _check_resource(challenge, asked.url)
     _check_clock(asked)
@@ -69,26 +75,32 @@ def choose(challenge: Challenge, asked: Asked) -> Requirement:
 
 
 def exact_price(response: httpx2.Response, request_url: httpx2.URL, now: float, timings: Timings = DEFAULT) -> Decimal:
-    """Return the price in US dollars that a 402 to an unpaid request names, which nothing is signed for.
+    """Return the price in US dollars in a 402 to an unpaid request; nothing is signed.
 
-    All rules hold but those on whom is paid and how much. Raises `PaymentRequiredError`.
+    The amount has no limit, and the payee need not be trusted; all other rules apply. Raises `PaymentRequiredError`.
     """
     challenge = read_challenge(response.headers, response.content)
     return choose(challenge, Asked(request_url, response.headers.get("date"), now, timings=timings)).amount_usd
 
 
 def is_address(text: str) -> bool:
-    """Tell whether a text is an address that can be paid."""
+    """Return whether a text is an address that can be paid; the zero address is not."""
     return bool(_ADDRESS.fullmatch(text)) and int(text, 16) != 0
 
 
 def host_of(url: httpx2.URL) -> str:
-    """Return the host, and its port where it is not the usual one, as trust in a payee is written down."""
+    """Return the host, with its port unless that is the default.
+
+    Trusted payees are recorded under this form.
+    """
     return url.netloc.decode("ascii")
 
 
 def host_named(text: str) -> str | None:
-    """Return the host that a person names, alone or in a URL, as `host_of` writes it; `None` for what is none."""
+    """Return a host that a person wrote, in the form of `host_of`; `None` if it is not valid.
+
+    The text may be a host or a URL.
+    """
     try:
         url = httpx2.URL(text if "://" in text else f"https://{text}")
     except httpx2.InvalidURL:
@@ -97,7 +109,7 @@ def host_named(text: str) -> str | None:
 
 
 def check_url(url: httpx2.URL) -> None:
-    """Raise `PaymentRequiredError` for a URL that no payment may be sent to."""
+    """Raise `PaymentRequiredError` if no payment may be sent to the URL."""
     if not (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))):
         raise refused("payments are sent by https only, or to this machine")
 
@@ -105,6 +117,7 @@ def check_url(url: httpx2.URL) -> None:
 def _check_resource(challenge: Challenge, url: httpx2.URL) -> None:
     named = challenge.resource.get("url")
     try:
+        # httpx2 resolves dot segments, so a URL with any could equal `url` and be read differently elsewhere
         same = isinstance(named, str) and httpx2.URL(named) == url and "/." not in named
     except httpx2.InvalidURL:
         same = False
@@ -113,7 +126,11 @@ def _check_resource(challenge: Challenge, url: httpx2.URL) -> None:
 
 
 def _check_clock(asked: Asked) -> None:
-    """A signature's times are this machine's; where its clock is wrong, it lives longer or shorter than is thought."""
+    """Raise `PaymentRequiredError` if this machine's clock and the gateway's differ too much.
+
+    A signature's times are this machine's: if its clock is wrong, the signature is valid for longer or shorter than
+    meant.
+    """
     try:
         date = parsedate_to_datetime(asked.date or "")
         skew = abs(date.replace(tzinfo=date.tzinfo or UTC).timestamp() - asked.now)
@@ -136,7 +153,7 @@ def _checked(entry: object, challenge: Challenge, asked: Asked) -> Requirement:
 
 
 class _OtherKindError(PaymentRequiredError):
-    """It is a way to pay that is not known here, and says less than what is wrong with one that is."""
+    """Raised for an unknown way to pay; a fault of a known one is reported first."""
 
 
 def _network(fields: Mapping[str, Any]) -> Network:

@@ -1,4 +1,7 @@
-"""A wallet: a private key that signs payments in this process, and is never shown, sent or copied."""
+"""A wallet with a private key, which signs payments in this process.
+
+The key is never shown, sent or copied.
+"""
 
 import platform
 import re
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 
 _PRIVATE_KEY = re.compile(r"(?:0[xX])?([0-9a-fA-F]{64})")
 _ORDER = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
-"""The order of the curve secp256k1, below which every private key and every part of a signature is."""
+"""The order of the curve secp256k1; private keys and parts of a signature are below it."""
 
 _EXTRA = 'pip install "blockrun-image-mcp[wallet]"'
 _NOT_THERE = " (its package ckzg has no build for Windows on ARM; there, use Python for x64)"
@@ -27,8 +30,8 @@ _NOT_THERE = " (its package ckzg has no build for Windows on ARM; there, use Pyt
 class Wallet:
     """Signs with one private key, given as 64 hex digits, with `0x` or without.
 
-    Raises `ConfigurationError` for a text that is no such key, which it does not quote. What signs takes a second to be
-    imported; that happens in a thread, at the first signature or at `preload`.
+    Raises `ConfigurationError` for any other text, without quoting it. The signing library takes a second to import, so
+    that happens in a thread, at the first use or at `preload`.
     """
 
     def __init__(self, private_key: str) -> None:
@@ -49,10 +52,10 @@ class Wallet:
         raise TypeError("a wallet cannot be pickled or copied")
 
     def preload(self) -> None:
-        """Begin to import what signs, in a thread of its own, and return at once."""
+        """Start to import the signing library in a thread of its own, and return at once."""
         if not self._is_preloading:
             self._is_preloading = True
-            # a thread that nothing waits for, which the pool of anyio does not have
+            # a daemon thread: the end of the process would wait for a worker thread of anyio
             Thread(target=self._preload, name="wallet-preload", daemon=True).start()
 
     async def address(self) -> str:
@@ -62,8 +65,8 @@ class Wallet:
     async def sign(self, network: Network, authorization: Authorization) -> str:
         """Return the signature, `0x` and 130 hex digits (r, s, v).
 
-        The signing library works out the digest itself, and the signature is then checked against ours. Raises
-        `ConfigurationError` without the extra `wallet`.
+        The signing library computes its own digest; the signature is then checked against ours. Raises
+        `ConfigurationError` without the extra `wallet`, and `UnexpectedError` if the check fails.
         """
         return await anyio.to_thread.run_sync(self._sign, network, authorization)
 
@@ -93,7 +96,7 @@ class Wallet:
         try:
             self._account()
         except ConfigurationError:
-            self._is_preloading = False  # it is told when something is to be signed
+            self._is_preloading = False  # the next use raises it
 
 
 def _is_windows_on_arm() -> bool:
@@ -101,7 +104,7 @@ def _is_windows_on_arm() -> bool:
 
 
 def _with_low_s(r: int, s: int, parity: int) -> tuple[int, int, int]:
-    """Return the one of the two valid forms of a signature that the token's contract takes."""
+    """Return a signature in the one of its two valid forms that the token's contract accepts."""
     return (r, s, parity) if s <= _ORDER // 2 else (r, _ORDER - s, 1 - parity)
 
 
