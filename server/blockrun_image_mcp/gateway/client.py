@@ -56,7 +56,7 @@ PAYMENT_SIGNATURE = "PAYMENT-SIGNATURE"
 
 _GENERATIONS = "images/generations"
 _MODELS = "models"
-_FINAL: Mapping[Outcome, Rule] = MappingProxyType({})
+_FINAL: Mapping[Outcome, Rule] = MappingProxyType({})  # without a rule, every outcome is final
 
 
 class Payer(Protocol):
@@ -115,7 +115,7 @@ class HttpGateway:
                 },
                 transport=transport,
                 timeout=timeout(self._timings),
-                follow_redirects=False,
+                follow_redirects=False,  # a redirect could lead a credential or a payment to another host
             )
         )
         return self
@@ -132,7 +132,7 @@ class HttpGateway:
 
     @property
     def unanswered(self) -> int:
-        """The number of paid requests that were sent and have no answer yet."""
+        """The number of paid requests without an answer yet."""
         return sum(call.scope.shield for call in self._calls)
 
     async def generate(
@@ -151,24 +151,24 @@ class HttpGateway:
         named = evidence_of(response) if call.is_paid else NO_EVIDENCE
         job = Job(id, call.payment)
         is_on_disk = False
-        with anyio.CancelScope(shield=True):
+        with anyio.CancelScope(shield=True):  # without this note, a paid job is lost
             is_on_disk = await attempt.accepted(job.id, named.charged_usd(attempt.held_usd, job.payment))
         with anyio.CancelScope(shield=not is_on_disk):  # no other process could find a job that is not on disk
             return await self._watch(job, attempt, on_status, named)
         raise JobPending  # for the type checker: nothing cancels the scope
 
     async def poll(self, job: Job, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
-        """Poll an accepted job to its end, which is free; raises `JobPending` after minutes.
+        """Poll an accepted job to its end, for free; raises `JobPending` after minutes.
 
-        Polling goes on after an answer that does not mention the job. Raises `OutcomeUnknownError` if the last answer
-        was one.
+        Polling goes on after an answer that is not about the job. Raises `OutcomeUnknownError` if the last answer was
+        one.
         """
         return await self._watch(job, attempt, on_status, NO_EVIDENCE)
 
     async def quote(self, request: ImageRequest) -> Decimal | None:
-        """Send the request unpaid and return the price in the 402, in US dollars; raises `GatewayError`.
+        """Send the request unpaid and return the price in the 402, in US dollars.
 
-        Without a wallet, return `None` and send nothing.
+        Without a wallet, return `None` and send nothing. Raises `GatewayError`.
         """
         if self._payer is None:  # the account's key would pay for the request
             return None
@@ -207,7 +207,7 @@ class HttpGateway:
                 return await self._http.post(
                     _GENERATIONS,
                     json=request.body(),
-                    headers={"Idempotency-Key": call.attempt.id},
+                    headers={"Idempotency-Key": call.attempt.id},  # the retry rules do not rely on it
                     extensions={
                         RULES: call.rules,
                         IS_FINAL: call.is_final,
@@ -256,7 +256,7 @@ class HttpGateway:
 
 @dataclass
 class _Watch:
-    """A polled job; `wrong` is the last answer, if that did not mention it."""
+    """A polled job; `wrong` is the last answer if it is not about the job."""
 
     job: Job
     attempt: Attempt
@@ -266,7 +266,7 @@ class _Watch:
 
 
 class _PaidCall:
-    """One call, shielded from cancellation while a request that may be charged has no answer."""
+    """One call, shielded from cancellation while a paid request has no answer."""
 
     def __init__(
         self, timings: Timings, attempt: Attempt, on_status: OnStatus, within_seconds: float, *, is_paid: bool
@@ -286,7 +286,7 @@ class _PaidCall:
     def on_signed(self, payment: Payment) -> None:
         self.payment = payment
         self.is_paid = True
-        self._earlier.clear()
+        self._earlier.clear()  # those outcomes are the unpaid request's
 
     def rules(self) -> Mapping[Outcome, Rule]:
         if not self.is_paid:
@@ -315,7 +315,7 @@ class _PaidCall:
             self.scope.deadline = min(self._ends_by, anyio.current_time() + self._answer_seconds)
 
     async def _stop_if_late(self) -> None:
-        """Withdraw the note that it was sent if the deadline passed while that was written.
+        """Withdraw the note of sending if the deadline passed while it was written.
 
         The request is then cancelled before anything leaves.
         """

@@ -37,7 +37,7 @@ _AROUND_A_KEY = (
     (re.compile(r"(?i:export\s+)?(?i:[\w-]*(?:key|token|credential))\s*[=:]\s*\S"), "the name before it"),
     (re.compile(r"(?i:bearer$|(?:bearer|basic|token)[\s:])"), "the word before it, such as Bearer"),
 )
-"""Text that people copy along with a key, at its beginning or end."""
+"""Text often copied along with a key, at its beginning or end."""
 
 
 class Shape(Enum):
@@ -50,7 +50,7 @@ class Shape(Enum):
 
 
 _PRIVATE_KEY = re.compile(r"[0-9a-fA-F]{64}|0[xX][0-9a-fA-F]{56}|^[0-9a-fA-F]{60,63}$")
-"""A key that lacks a few of its 64 digits must stay secret, too."""
+"""A key without a few of its 64 digits must stay secret, too."""
 _WALLET_KEY = re.compile(r"(?:0[xX])?([0-9a-fA-F]{64})")
 _PAYMENT_HEADER = "payment-signature"
 _SIGNATURE = re.compile(r"0x[0-9a-f]{130}")
@@ -60,7 +60,7 @@ _SOLANA_SECRET = re.compile(r"\b[1-9A-HJ-NP-Za-km-z]{87,88}\b|\[(?:\s*\d+\s*,){2
 
 
 Rail: TypeAlias = Literal["account", "wallet"]
-"""How a gateway is paid: from the credential's account, or by a wallet that signs."""
+"""How a gateway is paid: from the credential's account, or by a wallet's signature."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def shape_of(credential: str) -> Shape:
 
 
 def is_never_sent(text: str) -> bool:
-    """Return whether a text holds a key that signs payments, and so must never be sent."""
+    """Return whether a text holds a signing key, which must never be sent."""
     return shape_of(text) in (Shape.PRIVATE_KEY, Shape.SOLANA_SECRET)
 
 
@@ -120,10 +120,9 @@ def may_leave(name: str, value: str, wallet_key: SecretStr | None = None) -> boo
 
 
 def endpoint_for(settings: Settings, contract_base_url: str) -> Endpoint:
-    """Return the endpoint for the first credential that is set.
+    """Return the endpoint for the first credential set.
 
-    Raises `ConfigurationError` if none is set, or if that one cannot be read or sent. The error never holds the
-    credential.
+    Raises `ConfigurationError` if none is set, or if it cannot be read or sent; the error never holds the credential.
     """
     _check_host_settings(settings)
     sources, unfilled = settings.sources, settings.unfilled
@@ -153,7 +152,7 @@ def endpoint_for(settings: Settings, contract_base_url: str) -> Endpoint:
 
 
 def address_of(settings: Settings, contract_base_url: str) -> Address | None:
-    """Return the address for the first credential that is set.
+    """Return the address for the first credential set.
 
     Return `None` if there is none, if it may not be sent, or if the base URL may hold a key.
     """
@@ -256,7 +255,7 @@ def _checked(base_url: str, named_by: str) -> str:
     try:
         url = httpx2.URL(base_url)
         fault = next(_faults(base_url, url), None)
-    except (httpx2.InvalidURL, UnicodeError):  # the environment may hold bytes that are not text
+    except (httpx2.InvalidURL, UnicodeError):  # the environment may hold any bytes
         url, fault = None, ("it cannot be read as a URL", "Write it as in https://api.blockrun.ai/v1.")
     if fault is not None or url is None:
         what, remedy = fault or ("", "")

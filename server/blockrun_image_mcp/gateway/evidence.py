@@ -24,13 +24,13 @@ _DOLLARS = ("", "USD", "USDC")
 _MAX_AMOUNT_USD = Decimal(100_000)
 _PLAIN = re.compile(r"\d{1,9}(?:\.\d{1,18})?")
 _LOOSE = re.compile(r"\$?\s*(\d{1,9}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,2})?)\s*(?:\$|USDC?)?", re.IGNORECASE)
-_HASH = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
+_HASH = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")  # of a transaction on an EVM chain
 _MAX_HEADER_CHARACTERS = 16_384
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The charge that an answer names.
+    """The evidence of a charge in an answer.
 
     `amount_usd` is the largest amount that can be read, in US dollars. `transaction` is the hash of a payment's
     transaction. `is_doubtful` means that an amount is not written in plain dollars, or that the answer says that it was
@@ -55,7 +55,7 @@ class Evidence:
         )
 
     def charged_usd(self, held_usd: Decimal, payment: Payment | None) -> Decimal | None:
-        """Return the amount that counts as charged, in US dollars; `None` if unknown.
+        """Return the charged amount in US dollars; `None` if unknown.
 
         A payment moves whole or not at all. Without a payment, a doubtful amount counts as at least `held_usd`.
         """
@@ -77,6 +77,7 @@ def evidence_of(response: httpx2.Response) -> Evidence:
     """
     body = json_object(json_from(response.content))
     evidence = _amounts(_named_in_headers(response.headers))
+    # a 202 accepts a job, and a 204 or 205 has no body
     is_result = response.status_code in (200, 201, 203) and state_of(body) in (None, State.FINISHED)
     is_told_paid = any(str(told).lower() in _PAID for told in _payment_states(body))
     if is_result or is_told_paid:
@@ -116,7 +117,7 @@ def _amounts(values: Iterable[object]) -> Evidence:
 
 def _amount(value: object) -> Evidence:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        value = format(Decimal(str(value)), "f")
+        value = format(Decimal(str(value)), "f")  # without the exponent of a small float
     if not isinstance(value, str) or not value.strip():
         return Evidence(is_doubtful=value != "")
     text = value.strip()

@@ -39,11 +39,11 @@ _STATES: Mapping[str, State] = {
 def state_of(body: Mapping[str, Any]) -> State | None:
     """Return the state of an answer's job; `None` if it is missing or unknown.
 
-    An answer with HTTP status 200 may be about a job that is under way or has failed.
+    Even a success may be about a job that is under way or has failed.
     """
     words = [_key(fields[key]) for fields in _rooms(body) for key in _STATE_KEYS if isinstance(fields.get(key), str)]
     told = {_STATES[word] for word in words if word in _STATES}
-    # the answer and the job inside it may each have a state: the one that is furthest from success counts
+    # the answer and the job inside it may each have a state: the one furthest from success counts
     return next((state for state in (State.FAILED, State.DRAWING, State.QUEUED, State.FINISHED) if state in told), None)
 
 
@@ -54,6 +54,7 @@ def id_of(body: Mapping[str, Any], asked: str) -> str | None:
     """
     poll_url = body.get("poll_url")
     if poll_url:
+        # it is a path, or a URL of the same origin as the request's
         found = _POLL_URL.fullmatch(str(poll_url).removeprefix(asked[: -len(urlsplit(asked).path)]))
         return found[1] if found else None
     return next(filter(_ID.fullmatch, _ids(body)), None)

@@ -25,7 +25,7 @@ from blockrun_image_mcp.gateway.sayings import Saying
 
 @dataclass(frozen=True)
 class _Signs:
-    """The codes and words that identify one kind of refusal."""
+    """The codes and words of one kind of refusal."""
 
     codes: re.Pattern[str]
     words: re.Pattern[str]
@@ -36,7 +36,7 @@ def _signs(codes: Sequence[str], words: Sequence[str]) -> _Signs:
 
 
 _RATE_WORDS = re.compile(r"(retry|try again) (in|after)|per (second|minute|hour|day)|\b[rt]p[md]\b", re.IGNORECASE)
-_NEVER = re.compile(r"\blimit: ?0\b", re.IGNORECASE)
+_NEVER = re.compile(r"\blimit: ?0\b", re.IGNORECASE)  # waiting does not lift a limit of 0
 _QUOTATION = re.compile(r"(?<!\w)(?:'[^']*'|\"[^\"]*\"|`[^`]*`)(?!\w)")
 _WALL = re.compile(  # the numbers are Cloudflare's own error codes
     r"\b10(05|06|09|10|12|15|20)\b|captcha|challenge|attention required|just a moment|cloudflare", re.IGNORECASE
@@ -236,7 +236,10 @@ _FREE_IF_NAMED = (410, 428, 451, 503)
 
 
 def of(status: int, charged: Charged, saying: Saying, *, is_web_page: bool = False) -> Meaning:
-    """Classify a refusal by its status, codes and words; some have the status of a success."""
+    """Classify a refusal by its status, codes and words.
+
+    Some refusals have the status of a success.
+    """
     named = _named(saying, _kinds_of(status))
     if status == 403 and (is_web_page or (named in (None, _NO_ACCESS) and _WALL.search(saying.words))):
         return _BOT_WALL
@@ -279,7 +282,7 @@ def of_failure(error: httpx2.TransportError, setting: str) -> tuple[str, str]:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and its causes, of which each tried address may have one."""
+    """Yield an error and its causes; each tried address may have one."""
     while error is not None:
         yield error
         if isinstance(error, BaseExceptionGroup):
@@ -305,7 +308,10 @@ def is_free(status: int, saying: Saying) -> bool:
 
 
 def is_before_drawing(saying: Saying) -> bool:
-    """Return whether a code proves that the request was refused before drawing; words do not."""
+    """Return whether a code proves a refusal before anything was drawn.
+
+    Words are not proof.
+    """
     by_code = _named(replace(saying, words=""), _KINDS)
     return by_code in (_NO_CREDIT, _NO_MODEL, _NO_SERVICE, _NO_ACCESS, _MEANINGS[401], _MEANINGS[429]) or (
         by_code is None and saying.status in (401, 402, 404, 429)
@@ -330,7 +336,7 @@ _FALLBACKS: Mapping[tuple[bool, bool], Meaning] = {(False, True): _REDIRECT, (Fa
 
 
 def _kinds_of(status: int) -> Mapping[_Signs, Meaning]:
-    """Return the kinds of refusal that this status can have.
+    """Return the possible kinds of refusal for a status.
 
     Some statuses say little, and proxies replace others.
     """
@@ -342,7 +348,7 @@ def _kinds_of(status: int) -> Mapping[_Signs, Meaning]:
 
 
 def _named(saying: Saying, kinds: Mapping[_Signs, Meaning]) -> Meaning | None:
-    """Return the kind of refusal that a code names, or else the words.
+    """Return the kind of a refusal by its codes, or else by its words.
 
     Quotations do not count: they may be of the prompt. A code about access counts after the words, because proxies give
     one to every 403.

@@ -53,7 +53,7 @@ _ROOMS = (
         "resultJson",
     ),
 )
-"""The fields that gateways put pictures in; the first with any counts."""
+"""The fields for pictures at various gateways; the first with any counts."""
 _SAYINGS = ("message", "delta")  # as strings, these are words and not pictures
 
 _ECHOES = re.compile(
@@ -61,7 +61,7 @@ _ECHOES = re.compile(
     r"|init|mask|source|reference|icon|banner|background|current|partial|progress",
     re.IGNORECASE,
 )
-"""The fields that repeat the request or link elsewhere: their pictures were not made for it."""
+"""Fields with parts of the request, or with links: their pictures were not made for it."""
 
 _SUFFIXES = r"\.(?:png|jpe?g|webp|gif|avif|svg|bmp|tiff?)"
 _PICTURE_PATH = re.compile(rf"{_SUFFIXES}$", re.IGNORECASE)
@@ -71,6 +71,7 @@ _MARKDOWN = re.compile(
     r"|(?:[^()\[\]\s<>]|\([^()\[\]\s<>]{0,200}\)){1,8000}))(?:\s[^)\n]{0,200})?\)"
 )
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+# some gateways leave out the `data:` of base64
 _DATA_URI = re.compile(r"\s*(?:data:([^,]{0,200})|([\w.+-]{1,40}/[\w.+-]{1,40};base64)),", re.IGNORECASE)
 _PYTHON_BYTES = re.compile(r"\s*b(['\"])(.*)\1\s*", re.DOTALL)  # base64 as the repr of Python bytes
 _EVENT_STREAM = re.compile(r"\s*(?:data|event|id|retry)?:")
@@ -80,7 +81,7 @@ _ESCAPED = re.compile(r"[^\x21-\x7e]+")
 _PARTIAL = re.compile(r"partial|preview|progress", re.IGNORECASE)
 _UNFINISHED = (State.QUEUED, State.DRAWING)
 _AROUND = " \t\r\n\"'`<>\u00a0\u200b\u200c\u200d\u2060\ufeff"
-_SHORTEST_BASE64 = 32
+_SHORTEST_BASE64 = 32  # a shorter text could be base64 by chance
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ class _Finder:
         return [] if _is_partial(body) else [self.entry(value) for value in _list(json_object(body).get("data"))]
 
     def of_text(self, text: str) -> Sequence[Entry]:
-        """Return the picture that a text encodes, or all that it shows or links to."""
+        """Return the picture encoded in a text, or all pictures shown or linked in it."""
         whole = self.entry(text)
         if whole.is_usable:
             return [whole]
@@ -247,7 +248,7 @@ def _decoded(text: str, *, is_surely_base64: bool) -> bytes | None:
     if "%" in encoded:
         encoded = unquote_to_bytes(encoded).decode("ascii", "replace")
     compact = "".join(encoded.replace("\\n", "").split()).strip("\"'").rstrip("=")
-    compact = compact.replace("-", "+").replace("_", "/").replace("\\/", "/")
+    compact = compact.replace("-", "+").replace("_", "/").replace("\\/", "/")  # base64url, and JSON's escaped slashes
     try:
         data = base64.b64decode(compact + "=" * (-len(compact) % 4), validate=True)
     except (binascii.Error, ValueError):

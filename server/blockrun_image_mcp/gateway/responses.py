@@ -61,7 +61,7 @@ _LOOK_AT_THE_BASE = (
 
 @dataclass(frozen=True)
 class Sent:
-    """A request that was sent: its rules, its payment, and the outcomes of its earlier attempts.
+    """A sent request, with its rules, its payment, and the outcomes of earlier attempts.
 
     `held_usd` is set aside for it. `is_paid` is false for a request without a credential or a payment. `named` is the
     evidence of a charge in earlier answers.
@@ -174,7 +174,7 @@ class Reader:
         return "the gateway is still drawing" if response.status_code == 202 else None
 
     def lost_job(self, response: httpx2.Response, sent: Sent) -> GatewayError:
-        """Return the error for a job that the gateway no longer reports."""
+        """Return the error for a job no longer reported by the gateway."""
         saying = saying_of(response)
         charged, charged_usd = sent.charge(response, "unknown")
         error = OutcomeUnknownError(
@@ -300,7 +300,7 @@ class Reader:
 
 
 def _with_open_payment(error: GatewayError, payment: Payment | None) -> GatewayError:
-    """Note on a refusal that its payment can still be used.
+    """Add a note to a refusal: its payment can still be used.
 
     The gateway's word does not count: it can use a signed payment until that expires.
     """
@@ -313,7 +313,7 @@ def _with_open_payment(error: GatewayError, payment: Payment | None) -> GatewayE
 
 
 def _urls(content: bytes) -> Sequence[str]:
-    """Return the first URLs in an answer that could not be read."""
+    """Return the first URLs in an unreadable answer."""
     found = _URL.findall(content[:_MAX_SEARCHED_BYTES].decode("utf-8", "replace").replace("\\/", "/"))  # JSON escapes /
     return [url for url in dict.fromkeys(found) if is_web_url(url)][:_MAX_URLS]
 

@@ -35,7 +35,7 @@ Outcome = Failure | int
 
 @dataclass(frozen=True)
 class Rule:
-    """The most resends after an outcome, and whether a request that ends with it counts as charged.
+    """The limit of resends after an outcome, and its charge if it is the last one.
 
     Resends are counted for each outcome on its own.
     """
@@ -58,7 +58,7 @@ class Rejection(Enum):
 
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?", re.ASCII)
 _WAITS = ("retry_after_seconds", "retry_after")
-_MILLISECONDS_HEADERS = ("retry-after-ms", "x-ms-retry-after-ms")
+_MILLISECONDS_HEADERS = ("retry-after-ms", "x-ms-retry-after-ms")  # OpenAI's and Azure's
 
 _REFUSED = Rule(0, "no")
 _UNKNOWN = Rule(0, "unknown")
@@ -115,7 +115,7 @@ POLL: Mapping[Outcome, Rule] = MappingProxyType(
 
 
 def rule_for(rules: Mapping[Outcome, Rule], outcome: Outcome) -> Rule:
-    """Return the rule for an outcome; one that is not listed is final and unknown."""
+    """Return the rule for an outcome; an unlisted one is final and unknown."""
     return rules.get(outcome, _UNKNOWN)
 
 
@@ -156,6 +156,7 @@ def wait_seconds(outcome: Outcome, resends: int, asked_seconds: float | None, ti
         return asked_seconds
     if outcome == 429:
         return timings.default_retry_after_seconds
+    # the exponent is bounded, because a float overflows
     ceiling = min(timings.max_backoff_seconds, timings.backoff_seconds * 2.0 ** min(resends, 30))
     return random.uniform(0, ceiling)  # noqa: S311 - jitter, not a secret
 
@@ -172,7 +173,10 @@ def asked_seconds(response: httpx2.Response, timings: Timings) -> float | None:
 
 
 def retry_after_seconds(header: str | None, timings: Timings) -> float | None:
-    """Return the seconds to wait by a Retry-After header, which may be a date; `None` if unusable."""
+    """Return the seconds to wait by a Retry-After header; `None` if it is unusable.
+
+    The header holds seconds or a date.
+    """
     if not header:
         return None
     if _SECONDS.fullmatch(header.strip()):
@@ -181,6 +185,7 @@ def retry_after_seconds(header: str | None, timings: Timings) -> float | None:
         when = parsedate_to_datetime(header)
     except (ValueError, OverflowError):
         return None
+    # a date with the zone "-0000" comes without a time zone
     seconds = (when.replace(tzinfo=when.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     return min(timings.max_retry_after_seconds, max(0.0, seconds))
 

@@ -32,6 +32,7 @@ _FAILED = ("error", "fail", "failed", "failure")
 _DEEPEST = 6
 _MOST = 3
 _REFUSED = re.compile(r"[45][0-9]{2}", re.ASCII)
+# a text in the shape of a code, such as `quota_exceeded`
 _SLUG = re.compile(r"(?=.{3,64}$)[A-Za-z][A-Za-z0-9]*(?:[_.-][A-Za-z0-9]+)+")
 _HEADING = re.compile(r"<(title|h1|h2|pre)[^>]*>(.{1,500}?)</\1", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]{0,500}>")
@@ -41,7 +42,7 @@ _NO_FAULT = (None, False, 0, "", "0", "ok", "success", "none", "null")
 
 @dataclass(frozen=True)
 class Saying:
-    """An answer's words and codes about what went wrong.
+    """An answer's words and codes for an error.
 
     The words are of any length and not cleaned. The most exact code comes first.
     """
@@ -49,9 +50,9 @@ class Saying:
     words: str = ""
     codes: tuple[str, ...] = ()
     is_fault: bool = False
-    """Whether it says that something went wrong, even with the status of a success."""
+    """Whether it reports an error, even with the status of a success."""
     is_refusal: bool = False
-    """Whether it says so beyond doubt: then only pictures in the API's own shape count."""
+    """Whether it does so beyond doubt: then only pictures in the API's own shape count."""
 
     @property
     def code(self) -> str | None:

@@ -1,4 +1,4 @@
-"""HTTP transports that guard against leaked keys, bound answers, and retry safely."""
+"""HTTP transports with a guard against leaked keys, bounded answers and safe retries."""
 
 import zlib
 from collections import Counter
@@ -45,7 +45,7 @@ IsFinal = Callable[[httpx2.Response], bool]
 """Returns whether an answer forbids a resend, even if the rules allow one."""
 
 OnWait = Callable[[Outcome, float], Awaitable[None]]
-"""Gets the outcome of an attempt and the seconds until the request is sent again."""
+"""Gets an attempt's outcome and the seconds to wait, before the request is sent again."""
 
 
 def timeout(timings: Timings) -> httpx2.Timeout:
@@ -63,9 +63,7 @@ async def open_transport(
     timings: Timings,
     wallet_key: SecretStr | None = None,
 ) -> httpx2.AsyncBaseTransport:
-    """Return the transport to `base_url`.
-
-    Raises `ConfigurationError` if the environment's proxy or CA is unusable.
+    """Return the transport to `base_url`; raises `ConfigurationError` for an unusable proxy or CA.
 
     Connections are not kept alive: if the server has just closed one, a request on it ends with an unknown outcome. A
     new connection costs little beside a picture.
@@ -162,6 +160,7 @@ async def _read_whole(request: httpx2.Request, response: httpx2.Response) -> htt
         await response.aclose()
     content = body.getvalue()
     encoding = response.headers.get("content-encoding", "")
+    # the body is unpacked here, so httpx2 must not do it again
     headers = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
     answer = httpx2.Response(
         response.status_code,

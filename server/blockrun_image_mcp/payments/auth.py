@@ -22,7 +22,7 @@ from blockrun_image_mcp.payments.wallet import Wallet
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
 PAYMENT_HEADER = "PAYMENT-SIGNATURE"
-"""The header that carries a signed payment."""
+"""The header for a signed payment."""
 
 
 OnSigned = Callable[[Payment], None]
@@ -38,7 +38,7 @@ class Payer:
     timings: Timings = DEFAULT
 
     def auth(self, attempt: Attempt, on_signed: OnSigned) -> "X402Auth":
-        """Return the auth that pays for this one attempt."""
+        """Return the auth for this one attempt."""
         return X402Auth(self, attempt, on_signed)
 
     def price(self, response: httpx2.Response) -> Decimal:
@@ -65,7 +65,7 @@ class X402Auth(httpx2.Auth):
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         """Yield the request, and the same request with its payment."""
         check_url(request.url)
-        self._payer.wallet.preload()
+        self._payer.wallet.preload()  # while the gateway works on its quote
         await request.aread()  # so that the same bytes are sent again
         response = yield request
         if response.status_code != 402 or self._is_used or PAYMENT_HEADER in request.headers:
@@ -86,6 +86,7 @@ class X402Auth(httpx2.Auth):
         requirement = choose(challenge, asked)
         echo = challenge.echo(requirement.entry)
         payer = await self._payer.wallet.address()
+        # the ledger reserves the exact price, or raises, before anything is signed
         await self._attempt.quoted(Quote(requirement.amount_usd, host_of(request.url), requirement.payee))
         authorization = _authorization(payer, requirement, int(now), timings)
         signature = await self._payer.wallet.sign(requirement.network, authorization)

@@ -62,7 +62,7 @@ def type_hash(keccak: Keccak) -> bytes:
 
 
 def domain_separator(network: Network, keccak: Keccak) -> bytes:
-    """Return the EIP-712 hash that binds a signature to one contract on one chain."""
+    """Return the EIP-712 hash that binds a signature to a contract and its chain."""
     return keccak(
         keccak(_signature_of("EIP712Domain", _DOMAIN_FIELDS))
         + keccak(network.token_name.encode())

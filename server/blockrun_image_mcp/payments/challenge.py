@@ -111,7 +111,7 @@ def _price(body: bytes) -> Decimal | None:
 
     An unreadable price may differ from the quote's amount.
     """
-    price = json_object(_parsed(body, parse_float=Decimal)).get("price")
+    price = json_object(_parsed(body, parse_float=Decimal)).get("price")  # a float could round it
     amount = json_object(price).get("amount", price)
     if amount is None:
         return None

@@ -1,4 +1,4 @@
-"""The rules that a price quote must pass before it is signed, as pure functions."""
+"""The rules for price quotes, checked before anything is signed, as pure functions."""
 
 import re
 from collections.abc import Mapping
@@ -20,6 +20,7 @@ from blockrun_image_mcp.timings import DEFAULT, Timings
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _HOST = re.compile(r"[a-z0-9.:_-]+")
 _AMOUNT = re.compile(r"[1-9][0-9]{0,14}")
+# an amount may exceed its estimate by this factor, or by the dollars below if that is more
 _MOST_FACTOR = Decimal("1.5")
 _MOST_EXTRA_USD = Decimal("0.02")
 
@@ -84,7 +85,7 @@ def exact_price(response: httpx2.Response, request_url: httpx2.URL, now: float, 
 
 
 def is_address(text: str) -> bool:
-    """Return whether a text is an address that can be paid; the zero address is not."""
+    """Return whether a text is an address to pay; the zero address is not."""
     return bool(_ADDRESS.fullmatch(text)) and int(text, 16) != 0
 
 
@@ -97,10 +98,7 @@ def host_of(url: httpx2.URL) -> str:
 
 
 def host_named(text: str) -> str | None:
-    """Return a host that a person wrote, in the form of `host_of`; `None` if it is not valid.
-
-    The text may be a host or a URL.
-    """
+    """Return a person's host or URL in the form of `host_of`; `None` if it is not valid."""
     try:
         url = httpx2.URL(text if "://" in text else f"https://{text}")
     except httpx2.InvalidURL:

@@ -59,7 +59,10 @@ class Wallet:
             Thread(target=self._preload, name="wallet-preload", daemon=True).start()
 
     async def address(self) -> str:
-        """Return the wallet's address, with its checksum; raises `ConfigurationError` without the extra `wallet`."""
+        """Return the wallet's checksummed address.
+
+        Raises `ConfigurationError` without the extra `wallet`.
+        """
         return await anyio.to_thread.run_sync(self._address)
 
     async def sign(self, network: Network, authorization: Authorization) -> str:
@@ -75,7 +78,7 @@ class Wallet:
 
     def _sign(self, network: Network, authorization: Authorization) -> str:
         signed = self._account().sign_typed_data(self._key, full_message=typed_data(network, authorization))
-        signature = _with_low_s(signed.r, signed.s, signed.v - 27)
+        signature = _with_low_s(signed.r, signed.s, signed.v - 27)  # Ethereum's v is the parity and 27
         if _signer_of(network, authorization, signature).lower() != authorization.payer.lower():
             raise UnexpectedError("The wallet's signature is not its own, and was not sent.", charged="no")
         r, s, parity = signature
@@ -104,7 +107,7 @@ def _is_windows_on_arm() -> bool:
 
 
 def _with_low_s(r: int, s: int, parity: int) -> tuple[int, int, int]:
-    """Return a signature in the one of its two valid forms that the token's contract accepts."""
+    """Return the form of a signature with the lower s; the token's contract accepts no other."""
     return (r, s, parity) if s <= _ORDER // 2 else (r, _ORDER - s, 1 - parity)
 
 
