@@ -1,1 +1,1 @@
-"""The catalogue in force: what the API's description has, joined with what the gateway lists."""
+"""The catalogue in force: the API's description merged with the gateway's list."""

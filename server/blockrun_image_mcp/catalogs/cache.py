@@ -1,4 +1,4 @@
-"""Keeps what a gateway has listed in a file that all processes of one user share."""
+"""Caches a gateway's list in a file, shared by all processes of a user."""
 
 import hashlib
 import time
@@ -18,9 +18,9 @@ _LARGEST_BYTES = 4 * 2**20
 
 
 class CatalogCache:
-    """The file for one gateway and rail, in a folder for all; `clock` gives the seconds since 1970.
+    """The cache file of one gateway and rail, in a folder for all of them.
 
-    Where it cannot be written, what it would hold lasts as long as this process.
+    `clock` returns the seconds since 1970. If the file cannot be written, its content is kept in this process.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class CatalogCache:
         clock: Callable[[], float] = time.time,
         timings: Timings = DEFAULT,
     ) -> None:
-        base_url = base_url.encode("utf-8", "backslashreplace").decode()  # the environment may hold bytes of no text
+        base_url = base_url.encode("utf-8", "backslashreplace").decode()  # the environment may hold any bytes
         self.path = folder / f"{hashlib.sha256(f'{rail} {base_url}'.encode()).hexdigest()[:16]}.json"
         self.clock = clock
         self._timings = timings
@@ -41,22 +41,23 @@ class CatalogCache:
 
     @property
     def exists(self) -> bool:
-        """Whether anything was ever kept."""
+        """Whether the file exists."""
         with suppress(OSError):
             return self.path.exists()
         return False
 
     def has_changed(self) -> bool:
-        """Return whether the file is another one than when this was asked last."""
+        """Return whether the file has changed since the last call."""
         with suppress(OSError):
             stat = self.path.stat()
+            # each write replaces the file, so the inode may change even if the time and size do not
             before, self._seen = self._seen, (stat.st_ino, stat.st_mtime_ns, stat.st_size)
             return before != self._seen
         return False
 
     def read(self) -> "Kept":
-        """Return what is kept; a file that cannot be read, or is another gateway's, holds nothing."""
-        from blockrun_image_mcp.catalogs.kept import Kept  # noqa: PLC0415 - loads what checks a list: 4 ms of a start
+        """Return the content; it is empty if the file cannot be read or is another gateway's."""
+        from blockrun_image_mcp.catalogs.kept import Kept  # noqa: PLC0415 - loads the checks of a list: 4 ms of a start
 
         nothing = Kept(base_url=self._identity[0], rail=self._identity[1])
         if self._unwritten is not None:
@@ -69,7 +70,10 @@ class CatalogCache:
         return kept if (kept.base_url, kept.rail) == self._identity else nothing
 
     def claim(self) -> bool:
-        """Tell whether the gateway may be asked now, which only one process may in an hour, and note that it is."""
+        """Claim the next request for the list; return whether it was free.
+
+        One process may make a request in every `list_pause_seconds`. A claim is noted as a request.
+        """
         with self._locked() as is_mine:
             may_ask = is_mine and not 0 <= self.clock() - self.read().asked_at < self._timings.list_pause_seconds
             if may_ask:
@@ -77,7 +81,7 @@ class CatalogCache:
             return may_ask
 
     def note_asking(self) -> None:
-        """Note that the gateway is asked now, and how that ends is not known."""
+        """Note a request for the list, whose result is not known yet."""
         self._write(self.read().model_copy(update={"asked_at": self.clock(), "failure": ""}))
 
     def keep(self, listing: "Listing", etag: str, strangers: Sequence[str] = ()) -> None:
@@ -93,7 +97,10 @@ class CatalogCache:
             self._write(kept.model_copy(update={"listing": seen_now, "failure": ""}))
 
     def fail(self, why: str, strangers: Sequence[str] = ()) -> None:
-        """Note why there was no list to be had; the last good one stays, and the strangers, unless there are others."""
+        """Note why there was no list.
+
+        The last good list stays, and so do the strangers unless others are given.
+        """
         kept = self.read()
         others = tuple(strangers) or kept.strangers
         self._write(kept.model_copy(update={"failure": why[:500], "strangers": others}))
@@ -112,23 +119,23 @@ class CatalogCache:
 
     @contextmanager
     def _locked(self) -> Generator[bool]:
-        """Keep other processes out, and tell whether that was possible."""
+        """Lock out other processes; yield whether this one may go on."""
         lock = self.path.with_suffix(".lock")
         if not lock.is_absolute():  # without a home folder, nothing is shared
             yield True
             return
         try:
-            with suppress(OSError):  # a file in the folder's place is no lock
+            with suppress(OSError):  # a FileExistsError from here would look like another process's lock
                 make_folder(self.path.parent)
             lock.touch(exist_ok=False)
         except FileExistsError:
             with suppress(OSError):
-                age_seconds = abs(self.clock() - lock.stat().st_mtime)  # a clock may have been turned back
+                age_seconds = abs(self.clock() - lock.stat().st_mtime)  # the clock may have been turned back
                 if age_seconds > self._timings.list_lock_seconds:
                     lock.unlink()
             yield False
             return
-        except OSError:  # nothing can be written there, so that only this process is to be held back
+        except OSError:  # nothing can be written there, so processes share nothing
             yield True
             return
         try:

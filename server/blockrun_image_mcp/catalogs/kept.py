@@ -1,4 +1,4 @@
-"""What is kept of a gateway's list, as it stands in a file."""
+"""The content of a cache file."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -7,9 +7,10 @@ from blockrun_image.model import ModelId
 
 
 class Kept(BaseModel):
-    """What is known of a gateway's list: the last good one, and when and with what result it was asked for.
+    """A gateway's last good list, with the time and result of the last request.
 
-    `strangers` are the ids that the last one of any kind has without saying that they make images.
+    `asked_at` is in seconds since 1970. `strangers` are ids of the last list, good or not, that it does not mark as
+    image models.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -1,4 +1,4 @@
-"""Keeps the catalogue in force up to date with what the gateway lists, never at the expense of a start."""
+"""Keeps the catalogue up to date with the gateway's list, without delaying a start."""
 
 import logging
 import math
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from blockrun_image_mcp.gateway.client import ModelsAnswer
 
 Fetch: TypeAlias = "Callable[[str], Awaitable[ModelsAnswer]]"
-"""Asks the gateway for its list, which may answer that it is still the one with that ETag; raises `ImageError`."""
+"""Requests the gateway's list, unless it still has the given ETag; raises `ImageError`."""
 
 OnChange: TypeAlias = Callable[[Catalog], Awaitable[None]]
-"""Is told the catalogue that is in force from now on."""
+"""Gets the new catalogue when it comes into force."""
 
 _NOT_MODIFIED = 304
 
@@ -31,9 +31,9 @@ _log = logging.getLogger(__name__)
 
 
 class LiveCatalog:
-    """The catalogue in force, joined from the API's description and the gateway's list that was seen last.
+    """The catalogue in force: the API's description merged with the gateway's latest list.
 
-    Without a `cache` there is no gateway whose list counts.
+    Without a `cache`, no list is used.
     """
 
     def __init__(
@@ -58,13 +58,16 @@ class LiveCatalog:
         self._tasks = tasks
 
     def schedule_refresh(self) -> None:
-        """Look for a newer list in a task, once an hour; the gateway is asked when the list is a day old."""
+        """Check for a newer list in a task, once in `list_pause_seconds`.
+
+        The gateway is asked if the list is older than `list_age_seconds`.
+        """
         self._refresh_in_task(after_seconds=self._timings.answer_first_seconds)
 
     async def wait_for_first(self, within_seconds: float) -> None:
-        """Wait for the very first list, so that the gateway's own spelling of a model is sent.
+        """Wait for the very first list, for the gateway's own spelling of a model.
 
-        The first caller's limit holds for all.
+        The earliest deadline holds for all callers.
         """
         if self.catalog.listing is None and self._cache is not None and self._tasks is not None:
             self._refresh_in_task(after_seconds=0)
@@ -73,27 +76,27 @@ class LiveCatalog:
                 await self._refreshed.wait()
 
     async def take_newer(self) -> None:
-        """Put the list in force that another process has seen since, if there is one."""
+        """Use a newer list from another process, if there is one."""
         if self._cache is not None and self._cache.has_changed():
             await self._adopt(self._cache.read())
 
     def mark_stale(self) -> None:
-        """Have the list refreshed soon, because the gateway does not know a model that it lists."""
+        """Refresh the list soon, because the gateway did not know a model on it."""
         self._is_stale = True
         self._next_refresh_at = 0.0
 
     async def refresh(self) -> None:
-        """Ask the gateway for its list now; raises `ImageError`, and changes nothing, where there is none to be had."""
+        """Request the list now; raises `ImageError` if there is none, and keeps the last good one."""
         if self._cache is not None:
             self._cache.note_asking()
             await self._ask(self._cache)
 
     async def take(self, answer: "ModelsAnswer") -> None:
-        """Put the list of an answer in force; raises `GatewayError` where it holds none of image models."""
+        """Use the list in an answer; raises `GatewayError` if it has no image models."""
         if self._cache is not None:
             try:
                 self._keep(self._cache, answer)
-            finally:
+            finally:  # a list without image models may still have new strangers
                 await self._adopt(self._cache.read())
 
     def _refresh_in_task(self, after_seconds: float) -> None:
@@ -101,7 +104,7 @@ class LiveCatalog:
         if cache is None or tasks is None or self._is_refreshing:
             return
         now = cache.clock()
-        if 0 < self._next_refresh_at - now <= pause_seconds:  # it is further away where the clock was turned back
+        if 0 < self._next_refresh_at - now <= pause_seconds:  # it is further away if the clock was turned back
             return
         self._is_refreshing = True
         self._next_refresh_at = now + pause_seconds
@@ -110,19 +113,19 @@ class LiveCatalog:
     async def _look(self, cache: CatalogCache, after_seconds: float) -> None:
         try:
             await anyio.sleep(after_seconds)
-            await self._adopt(cache.read())  # which another process may have seen
+            await self._adopt(cache.read())  # another process may have stored a newer one
             if self._is_old(cache.clock()):
                 await (self._ask(cache) if cache.claim() else self._await_another(cache))
         except ImageError as error:
             _log.info("the gateway's list of models could not be fetched: %s", error.message)
-        except Exception:  # noqa: BLE001 - what nobody waits for must not end what others wait for
+        except Exception:  # noqa: BLE001 - an error in the background must not end the other tasks
             _log.exception("looking for the gateway's list of models failed unexpectedly")
         finally:
             self._is_refreshing = False
             self._refreshed.set()
 
     async def _await_another(self, cache: CatalogCache) -> None:
-        """Wait for the first list that there ever is where another process is asking for it at the moment."""
+        """Wait for the very first list while another process requests it."""
         is_asking = True
         while self.catalog.listing is None and is_asking:
             await anyio.sleep(self._timings.other_list_poll_seconds)

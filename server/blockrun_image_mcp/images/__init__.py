@@ -1,1 +1,1 @@
-"""The folder for pictures that come as data."""
+"""Stores and downloads pictures."""

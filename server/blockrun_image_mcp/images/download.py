@@ -1,4 +1,4 @@
-"""Fetches generated pictures from their URLs, so that they outlive them."""
+"""Downloads pictures, because their URLs expire."""
 
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,14 +20,15 @@ _MAX_PICTURE_BYTES = 64 * 2**20
 async def download(
     url: str, store: ImageStore, timings: Timings = DEFAULT, max_bytes: int = _MAX_PICTURE_BYTES
 ) -> Path:
-    """Save the picture at `url`, which may be that of a file with the picture or its URL, and return its path.
+    """Save the picture at `url` and return its path.
 
-    Raises `StorageError`; the URL stays good.
+    `url` may be of the web, of a file with the picture, or of a file with the picture's URL. Raises `StorageError`; the
+    URL can still be used then.
     """
 
     async def picture_at(url: str) -> bytes:
         parts = urlsplit(url)
-        _ = parts.port  # raises ValueError for one that no socket takes
+        _ = parts.port  # raises ValueError for a port out of range
         return await (_read(url) if parts.scheme == "file" else _fetch(httpx2.URL(url), timings, max_bytes))
 
     try:
@@ -47,7 +48,7 @@ async def _read(url: str) -> bytes:
 
 
 def path_of(url: str) -> str:
-    """Return the path that a file's URL names; on Windows its host is a server with shares."""
+    """Return the path in a file's URL; on Windows, its host is a server with shares."""
     parts = urlsplit(url)
     host = "" if parts.netloc in ("", "localhost") else f"//{parts.netloc}"
     return url2pathname(f"{host}{parts.path}")

@@ -1,4 +1,4 @@
-"""Keeps pictures that come as data, and URLs that are too long to tell, in a folder, whole or not at all."""
+"""Stores pictures and long URLs in a folder, whole or not at all."""
 
 import errno
 import secrets
@@ -18,33 +18,39 @@ from blockrun_image_mcp.folders import pictures_folder
 from blockrun_image_mcp.formats import suffix_of
 
 URL_SUFFIX = ".url.txt"
-"""Ends the name of a file that holds a picture's URL."""
+"""The suffix of a file with a picture's URL."""
 
 _OTHER_FOLDER = "Set BLOCKRUN_IMAGE_DIR to a writable folder."
 _CHECKED = ["PNG", "JPEG", "WEBP", "GIF", "AVIF", "BMP", "TIFF"]
 
 
 class FolderStore:
-    """An `ImageStore` that is a folder, made when the first picture or long URL comes."""
+    """An `ImageStore` in a folder, which is created when it is first needed.
+
+    `remedy` is the advice if the folder cannot be written.
+    """
 
     def __init__(self, folder: Path | None = None, remedy: str = _OTHER_FOLDER) -> None:
-        self._remedy = remedy  # what to do if it cannot be written
+        self._remedy = remedy
         self.folder = _absolute(folder or pictures_folder())
-        self._one_at_a_time = anyio.CapacityLimiter(1)  # the warnings that `_is_whole` makes errors are the process's
+        self._one_at_a_time = anyio.CapacityLimiter(1)  # `_is_whole` changes the warning filters of the whole process
 
     async def save(self, picture: bytes) -> SavedPicture:
         """Write the picture under a new name and return its absolute path.
 
-        Raises `StorageError` when the bytes are of no known format or cannot be written.
+        Raises `StorageError` if the format of the bytes is unknown or they cannot be written.
         """
         return await anyio.to_thread.run_sync(self._save, picture, limiter=self._one_at_a_time)
 
     async def save_url(self, url: str) -> Path:
-        """Write the URL to a text file under a new name and return its absolute path; raises `StorageError`."""
+        """Write the URL to a new text file and return its absolute path; raises `StorageError`."""
         return await anyio.to_thread.run_sync(self._write_new, url.encode(), URL_SUFFIX)
 
     async def keep(self, content: bytes) -> Path:
-        """Write content as it is to the folder, or to the temporary folder if that fails, and return its path."""
+        """Write content of any kind to a new file and return its path; raises `StorageError`.
+
+        If the folder fails, the file is in the temporary folder.
+        """
         return await anyio.to_thread.run_sync(self._keep, content)
 
     async def check(self) -> None:
@@ -95,14 +101,17 @@ class FolderStore:
 
 
 def check_absolute(folder: Path) -> None:
-    """Raise `FileNotFoundError` for a folder that is in no known home or working folder."""
+    """Raise `FileNotFoundError` for a folder that is not absolute: its parent is unknown."""
     if not folder.is_absolute():
         raise FileNotFoundError(errno.ENOENT, "the home or working folder that it is in does not exist")
 
 
 def _absolute(folder: Path) -> Path:
-    """Return the folder as an absolute path; where there is no home or working folder that it is in, as it is."""
-    if folder.parts[:1] and folder.parts[0].startswith("~"):  # it was not expanded, for there is no such home folder
+    """Return the folder as an absolute path.
+
+    It stays as it is if there is no such home folder, or no working folder.
+    """
+    if folder.parts[:1] and folder.parts[0].startswith("~"):  # it was not expanded, so there is no such home folder
         return folder
     try:
         return folder.absolute()
@@ -115,18 +124,25 @@ def _why(error: OSError | ValueError) -> str:
 
 
 def _write(folder: Path, content: bytes, suffix: str) -> Path:
-    """Write a new file, which only its owner can read, whole or not at all, and return the name that it has."""
+    """Write a new file, whole or not at all, and return its path.
+
+    Only its owner can read it. It keeps its temporary name if it cannot be renamed.
+    """
+    # several processes may write in the same second
     path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(6)}{suffix}"
     part = write_part(path, content)
     try:
         replace(part, path)
-    except OSError:  # another program has it open; what is paid for is not removed
+    except OSError:  # on Windows, another program has it open; a paid picture is not removed
         return part
     return path
 
 
 def _is_whole(picture: bytes) -> bool:
-    """Return whether a picture was found to be whole; not all formats can be checked, nor pictures that are huge."""
+    """Return whether a picture was checked and is whole.
+
+    Some formats cannot be checked, and huge pictures are not.
+    """
     from PIL import Image  # noqa: PLC0415 - only needed when a picture comes as data
 
     try:
