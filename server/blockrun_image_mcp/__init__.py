@@ -1,6 +1,6 @@
-"""How the tools are served over MCP, and how they reach the world."""
+"""Serves the tools over MCP, and connects them to gateways, disks and wallets."""
 
 import time
 
 STARTED_AT = time.monotonic()
-"""About when the process started, in seconds by the monotonic clock."""
+"""The approximate start of the process, in seconds by the monotonic clock."""

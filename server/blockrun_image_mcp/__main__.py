@@ -1,4 +1,4 @@
-"""`python -m blockrun_image_mcp` is the command `blockrun-image-mcp`."""
+"""Runs the command `blockrun-image-mcp` for `python -m blockrun_image_mcp`."""
 
 from blockrun_image_mcp.cli import main
 

@@ -53,15 +53,15 @@ _log = logging.getLogger(__name__)
 
 
 class Backend:
-    """Everything that the tools need, as the `Ports` of their purchases.
+    """The adapters behind the tools, as the `Ports` of their purchases.
 
-    What works offline can be used at once. Inside `async with`, the first call that needs the gateway or the ledger
+    Its offline parts can be used at once. Inside `async with`, the first call that needs the gateway or the ledger
     opens it, and a paid call outlives its caller. At the end, paid requests have `drain_seconds` to be answered; jobs
     are left to the next process.
 
-    `gateway`, `ledger` and `store` replace those of the settings. `process` is the caller of this process's own
-    client, and `mistakes` are the settings' values that are not used. Where the API's description cannot be used, the
-    built-in one is listed, and whatever is done raises `ConfigurationError`: its prices may be others.
+    `gateway`, `ledger` and `store` replace those of the settings. `process` is the caller of this process's own client,
+    and `mistakes` are the settings' values that are not used. If the API's description cannot be used, the built-in one
+    is listed, and every other use raises `ConfigurationError`, because prices may differ.
     """
 
     def __init__(  # noqa: PLR0913 - one for each adapter
@@ -106,7 +106,7 @@ class Backend:
             await self._tasks.__aexit__(kind, error, traceback)
         finally:
             with anyio.CancelScope(shield=True):
-                if "_database" in self.__dict__:
+                if "_database" in self.__dict__:  # the cached property, if it was ever needed
                     await self._database.close()
 
     @property
@@ -116,16 +116,16 @@ class Backend:
 
     @property
     def defaults(self) -> Defaults:
-        """Defaults for arguments that a call leaves out, without a model that cannot exist."""
+        """Defaults for a call's missing arguments, without a model that cannot exist."""
         defaults, catalog = self.settings.defaults, self.catalog
         if defaults.model is None or catalog.spellings.get(defaults.model, defaults.model) in catalog.models:
             return defaults
-        may_be_listed = catalog.listing is None and self.cache is not None
+        may_be_listed = catalog.listing is None and self.cache is not None  # the first list may have it
         return defaults if may_be_listed else replace(defaults, model=None)
 
     @property
     def store(self) -> "ImageStore":
-        """Where pictures that come as data are stored."""
+        """The store for pictures that come as data."""
         return self._given_store or self.folder
 
     @cached_property
@@ -150,7 +150,7 @@ class Backend:
 
     @property
     def has_sandbox_ledger(self) -> bool:
-        """Whether pictures were made on the sandbox in this process."""
+        """Whether a ledger of the built-in sandbox exists."""
         with suppress(OSError):
             return self.ledger_path.with_name(_SANDBOX_LEDGER).exists()
         return False
@@ -165,14 +165,14 @@ class Backend:
     def toolset(self) -> "ImageToolset":
         """The three tools, with this backend behind them; raises `ConfigurationError`."""
         self.check_description()
-        from blockrun_image.toolset import ImageToolset  # noqa: PLC0415 - 14 ms that listing the tools does without
+        from blockrun_image.toolset import ImageToolset  # noqa: PLC0415 - 14 ms, and not needed to list the tools
 
         tasks, timings = self._tasks, self.timings
         return ImageToolset(self.catalog, defaults=self.defaults, run=tasks.run, timings=timings, ports=self)
 
     @property
     def is_sandbox(self) -> bool:
-        """Whether the gateway is the sandbox in this process, where no money is spent."""
+        """Whether the gateway is the built-in sandbox, which spends no money."""
         return self.settings.gateway == SANDBOX
 
     @property
@@ -183,7 +183,7 @@ class Backend:
         return SANDBOX if self.is_sandbox else self._endpoint().name
 
     def check_description(self) -> None:
-        """Raise `ConfigurationError` if the description of the API that the settings name cannot be used."""
+        """Raise `ConfigurationError` if the settings' description of the API cannot be used."""
         if self._unusable_description:
             raise ConfigurationError(
                 f"{VARIABLES['spec']} {self._unusable_description}.",
@@ -192,19 +192,20 @@ class Backend:
             )
 
     def schemas(self) -> Sequence[ToolSchema]:
-        """Return the three tools as they are advertised now."""
+        """Return the three tools' schemas as they are advertised now."""
         if self._advertised is None:
             self._advertised = tool_schemas(self.catalog, self.defaults, live=self.pays_from_wallet)
         return self._advertised
 
     async def prepare(self) -> None:
-        """Take the newest list, before a call that depends on it; the very first one is waited for, briefly."""
+        """Use the newest list for the next call, and wait briefly for the very first one."""
         await self.models.take_newer()
+        # the wait is part of the call's own time
         limit = min(self.timings.first_list_seconds, self.timings.call_timeout_seconds / 10)
         await self.models.wait_for_first(limit)
 
     def resume_soon(self) -> None:
-        """Finish what an earlier process left unfinished, some seconds from now."""
+        """Finish the work of earlier processes, `resume_seconds` from now."""
         with suppress(OSError):  # the folder cannot be searched; the first paid call reports it
             if self._given_ledger is None and self.ledger_path.exists():
                 self._tasks.start(self._resume)
@@ -214,13 +215,13 @@ class Backend:
         return self._given_gateway or await self._gateway.get()
 
     async def ledger(self) -> "SpendLedger":
-        """Return the ledger of the account that pays; raises `ConfigurationError`."""
+        """Return the ledger of the paying account; raises `ConfigurationError` and `LedgerError`."""
         return self._given_ledger or await self._ledger.get()
 
     def operator_ledger(self) -> "Ledger":
-        """Return the ledger of all accounts, which needs no credential.
+        """Return the ledger of all accounts, without the need for a credential.
 
-        Raises `ConfigurationError` for a limit that cannot be read.
+        Raises `ConfigurationError` for a limit that cannot be read, and `LedgerError` if the ledger has no folder.
         """
         from blockrun_image_mcp.ledger.store import Account  # noqa: PLC0415 - 4 modules, for the ledger only
 
@@ -228,7 +229,7 @@ class Backend:
 
     @asynccontextmanager
     async def open_gateway(self, *, pays: bool = False) -> "AsyncGenerator[HttpGateway]":
-        """Open the settings' gateway; the sandbox is started in this process.
+        """Open the gateway of the settings; the sandbox is started in this process.
 
         A wallet signs only if `pays`. Raises `ConfigurationError` without a usable credential.
         """
@@ -250,14 +251,14 @@ class Backend:
                 yield gateway
 
     async def finish_jobs(self, on_status: "OnStatus") -> None:
-        """Poll every abandoned job of the account to its end; raises the first `ImageError`."""
+        """Poll every abandoned job of the account to its end; raises the first `ImageError` after the last."""
         from blockrun_image_mcp.ledger.jobs import finish_jobs  # noqa: PLC0415 - loads the ledger
 
         async with self._ledger_of(self._account()) as ledger:
             await finish_jobs(ledger, lambda attempt, job: self._finish(attempt, job, on_status))
 
     def keep_records(self) -> None:
-        """Put on disk what the ledger does not have yet: the process is about to end."""
+        """Write the records that are missing in the ledger to disk, before the process ends."""
         if self._ledger.open is not None:
             self._ledger.open.outbox.spill_all()
 
@@ -277,7 +278,10 @@ class Backend:
         return SqliteConnection(self.ledger_path, self.timings)
 
     def _described(self) -> Catalog:
-        """Read the API's description; where it cannot be used, return the built-in one and remember why."""
+        """Return the API's description, or the built-in one if the settings' is unusable.
+
+        The reason is kept for `check_description`.
+        """
         spec = self.settings.spec
         try:
             if spec is None or not is_placeholder(str(spec)):
@@ -285,7 +289,7 @@ class Backend:
             self._unusable_description = "still holds a placeholder instead of a file's name"
         except SpecError as error:
             is_missing = isinstance(error.__cause__, OSError) or "\0" in str(spec)
-            self._unusable_description = (  # the name of what is no file is not told: it may be a key
+            self._unusable_description = (  # a name without a file is not quoted: it may be a key
                 f"names no file that can be read ({type(error.__cause__).__name__})"
                 if is_missing
                 else f"cannot be used: {clean(error.message, 300)}"
@@ -329,7 +333,7 @@ class Backend:
         from blockrun_image_mcp.ledger.ledger import Ledger  # noqa: PLC0415 - 15 modules of ours
         from blockrun_image_mcp.ledger.limits import Limits  # noqa: PLC0415 - as above
 
-        if not self.ledger_path.is_absolute():  # it would be another one in each working directory
+        if not self.ledger_path.is_absolute():  # each working folder would have a ledger and limits of its own
             raise LedgerError(
                 "There is no folder for the ledger of what is spent, because no home folder is known."
                 if self.settings.state_dir is None

@@ -10,15 +10,15 @@ SERVE_FLAGS: Mapping[str, str] = {
     "--default-model": "default_model",
     "--dir": "dir",
 }
-"""The setting of each `serve` option that takes a value."""
+"""The setting of each `serve` option with a value."""
 
 _SANDBOX_FLAG = "--sandbox"
 
 
 def main() -> None:
-    """Run a command, or without one serve MCP on stdin and stdout.
+    """Run a command; without one, serve MCP on stdin and stdout.
 
-    A plain start does not load the other commands, nor click for its own options.
+    A plain start loads neither the other commands nor click.
     """
     flags = serve_flags(sys.argv[1:])
     if flags is None:
@@ -36,7 +36,7 @@ def main() -> None:
 def serve_flags(arguments: Sequence[str]) -> Mapping[str, str] | None:
     """Return the settings in the arguments of a plain start.
 
-    `None` for any other command, and for a mistake that click has words for.
+    Return `None` for any other command, and for a mistake that click reports.
     """
     if arguments and arguments[0] != "serve":
         return None
@@ -47,7 +47,7 @@ def serve_flags(arguments: Sequence[str]) -> Mapping[str, str] | None:
         if argument == _SANDBOX_FLAG and "gateway" not in flags:
             flags["gateway"] = "sandbox"
         elif name in SERVE_FLAGS and not (name == "--gateway" and "gateway" in flags):
-            flags[SERVE_FLAGS[name]] = value if is_joined else next(rest, "--")
+            flags[SERVE_FLAGS[name]] = value if is_joined else next(rest, "--")  # click reports a missing value
         else:
             return None
     return None if any(value.startswith("--") for value in flags.values()) else flags

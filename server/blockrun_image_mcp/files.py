@@ -1,7 +1,7 @@
-"""Makes, writes, renames and removes files in ways that hold on Windows too.
+"""Creates, writes, renames and removes files, on Windows as well.
 
-The standard library's `tempfile` does not: in a folder that cannot be written, Windows refuses every name, and before
-Python 3.13 it takes each refusal for a collision and tries the next name, for hours.
+The standard library's `tempfile` does not work there. In a folder that cannot be written, Windows refuses every name.
+Before Python 3.13, `tempfile` takes each refusal for a collision and tries the next name, for hours.
 """
 
 import os
@@ -12,20 +12,20 @@ from contextlib import suppress
 from pathlib import Path
 
 PART = ".part"
-"""Ends the name of a file that is being written."""
+"""The suffix of a file while it is written."""
 
 PATIENCE_SECONDS = 2.0
-"""How long a rename is tried: on Windows, a virus scanner or an indexer may have the file open."""
+"""The time limit for a rename: on Windows, a virus scanner or an indexer may have the file open."""
 
 _PAUSE_SECONDS = 0.05
 _BINARY: int = getattr(os, "O_BINARY", 0)  # without it, Windows writes two bytes for each line feed
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and the parents that are missing; only their user can read them. Raises `OSError`.
+    """Create a folder and its missing parents for this user alone. Raises `OSError`.
 
-    On Windows they inherit their parent's rights. Python would turn mode 0700 into rights for the owner alone, and the
-    owner of what an elevated process makes is the group of administrators: the user would be locked out.
+    On Windows they inherit their parent's permissions. There, Python turns mode 0700 into permissions for the owner
+    alone, and the administrators group owns the files of an elevated process: the user would be locked out.
     """
     if sys.platform == "win32":
         folder.mkdir(parents=True, exist_ok=True)
@@ -40,12 +40,15 @@ def make_folder(folder: Path) -> None:
 
 
 def create(path: Path) -> int:
-    """Make a new file, which only its user can read, and return its descriptor. Raises `OSError`."""
+    """Create a new file for this user alone and return its descriptor. Raises `OSError`."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
 
 
 def write_part(path: Path, content: bytes, *, is_synced: bool = True) -> Path:
-    """Write a new file beside `path`, whole or not at all, and return it. Raises `OSError`."""
+    """Write a new file beside `path`, whole or not at all, and return its path. Raises `OSError`.
+
+    If `is_synced`, its content is also flushed to disk.
+    """
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PART}")
     descriptor = create(part)
     try:
@@ -61,7 +64,7 @@ def write_part(path: Path, content: bytes, *, is_synced: bool = True) -> Path:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all, over what was there; it never waits. Raises `OSError`."""
+    """Write or overwrite a file, whole or not at all, without waiting. Raises `OSError`."""
     part = write_part(path, content, is_synced=False)
     try:
         part.replace(path)
@@ -71,7 +74,10 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def replace(source: Path, target: Path) -> None:
-    """Rename a file, over what was there; `PermissionError` is raised only after two seconds. Raises `OSError`."""
+    """Rename a file and overwrite the target. Raises `OSError`.
+
+    It tries for two seconds before it raises `PermissionError`.
+    """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
@@ -85,20 +91,23 @@ def replace(source: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file if that is possible; on Windows it is not while another program has it open."""
+    """Remove a file if possible; on Windows, another program may have it open."""
     with suppress(OSError):
         path.unlink(missing_ok=True)
 
 
 def check_writable(folder: Path) -> None:
-    """Raise `OSError` if no file can be made in a folder; none is left there."""
+    """Raise `OSError` if no file can be created in a folder; the trial file is removed."""
     path = folder / f".{secrets.token_hex(8)}{PART}"
     os.close(create(path))
     remove(path)
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the folder's names outlast a power cut; Windows cannot be asked to. Raises `OSError`."""
+    """Sync a folder's entries to disk, to outlast a power cut. Raises `OSError`.
+
+    Windows has no call for that.
+    """
     if sys.platform == "win32":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -1,8 +1,8 @@
-"""The user's folders for what this program keeps.
+"""The user's folders for this program's files.
 
-On Windows they lie outside of AppData. Programs that are packaged as MSIX, such as Claude Desktop, and what they start
-see a private copy of new files there (Microsoft, "Understanding how packaged desktop apps run on Windows"). A ledger
-would not be shared with the terminal, or only in part.
+On Windows they are outside of AppData. There, programs packaged as MSIX, such as Claude Desktop, and their child
+processes see a private copy of new files (Microsoft, "Understanding how packaged desktop apps run on Windows"). A
+ledger would not be shared with the terminal, or only in part.
 """
 
 import sys
@@ -14,11 +14,14 @@ import platformdirs
 NAME = "blockrun-image-mcp"
 
 _NOWHERE = Path("~")
-"""No absolute folder, so that nothing is kept in it: it would be another one in each working folder."""
+"""A relative folder: nothing is stored in it, because it differs with the working folder."""
 
 
 def state_folder(named: Path | None = None) -> Path:
-    """Return the folder of the ledger: the `named` one, or the system's own; not absolute where there is no home."""
+    """Return the ledger's folder: the `named` one, or the system's own.
+
+    The system's own is not absolute if there is no home folder.
+    """
     if named is not None:
         return named
     if sys.platform == "win32":
@@ -27,14 +30,17 @@ def state_folder(named: Path | None = None) -> Path:
 
 
 def cache_folder(named: Path | None = None) -> Path:
-    """Return the folder for the lists of gateways, which is in the `named` one if there is one."""
+    """Return the folder for the gateways' lists, inside the `named` one if given.
+
+    Otherwise, it is not absolute if there is no home folder.
+    """
     if named is not None or sys.platform == "win32":
         return state_folder(named) / "catalogs"
     return _found(lambda: platformdirs.user_cache_path(NAME)) / "catalogs"
 
 
 def pictures_folder() -> Path:
-    """Return the folder for pictures; not absolute where there is no home folder."""
+    """Return the folder for pictures; it is not absolute if there is no home folder."""
     if sys.platform == "win32":
         return _found(lambda: platformdirs.user_pictures_path() / NAME)
     return _found(lambda: platformdirs.user_data_path(NAME)) / "images"

@@ -1,4 +1,4 @@
-"""The formats of pictures, told by their first bytes."""
+"""Recognises the formats of pictures by their first bytes."""
 
 import re
 
@@ -21,7 +21,7 @@ _SEARCHED_BYTES = 4_096
 
 
 def suffix_of(content: bytes) -> str | None:
-    """Return the suffix of a picture's file name, such as `.png`; `None` for bytes in an unknown format."""
+    """Return the suffix for a picture's file name, such as `.png`; `None` if its format is unknown."""
     head = content[:_SEARCHED_BYTES]
     found = next((suffix for signature, suffix in _SIGNATURES if head.startswith(signature)), None)
     if found is not None:
@@ -30,6 +30,6 @@ def suffix_of(content: bytes) -> str | None:
         return ".webp"
     if head[4:8] == b"ftyp":
         return _BRANDS.get(head[8:12])
-    if head[:2] == b"BM" and int.from_bytes(head[2:6], "little") == len(content):
+    if head[:2] == b"BM" and int.from_bytes(head[2:6], "little") == len(content):  # "BM" alone could begin a text
         return ".bmp"
     return ".svg" if _SVG.match(head.removeprefix(b"\xef\xbb\xbf").lstrip()) else None

@@ -1,4 +1,4 @@
-"""Logging to stderr, where a secret never appears."""
+"""Logs to stderr, with secrets redacted."""
 
 import json
 import logging
@@ -13,20 +13,21 @@ from blockrun_image.text import usd
 if TYPE_CHECKING:
     from blockrun_image.images import ImagesResponse
 
-# what presigns a URL looks like a private key, and its picture is lost without it; texts may cut a Solana array short
+# a presigned URL's signature looks like a private key, but its picture is lost without it; a cut text may end inside a
+# Solana array
 _SECRET_SHAPES = re.compile(
     r"brk_[A-Za-z0-9_\-]{4,}|(?<=Bearer )[^\s'\"]+"
     r"|(?<!Signature=)(?:0x)?(?<![0-9a-fA-F])[0-9a-fA-F]{64}(?![0-9a-fA-F])"
     r"|\b[1-9A-HJ-NP-Za-km-z]{87,88}\b|\[(?:\s*\d{1,3}\s*,){31,}[\s\d]*\]?"
 )
 _REDACTED = "[redacted]"
-_SHORTEST_SECRET = 8  # a shorter one guards nothing, and may be a plain word
+_SHORTEST_SECRET = 8  # a shorter one protects nothing, and may be a plain word
 
 _log = logging.getLogger(__name__)
 
 
 class Redactor:
-    """Takes secrets out of text: the ones it is told of, and whatever has the shape of a credential."""
+    """Redacts the given secrets, and any text in the shape of a credential."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         long = [secret for secret in secrets if len(secret) >= _SHORTEST_SECRET]
@@ -51,7 +52,7 @@ class _RedactingFormatter(logging.Formatter):
 def configure_logging(level: str, redact: Redactor) -> None:
     """Send the records of all loggers, from `level` up, to stderr without secrets.
 
-    To be called before anything of mcp is made, which would otherwise install a handler of its own.
+    Call this before any object of `mcp` is created: `mcp` would otherwise install a handler of its own.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_RedactingFormatter(redact))
@@ -59,7 +60,10 @@ def configure_logging(level: str, redact: Redactor) -> None:
 
 
 def log_orphan(outcome: object) -> None:
-    """Log the end of a paid call whose caller has gone, as JSON: its text is not ours."""
+    """Log the outcome of an abandoned paid call, unless nothing was charged or its job goes on.
+
+    It is logged as JSON, because its text comes from elsewhere.
+    """
     from blockrun_image.images import ImagesResponse  # noqa: PLC0415 - the call has loaded it
     from blockrun_image.ports import JobPending  # noqa: PLC0415 - as above
 

@@ -1,4 +1,4 @@
-"""Which hosts are this machine, which proxy leads to the others, who asks them, and what they say as JSON."""
+"""Loopback hosts, proxies, the User-Agent, and JSON from elsewhere."""
 
 import json
 import re
@@ -21,11 +21,10 @@ _TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
 
 def json_from(content: bytes, **loading: Any) -> object:  # noqa: ANN401 - as json.loads has them
-    """Return what JSON from elsewhere holds, `None` where it is none, or nested deeper than any honest answer.
+    """Return the value of JSON from elsewhere; `None` if it is invalid or too deep.
 
-    The parser's own limit is not enough: libraries raise it, and the stack then ends the process.
-
-    `loading` is for `json.loads`.
+    No honest answer is that deep. The parser's own limit is not enough: libraries raise it, and an overflow of the
+    stack then ends the process. `loading` is for `json.loads`.
     """
     if is_deep(content):
         return None
@@ -41,7 +40,10 @@ def json_object(value: object) -> Mapping[str, Any]:
 
 
 def is_deep(content: bytes) -> bool:
-    """Return whether JSON is nested deeper than any honest text; the parser's own limit lets the stack overflow."""
+    """Return whether JSON is too deep to parse safely, or has too many brackets to tell.
+
+    The parser's own limit lets the stack overflow if a library has raised it.
+    """
     brackets = content.count(b"[") + content.count(b"{")
     if not _DEEPEST < brackets <= _MOST_BRACKETS:
         return brackets > _MOST_BRACKETS
@@ -55,12 +57,12 @@ def is_deep(content: bytes) -> bool:
 
 @cache
 def user_agent() -> str:
-    """Return what this program calls itself in its requests."""
+    """Return this program's User-Agent header."""
     return f"blockrun-image-mcp/{version('blockrun-image-mcp')}"
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine, by its name or address alone."""
+    """Return whether a host is this machine, by its name or address alone."""
     try:
         return host == "localhost" or ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -68,23 +70,24 @@ def is_loopback(host: str) -> bool:
 
 
 async def open_network(url: "httpx2.URL", limits: "httpx2.Limits | None" = None) -> "httpx2.AsyncHTTPTransport":
-    """Return the transport to `url`, by its proxy and with the certificates that `SSL_CERT_FILE` names.
+    """Return the transport to `url`, with its proxy and the certificates in `SSL_CERT_FILE`.
 
-    Raises `OSError` for certificates that cannot be read, `ImportError`, `ValueError` and `httpx2.InvalidURL` for a
-    proxy that cannot be used.
+    Raises `OSError` for certificates that cannot be read. Raises `ImportError`, `ValueError` or `httpx2.InvalidURL` for
+    a proxy that cannot be used.
     """
     import httpx2  # noqa: PLC0415 - a start does without
 
     proxy = None
-    if not is_loopback(url.host):  # on Windows, the look-up may ask a name server, for which only this call must wait
+    if not is_loopback(url.host):  # on Windows, the look-up may query DNS, so it must not block the event loop
         proxy = await anyio.to_thread.run_sync(proxy_for, url, abandon_on_cancel=True)
     return httpx2.AsyncHTTPTransport(limits=limits or httpx2.Limits(), proxy=proxy)
 
 
 def proxy_for(url: "httpx2.URL") -> str | None:
-    """Return the proxy that the environment, or the system, names for `url`; there is none for this machine.
+    """Return the environment's or the system's proxy for `url`; `None` for this machine.
 
-    `HTTPS_PROXY` counts before `ALL_PROXY`. `NO_PROXY` may hold names, names with a port, addresses and CIDR blocks.
+    `HTTPS_PROXY` takes precedence over `ALL_PROXY`. `NO_PROXY` may hold names, names with a port, addresses and CIDR
+    blocks.
     """
     if is_loopback(url.host):
         return None

@@ -1,4 +1,4 @@
-"""Values that should have been replaced, and were not."""
+"""Finds placeholders and examples in place of a value."""
 
 import re
 
@@ -14,12 +14,12 @@ _EXAMPLE = re.compile(
 
 
 def has_placeholder(url: str) -> bool:
-    """Return whether a URL holds what should have been replaced, such as `${HOST}`, or a part of that."""
+    """Return whether a URL holds a placeholder, such as `${HOST}`, or a part of one."""
     return bool(_PLACEHOLDER.search(url) or set("{}<>") & set(url))
 
 
 def is_placeholder(text: str) -> bool:
-    """Return whether a value holds nothing but what should have been replaced, such as `${KEY}` or `<your-key>`."""
+    """Return whether a value is nothing but placeholders, such as `${KEY}` or `<your-key>`."""
     if not text:
         return False
     rest, before = text, ""
@@ -29,5 +29,5 @@ def is_placeholder(text: str) -> bool:
 
 
 def is_example(credential: str) -> bool:
-    """Return whether a credential is a placeholder, or the example of a text, such as `brk_...` or `your-api-key`."""
+    """Return whether a credential is a placeholder or an example, such as `brk_...` or `your-api-key`."""
     return is_placeholder(credential) or _EXAMPLE.fullmatch(credential) is not None

@@ -1,4 +1,4 @@
-"""Keeps a library from letting Python recurse until the process dies."""
+"""Keeps an imported library from raising Python's recursion limit."""
 
 import sys
 from collections.abc import Generator
@@ -10,9 +10,10 @@ _IMPORTING = Lock()
 
 @contextmanager
 def same_recursion_limit() -> Generator[None]:
-    """Keep the limit while eth-account is imported, whose dependency py_ecc raises it a hundredfold, for all threads.
+    """Restore the recursion limit after the import of eth-account in the block.
 
-    Nested JSON would then overflow the stack instead of being refused.
+    Its dependency py_ecc raises the limit a hundredfold, for all threads. Nested JSON would then overflow the stack
+    instead of being refused, and end the process.
     """
     with _IMPORTING:
         limit = sys.getrecursionlimit()

@@ -1,4 +1,4 @@
-"""Starts the server, loading no more than a start needs."""
+"""Starts the server, and loads only the modules needed for that."""
 
 import gc
 import logging
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 def serve(flags: Mapping[str, str | None]) -> None:
-    """Serve MCP on stdin and stdout with the settings of the environment and the flags."""
+    """Serve MCP on stdin and stdout with the settings in the environment and flags."""
     try:
         _check_streams()
         with _without_collection():
@@ -35,7 +35,10 @@ def serve(flags: Mapping[str, str | None]) -> None:
 
 
 def _warn_of_refusals(backend: Backend) -> None:
-    """Log why every call will be refused; the server starts, because hosts show the words of a call, not of a start."""
+    """Log a warning if every call will be refused.
+
+    The server still starts: hosts show the error of a call, but not of a start.
+    """
     try:
         backend.check_description()
     except ConfigurationError as error:
@@ -45,7 +48,7 @@ def _warn_of_refusals(backend: Backend) -> None:
 def _check_streams() -> None:
     """Raise `ConfigurationError` if stdin or stdout is closed; a closed stderr goes nowhere.
 
-    What is opened next, such as the event loop's own descriptors, would take the number of a closed one.
+    The next file to be opened, such as one of the event loop's, would take the number of a closed one.
     """
     for descriptor, name in ((0, "stdin"), (1, "stdout"), (2, "stderr")):
         try:
@@ -58,8 +61,8 @@ def _check_streams() -> None:
 
 @contextmanager
 def _without_collection() -> Generator[None]:
-    """Load without garbage collection."""
-    gc.disable()  # what is imported is never garbage, and searching it takes a tenth of the start
+    """Pause garbage collection in the block, and exempt the loaded objects from it."""
+    gc.disable()  # imported modules are never garbage, and searching them takes a tenth of the start
     try:
         yield
         gc.freeze()

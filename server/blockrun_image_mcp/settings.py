@@ -49,22 +49,22 @@ VARIABLES: Mapping[str, str] = {
 _UNSET_BY_PLACEHOLDER = ("default_model", "enrich", "call_seconds", "catalog", "dir", "log_level", "wallet")
 """The settings that a placeholder leaves unset.
 
-In any other, "not set" could send a key to another host, or lift a limit, so whoever reads it refuses.
+In the others, "not set" could send a key to the wrong host, or lift a limit, so a placeholder is refused there.
 """
 
 CALL_SECONDS = "50"
-"""How long a call takes before it is answered without its pictures, where the operator does not say."""
+"""The default for the seconds until a call is answered without its pictures."""
 
 _MOST_CALL_SECONDS = 3_600
 
 SESSION = "session"
-"""The value of BLOCKRUN_IMAGE_WALLET that takes the key from the file of BlockRun's own software."""
+"""The value of BLOCKRUN_IMAGE_WALLET for the key in the file of BlockRun's own software."""
 
 SESSION_FILE = "~/.blockrun/.session"
-"""Where BlockRun's own software keeps a wallet's private key, as text."""
+"""The file of BlockRun's own software with a wallet's private key, as text."""
 
 RELATIVE = "is not an absolute path: the folder depends on where the server is started"
-"""What is wrong with a folder's name."""
+"""The fault of a relative folder name, to follow the setting's name."""
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ _OWN_PREFIX = "BLOCKRUN_IMAGE_"
 _MONEY_WORDS = re.compile("BUDGET|COST|LIMIT|SPEND|CONFIRM|USD")
 _NEAR = 0.85
 LIMITS = ("max_cost_usd", "daily_budget_usd", "confirm_above_usd")
-"""The settings that limit what is spent."""
+"""The settings that limit spending."""
 
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _OTHER_LOG_LEVELS = {
@@ -87,7 +87,7 @@ _OTHER_LOG_LEVELS = {
     "OFF": "CRITICAL",
     "SILENT": "CRITICAL",
 }
-"""What other programs call these levels."""
+"""The names that other programs have for these levels."""
 
 
 def _lower(value: object) -> object:
@@ -107,9 +107,9 @@ def _expanded(value: object) -> object:
 
 
 def _path(text: str) -> Path:
-    """Return a path with its home folder and variables, as `~` and `$HOME` or, on Windows, `%USERPROFILE%`.
+    """Return a path with its home folder and variables expanded.
 
-    What there is not stays as it is written.
+    They are written as `~` and `$HOME` or, on Windows, `%USERPROFILE%`. Unknown ones stay as they are.
     """
     path = Path(os.path.expandvars(text))
     try:
@@ -120,7 +120,7 @@ def _path(text: str) -> Path:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A value that cannot be used: what is wrong, and the value that is used instead."""
+    """An unusable value: its fault in words, and the value used instead."""
 
     words: str
     instead: str
@@ -128,17 +128,17 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a credential comes from: its variable, and the value that it holds or the file that it names."""
+    """The source of a credential: its variable, with a value or the name of a file."""
 
     variable: str
     value: SecretStr | None = None
     file: SecretStr | None = None
 
     def read(self) -> str:
-        """Return the credential, which of a file is the first line.
+        """Return the credential; from a file, this is the first line.
 
-        Raises `ConfigurationError` for a file that cannot be read; its name is not told, for it may be a key in the
-        wrong variable.
+        Raises `ConfigurationError` if the file cannot be read or has no credential. The error does not name the file,
+        because the name may be a key in the wrong variable.
         """
         if self.value is not None:
             return self.value.get_secret_value()
@@ -163,7 +163,7 @@ class Source:
 
 
 class Settings(BaseModel):
-    """What the operator decides; `None` is "not set"."""
+    """The operator's settings; `None` means "not set"."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -189,13 +189,13 @@ class Settings(BaseModel):
     state_dir: Annotated[Path | None, BeforeValidator(_expanded)] = None
     log_level: Annotated[str, BeforeValidator(_log_level)] = "WARNING"
     misspelt: Mapping[str, str] = {}
-    """Variables that are set and are no settings, and the setting that each may be a wrong spelling of."""
+    """Unknown variables in the environment, with the setting that each may mean."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str], **flags: str | None) -> "Settings":
-        """Read the settings from the environment; a flag that is given beats its variable.
+        """Read the settings from the environment; a flag takes precedence over its variable.
 
-        No value keeps a server from starting: what cannot be used is refused by the calls that need it.
+        Every value lets the server start: an unusable one is refused by the calls that need it.
         """
         given = {field: environ.get(variable) for field, variable in VARIABLES.items()} | {
             field: value for field, value in flags.items() if _setting(field, value) is not None
@@ -206,7 +206,10 @@ class Settings(BaseModel):
 
     @property
     def mistakes(self) -> Mapping[str, Mistake]:
-        """The values in place of which others are used, by their fields; a value is not told: it may be a key."""
+        """The unusable values that have a replacement, by field.
+
+        The words never quote a value, because it may be a key.
+        """
         mistakes: dict[str, Mistake] = {}
         if self.log_level not in _LOG_LEVELS:
             mistakes["log_level"] = Mistake(f"must be one of {', '.join(_LOG_LEVELS)}; using WARNING", "WARNING")
@@ -220,11 +223,17 @@ class Settings(BaseModel):
 
     @property
     def is_dir_relative(self) -> bool:
-        """Whether the folder for pictures depends on where a host starts the server; `.` asks for that."""
+        """Whether the images folder is relative by mistake; `.` is relative on purpose.
+
+        A relative folder depends on where a host starts the server.
+        """
         return self.dir is not None and not self.dir.is_absolute() and self.dir != Path()
 
     def with_valid_values(self) -> "Settings":
-        """Return the settings without mistakes, which are warned about: a server must still start."""
+        """Return the settings with mistakes replaced, and log a warning for each.
+
+        A mistake must not keep the server from starting.
+        """
         for field, mistake in self.mistakes.items():
             _log.warning("%s %s", VARIABLES[field], mistake.words)
         for name, meant in self.misspelt.items():
@@ -238,7 +247,7 @@ class Settings(BaseModel):
 
     @property
     def call_timeout_seconds(self) -> float | None:
-        """How long a call takes before it is answered without its pictures; `None` where that cannot be read."""
+        """The seconds until a call is answered without its pictures; `None` if unreadable."""
         try:
             seconds = float(self.call_seconds)
         except ValueError:
@@ -247,12 +256,15 @@ class Settings(BaseModel):
 
     @property
     def defaults(self) -> Defaults:
-        """What calls get that do not say."""
+        """Defaults for arguments that a call leaves out."""
         return Defaults(self.default_model, self.enrich)
 
     @property
     def sources(self) -> Sequence[Source]:
-        """Where the credentials that are set come from, the one that counts first; a value beats its file."""
+        """The sources of all credentials set, in order of precedence.
+
+        A value takes precedence over its file.
+        """
         sources = [
             Source(VARIABLES[field], value) if _is_filled(value) else Source(VARIABLES[f"{field}_file"], file=file)
             for field, value, file in self._kept
@@ -265,7 +277,7 @@ class Settings(BaseModel):
 
     @property
     def unfilled(self) -> Sequence[str]:
-        """The variables of credentials that hold only a placeholder, and would count before the first that is set."""
+        """The variables with only a placeholder, up to the first credential that is set."""
         unfilled: list[str] = []
         for field, value, file in self._kept:
             if _is_filled(value) or _is_filled(file):
@@ -275,7 +287,7 @@ class Settings(BaseModel):
 
     @property
     def _kept(self) -> Sequence[tuple[str, SecretStr | None, SecretStr | None]]:
-        """Each credential, the one that counts first, as its field, its value, and the file that holds it."""
+        """Each credential's field, value and file, in order of precedence."""
         return [
             ("credential", self.credential, self.credential_file),
             ("api_key", self.api_key, self.api_key_file),
@@ -284,7 +296,7 @@ class Settings(BaseModel):
 
     @property
     def credentials(self) -> Mapping[str, str]:
-        """The credentials that are set and can be read, by their variables, the one that counts first."""
+        """The readable credentials by their variables, in order of precedence."""
         read: dict[str, str] = {}
         for source in self.sources:
             with suppress(ConfigurationError):
@@ -293,13 +305,13 @@ class Settings(BaseModel):
 
 
 def _first_line(path: Path) -> str:
-    if not path.is_file():  # a pipe could be read only once, and its reader could wait for ever
+    if not path.is_file():  # a pipe can be read only once, and its reader could wait for ever
         raise FileNotFoundError
     with path.open("rb") as file:
-        is_utf_16 = file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE)  # as Windows PowerShell writes
+        is_utf_16 = file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE)  # Windows PowerShell writes UTF-16
     with path.open(encoding="utf-16" if is_utf_16 else "utf-8-sig") as file:
         line = file.readline(_LONGEST_CREDENTIAL)
-    if "\0" in line:
+    if "\0" in line:  # as in UTF-16 without a byte order mark
         raise UnicodeError
     return line
 
@@ -316,7 +328,10 @@ def _misspelt(environ: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _setting_meant_by(name: str, known: Sequence[str]) -> str | None:
-    """Return the setting that a variable may be a wrong spelling of; one of ours that is about money means a limit."""
+    """Return the likely setting for a misspelt variable.
+
+    A variable of ours that is about money always means a limit: a mistake there must not go unnoticed.
+    """
     is_about_money = name.startswith(_OWN_PREFIX) and _MONEY_WORDS.search(name)
     limits = [VARIABLES[field] for field in LIMITS]
     near = get_close_matches(name, limits, n=1, cutoff=0) if is_about_money else []
@@ -331,5 +346,5 @@ def _setting(field: str, text: str | None) -> str | None:
 def _value(text: str | None) -> str | None:
     stripped = (text or "").strip()
     if len(stripped) > 1 and stripped[0] == stripped[-1] and stripped[0] in "\"'":
-        stripped = stripped[1:-1].strip()  # as env files are often written
+        stripped = stripped[1:-1].strip()  # values in env files are often quoted
     return stripped or None

@@ -1,4 +1,4 @@
-"""The signals that ask a process to end: Ctrl-C and its like."""
+"""Signals to end the process, such as Ctrl-C."""
 
 import asyncio
 import signal
@@ -11,10 +11,10 @@ import anyio
 
 
 def ending_signals(*, hangup: bool = False) -> AbstractContextManager[AsyncIterator[int]]:
-    """Receive the signals that ask this process to end; in the block, they do nothing else.
+    """Receive the signals to end this process; in the block, they do nothing else.
 
-    They are Ctrl-C, SIGTERM, on Windows Ctrl-Break, and with `hangup` that the terminal has gone. After the block, they
-    do what they do by default.
+    They are Ctrl-C, SIGTERM, Ctrl-Break on Windows, and with `hangup` also SIGHUP, which reports a closed terminal.
+    After the block, they have their default effect.
     """
     names = ["SIGINT", "SIGTERM", "SIGBREAK", *(["SIGHUP"] if hangup else [])]
     numbers = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
@@ -23,7 +23,10 @@ def ending_signals(*, hangup: bool = False) -> AbstractContextManager[AsyncItera
 
 @contextmanager
 def _handled(numbers: Sequence[signal.Signals]) -> Generator[AsyncIterator[int]]:
-    """Receive signals on Windows, whose event loops cannot; a signal ends their wait by `signal.set_wakeup_fd`."""
+    """Receive signals on Windows, where event loops cannot.
+
+    asyncio's loops call `signal.set_wakeup_fd`, so a signal still ends their wait.
+    """
     loop = asyncio.get_running_loop()
     came: asyncio.Queue[int] = asyncio.Queue()
 

@@ -1,4 +1,4 @@
-"""The beginning of every command: settings, logging and backend."""
+"""The start of every command: settings, logging and backend."""
 
 import os
 import sys
@@ -17,8 +17,8 @@ _ABOUT_MONEY = (GatewayError, StorageError, UnexpectedError)
 def load_backend(flags: Mapping[str, str | None], *, answers_in_time: bool = False) -> Backend:
     """Read the settings, set up logging and return the backend.
 
-    With `answers_in_time`, each call is answered within the settings' call timeout; at a terminal, a call takes as long
-    as it takes.
+    With `answers_in_time`, each call is answered within the settings' call timeout. Without it, as at a terminal, a
+    call has no time limit.
     """
     settings = Settings.read(os.environ, **flags)
     mistake = settings.mistakes.get("log_level")
@@ -33,7 +33,7 @@ def exit_with(error: ImageError) -> NoReturn:
 
 
 def print_error(error: ImageError) -> None:
-    """Print the error to stderr, as a person reads it."""
+    """Print the error to stderr in words for a person, without secrets."""
     is_about_money = isinstance(error, _ABOUT_MONEY)
     words = error.to_text(is_agent=False) if is_about_money else f"{error.message} {error.hint}".strip()
     sys.stderr.write(f"Error: {Redactor()(words)}\n")

@@ -1,4 +1,4 @@
-"""Tasks that outlive their callers, and resources that the first user opens."""
+"""Tasks that outlive their callers, and resources opened by their first user."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -12,13 +12,13 @@ from blockrun_image.errors import ConfigurationError
 T = TypeVar("T")
 
 OnOrphan = Callable[[object], None]
-"""Gets the result or the exception of a task that was abandoned by its caller."""
+"""Gets the result or exception of an abandoned task."""
 
 
 class TaskSupervisor:
-    """Runs tasks from `async with` to its end.
+    """Runs tasks inside `async with`.
 
-    A cancelled caller waits at most `abandon_seconds` for its `left`.
+    A cancelled caller waits at most `abandon_seconds` for its `on_last_left`.
     """
 
     def __init__(self, on_orphan: OnOrphan = lambda outcome: None, abandon_seconds: float = 1.0) -> None:
@@ -41,7 +41,7 @@ class TaskSupervisor:
         await self._tasks.__aexit__(None, None, None)  # an error of the block is not wrapped in a group
 
     def run(self, work: Callable[[], Awaitable[T]]) -> "SupervisedTask[T]":
-        """Start work, which callers then wait for; it is cancelled if the last of them is."""
+        """Start work for callers to wait for; it is cancelled with the last of them."""
         self._check_open()
         task = SupervisedTask(work, self._on_orphan, self._abandon_seconds)
         self._running.add(task)
@@ -68,7 +68,7 @@ class TaskSupervisor:
         return opening.result()
 
     async def drain(self) -> None:
-        """Cancel the work under way, and wait for what shields itself from that."""
+        """Cancel the work under way, and wait for its shielded parts."""
         for task in self._running:
             task.cancel()
         while self._running:
@@ -88,12 +88,12 @@ class TaskSupervisor:
 
             tasks.start_soon(stop)
             await work()
-            tasks.cancel_scope.cancel()
+            tasks.cancel_scope.cancel()  # else `stop` would keep the group open
 
     async def _do(self, task: "SupervisedTask[T]") -> None:
         try:
             await task.run()
-        finally:  # also if the whole group is cancelled, which the drain must not wait out
+        finally:  # also if the whole group is cancelled: else `drain` would wait for ever
             self._running.discard(task)
             if not self._running:
                 self._idle.set()
@@ -102,7 +102,7 @@ class TaskSupervisor:
 
 
 class Lazy(Generic[T]):
-    """A resource that the first user opens and the end of the tasks closes."""
+    """A resource opened by its first user, and closed at the end of the tasks."""
 
     def __init__(self, tasks: TaskSupervisor, resource: Callable[[], AbstractAsyncContextManager[T]]) -> None:
         self.open: T | None = None
@@ -169,7 +169,7 @@ class _Opening(_Outcome[T]):
 
 
 class SupervisedTask(_Outcome[T]):
-    """Work that goes on without its callers, unless the last of them is cancelled."""
+    """Work that outlives its callers, unless the last of them is cancelled."""
 
     def __init__(self, work: Callable[[], Awaitable[T]], on_orphan: OnOrphan, abandon_seconds: float) -> None:
         super().__init__()
@@ -184,7 +184,8 @@ class SupervisedTask(_Outcome[T]):
         """Return the result, or `None` after `timeout_seconds`; the work then goes on.
 
         A cancelled caller leaves at once. If it is the last one, the work is cancelled too, but may shield itself and
-        go on. `on_last_left` is awaited before the last caller leaves while the work may go on.
+        go on. The last caller awaits `on_last_left` before it leaves unfinished work; a cancelled one does so for at
+        most `abandon_seconds`.
         """
         self._callers += 1
         self.is_orphan = False

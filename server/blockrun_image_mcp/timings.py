@@ -20,11 +20,11 @@ class Timings(CallTimings):
     output_seconds: float = 2.0
     """To write the remaining answers after the client has closed stdin."""
     started_seconds: float = 0.25
-    """After a slow start on Windows, to read what has waited; whoever shook hands first has not."""
+    """After a slow start on Windows, to read the messages that waited for it; later ones did not wait."""
     shutdown_seconds: float = 0.8
     """From a signal to the end of the process."""
     approval_lifetime_seconds: float = 30 * 86_400.0
-    """How long a question to the user can be answered, and never after the process has ended."""
+    """How long the user can answer a request for approval; it ends with the process in any case."""
     cached_tools_seconds: float = 300.0
     """How long a client may cache the list of tools."""
     resume_seconds: float = 3.0
@@ -37,15 +37,15 @@ class Timings(CallTimings):
     backoff_seconds: float = 0.5
     max_backoff_seconds: float = 8.0
     max_retry_wait_seconds: float = 40.0
-    """For all waits between the attempts at one request together."""
+    """For all waits between the attempts at one request, in total."""
     default_retry_after_seconds: float = 60.0
     """After a 429 that names no wait."""
     max_retry_after_seconds: float = 86_400.0
-    """The longest wait that is read from a Retry-After header."""
+    """The longest wait taken from an answer; a longer one counts as this."""
     poll_seconds: float = 3.0
     """Between two polls of a job."""
     drain_seconds: float = 10.0
-    """To answer paid requests when the server ends."""
+    """For the answers to paid requests when the server ends."""
     download_seconds: float = 60.0
 
     # the gateway's list of models
@@ -57,7 +57,7 @@ class Timings(CallTimings):
     list_lock_seconds: float = 60.0
     """Until a killed process's lock is removed."""
     answer_first_seconds: float = 0.2
-    """From an answer to a refresh of the list, which must not delay the answer."""
+    """From a call's answer to a refresh of the list, which must not delay the answer."""
     other_list_seconds: float = 10.0
     """To wait for another process's request for the first list."""
     other_list_poll_seconds: float = 0.1
@@ -68,28 +68,28 @@ class Timings(CallTimings):
     sweep_seconds: float = 60.0
     """Between two searches for abandoned jobs."""
     lost_job_seconds: float = 3_600.0
-    """Between two times that a process asks after a job that the gateway told nothing of."""
+    """Between two polls by one process of a job that the gateway no longer reports."""
     spill_seconds: float = 1.0
-    """For the ledger to take a record, before that gets a file of its own."""
+    """For the ledger to accept a record, before the record gets a file of its own."""
     outbox_retry_seconds: float = 0.25
     """Between two tries to write a record, doubled after each."""
     max_outbox_retry_seconds: float = 5.0
     missed_polls: int = 3
     """How many polls of a job may be missed before another process polls it."""
     collectable_seconds: float = 3_600.0
-    """How long the same call is told how an abandoned call ended, from its end."""
+    """How long the same call gets the result of an abandoned call without pictures, from its end."""
     pictures_seconds: float = 86_400.0
-    """How long the same call collects pictures that were not delivered, from the end of the work."""
+    """How long the same call collects undelivered pictures, from the end of the work."""
     repeatable_seconds: float = 120.0
-    """How long the same call returns pictures again whose caller may have given up before they came."""
+    """How long the same call returns delivered pictures again that a caller may have missed."""
     rate_window_seconds: float = 60.0
     """The window of a model's rate limit."""
 
     # a payment from a wallet
     max_clock_skew_seconds: float = 300.0
-    """Between this machine's clock and the gateway's, for a payment to be signed."""
+    """Between this machine's clock and the gateway's: from this difference on, no payment is signed."""
     already_valid_seconds: float = 600.0
-    """How far in the past a payment becomes valid, for clocks that are slow."""
+    """How far in the past a payment becomes valid, for a slow clock on the other side."""
     min_payment_seconds: float = 30.0
     max_payment_seconds: float = 3_600.0
 
