@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from tests.conftest import only_on_posix
 
+from blockrun_image_mcp.ledger import owners as ledger_owners
 from blockrun_image_mcp.ledger.owners import Owners
 
 if sys.platform != "win32":
@@ -726,11 +727,36 @@ def test_an_identity_is_written_whole_or_read_from_whoever_was_faster(
 
 
 @pytest.mark.parametrize("text", ["", "me", "\xe9" * 32])
-def test_what_is_no_identity_is_an_error(owners: Owners, folder: Path, text: str) -> None:
+def test_what_is_no_identity_is_an_error_until_it_is_mended(owners: Owners, folder: Path, text: str) -> None:
     folder.mkdir(parents=True)
     (folder / "identity").write_text(text, encoding="utf-8")
     with pytest.raises(OSError, match="identity"):
         owners.identity()
+    owners.mend_identity()
+    identity = owners.identity()
+    owners.mend_identity()
+    assert owners.identity() == identity
+
+
+@posix_only
+def test_identity_is_one_for_all_where_there_are_no_hard_links(
+    owners: Owners, make_owners: MakeOwners, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create, others = ledger_owners.create, list[str]()
+
+    def no_link(_path: Path, _target: Path) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    def be_faster(path: Path) -> int:
+        if path.name == "identity" and not others:
+            others.append("")
+            others[0] = make_owners().identity()
+        return create(path)
+
+    monkeypatch.setattr(Path, "hardlink_to", no_link)
+    monkeypatch.setattr(ledger_owners, "create", be_faster)
+    assert owners.identity() == others[0] == make_owners().identity()
+    assert names(folder) == ["identity"]
 
 
 @posix_only

@@ -26,6 +26,8 @@ _LOCK = ".lock"
 _UNFINISHED = ".new"
 _RANDOM = re.compile(r"[0-9a-f]{32}")
 _TRIES = 10
+_IDENTITY = "identity"
+_IDENTITY_PAUSE_SECONDS = 0.02
 _FACTS_BYTES = 200
 """A fixed length: a shorter text overwrites all of a longer one."""
 
@@ -117,6 +119,15 @@ class Owners:
             self._write_identity()
         return self._read_identity()
 
+    def mend_identity(self) -> None:
+        """Remove an identity that cannot be read; the next process writes another."""
+        try:
+            self._read_identity()
+        except FileNotFoundError:
+            pass
+        except OSError:
+            remove(self._folder / _IDENTITY)
+
     def sweep(self, named: Callable[[str], bool] | AbstractSet[str]) -> int:
         """Remove the lock files of dead processes, and return their number.
 
@@ -176,15 +187,18 @@ class Owners:
         return None
 
     def _read_identity(self) -> str:
-        path = self._folder / "identity"
-        text = path.read_text("ascii", "replace")
+        path = self._folder / _IDENTITY
+        text, tries = path.read_text("ascii", "replace"), _TRIES
+        while not text and tries:  # without hard links, it is written under its own name
+            time.sleep(_IDENTITY_PAUSE_SECONDS)
+            text, tries = path.read_text("ascii", "replace"), tries - 1
         if _RANDOM.fullmatch(text) is None:
             raise OSError(errno.EINVAL, "not the identity of a folder", str(path))
         return text
 
     def _write_identity(self) -> None:
         """Write the identity atomically, unless another process is faster."""
-        path = self._folder / "identity"
+        path = self._folder / _IDENTITY
         first = self._folder / f"{uuid4().hex}{_UNFINISHED}"
         descriptor = self._create(first)
         try:
@@ -273,10 +287,15 @@ def _publish(first: Path, path: Path) -> None:
         return
     try:
         path.hardlink_to(first)
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):
         raise
-    except OSError:  # the file system has no hard links; this may overwrite
-        first.rename(path)
+    except OSError:  # the file system has no hard links, and a rename could overwrite
+        content = first.read_bytes()
+        descriptor = create(path)
+        try:
+            os.write(descriptor, content)
+        finally:
+            os.close(descriptor)
 
 
 def _remove(path: Path, descriptor: int) -> None:

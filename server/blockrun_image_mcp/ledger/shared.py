@@ -90,6 +90,8 @@ class SharedDatabase:
         Raises `LedgerError` if a process has the ledger open.
         """
         await self.transactions.check_alone()
+        with suppress(OSError):
+            await anyio.to_thread.run_sync(self.owners.mend_identity)
         self._adopts_locks = True
         await self.write(_nothing)
 
