@@ -1,4 +1,4 @@
-"""Make pictures and know what they cost: the three tools as a library, without MCP and without a network of its own."""
+"""The three image tools as a library, without MCP or a network."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -74,11 +74,12 @@ __all__ = [
     "join",
 ]
 
+# In this order: an early room answers without importing the ones after it.
 _ROOMS = ("errors", "model", "catalog", "images", "enrichment", "joining", "ports", "pricing", "results", "toolset")
 
 
 def __getattr__(name: str) -> object:
-    """Load a public name when it is first asked for: a server that starts takes few of them."""
+    """Load a public name on first use: a starting server needs few of them."""
     rooms = (import_module(f"{__name__}.{room}") for room in (_ROOMS if name in __all__ else ()))
     found = next((room for room in rooms if hasattr(room, name)), None)
     if found is None:

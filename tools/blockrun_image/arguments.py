@@ -1,4 +1,4 @@
-"""Checks the arguments of a tool call against what the tool advertises, and says in words what is wrong."""
+"""Checks a call's arguments against the tool's advertised schema."""
 
 import re
 import unicodedata
@@ -12,6 +12,7 @@ from blockrun_image.spellings import AROUND, as_size, is_nothing, nearest
 from blockrun_image.text import choices, clean, quoted
 
 _TYPE_NAMES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
+# At most nine digits: int() raises for texts of thousands.
 _INTEGER = re.compile(r"([+-]?[0-9]{1,9})(?:\.0{1,9})?")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{1,9})?")
 _ALL_BY_DEFAULT = ("model", "search", "use_case")
@@ -20,14 +21,15 @@ _EVERYTHING = ("all", "every", "everything")
 
 
 def check_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[str, Any]:
-    """Return the arguments that were set, with the types that are advertised.
+    """Return the arguments that were set, with their advertised types.
 
-    `null`, `""` and words such as `none` mean "not set", `"3"` and `3.0` are integers, a model may have the other form
-    of its id, and a choice may be written in other case and signs. Raises `InvalidRequestError` with the valid values
-    for whatever the advertised schema does not allow, unknown arguments included.
+    `null`, `""` and words such as `none` mean "not set"; `"3"` and `3.0` are integers; a model may be named with or
+    without its provider; a choice may differ in case and signs. Raises `InvalidRequestError` with the valid values if
+    the advertised schema does not allow an argument, or does not know it.
     """
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - 85 ms of import that listing the tools need not pay
 
+    # An unknown argument is harmless if it means "not set".
     for name, value in arguments.items():
         is_nothing_at_all = value is None or (isinstance(value, str) and is_nothing(value))
         if name not in tool.properties and not is_nothing_at_all:
@@ -38,13 +40,13 @@ def check_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[s
     if fault is not None:
         model = tool.catalog.models.get(str(given.get("model")))
         if model is not None and model.sizes and [*fault.path] == ["size"]:
-            tool.catalog.size_for(model, given["size"])  # whose refusal names the model's own sizes
+            tool.catalog.size_for(model, given["size"])  # raises an error that lists the model's own sizes
         raise _Violation(tool, fault.validator, next(iter(fault.path), ""), fault.instance).refusal()
     return given
 
 
 def normalized_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[str, Any]:
-    """Return the known arguments that were set, unchecked, with the types that are advertised if they have them."""
+    """Return the known arguments that were set, converted to their advertised types but unchecked."""
     return {
         name: _as_advertised(tool, name, value)
         for name, value in arguments.items()
@@ -54,7 +56,7 @@ def normalized_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> d
 
 @dataclass(frozen=True)
 class _Violation:
-    """A rule of the schema that an argument breaks; `name` is empty where it is about the arguments as a whole."""
+    """A schema rule that an argument breaks; `name` is empty if the rule is about all arguments."""
 
     tool: ToolSchema
     rule: str
@@ -108,6 +110,7 @@ def _is_not_set(tool: ToolSchema, name: str, value: object) -> bool:
     if value is None or value == "":
         return True
     schema = tool.properties[name]
+    # "none" or "?" may be the whole prompt of a picture; "" and null were handled above.
     is_required_text = name == "prompt" and name in tool.required
     if not isinstance(value, str) or is_required_text or value in schema.get("enum", ()) or _is_no(value, schema):
         return False
@@ -115,7 +118,7 @@ def _is_not_set(tool: ToolSchema, name: str, value: object) -> bool:
 
 
 def _is_no(value: object, schema: Schema) -> bool:
-    """Tell whether a value switches something off, as it is advertised or as frameworks write it."""
+    """Return whether a value means "off", as advertised or as frameworks write it."""
     is_switch = schema["type"] == "boolean" or _OFF in schema.get("enum", ())
     is_no = isinstance(value, str) and _plain(value).strip(AROUND).lower() in {"no", "false"}
     return is_switch and (value is False or is_no)
@@ -139,7 +142,7 @@ def _as_advertised(tool: ToolSchema, name: str, value: object) -> object:
 
 
 def _as_choice(tool: ToolSchema, name: str, value: str) -> str:
-    """Return a text as it is advertised; prompts and phrases stay as they are."""
+    """Return a text as it is advertised, or unchanged if it is a prompt or a phrase."""
     catalog = tool.catalog
     match name:
         case "model":

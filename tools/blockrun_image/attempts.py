@@ -1,4 +1,4 @@
-"""Attempts to spend money: their states, and what is known of each."""
+"""The states of an attempt to spend, and the facts known about one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,46 +12,46 @@ from blockrun_image.text import clean
 
 
 class AttemptState(StrEnum):
-    """The state of an attempt; its value is the word that users see."""
+    """The state of an attempt; its value is the word shown to users."""
 
     RESERVED = "reserved"
-    """Money is set aside, and nothing has left."""
+    """Money is set aside, and nothing was sent."""
     SENT = "sent"
-    """The request has left, or is about to, and may be charged."""
+    """The request was sent, or is about to be, and may be charged."""
     ACCEPTED = "accepted"
-    """The gateway has made it a job, which can be polled."""
+    """The gateway accepted it as a job, which can be polled."""
     SETTLED = "settled"
     """Its result and its charge are known."""
     HELD = "held"
-    """It was refused, but whoever has its signed payment can use it, so that it counts as spent."""
+    """It was refused, but its signed payment can still be used, so it counts as spent."""
     UNKNOWN = "unknown"
-    """Whether it was charged is unknown, so that it counts as spent."""
+    """It may have been charged, so it counts as spent."""
     RELEASED = "released"
     """Nothing was charged."""
 
     @property
     def is_open(self) -> bool:
-        """Whether work on it goes on."""
+        """Whether the attempt is still in progress."""
         return self in (AttemptState.RESERVED, AttemptState.SENT, AttemptState.ACCEPTED)
 
     def can_become(self, state: "AttemptState") -> bool:
-        """Return whether an attempt in this state may move to another one."""
+        """Return whether an attempt may move from this state to another one."""
         return state in _NEXT[self]
 
 
 _LATE = (AttemptState.ACCEPTED, AttemptState.SETTLED)
-"""An answer is believed whenever it comes, also after the attempt was given up."""
+"""A late response counts, even if the attempt was given up before."""
 
 _NEXT: Mapping[AttemptState, Sequence[AttemptState]] = MappingProxyType(
     {
         AttemptState.RESERVED: (
             AttemptState.SENT,
             AttemptState.RELEASED,
-            AttemptState.UNKNOWN,  # this and the late ones if the ledger was restored from an older copy
+            AttemptState.UNKNOWN,  # this and the late ones after the ledger was restored from an older copy
             *_LATE,
         ),
         AttemptState.SENT: (
-            AttemptState.RESERVED,  # refused for its rate, and about to be sent again
+            AttemptState.RESERVED,  # rate-limited, and about to be sent again
             AttemptState.HELD,
             AttemptState.UNKNOWN,
             AttemptState.RELEASED,
@@ -65,18 +65,18 @@ _NEXT: Mapping[AttemptState, Sequence[AttemptState]] = MappingProxyType(
         ),
         AttemptState.HELD: (AttemptState.RELEASED, *_LATE),
         AttemptState.UNKNOWN: (AttemptState.RELEASED, *_LATE),
-        AttemptState.RELEASED: (AttemptState.SETTLED,),
-        AttemptState.SETTLED: (AttemptState.SETTLED,),  # only for a larger charge
+        AttemptState.RELEASED: (AttemptState.SETTLED,),  # the gateway charged for it after all
+        AttemptState.SETTLED: (AttemptState.SETTLED,),  # only to record a larger charge
     }
 )
 
 
 @dataclass(frozen=True)
 class Payment:
-    """A payment that a wallet has signed; whoever holds `header` can move this amount to this payee, once.
+    """A payment signed by a wallet: its `header` lets any holder move the amount to the payee, once.
 
-    `header` is what the gateway is sent, `nonce` what makes a second move impossible, `valid_before` the end of its
-    life in seconds since 1970. `payer` is the wallet's address, empty in old ledgers.
+    `header` is what the gateway receives, `nonce` prevents a second transfer, and `valid_before` is its expiry in
+    seconds since 1970. `payer` is the wallet's address, empty in old ledgers.
     """
 
     network: str
@@ -90,7 +90,7 @@ class Payment:
 
 @dataclass(frozen=True)
 class Quote:
-    """A gateway's exact price, in US dollars: which host asks it, and the address to pay."""
+    """A gateway's exact price in US dollars, the host that asks it, and the address to pay."""
 
     amount_usd: Decimal
     host: str
@@ -99,19 +99,19 @@ class Quote:
 
 @dataclass(frozen=True)
 class Approval:
-    """The user's approval of one attempt; it covers prices up to `most_usd`, which is `None` for any price."""
+    """The user's approval of one attempt, for prices up to `most_usd`; `None` covers any price."""
 
     id: str
     most_usd: Decimal | None = None
 
     def covers(self, price_usd: Decimal | None) -> bool:
-        """Return whether it covers a price, which is `None` if nothing limits it."""
+        """Return whether the approval covers a price; `None` is a price without a limit."""
         return self.most_usd is None or (price_usd is not None and price_usd <= self.most_usd)
 
 
 @dataclass(frozen=True)
 class Job:
-    """Work that a gateway has accepted, and the payment that its polls carry, where a wallet pays for it."""
+    """A job that a gateway accepted; a wallet's job has the payment that its polls carry."""
 
     id: str
     payment: Payment | None = None
@@ -119,7 +119,7 @@ class Job:
 
 @dataclass(frozen=True)
 class ExpectedCost:
-    """What a request can cost, in US dollars: at least, and at most, which is `None` where that is unknown."""
+    """The least and the most a request can cost, in US dollars; `most_usd` is `None` if unknown."""
 
     least_usd: Decimal = Decimal(0)
     most_usd: Decimal | None = None
@@ -127,9 +127,9 @@ class ExpectedCost:
 
 @dataclass(frozen=True)
 class AttemptStatus:
-    """What is known of an attempt: its state, its job and its result.
+    """An attempt's state, job and result, as far as they are known.
 
-    A job that nobody polls is claimable. A request is overdue if its answer has not come for longer than any answer
+    A job is claimable if no process polls it. A request is overdue if its response has taken longer than any response
     takes.
     """
 
@@ -142,9 +142,9 @@ class AttemptStatus:
 
 @dataclass(frozen=True)
 class MadeCall:
-    """A call as it was made. The same arguments have the same `key`.
+    """A call with the arguments as given; calls with equal arguments have the same `key`.
 
-    Without a `caller`, it is the process's own. `arrived_at` is in seconds by anyio's clock, `None` if unknown.
+    Without a `caller`, the call is the process's own. `arrived_at` is in seconds by anyio's clock, `None` if unknown.
     """
 
     key: str
@@ -154,11 +154,10 @@ class MadeCall:
 
 @dataclass(frozen=True)
 class Order:
-    """What to buy if an earlier call has not bought it.
+    """An order to place if an earlier call has not bought it.
 
-    `per_minute` is how many requests a minute the model takes, `None` if that is unknown; `slot` is the id of a slot
-    that was booked before; a slot that is further away than `send_seconds` is not booked. `approval` is good for one
-    attempt.
+    `per_minute` is the model's rate limit in requests a minute, `None` if unknown. `slot` is the id of a slot booked
+    before; a slot further away than `send_seconds` is not booked. `approval` is valid for one attempt.
     """
 
     request: ImageRequest
@@ -171,14 +170,14 @@ class Order:
 
 @dataclass(frozen=True)
 class UncollectedPictures:
-    """Pictures that are paid for and were not delivered to any caller."""
+    """Pictures that were paid for and never delivered to a caller."""
 
     attempt_id: str
     request: ImageRequest
     urls: Sequence[str]
 
     def to_text(self) -> str:
-        """Return what they are, with URLs that are short enough, in one line."""
+        """Return one line that describes them, with up to four URLs that are short enough."""
         urls = [url for url in self.urls if len(url) <= _MAX_SHOWN_URL_CHARACTERS][:_MAX_SHOWN_URLS]
         where = " ".join(urls) or "see the resource images://recent"
         prompt, model = clean(self.request.prompt, _SHOWN_PROMPT_CHARACTERS), clean(self.request.model, 80)

@@ -8,23 +8,23 @@ from typing import Protocol, TypeAlias
 
 
 class DeliveryEvent(Enum):
-    """What became of an answer."""
+    """An event in the delivery of an answer."""
 
     WRITTEN = auto()
-    """It was written to the caller, who may have given up waiting."""
+    """The answer was written to the caller, who may have given up waiting."""
     LOST = auto()
-    """It was not written, and no longer can be."""
+    """The answer was not written, and no longer can be."""
     CANCELLED = auto()
-    """It was written, and then the caller cancelled the call."""
+    """The answer was written, and then the caller cancelled the call."""
 
 
 OnDelivery: TypeAlias = Callable[[DeliveryEvent], Awaitable[None]]
-"""Called with what became of an answer: written or lost, and after it was written perhaps cancelled."""
+"""A callback for delivery events: written or lost, and perhaps cancelled after written."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """The owner of a call: a process, a session or a principal, by a unique id."""
+    """The owner of a call, by a unique id: a process, a session or a principal."""
 
     id: str
 
@@ -38,5 +38,5 @@ class Delivery(Protocol):
     """Delivers the answer of one call."""
 
     def on_report(self, report: OnDelivery) -> None:
-        """Await `report` for each event of the delivery."""
+        """Register a callback to be awaited for each event of the delivery."""
         ...

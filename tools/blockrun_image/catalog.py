@@ -1,4 +1,4 @@
-"""Which models exist and what each of them accepts."""
+"""The catalogue: the models that exist, and the requests each of them accepts."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,12 +26,12 @@ _MOST_ALTERNATIVES_CHARACTERS = 180
 
 @dataclass(frozen=True)
 class Catalog:
-    """The models that can be asked, and the rules that hold for all of them.
+    """The models on offer, and the rules that hold for all of them.
 
-    Where a gateway's list was joined in, `contract` is the catalogue without it, `listed` leads from the ids of the
-    list to those that are shown, each of which is asked for by the first that leads to it, and `gone` are the
-    contract's models that the list lacks. `strangers` are the ids that the gateway lists without saying that they make
-    images; they cannot be asked for. With `has_fee`, the gateway's fee is paid, as from a wallet it is.
+    After a gateway's list was joined in: `contract` is the catalogue without the list. `listed` maps each listed id to
+    the shown one; a model is requested by the first id that maps to it. `gone` are the contract's models that the list
+    lacks or marks unavailable. `strangers` are ids that the gateway lists without saying that they make images; they
+    cannot be requested. `has_fee` says whether the gateway's fee is paid, as it is from a wallet.
     """
 
     spec: Spec
@@ -45,9 +45,9 @@ class Catalog:
 
     @classmethod
     def load(cls, path: Path | None = None) -> "Catalog":
-        """Read the catalogue from the packaged description of the API, or from the file at `path`.
+        """Read the catalogue from the packaged API description, or from the file at `path`.
 
-        Raises `SpecError` when the file or one of its models cannot be used.
+        Raises `SpecError` if the file or one of its models cannot be used.
         """
         spec = Spec.load(path)
         return cls(spec, {id: _read_model(spec, id, entry) for id, entry in spec.models.items()})
@@ -57,7 +57,7 @@ class Catalog:
 
     @property
     def default_size(self) -> str:
-        """The size of a request that names none, where the model has it."""
+        """The size of a request that names none, if its model has this size."""
         return self.spec.request.size.default
 
     @property
@@ -67,27 +67,27 @@ class Catalog:
 
     @cached_property
     def sizes(self) -> Sequence[str]:
-        """Every size that some model has, smallest first."""
+        """Every size that any model has, smallest first."""
         return sorted({size for model in self for size in model.sizes}, key=_pixels)
 
     @property
     def qualities(self) -> Sequence[str]:
-        """Every quality that some model takes, the standard one first."""
+        """Every quality that any model takes, the standard one first."""
         return list(dict.fromkeys([self.standard, *(quality for model in self for quality in model.qualities)]))
 
     @property
     def max_images(self) -> int:
-        """The most images that any model makes in one call."""
+        """The most images that one call can request, over all models."""
         return max(model.max_images for model in self)
 
     @property
     def use_cases(self) -> Sequence[str]:
-        """The use cases that the API recommends models for, in its own words."""
+        """The use cases that the API recommends models for, in the API's words."""
         return list(dict.fromkeys(each.use_case for model in self for each in model.recommended_for))
 
     @cached_property
     def spellings(self) -> Mapping[str, str]:
-        """The id that is shown for each other id of the same model, where that is one model only."""
+        """The shown id for each other spelling of a model, unless the spelling is ambiguous."""
         shown: defaultdict[str, set[str]] = defaultdict(set)
         for spelling, id in (*self.spec.aliases.items(), *self.listed.items(), *map(_other_form, self._all.values())):
             shown[spelling].add(id)
@@ -98,31 +98,34 @@ class Catalog:
         }
 
     def id_of(self, asked: str) -> str:
-        """Return the id that is shown for a model, spelled in another way, or `asked` where not one model is meant."""
+        """Return the shown id for any spelling of a model, or `asked` itself if it names no single model."""
         if asked in self.strangers:
             return asked
         return meant(asked, {**self.spellings, **{id: id for id in self._all}}) or asked
 
     def find(self, id: object) -> Model:
-        """Return the model with that id, in any spelling; raises `UnknownModelError` with the closest and prices."""
+        """Return the model with that id, in any spelling.
+
+        Raises `UnknownModelError`, which names the closest models and their prices.
+        """
         model = self.models.get(self.id_of(id)) if isinstance(id, str) else None
         if model is None:
             raise self.unknown_model(id)
         return model
 
     def known(self, id: str) -> Model:
-        """Return the model that is shown by that id, also where it is gone; raises `UnknownModelError`."""
+        """Return the model shown under that id, even if it is gone; raises `UnknownModelError`."""
         model = self._all.get(id)
         if model is None:
             raise self.unknown_model(id)
         return model
 
     def sent_as(self, id: str) -> str:
-        """Return the spelling by which the gateway lists a model that is shown as `id`, or `id` where it lists none."""
+        """Return the gateway's own id for a shown model, or `id` if the gateway does not list it."""
         return self._asked_for_by.get(id, id)
 
     def unknown_model(self, id: object) -> UnknownModelError:
-        """Return the error for a model that cannot be asked, with the closest that can, and from which price on."""
+        """Return the error for an unavailable model; it names the closest models and their lowest prices."""
         shown = self.id_of(id) if isinstance(id, str) else None
         if shown in self.gone and self.listing is not None:
             what = f"{quoted(id)} is not among the models that {self.listing.gateway} lists (seen {self.listing.seen})"
@@ -134,12 +137,13 @@ class Catalog:
         if self._is_stranger(id):
             what = f"The gateway lists {quoted(id)} without saying that it makes images, or for what price"
             hint = f"It can be used once a file that {_SPEC_SETTING} names describes it. {hint}".strip()
+        # A model that is gone was spelled correctly, so another spelling is no help.
         near = "" if shown in self.gone else did_you_mean(clean(id, 80), [*self.models])
         message = f"{what}.{near} Models: {self.alternatives(id)}."
         return UnknownModelError(message, hint=hint, valid_values=list(self.models))
 
     def alternatives(self, id: object) -> str:
-        """Name the models closest to an id that cannot be asked, each with the price of its cheapest image."""
+        """Return the models closest to an unavailable id, each with the price of its cheapest image."""
         others = [each for each in self.models if each != id]
         named = others if len(others) <= _MOST_ALTERNATIVES else closest(clean(id, 80), others, _MOST_ALTERNATIVES)
         offers = [self._offer(self.models[name]) for name in named]
@@ -148,24 +152,24 @@ class Catalog:
         return ", ".join(offers) + ("" if len(offers) == len(others) else f" (the closest of {len(others)})")
 
     def source_of(self, id: str) -> str:
-        """Tell where a model comes from: the API's description (`contract`), a gateway's list (`live`), or `both`."""
+        """Return a model's source: `contract` (the API's description), `live` (a gateway's list) or `both`."""
         if id not in (self.contract or self).models:
             return "live"
         return "contract" if self.contract is None or id not in self._asked_for_by or id in self.gone else "both"
 
     def resolve(self, asked: ImageArguments) -> ImageRequest:
-        """Return what was asked for as it is to be sent, its defaults filled in.
+        """Return the request for a call's arguments, with defaults filled in.
 
-        Raises `InvalidRequestError` with the valid values when its model does not take it.
+        Raises `InvalidRequestError` with the valid values if the model does not take them.
         """
         model = self.find(asked.model or "")
         check_prompt(model, asked.prompt)
         return self.fill_in(model, asked)
 
     def fill_in(self, model: Model, asked: ImageArguments) -> ImageRequest:
-        """Return the request to `model`, whichever model was asked for, with size, quality and n checked or filled in.
+        """Return the request to `model`, with size, quality and n checked or filled in.
 
-        The prompt is taken as it is. Raises `InvalidRequestError` with the valid values.
+        `asked.model` is ignored, and the prompt is not checked. Raises `InvalidRequestError` with the valid values.
         """
         return ImageRequest(
             prompt=asked.prompt,
@@ -177,20 +181,20 @@ class Catalog:
         )
 
     def offers(self, model: Model, asked: ImageArguments) -> bool:
-        """Tell whether `model` has the size and the quality that are asked for; why not, its refusal says."""
+        """Return whether `model` has the requested size and quality; `fill_in` raises the reason if not."""
         has_size = asked.size in (None, "", AUTO) or not model.sizes or asked.size in model.sizes
         return has_size and (
             self.takes_any_quality(model) or asked.quality in (None, "", self.standard, *model.qualities)
         )
 
     def takes_any_quality(self, model: Model) -> bool:
-        """Tell whether only the gateway knows what `model` takes: lists tell of models without their qualities."""
+        """Return whether only the gateway knows the model's qualities, as lists may omit them."""
         return not model.qualities and self.source_of(model.id) == "live"
 
     def size_for(self, model: Model, size: str | None) -> str:
-        """Return the size to ask `model` for, `auto` where that is left to the API.
+        """Return the size to request from `model`; `auto` leaves the choice to the API.
 
-        Raises `InvalidRequestError` where the model does not have `size`, or `size` is none at all.
+        Raises `InvalidRequestError` if the model does not have `size`, or `size` is not a size.
         """
         if size in (None, "", AUTO):
             return self.default_size if self.default_size in model.sizes else next(iter(model.sizes), AUTO)
@@ -207,10 +211,10 @@ class Catalog:
         return size
 
     def quality_for(self, model: Model, quality: str | None) -> str | None:
-        """Return the quality to ask `model` for, `None` where it has no choice.
+        """Return the quality to request from `model`, or `None` if it has no choice.
 
-        The standard quality means the model's first where it has none of that name. Raises `InvalidRequestError` where
-        the model does not take `quality`.
+        The standard quality means the model's first one if it has none of that name. Raises `InvalidRequestError` if
+        `quality` is not one that the model takes.
         """
         if quality in model.qualities or (
             is_word(quality) and quality != self.standard and self.takes_any_quality(model)
@@ -228,10 +232,11 @@ class Catalog:
         )
 
     def count_for(self, model: Model, n: object) -> int:
-        """Return the number of images; raises `InvalidRequestError` unless `model` makes so many in one call."""
+        """Return the number of images; raises `InvalidRequestError` if `model` cannot make that many in one call."""
         limits = self.spec.request.n
         if n is None:
             return min(limits.default, model.max_images)
+        # A bool is an int in Python, and True must not mean one image.
         if isinstance(n, bool) or not isinstance(n, int) or not limits.minimum <= n <= model.max_images:
             raise InvalidRequestError(
                 f"n must be a whole number from {limits.minimum} to {model.max_images} for {model.id}, not {quoted(n)}."
@@ -239,12 +244,12 @@ class Catalog:
         return n
 
     def _models_with(self, size: object) -> str:
-        """Name the models that have a size, if any."""
+        """Return a sentence that names the models with a size, or an empty text."""
         others = [model.id for model in self if size in model.sizes]
         return f"Models with this size: {choices(others)}." if others else ""
 
     def _is_stranger(self, id: object) -> bool:
-        """Return whether the gateway lists a model that nothing here describes, in either form of its id."""
+        """Return whether the gateway lists an undescribed model by this id, with or without its provider."""
         if not isinstance(id, str):
             return False
         forms = {id.lower(), name_of(id).lower()}
@@ -252,6 +257,7 @@ class Catalog:
 
     @cached_property
     def _asked_for_by(self) -> Mapping[str, str]:
+        # Reversed, so that the first listed id of a model is the one that stays.
         return {shown: listed for listed, shown in reversed([*self.listed.items()])}
 
     @cached_property
@@ -264,7 +270,7 @@ class Catalog:
 
 
 def check_prompt(model: Model, prompt: object) -> None:
-    """Raise `InvalidRequestError` where `model` does not take the prompt."""
+    """Raise `InvalidRequestError` if `model` does not take the prompt."""
     if not isinstance(prompt, str):
         raise InvalidRequestError(f"prompt must be text, not {quoted(prompt)}.")
     if not is_unicode(prompt):
@@ -290,7 +296,7 @@ def _read_model(spec: Spec, id: str, entry: Mapping[str, Any]) -> Model:
 
 
 def _other_form(model: Model) -> tuple[str, str]:
-    """Return a model's id without its provider, or with it, and the id itself."""
+    """Return the model's id in its other form, without or with its provider, and the id itself."""
     name = name_of(model.id)
     return (f"{model.provider.lower()}/{name}" if name == model.id else name), model.id
 

@@ -1,4 +1,4 @@
-"""What a result cannot hold: pictures that came as data, and URLs that are too long, go to files."""
+"""Saves pictures and long URLs that do not fit in a result to files."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ async def _with_data_in_files(response: ImagesResponse, store: ImageStore | None
     for image in response.images:
         try:
             saved = None if image.data is None else await _saved(image.data, store)
-        except StorageError as error:
+        except StorageError as error:  # the other pictures of the response may still be saved
             failures.append(await _with_the_bytes_kept(error, image.data or b"", store))
             warnings.append(failures[-1].message)
             continue
@@ -41,7 +41,7 @@ async def _with_data_in_files(response: ImagesResponse, store: ImageStore | None
 
 
 async def _with_the_bytes_kept(error: StorageError, picture: bytes, store: ImageStore | None) -> StorageError:
-    """Write what could not be stored as a picture as it came, and say where."""
+    """Save the raw bytes of a picture that could not be stored, and add their path to the error."""
     try:
         if store is not None:
             error.message += f" It is kept as it came: {await store.keep(picture)}"
@@ -57,7 +57,7 @@ async def _saved(picture: bytes, store: ImageStore | None) -> SavedPicture:
 
 
 async def _with_long_urls_in_files(response: ImagesResponse, store: ImageStore | None) -> ImagesResponse:
-    """Return the response with long URLs in text files; none is ever cut."""
+    """Return the response with long URLs in text files; a URL is never cut."""
     images: list[Image] = []
     warnings = list(response.warnings)
     for number, image in enumerate(response.images, start=1):

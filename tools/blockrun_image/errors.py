@@ -1,24 +1,24 @@
-"""What can go wrong, as one tree; each error says whether money was spent and what to do next.
+"""The errors, as one tree; each says whether money was spent and what to do next.
 
 ```
 ImageError
-├── InvalidRequestError         the request is not one that the API takes; nothing was sent
+├── InvalidRequestError         the API does not take the request; nothing was sent
 │   └── UnknownModelError
 ├── SpecError                   the API's description could not be used
 ├── ConfigurationError          a setting is missing or cannot be used; nothing was sent
 ├── BudgetExceededError         the operator's limits do not allow the call; nothing was sent
-├── ConfirmationError           the user has to approve the call, and did not; nothing was sent
-├── LedgerError                 what is spent cannot be written down, so nothing is spent
+├── ConfirmationError           the call needs the user's approval, and has none; nothing was sent
+├── LedgerError                 spending cannot be recorded, so nothing is spent
 ├── StorageError                a picture could not be written
-├── UnexpectedError             something broke that nobody foresaw
-└── GatewayError                the gateway refused or could not be understood
+├── UnexpectedError             an unforeseen error
+└── GatewayError                the gateway refused the request, or its response is unusable
     ├── AuthenticationError     401, or the key or the account has no access
     ├── PaymentRequiredError    402, or no credit or quota is left
-    ├── ContentPolicyError      a content policy code or words
-    ├── ModelNotFoundError      the gateway does not make images with this model, or no longer
+    ├── ContentPolicyError      a content policy code or message
+    ├── ModelNotFoundError      the gateway does not, or no longer, make images with this model
     ├── RateLimitError          429
     ├── GatewayUnavailableError the request never reached the gateway
-    └── OutcomeUnknownError     the request was sent, and what became of it is not known
+    └── OutcomeUnknownError     the request was sent, and its outcome is not known
 ```
 """
 
@@ -41,11 +41,11 @@ _MONEY = {
 
 
 class ImageError(Exception):
-    """Anything that keeps a picture from its asker.
+    """The base class of every reason why a caller gets no picture.
 
-    `hint` is the next step, in words for the agent; `valid_values` are the values that would have been taken, if few;
-    `charged` says whether money was spent, and `charged_usd` how much, where that is known; `retryable` whether the
-    same request may be sent again.
+    `hint` is the next step, in words for the agent. `valid_values` are the accepted values, if they are few. `charged`
+    says whether money was spent, and `charged_usd` how much, if known. `retryable` says whether the same request may be
+    sent again.
     """
 
     retryable: ClassVar[bool] = False
@@ -60,7 +60,7 @@ class ImageError(Exception):
 
     @property
     def type(self) -> str:
-        """The error's kind as a stable word, such as `unknown_model`."""
+        """The kind of error as a stable word, such as `unknown_model`."""
         name = type(self).__name__.removesuffix("Error")
         return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
@@ -81,13 +81,13 @@ class ImageError(Exception):
     def to_text(self, *, is_agent: bool = True) -> str:
         """Return the error as one paragraph, complete without the structured content.
 
-        Whether to send the same call again is said to an agent alone: a person decides that.
+        Only an agent is told whether to send the same call again: a person decides that.
         """
         resending = self._resending if is_agent else ""
         return " ".join(part for part in (self.message, _MONEY[self.charged], resending, self.hint) if part)
 
     def append_hints(self, hints: Sequence[str]) -> None:
-        """Append what the agent should know besides, each only once."""
+        """Append more hints for the agent, each only once."""
         for hint in hints:
             if hint not in self.hint:
                 self.hint = f"{self.hint} {hint}".strip()
@@ -103,40 +103,40 @@ class ImageError(Exception):
 
 
 class InvalidRequestError(ImageError):
-    """The request is not one that the API or the model takes; it was refused before anything was sent."""
+    """Raised before anything is sent if the API or the model does not take the request."""
 
 
 class UnknownModelError(InvalidRequestError):
-    """There is no such model in the catalogue."""
+    """Raised if the catalogue has no such model."""
 
 
 class SpecError(ImageError):
-    """The file that describes the API cannot be read or is not such a description."""
+    """Raised if the API's description cannot be read or is not valid."""
 
 
 class ConfigurationError(ImageError):
-    """A setting is missing or cannot be used; nothing was sent."""
+    """Raised if a setting is missing or cannot be used; nothing was sent."""
 
 
 class BudgetExceededError(ImageError):
-    """The call would cost more than the operator's limits allow; nothing was sent."""
+    """Raised if the call would exceed the operator's spending limits; nothing was sent."""
 
 
 class ConfirmationError(ImageError):
-    """The user has to approve the call and did not, could not be asked, or has answered before; nothing was sent."""
+    """Raised if the user's approval is declined, unavailable or already used; nothing was sent."""
 
 
 class LedgerError(ImageError):
-    """What is spent cannot be written down; a call that has not left yet is not made."""
+    """Raised if spending cannot be recorded; a call that was not sent yet is not made."""
 
     def __init__(self, message: str, *, hint: str = "", charged: Charged = "no") -> None:
         super().__init__(message, hint=hint)
         self.charged = charged
-        self.is_busy = False  # whether it may pass: another process holds the database
+        self.is_busy = False  # true if another process holds the database, so that a retry may help
 
 
 class StorageError(ImageError):
-    """A picture could not be written to disk; `charged` is `no` if that was found before anything was paid."""
+    """Raised if a picture cannot be written to disk; `charged` is `no` if that was found before paying."""
 
     def __init__(self, message: str, *, hint: str = "", charged: Charged = "yes") -> None:
         super().__init__(message, hint=hint)
@@ -144,7 +144,7 @@ class StorageError(ImageError):
 
 
 class UnexpectedError(ImageError):
-    """Something broke that nobody foresaw; what it was stays in the log."""
+    """Raised for an unforeseen error; the details are in the log."""
 
     def __init__(self, message: str, *, charged: Charged = "unknown") -> None:
         super().__init__(message, hint="Look into the server's log before the next call.")
@@ -153,7 +153,7 @@ class UnexpectedError(ImageError):
 
 @dataclass(frozen=True)
 class Answer:
-    """What an error knows of the gateway's answer: HTTP status, error code, request id, and the seconds to wait."""
+    """A gateway's response in brief: HTTP status, error code, request id, and the seconds to wait."""
 
     status: int | None = None
     code: str | None = None
@@ -162,10 +162,10 @@ class Answer:
 
 
 class GatewayError(ImageError):
-    """The gateway refused the request, or its answer could not be used.
+    """Raised if the gateway refuses the request, or its response cannot be used.
 
-    After a refusal with `is_payment_open`, whoever has the signed payment can still use it. With `is_job_lost`, the
-    gateway may tell of its job later. `raw` is the answer, if it may be paid for and could not be used.
+    If `is_payment_open`, the signed payment can still be used after the refusal. If `is_job_lost`, the gateway may know
+    the job again later. `raw` is the response, if it may have been paid for and could not be used.
     """
 
     def __init__(self, message: str, *, hint: str = "", charged: Charged = "no", answer: Answer | None = None) -> None:
@@ -181,40 +181,40 @@ class GatewayError(ImageError):
 
 
 class AuthenticationError(GatewayError):
-    """The gateway does not take the credential, or gives it no access."""
+    """Raised if the gateway does not take the credential, or gives it no access."""
 
 
 class PaymentRequiredError(GatewayError):
-    """The account has no credit or quota left, or the gateway wants a payment that the credential cannot make."""
+    """Raised if no credit or quota is left, or the credential cannot make the requested payment."""
 
 
 class ContentPolicyError(GatewayError):
-    """The gateway's provider will not draw this prompt."""
+    """Raised if the gateway's provider refuses to draw the prompt."""
 
 
 class ModelNotFoundError(GatewayError):
-    """The gateway does not make images with this model, or no longer does."""
+    """Raised if the gateway does not, or no longer, make images with the model."""
 
     def instead(self, alternatives: str) -> None:
-        """Name the models that can be asked instead, if there are any."""
+        """Name the models to use instead, if there are any."""
         if alternatives:
             self.hint = f"Ask for another: {alternatives}."
 
 
 class RateLimitError(GatewayError):
-    """Too many requests; `answer.retry_after_seconds` says how long to wait."""
+    """Raised after too many requests; `answer.retry_after_seconds` says how long to wait."""
 
     retryable = True
 
 
 class GatewayUnavailableError(GatewayError):
-    """The request never reached the gateway."""
+    """Raised if the request never reached the gateway."""
 
     retryable = True
 
 
 class OutcomeUnknownError(GatewayError):
-    """The request was sent, and what became of it is not known; sending it again could pay twice."""
+    """Raised if a request's outcome is unknown after it was sent; a retry could pay twice."""
 
     def __init__(
         self, message: str, *, hint: str = "", charged: Charged = "unknown", answer: Answer | None = None

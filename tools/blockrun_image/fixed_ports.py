@@ -1,4 +1,4 @@
-"""The ports of a toolset that is used without a server."""
+"""The ports of a toolset that runs without a server."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class FixedPorts:
-    """`Ports` whose adapters are open already; without a gateway, nothing can be made."""
+    """`Ports` with adapters that are open already; without a gateway, it makes no images."""
 
     image_gateway: ImageGateway | None = None
     spend_ledger: SpendLedger | None = None
@@ -32,7 +32,7 @@ class FixedPorts:
         return self._gateway()
 
     async def ledger(self) -> SpendLedger:
-        """Return the ledger; without one, nothing is written down."""
+        """Return the ledger, or one that records nothing if there is none."""
         return self.spend_ledger or NullLedger()
 
     def _gateway(self) -> ImageGateway:
@@ -42,7 +42,7 @@ class FixedPorts:
 
 
 class _InPlace(Generic[T]):
-    """Work that the first caller does in its own task; the others wait for it."""
+    """Work that the first caller does in its own task, while the others wait."""
 
     def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
         self._work = work
@@ -56,6 +56,7 @@ class _InPlace(Generic[T]):
             async with self._working:
                 await self._do_once()
         except BaseException:  # cancelled, and its work with it
+            # A remaining caller takes the lock and starts the work again.
             if self._callers == 1:
                 with anyio.CancelScope(shield=True):
                     await on_last_left()
@@ -76,5 +77,5 @@ class _InPlace(Generic[T]):
 
 
 def run_in_place(work: Callable[[], Awaitable[T]], /) -> SharedTask[T]:
-    """Do the work in its caller's own task, to its end, as a `Runner`."""
+    """Run the work to its end in the caller's own task; a `Runner`."""
     return _InPlace(work)

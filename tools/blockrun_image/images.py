@@ -1,4 +1,4 @@
-"""The data that travels to the gateway and back."""
+"""Requests to the gateway, and its responses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,12 +6,12 @@ from decimal import Decimal
 from pathlib import Path
 
 AUTO = "auto"
-"""The size of a request that leaves it to the API."""
+"""The size of a request that leaves the choice to the API."""
 
 
 @dataclass(frozen=True)
 class ImageArguments:
-    """What was asked for, as yet unchecked; `None` or an empty text is "not set"."""
+    """The arguments of a call, not yet checked; `None` or an empty text is "not set"."""
 
     prompt: str = ""
     model: str | None = None
@@ -22,7 +22,7 @@ class ImageArguments:
 
 @dataclass(frozen=True)
 class Defaults:
-    """What a call gets that does not say: its model, which may have no default, and how its prompt is enriched."""
+    """Defaults for arguments a call leaves out; `model` may have none."""
 
     model: str | None = None
     enrich: str = "auto"
@@ -30,10 +30,10 @@ class Defaults:
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """A request that has been checked against its model.
+    """A request that was checked against its model.
 
-    `size` is `auto` where it is left to the API, and `quality` is `None` where the model has no such choice. `sent_as`
-    is the gateway's own spelling of the model, where it is another.
+    `size` is `auto` to leave it to the API, and `quality` is `None` if the model has no such choice. `sent_as` is the
+    gateway's own id for the model, if it differs.
     """
 
     prompt: str
@@ -41,7 +41,7 @@ class ImageRequest:
     size: str
     quality: str | None
     n: int
-    sent_as: str = field(default="", compare=False)
+    sent_as: str = field(default="", compare=False)  # the same request, however the gateway spells its model
 
     def body(self) -> Mapping[str, object]:
         """Return the request as the API's JSON body."""
@@ -52,9 +52,9 @@ class ImageRequest:
 
 @dataclass(frozen=True)
 class Image:
-    """One generated image: its URL, or the picture's bytes where the gateway sends it as data.
+    """One generated image: its URL, or the picture's bytes if the gateway sent data.
 
-    `path` is the file that was written for it, absolute; `url` then is the same as a `file:` URL.
+    `path` is the absolute path of the file it was saved to; `url` is then the same as a `file:` URL.
     """
 
     url: str | None = None
@@ -65,9 +65,9 @@ class Image:
 
 @dataclass(frozen=True)
 class ImagesResponse:
-    """What a gateway gave for a request; `charged_usd` is `None` where it did not say what it charged.
+    """A gateway's response to a request; `charged_usd` is `None` if the gateway did not say.
 
-    `raw` is the whole answer if not all of it could be used. What an earlier call has paid for is collected.
+    `raw` is the whole response if parts of it could not be used. `is_collected` is true if an earlier call paid for it.
     """
 
     images: Sequence[Image]
@@ -81,8 +81,8 @@ class ImagesResponse:
 class SavedPicture:
     """A picture in a file.
 
-    `is_checked` tells whether its bytes were found to be whole, and `is_named` whether the file got the name of a
-    picture; it keeps another one if the system does not let it be renamed.
+    `is_checked` is true if the bytes were verified to be a whole picture. `is_named` is false if the system did not let
+    the file be renamed, so that it still has its temporary name.
     """
 
     path: Path

@@ -1,8 +1,7 @@
-"""Joins the models that the API's description has with those that a gateway lists today.
+"""Joins the models of the API's description with those that a gateway lists today.
 
-Two ids are the same model where the description's table of aliases says so, and where one is `provider/name` and the
-other `name` and no second provider, an alias's among them, has that name. The id that the description has is the one
-that is shown.
+Two ids are the same model if the description's alias table says so, or if one is `provider/name`, the other `name`, and
+no second provider (counting aliases) has that name. The description's id is the one shown.
 """
 
 from collections import Counter, defaultdict
@@ -18,22 +17,22 @@ if TYPE_CHECKING:
     from blockrun_image.listing import Listed, Listing
 
 Scope: TypeAlias = Literal["contract", "live", "both"]
-"""Whose models there are: those of the API's description, of the gateway's list, or of both."""
+"""The source of the models: the API's description, the gateway's list, or both."""
 
 SCOPES: Sequence[str] = get_args(Scope)
 
 _Group: TypeAlias = "Sequence[Listed]"
-"""One model under every id that it is listed by; the first one is what it is asked for by."""
+"""All entries of one model; it is requested by the first one's id."""
 
 _NO_PROVIDER = "not told"
 _MOST_STRANGERS = 1_000
 
 
 def join(contract: Catalog, listing: "Listing | None", scope: Scope = "both") -> Catalog:
-    """Return the models of the scope; what the list tells of one counts before what the description does.
+    """Return the models of the scope; the list's facts take precedence over the description's.
 
-    What the list lacks, or tells to be unavailable, is `gone`, unless the operator added it. A list that has none of
-    the description's models, and no other that it tells to make images, is no list of image models and changes nothing.
+    Models that the list lacks or marks unavailable are `gone`, unless the operator added them. A list with none of the
+    description's models, and no other model marked as one of images, is not a list of image models and changes nothing.
     """
     if listing is None or scope == "contract":
         return contract
@@ -57,21 +56,24 @@ def join(contract: Catalog, listing: "Listing | None", scope: Scope = "both") ->
 
 
 def without_strangers(contract: Catalog, listing: "Listing") -> "Listing":
-    """Return a list without what may be no image model: what it does not tell to be one, and the description lacks."""
+    """Return the list without entries that may not be image models.
+
+    An entry stays if the list marks it as an image model, or the description has it.
+    """
     shown = _shown_ids(contract, [listed.id for listed in listing.models])
     kept = [listed for listed in listing.models if listed.is_told_an_image or shown[listed.id] in contract.models]
     return listing.model_copy(update={"models": tuple(kept), "others": ()})
 
 
 def strangers(contract: Catalog, listing: "Listing") -> Sequence[str]:
-    """Return the ids of a list that are not told to be image models, and that the description lacks."""
+    """Return the listed ids that neither the list nor the description calls an image model."""
     kept = {listed.id for listed in without_strangers(contract, listing).models} | {*contract.models}
     named = [*(listed.id for listed in listing.models), *listing.others]
     return [id for id in dict.fromkeys(named) if id not in kept][:_MOST_STRANGERS]
 
 
 def _groups(contract: Catalog, listing: "Listing") -> Mapping[str, _Group]:
-    """Return what is listed of each model, by the id that is shown."""
+    """Return the list's entries of each model, by the shown id."""
     shown = _shown_ids(contract, [listed.id for listed in listing.models])
     groups: defaultdict[str, list[Listed]] = defaultdict(list)
     for listed in listing.models:
@@ -86,7 +88,7 @@ def _in_order(id: str, group: _Group) -> _Group:
 
 
 def _shown_ids(contract: Catalog, listed: Sequence[str]) -> Mapping[str, str]:
-    """Return for each listed id the one that is shown for the same model."""
+    """Return the shown id for each listed id."""
     aliases = {id for id, model in contract.spec.aliases.items() if model in contract.models}
     known = {*listed, *contract.models, *aliases}
     providers = Counter(name_of(id) for id in known if "/" in id)
@@ -98,7 +100,7 @@ def _shown_ids(contract: Catalog, listed: Sequence[str]) -> Mapping[str, str]:
             return id
         if alias is not None and alias in contract.models:
             return alias
-        if providers[name] != 1:
+        if providers[name] != 1:  # two providers have this name: they may be two models
             return id
         return name if "/" in id and name in known else prefixed.get(id, id)
 
@@ -110,7 +112,7 @@ def _is_living(contract: Catalog, id: str, group: _Group) -> bool:
 
 
 def _joined(model: Model, group: _Group, margin: Decimal) -> Model:
-    """Return a model of the description with what is told of it today."""
+    """Return a described model, updated by its entries in the list."""
     listed, price = group[0], _price_of(model, group, margin)
     sizes, qualities = listed.sizes or model.sizes, listed.qualities or model.qualities
     offered = [each for each in model.prices if each.size in sizes and each.quality in (qualities or [None])]
@@ -120,7 +122,7 @@ def _joined(model: Model, group: _Group, margin: Decimal) -> Model:
             "sizes": sizes,
             "qualities": qualities,
             "list_price_usd": price,
-            "prices": tuple(offered) if is_confirmed else (),
+            "prices": tuple(offered) if is_confirmed else (),  # they were published for the old list price
             "max_prompt_characters": listed.max_prompt_characters or model.max_prompt_characters,
             "recommended_for": tuple(
                 each for each in model.recommended_for if each.quality is None or each.quality in qualities
@@ -130,7 +132,7 @@ def _joined(model: Model, group: _Group, margin: Decimal) -> Model:
 
 
 def _price_of(model: Model, group: _Group, margin: Decimal) -> PriceRange | None:
-    """Return the list price of a model: the description's, unless the gateway tells another, or names its fee."""
+    """Return a model's list price: the description's, unless the gateway's differs or names a fee."""
     price, described = _price(group, margin), model.list_price_usd
     if price is None or described is None or _costs(price, margin) != _costs(described, margin):
         return described if price is None else price
@@ -144,7 +146,7 @@ def _costs(price: PriceRange | None, margin: Decimal) -> Decimal | None:
 
 
 def _alone(contract: Catalog, id: str, group: _Group) -> Model:
-    """Return a model that only the gateway tells of."""
+    """Return a model that only the gateway's list has."""
     listed = group[0]
     return Model(
         id=id,
@@ -159,11 +161,11 @@ def _alone(contract: Catalog, id: str, group: _Group) -> Model:
 
 @lru_cache(maxsize=256)
 def _from(low: Decimal, fee_usd: Decimal | None) -> PriceRange:
-    """Return the range of a list price; many models share one, and making it is much of the work of a long list."""
+    """Return the range of a list price; cached, because a long list repeats a few prices."""
     return PriceRange(low=low, fee_usd=fee_usd)
 
 
 def _price(group: _Group, margin: Decimal) -> PriceRange | None:
-    """Return the highest price that is told of a model: nothing shall cost more than is told."""
+    """Return the highest price that the list has for a model, so that an estimate is never too low."""
     prices = [_from(listed.price_usd, listed.fee_usd) for listed in group if listed.price_usd is not None]
     return max(prices, key=lambda price: price.with_margin(margin)[0], default=None)

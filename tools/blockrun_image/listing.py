@@ -1,4 +1,4 @@
-"""What a gateway lists of its image models: read with care, cleaned and bounded, with nothing invented."""
+"""Reads a gateway's list of image models: validated, bounded, and with nothing invented."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,14 +13,15 @@ from blockrun_image.spec import Line, Size, UsdAmount, Word, is_size, is_word
 from blockrun_image.text import clean
 
 _MOST_ENTRIES = 1_000
-_MOST_STRANGERS = 20_000  # of which only an id is known
+_MOST_STRANGERS = 20_000  # entries without a category, mostly just ids
 _MOST_SIZES = 24
 _MOST_QUALITIES = 8
 _MOST_PROMPT_CHARACTERS = 10_000_000
 _MOST_USD = 1_000
-_YEAR_10000 = 253_402_300_800  # whose date cannot be told
-_MICRO_USD = Decimal("0.000001")
+_YEAR_10000 = 253_402_300_800  # datetime has no year above 9999
+_MICRO_USD = Decimal("0.000001")  # the smallest amount of USDC
 _AMOUNT = r"[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?"
+# Agents read a provider's name, so only short ones of plain words pass.
 _NAME = r"(?=.{1,24}$)[A-Za-z0-9.&+-]+(?: [A-Za-z0-9.&+-]+){0,2}"
 
 
@@ -29,11 +30,11 @@ class _Record(BaseModel):
 
 
 class Listed(_Record):
-    """One image model of a gateway's list; what the gateway does not tell is `None` or empty.
+    """One image model of a gateway's list; fields that the list lacks are `None` or empty.
 
-    `price_usd` is that of one image of the model's own size in US dollars, without margin and fee. With a `fee_usd`, it
-    holds the margin, and only a payment from a wallet costs that fee besides. `is_told_an_image` is false where the
-    list has no categories, so that only a model's id tells what it is.
+    `price_usd` is for one image of the model's own size, in US dollars, without margin and fee. With a `fee_usd`, the
+    price includes the margin, and only a wallet's payment costs that fee as well. `is_told_an_image` is false if the
+    list has no categories, so that the model's id is the only clue to what it makes.
     """
 
     id: ModelId
@@ -48,9 +49,10 @@ class Listed(_Record):
 
 
 class Listing(_Record):
-    """The image models that a gateway lists, in its order, and when it did, in seconds since 1970.
+    """The image models that a gateway lists, in its order; `seen_at` is in seconds since 1970.
 
-    `others` are the ids of what it tells to be something else.
+    `others` are the ids of models that the list puts in other categories. `unusable` counts the entries that could not
+    be read.
     """
 
     gateway: Line
@@ -61,12 +63,12 @@ class Listing(_Record):
 
     @property
     def day(self) -> str:
-        """The UTC day on which it was seen."""
+        """The UTC day of the list."""
         return self._time.strftime("%Y-%m-%d")
 
     @property
     def seen(self) -> str:
-        """The time at which it was seen, as ISO 8601 has it."""
+        """The time of the list, in ISO 8601 format."""
         return self._time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     @property
@@ -75,17 +77,17 @@ class Listing(_Record):
 
 
 def read_listing(body: object, gateway: str, seen_at: float) -> Listing | None:
-    """Read the answer of an OpenAI-compatible `GET /models`; `None` where it holds no list.
+    """Read the response of an OpenAI-compatible `GET /models`; return `None` if it has no list.
 
-    Numbers in `body` are to be texts, as they stand in the JSON. Of models that are told to be none of images, only the
-    ids are kept; entries that cannot be read are counted in `unusable`. The fields and their spellings are those that
-    BlockRun's public documentation and SDKs name.
+    Numbers in `body` must be texts, as they stand in the JSON. Of models in other categories, only the ids are kept;
+    entries that cannot be read are counted in `unusable`. The fields and their spellings are those in BlockRun's public
+    documentation and SDKs.
     """
     fields = _object(body)
     entries = next((fields[name] for name in ("data", "models") if isinstance(fields.get(name), list)), None)
     if entries is None:
         return None
-    models: dict[Listed, None] = {}  # an id that is listed twice, in two ways, is two of them
+    models: dict[Listed, None] = {}  # an ordered set; an id listed twice with different fields counts as two
     room = {True: _MOST_ENTRIES, False: _MOST_STRANGERS}
     unusable = 0
     others: dict[str, None] = {}
@@ -107,13 +109,14 @@ def read_listing(body: object, gateway: str, seen_at: float) -> Listing | None:
 
 def _may_be_an_image_model(entry: object) -> bool:
     categories = _object(entry).get("categories")
+    # Some lists have no categories.
     return categories in (None, "image") or (isinstance(categories, list) and "image" in categories)
 
 
 def _read(entry: Mapping[str, Any]) -> Listed | None:
     id: Any = entry.get("id")
     price = max(_prices(entry), default=None)
-    price = price if price or _is_told_free(entry) else None
+    price = price if price or _is_told_free(entry) else None  # a bare 0 is an unknown price
     fee = None if price is None else _fee(entry)
     if not is_model_id(id) or max(price or 0, fee or 0) > _MOST_USD:
         return None
@@ -131,7 +134,7 @@ def _read(entry: Mapping[str, Any]) -> Listed | None:
 
 
 def _prices(entry: Mapping[str, Any]) -> Iterator[Decimal]:
-    """Tell every price that the entry names, of which the highest counts: nothing shall cost more than is told."""
+    """Yield every price in the entry; the caller takes the highest, so that an estimate is never too low."""
     pricing = _object(entry.get("pricing"))
     named = [entry.get(name) for name in ("pricePerImage", "price_per_image", "flatPrice", "flat_price")]
     named += [pricing.get(name) for name in ("per_image", "perImage", "flat")]
@@ -141,13 +144,13 @@ def _prices(entry: Mapping[str, Any]) -> Iterator[Decimal]:
 
 
 def _fee(entry: Mapping[str, Any]) -> Decimal | None:
-    """Return the fee of a payment from a wallet; BlockRun's list names one beside prices that hold its margin."""
+    """Return the fee of a wallet's payment; in BlockRun's list, prices beside a fee include the margin."""
     fee = _object(entry.get("pricing")).get("transaction_fee")
     return Decimal(fee) if isinstance(fee, str) and re.fullmatch(_AMOUNT, fee) else None
 
 
 def _is_told_free(entry: Mapping[str, Any]) -> bool:
-    """Return whether a price of 0 is meant: gateways also write one where they know none."""
+    """Return whether a price of 0 means free: gateways also write 0 for an unknown price."""
     told = (entry.get("free"), _object(entry.get("pricing")).get("free"), entry.get("billing_mode") == "free")
     return any(each is True for each in told)
 
@@ -158,7 +161,7 @@ def _provider(entry: Mapping[str, Any]) -> str | None:
 
 
 def _matching(is_usable: Callable[[object], bool], values: object, most: int) -> tuple[str, ...]:
-    """Return what can be asked for, each once and no more than so many."""
+    """Return the usable values, without repetitions and at most `most` of them."""
     listed = cast("Sequence[str]", values) if isinstance(values, list) else ()
     return tuple(dict.fromkeys(filter(is_usable, listed)))[:most]
 

@@ -1,4 +1,4 @@
-"""An image model: what it accepts and costs, as far as that is known."""
+"""An image model: what it accepts and costs, as far as known."""
 
 import re
 from collections.abc import Sequence
@@ -9,12 +9,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from blockrun_image.spec import Line, Size, UsdAmount, Word
 
+# "transparent background" with up to two words between, but not "transparent glass on a background".
 _TRANSPARENT = re.compile(
     r"(?i)\btransparent\W+(?:(?!on\b|in\b|with\b|and\b|against\b)\w+\W+){0,2}(?:background|backdrop|png|canvas)\b"
     r"|\b(?:background|backdrop)\W+(?:\w+\W+){0,3}transparent\b|\balpha (?:channel|transparency)\b"
 )
 ANY = "any"
-"""Stands for all models, and for all use cases."""
+"""Means all models, or all use cases."""
 
 
 def name_of(id: str) -> str:
@@ -33,7 +34,7 @@ ModelId = Annotated[str, StringConstraints(pattern=f"^{_ID}$"), AfterValidator(_
 
 
 def is_model_id(value: object) -> bool:
-    """Tell whether a value can be the id of a model."""
+    """Return whether a value can be a model's id."""
     return isinstance(value, str) and re.fullmatch(_ID, value) is not None and name_of(value) not in ("", ANY)
 
 
@@ -50,10 +51,10 @@ class Price(_Entry):
 
 
 class PriceRange(_Entry):
-    """The lowest and the highest list price of one image, in US dollars, without the margin.
+    """The lowest and highest list price of one image, in US dollars, without the margin.
 
-    Without a `high`, the low one is that of the model's own size and quality, and the others are at least that dear.
-    With a `fee_usd`, the prices hold the margin, and a payment from a wallet costs that fee besides.
+    Without a `high`, `low` is the price of the model's own size and quality, and the other prices are at least that
+    high. With a `fee_usd`, the prices include the margin, and a wallet's payment costs that fee as well.
     """
 
     low: UsdAmount
@@ -61,13 +62,13 @@ class PriceRange(_Entry):
     fee_usd: UsdAmount | None = None
 
     def with_margin(self, margin: Decimal) -> tuple[Decimal, Decimal | None]:
-        """Return what the lowest and the highest cost, in US dollars; `margin` is a share of the price."""
+        """Return the lowest and highest price with the margin, in US dollars; `margin` is a share of the price."""
         factor = 1 + margin if self.fee_usd is None else Decimal(1)
         return self.low * factor, None if self.high is None else self.high * factor
 
 
 class Recommendation(_Entry):
-    """A use case that the API recommends the model for."""
+    """A use case that the API recommends a model for."""
 
     use_case: Line
     quality: Word | None = None
@@ -80,11 +81,11 @@ class Recommendation(_Entry):
 
 
 class Model(_Entry):
-    """An image model, as the API's description has it.
+    """An image model, as the API describes it.
 
-    Where no `sizes` are told, any is asked for as it is, and no size leaves it to the API. Where there is no list
-    price, what it costs is not known; where there is no `max_prompt_characters`, no prompt is refused as too long.
-    `transparent_background` tells whether the model can draw on one.
+    Without `sizes`, any size is sent as given, and no size leaves the choice to the API. Without a list price, the cost
+    is unknown; without `max_prompt_characters`, no prompt is refused as too long. `transparent_background` says whether
+    the model can draw on one.
     """
 
     id: ModelId
@@ -112,18 +113,18 @@ class Model(_Entry):
         return self
 
     def cannot_promise(self, prompt: str) -> Sequence[str]:
-        """Return a warning for what a prompt asks for and the model does not promise."""
+        """Return a warning if the prompt asks for transparency that the model may not draw."""
         if self.transparent_background or not _TRANSPARENT.search(prompt):
             return []
         return [f"{self.id} does not promise a transparent background: it may draw a plain or a chequered one."]
 
     def lowest_usd(self, margin: Decimal) -> Decimal | None:
-        """Return the least that one image is known to cost, in US dollars, with the margin, a share of the price."""
+        """Return the lowest known price of one image, in US dollars; `margin` is a share of the list price."""
         if self.prices:
             return min(price.usd for price in self.prices)
         return None if self.list_price_usd is None else self.list_price_usd.with_margin(margin)[0]
 
 
 def slug(use_case: str) -> str:
-    """Return a use case's words as an enum value: "Fast & cheap" is `fast_and_cheap`."""
+    """Return a use case as an enum value: "Fast & cheap" becomes `fast_and_cheap`."""
     return "_".join("".join(c if c.isalnum() else " " for c in use_case.lower().replace("&", " and ")).split())

@@ -1,4 +1,4 @@
-"""A ledger without limits that writes nothing down."""
+"""A ledger without limits that records nothing."""
 
 import uuid
 from collections.abc import Sequence
@@ -10,19 +10,19 @@ from blockrun_image.ports import NothingFound, Reserved
 
 
 class NullLedger:
-    """A `SpendLedger` that allows every order and finds nothing."""
+    """A `SpendLedger` that allows every order and finds no earlier call."""
 
     async def begin(self, call: MadeCall, order: Order | None) -> Reserved | NothingFound:
         """Return an attempt at the order."""
         return NothingFound() if order is None else Reserved(NullAttempt(order.request, order.cost.most_usd))
 
     async def charged_lately(self, requests: Sequence[ImageRequest]) -> Sequence[Decimal | None]:
-        """Return that nothing is known."""
+        """Return that no charge is known."""
         return [None] * len(requests)
 
 
 class NullAttempt:
-    """An `Attempt` that notes nothing."""
+    """An `Attempt` that records nothing."""
 
     def __init__(self, request: ImageRequest, most_usd: Decimal | None = None) -> None:
         self.id = str(uuid.uuid4())
@@ -31,43 +31,43 @@ class NullAttempt:
         self.held_usd = Decimal(0)
 
     async def quoted(self, quote: Quote) -> None:
-        """Note nothing."""
+        """Record nothing."""
 
     async def approve(self, approval: Approval) -> bool:
-        """Return that it was not used before."""
+        """Return that the approval was not used before."""
         return True
 
     async def signed(self, payment: Payment) -> None:
-        """Note nothing."""
+        """Record nothing."""
 
     async def sent(self) -> None:
-        """Note nothing."""
+        """Record nothing."""
 
     async def refused_for_now(self) -> None:
-        """Note nothing."""
+        """Record nothing."""
 
     async def accepted(self, job: str, charged_usd: Decimal | None = None) -> bool:
-        """Return that no other process knows of it."""
+        """Return that no other process knows of the job."""
         return False
 
     async def polled(self, next_seconds: float) -> None:
-        """Note nothing."""
+        """Record nothing."""
 
     async def settled(self, response: ImagesResponse) -> Sequence[str]:
-        """Note nothing."""
+        """Record nothing."""
         return ()
 
     async def released(self) -> None:
-        """Note nothing."""
+        """Record nothing."""
 
     async def unknown(self, warnings: Sequence[str] = (), *, is_over: bool = False) -> None:
-        """Note nothing."""
+        """Record nothing."""
 
     async def stopped(self) -> None:
-        """Note nothing."""
+        """Record nothing."""
 
     async def status(self) -> AttemptStatus:
-        """Return that nothing is known."""
+        """Return an unknown status."""
         return AttemptStatus(AttemptState.UNKNOWN)
 
     async def claim(self) -> bool:
@@ -75,7 +75,7 @@ class NullAttempt:
         return False
 
     async def mark_abandoned(self) -> None:
-        """Note nothing."""
+        """Record nothing."""
 
     async def mark_delivered(
         self,
@@ -85,4 +85,4 @@ class NullAttempt:
         is_unknown: bool = False,
         named: Sequence[str] = (),
     ) -> None:
-        """Note nothing."""
+        """Record nothing."""

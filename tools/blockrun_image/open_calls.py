@@ -1,4 +1,4 @@
-"""The calls that are not answered yet, so that a repetition joins an earlier call instead of buying again."""
+"""Calls without an answer yet; a repeated call joins an earlier one instead of buying again."""
 
 import math
 from collections.abc import Callable
@@ -12,10 +12,10 @@ from blockrun_image.purchase import Purchase
 
 @dataclass(eq=False)
 class OpenCall:
-    """A call that is not answered yet; `joined` is the earlier one whose purchase it shares.
+    """A call without an answer yet; `joined` is the earlier call whose purchase it shares.
 
-    `arrived_at` is in seconds by anyio's clock, and minus infinity if it may have waited before it was read. One that
-    `is_left` was answered without pictures before the ledger had its purchase.
+    `arrived_at` is in seconds by anyio's clock, and minus infinity if the call may have waited before it was read.
+    `is_left` is true if the call was answered as pending before the ledger had its purchase.
     """
 
     made: MadeCall
@@ -26,15 +26,16 @@ class OpenCall:
 
     @property
     def seconds(self) -> float:
-        """How long ago it arrived."""
+        """The seconds since the call arrived."""
         return anyio.current_time() - self.arrived_at
 
 
 class OpenCalls:
     """All open calls of a toolset.
 
-    Clients give up on slow calls, often without a word, and call again. So the same call of the same caller joins an
-    earlier one, unless it comes within `join_seconds`: agents ask for variations by several same calls at once.
+    Clients give up on slow calls, often without a cancellation, and call again. So an equal call of the same caller
+    joins an earlier one, unless it comes within `join_seconds`: agents ask for variations with several equal calls at
+    once.
     """
 
     def __init__(self, join_seconds: float) -> None:
@@ -42,9 +43,10 @@ class OpenCalls:
         self._calls: list[OpenCall] = []
 
     def open(self, made: MadeCall, new_purchase: Callable[[], Purchase], arrived_at: float) -> OpenCall:
-        """Add a call, which joins the oldest one that no other open call has joined.
+        """Add a call; it joins the oldest equal call that no other open call has joined.
 
-        If it may have waited before it was read, nobody knows how long after the earlier one it was sent.
+        A call that may have waited before it was read joins at any time, because the seconds between the two are
+        unknown.
         """
         self._calls = [each for each in self._calls if not each.is_left or each.purchase.is_unwritten]
         earlier = next(filter(self._is_joinable(made, arrived_at), self._calls), None)
@@ -55,16 +57,16 @@ class OpenCalls:
         return call
 
     def leave(self, call: OpenCall) -> None:
-        """Note that a call was answered without pictures, while its purchase goes on.
+        """Mark a call as answered without pictures while its purchase continues.
 
-        Once the ledger has the purchase, the same call finds it there; until then it must be found here.
+        Once the ledger has the purchase, an equal call finds it there; until then it must be found here.
         """
         call.is_left = True
         if not call.purchase.is_unwritten:
             self.close(call)
 
     def close(self, call: OpenCall) -> bool:
-        """Remove a call that is answered or has gone, and return whether it was the last of its purchase."""
+        """Remove a call that is answered or abandoned, and return whether it was the last of its purchase."""
         if call in self._calls:
             self._calls.remove(call)
         is_last = not any(each.purchase is call.purchase and not each.is_left for each in self._calls)
@@ -73,6 +75,7 @@ class OpenCalls:
         return is_last
 
     def _is_joinable(self, made: MadeCall, arrived_at: float) -> Callable[[OpenCall], bool]:
+        # Each call is joined only once, so that the repetitions of several variations join one each.
         joined = [each.joined for each in self._calls]
 
         def is_joinable(call: OpenCall) -> bool:

@@ -1,4 +1,4 @@
-"""What the toolset needs from the world, as protocols for adapters to fulfil."""
+"""The protocols that adapters implement for the toolset."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 OnStatus: TypeAlias = Callable[[str], None]
-"""Is told in a few words what a call is waiting for."""
+"""A callback for progress: it gets a few words about what a call is waiting for."""
 
 
 class JobPending(Exception):  # noqa: N818 - not an error: the job goes on, and can be polled again later
-    """Raised when a job was polled for long enough and goes on."""
+    """Raised if a job is still running after it was polled for long enough."""
 
 
 class PriceNotApproved(Exception):  # noqa: N818 - not an error: the user can be asked
-    """Raised for an exact price that the user must approve before it is paid."""
+    """Raised if the user must approve an exact price before it is paid."""
 
     def __init__(self, price_usd: Decimal) -> None:
         super().__init__(f"the user has not approved ${price_usd}")
@@ -38,100 +38,103 @@ class PriceNotApproved(Exception):  # noqa: N818 - not an error: the user can be
 
 
 class Attempt(Protocol):
-    """One attempt to spend, written down before each step that cannot be taken back; `id` is its idempotency key.
+    """One attempt to spend, recorded before each step that cannot be undone; `id` is its idempotency key.
 
-    What cannot be written before a step raises `LedgerError`, and the step must not be taken. What comes after it
-    raises nothing: it is kept until it is on disk.
+    Before such a step, a method raises `LedgerError` if it cannot record it, and the step must not be taken. After a
+    step, methods raise nothing: the record is kept in memory until it is on disk.
     """
 
     @property
     def id(self) -> str:
-        """A UUID, the same however often the request is sent."""
+        """A UUID, the same each time the request is sent."""
         ...
 
     @property
     def most_usd(self) -> Decimal | None:
-        """The most that it was expected to cost when it was reserved; `None` if that was unknown."""
+        """The highest expected cost when it was reserved, in US dollars; `None` if unknown."""
         ...
 
     @property
     def held_usd(self) -> Decimal:
-        """What is set aside for it, as far as this process knows."""
+        """The amount set aside for it in US dollars, as far as this process knows."""
         ...
 
     @property
     def request(self) -> ImageRequest:
-        """The request that it is for."""
+        """The request that it pays for."""
         ...
 
     async def quoted(self, quote: Quote) -> None:
-        """Set aside the exact price instead, which is paid next.
+        """Set aside the exact price instead of the estimate; the payment comes next.
 
-        Raises `PriceNotApproved`, with no more set aside than before, `BudgetExceededError`, `LedgerError`, and
-        `PaymentRequiredError` for a payee that is not trusted.
+        Raises `PriceNotApproved` (then no more is set aside than before), `BudgetExceededError`, `LedgerError`, and
+        `PaymentRequiredError` if the payee is not trusted.
         """
         ...
 
     async def approve(self, approval: Approval) -> bool:
-        """Note the user's approval of the price, and return whether it was not used before; raises `LedgerError`."""
+        """Record the user's approval of the price, and return whether it is its first use; raises `LedgerError`."""
         ...
 
     async def signed(self, payment: Payment) -> None:
-        """Note a payment that is about to leave; raises `LedgerError`."""
+        """Record a payment that is about to be sent; raises `LedgerError`."""
         ...
 
     async def sent(self) -> None:
-        """Note that the request, which may be charged, is about to leave.
+        """Record that the request is about to be sent, and may be charged.
 
-        Raises `LedgerError` if that is not on disk or its callers have gone, and `BudgetExceededError` if the day's
-        limit no longer allows it.
+        Raises `LedgerError` if that is not on disk or the attempt's callers have gone, and `BudgetExceededError` if the
+        day's limit no longer allows it.
         """
         ...
 
     async def refused_for_now(self) -> None:
-        """Note that it was refused for its rate without a charge; it must pass `sent` before it leaves again."""
+        """Record a rate-limited request, which was not charged; it must pass `sent` before it is sent again."""
         ...
 
     async def accepted(self, job: str, charged_usd: Decimal | None = None) -> bool:
-        """Note that the gateway has made it a job, and return whether another process can know of it now.
+        """Record that the gateway made it a job, and return whether other processes can know of it now.
 
-        `charged_usd` is what it has charged already, if it tells.
+        `charged_usd` is the amount charged already, if the gateway says so.
         """
         ...
 
     async def polled(self, next_seconds: float) -> None:
-        """Note that its job was polled, and when it is polled next."""
+        """Record a poll of its job, and the seconds until the next one."""
         ...
 
     async def settled(self, response: ImagesResponse) -> Sequence[str]:
-        """Note its result and its charge: what is set aside if the response does not tell; return warnings."""
+        """Record its result and its charge, and return warnings.
+
+        If the response does not say what was charged, the amount set aside counts as the charge.
+        """
         ...
 
     async def released(self) -> None:
-        """Note that nothing was charged."""
+        """Record that nothing was charged."""
         ...
 
     async def unknown(self, warnings: Sequence[str] = (), *, is_over: bool = False) -> None:
-        """Note that whether it was charged is unknown; the warnings are shown with it.
+        """Record that it may have been charged; the warnings are shown with it.
 
-        If it `is_over`, its job is not asked after again.
+        If it `is_over`, its job is not polled again.
         """
         ...
 
     async def stopped(self) -> None:
-        """Note that its work was stopped: what had not left is released, and a job is handed over."""
+        """Record that its work was stopped: an unsent request is released, and a job is handed over."""
         ...
 
     async def status(self) -> AttemptStatus:
-        """Return where it stands, also if another process works on it; raises `LedgerError`."""
+        """Return its status, even if another process works on it; raises `LedgerError`."""
         ...
 
     async def claim(self) -> bool:
-        """Take over its job if nobody polls it, and return whether that was so; raises `LedgerError`."""
+        """Claim its job if no process polls it, and return whether that succeeded; raises `LedgerError`."""
         ...
 
     async def mark_abandoned(self) -> None:
-        """Note that its caller has gone, so that the same call collects it."""
+        """Record that its caller has gone, so that an equal call collects its result."""
         ...
 
     async def mark_delivered(
@@ -142,19 +145,19 @@ class Attempt(Protocol):
         is_unknown: bool = False,
         named: Sequence[str] = (),
     ) -> None:
-        """Note that its caller was answered.
+        """Record that its caller was answered; an equal call is then another purchase.
 
-        The same call is another purchase then. If `is_repeatable`, for some minutes it returns the same pictures to
-        this caller, or to anyone once its process has ended; if `is_cancelled`, to anyone. With `is_unknown`, the
-        answer said that its outcome is unknown; pictures that come later can still be collected. `named` are the ids
-        of uncollected pictures that the answer told.
+        If `is_repeatable`, an equal call of this caller gets the same pictures for some minutes, and so does any other
+        caller once its process has ended; if `is_cancelled`, an equal call of any caller does. With `is_unknown`, the
+        answer said that the outcome is unknown; pictures that come later can still be collected. `named` are the ids of
+        uncollected pictures that the answer mentioned.
         """
         ...
 
 
 @dataclass(frozen=True)
 class Reserved:
-    """Money is set aside for an attempt, which the caller now works on."""
+    """Money is set aside for an attempt, and this caller works on it."""
 
     attempt: Attempt
     uncollected: Sequence[UncollectedPictures] = ()
@@ -182,8 +185,8 @@ class SlotBooked:
 class NeedsApproval:
     """The user must approve the call first.
 
-    `most_usd` is what it can cost, `None` if nothing limits its price. If that is the gateway's exact price, no more is
-    set aside than the estimate meanwhile, and otherwise nothing.
+    `most_usd` is the most that it can cost, `None` if nothing limits its price. While the user is asked about an exact
+    price of the gateway, no more than the estimate stays set aside; otherwise nothing is.
     """
 
     most_usd: Decimal | None
@@ -198,43 +201,43 @@ class NothingFound:
 
 
 Begun: TypeAlias = Reserved | Collected | SlotBooked | NeedsApproval | NothingFound
-"""What begins a call."""
+"""The ways in which a call can begin."""
 
 
 class SpendLedger(Protocol):
-    """Where attempts to spend are written down, and kept within the operator's limits."""
+    """Records attempts to spend, and keeps them within the operator's limits."""
 
     async def begin(self, call: MadeCall, order: Order | None) -> Begun:
-        """Collect what an earlier call has bought, or begin the order.
+        """Collect an earlier call's purchase, or begin the order.
 
-        All of it happens in one transaction. Without an order, it only looks. Raises `BudgetExceededError` if the
+        It runs in one transaction. Without an order, it only looks for a purchase. Raises `BudgetExceededError` if the
         limits do not allow the order, and `LedgerError`.
         """
         ...
 
     async def charged_lately(self, requests: Sequence[ImageRequest]) -> Sequence[Decimal | None]:
-        """Return what one image of each kind was charged last, in US dollars, if that was in the last 24 hours.
+        """Return the latest charge for an image of each request's kind, in US dollars.
 
-        Raises `LedgerError`.
+        It is the charge of one image, or `None` without one in the last 24 hours. Raises `LedgerError`.
         """
         ...
 
 
 class ImageGateway(Protocol):
-    """Something that makes pictures and charges for them."""
+    """A service that makes pictures and charges for them."""
 
     @property
     def name(self) -> str:
-        """What users know it by: its host, or `sandbox`."""
+        """The name shown to users: the gateway's host, or `sandbox`."""
         ...
 
     async def generate(
         self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
     ) -> ImagesResponse:
-        """Make the pictures, sending a request that may be charged at most once.
+        """Make the pictures; a request that may be charged is sent at most once.
 
-        It tells the attempt before the request leaves, which happens within so many seconds or not at all. It lets a
-        cancellation through only while nothing is under way that may be charged. Raises `ImageError`, and
+        The attempt records the request before it is sent, which must happen within `within_seconds`, or it is not sent.
+        A cancellation takes effect only while nothing is in progress that may be charged. Raises `ImageError`, and
         `JobPending` for a job that takes long.
         """
         ...
@@ -244,49 +247,49 @@ class ImageGateway(Protocol):
         ...
 
     async def quote(self, request: ImageRequest) -> Decimal | None:
-        """Ask what a request would cost, in US dollars, for free; `None` where the gateway does not tell."""
+        """Return the price of a request in US dollars, without paying; `None` if the gateway has no quotes."""
         ...
 
 
 class ImageStore(Protocol):
-    """A place for what a result cannot hold: pictures that come as data, and URLs that are too long to tell."""
+    """A place for pictures that come as data, and for URLs too long for a result."""
 
     async def save(self, picture: bytes) -> SavedPicture:
-        """Write the picture and return its absolute path; raises `StorageError`, also for what is no picture."""
+        """Write a picture and return its absolute path; raises `StorageError`, also if it is not a picture."""
         ...
 
     async def save_url(self, url: str) -> Path:
-        """Write the URL to a text file and return its absolute path; raises `StorageError`."""
+        """Write a URL to a text file and return its absolute path; raises `StorageError`."""
         ...
 
     async def keep(self, content: bytes) -> Path:
-        """Write what was paid for and cannot be used, as it came, and return its absolute path.
+        """Write unusable content that was paid for as it came, and return its absolute path.
 
-        Raises `StorageError` if no folder takes it.
+        Raises `StorageError` if it cannot be written to any folder.
         """
         ...
 
     async def check(self) -> None:
-        """Raise `StorageError` if nothing can be written; it is asked before anything is paid."""
+        """Raise `StorageError` if nothing can be written; called before paying."""
         ...
 
 
 class Ports(Protocol):
-    """The adapters that a purchase uses, each opened when it is first needed."""
+    """The adapters a purchase uses, each opened on first use."""
 
     @property
     def store(self) -> ImageStore | None:
-        """The folder for pictures that come as data."""
+        """The store for pictures that come as data, if there is one."""
         ...
 
     @property
     def gateway_name(self) -> str:
-        """The gateway's name, which does not open it; raises `ConfigurationError`."""
+        """The gateway's name, known without opening it; raises `ConfigurationError`."""
         ...
 
     @property
     def is_sandbox(self) -> bool:
-        """Whether no money is spent there, whatever the gateway says that it charged."""
+        """Whether no money is spent, even if the gateway reports a charge."""
         ...
 
     async def gateway(self) -> ImageGateway:
@@ -302,16 +305,16 @@ class SharedTask(Protocol[T_co]):
     """Work that several callers may wait for."""
 
     async def wait(self, timeout_seconds: float, on_last_left: Callable[[], Awaitable[None]], /) -> T_co | None:
-        """Return what the work returns, or raise what it raises; `None` if it takes longer.
+        """Return or raise the work's result, or return `None` if it takes longer than the timeout.
 
-        If the last caller leaves before the end, the work is told so by `on_last_left`, and if that caller was
-        cancelled, so is the work.
+        If the last caller leaves before the end, `on_last_left` is called; if that caller was cancelled, the work is
+        cancelled too.
         """
         ...
 
 
 class Runner(Protocol):
-    """Starts work that costs money, perhaps where it outlives its callers."""
+    """Starts work that costs money; the work may outlive its callers."""
 
     def __call__(self, work: Callable[[], Awaitable[T]], /) -> SharedTask[T]:
         """Start the work."""

@@ -1,4 +1,4 @@
-"""What a request costs, in exact decimals, and how sure that is."""
+"""Estimates what a request costs, in exact decimals, and how certain that is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,9 +19,9 @@ _OPERATORS = "The price in the file that BLOCKRUN_IMAGE_SPEC names."
 
 @dataclass(frozen=True)
 class Estimate:
-    """The price of a request in US dollars for all its images.
+    """The price of a request in US dollars, for all its images.
 
-    `low_usd` and `high_usd` differ only if not `exact`; without a `high_usd`, nobody knows how dear it can be.
+    `low_usd` and `high_usd` differ only if not `exact`; without a `high_usd`, the highest price is unknown.
     """
 
     model: str
@@ -34,16 +34,16 @@ class Estimate:
     basis: str
 
     def to_dict(self) -> dict[str, object]:
-        """Return the estimate as structured content; amounts are decimal strings, and left out if unknown."""
+        """Return the estimate as structured content; amounts are decimal strings, left out if unknown."""
         request: dict[str, object] = {"model": self.model, "size": self.size}
         if self.quality:
             request["quality"] = self.quality
         return request | {"n": self.n} | self.cost()
 
     def cost(self) -> dict[str, object]:
-        """Return only the money of it; limits and comparisons use `estimated_usd`, the high end.
+        """Return only the price; limits and comparisons use `estimated_usd`, the high end.
 
-        `low_usd` is there if the low end is another, and `basis` if the price is not simply the published one.
+        `low_usd` is present if the low end differs, and `basis` if the price is not simply the published one.
         """
         high = {} if self.high_usd is None else {"estimated_usd": usd(self.high_usd)}
         low = {"low_usd": usd(self.low_usd)} if self.is_known and self.low_usd != self.high_usd else {}
@@ -51,15 +51,18 @@ class Estimate:
         return {**high, **low, "exact": self.exact, **basis}
 
     def what(self) -> str:
-        """Return what is priced in words, such as `dall-e-3 hd 1792x1024`."""
+        """Return the priced model, quality and size in words, such as `dall-e-3 hd 1792x1024`."""
         return _named(self.model, self.quality, self.size)
 
     def amount(self) -> str:
-        """Return the money in words, such as `$0.042` or `$0.042-0.126`."""
+        """Return the price in words, such as `$0.042` or `$0.042-0.126`."""
         return spread(self.low_usd, self.high_usd)
 
     def at_least(self, image_usd: Decimal | None) -> "Estimate":
-        """Return the estimate for images that were charged so much lately, each, if that is more than it tells."""
+        """Return the estimate, raised to what such images were charged lately, if that was more.
+
+        `image_usd` is the charge for one image.
+        """
         total_usd = (image_usd or Decimal(0)) * self.n
         if image_usd is None or total_usd <= (self.low_usd if self.high_usd is None else self.high_usd):
             return self
@@ -72,28 +75,29 @@ class Estimate:
 
     @property
     def expected_cost(self) -> ExpectedCost:
-        """What the ledger is to set aside."""
+        """The cost that the ledger sets aside."""
         return ExpectedCost(self.low_usd, self.high_usd)
 
     @property
     def is_known(self) -> bool:
-        """Whether anything is known of the price; a price of nothing is one."""
+        """Whether any part of the price is known; a price of zero is known."""
         return self.high_usd is not None or self.low_usd > 0
 
     def _rank(self) -> tuple[Any, ...]:
+        # Cheapest first; a price without an upper limit comes after all others, and an unknown one last.
         return self.high_usd is None, not self.is_known, self.high_usd or self.low_usd, self.low_usd
 
 
 @dataclass(frozen=True)
 class Span:
-    """The lowest and, where that is known, the highest of several prices in US dollars, margin included."""
+    """The lowest and highest of several prices in US dollars, margin included; `high` is `None` if unknown."""
 
     low: Decimal
     high: Decimal | None
 
 
 def estimate(catalog: Catalog, request: ImageRequest) -> Estimate:
-    """Return what a resolved request costs, as far as that is known: its published price, or from the list price."""
+    """Return a resolved request's estimate, from its published price or else from the list price."""
     model = catalog.known(request.model)
     published = _published(catalog, model, request)
     cost = _listed(catalog, model, request) if published is None else published
@@ -110,9 +114,9 @@ def estimate(catalog: Catalog, request: ImageRequest) -> Estimate:
 
 
 def compare(catalog: Catalog, asked: ImageArguments) -> Sequence[Estimate]:
-    """Return the estimates of all models that can do what was asked for, cheapest first; `asked.model` is not read.
+    """Return the estimates of all models that can fulfil a request, cheapest first.
 
-    An empty prompt is not judged. Raises `InvalidRequestError` when no model can.
+    `asked.model` is ignored, and an empty prompt is not checked. Raises `InvalidRequestError` if no model can.
     """
     estimates: list[Estimate] = []
     refusals: dict[int, InvalidRequestError] = {}
@@ -129,7 +133,7 @@ def compare(catalog: Catalog, asked: ImageArguments) -> Sequence[Estimate]:
             refusals[model.max_prompt_characters or 0] = refusal
     if not estimates:
         if refusals:
-            raise refusals[max(refusals)]
+            raise refusals[max(refusals)]  # of the model that takes the longest prompts
         wanted = {"size": asked.size, "quality": asked.quality, "n": asked.n}
         named = ", ".join(f"{name} {quoted(value)}" for name, value in wanted.items() if value not in (None, ""))
         raise InvalidRequestError(
@@ -140,9 +144,9 @@ def compare(catalog: Catalog, asked: ImageArguments) -> Sequence[Estimate]:
 
 
 def price_range(catalog: Catalog, model: Model) -> Span | None:
-    """Return the lowest and the highest price of one image over everything that the model offers, margin included.
+    """Return the price range of one image over all the model's sizes and qualities, margin included.
 
-    It has no highest where that is not known, and is `None` where no price is.
+    Its high end is `None` if unknown; the range is `None` if no price is known.
     """
     offers = [estimate(catalog, offer) for offer in _offers(catalog, model)]
     ends = [each.high_usd for each in offers if each.high_usd is not None]
@@ -153,7 +157,7 @@ def price_range(catalog: Catalog, model: Model) -> Span | None:
 
 
 def cheapest_offer(catalog: Catalog, model: Model) -> Estimate:
-    """Return what one image costs with the model's cheapest size and quality, by the high end."""
+    """Return the estimate for one image at the model's cheapest size and quality, by the high end."""
     return min(estimate(catalog, offer) for offer in _offers(catalog, model))
 
 
@@ -166,7 +170,7 @@ def spread(low_usd: Decimal, high_usd: Decimal | None) -> str:
 
 @dataclass(frozen=True)
 class _Cost:
-    """What one image costs, what is added for the request, and what that rests on."""
+    """The cost of one image, the fee of the whole request, and the basis of both."""
 
     low_usd: Decimal
     high_usd: Decimal | None
@@ -175,7 +179,8 @@ class _Cost:
 
 
 def _offers(catalog: Catalog, model: Model) -> Sequence[ImageRequest]:
-    """Return what a model offers, and of all that must be priced alike only the first."""
+    """Return the requests a model takes, but only the first of those that have the same price."""
+    # A long list has many combinations with the same price: they are estimated only once.
     own = (catalog.size_for(model, None), catalog.quality_for(model, None))
     priced_apart = {own, *((price.size, price.quality) for price in model.prices)}
     offers: dict[object, ImageRequest] = {}
@@ -187,11 +192,11 @@ def _offers(catalog: Catalog, model: Model) -> Sequence[ImageRequest]:
 
 
 def _published(catalog: Catalog, model: Model, request: ImageRequest) -> "_Cost | None":
-    """Return the published price, which is rounded; one that a list tells to be final counts before it."""
+    """Return the published price, which is rounded; `None` if there is none or a list has the exact one."""
     listed = model.list_price_usd
     final = None if listed is None or listed.fee_usd is None else listed
     if final and _is_its_own(catalog, model, request):
-        return None
+        return None  # the gateway's price with margin is what will be charged; the published one is rounded
     asked = (request.size, request.quality)
     usd = next((price.usd for price in model.prices if (price.size, price.quality) == asked), None)
     fee_usd = _fee_usd(catalog, final) if final else Decimal(0)
@@ -200,7 +205,7 @@ def _published(catalog: Catalog, model: Model, request: ImageRequest) -> "_Cost 
 
 
 def _listed(catalog: Catalog, model: Model, request: ImageRequest) -> _Cost:
-    """Return what is known from the list price, to which the margin is added."""
+    """Return what the list price, with the margin added, says about a request."""
     listed, spec = model.list_price_usd, catalog.spec
     if listed is None:
         return _Cost(Decimal(0), None, "Its price is not known before it is charged.")
@@ -222,14 +227,14 @@ def _listed(catalog: Catalog, model: Model, request: ImageRequest) -> _Cost:
 
 
 def _fee_usd(catalog: Catalog, listed: PriceRange) -> Decimal:
-    """Return what a request costs besides its images."""
-    if not catalog.has_fee or not listed.low:
+    """Return the fee of a request, which is charged besides its images."""
+    if not catalog.has_fee or not listed.low:  # free models cost no fee
         return Decimal(0)
     return catalog.spec.fee_usd if listed.fee_usd is None else listed.fee_usd
 
 
 def _is_described(catalog: Catalog, model: Model, size: str, quality: str | None) -> bool:
-    """Tell whether the API's description offers that, so that its highest list price is one for it."""
+    """Return whether the API's description has this size and quality, so that its highest list price covers them."""
     described = (catalog.contract or catalog).models.get(model.id)
     if described is None:
         return False
@@ -243,7 +248,7 @@ def _lister(catalog: Catalog, model: Model) -> str:
 
 
 def _is_its_own(catalog: Catalog, model: Model, request: ImageRequest) -> bool:
-    """Tell whether a request is for the size and the quality that a list price is about."""
+    """Return whether a request has the size and quality that the list price is for."""
     sizes = (catalog.size_for(model, None), *(() if model.sizes else (catalog.default_size,)))
     return request.size in sizes and request.quality == catalog.quality_for(model, None)
 

@@ -1,4 +1,4 @@
-"""One purchase: collected if an earlier call has bought it, and otherwise bought once."""
+"""One purchase: collected if an earlier call has bought it, otherwise bought once."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -50,7 +50,7 @@ from blockrun_image.ports import (
 from blockrun_image.timings import CallTimings
 
 Approve: TypeAlias = Callable[[NeedsApproval], Awaitable[Approval]]
-"""Asks the user; raises `ConfirmationError` for any answer but yes."""
+"""Asks the user; raises `ConfirmationError` unless the answer is yes."""
 
 _COLLECTED = "An earlier call with the same arguments paid for this; nothing more was charged."
 _REPEATED = (
@@ -63,10 +63,10 @@ _STILL_THERE = "Its request may have left: the same call again collects it."
 
 @dataclass(eq=False)
 class Purchase:
-    """A purchase, which all calls that joined it wait for.
+    """A purchase, shared by all calls that joined it.
 
-    Without an `order`, it only collects; `refusal` is then why nothing can be ordered. `price` is what a request costs
-    at the moment: the list may change while the user is asked.
+    Without an `order`, it only collects; `refusal` is then the reason why it cannot order. `price` returns a request's
+    current cost, because the model list may change while the user is asked.
     """
 
     ports: Ports
@@ -89,21 +89,21 @@ class Purchase:
 
     @property
     def request(self) -> ImageRequest | None:
-        """The request that it is for: the one that was sent, if an earlier call has sent it."""
+        """The request of the purchase; if an earlier call bought it, that call's request."""
         if self.attempt is not None:
             return self.attempt.request
         return None if self.order is None else self.order.request
 
     @property
     def is_unwritten(self) -> bool:
-        """Whether its work goes on, and the ledger does not have it yet, so that only this process can know of it."""
+        """Whether the purchase is running and not in the ledger yet, so that only this process knows of it."""
         return self._task is not None and self.attempt is None and not self._is_over
 
     async def result(self, timeout_seconds: float, approve: Approve) -> ImagesResponse | None:
         """Return the pictures, all with URLs, or `None` if they take longer than the timeout.
 
-        `approve` asks the user, for as long as that takes. The oldest call that waits asks; if it leaves before the
-        answer, the next one does. Raises `ImageError`.
+        `approve` asks the user, and its time does not count. The oldest waiting call asks; if it leaves before the user
+        answers, the next one asks. Raises `ImageError`.
         """
         deadline = anyio.current_time() + timeout_seconds
         while True:
@@ -117,38 +117,39 @@ class Purchase:
                 return None
             if not isinstance(outcome, NeedsApproval):
                 return outcome
+            # anyio's lock is first come, first served: the oldest waiting call asks the user.
             with anyio.move_on_after(deadline - anyio.current_time()) as waiting:
                 await self._asking.acquire()
             if waiting.cancelled_caught:
                 return None
             try:
-                if self._task is task:
+                if self._task is task:  # no other call has asked meanwhile
                     await self._ask(approve, outcome)
                     deadline = anyio.current_time() + timeout_seconds
             finally:
                 self._asking.release()
 
     async def finish(self, attempt: Attempt, job: Job) -> ImagesResponse:
-        """Poll a job that this process has claimed, to its end; raises `ImageError` and `JobPending`."""
+        """Poll a claimed job to its end, and return its pictures; raises `ImageError` and `JobPending`."""
         self.attempt = attempt
         return await self._poll(attempt, job)
 
     async def withdraw(self) -> None:
-        """Release what is set aside while the user is asked: nobody waits for the answer any more."""
+        """Release the money that was set aside while the user was asked: no call waits for the answer."""
         if self._waiting is not None:
             waiting, self._waiting = self._waiting, None
             await waiting.released()
 
     async def abandon(self) -> None:
-        """Note that its callers have gone, so that the same call collects it."""
+        """Record that the callers have gone, so that an equal call collects the purchase."""
         self.is_abandoned = True
         if self.attempt is not None:
             await self.attempt.mark_abandoned()
 
     async def note_answer(self, error: Exception | None, event: DeliveryEvent, *, was_slow: bool) -> None:
-        """Note what became of an answer with its pictures or an error.
+        """Record the delivery of an answer, which was the pictures or an error.
 
-        After a slow call, or one that was cancelled, the caller may have given up before it read the answer.
+        After a slow or cancelled call, the caller may have given up before reading the answer.
         """
         attempt = self.attempt
         if attempt is None:
@@ -156,11 +157,11 @@ class Purchase:
         is_missed = was_slow or event is DeliveryEvent.CANCELLED
         is_unknown = error is not None and not _is_certain(error)
         if event is DeliveryEvent.LOST or isinstance(error, ConfigurationError | LedgerError):
-            await attempt.mark_abandoned()  # what an earlier call has begun can still be collected
+            await attempt.mark_abandoned()  # a purchase that an earlier call began can still be collected
         elif _is_free(error):
             return
         elif is_unknown and is_missed:
-            await attempt.mark_abandoned()  # it is told once more, before the same call buys again
+            await attempt.mark_abandoned()  # the caller may have missed the warning, so it is repeated before buying
         else:
             await attempt.mark_delivered(
                 is_repeatable=error is None and was_slow,
@@ -171,7 +172,7 @@ class Purchase:
 
     @property
     def held_usd(self) -> Decimal:
-        """What is set aside for it."""
+        """The amount set aside for the purchase, in US dollars."""
         return Decimal(0) if self.attempt is None else self.attempt.held_usd
 
     async def _ask(self, approve: Approve, needed: NeedsApproval) -> None:
@@ -179,7 +180,7 @@ class Purchase:
             raise self._declined
         try:
             self._approval = await approve(needed)
-        except Exception as error:  # a no, or a question that the client answers with another call
+        except Exception as error:  # declined, or the client answers with a new call
             self._declined = error if isinstance(error, ConfirmationError) else None
             await self.withdraw()
             raise
@@ -210,12 +211,12 @@ class Purchase:
                     response = await self._collect(attempt, is_repeat=begun.is_repeat)
                     if response is not None:
                         return response
-                    self.attempt = None  # nothing was charged in the end
+                    self.attempt = None  # the earlier attempt was not charged: begin again
                 case _:  # nothing was found
                     raise self.refusal or ConfigurationError("There is nothing to buy.")
 
     async def _resumed(self) -> Reserved | None:
-        """Go on with the attempt whose price the user has approved, unless the approval was used before."""
+        """Resume the attempt whose price the user has approved, unless the approval was used before."""
         waiting, approval = self._waiting, self._approval
         if waiting is None or approval is None:
             return None
@@ -226,14 +227,14 @@ class Purchase:
         return None
 
     async def _begin(self, deadline: float) -> Begun:
-        """Collect or reserve; what refuses the order is raised only if there is nothing to collect."""
+        """Collect or reserve; an error about the order is raised only if there is nothing to collect."""
         order = self.order
         if order is not None:
             try:
                 cost = order.cost if self.price is None else self.price(order.request)
                 send_seconds = deadline - anyio.current_time()
                 order = replace(order, cost=cost, send_seconds=send_seconds, approval=self._approval)
-                await self.ports.gateway()
+                await self.ports.gateway()  # fails before money is reserved if none is configured
             except (ConfigurationError, InvalidRequestError) as error:
                 order, self.refusal = None, error
         try:
@@ -241,7 +242,7 @@ class Purchase:
         except (ConfigurationError, LedgerError) as error:
             raise self.refusal or error from error
         self._take(begun)
-        if self.is_abandoned and self.attempt is not None:  # its callers left while it was found
+        if self.is_abandoned and self.attempt is not None:  # the callers left during the transaction
             await self.attempt.mark_abandoned()
         return begun
 
@@ -264,7 +265,7 @@ class Purchase:
         self.order = replace(slot.order, slot=slot.id)
 
     async def _buy(self, attempt: Attempt, deadline: float) -> ImagesResponse:
-        """Send the order; a folder in which nothing can be kept is found before."""
+        """Send the order, after a check that its pictures can be saved."""
 
         async def generate() -> ImagesResponse:
             if self.ports.store is not None:
@@ -276,9 +277,9 @@ class Purchase:
         return await self._paid(attempt, generate)
 
     async def _collect(self, attempt: Attempt, *, is_repeat: bool) -> ImagesResponse | None:
-        """Wait for an earlier call's attempt to end, and return its pictures; `None` if nothing was charged.
+        """Wait for an earlier attempt, and return its pictures; `None` if it was not charged.
 
-        Its job is polled here if nobody else does.
+        Its job is polled here if no process polls it.
         """
         try:
             while True:
@@ -300,7 +301,7 @@ class Purchase:
         return await self._paid(attempt, poll)
 
     async def _paid(self, attempt: Attempt, work: Callable[[], Awaitable[ImagesResponse]]) -> ImagesResponse:
-        """Do what may be charged, and note how it ended before any caller is answered."""
+        """Run work that may be charged, and record how it ended before any caller is answered."""
         try:
             response = _useful(await work())
         except (Exception, anyio.get_cancelled_exc_class()) as error:
@@ -312,10 +313,11 @@ class Purchase:
         return await self._settled(attempt, response)
 
     async def _settled(self, attempt: Attempt, response: ImagesResponse) -> ImagesResponse:
-        """Return the response with its data in files, once its charge and its URLs are noted."""
+        """Record the charge and the URLs, and return the response with its data in files."""
         kept: ImagesResponse = replace(response, images=())
         warnings: Sequence[str] = ()
-        with anyio.CancelScope(shield=True):  # these pictures are paid for
+        # Point of no return: the pictures are paid for, so a cancellation must not lose them.
+        with anyio.CancelScope(shield=True):
             try:
                 if response.raw:
                     response = replace(response, warnings=[*response.warnings, await self._left_over(response.raw)])
@@ -331,7 +333,7 @@ class Purchase:
         return f"Part of the gateway's answer could not be used.{await self._kept(raw)}"
 
     async def _kept(self, raw: bytes) -> str:
-        """Keep an answer as it came, and return where, as a sentence."""
+        """Save a response as it came, and return a sentence with its path."""
         if self.ports.store is None:
             return ""
         try:
@@ -381,7 +383,7 @@ def _collected(status: AttemptStatus, warning: str) -> ImagesResponse | None:
 
 
 def _charged_for_nothing(response: ImagesResponse) -> OutcomeUnknownError:
-    """Return the error of an earlier call that was charged, and brought no picture."""
+    """Return the error for an earlier call that was charged and brought no picture."""
     words = " ".join(["An earlier call with the same arguments returned no picture.", *response.warnings])
     error = OutcomeUnknownError(words, hint=_BUYS_ANEW, charged="yes")
     error.charged_usd = response.charged_usd
@@ -393,13 +395,13 @@ def _kept_words(error: Exception) -> Sequence[str]:
 
 
 async def _end(attempt: Attempt, error: BaseException) -> None:
-    """Note what an error tells of the money; what could be cancelled has charged nothing.
+    """Record what an error says about the money; work that could be cancelled was not charged.
 
-    A setting that cannot be used says nothing of a job that was accepted before.
+    A `ConfigurationError` says nothing about a job that was accepted before.
     """
     match error:
         case PriceNotApproved():
-            pass  # the user is asked
+            pass  # the reservation stays while the user is asked
         case JobPending() | ConfigurationError():
             await attempt.stopped()
         case ImageError(charged="no") | GatewayError(is_payment_open=True):
@@ -409,5 +411,5 @@ async def _end(attempt: Attempt, error: BaseException) -> None:
         case Exception():
             is_over = isinstance(error, GatewayError) and not error.is_job_lost
             await attempt.unknown(_kept_words(error), is_over=is_over)
-        case _:
+        case _:  # cancelled
             await attempt.stopped()

@@ -1,4 +1,4 @@
-"""What the three tools return: each as structured content and as text, complete alone."""
+"""The results of the three tools, as structured content and as text, each complete on its own."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,22 +15,22 @@ from blockrun_image.text import usd
 
 
 class Result(Protocol):
-    """A tool's answer in the two forms that hosts hand to their models."""
+    """A tool's result in the two forms that hosts pass to their models."""
 
     def to_dict(self) -> dict[str, object]:
-        """Return the answer as structured content."""
+        """Return the result as structured content."""
         ...
 
     def to_text(self) -> str:
-        """Return the answer as text."""
+        """Return the result as text."""
         ...
 
 
 @dataclass(frozen=True)
 class GeneratedImages:
-    """The pictures that were made, and what they cost; `charged_usd` is `None` if the gateway did not say.
+    """Generated pictures and their cost; `charged_usd` is `None` if the gateway did not report it.
 
-    On the sandbox, `charged_usd` is only simulated. Pictures that an earlier call has paid for are collected.
+    On the sandbox, `charged_usd` is only simulated. `is_collected` is true if an earlier call paid for the pictures.
     """
 
     request: ImageRequest
@@ -44,11 +44,11 @@ class GeneratedImages:
     is_collected: bool = False
 
     def to_dict(self) -> dict[str, object]:
-        """Return the answer as structured content; amounts are decimal strings."""
+        """Return the result as structured content; amounts are decimal strings."""
         return {"status": "complete", "images": [_image(image) for image in self.images], **self._about(self._cost())}
 
     def to_text(self) -> str:
-        """Return the answer as text: what was made and charged in the first line, and the URLs in the last ones.
+        """Return the result as text: pictures and charge in the first line, the URLs in the last ones.
 
         Some hosts show only the first line, others only the last three.
         """
@@ -97,7 +97,7 @@ class GeneratedImages:
         return [line for image in self.images for line in (image.url or "", *([str(image.path)] if image.path else []))]
 
     def _cost(self) -> dict[str, object]:
-        """Return what was charged beside the estimate; on the sandbox, nothing was, whatever it simulates."""
+        """Return the charge and the estimate; on the sandbox, the charge is zero and the gateway's one simulated."""
         charged = {} if self.charged_usd is None else {"charged_usd": usd(self.charged_usd)}
         if self.is_sandbox:
             charged = {"charged_usd": usd(Decimal(0)), **({"simulated_usd": charged["charged_usd"]} if charged else {})}
@@ -106,17 +106,17 @@ class GeneratedImages:
 
 @dataclass(frozen=True)
 class PendingImages(GeneratedImages):
-    """Pictures that are still being made, for which `held_usd` is set aside; the same call again collects them."""
+    """Pictures still being made, with `held_usd` set aside; an equal call collects them."""
 
     held_usd: Decimal = Decimal(0)
 
     def to_dict(self) -> dict[str, object]:
-        """Return the answer as structured content; amounts are decimal strings."""
+        """Return the result as structured content; amounts are decimal strings."""
         cost = {"held_usd": usd(self.held_usd), **self.estimate.cost()}
         return {"status": "pending", "next_step": _COLLECT, **self._about(cost)}
 
     def to_text(self) -> str:
-        """Return the answer as text; what to do stands in the first line and, for hosts that cut, in the last."""
+        """Return the result as text; the next step is in the first line and, for hosts that cut, in the last."""
         held = "sandbox: no money" if self.is_sandbox else f"${usd(self.held_usd)} is held"
         first = f"Pending: {self.estimate.what()} is still being made ({held})."
         return "\n".join([first, *self._details(), _COLLECT])
@@ -127,9 +127,9 @@ _COLLECT = "Repeat the call unchanged, within a day: that collects it without pa
 
 @dataclass(frozen=True)
 class CostComparison:
-    """The estimates of one model or of several, cheapest first, and what each would be sent of a prompt, if asked.
+    """Estimates of one or more models, cheapest first, and the prompt each would get, if there is one.
 
-    `more` is how many others, none known to be cheaper, are not told.
+    `more` is the number of estimates left out, none of them known to be cheaper.
     """
 
     estimates: Sequence[Estimate]
@@ -138,9 +138,9 @@ class CostComparison:
     more: int = 0
 
     def to_dict(self) -> dict[str, object]:
-        """Return the answer as structured content; amounts are decimal strings.
+        """Return the result as structured content; amounts are decimal strings.
 
-        The prompt is that of the cheapest model; the models that would be sent another one are told separately.
+        The prompt is the cheapest model's; models that would get another one are listed separately.
         """
         answer: dict[str, object] = {"estimates": [each.to_dict() for each in self.estimates]}
         if self.more:
@@ -155,20 +155,20 @@ class CostComparison:
         return answer | ({"warnings": warnings} if warnings else {})
 
     def to_text(self) -> str:
-        """Return the answer as text: one line for each model, what the prices rest on, and what would be sent."""
+        """Return the result as text: a line for each model, the bases of the prices, and the prompts."""
         bases = dict.fromkeys(each.basis for each in self.estimates)
         warnings = [f"Warning: {warning}" for warning in self.warnings]
         more = [f"{self.more} more models, none of them known to be cheaper."] if self.more else []
         return "\n".join([*(self._line(each) for each in self.estimates), *more, *bases, *self._dry_run(), *warnings])
 
     def _dry_run(self) -> Sequence[str]:
-        """Tell each prompt, and what is the same of all prompts only once."""
+        """Return the lines about each prompt; a line that prompts share appears once."""
         groups = self._groups()
         examples = [f"Example: {example}" for group in groups[:1] if (example := example_of(group.prompt))]
         return list(dict.fromkeys([*(line for group in groups for line in group.to_lines()), *examples]))
 
     def _groups(self) -> Sequence["_Group"]:
-        """Return the prompts that would be sent, each with the models that it would be sent to."""
+        """Return the different prompts, each with the models that would get it."""
         models: dict[str, list[str]] = {}
         for estimate in self.estimates:
             if estimate.model in self.prompts:
@@ -181,7 +181,7 @@ class CostComparison:
 
 @dataclass(frozen=True)
 class _Group:
-    """Models that would be sent the same prompt."""
+    """Models that would get the same prompt."""
 
     models: Sequence[str]
     prompt: EnrichedPrompt
@@ -196,23 +196,23 @@ class _Group:
 
 @dataclass(frozen=True)
 class ModelList:
-    """Models that were found in the catalogue: the first with what they accept and cost, and the cheapest of all."""
+    """Models found in the catalogue: the first ones in full, and the cheapest of all."""
 
     catalog: Catalog
     found: Sequence[Model]
 
     @property
     def models(self) -> Sequence[Model]:
-        """Those that are told."""
+        """The models that are shown."""
         return self.found[:MOST_CHOICES]
 
     @property
     def more(self) -> int:
-        """How many others were found."""
+        """The number of models found but not shown."""
         return len(self.found) - len(self.models)
 
     def to_dict(self) -> dict[str, object]:
-        """Return the answer as structured content; amounts are decimal strings and for one image."""
+        """Return the result as structured content; amounts are decimal strings for one image."""
         offer, listing = self._cheapest(), self.catalog.listing
         recommendations = _recommendations(_living(self.catalog, self.models))
         return {
@@ -224,7 +224,7 @@ class ModelList:
         }
 
     def to_text(self) -> str:
-        """Return the answer as text: a table of the models, and the cheapest of them."""
+        """Return the result as text: a table of the models, and the cheapest of them."""
         if not self.models:
             return "No model fits. Ask again with a higher max_price_usd, or without use_case or search."
         offer = self._cheapest()
@@ -253,7 +253,7 @@ class ModelList:
         return min((offer for offer in offers if offer.high_usd is not None), default=None)
 
     def _listed(self) -> Sequence[str]:
-        """Tell when the gateway's list was seen, and what became of models that it lacks."""
+        """Return a sentence with the time of the gateway's list and the models that are gone."""
         listing = self.catalog.listing
         if listing is None:
             return []

@@ -1,11 +1,11 @@
-"""Each tool's texts and JSON Schemas, derived from the catalogue.
+"""The descriptions and JSON Schemas of the tools, derived from the catalogue.
 
 Input schemas keep to the subset that every model API and host accepts: one object of plain properties, each with one
-`type` and a `description`, and `enum`, `minimum` or `maximum` where they apply. Every optional argument has a legal
-value that means its default, for hosts that send all of them.
+`type` and a `description`, and `enum`, `minimum` or `maximum` if they apply. Every optional argument has a valid value
+that means its default, for hosts that send all arguments.
 
-Output schemas reach models too. They name what to read, each with one `type`, and require nothing: what is unknown or
-empty is left out, and widely used clients hold an error's structured content against them as well.
+Output schemas reach models too. They name the fields to read, each with one `type`, and require none: unknown or empty
+fields are left out, and widely used clients also check an error's structured content against them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,15 +20,15 @@ from blockrun_image.model import ANY, slug
 Schema = dict[str, Any]
 
 MOST_CHOICES = 40
-"""How many models an agent is told at once, and is given to choose from before it may write any."""
+"""The most models that a list or an enum has; a longer catalogue takes the model as free text."""
 
-_MOST_NAMED = 5  # for hosts that check an enum themselves, and do not say what it has
-_MOST_SIZES = _MOST_QUALITIES = 8  # to choose from: they stand in two tools, and every agent pays for them
+_MOST_NAMED = 5  # for hosts that check an enum themselves, and do not show its values
+_MOST_SIZES = _MOST_QUALITIES = 8  # in an enum: it appears in two tools, and every agent pays for its tokens
 
 
 @dataclass(frozen=True)
 class ToolSchema:
-    """A tool as it is advertised; `spends` tells whether a call costs money, `asks` whether it may ask the gateway."""
+    """A tool as advertised; `spends` says whether a call costs money, `asks` whether it may use the gateway."""
 
     name: str
     title: str
@@ -47,7 +47,7 @@ class ToolSchema:
 
 
 def tool_schemas(catalog: Catalog, defaults: Defaults | None = None, *, live: bool = False) -> Sequence[ToolSchema]:
-    """Return the three tools, as the catalogue's models and limits make them; `live` offers live prices."""
+    """Return the three tools for the catalogue's models and limits; `live` offers live prices."""
     arguments = _Arguments(catalog, defaults or Defaults())
     return [_generate_image(arguments), _list_models(catalog), _estimate_cost(arguments, live=live)]
 
@@ -108,7 +108,7 @@ def _list_models(catalog: Catalog) -> ToolSchema:
 
 
 def _search(catalog: Catalog) -> dict[str, Schema]:
-    """Offer a way to the models of a catalogue that is too long to be told at once."""
+    """Return a search argument if the catalogue is too long for one list."""
     if len(catalog.models) + len(catalog.gone) <= MOST_CHOICES:
         return {}
     return {"search": _text('Part of a model\'s id or provider. Default "": all.')}
@@ -197,7 +197,7 @@ class _Arguments:
 
 
 def _shapes(sizes: Sequence[str]) -> tuple[str | None, str | None]:
-    """Return the widest and the tallest size, if they are no squares."""
+    """Return the widest and the tallest size, or `None` for either if no size is wide or tall."""
     ratios = {size: int(size.partition("x")[0]) / int(size.partition("x")[2]) for size in sizes}
     wide, tall = (max(ratios, key=ratios.__getitem__, default=None), min(ratios, key=ratios.__getitem__, default=None))
     return (wide if wide and ratios[wide] > 1 else None), (tall if tall and ratios[tall] < 1 else None)

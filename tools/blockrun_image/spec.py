@@ -1,4 +1,4 @@
-"""Reads the image API's description (OpenAPI 3.1), the one place where its models, prices and limits are written."""
+"""Reads the image API's description (OpenAPI 3.1), the only source of its models, prices and limits."""
 
 import json
 import re
@@ -29,9 +29,9 @@ _PACKAGED = resources.files("blockrun_image").joinpath("openapi.json")
 
 @dataclass(frozen=True)
 class Spec:
-    """The API's description: the document, what the tools are derived from, and where it was read from.
+    """The API's description: its document, the parts the tools are derived from, and its source.
 
-    The operator has own models if they are not those of the packaged description, which lacks the `added_models`.
+    `has_own_models` is true if the operator's file has models; the packaged description lacks the `added_models`.
     """
 
     document: Mapping[str, Any]
@@ -45,7 +45,7 @@ class Spec:
         """Read the packaged description, or the file at `path`.
 
         A file without `paths` is a catalogue: each of its keys replaces that of the packaged description. Raises
-        `SpecError` when the file cannot be read or lacks what the tools are derived from.
+        `SpecError` if the file cannot be read or lacks parts that the tools are derived from.
         """
         source = str(path) if path else "the built-in openapi.json"
         document = _read(path or _PACKAGED, source)
@@ -67,12 +67,12 @@ class Spec:
 
     @property
     def request_schema(self) -> Mapping[str, Any]:
-        """The JSON Schema of a generation's body, as it is written."""
+        """The JSON Schema of a generation's body, as written in the document."""
         return self.document["components"]["schemas"]["ImageGenerationRequest"]
 
     @property
     def image(self) -> "ImageFields":
-        """The fields of one image in an answer."""
+        """The fields of one image in a response."""
         return self.api.components.schemas.image.properties
 
     @property
@@ -82,7 +82,7 @@ class Spec:
 
     @property
     def errors(self) -> Mapping[int, "ErrorResponse"]:
-        """What each error status of the API means, with an example."""
+        """The meaning of each error status of the API, with an example."""
         return {
             int(status): self.api.components.responses[response.name] if isinstance(response, Reference) else response
             for status, response in self.api.paths[self.generations_path].post.responses.items()
@@ -96,22 +96,22 @@ class Spec:
 
     @property
     def generations_path(self) -> str:
-        """The path of the one operation, below a base URL."""
+        """The path of the only operation, below a base URL."""
         return next(iter(self.api.paths))
 
     @property
     def margin(self) -> Decimal:
-        """The share that is added to a model's list price: 0.05 is 5 %."""
+        """The share added to a model's list price: 0.05 is 5 %."""
         return self.api.pricing.margin
 
     @property
     def fee_usd(self) -> Decimal:
-        """The most that is charged for a request beside the margin, in US dollars, where a gateway lists the price."""
+        """The highest fee per request besides the margin, in US dollars, if a gateway lists the price."""
         return self.api.pricing.fee_usd
 
     @property
     def aliases(self) -> Mapping[str, str]:
-        """The id of the description for each other id that a gateway may list the same model by."""
+        """The description's id for each other id that a gateway may list the same model by."""
         return self.api.aliases
 
     @property
@@ -121,12 +121,12 @@ class Spec:
 
 
 def is_size(value: object) -> bool:
-    """Tell whether a value is a size, such as `1024x1024`."""
+    """Return whether a value is a size, such as `1024x1024`."""
     return isinstance(value, str) and re.fullmatch(_SIZE, value) is not None
 
 
 def is_word(value: object) -> bool:
-    """Tell whether a value is a word of the API, such as the name of a quality."""
+    """Return whether a value is a word of the API, such as the name of a quality."""
     return isinstance(value, str) and re.fullmatch(_WORD, value) is not None
 
 
@@ -148,7 +148,7 @@ def _laid_over(packaged: Mapping[str, Any], catalogue: Mapping[str, Any], source
 
 
 def unusable(source: str, error: ValidationError, *within: str, keys: Sequence[str] = ()) -> SpecError:
-    """Return the error that says where the description in `source` is wrong; `keys` are the known ones."""
+    """Return the error that locates a fault of the description in `source`; `keys` are the known ones."""
     first = error.errors(include_url=False)[0]
     where = ".".join(clean(step, 80) for step in (*within, *first["loc"]))
     is_key = first["type"] == "extra_forbidden" and len(first["loc"]) == 1
@@ -158,7 +158,7 @@ def unusable(source: str, error: ValidationError, *within: str, keys: Sequence[s
 
 
 def _fault(error: ErrorDetails) -> str:
-    """Say in plain words what is wrong with a value."""
+    """Return a value's fault in plain words."""
     kind, limits, value = error["type"], error.get("ctx", {}), quoted(error["input"])
     if kind in _FAULTS:
         return _FAULTS[kind]
@@ -197,7 +197,7 @@ class SizeParameter(Described):
 
 
 class QualityParameter(Described):
-    """The parameter `quality`; the first of `enum` is what every model takes."""
+    """The parameter `quality`; every model takes the first value of `enum`."""
 
     enum: tuple[Word, ...] = Field(min_length=1)
 
@@ -227,7 +227,7 @@ class RequestParameters(_Part):
 
 
 class ImageFields(_Part):
-    """The fields of one image in an answer."""
+    """The fields of one image in a response."""
 
     url: Described
     revised_prompt: Described
@@ -255,13 +255,13 @@ class _ErrorContent(_Part):
 
 
 class ErrorResponse(Described):
-    """What an error status means."""
+    """The meaning of an error status."""
 
     content: _ErrorContent
 
     @property
     def example(self) -> Mapping[str, Any]:
-        """A body that such an answer may have."""
+        """An example body of such a response."""
         return self.content.json_body.example
 
 

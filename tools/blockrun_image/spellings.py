@@ -1,4 +1,4 @@
-"""What is meant by a value that is not spelled as it is advertised: nothing at all, or one that is nearly right."""
+"""Interprets values spelled in another way than advertised: as "not set", or as the nearest choice."""
 
 import re
 import unicodedata
@@ -12,16 +12,17 @@ _NOTHING = frozenset(
         *("whatever", "your choice", "model default", "none specified", "unspecified"),
     }
 )
-"""Words for "not set"; frameworks that require every argument make a model write one."""
+"""Words for "not set"; a framework that requires every argument makes models write one."""
 
 AROUND = "* \t\r\n\"'`.,;:()[]{}<>-\u2013\u2014_\u201c\u201d\u2018\u2019"
 _QUOTES = " \t\r\n\"'`.()[]\u201c\u201d\u2018\u2019"
 _SEPARATORS = re.compile(r"[ _-]+")
+# "1024 x 1024 px", "1024*1024" or "1024 by 1024"; \u00d7 is the times sign, \u0445 the Cyrillic letter like an x.
 _SIZE = re.compile(r"([0-9]+) ?(?:px|pixels)? ?(?:[x*\u00d7\u0445]|by) ?([0-9]+) ?(?:px|pixels)?", re.IGNORECASE)
 
 
 def is_nothing(text: str, *also: str) -> bool:
-    """Tell whether a text is a word for "not set", one of `also`, or no word at all."""
+    """Return whether a text is empty, a word for "not set", or one of `also`."""
     words = {*_NOTHING, *also}
     plain = _plain(text)
     return any(
@@ -31,15 +32,15 @@ def is_nothing(text: str, *also: str) -> bool:
 
 
 def nearest(text: str, values: Iterable[str]) -> str:
-    """Return the one of `values` that differs from `text` only in case, blanks and signs, or else `text` itself.
+    """Return the value that differs from `text` only in case, blanks and signs, or `text` itself.
 
-    So does a size with another sign between its numbers. Where several differ as little, none is meant.
+    A size may also have another sign between its numbers. If several values match, the text is returned as it is.
     """
     return meant(text, {value: value for value in values}) or text
 
 
 def meant(text: str, values: Mapping[str, str]) -> str | None:
-    """Return what the spellings that differ from `text` only in case, blanks and signs lead to, if that is one."""
+    """Return the value whose spelling differs from `text` only in case, blanks and signs, unless ambiguous."""
     if text in values:
         return values[text]
     found = {value for spelling, value in values.items() if _key(spelling) == _key(text)}
@@ -47,7 +48,7 @@ def meant(text: str, values: Mapping[str, str]) -> str | None:
 
 
 def as_size(text: str) -> str:
-    """Return a text that is two numbers and a sign between them as `WIDTHxHEIGHT`, and any other as it is."""
+    """Return two numbers with a sign between them as `WIDTHxHEIGHT`, and any other text as it is."""
     size = _SIZE.fullmatch(_plain(text).strip(_QUOTES))
     return text if size is None else f"{size[1]}x{size[2]}"
 
@@ -58,4 +59,5 @@ def _plain(text: str) -> str:
 
 
 def _key(text: str) -> str:
+    # The plus sign stays, as it may be the only difference between two models.
     return "".join(each for each in as_size(_plain(text)) if each.isalnum() or each == "+")

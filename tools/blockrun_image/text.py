@@ -1,4 +1,4 @@
-"""Text from outside, made safe and short enough to show, and amounts in words."""
+"""Makes text from outside safe and short enough to show, and puts amounts in words."""
 
 import json
 import re
@@ -9,31 +9,32 @@ from difflib import get_close_matches
 
 _CENT = Decimal("0.01")
 _UNSAFE_CATEGORIES = {"Cc", "Cf", "Co", "Cs", "Cn"}
-_SCANNED_FACTOR = 4
-_NEAR = 0.8
+_SCANNED_FACTOR = 4  # how much more is read than shown, because cleaning drops characters
+_NEAR = 0.8  # as difflib measures likeness, from 0 to 1
 _ENDED = re.compile(r"[.!?\u2026\u3002\uff01\uff1f]['\"\u201d\u2019\u00bb)\]]{0,3}\Z")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def clean(value: object, limit: int) -> str:
-    """Return `value` as one line of at most `limit` characters, free of control, format and surrogate characters."""
+    """Return `value` as one line of at most `limit` characters, without control, format and surrogate characters."""
     text = (value if isinstance(value, str) else _words(value))[: limit * _SCANNED_FACTOR]
     text = "".join(" " if unicodedata.category(character) in _UNSAFE_CATEGORIES else character for character in text)
     return clip(re.sub(r"\s+", " ", text).strip(), limit)
 
 
 def clip(text: str, limit: int) -> str:
-    """Return `text`, cut to `limit` characters with an ellipsis as the last one."""
+    """Return `text`, cut to `limit` characters, the last of them an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
 def is_ended(text: str) -> bool:
-    """Tell whether a text ends as a sentence does."""
+    """Return whether a text ends like a sentence."""
     return _ENDED.search(text) is not None
 
 
 def within(text: str, limit: int) -> str:
-    """Return `text`, cut with an ellipsis where it takes more than `limit` bytes in JSON."""
+    """Return `text`, cut with an ellipsis if it takes more than `limit` bytes in JSON."""
+    # JSON writes a character in at most 6 bytes, so a short text need not be encoded.
     if 6 * len(text) <= limit or _json_bytes(text) <= limit:
         return text
     fitting = text[:limit]
@@ -43,14 +44,17 @@ def within(text: str, limit: int) -> str:
 
 
 def quoted(value: object, limit: int = 40) -> str:
-    """Return `value` as a quotation of at most `limit` characters, and about as many bytes, for an error message."""
+    """Return `value` in quotes for an error message, cut to `limit` characters and about as many bytes."""
     text = clean(value, limit)
     fitting = text.encode()[: limit + 3].decode(errors="ignore")
     return f"'{fitting}'" if fitting == text else f"'{fitting}…'"
 
 
 def choices(valid: Sequence[str], wanted: str = "", limit: int = 160) -> str:
-    """Name the valid values; where they would not fit in `limit` characters, the ones closest to `wanted`."""
+    """Return the valid values as a list in words; if they are too long, those closest to `wanted`.
+
+    The list has at most `limit` characters.
+    """
     everything = ", ".join(valid)
     if len(everything) <= limit:
         return everything
@@ -60,18 +64,18 @@ def choices(valid: Sequence[str], wanted: str = "", limit: int = 160) -> str:
 
 
 def closest(wanted: str, valid: Sequence[str], most: int) -> Sequence[str]:
-    """Return the valid values that are most like `wanted`; where none is, the first."""
+    """Return the valid values most like `wanted`, or the first ones if none is like it."""
     return get_close_matches(wanted[:100].lower(), valid, n=most, cutoff=0.3) or list(valid[:most])
 
 
 def did_you_mean(wanted: str, valid: Sequence[str]) -> str:
-    """Return a question, with a blank before it, after the value that `wanted` may be a wrong spelling of."""
+    """Return " Did you mean X?" if `wanted` may be a misspelling of a valid value, else an empty text."""
     near = closest_to(wanted, valid)
     return f" Did you mean {near}?" if near else ""
 
 
 def closest_to(wanted: str, valid: Sequence[str]) -> str | None:
-    """Return the value that `wanted` may be a wrong spelling of."""
+    """Return the valid value that `wanted` may be a misspelling of."""
     spellings = {each.lower(): each for each in valid}
     near = get_close_matches(wanted[:100].lower(), spellings, n=1, cutoff=_NEAR)
     return spellings[near[0]] if near else None
@@ -85,7 +89,7 @@ def usd(amount: Decimal) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Tell whether `text` can be sent as UTF-8, which lone surrogates cannot."""
+    """Return whether `text` can be sent as UTF-8; lone surrogates cannot."""
     return not _SURROGATE.search(text)
 
 
@@ -96,5 +100,5 @@ def _json_bytes(text: str) -> int:
 def _words(value: object) -> str:
     try:
         return str(value)
-    except ValueError:
+    except ValueError:  # Python refuses to write an int of more than 4,300 digits
         return "a number with too many digits"

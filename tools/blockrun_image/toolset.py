@@ -43,12 +43,12 @@ _NO_PRICE = "No price is known for it any more."
 _QUOTED = "The gateway's own price, asked for just now without paying."
 
 Approve: TypeAlias = Callable[[ImageRequest, Estimate, NeedsApproval], Awaitable[Approval]]
-"""Asks the user to approve a call, whose estimate is known; raises `ConfirmationError`."""
+"""Asks the user to approve a call with a known estimate; raises `ConfirmationError`."""
 
 
 @dataclass(frozen=True)
 class _Offer:
-    """What a call gets if it is ordered now."""
+    """The request, prompt and estimate of a call if it is ordered now."""
 
     request: ImageRequest
     prompt: EnrichedPrompt
@@ -56,12 +56,12 @@ class _Offer:
 
 
 class ImageToolset:
-    """What can be asked for.
+    """The three image tools over one catalogue and one set of ports.
 
-    `list_models` and `estimate_cost` are free and work offline, without a gateway. `run` does what costs money; the
-    default does it in the caller's own task, which must not be cancelled by asyncio's own means (anyio's are shielded).
-    `ports` replaces `gateway`, `store` and `ledger` by adapters that are opened when they are first needed. Another
-    `catalog` may be set at any time, and is in force with the next call.
+    `list_models` and `estimate_cost` are free and work offline, without a gateway. `run` starts the work that costs
+    money; the default does it in the caller's own task, which must not be cancelled by asyncio's own means (anyio's are
+    shielded). `ports` replaces `gateway`, `store` and `ledger` by adapters that are opened on first use. Another
+    `catalog` may be set at any time, and applies from the next call.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - one for each port
@@ -99,15 +99,17 @@ class ImageToolset:
         refusal: InvalidRequestError | None = None,
         **wishes: Unpack[Wishes],
     ) -> GeneratedImages:
-        """Make images; this costs money. `on_status` is told what the call is waiting for.
+        """Make images; this costs money. `on_status` is called with what the call is waiting for.
 
-        What takes longer than the call's timeout goes on, and the same call again collects it without paying. `approve`
-        is awaited, with nothing set aside, if the user must approve the call. `caller` is whose call it is. With a
-        `delivery`, the answer counts as delivered once that reports it; without one, once this returns. The call
-        `arrived_at` this time of anyio's clock, in seconds, or now; at minus infinity, if nobody knows how long ago.
+        A purchase that takes longer than the call's timeout continues, and an equal call collects it without paying
+        again. `approve` is awaited if the user must approve the call; until then, no more than the estimate is set
+        aside. `caller` is the call's owner. With a `delivery`, the answer counts as delivered once that reports it;
+        without one, once this returns. `arrived_at` is the time of the call by anyio's clock, in seconds, by default
+        now; minus infinity means that it may have waited for an unknown time.
 
-        Raises `InvalidRequestError` for what the model does not take, or the `refusal` of the arguments, and the other
-        kinds of `ImageError` with what is known of the money. Nothing is refused that an earlier call has paid for.
+        Raises `InvalidRequestError` if the model does not take the arguments, or the `refusal` of the arguments, and
+        the other kinds of `ImageError` with what is known of the money. An earlier call's paid pictures are returned in
+        any case.
         """
         arguments = ImageArguments(prompt, model, size, quality, n)
         offer, refused = self._offer_or_refusal(arguments, enrich, wishes, refusal)
@@ -125,10 +127,10 @@ class ImageToolset:
     def list_models(
         self, use_case: str | None = None, max_price_usd: float | Decimal = 0, search: str = ""
     ) -> ModelList:
-        """List the models that are recommended for a use case and have an image at most that dear; 0 means any price.
+        """List the models for a use case with an image at or below a price; 0 means any price.
 
-        `search` is a part of the ids or providers. Raises `InvalidRequestError` for a use case that the API does not
-        name.
+        `search` is a part of the model's id or provider. Raises `InvalidRequestError` if the API does not name the use
+        case, or the price is negative.
         """
         highest = Decimal(str(max_price_usd))
         if not highest.is_finite() or highest < 0:
@@ -153,10 +155,10 @@ class ImageToolset:
         enrich: str | None = None,
         **wishes: Unpack[Wishes],
     ) -> CostComparison:
-        """Price a request without making it; without a model, compare all that can do it, cheapest first.
+        """Estimate a request's price without making it; without a model, compare all, cheapest first.
 
-        With a prompt, this is a dry run: it also tells the prompt that would be sent, and why. Raises
-        `InvalidRequestError` for what the model, or every model, does not take.
+        With a prompt, this is a dry run: it also returns the prompt that would be sent, and why. Raises
+        `InvalidRequestError` if the model, or every model, does not take the request.
         """
         asked = ImageArguments(prompt, model, size, quality, n)
         if model in (None, "", ANY):
@@ -169,16 +171,15 @@ class ImageToolset:
         return CostComparison(told, dry_run, more=len(found) - len(told))
 
     async def estimate_cost_live(self, *, live: bool = False, **asked: Any) -> CostComparison:  # noqa: ANN401 - those of estimate_cost
-        """Price a request as `estimate_cost` does, and by what such images were charged lately.
+        """Estimate a price as `estimate_cost` does, raised to what such images were charged lately.
 
-        If `live`, the price is what the gateway asks for it, which it tells unpaid.
-
-        Raises `GatewayError` where it tells none of the prices, and `ConfigurationError` without a gateway.
+        With `live`, use the gateway's own quotes (free). Raises `GatewayError` if it quotes none of the prices, and
+        `ConfigurationError` without a gateway or if the gateway has no quotes.
         """
         comparison = await self._with_late_charges(self.estimate_cost(**asked))
         if not live:
             return comparison
-        prompt = asked.get("prompt") or "A picture"
+        prompt = asked.get("prompt") or "A picture"  # the API takes no request without a prompt
         failures: list[ImageError] = []
         estimates: list[Estimate] = []
         for each in comparison.estimates:
@@ -193,7 +194,7 @@ class ImageToolset:
         return replace(comparison, estimates=sorted(estimates), warnings=[error.message for error in failures])
 
     async def _with_late_charges(self, comparison: CostComparison) -> CostComparison:
-        """Return the estimates with what gateways have charged beyond them in the last day."""
+        """Return the estimates, raised to the gateways' charges of the last day."""
         requests = [ImageRequest("", each.model, each.size, each.quality, each.n) for each in comparison.estimates]
         try:
             charged = await (await self._ports.ledger()).charged_lately(requests)
@@ -270,7 +271,7 @@ class ImageToolset:
     async def _answered(
         self, call: OpenCall, offer: _Offer | None, approve: Approve | None, delivery: Delivery | None
     ) -> GeneratedImages:
-        """Return the result, and note what becomes of it, or of an error, on its way to the caller."""
+        """Return the result, and record its delivery, or that of an error."""
         purchase, seconds = call.purchase, self._timings.call_timeout_seconds
         try:
             response = await purchase.result(seconds, lambda needed: _approval(offer, approve, needed))
@@ -291,7 +292,7 @@ class ImageToolset:
         return result
 
     def _complete(self, error: Exception, purchase: Purchase) -> None:
-        """Add to an error what the agent should know besides."""
+        """Add to an error what else the agent should know."""
         if isinstance(error, ModelNotFoundError) and purchase.request is not None:
             error.instead(self.catalog.alternatives(purchase.request.model))
         if isinstance(error, ImageError):
@@ -329,11 +330,12 @@ class ImageToolset:
         )
 
     async def _hand_over(self, call: OpenCall, delivery: Delivery | None, error: Exception | None = None) -> None:
-        """Note the delivery of the pictures or the error, once it is known."""
+        """Record the delivery of the pictures or the error once it is known."""
         was_slow = delivery is not None and call.seconds >= self._timings.slow_call_seconds
 
         async def report(event: DeliveryEvent) -> None:
             is_last = self._calls.close(call)
+            # If one answer is lost, another call of the same purchase may still be delivered.
             if event is not DeliveryEvent.LOST or is_last:
                 await call.purchase.note_answer(error, event, was_slow=was_slow)
 
@@ -346,7 +348,7 @@ class ImageToolset:
     def _described(
         self, sent: ImageRequest | None, offer: _Offer | None, refusal: ImageError | None
     ) -> tuple[_Offer, Sequence[str]]:
-        """Return what describes the pictures, and how that differs from what the call would get today."""
+        """Return the offer that describes the pictures, and how it differs from the one of today."""
         if offer is not None and sent in (None, offer.request):
             return offer, ()
         if sent is None:
@@ -362,7 +364,7 @@ class ImageToolset:
         return earlier, [f"The earlier call had sent {', '.join(differences)}."]
 
     def _estimate_of(self, request: ImageRequest, attempt: Attempt | None) -> Estimate:
-        """Return the estimate as it was for the attempt: by the list, or by what such images were charged lately."""
+        """Return the attempt's estimate: from the list, or from recent charges if they were higher."""
         expected = self._price_of(request)
         most_usd = None if attempt is None else attempt.most_usd
         return expected if most_usd is None else expected.at_least(most_usd / request.n)
@@ -376,7 +378,7 @@ class ImageToolset:
 
 
 def _apart(one: str, other: str) -> tuple[str, str]:
-    """Quote two texts from shortly before they differ."""
+    """Quote two texts from shortly before their first difference."""
     same = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
     start = max(0, same - _SHOWN_BEFORE_CHARACTERS)
     return quoted(one[start:], _SHOWN_CHARACTERS), quoted(other[start:], _SHOWN_CHARACTERS)
@@ -393,16 +395,16 @@ async def _approval(offer: _Offer | None, approve: Approve | None, needed: Needs
 
 
 def _key(arguments: ImageArguments, mode: str | None, wishes: Wishes) -> str:
-    """Return the key of a call as it was made, before any default or enrichment.
+    """Return the key of a call's arguments as given, before defaults and enrichment.
 
-    Another version may enrich otherwise, and the operator may set other defaults: the call is still the same.
+    So a call stays the same if another version enriches differently or the operator changes the defaults.
     """
     given = {name: value for name, value in {**vars(arguments), "enrich": mode, **wishes}.items() if value}
     return hashlib.sha256(json.dumps(given, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _with_telling_revisions(prompt: EnrichedPrompt, images: Sequence[Image]) -> Sequence[Image]:
-    """Return the images with each revised prompt once, none that revises nothing, and no more than a result bears."""
+    """Return the images with each revised prompt once, cut, and none that revises nothing."""
     seen = {prompt.prompt, prompt.original, "", None}
     most_bytes = _MOST_REVISION_BYTES // len(images)
     kept: list[Image] = []
