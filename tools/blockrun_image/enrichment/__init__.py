@@ -1,4 +1,4 @@
-"""The user's prompt, first and verbatim, plus tips that fit it; offline and deterministic."""
+"""Adds fitting tips after the user's verbatim prompt, offline and deterministically."""
 
 from functools import cache
 
@@ -19,11 +19,11 @@ def enrich(  # noqa: PLR0913 - the tool's own arguments
     composition: str = "",
     lighting: str = "",
 ) -> EnrichedPrompt:
-    """Return the prompt as it is best sent to `model`: the user's words, first and verbatim, plus what they lack.
+    """Return the prompt to send to `model`: the user's words, first and verbatim, plus what they lack.
 
-    Offline and deterministic; done again, it changes nothing more. The result is within the model's limit in
-    characters, or is the prompt itself. Raises `UnknownModelError` for the id of a model that the built-in catalogue
-    lacks, and `InvalidRequestError` for a purpose that does not exist or words that are no short phrase.
+    It works offline, is deterministic, and changes nothing more if it is done again. The result is within the model's
+    limit in characters, or is the prompt itself. Raises `UnknownModelError` if the built-in catalogue lacks the model's
+    id, and `InvalidRequestError` for a purpose that does not exist or words that are not a short phrase.
     """
     from blockrun_image.enrichment.enricher import Enricher  # noqa: PLC0415 - the first prompt pays, not the start
 
@@ -33,7 +33,7 @@ def enrich(  # noqa: PLR0913 - the tool's own arguments
 
 
 def example_of(enriched: EnrichedPrompt) -> str:
-    """Return a complete example of better words for a prompt that was advised; empty for one that was not."""
+    """Return an example of better words for a prompt that got advice, else an empty text."""
     if not enriched.advice:
         return ""
     from blockrun_image.enrichment.example import example_of  # noqa: PLC0415 - as above

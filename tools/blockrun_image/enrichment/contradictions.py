@@ -1,4 +1,4 @@
-"""Tells whether the words that a call wishes to be added contradict its prompt, or one another."""
+"""Detects whether the words to be added contradict the prompt, or one another."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,8 +8,10 @@ from blockrun_image.enrichment.reading import Reading
 from blockrun_image.enrichment.tips import Label, Tips, singular
 
 _NEGATION = Label("negation", "")
+# "no text or logos" and "no text and logos" negate both nouns.
 _COORDINATIONS = frozenset({"and", "nor", "or"})
 _SILENT = frozenset({"and", "nor", "or", "any", "much", "too", "very"})
+# Words that only name a kind: "no harsh light" denies "harsh", but not light.
 _GENERIC = frozenset(
     {
         *("background", "color", "colour", "composition", "effect", "framing", "light", "lighting", "look", "shot"),
@@ -20,7 +22,7 @@ _GENERIC = frozenset(
 
 @dataclass(frozen=True)
 class Denial:
-    """What one negation is about: its words and what they imply, and not only their kind.
+    """The subject of one negation: its words and their tags, without their mere kind.
 
     "No harsh light" leaves a soft one: its words are "harsh" alone.
     """
@@ -30,7 +32,7 @@ class Denial:
 
     @classmethod
     def of(cls, tips: Tips, denied: Sequence[str]) -> Self:
-        """Return that of the words that are negated together."""
+        """Return the denial of words that are negated together."""
         kinds = [word for word in denied if singular(word) in _GENERIC]
         telling = frozenset(map(singular, denied)) - _GENERIC
         tags = tips.tags_of(denied)
@@ -38,7 +40,7 @@ class Denial:
         return cls(telling or frozenset(map(singular, kinds)), particular if particular or telling else tags)
 
     def rules_out(self, reading: Reading) -> bool:
-        """Tell whether the words that were read say what is negated, or imply it."""
+        """Return whether a reading says the negated words or implies their tags."""
         return self.words <= reading.said or bool(self.tags and self.tags <= reading.tags)
 
 
@@ -52,26 +54,29 @@ class Statement:
 
     @classmethod
     def of(cls, tips: Tips, reading: Reading) -> Self:
-        """Return that of words that were read."""
+        """Return the statement of words that were read."""
         return cls(tips, reading, [Denial.of(tips, denied) for denied in dict.fromkeys(_denied(tips, reading))])
 
     def contradicts(self, other: Self) -> bool:
-        """Tell whether the one denies what the other says, or what does not go with it."""
+        """Return whether either statement denies the other, or their tags conflict."""
         clash = self.tips.conflict(self.reading.tags, other.reading.tags)
         return bool(clash) or self.denies(other) or other.denies(self)
 
     def denies(self, other: Self) -> bool:
-        """Tell whether this one negates what the other says."""
+        """Return whether this statement negates the other one."""
         return any(denial.rules_out(other.reading) for denial in self.denials)
 
 
 def _denied(tips: Tips, reading: Reading) -> Iterator[tuple[str, ...]]:
-    """Yield what each negation is about: "people" in "no people in the background", and "text" and "logos" in turn."""
+    """Yield the words of each negation: "people" for "no people in the background".
+
+    For "no text and logos", "text" and "logos" come one by one.
+    """
     if not reading.negated_words:
         return
     is_open = False
     denied: tuple[str, ...] = ()
-    for words, labels in tips.lexicon.walk([*reading.plain, "no"]):
+    for words, labels in tips.lexicon.walk([*reading.plain, "no"]):  # the last "no" ends an open negation
         is_negation = _NEGATION in labels
         is_negated = is_open and not is_negation and singular(words[-1]) in reading.negated_words
         content = (

@@ -1,4 +1,4 @@
-"""What enriching a prompt gives: the prompt to send, what was added to it and why, and what is still missing."""
+"""The result of enrichment: the prompt to send, its additions with reasons, and what is missing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias, TypedDict, get_args
 from blockrun_image.text import within
 
 Mode: TypeAlias = Literal["auto", "suggest", "off"]
-"""Whether missing tips are added, only said, or not looked for."""
+"""Whether missing tips are added, only suggested, or not searched for."""
 
 Purpose: TypeAlias = Literal[
     "auto",
@@ -24,17 +24,17 @@ Purpose: TypeAlias = Literal[
     "texture_pattern",
     "poster_text",
 ]
-"""What a picture is for; `auto` goes by the prompt's own words."""
+"""The purpose of a picture; `auto` derives it from the prompt's own words."""
 
 MODES: Sequence[str] = get_args(Mode)
 PURPOSES: Sequence[str] = get_args(Purpose)
 MAIN_FACETS = ("style", "composition", "lighting")
 
-_SHOWN_BYTES = 6_000
+_SHOWN_BYTES = 6_000  # results fill an agent's context
 
 
 class Wishes(TypedDict, total=False):
-    """What a call can say about its prompt: its purpose, and the words or the preset for each facet."""
+    """A call's options for its prompt: its purpose, and the words or the preset for each facet."""
 
     purpose: str
     art_style: str
@@ -44,7 +44,7 @@ class Wishes(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Addition:
-    """A phrase that was added: to which facet, where it comes from, by which rule of the tips, and why."""
+    """An added phrase: its facet, its source, the rule of the tips that chose it, and the reason."""
 
     facet: str
     text: str
@@ -55,7 +55,7 @@ class Addition:
 
 @dataclass(frozen=True)
 class Advice:
-    """What the asker could say about a facet that is missing, with an example."""
+    """A suggestion about a missing facet, with an example."""
 
     facet: str
     say: str
@@ -64,7 +64,10 @@ class Advice:
 
 @dataclass(frozen=True)
 class EnrichedPrompt:
-    """The prompt that is sent; `present` are the facets found in the original, `reason` says why it was left alone."""
+    """The prompt to send; `present` are the facets found in the original.
+
+    `reason` says why it was left alone.
+    """
 
     prompt: str
     original: str
@@ -77,14 +80,14 @@ class EnrichedPrompt:
 
     @classmethod
     def untouched(cls, prompt: str, wishes: Wishes) -> "EnrichedPrompt":
-        """Return a prompt that was not looked at, with a warning for each facet that was wished for all the same."""
+        """Return a prompt that was not read, with a warning for each facet that the call asked for."""
         wasted = [name for name, wish in wishes.items() if wish and name != "purpose"]
         warnings = [f"{name} was not used, because enrich is off." for name in wasted]
         return cls(prompt, prompt, warnings=warnings, reason="enrich is off")
 
     @property
     def notes(self) -> Sequence[str]:
-        """The warnings, and one that tells it where the prompt is shown cut."""
+        """The warnings, and a note if the prompt is cut where it is shown."""
         is_cut = self.shown() != self.prompt
         return [*self.warnings, *(["The prompt is sent whole; it is cut only here."] if is_cut else [])]
 
@@ -94,7 +97,7 @@ class EnrichedPrompt:
         return self.prompt != self.original
 
     def as_advice(self) -> "EnrichedPrompt":
-        """Return the original prompt as it is, with what would have been added as advice."""
+        """Return the original prompt unchanged, with the additions turned into advice."""
         advice = [Advice(each.facet, "Would have been added", each.text) for each in self.applied]
         missing = [facet for facet in MAIN_FACETS if facet in (*self.missing, *(each.facet for each in self.applied))]
         return replace(
@@ -107,15 +110,15 @@ class EnrichedPrompt:
         )
 
     def to_dict(self) -> dict[str, object]:
-        """Return it as structured content, without the warnings; very long prompts are cut there, never as sent.
+        """Return it as structured content, without the warnings; a very long prompt is cut only here.
 
-        What is empty is left out, and the original prompt where it was sent as it is.
+        Empty fields are left out, and so is the original prompt if it was sent unchanged.
         """
         original = {"original": within(self.original, _SHOWN_BYTES)} if self.changed else {}
         return self._as_dict(original, [vars(each) for each in self.applied])
 
     def to_short_dict(self) -> dict[str, object]:
-        """Return the same for who wrote the prompt and has no choice left: without the original and the reasons."""
+        """Return it without the original and the reasons, for a caller who has no choice left."""
         return self._as_dict({}, [{"facet": each.facet, "text": each.text} for each in self.applied])
 
     def _as_dict(self, original: Mapping[str, str], applied: Sequence[object]) -> dict[str, object]:
@@ -132,11 +135,11 @@ class EnrichedPrompt:
         }
 
     def shown(self) -> str:
-        """Return the prompt that is sent, cut to 6,000 bytes where it is longer than that."""
+        """Return the prompt to send, cut to 6,000 bytes."""
         return within(self.prompt, _SHOWN_BYTES)
 
     def to_lines(self) -> Sequence[str]:
-        """Return, in at most two lines, what was added to the prompt and what is missing; never the prompt itself."""
+        """Return what was added and what is missing in at most two lines, without the prompt itself."""
         added = "; ".join(f"{each.text} ({each.facet})" for each in self.applied)
         lines = [f"Added to the prompt: {added}." if added else f"Nothing added to the prompt: {self.reason}."]
         if self.advice:
@@ -145,7 +148,7 @@ class EnrichedPrompt:
         return lines
 
     def to_full_lines(self) -> Sequence[str]:
-        """Return the same with the reason of each addition and with what to say, for who looks before the call."""
+        """Return `to_lines` with the reason of each addition and the advice, for a look before the call."""
         added = "; ".join(f"{each.text} ({each.why}: {each.rule})" for each in self.applied)
         lines = [f"Added to the prompt: {added}."] if added else self.to_lines()[:1]
         missing = "; ".join(f"{each.facet}, such as {each.example} ({_small(each.say)})" for each in self.advice)

@@ -1,7 +1,7 @@
-"""Adds to a prompt what it lacks and what fits it: never more than a few words, and never against its own.
+"""Adds a few fitting words that a prompt lacks, and never any that contradict it.
 
 The order of choice is argument, purpose, size, subject, fallback. A composition and a light are added freely; a style
-only for a purpose that has one, or to a bare prompt, where the API's tips say to specify one.
+only for a purpose that has one, or to a bare prompt, because the API's tips say to specify one.
 """
 
 import re
@@ -23,7 +23,7 @@ from blockrun_image.text import choices, is_ended, quoted
 _MOST_READ_CHARACTERS = 2_000
 _MOST_WORDS = 40
 _MOST_WORDS_BESIDE_TWO_FACETS = 22
-_WIDE = 1.2
+_WIDE = 1.2  # of the longer side to the shorter one; below it, a picture counts as square
 _ARGUMENTS: Mapping[str, Literal["art_style", "composition", "lighting"]] = {
     "style": "art_style",
     "composition": "composition",
@@ -34,16 +34,19 @@ _RICH = "it is rich already"
 _MOST_WISHED_CHARACTERS = 120
 _MOST_ADDED_CHARACTERS = 3 * (_MOST_WISHED_CHARACTERS + len(". "))
 _ID = re.compile(r"[\w -]+")
+# Words and numbers, with "f/1.8" and "d'art"; quotes, brackets and line breaks could change how the prompt is read.
 _WISH = re.compile(
     rf"[^\W_](?:[^\W_]|[ ,.&+%-]|(?<=[fF\d])/(?=\d)|(?<=\w)['’](?=\w)){{0,{_MOST_WISHED_CHARACTERS - 1}}}"
 )
+# What an image service may take for a flag or an address: "--ar", "++", "-x", "%s", "www.", "a.com".
 _MISREAD = re.compile(r"--|\+\+|(?<!\w)[-+&%]\w|%(?=\w)|\bwww\.|\w\.[^\W\d_]{2}", re.IGNORECASE)
+# After such a sign, the additions continue the same sentence.
 _PAUSED = re.compile(r"[,;:—–]\Z")
 
 
 @dataclass(frozen=True)
 class _Wish:
-    """What an argument asks to be added."""
+    """Words that an argument asks to add."""
 
     argument: str
     text: str
@@ -65,7 +68,7 @@ class Enricher:
 
     @classmethod
     def of(cls, model: Model, size: str | None, wishes: Wishes) -> "Enricher":
-        """Return the one for a call; raises `InvalidRequestError` for a purpose or words that cannot be used."""
+        """Return a call's enricher; raises `InvalidRequestError` for an unusable purpose or words."""
         tips = Tips.built_in()
         named = {facet: (argument, wishes.get(argument, "").strip()) for facet, argument in _ARGUMENTS.items()}
         return cls(
@@ -77,12 +80,13 @@ class Enricher:
         )
 
     def enrich(self, prompt: str) -> EnrichedPrompt:
-        """Return the prompt with what it lacks and what fits it."""
+        """Return the prompt, enriched with what it lacks and what fits it."""
         original = read(self.tips, prompt)
         wished, warnings = self._wished(prompt, original) if self.wishes else ((), ())
         reading = read(self.tips, self._joined(prompt, wished)) if wished else original
         given = self._given(reading)
         rich = _is_rich(prompt, reading, given)
+        # A prompt with the words of an earlier call must get the same choice again.
         own = reading if rich else self._own(prompt, original)
         choice = Choice(self.tips, reading, own.key_word, self._purpose_of(reading), self.shape, given)
         reason = reading.untouchable or (_RICH if rich else own.unclear)
@@ -102,7 +106,7 @@ class Enricher:
         )
 
     def _wished(self, prompt: str, reading: Reading) -> tuple[Sequence[Addition], Sequence[str]]:
-        """Return what the arguments add, and a warning for each that cannot be added."""
+        """Return the arguments' additions, and a warning for each that cannot be added."""
         wished: list[Addition] = []
         prompts_own = Statement.of(self.tips, reading)
         kept: dict[str, Statement] = {}
@@ -124,8 +128,9 @@ class Enricher:
         return wished, warnings
 
     def _own(self, prompt: str, original: Reading) -> Reading:
-        """Return what the prompt tells without what an earlier call may have added to it for an argument."""
+        """Return a reading of the prompt without words that an earlier call may have added for an argument."""
         own = prompt
+        # The longest first, as a shorter one may be a part of it.
         for wish in sorted((wish.text for wish in self.wishes.values()), key=len, reverse=True):
             own = re.sub(rf"(?<!\w){re.escape(wish)}(?!\w)", " ", own, flags=re.IGNORECASE)
         return original if own == prompt else read(self.tips, own)
@@ -136,13 +141,13 @@ class Enricher:
         return next((name for name in self.tips.purposes if name in reading.purposes), "")
 
     def _given(self, reading: Reading) -> AbstractSet[str]:
-        """Return the facets that the words name, those among them that an argument asked for."""
+        """Return the facets that the words name, including those that an argument asked for."""
         return reading.present | {facet for facet, wish in self.wishes.items() if reading.says(wish.words)}
 
     def _fitting(self, prompt: str, wished: Sequence[Addition], chosen: Sequence[Addition]) -> Sequence[Addition]:
         kept = list(chosen)
         while kept and not self._fits(prompt, [*wished, *kept]):
-            kept.pop()
+            kept.pop()  # the arguments' words stay: they were checked to fit
         return _in_order([*wished, *kept])
 
     def _fits(self, prompt: str, additions: Sequence[Addition]) -> bool:
@@ -150,7 +155,7 @@ class Enricher:
         return most is None or len(self._joined(prompt, additions)) <= most
 
     def _joined(self, prompt: str, additions: Sequence[Addition]) -> str:
-        """Return the prompt with the additions after it; whatever its last clause is, it ends there."""
+        """Return the prompt with the additions after it, separated as its last sign requires."""
         if not additions:
             return prompt
         words = ", ".join(each.text for each in _in_order(additions))
@@ -165,7 +170,7 @@ class Enricher:
 
 
 def _refusal(told: Statement, others: Mapping[str, Statement]) -> str:
-    """Tell which of the others these words contradict; empty if none."""
+    """Return the reason why words contradict one of the others, or an empty text."""
     clashes = (name for name, other in others.items() if told.contradicts(other))
     return next((f"it contradicts {name}" for name in clashes), "")
 
@@ -179,7 +184,7 @@ def _known_purpose(purpose: str) -> str:
 
 
 def _wish(tips: Tips, facet: str, argument: str, words: str) -> _Wish:
-    """Return what an argument asks for: the phrase that it is the id of, or its own words."""
+    """Return an argument's wish: the preset with that id, or the argument's own words."""
     presets = tips.phrases[facet]
     preset = presets.get("_".join(words_of(words)))
     if preset and _ID.fullmatch(words):
@@ -195,13 +200,13 @@ def _wish(tips: Tips, facet: str, argument: str, words: str) -> _Wish:
 
 
 def _ends_in(prompt: str, wish: _Wish) -> bool:
-    """Tell whether an earlier call has added the wish where the prompt is too long to be read."""
+    """Return whether an earlier call added the wish to the end of a prompt too long to be read whole."""
     end = words_of(prompt[-_MOST_ADDED_CHARACTERS:]) if len(prompt) > _MOST_READ_CHARACTERS else ()
     return f" {' '.join(wish.words)} " in f" {' '.join(end)} "
 
 
 def _capital(letter: str) -> str:
-    """Return the letter as a capital, unless that could not be told for the same letter again, as with ß."""
+    """Return the letter as a capital, unless that cannot be undone, as with ß."""
     return letter.upper() if letter.upper().lower() == letter.lower() else letter
 
 
@@ -227,7 +232,7 @@ def _is_rich(prompt: str, reading: Reading, given: AbstractSet[str]) -> bool:
 def _why_nothing(chosen: Sequence[Addition], missing: Sequence[str], advice: Sequence[Advice]) -> str:
     if chosen:
         return "there is no room for more"
-    if advice:  # a composition or a light that could be advised would have been chosen
+    if advice:  # it must be about a style: a composition or light that fits would have been added
         return "a style is added only to a bare prompt or for a purpose"
     return "nothing fits that it does not say" if missing else "it has what its purpose needs"
 

@@ -1,17 +1,17 @@
-"""Writes an example of better words: the asker's own, with the phrases that were advised behind them."""
+"""Writes an example of a better prompt: the user's words with the advised phrases after them."""
 
 from blockrun_image.enrichment.enriched import EnrichedPrompt
 from blockrun_image.enrichment.reading import read
 from blockrun_image.enrichment.tips import Tips
 from blockrun_image.text import is_ended, within
 
-_MOST_BYTES = 280
+_MOST_BYTES = 280  # one example in a result, for a prompt of any length
 
 
 def example_of(enriched: EnrichedPrompt) -> str:
-    """Return the prompt with the phrases of its advice, none of which contradicts another; empty without advice.
+    """Return the prompt with its advised phrases, none of which contradict; empty without advice.
 
-    It has at most 280 bytes; what is long of the prompt is cut.
+    It has at most 280 bytes; a long prompt is cut.
     """
     tips = Tips.built_in()
     tags = read(tips, enriched.prompt).tags

@@ -1,4 +1,4 @@
-"""Reads a prompt: what its words name and what they rule out, and whether it had better be left alone."""
+"""Reads a prompt: what its words name and rule out, and whether to leave it alone."""
 
 import re
 from collections.abc import Sequence
@@ -11,8 +11,9 @@ from blockrun_image.text import is_unicode
 _SCANNED_CHARACTERS = 2_000
 _FEWEST_LETTERS = 3
 _LATIN_SHARE = 0.6
-_MOST_WORDS_TAKEN_FOR_ENGLISH = 3  # where the vocabulary has none of them, and none of another language
+_MOST_WORDS_TAKEN_FOR_ENGLISH = 3  # if the vocabulary has none of them, in any language
 
+# Quoted text is to be written in the picture, so it says nothing about the picture.
 _QUOTED = re.compile(
     r'"[^"]{1,400}"|“[^”]{1,400}”|„[^„“”]{1,400}[“”]|«[^»]{1,400}»|「[^」]{1,400}」|`[^`]{1,400}`'
     r"|‘[^’]{1,400}’(?!\w)|(?<!\w)'[^'\n]{1,400}'(?!\w)"
@@ -20,25 +21,30 @@ _QUOTED = re.compile(
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\w\s'/-]|\n")
 _LETTERS = re.compile(r"[^\W\d_]+")
 _APOSTROPHE = re.compile(r"(?<=\w)’(?=\w)")
-_LAST_LATIN_LETTER = "ɏ"
+_LAST_LATIN_LETTER = "ɏ"  # U+024F, the end of the block Latin Extended-B
+# Characters that change the direction of others, so that a text reads otherwise than it is stored.
 _BIDI_CONTROL = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# A prompt that is JSON as a whole, or a Mermaid diagram.
 _CODE = re.compile(
     r"\s*(?:[\[{].*[\]}]\s*\Z|(?:graph|flowchart)\s+(?:td|tb|bt|rl|lr)\b|(?:sequence|class|state|er)diagram\b)",
     re.IGNORECASE | re.DOTALL,
 )
+# Parts that words after them would break: fences, tags, flags such as "--ar", weights such as "(cat:1.2)", code,
+# LoRA and wildcard brackets, diagrams, Markdown headings, and lists of "key: value" lines.
 _CODE_WITHIN = re.compile(
     r"```|<(?:/?[A-Za-z][^<>]*>|[A-Za-z]+:|\|)|(?<!\S)--[A-Za-z]|\((?:[^()]*:\d[\d.]*\)|\()|(?<=\w)\([)\"'\d]|::-?\d"
     r"|(?<=[\w\s])[:=]\s*[{\[]|\w = f?[\"']|\bdef \w+\(|\bSELECT\b.+\bFROM\b|(?:\A|\n)(?:import \w|@start\w)"
     r"|!\[|\[\[|\{\s*\"|\{[^{}]*\|[^{}]*\}|\{\{|\\\w+\{|-->|->>|(?:\A|\n)#+ \w|\b(?:steps|seed|cfg|sampler) ?[:=] ?\w"
     r"|(?:\A|\n)[-* ]{0,4}[A-Za-z][\w ]{0,20}:[^\n]*\n[-* ]{0,4}[A-Za-z][\w ]{0,20}:"
 )
+# "Do not change my prompt" in its many forms.
 _LET_BE = re.compile(
     r"\b(?:do not|don't|dont|never|no need to|without) \w+ (?:my|the|this) (?:prompt|wording|phrasing|text|words)\b"
 )
 OTHER = "other"
-"""The class of subjects that are of no other class, or not known."""
+"""The class of subjects that are unknown or fit no other class."""
 
-_RANKS = {OTHER: 0, "vessel": 0, "fantasy": 2}  # what is in a vessel tells more than the vessel
+_RANKS = {OTHER: 0, "vessel": 0, "fantasy": 2}  # the content of a vessel says more than the vessel
 _LANGUAGES = frozenset({ENGLISH, FOREIGN})
 _NEGATION = Label("negation", "")
 _OPT_OUT = Label("opt_out", "")
@@ -47,25 +53,25 @@ _ENGLISH_KINDS = {"facet", "tag", "subject", "purpose", "guard"}
 
 @dataclass(frozen=True)
 class Subject:
-    """What a prompt is about: the class of subjects, and the word that tells it."""
+    """The subject of a prompt: its class, and the word that names it."""
 
     kind: str
     word: str
 
     @property
     def rank(self) -> int:
-        """How much it tells: what is imagined the most, since no photograph has it."""
+        """Its weight among a prompt's subjects; imaginary ones weigh most, since no photograph shows them."""
         return _RANKS.get(self.kind, 1)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the words of a prompt tell, outside of quoted text.
+    """The meaning of a prompt's words, outside of quoted text.
 
-    `unknown` is the number of words that the vocabulary does not have, `said` are those that tell something and are not
-    negated. What a negation covers, to the next punctuation mark, is only in `negated_words` and `negated_tags`.
-    `untouchable` says why nothing whatever may be added, `unclear` why the words cannot be judged; both are empty for
-    most prompts.
+    `words` counts all words, quoted ones included; `unknown` counts the words that the vocabulary lacks, without
+    negated ones. `said` are the words that carry meaning and are not negated. Words under a negation, up to the next
+    punctuation mark, are only in `negated_words` and `negated_tags`. `untouchable` is the reason why nothing may be
+    added, `unclear` the reason why the words cannot be judged; both are empty for most prompts.
     """
 
     words: int
@@ -83,22 +89,22 @@ class Reading:
     unclear: str
 
     def named_facets(self) -> Sequence[str]:
-        """Return the facets that the prompt names, its subject among them."""
+        """Return the facets that the prompt names, including its subject."""
         return sorted([*self.present, *(["subject"] if self.subject else [])])
 
     def says(self, words: Sequence[str]) -> bool:
-        """Tell whether the prompt has just these words, one after the other."""
+        """Return whether the prompt has exactly these words in a row."""
         return f" {' '.join(words)} " in f" {' '.join(self.plain)} "
 
     def rules_out(self, words: AbstractSet[str], tags: AbstractSet[str]) -> bool:
-        """Tell whether the prompt negates one of these words or tags."""
+        """Return whether the prompt negates one of these words or tags."""
         return bool(words & self.negated_words or tags & self.negated_tags)
 
 
 def read(tips: Tips, prompt: str) -> Reading:
     """Read the first 2,000 characters of a prompt."""
     text = _APOSTROPHE.sub("'", prompt[:_SCANNED_CHARACTERS])
-    unquoted = _QUOTED.sub(' " ', text)
+    unquoted = _QUOTED.sub(' " ', text)  # the mark ends a negation, like other punctuation
     lowered = in_lower_case(unquoted)
     scan = _Scan(tips)
     scan.walk(_TOKEN.findall(lowered))
@@ -122,7 +128,7 @@ def read(tips: Tips, prompt: str) -> Reading:
 
 
 def _is_foreign(tips: Tips, word: str) -> bool:
-    """Tell whether a word has letters that English lacks; not so a name, which people have everywhere."""
+    """Return whether a word has letters that English lacks; names are exempt, as they come from anywhere."""
     return not word.isascii() and word[0].islower() and not tips.lexicon.has(word)
 
 
@@ -147,7 +153,7 @@ class _Scan:
     def walk(self, tokens: Sequence[str]) -> None:
         negating = False
         for words, labels in self.tips.lexicon.walk(tokens):
-            if not words[0][0].isalnum():
+            if not words[0][0].isalnum():  # punctuation ends a negation and a compound
                 negating = False
                 self.subject_end = 0
                 continue
@@ -188,7 +194,7 @@ class _Scan:
                 self._name(Subject(kind, singular(words[-1])), len(self.plain) - len(words))
 
     def _name(self, noun: Subject, start: int) -> None:
-        """Note a noun as the subject if it tells more than the one before; of a compound, the last tells the most."""
+        """Take a noun as the subject if it outweighs the current one; in a compound, the last noun wins."""
         compound = start == self.subject_end
         if self.subject is None or noun.rank > self.subject.rank or (compound and noun.rank == self.subject.rank):
             self.subject = noun

@@ -17,28 +17,28 @@ _HOUR = re.compile(r"(?<=\d) ?([ap])\.? ?m\b\.?")
 
 
 class Label(NamedTuple):
-    """What a term of the lexicon tells: its kind, such as `facet`, `tag` or `subject`, and which one."""
+    """The meaning of a lexicon term: a kind, such as `facet`, `tag` or `subject`, and its value."""
 
     kind: str
     value: str
 
 
 ENGLISH = Label("language", "english")
-"""Marks the small words of English, which say nothing of the picture."""
+"""Marks small English words, which say nothing about the picture."""
 
 FOREIGN = Label("language", "other")
-"""Marks words of other languages, which tell that a prompt had better be left as it is."""
+"""Marks words of other languages; a prompt in another language is left as it is."""
 
 _NOTHING: frozenset[Label] = frozenset()
 _GUARD = Label("guard", "")
-_LIT = frozenset({"lit"})  # what "without any light" rules out
+_LIT = frozenset({"lit"})  # ruled out by "without any light"
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """Words that can be added for a facet; `tags` are those that its own words have.
+    """Words that can be added for a facet; `tags` are implied by its own words.
 
-    It suits only a prompt that has one of the tags in `needs`, where there are any.
+    If `needs` has tags, the phrase suits only a prompt with one of them.
     """
 
     id: str
@@ -49,13 +49,13 @@ class Phrase:
     needs: frozenset[str]
 
     def suits(self, tags: frozenset[str]) -> bool:
-        """Tell whether a prompt with these tags has what the phrase needs."""
+        """Return whether a prompt's tags meet the phrase's needs."""
         return not self.needs or not self.needs.isdisjoint(tags)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A purpose or a class of subjects: which phrases suit it, facet by facet, and which facets it does without."""
+    """A purpose or a class of subjects: its phrases for each facet, and the facets it skips."""
 
     phrases: Mapping[str, Sequence[Phrase]]
     skips: Sequence[str] = ()
@@ -84,7 +84,7 @@ class Tips:
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> "Tips":
-        """Read a vocabulary; raises `ValueError`, which says where, for one that is damaged."""
+        """Read a vocabulary; raises `ValueError`, which says where, if it is damaged."""
         with _reading("purposes"):
             if set(data["purposes"]) != set(PURPOSES) - {"auto"}:
                 raise ValueError("they are not those that can be asked for")
@@ -111,23 +111,23 @@ class Tips:
             )
 
     def goes_with(self, phrase: Phrase, tags: frozenset[str]) -> bool:
-        """Tell whether a phrase suits a prompt with these tags; no scene's light falls on a chart or a line drawing."""
+        """Return whether a phrase suits a prompt's tags; charts and line drawings get no scene's light."""
         is_of_a_scene = phrase.facet == "lighting" and self.unlit.isdisjoint(phrase.needs)
         is_out_of_place = is_of_a_scene and not self.unlit.isdisjoint(tags)
         return phrase.suits(tags) and not is_out_of_place and not self.conflict(phrase.tags, tags)
 
     def tags_of(self, words: Sequence[str]) -> frozenset[str]:
-        """Return what the terms among these words imply."""
+        """Return the tags that the terms among these words imply."""
         told = (label for _, labels in self.lexicon.walk(words) for label in labels)
         return frozenset(label.value for label in told if label.kind == "tag")
 
     def conflict(self, some: frozenset[str], others: frozenset[str]) -> tuple[str, str] | None:
-        """Return the first two tags, one of each side, that contradict each other."""
+        """Return the first two tags, one of each side, that contradict each other, or `None`."""
         return min(((one, other) for one in some for other in others if (one, other) in self.conflicts), default=None)
 
 
 class Lexicon:
-    """Terms of one or more words with what they tell, their regular plurals included, found by their first word."""
+    """Terms of one or more words with their labels and regular plurals, indexed by their first word."""
 
     def __init__(self, terms: Iterable[tuple[str, Label]]) -> None:
         self._told: dict[str, frozenset[Label]] = {}
@@ -136,6 +136,7 @@ class Lexicon:
         for term, label in terms:
             if not isinstance(term, str) or not term:  # pyright: ignore[reportUnnecessaryIsInstance] - JSON
                 raise ValueError(f"{term!r}, a term of {' '.join(label).strip()}, has no words")
+            # Terms with equal labels share one set: there are thousands of them.
             labels = alone.setdefault(label, frozenset({label}))
             for form in (term, plural(term)):
                 told = self._told.get(form)
@@ -145,10 +146,10 @@ class Lexicon:
                 self._most_words[first] = max(words, self._most_words.get(first, 0))
 
     def walk(self, tokens: Sequence[str]) -> Iterator[tuple[Sequence[str], AbstractSet[Label]]]:
-        """Yield the tokens, mostly one by one, each with what it and the ones after it tell.
+        """Yield the tokens, mostly one by one, each with the labels of terms that begin there.
 
-        A guard, such as "light blue", comes as a whole: it hides what its words would tell by themselves. A possessive
-        tells what its owner does.
+        A guard, such as "light blue", comes as a whole and hides the labels of its single words. A possessive has the
+        labels of its owner.
         """
         position = 0
         while position < len(tokens):
@@ -157,7 +158,7 @@ class Lexicon:
             position += length
 
     def has(self, word: str) -> bool:
-        """Tell whether it has a term of this one word."""
+        """Return whether the lexicon has this word as a term."""
         return word in self._told
 
     def content_of(self, text: str) -> frozenset[str]:
@@ -170,7 +171,7 @@ class Lexicon:
         if first not in self._most_words:
             return alone, 1
         labels = _NOTHING
-        for length in range(self._most_words[first], 1, -1):
+        for length in range(self._most_words[first], 1, -1):  # the longest term first, as it may be a guard
             told = self._told.get(" ".join(tokens[position : position + length]))
             if told:
                 labels |= told
@@ -197,7 +198,7 @@ def plural(word: str) -> str:
 
 
 def singular(word: str) -> str:
-    """Return a word without the ending of a regular plural, as far as its letters show."""
+    """Return a word without a regular plural ending, judged by its letters alone."""
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
@@ -232,7 +233,7 @@ def _terms(data: Mapping[str, Any]) -> Iterator[tuple[str, Label]]:
 
 
 def _compounds(subjects: Mapping[str, Any]) -> Iterator[str]:
-    """Tell the nouns of several words, whose parts are to tell nothing by themselves."""
+    """Yield the nouns of several words; their single words must not get labels of their own."""
     return (noun for entry in subjects.values() for noun in entry["nouns"] if " " in noun)
 
 
