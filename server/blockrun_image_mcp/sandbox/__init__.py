@@ -1,1 +1,1 @@
-"""The image API imitated: the same contract and real pictures, without a key, money or a network."""
+"""An imitation of the image API: the same contract and real pictures, without a key, money or a network."""

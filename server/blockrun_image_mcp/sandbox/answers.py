@@ -1,4 +1,4 @@
-"""What the sandbox answers: pictures, jobs, quotes and refusals in the API's shapes, and ends of the connection."""
+"""The sandbox's responses: pictures, jobs, quotes and errors in the API's shapes, and cut connections."""
 
 import secrets
 import socket
@@ -17,11 +17,11 @@ from blockrun_image_mcp.sandbox.faults import Fault
 from blockrun_image_mcp.sandbox.studio import Generation, Job
 from blockrun_image_mcp.sandbox.x402 import PaymentRefusedError, encoded, overridden, receipt
 
-_RESET = struct.pack("ii", 1, 0)  # linger for no time: what the kernel has not sent is dropped, and a reset sent
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: the kernel drops unsent data and sends a reset
 
 
 class Cut(Response):
-    """Ends the connection, without an answer or in the middle of one: as a close does, or with a reset."""
+    """Cuts the connection before or within a response, with a close or a reset."""
 
     def __init__(self, answer: Response | None = None, *, reset: bool = False) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Cut(Response):
         self._reset = reset
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send half of the answer, where there is one, and end the connection."""
+        """Send half of the response, if there is one, and cut the connection."""
         if self._answer is not None:
             body = bytes(self._answer.body)
             await send(
@@ -42,18 +42,19 @@ class Cut(Response):
             connection.abort()
         else:
             connection.close()
+        # uvicorn answers with a 500 if the application returns before it knows of the disconnect.
         while (await receive())["type"] != "http.disconnect":
             pass
 
 
 @dataclass(frozen=True)
 class Answers:
-    """Puts what has happened in the words of an API."""
+    """Builds the API's responses."""
 
     spec: Spec
 
     def quote(self, challenge: Mapping[str, Any], fault: Fault, micro_usd: int) -> tuple[Mapping[str, Any], Response]:
-        """Return a challenge with the fault's lies in it, and the 402 that says it in a header and in its body."""
+        """Return a challenge with the fault's changes, and the 402 with it in a header and the body."""
         price = {"price": {"amount": _wallet_amount(micro_usd), "currency": self.spec.currency}}
         body = cast("dict[str, Any]", overridden({**challenge, **price}, fault.challenge))
         said = {name: value for name, value in body.items() if name != "price"}
@@ -61,7 +62,7 @@ class Answers:
         return said, _json_or_text(shown, 402, {"PAYMENT-REQUIRED": encoded(said)})
 
     def generated(self, generation: Generation, more: Mapping[str, object] | None = None) -> Response:
-        """Return the pictures, with what they cost as the rail says it."""
+        """Return the pictures, with their cost in the form of the rail."""
         settlement = generation.settlement
         body = {**(more or {}), "created": generation.created, "data": generation.data}
         body["price"] = self._price(settlement.bill.rail, settlement.micro_usd)
@@ -73,7 +74,7 @@ class Answers:
         return JSONResponse(body, headers={**headers, **receipt(payment, settlement.tx)})
 
     def accepted(self, job: Job, status: Literal["queued", "in_progress"]) -> Response:
-        """Return the 202 that tells of a job."""
+        """Return the 202 for a job."""
         return JSONResponse(
             {
                 "id": job.id,
@@ -89,13 +90,13 @@ class Answers:
         )
 
     def failed(self, job: Job) -> Response:
-        """Return the end of a job that its fault has failed."""
+        """Return the response for a job that its fault has failed."""
         status = "not_charged" if job.generation is None else "settled"
         return JSONResponse({"status": "failed", "payment_status": status, **self._error_body(job.fault)})
 
     def scripted(self, fault: Fault) -> Response:
-        """Return the answer that a fault brings."""
-        if fault.status in (204, 304):
+        """Return the response that a fault specifies."""
+        if fault.status in (204, 304):  # HTTP allows them no body
             return Response(None, fault.status)
         if fault.payment_code is not None and fault.body is None:
             return payment_refusal(PaymentRefusedError(fault.payment_code, "as scripted"), status=fault.status or 402)
@@ -113,7 +114,7 @@ class Answers:
 
 
 def payment_refusal(refused: PaymentRefusedError, status: int = 402) -> Response:
-    """Return what a payment that is not taken is told."""
+    """Return the response to a refused payment."""
     words = "Settlement failed" if refused.code == "SETTLEMENT_FAILED" else str(refused)
     return JSONResponse({"error": words, "code": refused.code, "details": refused.why}, status)
 
@@ -124,7 +125,7 @@ def refusal(status: int, message: str, code: str) -> Response:
 
 
 def amend(response: Response, headers: Mapping[str, str | None]) -> None:
-    """Set an answer's headers; `None` takes one out."""
+    """Set a response's headers; `None` removes one."""
     for name, value in headers.items():
         if value is None:
             del response.headers[name]

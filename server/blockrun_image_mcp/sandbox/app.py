@@ -1,4 +1,4 @@
-"""The sandbox as a web application: the API on both rails, pictures, the till, and scripted faults."""
+"""The sandbox as a web application: the API on both rails, pictures, settlements, and scripted faults."""
 
 import json
 import secrets
@@ -29,9 +29,9 @@ from blockrun_image_mcp.sandbox.verification import verified
 
 
 def sandbox_app(catalog: Catalog, closing: anyio.Event, clock: Callable[[], float] = time.time) -> Starlette:
-    """Return the application; it starts with an empty till and no faults, and lets go of held calls at `closing`.
+    """Return the application, with no settlements and no faults; `closing` ends delayed calls.
 
-    `clock` gives the seconds since 1970 that payments are judged by.
+    `clock` returns the seconds since 1970 that decide whether a payment has expired.
     """
     sandbox = _Sandbox(Studio(SandboxListing(catalog), clock), closing)
     path = catalog.spec.generations_path
@@ -59,7 +59,8 @@ class _Sandbox:
         self._studio.till.count(call.kind, call.key)
         fault = self._studio.faults.next(call.kind)
         try:
-            body = await read_body(request)  # whole, or an end of the connection would now be a reset and now a close
+            # Closing a socket with unread data sends a reset, so the whole body is read before any cut.
+            body = await read_body(request)
         except ClientDisconnect:
             return Cut()
         except ValueError as error:
@@ -131,6 +132,7 @@ class _Sandbox:
     async def _response(self, call: Call, fault: Fault) -> Response:
         if not call.is_authorized:
             return _unauthorized()
+        # A wallet's payment is verified before its fault; a refused payment is not what the fault is about.
         if call.signature is None and fault.is_refusal and not fault.slow:
             return self._answers.scripted(fault)
         try:
@@ -194,7 +196,7 @@ class _Sandbox:
         )
 
     def _stranger(self, job: Job, request: Request) -> Response | None:
-        """Return what is told to whoever asks after a job without the payment that it lives on."""
+        """Return the refusal of a poll without the payment of its job, or `None`."""
         signature = request.headers.get("payment-signature")
         if job.bill.payment is None or signature == job.bill.payment.header:
             return None

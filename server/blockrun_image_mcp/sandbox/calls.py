@@ -1,4 +1,4 @@
-"""Generation requests as they come in: on which rail, with what to pay for them."""
+"""Incoming generation requests, with their rail and payment."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from blockrun_image_mcp.sandbox.till import Kind
 
 WALLET_PREFIX = "/api/v1"
 
-_LARGEST_BODY_BYTES = 2**20  # the longest prompt, four bytes a character, and room
+_LARGEST_BODY_BYTES = 2**20  # enough for the longest prompt at four bytes a character
 
 
 @dataclass(frozen=True)
 class Call:
-    """One generation request: where it went, what it asks for, and how it is to be paid.
+    """One generation request: its address, its body, and how it is paid.
 
-    A path that belongs to the wallet's host is the account rail's too for whoever brings an account key; any other
-    Bearer is ignored there.
+    The wallet's paths also serve the account rail for a request with an account key; any other Bearer token is ignored
+    there.
     """
 
     url: str
@@ -43,22 +43,22 @@ class Call:
 
     @property
     def kind(self) -> Kind:
-        """Whether it asks for the price or is paid; on the account rail it always is the latter."""
+        """Whether it asks for the price or is paid; on the account rail it is always paid."""
         return "quote" if self.rail == "wallet" and self.signature is None else "paid"
 
     @property
     def digest(self) -> bytes:
-        """What its quotes are remembered by."""
+        """The hash of its body, by which its quotes are remembered."""
         return hashlib.sha256(self.body).digest()
 
 
 def has_account_key(request: Request) -> bool:
-    """Tell whether a request brings what the sandbox takes for an account's key."""
+    """Return whether a request has a token that the sandbox accepts as an account key."""
     return request.headers.get("authorization", "").startswith("Bearer brk_")
 
 
 async def read_body(request: Request) -> bytes:
-    """Return a request's body, whole; raises `ValueError` where it is longer than any request can be."""
+    """Return a request's whole body; raises `ValueError` if it is longer than any request can be."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

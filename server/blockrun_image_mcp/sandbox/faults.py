@@ -1,4 +1,4 @@
-"""Scripted faults: what the next generation calls shall suffer, in order."""
+"""Scripted faults for the next generation calls, in order."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -17,21 +17,21 @@ HeaderValue = Annotated[str, Field(pattern=r"^[\x20-\x7e]{0,4096}$")]
 
 
 class Fault(BaseModel):
-    """What one call suffers.
+    """The fault of one call.
 
-    `on` says which: one that asks for a quote, one that is paid, by key or by signature, or one that asks for the list
-    of models; without it, the next generation call that the fault can do something to.
+    `on` selects the call: one that asks for a quote, one that is paid (by key or by signature), or one that asks for
+    the list of models. Without it, it is the next generation call that the fault can affect.
 
-    `status`, `headers` and `body` replace those of the answer; a bare error status comes with the API's own error body,
-    a `payment_code` with a 402 of that code, and a header that is `null` is left out. An error is not charged and any
-    other answer is, unless `settles` says otherwise. `delay_seconds` is waited before the answer.
+    `status`, `headers` and `body` replace those of the response; a bare error status comes with the API's own error
+    body, a `payment_code` with a 402 of that code, and a header that is `null` is left out. An error is not charged and
+    any other response is, unless `settles` says otherwise. The response comes after `delay_seconds`.
 
-    `cut` ends the connection: `before` the work is done (so nothing is charged), `during` the answer, or `after` the
-    work and before the answer; with `reset` abruptly, as a crash would. `slow` answers 202 with a job; its polls suffer
-    `polls` one by one, a fault's `delay_seconds` is then how long the job takes, and an error status fails it.
-    `poll_url` replaces where its polls are said to go, with the job's id for `{id}`.
+    `cut` ends the connection: `before` the work is done (so nothing is charged), `during` the response, or `after` the
+    work and before the response; with `reset` abruptly, as a crash would. `slow` answers 202 with a job: its `polls`
+    are the faults of its polls, one by one, `delay_seconds` is then the duration of the job, and a `status` fails it.
+    `poll_url` replaces the address of its polls, with the job's id for `{id}`.
 
-    `challenge` is laid over an honest quote, as `x402.overridden` does it, `price` among it.
+    `challenge` is laid over an honest quote by `x402.overridden`; it may replace the quote's `price` too.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,20 +52,21 @@ class Fault(BaseModel):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether the call is not worked on, and so not charged."""
+        """Whether the call is refused without work and without a charge."""
         if self.cut == "before" or self.settles is not None:
             return not self.settles or self.cut == "before"
         return self.payment_code is not None or (self.status is not None and self.status >= 300)
 
     @property
     def is_scripted(self) -> bool:
-        """Whether it brings an answer of its own."""
+        """Whether the fault has a response of its own."""
         return self.status is not None or self.payment_code is not None
 
     def hits(self, kind: Kind) -> bool:
-        """Tell whether a request of this kind suffers it."""
+        """Return whether the fault affects a request of this kind."""
         if self.on is not None or kind == "models":
             return self.on == kind
+        # A challenge belongs to a quote; jobs, payment codes and settlements belong to a paid call.
         return not (self.challenge if kind == "paid" else self.slow or self.payment_code or self.settles is not None)
 
 
@@ -74,7 +75,7 @@ _SCRIPT: TypeAdapter[list[Fault]] = TypeAdapter(Annotated[list[Fault], Field(max
 
 
 class FaultScript:
-    """The faults that are still to come."""
+    """The faults still to come."""
 
     def __init__(self, faults: Sequence[Fault] = ()) -> None:
         self._faults = deque(faults)
@@ -88,7 +89,7 @@ class FaultScript:
         return len(self._faults)
 
     def next(self, kind: Kind) -> Fault:
-        """Return the first fault that is left for a request of this kind, or none; those before it stay."""
+        """Take the first remaining fault for a request of this kind; earlier faults for other kinds stay."""
         fault = next((fault for fault in self._faults if fault.hits(kind)), NO_FAULT)
         if fault is not NO_FAULT:
             self._faults.remove(fault)

@@ -1,4 +1,4 @@
-"""The sandbox's list of models, as the live gateway words it, and scripted changes of it."""
+"""The sandbox's list of models in the live gateway's format, and scripted changes to it."""
 
 import hashlib
 import json
@@ -18,11 +18,11 @@ _MOST_CHANGES = 1_000
 
 
 class Change(BaseModel):
-    """One change of the list, of exactly one kind.
+    """One change to the list, of exactly one kind.
 
-    `add` appends an entry as it is, well-formed or not; `remove` takes out the entries of an id; `set` lays fields over
-    an entry, where `null` takes a field out: another `id` for another spelling, `pricePerImage` for another price,
-    `available: false` for a model that is retired; `reset` brings the first list back.
+    `add` appends an entry as it is, even if malformed; `remove` removes the entries of an id; `set` lays fields over
+    the entry `of` an id, and a `null` removes a field: another `id` for another spelling, `pricePerImage` for another
+    price, `available: false` for a retired model; `reset` restores the first list.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,7 +45,7 @@ _CHANGES: TypeAdapter[list[Change]] = TypeAdapter(Annotated[list[Change], Field(
 
 
 class SandboxListing:
-    """What the sandbox lists, and the models that it therefore has, each by the listed spelling alone."""
+    """The sandbox's list and its models, each known by its listed spelling alone."""
 
     def __init__(self, contract: Catalog) -> None:
         self._contract = contract
@@ -56,14 +56,14 @@ class SandboxListing:
         self._replace([_entry(model) for model in self._contract])
 
     def change(self, text: bytes) -> int:
-        """Do the changes of a JSON list and return how many there were; raises `pydantic.ValidationError`."""
+        """Apply a JSON list of changes and return their number; raises `pydantic.ValidationError`."""
         changes = _CHANGES.validate_json(text)
         for change in changes:
             self._do(change)
         return len(changes)
 
     def find(self, id: object) -> Model:
-        """Return the model that is listed by that very id; raises `UnknownModelError`."""
+        """Return the model listed by exactly that id; raises `UnknownModelError`."""
         model = self.catalog.find(id)
         if self.catalog.sent_as(model.id) != id:
             raise UnknownModelError("Unknown image model.")
@@ -84,6 +84,7 @@ class SandboxListing:
         self.body = json.dumps({"object": "list", "data": entries}).encode()
         self.etag = f'"{hashlib.sha256(self.body).hexdigest()[:16]}"'
         told = json_from(self.body, parse_int=str, parse_float=str, parse_constant=str)
+        # The sandbox reads its own list as the server does, so that both have the same models.
         self.catalog = join(self._contract, read_listing(told, "sandbox", 0), "live")
 
 

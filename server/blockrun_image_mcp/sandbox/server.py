@@ -1,4 +1,4 @@
-"""Runs the sandbox on a real socket of this machine, inside the process that asks for it."""
+"""Runs the sandbox on a real socket of this machine, inside the current process."""
 
 import asyncio
 import socket
@@ -23,9 +23,9 @@ from blockrun_image_mcp.sandbox.app import sandbox_app
 async def running_sandbox(
     catalog: Catalog, port: int = 0, clock: Callable[[], float] = time.time
 ) -> AsyncGenerator[str]:
-    """Serve the sandbox on the loopback address and return its origin; port 0 is any free one.
+    """Serve the sandbox on the loopback address and yield its origin; port 0 means any free one.
 
-    `clock` gives the seconds since 1970 that it goes by. Raises `ConfigurationError` when the port cannot be had.
+    `clock` returns the sandbox's time in seconds since 1970. Raises `ConfigurationError` if the port is not available.
     """
     listener = _listener(port)
     closing = anyio.Event()
@@ -57,7 +57,7 @@ async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
 
 
 class _EmbeddedServer(uvicorn.Server):
-    """A server that says when it is ready, and leaves signals to the process it is a guest of."""
+    """A server that signals when it is ready, and leaves signals to its host process."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -73,7 +73,10 @@ class _EmbeddedServer(uvicorn.Server):
 
 
 class _Dated:
-    """Dates answers by the sandbox's clock; uvicorn would add its own date beside that of a scripted fault."""
+    """Dates responses by the sandbox's clock.
+
+    uvicorn would add its own date beside that of a scripted fault.
+    """
 
     def __init__(self, app: ASGIApp, clock: Callable[[], float]) -> None:
         self._app = app
@@ -89,7 +92,7 @@ class _Dated:
 
 
 class _ClosableProtocol(H11Protocol):
-    """Hands the connection to the application, which a scripted fault may close."""
+    """Gives the application its connection, so that a scripted fault may close it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as in uvicorn
         super().connection_made(transport)

@@ -1,4 +1,4 @@
-"""The sandbox's work: checks a request as the API does, settles it once, and remembers what it has drawn."""
+"""The sandbox's work: checks a request as the API does, settles it once, and remembers its pictures."""
 
 import hashlib
 import math
@@ -24,12 +24,12 @@ from blockrun_image_mcp.sandbox.x402 import Quotes
 _MOST_PICTURES = 2_000
 _MOST_DRAWN_CHARACTERS = 2_000
 _MOST_PIXELS = 16_000_000
-_UNTOLD_USD = Decimal("0.05")  # for an image whose price is not listed
+_UNTOLD_USD = Decimal("0.05")  # for an image without a listed price
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What is drawn under a picture's URL."""
+    """The content of a picture's URL."""
 
     prompt: str
     width: int
@@ -48,7 +48,10 @@ class Generation:
 
 @dataclass
 class Job:
-    """Work that is under way: what is to be done, when it is finished, and what its polls suffer."""
+    """Work in progress: its request, its end, and the faults of its polls.
+
+    `created` is in seconds since 1970, `finished_at` in seconds by `time.monotonic`. `asked` counts the polls.
+    """
 
     id: str
     request: ImageRequest
@@ -66,7 +69,7 @@ class Job:
 
 @dataclass
 class Studio:
-    """Everything that a sandbox knows; `clock` gives the seconds since 1970 that it goes by."""
+    """All state of a sandbox; `clock` returns its time in seconds since 1970."""
 
     listing: SandboxListing
     clock: Callable[[], float] = time.time
@@ -79,11 +82,11 @@ class Studio:
 
     @property
     def catalog(self) -> Catalog:
-        """The models that the sandbox has at the moment."""
+        """The sandbox's current models."""
         return self.listing.catalog
 
     def check(self, body: object) -> ImageRequest:
-        """Return the request of a body; raises `InvalidRequestError` for what the API would answer with 400."""
+        """Return the request in a body; raises `InvalidRequestError` if the API would answer 400."""
         schema = self.catalog.spec.request_schema
         validator: Any = Draft202012Validator(schema)
         fault = next(validator.iter_errors(body), None)
@@ -101,15 +104,15 @@ class Studio:
         return request
 
     def micro_usd(self, request: ImageRequest, rail: Rail = "wallet") -> int:
-        """Return what a request is charged, in millionths of a US dollar: the high end of its price, if any."""
+        """Return a request's charge, the high end of its price if known, in millionths of a US dollar."""
         price = estimate(replace(self.catalog, has_fee=rail == "wallet"), request)
         charged = max(price.low_usd, request.n * _UNTOLD_USD) if price.high_usd is None else price.high_usd
         return math.ceil(charged * 1_000_000)
 
     def settle(self, request: ImageRequest, origin: str, bill: Bill, micro_usd: int | None = None) -> Generation:
-        """Do the work and charge it once, by default at today's price.
+        """Do the work and charge it once, by default at the current price.
 
-        Raises `PaymentRefusedError` for a payment that is spent.
+        Raises `PaymentRefusedError` for a payment that was used before.
         """
         settlement = self.till.settle(
             bill, request, self.micro_usd(request, bill.rail) if micro_usd is None else micro_usd
@@ -118,24 +121,24 @@ class Studio:
         return Generation(int(self.clock()), data, settlement)
 
     def accept(self, job: Job) -> Job:
-        """Take on a job, or return the one that its payment has bought already."""
+        """Accept a job, or return the one that its payment has already bought."""
         if job.bill.payment is not None:
             known = self.job_ids_by_payment.setdefault(job.bill.payment.id, job.id)
             return self.jobs.setdefault(known, job)
         return self.jobs.setdefault(job.id, job)
 
     def job_of(self, bill: Bill) -> Job | None:
-        """Return the job that lives on a payment."""
+        """Return the job that a payment bought, if there is one."""
         return self.jobs.get(self.job_ids_by_payment.get(bill.payment.id, "")) if bill.payment else None
 
     def collect(self, job: Job) -> Generation:
-        """Return what a finished job has made, charged the first time; raises `PaymentRefusedError`."""
+        """Return a finished job's pictures, charged the first time; raises `PaymentRefusedError`."""
         if job.generation is None:
             job.generation = self.settle(job.request, job.origin, job.bill, job.micro_usd)
         return job.generation
 
     def give_up(self, job: Job) -> None:
-        """End a job that has failed: its payment may buy another."""
+        """End a failed job, so that its payment may buy another."""
         if job.bill.payment is not None:
             self.job_ids_by_payment.pop(job.bill.payment.id, None)
 
@@ -155,7 +158,7 @@ class Studio:
         id = hashlib.sha256(repr(picture).encode("utf-8", "backslashreplace")).hexdigest()[:24]
         self.pictures[id] = picture
         self.pictures.move_to_end(id)
-        if len(self.pictures) > _MOST_PICTURES:
+        if len(self.pictures) > _MOST_PICTURES:  # the oldest one goes
             self.pictures.popitem(last=False)
         return id
 
@@ -164,6 +167,6 @@ _STYLES = ("flat shapes", "soft curves", "bold outlines", "layered paper", "broa
 
 
 def _revised(prompt: str, variant: int) -> str:
-    """Return the prompt with a style of our own, as a model that rewrites prompts would do it."""
+    """Return the prompt with an added style, like a model that rewrites prompts."""
     style = _STYLES[variant % len(_STYLES)]
     return f"Variation {variant + 1}, drawn in {style}: {' '.join(prompt.split())}"

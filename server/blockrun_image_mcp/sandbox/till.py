@@ -1,4 +1,4 @@
-"""The till: what was asked of the sandbox, and what was charged on which rail, each payment at most once."""
+"""Records the sandbox's requests and charges on each rail; a payment is charged at most once."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -11,29 +11,29 @@ _MOST_SHOWN = 1_000
 _MOST_PROMPT_CHARACTERS = 2_000
 
 Kind = Literal["quote", "paid", "models"]
-"""Whether a request asks for a generation's price, brings a key or a payment for it, or asks for the models."""
+"""The kind of a request: for a generation's price, for a generation with a key or a payment, or for the models."""
 
 
 Rail: TypeAlias = Literal["account", "wallet"]
-"""Where the money comes from."""
+"""The source of the money."""
 
 
 @dataclass(frozen=True)
 class Bill:
-    """How one call is paid for: by the payment, or without one from the account."""
+    """The payment for one call; without a payment, the account pays."""
 
     idempotency_key: str
     payment: Payment | None = None
 
     @property
     def rail(self) -> Rail:
-        """Where the money comes from."""
+        """The source of the money."""
         return "account" if self.payment is None else "wallet"
 
 
 @dataclass(frozen=True)
 class Settlement:
-    """What was charged for one call, in millionths of a US dollar; `tx` is the hash of a wallet's transaction."""
+    """The charge for one call, in millionths of a US dollar; `tx` is the hash of a wallet's transaction."""
 
     request: ImageRequest
     bill: Bill
@@ -41,7 +41,7 @@ class Settlement:
     tx: str | None
 
     def to_dict(self) -> dict[str, object]:
-        """Return the settlement as the till shows it, with its model in the spelling that it was asked for by."""
+        """Return the settlement as the sandbox reports it, with its model as the request spelled it."""
         payment = self.bill.payment
         return {
             "model": self.request.sent_as or self.request.model,
@@ -60,7 +60,10 @@ class Settlement:
 
 @dataclass
 class Till:
-    """Counts requests and settlements. It is used from the event loop alone, and never waits: each step is whole."""
+    """Counts requests and settlements.
+
+    It is used from the event loop alone and never awaits, so that each step is atomic.
+    """
 
     keys: list[str] = field(default_factory=list[str])
     quotes: int = 0
@@ -70,7 +73,7 @@ class Till:
     unchanged_lists: int = 0
 
     def count(self, kind: Kind, idempotency_key: str) -> None:
-        """Note that a generation request has come in."""
+        """Count an incoming generation request."""
         self.keys.append(idempotency_key)
         self.quotes += kind == "quote"
 
@@ -80,9 +83,9 @@ class Till:
             raise PaymentRefusedError("PAYMENT_REPLAY", "the nonce has been used")
 
     def settle(self, bill: Bill, request: ImageRequest, micro_usd: int) -> Settlement:
-        """Charge a call: what its payment is good for, else `micro_usd`; raises `PaymentRefusedError` the second time.
+        """Charge a call its payment's amount, else `micro_usd`; raises `PaymentRefusedError` the second time.
 
-        A payment is spent only here, so that one whose work failed still buys the next.
+        A payment is used up only here, so that one whose work failed can still buy another.
         """
         tx = None
         if bill.payment is not None:
@@ -94,9 +97,9 @@ class Till:
         return settlement
 
     def statement(self) -> dict[str, object]:
-        """Return what was charged, and how many generation requests came in, of which kind.
+        """Return the charges, and the number of generation requests of each kind.
 
-        `lists` are the requests for the list of models, and `unchanged_lists` those that were told that it is the same.
+        `lists` counts requests for the list of models, and `unchanged_lists` those answered with 304.
         """
         return {
             "count": len(self.settlements),

@@ -1,4 +1,4 @@
-"""Verifies payments for real: what was signed, for whom, how much, until when, and by whom."""
+"""Verifies signed payments: the terms, the amount, the time, and the signer."""
 
 import base64
 import binascii
@@ -15,7 +15,8 @@ from blockrun_image_mcp.sandbox.x402 import TOKENS, Number, Payment, PaymentRefu
 if TYPE_CHECKING:
     from eth_account.messages import SignableMessage
 
-_HALF_OF_THE_CURVE = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0  # a higher s is refused
+# Like USDC's contract, accept only the lower of the two valid values of s: a signature then has one form.
+_HALF_OF_THE_CURVE = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 _Address = Annotated[str, Field(pattern=r"^0x[0-9a-fA-F]{40}$"), AfterValidator(str.lower)]
 
 
@@ -40,7 +41,7 @@ class _Header(BaseModel, frozen=True, strict=True):
 
 
 async def verified(header: str, offers: AbstractSet[Terms], now: float) -> Payment:
-    """Return the payment in a `PAYMENT-SIGNATURE` header, if it takes one of the offers and its signature is real.
+    """Return the payment in a `PAYMENT-SIGNATURE` header if it matches an offer and is really signed.
 
     `now` is in seconds since 1970. Raises `PaymentRefusedError`, or `ImportError` without eth-account.
     """
@@ -51,6 +52,7 @@ async def verified(header: str, offers: AbstractSet[Terms], now: float) -> Payme
     authorization = read.payload.authorization
     _check_terms(read.accepted, authorization, offers)
     signature = bytes.fromhex(read.payload.signature[2:])
+    # In a thread, because eth-account is slow to import.
     signer = await anyio.to_thread.run_sync(_signer, TOKENS[read.accepted.network], authorization, signature)
     if signer != authorization.payer:
         raise PaymentRefusedError("PAYMENT_INVALID", "the signature is not the payer's")
@@ -67,7 +69,7 @@ async def verified(header: str, offers: AbstractSet[Terms], now: float) -> Payme
 
 
 def signable(token: Token, message: Mapping[str, object]) -> "SignableMessage":
-    """Return what a wallet signs for a transfer of a token, as eth-account's `SignableMessage`."""
+    """Return the message that a wallet signs to transfer a token, as eth-account's `SignableMessage`."""
     with same_recursion_limit():
         from eth_account.messages import encode_typed_data  # noqa: PLC0415 - an extra, and slow to import
 
@@ -97,7 +99,7 @@ def _check_terms(accepted: Terms, authorization: _Authorization, offers: Abstrac
 
 
 def _signer(token: Token, authorization: _Authorization, signature: bytes) -> str:
-    """Return the address that signed, in lower case, or nothing where the chain would not take the signature."""
+    """Return the signer's address in lower case, or an empty text if the chain would refuse the signature."""
     with same_recursion_limit():
         from eth_account import Account  # noqa: PLC0415 - an extra, and slow to import
         from eth_keys.exceptions import BadSignature  # noqa: PLC0415 - comes with it

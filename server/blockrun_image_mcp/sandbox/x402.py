@@ -1,4 +1,4 @@
-"""What passes between the wallet rail and a wallet, as x402 version 2 has it: challenges, payments and receipts."""
+"""The messages between the wallet rail and a wallet in x402 version 2: challenges, payments and receipts."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ PaymentCode = Literal["PAYMENT_UNDERPAID", "PAYMENT_REPLAY", "PAYMENT_INVALID", 
 
 @dataclass(frozen=True)
 class Token:
-    """USDC on one chain, with what its signatures are made for."""
+    """USDC on one chain, with the domain of its signatures."""
 
     name: str
     version: str
@@ -38,11 +38,11 @@ TOKENS: Mapping[str, Token] = MappingProxyType(
         "eip155:5042": Token("USDC", "2", 5042, "0x3600000000000000000000000000000000000000"),
     }
 )
-"""The tokens that a payment can be made in, by network."""
+"""The accepted tokens, by network: USDC on Base, Base Sepolia and Arc."""
 
 
 class PaymentRefusedError(Exception):
-    """A payment that is not taken: the code of the 402 that says so, and why."""
+    """Raised for a refused payment; `code` is the code of the 402, and `why` the reason."""
 
     def __init__(self, code: PaymentCode, why: str) -> None:
         super().__init__(f"Payment verification failed: {why}")
@@ -56,7 +56,7 @@ Number = Annotated[str, Field(pattern=r"^[0-9]{1,77}$")]
 
 
 class Terms(BaseModel, frozen=True, strict=True):
-    """What a payment is for, of one entry of a challenge's `accepts`; addresses compare without case."""
+    """The terms of a payment, from one entry of a challenge's `accepts`; addresses compare without case."""
 
     scheme: str
     network: str
@@ -67,7 +67,10 @@ class Terms(BaseModel, frozen=True, strict=True):
 
 @dataclass(frozen=True)
 class Payment:
-    """A verified payment, which buys one thing once; `header` is how it came, times are seconds since 1970."""
+    """A verified payment, which buys one thing once; `header` is the original header.
+
+    `valid_before` is in seconds since 1970.
+    """
 
     header: str
     network: str
@@ -78,23 +81,23 @@ class Payment:
 
     @property
     def id(self) -> str:
-        """What the chain knows it by: a nonce belongs to its payer."""
+        """The key by which the chain knows it: its nonce together with its payer."""
         return f"{self.payer}/{self.nonce}"
 
     def hold_at(self, now: float) -> None:
-        """Raise `PaymentRefusedError` once it has expired."""
+        """Raise `PaymentRefusedError` if it has expired at `now`."""
         if now >= self.valid_before:
             raise PaymentRefusedError("PAYMENT_INVALID", "the authorization has expired")
 
 
 class Quotes:
-    """What was asked for each request body; a payment may take any of it, also where a fault made it a lie."""
+    """The terms quoted for each request body; a payment may accept any of them, even a fault's false ones."""
 
     def __init__(self) -> None:
         self._asked: OrderedDict[bytes, frozenset[Terms]] = OrderedDict()
 
     def remember(self, body: bytes, challenge: Mapping[str, Any]) -> None:
-        """Stand by a challenge, as far as it can be paid."""
+        """Accept payments for a challenge from now on, as far as its terms are valid."""
         accepts = challenge.get("accepts")
         entries = cast("list[object]", accepts) if isinstance(accepts, list) else []
         self._asked[body] = self._asked.get(body, frozenset()) | {terms for entry in entries for terms in _terms(entry)}
@@ -103,7 +106,7 @@ class Quotes:
             self._asked.popitem(last=False)
 
     def open_to(self, body: bytes, micro_usd: int) -> AbstractSet[Terms]:
-        """Return what may be paid for a body: its price, and what else was asked for it."""
+        """Return the terms open for a body: its honest price, and all others quoted for it."""
         return {*self._asked.get(body, ()), *_terms(_requirement(micro_usd))}
 
 
@@ -117,9 +120,9 @@ def challenge(url: str, description: str, micro_usd: int) -> dict[str, Any]:
 
 
 def overridden(honest: object, override: object) -> object:
-    """Return a document with parts of it replaced: objects by key, lists by position; `null` takes a part out.
+    """Return a document with parts replaced: objects by key, lists by position; `null` removes a part.
 
-    A list becomes as long as the one that overrides it, where `{}` leaves an object as it is.
+    A list becomes as long as its override, in which `{}` leaves an object unchanged.
     """
     if isinstance(honest, dict) and isinstance(override, dict):
         old, new = cast("dict[str, object]", honest), cast("dict[str, object]", override)
@@ -133,12 +136,12 @@ def overridden(honest: object, override: object) -> object:
 
 
 def encoded(document: object) -> str:
-    """Return a document as a header carries it."""
+    """Return a document in a header's encoding."""
     return base64.b64encode(json.dumps(document).encode()).decode()
 
 
 def receipt(payment: Payment, tx: str) -> Mapping[str, str]:
-    """Return the headers that say that a payment was settled."""
+    """Return the headers for a settled payment."""
     proof = {"success": True, "transaction": tx, "network": payment.network, "payer": payment.payer}
     return {"PAYMENT-RESPONSE": encoded(proof), "X-Payment-Receipt": tx}
 
@@ -159,5 +162,5 @@ def _requirement(micro_usd: int) -> dict[str, Any]:
 def _terms(entry: object) -> list[Terms]:
     try:
         return [Terms.model_validate(entry)]
-    except ValidationError:
+    except ValidationError:  # a fault may quote terms that no wallet can pay
         return []
