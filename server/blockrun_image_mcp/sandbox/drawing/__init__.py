@@ -1,4 +1,4 @@
-"""The sandbox's artist, which draws a prompt's picture where a real service would ask a model for it."""
+"""The sandbox's artist: draws a prompt's picture without a model."""
 
 from blockrun_image_mcp.sandbox.drawing.picture import draw
 

@@ -1,4 +1,4 @@
-"""A composition of plain shapes, for prompts that name nothing the artist knows."""
+"""Compositions of plain shapes, for prompts without a known subject."""
 
 import math
 

@@ -1,4 +1,7 @@
-"""Animals that sit and look at you; each fits the square from -1 to 1 and sits at y = 1."""
+"""Animals that sit and face the viewer.
+
+Each fits the square from -1 to 1 and sits at y = 1.
+"""
 
 from blockrun_image_mcp.sandbox.drawing.canvas import Canvas
 from blockrun_image_mcp.sandbox.drawing.colours import INK, WHITE, Colour, darker, is_dark, lighter

@@ -1,4 +1,4 @@
-"""Where the subjects of a prompt stand, float or fly in the scene, and how large they are."""
+"""Places the subjects of a prompt in the scene, and sets their sizes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _BROAD = 1.2
 
 @dataclass(frozen=True)
 class _Place:
-    """A place for one object: where its feet or middle go, half its height, and its colour."""
+    """A place for one object: its feet or middle, half its height, and its colour."""
 
     subject: Subject
     at: Point
@@ -25,7 +25,7 @@ class _Place:
 
 
 def arrange(scene: Scene, wishes: Sequence[Wish]) -> None:
-    """Draw the wished-for subjects, what stands at the back first."""
+    """Draw the prompt's subjects, from the back to the front."""
     for stands in (BACK, WATER, AIR, GROUND):
         for place in _places(scene, wishes, stands):
             _put(scene, place)
@@ -44,7 +44,7 @@ def emblem(scene: Scene, wishes: Sequence[Wish]) -> None:
 
 def _places(scene: Scene, wishes: Sequence[Wish], stands: str) -> list[_Place]:
     items = [(order, wish) for order, wish in enumerate(wishes) if SUBJECTS[wish.name].stands == stands]
-    items = [item for item in items for _ in range(item[1].count)]
+    items = [item for item in items for _ in range(item[1].count)]  # "three dogs" is one wish and three items
     crowded = len(items) < sum(wish.count for wish in wishes)
     places: list[_Place] = []
     for index, (order, wish) in enumerate(items):
@@ -54,7 +54,7 @@ def _places(scene: Scene, wishes: Sequence[Wish], stands: str) -> list[_Place]:
         reach = _reach(scene, len(items), crowded) * subject.size * scene.chance.uniform(0.9, 1.06)
         colour = wish.dye or _own_colour(scene, subject)
         places.append(_Place(subject, _spot(scene, subject, share), reach, colour))
-    return sorted(places, key=lambda place: place.at[1])
+    return sorted(places, key=lambda place: place.at[1])  # what stands lower is nearer, and drawn over the others
 
 
 def _middle(scene: Scene) -> float:
@@ -62,7 +62,7 @@ def _middle(scene: Scene) -> float:
 
 
 def _own_colour(scene: Scene, subject: Subject) -> Colour:
-    """Clothes take the prompt's colour wherever it stands; anything else has a colour of its own."""
+    """Return the prompt's colour for clothes, and the subject's own colour for anything else."""
     named = scene.palette.named
     return named[0] if subject.dressed and named else scene.chance.choice(subject.colours)
 
@@ -88,6 +88,6 @@ def _put(scene: Scene, place: _Place) -> None:
     subject, (x, y) = place.subject, place.at
     centre = (x, y) if subject.stands == AIR else (x, y - place.reach * subject.foot)
     canvas = scene.canvas.within(centre, place.reach).under(scene.near_light)
-    if subject.stands == GROUND:
+    if subject.stands == GROUND:  # its shadow
         canvas.oval((0, subject.foot), (0.8, 0.07), (20, 20, 50, 60))
     subject.paint(canvas.flipped(scene.chance.choice((True, False))), place.colour)

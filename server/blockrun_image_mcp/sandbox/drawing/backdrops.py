@@ -1,4 +1,4 @@
-"""The table of backdrops, and the choice of those that a prompt asks for."""
+"""The table of backdrops, and the choice among them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Painter = Callable[[Scene], None]
 
 @dataclass(frozen=True)
 class Backdrop:
-    """One kind of surroundings and the words that ask for it."""
+    """One kind of surroundings, and the words that ask for it."""
 
     paint: Painter
     words: str
@@ -55,11 +55,12 @@ GROUNDS: dict[str, Backdrop] = {
     ),
 }
 
+# "dark", "warm" and "day" also describe things indoors.
 _OPEN_AIR = frozenset({*LIGHT_WORDS, *SEASON_WORDS, *RAIN_WORDS, "sky", "clouds", "rainbow"} - {"dark", "warm", "day"})
 
 
 def backdrop_for(words: Sequence[str], wishes: Sequence[Wish]) -> tuple[Painter, ...]:
-    """Choose what to paint behind the subjects, from the back to the front; nothing if no word asks for anything."""
+    """Choose the layers behind the subjects, from back to front; empty if no word asks for any."""
     asked = frozenset(words)
     indoors = _named(INTERIORS, asked)
     if indoors:

@@ -1,4 +1,4 @@
-"""A canvas that draws simple shapes in its own units, so that a painter never thinks in pixels."""
+"""A canvas that draws simple shapes in its own units instead of pixels."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,7 @@ _CURVE_STEPS = 7
 
 @dataclass(frozen=True)
 class Sheet:
-    """The picture being drawn, with a pen for opaque paint and one for see-through paint."""
+    """The picture being drawn, with pens for opaque and for translucent paint."""
 
     image: Image.Image
     solid: ImageDraw.ImageDraw
@@ -24,7 +24,7 @@ class Sheet:
 
     @classmethod
     def blank(cls, width: int, height: int) -> "Sheet":
-        """Start a new sheet of so many pixels."""
+        """Return a new white sheet; its size is in pixels."""
         image = Image.new("RGB", (width, height), WHITE)
         return cls(image, ImageDraw.Draw(image), ImageDraw.Draw(image, "RGBA"))
 
@@ -41,15 +41,15 @@ class Canvas:
     tilt: float = 0.0
 
     def within(self, centre: Point, scale: float, tilt: float = 0.0) -> "Canvas":
-        """Make a smaller canvas whose origin lies at a point of this one; the tilt is in degrees."""
+        """Return a smaller canvas around a point of this one; the tilt is in degrees."""
         return replace(self, origin=self._pixel(centre), unit=self.unit * scale, tilt=self.tilt + tilt)
 
     def under(self, light: Colour) -> "Canvas":
-        """Make the same canvas in another light."""
+        """Return the same canvas in another light."""
         return replace(self, light=light)
 
     def flipped(self, mirrored: bool) -> "Canvas":
-        """Make the same canvas, looking the other way if so asked."""
+        """Return the same canvas, mirrored if asked."""
         return replace(self, mirrored=mirrored)
 
     def wash(self, top: float, bottom: float, colours: Sequence[Colour]) -> None:
@@ -58,6 +58,7 @@ class Canvas:
         image = self.sheet.image
         if last <= first:
             return
+        # One column is stretched to the full height, then to the full width, instead of drawing line by line.
         strip = Image.frombytes("RGB", (1, len(colours)), bytes(part for colour in colours for part in colour))
         column = _stretched(strip, (1, last - first), Image.Resampling.BILINEAR)
         image.paste(_stretched(column, (image.width, last - first), Image.Resampling.NEAREST), (0, first))
@@ -109,7 +110,7 @@ class Canvas:
         lit = lit_by(paint, self.light)
         pen = self.sheet.solid if len(paint) == OPAQUE else self.sheet.glaze
         pen.line([self._pixel(point) for point in points], fill=lit, width=width, joint="curve")
-        if len(paint) == OPAQUE:
+        if len(paint) == OPAQUE:  # a translucent end would be darker where it lies over the line
             self.disc(points[0], thickness / 2, paint)
             self.disc(points[-1], thickness / 2, paint)
 
@@ -121,10 +122,11 @@ class Canvas:
         """Draw the outline of a circle."""
         far, near = radius + thickness / 2, radius - thickness / 2
         outer, inner = _arc_points(centre, (far, far), (0, 360)), _arc_points(centre, (near, near), (0, 360))
+        # One polygon, not two discs: translucent paint must leave the middle as it is.
         self.polygon([*outer, outer[0], inner[0], *reversed(inner)], paint)
 
     def arc(self, oval: Box, sweep: Point, thickness: float, paint: Paint) -> None:
-        """Draw a part of an oval's outline; the sweep is in degrees, clockwise from the right."""
+        """Draw part of an oval's outline; the sweep is in degrees, clockwise from the right."""
         left, top, right, bottom = oval
         centre, radii = ((left + right) / 2, (top + bottom) / 2), ((right - left) / 2, (bottom - top) / 2)
         self.stroke(_arc_points(centre, radii, sweep), thickness, paint)
@@ -166,7 +168,7 @@ def _smooth(points: Sequence[Point], closed: bool = True) -> list[Point]:
 
 
 def _between(points: Sequence[Point], share: float) -> Point:
-    """Find a point on the Catmull-Rom curve between the two middle points."""
+    """Return a point on the Catmull-Rom curve between the two middle points."""
     before, start, end, after = points
     squared, cubed = share * share, share**3
     weights = (

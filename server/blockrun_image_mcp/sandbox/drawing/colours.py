@@ -1,10 +1,10 @@
-"""Colours and the few ways the artist mixes them."""
+"""Colours, and the few ways in which the artist mixes them."""
 
 Colour = tuple[int, int, int]
 Paint = tuple[int, int, int] | tuple[int, int, int, int]
 
 OPAQUE = 3
-"""How many parts a paint has that lets nothing show through."""
+"""The number of components of an opaque paint."""
 
 WHITE: Colour = (255, 255, 255)
 INK: Colour = (38, 36, 46)
@@ -13,7 +13,7 @@ _DARK = 58
 
 
 def mix(first: Colour, second: Colour, share: float) -> Colour:
-    """Blend two colours; `share` is how much of the second one goes in."""
+    """Blend two colours; `share` is the share of the second one."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(first, second, strict=True))
     return red, green, blue
 
@@ -29,17 +29,17 @@ def darker(colour: Colour, share: float) -> Colour:
 
 
 def see_through(colour: Colour, opacity: float) -> Paint:
-    """Make a colour that lets what lies under it show."""
+    """Return a translucent paint of a colour."""
     return (*colour, round(255 * opacity))
 
 
 def lit_by(paint: Paint, light: Colour) -> Paint:
-    """Show a paint in a coloured light: white light leaves it as it is."""
+    """Return a paint as it looks in a coloured light; white light leaves it unchanged."""
     red, green, blue = paint[0] * light[0] // 255, paint[1] * light[1] // 255, paint[2] * light[2] // 255
     return (red, green, blue) if len(paint) == OPAQUE else (red, green, blue, paint[3])
 
 
 def is_dark(colour: Colour) -> bool:
-    """Say whether a colour looks nearly black."""
+    """Return whether a colour looks nearly black."""
     red, green, blue = colour
-    return 0.30 * red + 0.59 * green + 0.11 * blue < _DARK
+    return 0.30 * red + 0.59 * green + 0.11 * blue < _DARK  # luma as in ITU-R BT.601

@@ -1,4 +1,4 @@
-"""Backdrops without an open sky: a studio, a table, a sheet of paper for a logo, space and the deep sea."""
+"""Backdrops without an open sky: a studio, a table, a logo's paper, space and the deep sea."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The open country under the sky: far things such as mountains and towns, and the ground in front of them."""
+"""Open country under the sky: distant mountains, towns and woods, and the ground before them."""
 
 from blockrun_image_mcp.sandbox.drawing.canvas import Canvas, Point
 from blockrun_image_mcp.sandbox.drawing.colours import WHITE, Colour, Paint, darker, lighter, mix, see_through
@@ -155,7 +155,7 @@ def _tufts(scene: Scene, ground: Colour) -> None:
 
 
 def sea(scene: Scene) -> None:
-    """Fill the foreground with water, glittering under the sun or moon, and a beach if one is asked for."""
+    """Fill the foreground with glittering water, and a beach if one is asked for."""
     light = scene.palette.light
     water = scene.palette.hazy(scene.palette.tinged(_WATER, 0.3), 0.0)
     far = mix(water, mix(light.sky[1], light.sky[2], 0.3), 0.5)
@@ -174,7 +174,7 @@ def sea(scene: Scene) -> None:
 
 
 def _glitter(scene: Scene) -> None:
-    """Reflect the sun or moon as a column of bright ripples that widens towards us."""
+    """Reflect the sun or moon as a column of bright ripples, wider towards the viewer."""
     for step in range(22):
         depth = (step / 22) ** 1.3
         x = scene.sun_x + scene.chance.uniform(-0.05, 0.05) * (0.6 + depth)

@@ -1,4 +1,4 @@
-"""The writing on a picture: the caption with the prompt's words, and the badge that marks it as a sandbox's."""
+"""The caption with the prompt's words, and the sandbox badge."""
 
 import string
 import unicodedata
@@ -18,6 +18,7 @@ NO_GLYPHS = "(prompt in another script)"
 _BAND = (14, 16, 30, 176)
 _SMALL = 400
 _SMALLEST_TEXT = 9
+# The glyphs of Pillow's built-in font that a prompt is likely to have.
 _GLYPHS = frozenset(string.ascii_letters + string.digits + string.punctuation + "©«»°±·\u2018\u2019“”")
 _LIKE = {"\u2013": "-", "\u2014": "-", "\u2010": "-", "ß": "ss", "æ": "ae", "ø": "o", "ł": "l", "đ": "d"}
 
@@ -33,12 +34,12 @@ class Caption:
 
     @property
     def height(self) -> int:
-        """How many pixels the band takes at the bottom of the picture."""
+        """The height of the band at the bottom of the picture, in pixels."""
         return round(self.size * 1.32 * len(self.lines) + self.size * 0.95)
 
 
 def caption_for(prompt: str, width: int, height: int) -> Caption:
-    """Lay the prompt out as a caption for a picture of that size."""
+    """Lay the prompt out as a caption for a picture of the given size in pixels."""
     short = min(width, height)
     size = max(_SMALLEST_TEXT, round(min(short * 0.031, width * 0.036)) if short >= _SMALL else round(short * 0.046))
     font = ImageFont.load_default(size=size)
@@ -71,9 +72,10 @@ def _badge(pen: ImageDraw.ImageDraw, width: int, height: int) -> None:
 
 
 def _printable(prompt: str) -> str:
-    """Keep what the font can draw; letters lose the accents that it lacks."""
+    """Return the part of the prompt that the font can draw; letters lose accents it lacks."""
     plain = (mark for mark in unicodedata.normalize("NFKD", prompt) if not unicodedata.combining(mark))
     text = " ".join("".join(_LIKE.get(mark, mark if mark in _GLYPHS else " ") for mark in plain).split())
+    # Punctuation alone is worth showing only if it is the whole prompt, not the remains of another script.
     if any(mark.isalnum() for mark in text) or (text and prompt.isascii()):
         return text
     return NO_GLYPHS if prompt.strip() else NO_TEXT

@@ -1,4 +1,4 @@
-"""Geometric marks such as logos have; each fits the square from -1 to 1."""
+"""Geometric marks for logos; each fits the square from -1 to 1."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Which colours, light and weather the words of a prompt ask for."""
+"""Chooses colours, light and weather from the words of a prompt."""
 
 import random
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ COLOURS: dict[str, Colour] = {
 
 @dataclass(frozen=True)
 class Light:
-    """How the sky looks and what it does to everything under it."""
+    """The look of the sky, and its effect on everything under it."""
 
     sky: tuple[Colour, Colour, Colour]
     shine: Colour
@@ -59,7 +59,7 @@ LIGHT_WORDS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Season:
-    """What a season does to the ground and the leaves."""
+    """The effect of a season on the ground and the leaves."""
 
     ground: Colour
     leaves: tuple[Colour, ...]
@@ -105,21 +105,21 @@ class Palette:
 
     @property
     def horizon(self) -> Colour:
-        """The colour far things fade into."""
+        """The colour that distant things fade into."""
         return self.light.sky[2]
 
     def hazy(self, colour: Colour, distance: float) -> Colour:
-        """Show a colour of the landscape from a distance of 0 (here) to 1 (lost in the haze)."""
+        """Return a landscape colour at a distance from 0 (here) to 1 (lost in the haze)."""
         red, green, blue, *_ = lit_by(colour, self.light.shine)
         return mix((red, green, blue), self.horizon, distance)
 
     def tinged(self, colour: Colour, share: float) -> Colour:
-        """Move a colour towards the first colour the prompt names."""
+        """Move a colour towards the first one that the prompt names."""
         return mix(colour, self.named[0], share) if self.named else colour
 
 
 def palette_for(words: Sequence[str], chance: random.Random) -> Palette:
-    """Choose the palette that the words ask for, and by chance where they leave it open."""
+    """Choose the palette from the words, and by chance if they leave it open."""
     named = tuple(dict.fromkeys(COLOURS[word] for word in words if word in COLOURS))
     season = next((SEASON_WORDS[word] for word in words if word in SEASON_WORDS), "")
     return Palette(
@@ -142,7 +142,7 @@ def _tinged_sky(light: Light, named: tuple[Colour, ...]) -> Light:
     if not named:
         return light
     top, middle, low = light.sky
-    share = 0.5 if light.starry else 1.0
+    share = 0.5 if light.starry else 1.0  # a night sky must stay dark
     sky = (mix(top, named[0], 0.12 * share), mix(middle, named[0], 0.3 * share), mix(low, named[0], 0.46 * share))
     return replace(light, sky=sky)
 

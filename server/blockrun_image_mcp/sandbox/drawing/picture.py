@@ -1,4 +1,4 @@
-"""A whole picture: the words choose the palette, backdrop and subjects, then the writing goes on top."""
+"""Draws a whole picture: backdrop, subjects and weather, with the writing on top."""
 
 import hashlib
 import io
@@ -19,17 +19,18 @@ from blockrun_image_mcp.sandbox.drawing.skies import sky, weather
 READ_LIMIT = 2_000
 
 _SMALL_SIDE = 400
-_PNG_EFFORT = 2
+_PNG_EFFORT = 2  # of 9: fast rather than small
 _SUN_SIDES = (0.22, 0.36, 0.64, 0.78)
 
 
 def draw(prompt: str, *, width: int, height: int, variant: int = 0) -> bytes:
-    """Draw the prompt as a PNG, the same bytes for the same arguments.
+    """Draw the prompt as a PNG; equal arguments give equal bytes.
 
-    The `variant` composes the same prompt in another way, as a second image of one request would.
+    Each `variant` composes the same prompt in another way, like a second image of one request.
     """
     read = prompt[:READ_LIMIT]
     caption = caption_for(read, width, height)
+    # The picture is drawn larger and reduced, because Pillow draws edges without antialiasing.
     finer = 4 if min(width, height) < _SMALL_SIDE else 2
     sheet = Sheet.blank(width * finer, height * finer)
     _compose(_scene(sheet, read, variant, caption.height / height))

@@ -1,4 +1,4 @@
-"""What a prompt's words ask the artist to draw."""
+"""Finds the subjects that a prompt asks the artist to draw."""
 
 import re
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ _WORD = re.compile(r"[a-z0-9]+")
 _COUNTS = {"two": 2, "pair": 2, "couple": 2, "three": 3, "four": 4, "five": 5, "six": 6} | {
     str(n): n for n in range(2, 7)
 }
-_UNCOUNTED = 3
+_UNCOUNTED = 3  # of "dogs" without a number
 _MOST_KINDS = 4
-_REACH = 3
+_REACH = 3  # words before a noun that may describe it, as in "two big red dogs"
 
 
 @dataclass(frozen=True)
 class Wish:
-    """A subject the prompt asks for, how many of it, and in which colour if it says so."""
+    """A subject in the prompt, with its count, and its colour if the prompt names one."""
 
     name: str
     count: int = 1
@@ -27,12 +27,12 @@ class Wish:
 
 
 def words_of(text: str) -> tuple[str, ...]:
-    """Split a text into its lower-case words."""
+    """Split a text into lower-case words."""
     return tuple(_WORD.findall(text.lower()))
 
 
 def wishes_in(words: Sequence[str]) -> tuple[Wish, ...]:
-    """Find the subjects that the words ask for, each once, in the order of their first mention."""
+    """Return the subjects that the words name, each once, in the order of first mention."""
     wishes: dict[str, Wish] = {}
     for place, word in enumerate(words):
         name = _SUBJECT_OF.get(word)
@@ -55,7 +55,7 @@ def _wish(name: str, words: Sequence[str]) -> Wish:
 
 
 def _own_words(words: Sequence[str]) -> Sequence[str]:
-    """Take the words shortly before the last one that do not belong to an earlier subject."""
+    """Return the words shortly before the last one, without those of an earlier subject."""
     before = list(words[-1 - _REACH : -1])
     while any(word in _SUBJECT_OF for word in before):
         before.pop(0)
@@ -63,7 +63,10 @@ def _own_words(words: Sequence[str]) -> Sequence[str]:
 
 
 def _settled(wishes: dict[str, Wish]) -> tuple[Wish, ...]:
-    """Let "portrait of a woman" be one portrait, "portrait of a dog" a dog, and "palm tree" one tree."""
+    """Resolve overlaps: "portrait of a woman" is one portrait, and "palm tree" one tree.
+
+    "Portrait of a dog" is a dog.
+    """
     if "portrait" in wishes and "person" in wishes:
         person = wishes.pop("person")
         wishes["portrait"] = replace(wishes["portrait"], count=person.count, dye=person.dye)

@@ -1,4 +1,4 @@
-"""The scene that backdrops and subjects are drawn into, measured in short sides of the picture."""
+"""The scene of backdrops and subjects; its unit is the short side of the picture."""
 
 import math
 import random
@@ -11,7 +11,10 @@ from blockrun_image_mcp.sandbox.drawing.palette import Palette
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture in the making: x runs from 0 to `width`, y from 0 down to `floor` where the caption begins."""
+    """A picture in progress: x runs from 0 to `width`, y from 0 down to `floor`.
+
+    Below the `floor` lies the caption.
+    """
 
     canvas: Canvas
     width: float
@@ -24,20 +27,20 @@ class Scene:
 
     @property
     def horizon(self) -> float:
-        """The height at which sky and ground meet."""
+        """The y of the line between sky and ground."""
         return self.floor * 0.66
 
     @property
     def near_light(self) -> Colour:
-        """The light on near things, which is softer than the light on the landscape so that they stay plain to see."""
+        """The light on near things, softer than on the landscape, so that they stay visible."""
         return mix(self.palette.light.shine, WHITE, 0.6)
 
     def asks_for(self, *words: str) -> bool:
-        """Say whether the prompt has one of the words."""
+        """Return whether the prompt has one of the words."""
         return not set(words).isdisjoint(self.words)
 
     def hills(self, level: float, swell: float) -> list[Point]:
-        """Outline softly rolling ground around a level, closed at the bottom of the picture."""
+        """Return the outline of softly rolling ground around a level, closed at the bottom."""
         phase, second = self.chance.uniform(0, 6.3), self.chance.uniform(0, 6.3)
         steps = 60
         outline = [

@@ -1,4 +1,4 @@
-"""The open sky: its gradient, sun or moon, stars and clouds, and what falls from it."""
+"""The open sky with sun or moon, stars and clouds, and falling snow or rain."""
 
 from blockrun_image_mcp.sandbox.drawing.canvas import Canvas, Point
 from blockrun_image_mcp.sandbox.drawing.colours import CREAM, WHITE, Colour, darker, lighter, mix, see_through
@@ -6,7 +6,7 @@ from blockrun_image_mcp.sandbox.drawing.scene import Scene
 
 
 def sky(scene: Scene) -> None:
-    """Fill the sky down to below the horizon."""
+    """Fill the sky to below the horizon."""
     light = scene.palette.light
     scene.canvas.wash(0, scene.horizon + 0.02, light.sky)
     scene.canvas.wash(scene.horizon + 0.02, scene.height, (light.sky[2], light.sky[2]))
@@ -35,7 +35,7 @@ def stars(scene: Scene, down_to: float) -> None:
 
 
 def weather(scene: Scene) -> None:
-    """Let snow or rain fall over the finished scene."""
+    """Draw snow or rain over the finished scene."""
     area = scene.width * scene.height
     if scene.palette.snowing:
         for _ in range(round(110 * area)):

@@ -1,4 +1,4 @@
-"""The table of things the artist can draw: which words ask for them, how they look and where they belong."""
+"""The table of subjects: the words that ask for them, their painters, and their homes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +14,11 @@ GROUND, BACK, AIR, WATER = "ground", "back", "air", "water"
 
 @dataclass(frozen=True)
 class Subject:
-    """One thing the artist can draw: the words for one and for many, its colours, and how it stands.
+    """One thing that the artist can draw, with the words for one and for many of it.
 
-    `home` is the backdrop it gets when the prompt names none, `foot` how far below its middle it touches the ground.
+    `home` is its backdrop if the prompt names none, `stands` its place in the scene, and `foot` the distance from its
+    middle down to the ground, in halves of its height. `dressed` is true if it takes the prompt's colour for its
+    clothes.
     """
 
     paint: Painter
