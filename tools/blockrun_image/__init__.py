@@ -79,7 +79,10 @@ _ROOMS = ("errors", "model", "catalog", "images", "enrichment", "joining", "port
 
 
 def __getattr__(name: str) -> object:
-    """Load a public name on first use: a starting server needs few of them."""
+    """Load a public name on first use.
+
+    A starting server needs few of them.
+    """
     rooms = (import_module(f"{__name__}.{room}") for room in (_ROOMS if name in __all__ else ()))
     found = next((room for room in rooms if hasattr(room, name)), None)
     if found is None:

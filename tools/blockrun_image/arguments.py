@@ -21,11 +21,12 @@ _EVERYTHING = ("all", "every", "everything")
 
 
 def check_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[str, Any]:
-    """Return the arguments that were set, with their advertised types.
+    """Return a call's arguments with their advertised types.
 
-    `null`, `""` and words such as `none` mean "not set"; `"3"` and `3.0` are integers; a model may be named with or
-    without its provider; a choice may differ in case and signs. Raises `InvalidRequestError` with the valid values if
-    the advertised schema does not allow an argument, or does not know it.
+    Arguments that were not set are left out. `null`, `""` and words such as `none` mean "not set"; `"3"` and `3.0` are
+    integers; a model may be named with or without its provider; a choice may differ in case and signs. Raises
+    `InvalidRequestError` with the valid values if the advertised schema does not allow an argument, or does not know
+    it.
     """
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - 85 ms of import that listing the tools need not pay
 
@@ -46,7 +47,10 @@ def check_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[s
 
 
 def normalized_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[str, Any]:
-    """Return the known arguments that were set, converted to their advertised types but unchecked."""
+    """Convert the known arguments to their advertised types, without a check.
+
+    Arguments that were not set are left out.
+    """
     return {
         name: _as_advertised(tool, name, value)
         for name, value in arguments.items()
@@ -56,7 +60,7 @@ def normalized_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> d
 
 @dataclass(frozen=True)
 class _Violation:
-    """A schema rule that an argument breaks; `name` is empty if the rule is about all arguments."""
+    """A violated schema rule; `name` is empty if it concerns all arguments."""
 
     tool: ToolSchema
     rule: str
@@ -118,7 +122,7 @@ def _is_not_set(tool: ToolSchema, name: str, value: object) -> bool:
 
 
 def _is_no(value: object, schema: Schema) -> bool:
-    """Return whether a value means "off", as advertised or as frameworks write it."""
+    """Return whether a value means "off", as advertised or in a framework's spelling."""
     is_switch = schema["type"] == "boolean" or _OFF in schema.get("enum", ())
     is_no = isinstance(value, str) and _plain(value).strip(AROUND).lower() in {"no", "false"}
     return is_switch and (value is False or is_no)
@@ -142,7 +146,7 @@ def _as_advertised(tool: ToolSchema, name: str, value: object) -> object:
 
 
 def _as_choice(tool: ToolSchema, name: str, value: str) -> str:
-    """Return a text as it is advertised, or unchanged if it is a prompt or a phrase."""
+    """Return a text in its advertised spelling; prompts and phrases stay unchanged."""
     catalog = tool.catalog
     match name:
         case "model":

@@ -1,4 +1,4 @@
-"""The states of an attempt to spend, and the facts known about one."""
+"""States and facts of an attempt to spend."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from blockrun_image.text import clean
 
 
 class AttemptState(StrEnum):
-    """The state of an attempt; its value is the word shown to users."""
+    """The state of an attempt; its value is shown to users."""
 
     RESERVED = "reserved"
     """Money is set aside, and nothing was sent."""
@@ -73,10 +73,11 @@ _NEXT: Mapping[AttemptState, Sequence[AttemptState]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Payment:
-    """A payment signed by a wallet: its `header` lets any holder move the amount to the payee, once.
+    """A payment signed by a wallet, with its `header` for the gateway.
 
-    `header` is what the gateway receives, `nonce` prevents a second transfer, and `valid_before` is its expiry in
-    seconds since 1970. `payer` is the wallet's address, empty in old ledgers.
+    Whoever holds the `header` can move the amount to the payee, once. The `nonce`
+    prevents a second transfer, and `valid_before` is its expiry in seconds since 1970. `payer` is the wallet's address,
+    empty in old ledgers.
     """
 
     network: str
@@ -90,7 +91,7 @@ class Payment:
 
 @dataclass(frozen=True)
 class Quote:
-    """A gateway's exact price in US dollars, the host that asks it, and the address to pay."""
+    """A gateway's exact price in US dollars, its host, and the address to pay."""
 
     amount_usd: Decimal
     host: str
@@ -99,19 +100,22 @@ class Quote:
 
 @dataclass(frozen=True)
 class Approval:
-    """The user's approval of one attempt, for prices up to `most_usd`; `None` covers any price."""
+    """The user's approval of one attempt, up to `most_usd` or any price if `None`."""
 
     id: str
     most_usd: Decimal | None = None
 
     def covers(self, price_usd: Decimal | None) -> bool:
-        """Return whether the approval covers a price; `None` is a price without a limit."""
+        """Return whether the approval covers a price.
+
+        `None` is a price without a limit.
+        """
         return self.most_usd is None or (price_usd is not None and price_usd <= self.most_usd)
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job that a gateway accepted; a wallet's job has the payment that its polls carry."""
+    """A job accepted by a gateway; a wallet's polls carry its payment."""
 
     id: str
     payment: Payment | None = None
@@ -119,7 +123,10 @@ class Job:
 
 @dataclass(frozen=True)
 class ExpectedCost:
-    """The least and the most a request can cost, in US dollars; `most_usd` is `None` if unknown."""
+    """The least and the most a request can cost, in US dollars.
+
+    `most_usd` is `None` if unknown.
+    """
 
     least_usd: Decimal = Decimal(0)
     most_usd: Decimal | None = None
@@ -142,9 +149,10 @@ class AttemptStatus:
 
 @dataclass(frozen=True)
 class MadeCall:
-    """A call with the arguments as given; calls with equal arguments have the same `key`.
+    """A call with its arguments as given.
 
-    Without a `caller`, the call is the process's own. `arrived_at` is in seconds by anyio's clock, `None` if unknown.
+    Calls with equal arguments have the same `key`. Without a `caller`, the call is the process's own. `arrived_at` is
+    in seconds by anyio's clock, `None` if unknown.
     """
 
     key: str
@@ -170,14 +178,14 @@ class Order:
 
 @dataclass(frozen=True)
 class UncollectedPictures:
-    """Pictures that were paid for and never delivered to a caller."""
+    """Paid pictures that were never delivered."""
 
     attempt_id: str
     request: ImageRequest
     urls: Sequence[str]
 
     def to_text(self) -> str:
-        """Return one line that describes them, with up to four URLs that are short enough."""
+        """Describe the pictures in one line, with up to four short URLs."""
         urls = [url for url in self.urls if len(url) <= _MAX_SHOWN_URL_CHARACTERS][:_MAX_SHOWN_URLS]
         where = " ".join(urls) or "see the resource images://recent"
         prompt, model = clean(self.request.prompt, _SHOWN_PROMPT_CHARACTERS), clean(self.request.model, 80)

@@ -24,7 +24,7 @@ OnDelivery: TypeAlias = Callable[[DeliveryEvent], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Caller:
-    """The owner of a call, by a unique id: a process, a session or a principal."""
+    """The owner of a call, such as a process, a session or a principal, by a unique id."""
 
     id: str
 

@@ -1,4 +1,4 @@
-"""The catalogue: the models that exist, and the requests each of them accepts."""
+"""The catalogue of models, and the requests that each of them accepts."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ _MOST_ALTERNATIVES_CHARACTERS = 180
 
 @dataclass(frozen=True)
 class Catalog:
-    """The models on offer, and the rules that hold for all of them.
+    """The models on offer, and the rules for all of them.
 
     After a gateway's list was joined in: `contract` is the catalogue without the list. `listed` maps each listed id to
     the shown one; a model is requested by the first id that maps to it. `gone` are the contract's models that the list
@@ -45,7 +45,7 @@ class Catalog:
 
     @classmethod
     def load(cls, path: Path | None = None) -> "Catalog":
-        """Read the catalogue from the packaged API description, or from the file at `path`.
+        """Read the catalogue from the packaged API description or the file at `path`.
 
         Raises `SpecError` if the file or one of its models cannot be used.
         """
@@ -57,37 +57,37 @@ class Catalog:
 
     @property
     def default_size(self) -> str:
-        """The size of a request that names none, if its model has this size."""
+        """The size of a request that names none, if its model has it."""
         return self.spec.request.size.default
 
     @property
     def standard(self) -> str:
-        """The quality that every model takes."""
+        """The quality accepted by every model."""
         return self.spec.request.quality.enum[0]
 
     @cached_property
     def sizes(self) -> Sequence[str]:
-        """Every size that any model has, smallest first."""
+        """All sizes of all models, smallest first."""
         return sorted({size for model in self for size in model.sizes}, key=_pixels)
 
     @property
     def qualities(self) -> Sequence[str]:
-        """Every quality that any model takes, the standard one first."""
+        """All qualities of all models, the standard one first."""
         return list(dict.fromkeys([self.standard, *(quality for model in self for quality in model.qualities)]))
 
     @property
     def max_images(self) -> int:
-        """The most images that one call can request, over all models."""
+        """The most images of any model in one call."""
         return max(model.max_images for model in self)
 
     @property
     def use_cases(self) -> Sequence[str]:
-        """The use cases that the API recommends models for, in the API's words."""
+        """The use cases with recommended models, in the API's words."""
         return list(dict.fromkeys(each.use_case for model in self for each in model.recommended_for))
 
     @cached_property
     def spellings(self) -> Mapping[str, str]:
-        """The shown id for each other spelling of a model, unless the spelling is ambiguous."""
+        """The shown id for each other spelling of a model, if unambiguous."""
         shown: defaultdict[str, set[str]] = defaultdict(set)
         for spelling, id in (*self.spec.aliases.items(), *self.listed.items(), *map(_other_form, self._all.values())):
             shown[spelling].add(id)
@@ -98,7 +98,10 @@ class Catalog:
         }
 
     def id_of(self, asked: str) -> str:
-        """Return the shown id for any spelling of a model, or `asked` itself if it names no single model."""
+        """Return the shown id for any spelling of a model.
+
+        It is `asked` itself if that names no single model.
+        """
         if asked in self.strangers:
             return asked
         return meant(asked, {**self.spellings, **{id: id for id in self._all}}) or asked
@@ -114,18 +117,21 @@ class Catalog:
         return model
 
     def known(self, id: str) -> Model:
-        """Return the model shown under that id, even if it is gone; raises `UnknownModelError`."""
+        """Return the model with that shown id, even a gone one; raises `UnknownModelError`."""
         model = self._all.get(id)
         if model is None:
             raise self.unknown_model(id)
         return model
 
     def sent_as(self, id: str) -> str:
-        """Return the gateway's own id for a shown model, or `id` if the gateway does not list it."""
+        """Return the gateway's own id for a shown model, or `id` if it lists none."""
         return self._asked_for_by.get(id, id)
 
     def unknown_model(self, id: object) -> UnknownModelError:
-        """Return the error for an unavailable model; it names the closest models and their lowest prices."""
+        """Return the error for an unavailable model.
+
+        It names the closest models and their lowest prices.
+        """
         shown = self.id_of(id) if isinstance(id, str) else None
         if shown in self.gone and self.listing is not None:
             what = f"{quoted(id)} is not among the models that {self.listing.gateway} lists (seen {self.listing.seen})"
@@ -143,7 +149,7 @@ class Catalog:
         return UnknownModelError(message, hint=hint, valid_values=list(self.models))
 
     def alternatives(self, id: object) -> str:
-        """Return the models closest to an unavailable id, each with the price of its cheapest image."""
+        """Return the models closest to an unavailable id, with their lowest prices."""
         others = [each for each in self.models if each != id]
         named = others if len(others) <= _MOST_ALTERNATIVES else closest(clean(id, 80), others, _MOST_ALTERNATIVES)
         offers = [self._offer(self.models[name]) for name in named]
@@ -152,7 +158,10 @@ class Catalog:
         return ", ".join(offers) + ("" if len(offers) == len(others) else f" (the closest of {len(others)})")
 
     def source_of(self, id: str) -> str:
-        """Return a model's source: `contract` (the API's description), `live` (a gateway's list) or `both`."""
+        """Return a model's source: `contract`, `live` or `both`.
+
+        `contract` is the API's description, `live` is a gateway's list.
+        """
         if id not in (self.contract or self).models:
             return "live"
         return "contract" if self.contract is None or id not in self._asked_for_by or id in self.gone else "both"
@@ -181,20 +190,27 @@ class Catalog:
         )
 
     def offers(self, model: Model, asked: ImageArguments) -> bool:
-        """Return whether `model` has the requested size and quality; `fill_in` raises the reason if not."""
+        """Return whether `model` has the requested size and quality.
+
+        If not, `fill_in` raises the reason.
+        """
         has_size = asked.size in (None, "", AUTO) or not model.sizes or asked.size in model.sizes
         return has_size and (
             self.takes_any_quality(model) or asked.quality in (None, "", self.standard, *model.qualities)
         )
 
     def takes_any_quality(self, model: Model) -> bool:
-        """Return whether only the gateway knows the model's qualities, as lists may omit them."""
+        """Return whether only the gateway knows the model's qualities.
+
+        Lists may leave them out.
+        """
         return not model.qualities and self.source_of(model.id) == "live"
 
     def size_for(self, model: Model, size: str | None) -> str:
-        """Return the size to request from `model`; `auto` leaves the choice to the API.
+        """Return the size to request from `model`.
 
-        Raises `InvalidRequestError` if the model does not have `size`, or `size` is not a size.
+        `auto` leaves the choice to the API. Raises `InvalidRequestError` if the model does not have `size`, or `size`
+        is not a size.
         """
         if size in (None, "", AUTO):
             return self.default_size if self.default_size in model.sizes else next(iter(model.sizes), AUTO)
@@ -211,7 +227,7 @@ class Catalog:
         return size
 
     def quality_for(self, model: Model, quality: str | None) -> str | None:
-        """Return the quality to request from `model`, or `None` if it has no choice.
+        """Return the quality to request from `model`, or `None` without a choice.
 
         The standard quality means the model's first one if it has none of that name. Raises `InvalidRequestError` if
         `quality` is not one that the model takes.
@@ -232,7 +248,7 @@ class Catalog:
         )
 
     def count_for(self, model: Model, n: object) -> int:
-        """Return the number of images; raises `InvalidRequestError` if `model` cannot make that many in one call."""
+        """Return the number of images; raises `InvalidRequestError` if it is too high for `model`."""
         limits = self.spec.request.n
         if n is None:
             return min(limits.default, model.max_images)
@@ -244,12 +260,15 @@ class Catalog:
         return n
 
     def _models_with(self, size: object) -> str:
-        """Return a sentence that names the models with a size, or an empty text."""
+        """Name the models with a size, in a sentence or an empty text."""
         others = [model.id for model in self if size in model.sizes]
         return f"Models with this size: {choices(others)}." if others else ""
 
     def _is_stranger(self, id: object) -> bool:
-        """Return whether the gateway lists an undescribed model by this id, with or without its provider."""
+        """Return whether the gateway lists an undescribed model by this id.
+
+        The id may be with or without its provider.
+        """
         if not isinstance(id, str):
             return False
         forms = {id.lower(), name_of(id).lower()}
@@ -296,7 +315,7 @@ def _read_model(spec: Spec, id: str, entry: Mapping[str, Any]) -> Model:
 
 
 def _other_form(model: Model) -> tuple[str, str]:
-    """Return the model's id in its other form, without or with its provider, and the id itself."""
+    """Return the model's id with its provider added or removed, and the id itself."""
     name = name_of(model.id)
     return (f"{model.provider.lower()}/{name}" if name == model.id else name), model.id
 

@@ -1,4 +1,4 @@
-"""Saves pictures and long URLs that do not fit in a result to files."""
+"""Saves pictures and long URLs to files if a result cannot hold them."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ _MAX_URL_BYTES = 16_000
 
 
 async def with_files(response: ImagesResponse, store: ImageStore | None) -> ImagesResponse:
-    """Return the response with a URL that fits for each picture.
+    """Return the response with a short enough URL for each picture.
 
     Raises `StorageError` if no picture is left to return.
     """
@@ -41,7 +41,7 @@ async def _with_data_in_files(response: ImagesResponse, store: ImageStore | None
 
 
 async def _with_the_bytes_kept(error: StorageError, picture: bytes, store: ImageStore | None) -> StorageError:
-    """Save the raw bytes of a picture that could not be stored, and add their path to the error."""
+    """Save an unstorable picture as raw bytes, and add their path to the error."""
     try:
         if store is not None:
             error.message += f" It is kept as it came: {await store.keep(picture)}"
@@ -57,7 +57,7 @@ async def _saved(picture: bytes, store: ImageStore | None) -> SavedPicture:
 
 
 async def _with_long_urls_in_files(response: ImagesResponse, store: ImageStore | None) -> ImagesResponse:
-    """Return the response with long URLs in text files; a URL is never cut."""
+    """Return the response with long URLs in text files, never cut."""
     images: list[Image] = []
     warnings = list(response.warnings)
     for number, image in enumerate(response.images, start=1):

@@ -1,4 +1,4 @@
-"""The errors, as one tree; each says whether money was spent and what to do next.
+"""The errors, as one tree; each says whether money was spent and names the next step.
 
 ```
 ImageError
@@ -103,7 +103,7 @@ class ImageError(Exception):
 
 
 class InvalidRequestError(ImageError):
-    """Raised before anything is sent if the API or the model does not take the request."""
+    """Raised before sending if the API or the model does not take the request."""
 
 
 class UnknownModelError(InvalidRequestError):
@@ -123,11 +123,17 @@ class BudgetExceededError(ImageError):
 
 
 class ConfirmationError(ImageError):
-    """Raised if the user's approval is declined, unavailable or already used; nothing was sent."""
+    """Raised if the user's approval is declined, unavailable or already used.
+
+    Nothing was sent.
+    """
 
 
 class LedgerError(ImageError):
-    """Raised if spending cannot be recorded; a call that was not sent yet is not made."""
+    """Raised if spending cannot be recorded.
+
+    A call that was not sent yet is not made.
+    """
 
     def __init__(self, message: str, *, hint: str = "", charged: Charged = "no") -> None:
         super().__init__(message, hint=hint)
@@ -136,7 +142,10 @@ class LedgerError(ImageError):
 
 
 class StorageError(ImageError):
-    """Raised if a picture cannot be written to disk; `charged` is `no` if that was found before paying."""
+    """Raised if a picture cannot be written to disk.
+
+    `charged` is `no` if that was found before paying.
+    """
 
     def __init__(self, message: str, *, hint: str = "", charged: Charged = "yes") -> None:
         super().__init__(message, hint=hint)
@@ -153,7 +162,7 @@ class UnexpectedError(ImageError):
 
 @dataclass(frozen=True)
 class Answer:
-    """A gateway's response in brief: HTTP status, error code, request id, and the seconds to wait."""
+    """The gateway's HTTP status, error code, request id, and seconds to wait."""
 
     status: int | None = None
     code: str | None = None
@@ -181,11 +190,11 @@ class GatewayError(ImageError):
 
 
 class AuthenticationError(GatewayError):
-    """Raised if the gateway does not take the credential, or gives it no access."""
+    """Raised if the gateway rejects the credential or gives it no access."""
 
 
 class PaymentRequiredError(GatewayError):
-    """Raised if no credit or quota is left, or the credential cannot make the requested payment."""
+    """Raised if credit or quota is used up, or the credential cannot pay as requested."""
 
 
 class ContentPolicyError(GatewayError):
@@ -193,7 +202,7 @@ class ContentPolicyError(GatewayError):
 
 
 class ModelNotFoundError(GatewayError):
-    """Raised if the gateway does not, or no longer, make images with the model."""
+    """Raised if the gateway does not (or no longer) make images with the model."""
 
     def instead(self, alternatives: str) -> None:
         """Name the models to use instead, if there are any."""
@@ -214,7 +223,7 @@ class GatewayUnavailableError(GatewayError):
 
 
 class OutcomeUnknownError(GatewayError):
-    """Raised if a request's outcome is unknown after it was sent; a retry could pay twice."""
+    """Raised if the outcome of a sent request is unknown; a retry could pay twice."""
 
     def __init__(
         self, message: str, *, hint: str = "", charged: Charged = "unknown", answer: Answer | None = None

@@ -1,4 +1,4 @@
-"""The ports of a toolset that runs without a server."""
+"""The ports of a toolset without a server."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class FixedPorts:
-    """`Ports` with adapters that are open already; without a gateway, it makes no images."""
+    """`Ports` with open adapters; the gateway is optional, but needed to make images."""
 
     image_gateway: ImageGateway | None = None
     spend_ledger: SpendLedger | None = None
@@ -32,7 +32,7 @@ class FixedPorts:
         return self._gateway()
 
     async def ledger(self) -> SpendLedger:
-        """Return the ledger, or one that records nothing if there is none."""
+        """Return the ledger, by default one without records."""
         return self.spend_ledger or NullLedger()
 
     def _gateway(self) -> ImageGateway:
@@ -42,7 +42,7 @@ class FixedPorts:
 
 
 class _InPlace(Generic[T]):
-    """Work that the first caller does in its own task, while the others wait."""
+    """Work run in the first caller's task, while other callers wait."""
 
     def __init__(self, work: Callable[[], Awaitable[T]]) -> None:
         self._work = work

@@ -11,7 +11,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class ImageArguments:
-    """The arguments of a call, not yet checked; `None` or an empty text is "not set"."""
+    """The unchecked arguments of a call; `None` or an empty text is "not set"."""
 
     prompt: str = ""
     model: str | None = None
@@ -30,7 +30,7 @@ class Defaults:
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """A request that was checked against its model.
+    """A request checked against its model.
 
     `size` is `auto` to leave it to the API, and `quality` is `None` if the model has no such choice. `sent_as` is the
     gateway's own id for the model, if it differs.
@@ -52,7 +52,7 @@ class ImageRequest:
 
 @dataclass(frozen=True)
 class Image:
-    """One generated image: its URL, or the picture's bytes if the gateway sent data.
+    """One generated image, as a URL or as the bytes sent by the gateway.
 
     `path` is the absolute path of the file it was saved to; `url` is then the same as a `file:` URL.
     """
@@ -65,9 +65,10 @@ class Image:
 
 @dataclass(frozen=True)
 class ImagesResponse:
-    """A gateway's response to a request; `charged_usd` is `None` if the gateway did not say.
+    """A gateway's response to a request.
 
-    `raw` is the whole response if parts of it could not be used. `is_collected` is true if an earlier call paid for it.
+    `charged_usd` is `None` if the gateway did not report a charge. `raw` is the whole response if parts of it could not
+    be used. `is_collected` is true if an earlier call paid for it.
     """
 
     images: Sequence[Image]

@@ -1,4 +1,4 @@
-"""Joins the models of the API's description with those that a gateway lists today.
+"""Joins the models of the API's description with a gateway's current list.
 
 Two ids are the same model if the description's alias table says so, or if one is `provider/name`, the other `name`, and
 no second provider (counting aliases) has that name. The description's id is the one shown.
@@ -29,10 +29,11 @@ _MOST_STRANGERS = 1_000
 
 
 def join(contract: Catalog, listing: "Listing | None", scope: Scope = "both") -> Catalog:
-    """Return the models of the scope; the list's facts take precedence over the description's.
+    """Return the models of the scope.
 
-    Models that the list lacks or marks unavailable are `gone`, unless the operator added them. A list with none of the
-    description's models, and no other model marked as one of images, is not a list of image models and changes nothing.
+    The list's facts take precedence over the description's. Models that the list lacks or marks unavailable are `gone`,
+    unless the operator added them. A list with none of the description's models, and no other model marked as one of
+    images, is not a list of image models and changes nothing.
     """
     if listing is None or scope == "contract":
         return contract
@@ -56,7 +57,7 @@ def join(contract: Catalog, listing: "Listing | None", scope: Scope = "both") ->
 
 
 def without_strangers(contract: Catalog, listing: "Listing") -> "Listing":
-    """Return the list without entries that may not be image models.
+    """Return the list without entries of unknown kind.
 
     An entry stays if the list marks it as an image model, or the description has it.
     """
@@ -66,7 +67,10 @@ def without_strangers(contract: Catalog, listing: "Listing") -> "Listing":
 
 
 def strangers(contract: Catalog, listing: "Listing") -> Sequence[str]:
-    """Return the listed ids that neither the list nor the description calls an image model."""
+    """Return the listed ids of models not known to make images.
+
+    Neither the list marks them as image models, nor the description has them.
+    """
     kept = {listed.id for listed in without_strangers(contract, listing).models} | {*contract.models}
     named = [*(listed.id for listed in listing.models), *listing.others]
     return [id for id in dict.fromkeys(named) if id not in kept][:_MOST_STRANGERS]
@@ -132,7 +136,10 @@ def _joined(model: Model, group: _Group, margin: Decimal) -> Model:
 
 
 def _price_of(model: Model, group: _Group, margin: Decimal) -> PriceRange | None:
-    """Return a model's list price: the description's, unless the gateway's differs or names a fee."""
+    """Return a model's list price.
+
+    It is the description's, unless the gateway's differs or names a fee.
+    """
     price, described = _price(group, margin), model.list_price_usd
     if price is None or described is None or _costs(price, margin) != _costs(described, margin):
         return described if price is None else price
@@ -146,7 +153,7 @@ def _costs(price: PriceRange | None, margin: Decimal) -> Decimal | None:
 
 
 def _alone(contract: Catalog, id: str, group: _Group) -> Model:
-    """Return a model that only the gateway's list has."""
+    """Return a model known only from the gateway's list."""
     listed = group[0]
     return Model(
         id=id,
@@ -161,11 +168,14 @@ def _alone(contract: Catalog, id: str, group: _Group) -> Model:
 
 @lru_cache(maxsize=256)
 def _from(low: Decimal, fee_usd: Decimal | None) -> PriceRange:
-    """Return the range of a list price; cached, because a long list repeats a few prices."""
+    """Return the range of a list price.
+
+    It is cached, because a long list repeats a few prices.
+    """
     return PriceRange(low=low, fee_usd=fee_usd)
 
 
 def _price(group: _Group, margin: Decimal) -> PriceRange | None:
-    """Return the highest price that the list has for a model, so that an estimate is never too low."""
+    """Return a model's highest listed price, so that no estimate is too low."""
     prices = [_from(listed.price_usd, listed.fee_usd) for listed in group if listed.price_usd is not None]
     return max(prices, key=lambda price: price.with_margin(margin)[0], default=None)

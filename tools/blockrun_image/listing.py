@@ -30,7 +30,7 @@ class _Record(BaseModel):
 
 
 class Listed(_Record):
-    """One image model of a gateway's list; fields that the list lacks are `None` or empty.
+    """One image model of a gateway's list; unlisted fields are `None` or empty.
 
     `price_usd` is for one image of the model's own size, in US dollars, without margin and fee. With a `fee_usd`, the
     price includes the margin, and only a wallet's payment costs that fee as well. `is_told_an_image` is false if the
@@ -49,10 +49,10 @@ class Listed(_Record):
 
 
 class Listing(_Record):
-    """The image models that a gateway lists, in its order; `seen_at` is in seconds since 1970.
+    """A gateway's list of image models, in its order.
 
-    `others` are the ids of models that the list puts in other categories. `unusable` counts the entries that could not
-    be read.
+    `seen_at` is its time in seconds since 1970. `others` are the ids of models that the list puts in other categories.
+    `unusable` counts the entries that could not be read.
     """
 
     gateway: Line
@@ -77,11 +77,11 @@ class Listing(_Record):
 
 
 def read_listing(body: object, gateway: str, seen_at: float) -> Listing | None:
-    """Read the response of an OpenAI-compatible `GET /models`; return `None` if it has no list.
+    """Read the response of an OpenAI-compatible `GET /models`.
 
-    Numbers in `body` must be texts, as they stand in the JSON. Of models in other categories, only the ids are kept;
-    entries that cannot be read are counted in `unusable`. The fields and their spellings are those in BlockRun's public
-    documentation and SDKs.
+    It is `None` if the response has no list. Numbers in `body` must be texts, as they stand in the JSON. Of models in
+    other categories, only the ids are kept; entries that cannot be read are counted in `unusable`. The fields and their
+    spellings are those in BlockRun's public documentation and SDKs.
     """
     fields = _object(body)
     entries = next((fields[name] for name in ("data", "models") if isinstance(fields.get(name), list)), None)
@@ -134,7 +134,10 @@ def _read(entry: Mapping[str, Any]) -> Listed | None:
 
 
 def _prices(entry: Mapping[str, Any]) -> Iterator[Decimal]:
-    """Yield every price in the entry; the caller takes the highest, so that an estimate is never too low."""
+    """Yield every price in the entry.
+
+    The highest one counts, so that no estimate is too low.
+    """
     pricing = _object(entry.get("pricing"))
     named = [entry.get(name) for name in ("pricePerImage", "price_per_image", "flatPrice", "flat_price")]
     named += [pricing.get(name) for name in ("per_image", "perImage", "flat")]
@@ -144,13 +147,19 @@ def _prices(entry: Mapping[str, Any]) -> Iterator[Decimal]:
 
 
 def _fee(entry: Mapping[str, Any]) -> Decimal | None:
-    """Return the fee of a wallet's payment; in BlockRun's list, prices beside a fee include the margin."""
+    """Return the fee of a wallet's payment.
+
+    In BlockRun's list, prices beside a fee include the margin.
+    """
     fee = _object(entry.get("pricing")).get("transaction_fee")
     return Decimal(fee) if isinstance(fee, str) and re.fullmatch(_AMOUNT, fee) else None
 
 
 def _is_told_free(entry: Mapping[str, Any]) -> bool:
-    """Return whether a price of 0 means free: gateways also write 0 for an unknown price."""
+    """Return whether a price of 0 means free.
+
+    Gateways also write 0 for an unknown price.
+    """
     told = (entry.get("free"), _object(entry.get("pricing")).get("free"), entry.get("billing_mode") == "free")
     return any(each is True for each in told)
 

@@ -1,4 +1,4 @@
-"""An image model: what it accepts and costs, as far as known."""
+"""An image model, with its limits and prices as far as known."""
 
 import re
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class Price(_Entry):
 
 
 class PriceRange(_Entry):
-    """The lowest and highest list price of one image, in US dollars, without the margin.
+    """The list prices of one image, in US dollars, without the margin.
 
     Without a `high`, `low` is the price of the model's own size and quality, and the other prices are at least that
     high. With a `fee_usd`, the prices include the margin, and a wallet's payment costs that fee as well.
@@ -62,13 +62,16 @@ class PriceRange(_Entry):
     fee_usd: UsdAmount | None = None
 
     def with_margin(self, margin: Decimal) -> tuple[Decimal, Decimal | None]:
-        """Return the lowest and highest price with the margin, in US dollars; `margin` is a share of the price."""
+        """Return the range in US dollars, margin included.
+
+        `margin` is a share of the price.
+        """
         factor = 1 + margin if self.fee_usd is None else Decimal(1)
         return self.low * factor, None if self.high is None else self.high * factor
 
 
 class Recommendation(_Entry):
-    """A use case that the API recommends a model for."""
+    """A use case of a model, as recommended by the API."""
 
     use_case: Line
     quality: Word | None = None
@@ -113,13 +116,16 @@ class Model(_Entry):
         return self
 
     def cannot_promise(self, prompt: str) -> Sequence[str]:
-        """Return a warning if the prompt asks for transparency that the model may not draw."""
+        """Return a warning if the prompt asks for unsupported transparency."""
         if self.transparent_background or not _TRANSPARENT.search(prompt):
             return []
         return [f"{self.id} does not promise a transparent background: it may draw a plain or a chequered one."]
 
     def lowest_usd(self, margin: Decimal) -> Decimal | None:
-        """Return the lowest known price of one image, in US dollars; `margin` is a share of the list price."""
+        """Return the lowest known price of one image, in US dollars.
+
+        `margin` is a share of the list price.
+        """
         if self.prices:
             return min(price.usd for price in self.prices)
         return None if self.list_price_usd is None else self.list_price_usd.with_margin(margin)[0]

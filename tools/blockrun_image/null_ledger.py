@@ -10,14 +10,14 @@ from blockrun_image.ports import NothingFound, Reserved
 
 
 class NullLedger:
-    """A `SpendLedger` that allows every order and finds no earlier call."""
+    """A `SpendLedger` without limits or earlier calls."""
 
     async def begin(self, call: MadeCall, order: Order | None) -> Reserved | NothingFound:
         """Return an attempt at the order."""
         return NothingFound() if order is None else Reserved(NullAttempt(order.request, order.cost.most_usd))
 
     async def charged_lately(self, requests: Sequence[ImageRequest]) -> Sequence[Decimal | None]:
-        """Return that no charge is known."""
+        """Return no charges."""
         return [None] * len(requests)
 
 
@@ -34,7 +34,7 @@ class NullAttempt:
         """Record nothing."""
 
     async def approve(self, approval: Approval) -> bool:
-        """Return that the approval was not used before."""
+        """Accept the approval."""
         return True
 
     async def signed(self, payment: Payment) -> None:
@@ -47,7 +47,7 @@ class NullAttempt:
         """Record nothing."""
 
     async def accepted(self, job: str, charged_usd: Decimal | None = None) -> bool:
-        """Return that no other process knows of the job."""
+        """Return `False`: no other process knows of the job."""
         return False
 
     async def polled(self, next_seconds: float) -> None:
@@ -71,7 +71,7 @@ class NullAttempt:
         return AttemptStatus(AttemptState.UNKNOWN)
 
     async def claim(self) -> bool:
-        """Return that there was no job to claim."""
+        """Return `False`: there is no job to claim."""
         return False
 
     async def mark_abandoned(self) -> None:

@@ -1,4 +1,4 @@
-"""Calls without an answer yet; a repeated call joins an earlier one instead of buying again."""
+"""Unanswered calls; a repeated call joins an earlier one instead of buying again."""
 
 import math
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from blockrun_image.purchase import Purchase
 
 @dataclass(eq=False)
 class OpenCall:
-    """A call without an answer yet; `joined` is the earlier call whose purchase it shares.
+    """An unanswered call; `joined` is the earlier call with the same purchase.
 
     `arrived_at` is in seconds by anyio's clock, and minus infinity if the call may have waited before it was read.
     `is_left` is true if the call was answered as pending before the ledger had its purchase.
@@ -43,10 +43,10 @@ class OpenCalls:
         self._calls: list[OpenCall] = []
 
     def open(self, made: MadeCall, new_purchase: Callable[[], Purchase], arrived_at: float) -> OpenCall:
-        """Add a call; it joins the oldest equal call that no other open call has joined.
+        """Add a call, which joins an earlier equal one.
 
-        A call that may have waited before it was read joins at any time, because the seconds between the two are
-        unknown.
+        It joins the oldest call that no other open call has joined. A call that may have waited before it was read
+        joins at any time, because the seconds between the two are unknown.
         """
         self._calls = [each for each in self._calls if not each.is_left or each.purchase.is_unwritten]
         earlier = next(filter(self._is_joinable(made, arrived_at), self._calls), None)
@@ -66,7 +66,7 @@ class OpenCalls:
             self.close(call)
 
     def close(self, call: OpenCall) -> bool:
-        """Remove a call that is answered or abandoned, and return whether it was the last of its purchase."""
+        """Remove a finished call, and return whether it was the last of its purchase."""
         if call in self._calls:
             self._calls.remove(call)
         is_last = not any(each.purchase is call.purchase and not each.is_left for each in self._calls)

@@ -1,4 +1,4 @@
-"""The protocols that adapters implement for the toolset."""
+"""Protocols for the toolset's adapters."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ OnStatus: TypeAlias = Callable[[str], None]
 
 
 class JobPending(Exception):  # noqa: N818 - not an error: the job goes on, and can be polled again later
-    """Raised if a job is still running after it was polled for long enough."""
+    """Raised if a job is still running after enough polls."""
 
 
 class PriceNotApproved(Exception):  # noqa: N818 - not an error: the user can be asked
@@ -38,10 +38,10 @@ class PriceNotApproved(Exception):  # noqa: N818 - not an error: the user can be
 
 
 class Attempt(Protocol):
-    """One attempt to spend, recorded before each step that cannot be undone; `id` is its idempotency key.
+    """An attempt to spend, recorded before each irreversible step.
 
-    Before such a step, a method raises `LedgerError` if it cannot record it, and the step must not be taken. After a
-    step, methods raise nothing: the record is kept in memory until it is on disk.
+    Its `id` is the idempotency key. Before such a step, a method raises `LedgerError` if it cannot record it, and the
+    step must not be taken. After a step, methods raise nothing: the record is kept in memory until it is on disk.
     """
 
     @property
@@ -51,17 +51,17 @@ class Attempt(Protocol):
 
     @property
     def most_usd(self) -> Decimal | None:
-        """The highest expected cost when it was reserved, in US dollars; `None` if unknown."""
+        """The highest cost expected at the reservation, in US dollars, or `None`."""
         ...
 
     @property
     def held_usd(self) -> Decimal:
-        """The amount set aside for it in US dollars, as far as this process knows."""
+        """The amount in US dollars set aside, as far as this process knows."""
         ...
 
     @property
     def request(self) -> ImageRequest:
-        """The request that it pays for."""
+        """The request to pay for."""
         ...
 
     async def quoted(self, quote: Quote) -> None:
@@ -73,15 +73,18 @@ class Attempt(Protocol):
         ...
 
     async def approve(self, approval: Approval) -> bool:
-        """Record the user's approval of the price, and return whether it is its first use; raises `LedgerError`."""
+        """Record the user's approval of the price, and return whether it was unused.
+
+        Raises `LedgerError`.
+        """
         ...
 
     async def signed(self, payment: Payment) -> None:
-        """Record a payment that is about to be sent; raises `LedgerError`."""
+        """Record a payment before it is sent; raises `LedgerError`."""
         ...
 
     async def sent(self) -> None:
-        """Record that the request is about to be sent, and may be charged.
+        """Record the request before it is sent and may be charged.
 
         Raises `LedgerError` if that is not on disk or the attempt's callers have gone, and `BudgetExceededError` if the
         day's limit no longer allows it.
@@ -89,11 +92,14 @@ class Attempt(Protocol):
         ...
 
     async def refused_for_now(self) -> None:
-        """Record a rate-limited request, which was not charged; it must pass `sent` before it is sent again."""
+        """Record a rate-limited request, which was not charged.
+
+        It must pass `sent` before it is sent again.
+        """
         ...
 
     async def accepted(self, job: str, charged_usd: Decimal | None = None) -> bool:
-        """Record that the gateway made it a job, and return whether other processes can know of it now.
+        """Record the gateway's job, and return whether other processes can see it now.
 
         `charged_usd` is the amount charged already, if the gateway says so.
         """
@@ -115,14 +121,14 @@ class Attempt(Protocol):
         ...
 
     async def unknown(self, warnings: Sequence[str] = (), *, is_over: bool = False) -> None:
-        """Record that it may have been charged; the warnings are shown with it.
+        """Record an unknown outcome, with warnings to show.
 
         If it `is_over`, its job is not polled again.
         """
         ...
 
     async def stopped(self) -> None:
-        """Record that its work was stopped: an unsent request is released, and a job is handed over."""
+        """Record the end of the work: release an unsent request, hand over a job."""
         ...
 
     async def status(self) -> AttemptStatus:
@@ -130,11 +136,14 @@ class Attempt(Protocol):
         ...
 
     async def claim(self) -> bool:
-        """Claim its job if no process polls it, and return whether that succeeded; raises `LedgerError`."""
+        """Claim its job if no process polls it, and return whether that succeeded.
+
+        Raises `LedgerError`.
+        """
         ...
 
     async def mark_abandoned(self) -> None:
-        """Record that its caller has gone, so that an equal call collects its result."""
+        """Record that its caller has gone; an equal call then collects its result."""
         ...
 
     async def mark_delivered(
@@ -145,7 +154,7 @@ class Attempt(Protocol):
         is_unknown: bool = False,
         named: Sequence[str] = (),
     ) -> None:
-        """Record that its caller was answered; an equal call is then another purchase.
+        """Record the answer to its caller; an equal call is then another purchase.
 
         If `is_repeatable`, an equal call of this caller gets the same pictures for some minutes, and so does any other
         caller once its process has ended; if `is_cancelled`, an equal call of any caller does. With `is_unknown`, the
@@ -157,7 +166,7 @@ class Attempt(Protocol):
 
 @dataclass(frozen=True)
 class Reserved:
-    """Money is set aside for an attempt, and this caller works on it."""
+    """A new attempt of this caller, with money set aside."""
 
     attempt: Attempt
     uncollected: Sequence[UncollectedPictures] = ()
@@ -165,7 +174,10 @@ class Reserved:
 
 @dataclass(frozen=True)
 class Collected:
-    """An earlier attempt at the same call; with `is_repeat`, its pictures were delivered moments ago."""
+    """An earlier attempt at the same call.
+
+    With `is_repeat`, its pictures were delivered moments ago.
+    """
 
     attempt: Attempt
     uncollected: Sequence[UncollectedPictures] = ()
@@ -174,7 +186,10 @@ class Collected:
 
 @dataclass(frozen=True)
 class SlotBooked:
-    """The model's rate limit allows the order after `seconds`; `id` is `None` if that is too far away to book."""
+    """The order must wait `seconds` for the model's rate limit.
+
+    `id` is `None` if that is too far away to book.
+    """
 
     order: Order
     id: str | None
@@ -216,15 +231,15 @@ class SpendLedger(Protocol):
         ...
 
     async def charged_lately(self, requests: Sequence[ImageRequest]) -> Sequence[Decimal | None]:
-        """Return the latest charge for an image of each request's kind, in US dollars.
+        """Return the latest charge for an image of each request's kind.
 
-        It is the charge of one image, or `None` without one in the last 24 hours. Raises `LedgerError`.
+        It is the charge of one image in US dollars, or `None` without one in the last 24 hours. Raises `LedgerError`.
         """
         ...
 
 
 class ImageGateway(Protocol):
-    """A service that makes pictures and charges for them."""
+    """An image service that charges money."""
 
     @property
     def name(self) -> str:
@@ -234,7 +249,7 @@ class ImageGateway(Protocol):
     async def generate(
         self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
     ) -> ImagesResponse:
-        """Make the pictures; a request that may be charged is sent at most once.
+        """Make the pictures, with at most one chargeable request.
 
         The attempt records the request before it is sent, which must happen within `within_seconds`, or it is not sent.
         A cancellation takes effect only while nothing is in progress that may be charged. Raises `ImageError`, and
@@ -243,27 +258,39 @@ class ImageGateway(Protocol):
         ...
 
     async def poll(self, job: Job, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
-        """Poll an attempt's job until it has ended, and return its pictures; raises as `generate` does."""
+        """Poll an attempt's job to its end, and return its pictures.
+
+        Raises as `generate` does.
+        """
         ...
 
     async def quote(self, request: ImageRequest) -> Decimal | None:
-        """Return the price of a request in US dollars, without paying; `None` if the gateway has no quotes."""
+        """Return the price of a request in US dollars, without paying.
+
+        It is `None` if the gateway has no quotes.
+        """
         ...
 
 
 class ImageStore(Protocol):
-    """A place for pictures that come as data, and for URLs too long for a result."""
+    """A place for pictures sent as data, and for very long URLs."""
 
     async def save(self, picture: bytes) -> SavedPicture:
-        """Write a picture and return its absolute path; raises `StorageError`, also if it is not a picture."""
+        """Write a picture and return its absolute path.
+
+        Raises `StorageError`, also if it is not a picture.
+        """
         ...
 
     async def save_url(self, url: str) -> Path:
-        """Write a URL to a text file and return its absolute path; raises `StorageError`."""
+        """Write a URL to a text file and return its absolute path.
+
+        Raises `StorageError`.
+        """
         ...
 
     async def keep(self, content: bytes) -> Path:
-        """Write unusable content that was paid for as it came, and return its absolute path.
+        """Write unusable but paid content as it came, and return its absolute path.
 
         Raises `StorageError` if it cannot be written to any folder.
         """
@@ -279,7 +306,7 @@ class Ports(Protocol):
 
     @property
     def store(self) -> ImageStore | None:
-        """The store for pictures that come as data, if there is one."""
+        """The store for pictures sent as data, if there is one."""
         ...
 
     @property
@@ -302,10 +329,10 @@ class Ports(Protocol):
 
 
 class SharedTask(Protocol[T_co]):
-    """Work that several callers may wait for."""
+    """Work with one or more waiting callers."""
 
     async def wait(self, timeout_seconds: float, on_last_left: Callable[[], Awaitable[None]], /) -> T_co | None:
-        """Return or raise the work's result, or return `None` if it takes longer than the timeout.
+        """Return or raise the work's result, or return `None` at the timeout.
 
         If the last caller leaves before the end, `on_last_left` is called; if that caller was cancelled, the work is
         cancelled too.
@@ -314,7 +341,7 @@ class SharedTask(Protocol[T_co]):
 
 
 class Runner(Protocol):
-    """Starts work that costs money; the work may outlive its callers."""
+    """Starts paid work, which may outlive its callers."""
 
     def __call__(self, work: Callable[[], Awaitable[T]], /) -> SharedTask[T]:
         """Start the work."""

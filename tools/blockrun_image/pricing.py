@@ -1,4 +1,4 @@
-"""Estimates what a request costs, in exact decimals, and how certain that is."""
+"""Estimates the cost of requests in exact decimals, and its certainty."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +34,10 @@ class Estimate:
     basis: str
 
     def to_dict(self) -> dict[str, object]:
-        """Return the estimate as structured content; amounts are decimal strings, left out if unknown."""
+        """Return the estimate as structured content.
+
+        Amounts are decimal strings, left out if unknown.
+        """
         request: dict[str, object] = {"model": self.model, "size": self.size}
         if self.quality:
             request["quality"] = self.quality
@@ -51,7 +54,7 @@ class Estimate:
         return {**high, **low, "exact": self.exact, **basis}
 
     def what(self) -> str:
-        """Return the priced model, quality and size in words, such as `dall-e-3 hd 1792x1024`."""
+        """Return the model, quality and size in words, such as `dall-e-3 hd 1792x1024`."""
         return _named(self.model, self.quality, self.size)
 
     def amount(self) -> str:
@@ -59,7 +62,7 @@ class Estimate:
         return spread(self.low_usd, self.high_usd)
 
     def at_least(self, image_usd: Decimal | None) -> "Estimate":
-        """Return the estimate, raised to what such images were charged lately, if that was more.
+        """Return the estimate, raised to the latest charge if that was higher.
 
         `image_usd` is the charge for one image.
         """
@@ -75,12 +78,12 @@ class Estimate:
 
     @property
     def expected_cost(self) -> ExpectedCost:
-        """The cost that the ledger sets aside."""
+        """The cost for the ledger to set aside."""
         return ExpectedCost(self.low_usd, self.high_usd)
 
     @property
     def is_known(self) -> bool:
-        """Whether any part of the price is known; a price of zero is known."""
+        """Whether any part of the price is known; zero is a known price."""
         return self.high_usd is not None or self.low_usd > 0
 
     def _rank(self) -> tuple[Any, ...]:
@@ -90,14 +93,20 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Span:
-    """The lowest and highest of several prices in US dollars, margin included; `high` is `None` if unknown."""
+    """The lowest and highest of several prices in US dollars, margin included.
+
+    `high` is `None` if unknown.
+    """
 
     low: Decimal
     high: Decimal | None
 
 
 def estimate(catalog: Catalog, request: ImageRequest) -> Estimate:
-    """Return a resolved request's estimate, from its published price or else from the list price."""
+    """Return a resolved request's estimate.
+
+    It is the published price, or else derived from the list price.
+    """
     model = catalog.known(request.model)
     published = _published(catalog, model, request)
     cost = _listed(catalog, model, request) if published is None else published
@@ -114,7 +123,7 @@ def estimate(catalog: Catalog, request: ImageRequest) -> Estimate:
 
 
 def compare(catalog: Catalog, asked: ImageArguments) -> Sequence[Estimate]:
-    """Return the estimates of all models that can fulfil a request, cheapest first.
+    """Return the estimates of all capable models, cheapest first.
 
     `asked.model` is ignored, and an empty prompt is not checked. Raises `InvalidRequestError` if no model can.
     """
@@ -144,9 +153,9 @@ def compare(catalog: Catalog, asked: ImageArguments) -> Sequence[Estimate]:
 
 
 def price_range(catalog: Catalog, model: Model) -> Span | None:
-    """Return the price range of one image over all the model's sizes and qualities, margin included.
+    """Return the price range of one image over all sizes and qualities.
 
-    Its high end is `None` if unknown; the range is `None` if no price is known.
+    The margin is included. Its high end is `None` if unknown; the range is `None` if no price is known.
     """
     offers = [estimate(catalog, offer) for offer in _offers(catalog, model)]
     ends = [each.high_usd for each in offers if each.high_usd is not None]
@@ -157,7 +166,7 @@ def price_range(catalog: Catalog, model: Model) -> Span | None:
 
 
 def cheapest_offer(catalog: Catalog, model: Model) -> Estimate:
-    """Return the estimate for one image at the model's cheapest size and quality, by the high end."""
+    """Return the estimate of the model's cheapest image, by the high end."""
     return min(estimate(catalog, offer) for offer in _offers(catalog, model))
 
 
@@ -170,7 +179,7 @@ def spread(low_usd: Decimal, high_usd: Decimal | None) -> str:
 
 @dataclass(frozen=True)
 class _Cost:
-    """The cost of one image, the fee of the whole request, and the basis of both."""
+    """The cost of one image, the fee per request, and their basis."""
 
     low_usd: Decimal
     high_usd: Decimal | None
@@ -179,7 +188,7 @@ class _Cost:
 
 
 def _offers(catalog: Catalog, model: Model) -> Sequence[ImageRequest]:
-    """Return the requests a model takes, but only the first of those that have the same price."""
+    """Return the requests a model takes, one for each different price."""
     # A long list has many combinations with the same price: they are estimated only once.
     own = (catalog.size_for(model, None), catalog.quality_for(model, None))
     priced_apart = {own, *((price.size, price.quality) for price in model.prices)}
@@ -192,7 +201,10 @@ def _offers(catalog: Catalog, model: Model) -> Sequence[ImageRequest]:
 
 
 def _published(catalog: Catalog, model: Model, request: ImageRequest) -> "_Cost | None":
-    """Return the published price, which is rounded; `None` if there is none or a list has the exact one."""
+    """Return the published price, which is rounded, or `None`.
+
+    It is `None` if there is no such price, or a list has the exact one.
+    """
     listed = model.list_price_usd
     final = None if listed is None or listed.fee_usd is None else listed
     if final and _is_its_own(catalog, model, request):
@@ -205,7 +217,7 @@ def _published(catalog: Catalog, model: Model, request: ImageRequest) -> "_Cost 
 
 
 def _listed(catalog: Catalog, model: Model, request: ImageRequest) -> _Cost:
-    """Return what the list price, with the margin added, says about a request."""
+    """Return the cost derived from the list price, margin included."""
     listed, spec = model.list_price_usd, catalog.spec
     if listed is None:
         return _Cost(Decimal(0), None, "Its price is not known before it is charged.")
@@ -227,14 +239,17 @@ def _listed(catalog: Catalog, model: Model, request: ImageRequest) -> _Cost:
 
 
 def _fee_usd(catalog: Catalog, listed: PriceRange) -> Decimal:
-    """Return the fee of a request, which is charged besides its images."""
+    """Return the fee of a request, charged once besides its images."""
     if not catalog.has_fee or not listed.low:  # free models cost no fee
         return Decimal(0)
     return catalog.spec.fee_usd if listed.fee_usd is None else listed.fee_usd
 
 
 def _is_described(catalog: Catalog, model: Model, size: str, quality: str | None) -> bool:
-    """Return whether the API's description has this size and quality, so that its highest list price covers them."""
+    """Return whether the API's description has this size and quality.
+
+    If so, its highest list price covers them.
+    """
     described = (catalog.contract or catalog).models.get(model.id)
     if described is None:
         return False
@@ -248,7 +263,7 @@ def _lister(catalog: Catalog, model: Model) -> str:
 
 
 def _is_its_own(catalog: Catalog, model: Model, request: ImageRequest) -> bool:
-    """Return whether a request has the size and quality that the list price is for."""
+    """Return whether the list price is for the request's size and quality."""
     sizes = (catalog.size_for(model, None), *(() if model.sizes else (catalog.default_size,)))
     return request.size in sizes and request.quality == catalog.quality_for(model, None)
 

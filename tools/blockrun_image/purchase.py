@@ -89,18 +89,21 @@ class Purchase:
 
     @property
     def request(self) -> ImageRequest | None:
-        """The request of the purchase; if an earlier call bought it, that call's request."""
+        """The request of the purchase, or of the earlier call that bought it."""
         if self.attempt is not None:
             return self.attempt.request
         return None if self.order is None else self.order.request
 
     @property
     def is_unwritten(self) -> bool:
-        """Whether the purchase is running and not in the ledger yet, so that only this process knows of it."""
+        """Whether the purchase is running, but not in the ledger yet.
+
+        Then only this process knows of it.
+        """
         return self._task is not None and self.attempt is None and not self._is_over
 
     async def result(self, timeout_seconds: float, approve: Approve) -> ImagesResponse | None:
-        """Return the pictures, all with URLs, or `None` if they take longer than the timeout.
+        """Return the pictures, all with URLs, or `None` at the timeout.
 
         `approve` asks the user, and its time does not count. The oldest waiting call asks; if it leaves before the user
         answers, the next one asks. Raises `ImageError`.
@@ -130,24 +133,27 @@ class Purchase:
                 self._asking.release()
 
     async def finish(self, attempt: Attempt, job: Job) -> ImagesResponse:
-        """Poll a claimed job to its end, and return its pictures; raises `ImageError` and `JobPending`."""
+        """Poll a claimed job to its end, and return its pictures.
+
+        Raises `ImageError` and `JobPending`.
+        """
         self.attempt = attempt
         return await self._poll(attempt, job)
 
     async def withdraw(self) -> None:
-        """Release the money that was set aside while the user was asked: no call waits for the answer."""
+        """Release the money set aside for the user's answer: no call waits for it."""
         if self._waiting is not None:
             waiting, self._waiting = self._waiting, None
             await waiting.released()
 
     async def abandon(self) -> None:
-        """Record that the callers have gone, so that an equal call collects the purchase."""
+        """Record that the callers have gone; an equal call then collects the purchase."""
         self.is_abandoned = True
         if self.attempt is not None:
             await self.attempt.mark_abandoned()
 
     async def note_answer(self, error: Exception | None, event: DeliveryEvent, *, was_slow: bool) -> None:
-        """Record the delivery of an answer, which was the pictures or an error.
+        """Record the delivery of an answer, that is, of pictures or an error.
 
         After a slow or cancelled call, the caller may have given up before reading the answer.
         """
@@ -216,7 +222,7 @@ class Purchase:
                     raise self.refusal or ConfigurationError("There is nothing to buy.")
 
     async def _resumed(self) -> Reserved | None:
-        """Resume the attempt whose price the user has approved, unless the approval was used before."""
+        """Resume the attempt with the approved price, unless the approval was used before."""
         waiting, approval = self._waiting, self._approval
         if waiting is None or approval is None:
             return None
@@ -227,7 +233,10 @@ class Purchase:
         return None
 
     async def _begin(self, deadline: float) -> Begun:
-        """Collect or reserve; an error about the order is raised only if there is nothing to collect."""
+        """Collect or reserve.
+
+        An error about the order is raised only if there is nothing to collect.
+        """
         order = self.order
         if order is not None:
             try:
@@ -265,7 +274,7 @@ class Purchase:
         self.order = replace(slot.order, slot=slot.id)
 
     async def _buy(self, attempt: Attempt, deadline: float) -> ImagesResponse:
-        """Send the order, after a check that its pictures can be saved."""
+        """Send the order, after a check of the picture store."""
 
         async def generate() -> ImagesResponse:
             if self.ports.store is not None:
@@ -277,9 +286,9 @@ class Purchase:
         return await self._paid(attempt, generate)
 
     async def _collect(self, attempt: Attempt, *, is_repeat: bool) -> ImagesResponse | None:
-        """Wait for an earlier attempt, and return its pictures; `None` if it was not charged.
+        """Wait for an earlier attempt, and return its pictures.
 
-        Its job is polled here if no process polls it.
+        It is `None` if nothing was charged. Its job is polled here if no process polls it.
         """
         try:
             while True:
@@ -301,7 +310,7 @@ class Purchase:
         return await self._paid(attempt, poll)
 
     async def _paid(self, attempt: Attempt, work: Callable[[], Awaitable[ImagesResponse]]) -> ImagesResponse:
-        """Run work that may be charged, and record how it ended before any caller is answered."""
+        """Run chargeable work, and record its end before any caller is answered."""
         try:
             response = _useful(await work())
         except (Exception, anyio.get_cancelled_exc_class()) as error:
@@ -313,7 +322,7 @@ class Purchase:
         return await self._settled(attempt, response)
 
     async def _settled(self, attempt: Attempt, response: ImagesResponse) -> ImagesResponse:
-        """Record the charge and the URLs, and return the response with its data in files."""
+        """Record the charge and the URLs, and return the response with data in files."""
         kept: ImagesResponse = replace(response, images=())
         warnings: Sequence[str] = ()
         # Point of no return: the pictures are paid for, so a cancellation must not lose them.
@@ -383,7 +392,7 @@ def _collected(status: AttemptStatus, warning: str) -> ImagesResponse | None:
 
 
 def _charged_for_nothing(response: ImagesResponse) -> OutcomeUnknownError:
-    """Return the error for an earlier call that was charged and brought no picture."""
+    """Return the error for an earlier call that was charged without a picture."""
     words = " ".join(["An earlier call with the same arguments returned no picture.", *response.warnings])
     error = OutcomeUnknownError(words, hint=_BUYS_ANEW, charged="yes")
     error.charged_usd = response.charged_usd
@@ -395,9 +404,10 @@ def _kept_words(error: Exception) -> Sequence[str]:
 
 
 async def _end(attempt: Attempt, error: BaseException) -> None:
-    """Record what an error says about the money; work that could be cancelled was not charged.
+    """Record the charge that an error implies.
 
-    A `ConfigurationError` says nothing about a job that was accepted before.
+    Work that could be cancelled was not charged. A `ConfigurationError` says nothing about a job that was accepted
+    before.
     """
     match error:
         case PriceNotApproved():

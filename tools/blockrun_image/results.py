@@ -1,4 +1,4 @@
-"""The results of the three tools, as structured content and as text, each complete on its own."""
+"""The results of the three tools, complete both as structured content and as text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from blockrun_image.text import usd
 
 
 class Result(Protocol):
-    """A tool's result in the two forms that hosts pass to their models."""
+    """A tool's result in two forms; hosts pass either to their models."""
 
     def to_dict(self) -> dict[str, object]:
         """Return the result as structured content."""
@@ -28,9 +28,10 @@ class Result(Protocol):
 
 @dataclass(frozen=True)
 class GeneratedImages:
-    """Generated pictures and their cost; `charged_usd` is `None` if the gateway did not report it.
+    """Generated pictures and their cost.
 
-    On the sandbox, `charged_usd` is only simulated. `is_collected` is true if an earlier call paid for the pictures.
+    `charged_usd` is `None` if the gateway did not report it. On the sandbox, `charged_usd` is only simulated.
+    `is_collected` is true if an earlier call paid for the pictures.
     """
 
     request: ImageRequest
@@ -48,7 +49,7 @@ class GeneratedImages:
         return {"status": "complete", "images": [_image(image) for image in self.images], **self._about(self._cost())}
 
     def to_text(self) -> str:
-        """Return the result as text: pictures and charge in the first line, the URLs in the last ones.
+        """Return the result as text: charge in the first line, URLs in the last ones.
 
         Some hosts show only the first line, others only the last three.
         """
@@ -97,7 +98,10 @@ class GeneratedImages:
         return [line for image in self.images for line in (image.url or "", *([str(image.path)] if image.path else []))]
 
     def _cost(self) -> dict[str, object]:
-        """Return the charge and the estimate; on the sandbox, the charge is zero and the gateway's one simulated."""
+        """Return the charge and the estimate.
+
+        On the sandbox, the charge is zero, and the gateway's charge simulated.
+        """
         charged = {} if self.charged_usd is None else {"charged_usd": usd(self.charged_usd)}
         if self.is_sandbox:
             charged = {"charged_usd": usd(Decimal(0)), **({"simulated_usd": charged["charged_usd"]} if charged else {})}
@@ -106,7 +110,10 @@ class GeneratedImages:
 
 @dataclass(frozen=True)
 class PendingImages(GeneratedImages):
-    """Pictures still being made, with `held_usd` set aside; an equal call collects them."""
+    """Pictures still in progress, with `held_usd` set aside.
+
+    An equal call collects them.
+    """
 
     held_usd: Decimal = Decimal(0)
 
@@ -116,7 +123,10 @@ class PendingImages(GeneratedImages):
         return {"status": "pending", "next_step": _COLLECT, **self._about(cost)}
 
     def to_text(self) -> str:
-        """Return the result as text; the next step is in the first line and, for hosts that cut, in the last."""
+        """Return the result as text, with the next step in the first and last line.
+
+        Some hosts cut the text between.
+        """
         held = "sandbox: no money" if self.is_sandbox else f"${usd(self.held_usd)} is held"
         first = f"Pending: {self.estimate.what()} is still being made ({held})."
         return "\n".join([first, *self._details(), _COLLECT])
@@ -127,7 +137,7 @@ _COLLECT = "Repeat the call unchanged, within a day: that collects it without pa
 
 @dataclass(frozen=True)
 class CostComparison:
-    """Estimates of one or more models, cheapest first, and the prompt each would get, if there is one.
+    """Estimates of one or more models, cheapest first, and their prompts, if any.
 
     `more` is the number of estimates left out, none of them known to be cheaper.
     """
@@ -155,20 +165,20 @@ class CostComparison:
         return answer | ({"warnings": warnings} if warnings else {})
 
     def to_text(self) -> str:
-        """Return the result as text: a line for each model, the bases of the prices, and the prompts."""
+        """Return the result as text: estimates, their bases, and the prompts."""
         bases = dict.fromkeys(each.basis for each in self.estimates)
         warnings = [f"Warning: {warning}" for warning in self.warnings]
         more = [f"{self.more} more models, none of them known to be cheaper."] if self.more else []
         return "\n".join([*(self._line(each) for each in self.estimates), *more, *bases, *self._dry_run(), *warnings])
 
     def _dry_run(self) -> Sequence[str]:
-        """Return the lines about each prompt; a line that prompts share appears once."""
+        """Return the lines about each prompt, without repetitions."""
         groups = self._groups()
         examples = [f"Example: {example}" for group in groups[:1] if (example := example_of(group.prompt))]
         return list(dict.fromkeys([*(line for group in groups for line in group.to_lines()), *examples]))
 
     def _groups(self) -> Sequence["_Group"]:
-        """Return the different prompts, each with the models that would get it."""
+        """Return the different prompts, each with its models."""
         models: dict[str, list[str]] = {}
         for estimate in self.estimates:
             if estimate.model in self.prompts:
@@ -181,7 +191,7 @@ class CostComparison:
 
 @dataclass(frozen=True)
 class _Group:
-    """Models that would get the same prompt."""
+    """Models with the same prompt."""
 
     models: Sequence[str]
     prompt: EnrichedPrompt
@@ -196,14 +206,14 @@ class _Group:
 
 @dataclass(frozen=True)
 class ModelList:
-    """Models found in the catalogue: the first ones in full, and the cheapest of all."""
+    """Models found in the catalogue; the first ones are shown."""
 
     catalog: Catalog
     found: Sequence[Model]
 
     @property
     def models(self) -> Sequence[Model]:
-        """The models that are shown."""
+        """The shown models."""
         return self.found[:MOST_CHOICES]
 
     @property
@@ -212,7 +222,10 @@ class ModelList:
         return len(self.found) - len(self.models)
 
     def to_dict(self) -> dict[str, object]:
-        """Return the result as structured content; amounts are decimal strings for one image."""
+        """Return the result as structured content.
+
+        Amounts are decimal strings, for one image.
+        """
         offer, listing = self._cheapest(), self.catalog.listing
         recommendations = _recommendations(_living(self.catalog, self.models))
         return {
@@ -224,7 +237,7 @@ class ModelList:
         }
 
     def to_text(self) -> str:
-        """Return the result as text: a table of the models, and the cheapest of them."""
+        """Return the result as text: a table of the models, and the cheapest one."""
         if not self.models:
             return "No model fits. Ask again with a higher max_price_usd, or without use_case or search."
         offer = self._cheapest()
@@ -233,7 +246,10 @@ class ModelList:
         return f"{self.to_table()}\n\n" + "\n".join([*more, *self._listed(), *cheapest])
 
     def to_table(self) -> str:
-        """Return the models as a Markdown table; prices are for one image, margin included."""
+        """Return the models as a Markdown table.
+
+        Prices are for one image, margin included.
+        """
         heads = [
             "Model",
             "Provider",
@@ -253,7 +269,7 @@ class ModelList:
         return min((offer for offer in offers if offer.high_usd is not None), default=None)
 
     def _listed(self) -> Sequence[str]:
-        """Return a sentence with the time of the gateway's list and the models that are gone."""
+        """Return a sentence with the time of the gateway's list and the gone models."""
         listing = self.catalog.listing
         if listing is None:
             return []

@@ -28,7 +28,10 @@ _MOST_SIZES = _MOST_QUALITIES = 8  # in an enum: it appears in two tools, and ev
 
 @dataclass(frozen=True)
 class ToolSchema:
-    """A tool as advertised; `spends` says whether a call costs money, `asks` whether it may use the gateway."""
+    """A tool as advertised.
+
+    `spends` says whether a call costs money, `asks` whether it may use the gateway.
+    """
 
     name: str
     title: str
@@ -47,7 +50,7 @@ class ToolSchema:
 
 
 def tool_schemas(catalog: Catalog, defaults: Defaults | None = None, *, live: bool = False) -> Sequence[ToolSchema]:
-    """Return the three tools for the catalogue's models and limits; `live` offers live prices."""
+    """Return the three tools for a catalogue; `live` offers live prices."""
     arguments = _Arguments(catalog, defaults or Defaults())
     return [_generate_image(arguments), _list_models(catalog), _estimate_cost(arguments, live=live)]
 
@@ -108,7 +111,7 @@ def _list_models(catalog: Catalog) -> ToolSchema:
 
 
 def _search(catalog: Catalog) -> dict[str, Schema]:
-    """Return a search argument if the catalogue is too long for one list."""
+    """Return a search argument for a catalogue too long for one list."""
     if len(catalog.models) + len(catalog.gone) <= MOST_CHOICES:
         return {}
     return {"search": _text('Part of a model\'s id or provider. Default "": all.')}
@@ -143,7 +146,7 @@ _LIVE = "Ask the gateway for its exact price, unpaid. Default false."
 
 @dataclass(frozen=True)
 class _Arguments:
-    """The arguments that two tools share."""
+    """The arguments shared by two tools."""
 
     catalog: Catalog
     defaults: Defaults
@@ -197,7 +200,7 @@ class _Arguments:
 
 
 def _shapes(sizes: Sequence[str]) -> tuple[str | None, str | None]:
-    """Return the widest and the tallest size, or `None` for either if no size is wide or tall."""
+    """Return the widest and the tallest size, or `None` if there is none."""
     ratios = {size: int(size.partition("x")[0]) / int(size.partition("x")[2]) for size in sizes}
     wide, tall = (max(ratios, key=ratios.__getitem__, default=None), min(ratios, key=ratios.__getitem__, default=None))
     return (wide if wide and ratios[wide] > 1 else None), (tall if tall and ratios[tall] < 1 else None)

@@ -1,4 +1,7 @@
-"""Reads the image API's description (OpenAPI 3.1), the only source of its models, prices and limits."""
+"""Reads the image API's description (OpenAPI 3.1), the only source of its facts.
+
+Those are its models, prices and limits.
+"""
 
 import json
 import re
@@ -29,7 +32,7 @@ _PACKAGED = resources.files("blockrun_image").joinpath("openapi.json")
 
 @dataclass(frozen=True)
 class Spec:
-    """The API's description: its document, the parts the tools are derived from, and its source.
+    """The API's description: its document, its parsed parts, and its source.
 
     `has_own_models` is true if the operator's file has models; the packaged description lacks the `added_models`.
     """
@@ -106,12 +109,15 @@ class Spec:
 
     @property
     def fee_usd(self) -> Decimal:
-        """The highest fee per request besides the margin, in US dollars, if a gateway lists the price."""
+        """The highest fee per request in US dollars, beside the margin.
+
+        It applies if a gateway lists the price.
+        """
         return self.api.pricing.fee_usd
 
     @property
     def aliases(self) -> Mapping[str, str]:
-        """The description's id for each other id that a gateway may list the same model by."""
+        """The description's id for each alias in a gateway's list."""
         return self.api.aliases
 
     @property
@@ -126,7 +132,7 @@ def is_size(value: object) -> bool:
 
 
 def is_word(value: object) -> bool:
-    """Return whether a value is a word of the API, such as the name of a quality."""
+    """Return whether a value is an API word, such as a quality's name."""
     return isinstance(value, str) and re.fullmatch(_WORD, value) is not None
 
 
@@ -138,7 +144,7 @@ def _read(file: Traversable | Path, source: str) -> object:
 
 
 def _laid_over(packaged: Mapping[str, Any], catalogue: Mapping[str, Any], source: str) -> Mapping[str, Any]:
-    """Return the packaged description with a catalogue's keys in place of its own."""
+    """Return the packaged description with a catalogue's keys laid over it."""
     wrong = next((key for key in catalogue if key not in packaged), None if catalogue else "the document")
     if wrong is not None:
         near = closest_to(wrong, [*packaged])
@@ -148,7 +154,10 @@ def _laid_over(packaged: Mapping[str, Any], catalogue: Mapping[str, Any], source
 
 
 def unusable(source: str, error: ValidationError, *within: str, keys: Sequence[str] = ()) -> SpecError:
-    """Return the error that locates a fault of the description in `source`; `keys` are the known ones."""
+    """Return the error with the place of a fault in `source`.
+
+    `keys` are the known ones.
+    """
     first = error.errors(include_url=False)[0]
     where = ".".join(clean(step, 80) for step in (*within, *first["loc"]))
     is_key = first["type"] == "extra_forbidden" and len(first["loc"]) == 1
@@ -300,7 +309,7 @@ class _Pricing(_Part):
 
 
 class Api(_Part):
-    """The parts of the document that the tools are derived from."""
+    """The parts of the document used by the tools."""
 
     servers: tuple[_Server, ...] = Field(min_length=1)
     paths: Mapping[str, _Path] = Field(min_length=1)

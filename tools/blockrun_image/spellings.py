@@ -1,4 +1,4 @@
-"""Interprets values spelled in another way than advertised: as "not set", or as the nearest choice."""
+"""Interprets values with unadvertised spellings, as "not set" or the nearest choice."""
 
 import re
 import unicodedata
@@ -22,7 +22,10 @@ _SIZE = re.compile(r"([0-9]+) ?(?:px|pixels)? ?(?:[x*\u00d7\u0445]|by) ?([0-9]+)
 
 
 def is_nothing(text: str, *also: str) -> bool:
-    """Return whether a text is empty, a word for "not set", or one of `also`."""
+    """Return whether a text is empty or means "not set".
+
+    `also` are more words with this meaning.
+    """
     words = {*_NOTHING, *also}
     plain = _plain(text)
     return any(
@@ -32,15 +35,19 @@ def is_nothing(text: str, *also: str) -> bool:
 
 
 def nearest(text: str, values: Iterable[str]) -> str:
-    """Return the value that differs from `text` only in case, blanks and signs, or `text` itself.
+    """Return the value with the same letters and digits, or `text` itself.
 
-    A size may also have another sign between its numbers. If several values match, the text is returned as it is.
+    Case, blanks and signs do not count. A size may also have another sign between its numbers. If several values match,
+    the text is returned as it is.
     """
     return meant(text, {value: value for value in values}) or text
 
 
 def meant(text: str, values: Mapping[str, str]) -> str | None:
-    """Return the value whose spelling differs from `text` only in case, blanks and signs, unless ambiguous."""
+    """Return the value of the matching spelling, unless ambiguous.
+
+    Case, blanks and signs do not count.
+    """
     if text in values:
         return values[text]
     found = {value for spelling, value in values.items() if _key(spelling) == _key(text)}
@@ -48,7 +55,10 @@ def meant(text: str, values: Mapping[str, str]) -> str | None:
 
 
 def as_size(text: str) -> str:
-    """Return two numbers with a sign between them as `WIDTHxHEIGHT`, and any other text as it is."""
+    """Return two numbers as `WIDTHxHEIGHT`, and any other text as it is.
+
+    Any of several signs may be between the numbers.
+    """
     size = _SIZE.fullmatch(_plain(text).strip(_QUOTES))
     return text if size is None else f"{size[1]}x{size[2]}"
 

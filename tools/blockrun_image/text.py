@@ -1,4 +1,4 @@
-"""Makes text from outside safe and short enough to show, and puts amounts in words."""
+"""Makes text from outside safe and short to show, and puts amounts in words."""
 
 import json
 import re
@@ -16,7 +16,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def clean(value: object, limit: int) -> str:
-    """Return `value` as one line of at most `limit` characters, without control, format and surrogate characters."""
+    """Return `value` as one safe line of at most `limit` characters.
+
+    Control, format and surrogate characters are removed.
+    """
     text = (value if isinstance(value, str) else _words(value))[: limit * _SCANNED_FACTOR]
     text = "".join(" " if unicodedata.category(character) in _UNSAFE_CATEGORIES else character for character in text)
     return clip(re.sub(r"\s+", " ", text).strip(), limit)
@@ -33,7 +36,7 @@ def is_ended(text: str) -> bool:
 
 
 def within(text: str, limit: int) -> str:
-    """Return `text`, cut with an ellipsis if it takes more than `limit` bytes in JSON."""
+    """Return `text`, cut with an ellipsis to `limit` bytes in JSON."""
     # JSON writes a character in at most 6 bytes, so a short text need not be encoded.
     if 6 * len(text) <= limit or _json_bytes(text) <= limit:
         return text
@@ -44,16 +47,19 @@ def within(text: str, limit: int) -> str:
 
 
 def quoted(value: object, limit: int = 40) -> str:
-    """Return `value` in quotes for an error message, cut to `limit` characters and about as many bytes."""
+    """Return `value` in quotes for an error message, cut to `limit` characters.
+
+    It has at most about as many bytes.
+    """
     text = clean(value, limit)
     fitting = text.encode()[: limit + 3].decode(errors="ignore")
     return f"'{fitting}'" if fitting == text else f"'{fitting}…'"
 
 
 def choices(valid: Sequence[str], wanted: str = "", limit: int = 160) -> str:
-    """Return the valid values as a list in words; if they are too long, those closest to `wanted`.
+    """Return the valid values as a list in words.
 
-    The list has at most `limit` characters.
+    If they are too long, it has those closest to `wanted`. The list has at most `limit` characters.
     """
     everything = ", ".join(valid)
     if len(everything) <= limit:
@@ -64,25 +70,25 @@ def choices(valid: Sequence[str], wanted: str = "", limit: int = 160) -> str:
 
 
 def closest(wanted: str, valid: Sequence[str], most: int) -> Sequence[str]:
-    """Return the valid values most like `wanted`, or the first ones if none is like it."""
+    """Return the valid values most like `wanted`, or else the first ones."""
     return get_close_matches(wanted[:100].lower(), valid, n=most, cutoff=0.3) or list(valid[:most])
 
 
 def did_you_mean(wanted: str, valid: Sequence[str]) -> str:
-    """Return " Did you mean X?" if `wanted` may be a misspelling of a valid value, else an empty text."""
+    """Return " Did you mean X?" for a likely misspelling, or an empty text."""
     near = closest_to(wanted, valid)
     return f" Did you mean {near}?" if near else ""
 
 
 def closest_to(wanted: str, valid: Sequence[str]) -> str | None:
-    """Return the valid value that `wanted` may be a misspelling of."""
+    """Return the valid value likely misspelled as `wanted`, or `None`."""
     spellings = {each.lower(): each for each in valid}
     near = get_close_matches(wanted[:100].lower(), spellings, n=1, cutoff=_NEAR)
     return spellings[near[0]] if near else None
 
 
 def usd(amount: Decimal) -> str:
-    """Return an exact amount of dollars as a plain decimal string with at least two decimals."""
+    """Return an exact amount of dollars as text, with at least two decimals."""
     shortest = amount.normalize()
     exponent = shortest.as_tuple().exponent
     return f"{shortest if isinstance(exponent, int) and exponent <= -2 else shortest.quantize(_CENT):f}"

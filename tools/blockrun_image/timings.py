@@ -23,5 +23,5 @@ class CallTimings:
 
     @property
     def send_seconds(self) -> float:
-        """The seconds after its start in which a call may send its request."""
+        """The time in seconds for a call to send its request."""
         return self.call_timeout_seconds * self.send_share

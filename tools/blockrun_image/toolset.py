@@ -48,7 +48,7 @@ Approve: TypeAlias = Callable[[ImageRequest, Estimate, NeedsApproval], Awaitable
 
 @dataclass(frozen=True)
 class _Offer:
-    """The request, prompt and estimate of a call if it is ordered now."""
+    """The request, prompt and estimate of a call, if it is ordered now."""
 
     request: ImageRequest
     prompt: EnrichedPrompt
@@ -99,13 +99,14 @@ class ImageToolset:
         refusal: InvalidRequestError | None = None,
         **wishes: Unpack[Wishes],
     ) -> GeneratedImages:
-        """Make images; this costs money. `on_status` is called with what the call is waiting for.
+        """Make images; this costs money.
 
-        A purchase that takes longer than the call's timeout continues, and an equal call collects it without paying
-        again. `approve` is awaited if the user must approve the call; until then, no more than the estimate is set
-        aside. `caller` is the call's owner. With a `delivery`, the answer counts as delivered once that reports it;
-        without one, once this returns. `arrived_at` is the time of the call by anyio's clock, in seconds, by default
-        now; minus infinity means that it may have waited for an unknown time.
+        `on_status` is called with what the call is waiting for. A purchase that takes longer than the call's timeout
+        continues, and an equal call collects it without paying again. `approve` is awaited if the user must approve the
+        call; until then, no more than the estimate is set aside. `caller` is the call's owner. With a `delivery`, the
+        answer counts as delivered once that reports it; without one, once this returns. `arrived_at` is the time of the
+        call by anyio's clock, in seconds, by default now; minus infinity means that it may have waited for an unknown
+        time.
 
         Raises `InvalidRequestError` if the model does not take the arguments, or the `refusal` of the arguments, and
         the other kinds of `ImageError` with what is known of the money. An earlier call's paid pictures are returned in
@@ -127,10 +128,10 @@ class ImageToolset:
     def list_models(
         self, use_case: str | None = None, max_price_usd: float | Decimal = 0, search: str = ""
     ) -> ModelList:
-        """List the models for a use case with an image at or below a price; 0 means any price.
+        """List the models for a use case, at or below a price per image.
 
-        `search` is a part of the model's id or provider. Raises `InvalidRequestError` if the API does not name the use
-        case, or the price is negative.
+        A price of 0 means any. `search` is a part of the model's id or provider. Raises `InvalidRequestError` if the
+        API does not name the use case, or the price is negative.
         """
         highest = Decimal(str(max_price_usd))
         if not highest.is_finite() or highest < 0:
@@ -155,10 +156,11 @@ class ImageToolset:
         enrich: str | None = None,
         **wishes: Unpack[Wishes],
     ) -> CostComparison:
-        """Estimate a request's price without making it; without a model, compare all, cheapest first.
+        """Estimate a request's price without making it.
 
-        With a prompt, this is a dry run: it also returns the prompt that would be sent, and why. Raises
-        `InvalidRequestError` if the model, or every model, does not take the request.
+        Without a model, it compares all, cheapest first. With a prompt, this is a dry run: it also returns the prompt
+        that would be sent, and why. Raises `InvalidRequestError` if the model, or every model, does not take the
+        request.
         """
         asked = ImageArguments(prompt, model, size, quality, n)
         if model in (None, "", ANY):
@@ -171,10 +173,11 @@ class ImageToolset:
         return CostComparison(told, dry_run, more=len(found) - len(told))
 
     async def estimate_cost_live(self, *, live: bool = False, **asked: Any) -> CostComparison:  # noqa: ANN401 - those of estimate_cost
-        """Estimate a price as `estimate_cost` does, raised to what such images were charged lately.
+        """Estimate a price, raised to recent charges for such images.
 
-        With `live`, use the gateway's own quotes (free). Raises `GatewayError` if it quotes none of the prices, and
-        `ConfigurationError` without a gateway or if the gateway has no quotes.
+        The arguments are those of `estimate_cost`. With `live`, use the gateway's own quotes (free). Raises
+        `GatewayError` if it quotes none of the prices, and `ConfigurationError` without a gateway or if the gateway has
+        no quotes.
         """
         comparison = await self._with_late_charges(self.estimate_cost(**asked))
         if not live:
@@ -271,7 +274,7 @@ class ImageToolset:
     async def _answered(
         self, call: OpenCall, offer: _Offer | None, approve: Approve | None, delivery: Delivery | None
     ) -> GeneratedImages:
-        """Return the result, and record its delivery, or that of an error."""
+        """Return the result, and record the delivery of it or of an error."""
         purchase, seconds = call.purchase, self._timings.call_timeout_seconds
         try:
             response = await purchase.result(seconds, lambda needed: _approval(offer, approve, needed))
@@ -292,7 +295,7 @@ class ImageToolset:
         return result
 
     def _complete(self, error: Exception, purchase: Purchase) -> None:
-        """Add to an error what else the agent should know."""
+        """Add more hints for the agent to an error."""
         if isinstance(error, ModelNotFoundError) and purchase.request is not None:
             error.instead(self.catalog.alternatives(purchase.request.model))
         if isinstance(error, ImageError):
@@ -348,7 +351,7 @@ class ImageToolset:
     def _described(
         self, sent: ImageRequest | None, offer: _Offer | None, refusal: ImageError | None
     ) -> tuple[_Offer, Sequence[str]]:
-        """Return the offer that describes the pictures, and how it differs from the one of today."""
+        """Return the offer behind the pictures, and its differences from today's."""
         if offer is not None and sent in (None, offer.request):
             return offer, ()
         if sent is None:
@@ -364,7 +367,7 @@ class ImageToolset:
         return earlier, [f"The earlier call had sent {', '.join(differences)}."]
 
     def _estimate_of(self, request: ImageRequest, attempt: Attempt | None) -> Estimate:
-        """Return the attempt's estimate: from the list, or from recent charges if they were higher."""
+        """Return the attempt's estimate, raised to the charges expected then."""
         expected = self._price_of(request)
         most_usd = None if attempt is None else attempt.most_usd
         return expected if most_usd is None else expected.at_least(most_usd / request.n)
@@ -395,7 +398,7 @@ async def _approval(offer: _Offer | None, approve: Approve | None, needed: Needs
 
 
 def _key(arguments: ImageArguments, mode: str | None, wishes: Wishes) -> str:
-    """Return the key of a call's arguments as given, before defaults and enrichment.
+    """Return the key of a call's arguments, before defaults and enrichment.
 
     So a call stays the same if another version enriches differently or the operator changes the defaults.
     """
@@ -404,7 +407,7 @@ def _key(arguments: ImageArguments, mode: str | None, wishes: Wishes) -> str:
 
 
 def _with_telling_revisions(prompt: EnrichedPrompt, images: Sequence[Image]) -> Sequence[Image]:
-    """Return the images with each revised prompt once, cut, and none that revises nothing."""
+    """Return the images with each real revision of the prompt once, cut."""
     seen = {prompt.prompt, prompt.original, "", None}
     most_bytes = _MOST_REVISION_BYTES // len(images)
     kept: list[Image] = []

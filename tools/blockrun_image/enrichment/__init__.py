@@ -19,11 +19,12 @@ def enrich(  # noqa: PLR0913 - the tool's own arguments
     composition: str = "",
     lighting: str = "",
 ) -> EnrichedPrompt:
-    """Return the prompt to send to `model`: the user's words, first and verbatim, plus what they lack.
+    """Return the enriched prompt to send to `model`.
 
-    It works offline, is deterministic, and changes nothing more if it is done again. The result is within the model's
-    limit in characters, or is the prompt itself. Raises `UnknownModelError` if the built-in catalogue lacks the model's
-    id, and `InvalidRequestError` for a purpose that does not exist or words that are not a short phrase.
+    The user's words come first and verbatim, followed by what they lack. It works offline, is deterministic, and
+    changes nothing more if it is done again. The result is within the model's limit in characters, or is the prompt
+    itself. Raises `UnknownModelError` if the built-in catalogue lacks the model's id, and `InvalidRequestError` for a
+    purpose that does not exist or words that are not a short phrase.
     """
     from blockrun_image.enrichment.enricher import Enricher  # noqa: PLC0415 - the first prompt pays, not the start
 
@@ -33,7 +34,7 @@ def enrich(  # noqa: PLR0913 - the tool's own arguments
 
 
 def example_of(enriched: EnrichedPrompt) -> str:
-    """Return an example of better words for a prompt that got advice, else an empty text."""
+    """Return an example of better words, or an empty text without advice."""
     if not enriched.advice:
         return ""
     from blockrun_image.enrichment.example import example_of  # noqa: PLC0415 - as above

@@ -18,7 +18,7 @@ _MOST_UNKNOWN_BESIDE_A_STYLE = 1  # a style depends on the subject, but light de
 
 @dataclass(frozen=True)
 class Choice:
-    """The phrases that suit one prompt.
+    """The fitting phrases for one prompt.
 
     `key_word` is the prompt's main word, `shape` is `wide`, `tall` or empty, and `given` are the facets it names.
     """
@@ -32,13 +32,13 @@ class Choice:
 
     @property
     def wanted(self) -> Sequence[str]:
-        """The main facets that the prompt lacks, except those its purpose skips."""
+        """The prompt's missing main facets, except those its purpose skips."""
         purpose = self.tips.purposes.get(self.purpose)
         skipped = purpose.skips if purpose else ()
         return [facet for facet in MAIN_FACETS if facet not in self.given and facet not in skipped]
 
     def additions(self) -> Sequence[Addition]:
-        """Return one fitting phrase for each wanted facet that has one, in the order of the facets."""
+        """Return a fitting phrase for each wanted facet, if there is one, in order."""
         chosen: list[Addition] = []
         tags = self.reading.tags
         for facet in self.wanted:
@@ -50,7 +50,7 @@ class Choice:
         return chosen
 
     def advice(self, facets: Sequence[str]) -> Sequence[Advice]:
-        """Return advice about each of the facets, with the best-fitting phrase as an example."""
+        """Return advice on the facets, each with its best-fitting phrase."""
         examples = {facet: next(self._fitting(facet, self.reading.tags), None) for facet in facets}
         return [Advice(facet, self.tips.says[facet], example[2].text) for facet, example in examples.items() if example]
 
@@ -58,7 +58,7 @@ class Choice:
         return not self.given & set(MAIN_FACETS) and self.reading.words <= _MOST_WORDS_OF_A_BARE_PROMPT
 
     def _is_understood(self, facet: str) -> bool:
-        """Return whether enough words are known to trust what usually suits the subject."""
+        """Return whether enough words are known to trust the subject's usual phrases."""
         most_unknown = _MOST_UNKNOWN_BESIDE_A_STYLE if facet == "style" else 0
         return self.reading.subject is not None and self.reading.unknown <= most_unknown
 
@@ -95,7 +95,10 @@ class Choice:
         yield "fallback", f"fallbacks.{facet}", self.tips.fallbacks.phrases[facet]
 
     def _turned(self, phrases: Sequence[Phrase]) -> Iterator[Phrase]:
-        """Yield the phrases from a start that depends on the key word, so that prompts differ."""
+        """Yield the phrases from a start that depends on the key word.
+
+        So prompts about different things get different phrases.
+        """
         # hash() differs from process to process; enrichment must not.
         start = crc32(self.key_word.encode("utf-8", "replace"))
         return (phrases[(start + step) % len(phrases)] for step in range(len(phrases)))

@@ -22,7 +22,7 @@ _GENERIC = frozenset(
 
 @dataclass(frozen=True)
 class Denial:
-    """The subject of one negation: its words and their tags, without their mere kind.
+    """The words and tags denied by one negation, without their mere kind.
 
     "No harsh light" leaves a soft one: its words are "harsh" alone.
     """
@@ -32,7 +32,7 @@ class Denial:
 
     @classmethod
     def of(cls, tips: Tips, denied: Sequence[str]) -> Self:
-        """Return the denial of words that are negated together."""
+        """Return the denial of words under one negation."""
         kinds = [word for word in denied if singular(word) in _GENERIC]
         telling = frozenset(map(singular, denied)) - _GENERIC
         tags = tips.tags_of(denied)
@@ -46,7 +46,7 @@ class Denial:
 
 @dataclass(frozen=True)
 class Statement:
-    """What some words say, and what they deny."""
+    """The meaning of some words, and their denials."""
 
     tips: Tips
     reading: Reading
@@ -54,7 +54,7 @@ class Statement:
 
     @classmethod
     def of(cls, tips: Tips, reading: Reading) -> Self:
-        """Return the statement of words that were read."""
+        """Return the statement of a reading."""
         return cls(tips, reading, [Denial.of(tips, denied) for denied in dict.fromkeys(_denied(tips, reading))])
 
     def contradicts(self, other: Self) -> bool:

@@ -1,4 +1,4 @@
-"""The result of enrichment: the prompt to send, its additions with reasons, and what is missing."""
+"""The result of enrichment: the prompt to send, its additions, and missing facets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ _SHOWN_BYTES = 6_000  # results fill an agent's context
 
 
 class Wishes(TypedDict, total=False):
-    """A call's options for its prompt: its purpose, and the words or the preset for each facet."""
+    """A call's prompt options: a purpose, and words or a preset for each facet."""
 
     purpose: str
     art_style: str
@@ -44,7 +44,7 @@ class Wishes(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Addition:
-    """An added phrase: its facet, its source, the rule of the tips that chose it, and the reason."""
+    """An added phrase, with its facet, source, rule and reason."""
 
     facet: str
     text: str
@@ -80,14 +80,14 @@ class EnrichedPrompt:
 
     @classmethod
     def untouched(cls, prompt: str, wishes: Wishes) -> "EnrichedPrompt":
-        """Return a prompt that was not read, with a warning for each facet that the call asked for."""
+        """Return an unread prompt, with a warning for each requested facet."""
         wasted = [name for name, wish in wishes.items() if wish and name != "purpose"]
         warnings = [f"{name} was not used, because enrich is off." for name in wasted]
         return cls(prompt, prompt, warnings=warnings, reason="enrich is off")
 
     @property
     def notes(self) -> Sequence[str]:
-        """The warnings, and a note if the prompt is cut where it is shown."""
+        """The warnings, and a note if only the shown prompt is cut."""
         is_cut = self.shown() != self.prompt
         return [*self.warnings, *(["The prompt is sent whole; it is cut only here."] if is_cut else [])]
 
@@ -110,15 +110,16 @@ class EnrichedPrompt:
         )
 
     def to_dict(self) -> dict[str, object]:
-        """Return it as structured content, without the warnings; a very long prompt is cut only here.
+        """Return it as structured content, without the warnings.
 
-        Empty fields are left out, and so is the original prompt if it was sent unchanged.
+        A very long prompt is cut here, but sent whole. Empty fields are left out, and so is the original prompt if it
+        was sent unchanged.
         """
         original = {"original": within(self.original, _SHOWN_BYTES)} if self.changed else {}
         return self._as_dict(original, [vars(each) for each in self.applied])
 
     def to_short_dict(self) -> dict[str, object]:
-        """Return it without the original and the reasons, for a caller who has no choice left."""
+        """Return it without the original and the reasons, for use after the call."""
         return self._as_dict({}, [{"facet": each.facet, "text": each.text} for each in self.applied])
 
     def _as_dict(self, original: Mapping[str, str], applied: Sequence[object]) -> dict[str, object]:
@@ -139,7 +140,10 @@ class EnrichedPrompt:
         return within(self.prompt, _SHOWN_BYTES)
 
     def to_lines(self) -> Sequence[str]:
-        """Return what was added and what is missing in at most two lines, without the prompt itself."""
+        """Return the additions and the missing facets in at most two lines.
+
+        The prompt itself is never among them.
+        """
         added = "; ".join(f"{each.text} ({each.facet})" for each in self.applied)
         lines = [f"Added to the prompt: {added}." if added else f"Nothing added to the prompt: {self.reason}."]
         if self.advice:
@@ -148,7 +152,7 @@ class EnrichedPrompt:
         return lines
 
     def to_full_lines(self) -> Sequence[str]:
-        """Return `to_lines` with the reason of each addition and the advice, for a look before the call."""
+        """Return `to_lines` with reasons and advice, for use before the call."""
         added = "; ".join(f"{each.text} ({each.why}: {each.rule})" for each in self.applied)
         lines = [f"Added to the prompt: {added}."] if added else self.to_lines()[:1]
         missing = "; ".join(f"{each.facet}, such as {each.example} ({_small(each.say)})" for each in self.advice)

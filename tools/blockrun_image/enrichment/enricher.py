@@ -1,4 +1,4 @@
-"""Adds a few fitting words that a prompt lacks, and never any that contradict it.
+"""Adds a few fitting words to a prompt, without contradicting it.
 
 The order of choice is argument, purpose, size, subject, fallback. A composition and a light are added freely; a style
 only for a purpose that has one, or to a bare prompt, because the API's tips say to specify one.
@@ -46,7 +46,7 @@ _PAUSED = re.compile(r"[,;:—–]\Z")
 
 @dataclass(frozen=True)
 class _Wish:
-    """Words that an argument asks to add."""
+    """The words requested by an argument."""
 
     argument: str
     text: str
@@ -80,7 +80,7 @@ class Enricher:
         )
 
     def enrich(self, prompt: str) -> EnrichedPrompt:
-        """Return the prompt, enriched with what it lacks and what fits it."""
+        """Return the prompt, enriched with fitting words for missing facets."""
         original = read(self.tips, prompt)
         wished, warnings = self._wished(prompt, original) if self.wishes else ((), ())
         reading = read(self.tips, self._joined(prompt, wished)) if wished else original
@@ -106,7 +106,7 @@ class Enricher:
         )
 
     def _wished(self, prompt: str, reading: Reading) -> tuple[Sequence[Addition], Sequence[str]]:
-        """Return the arguments' additions, and a warning for each that cannot be added."""
+        """Return the arguments' additions, and a warning for each impossible one."""
         wished: list[Addition] = []
         prompts_own = Statement.of(self.tips, reading)
         kept: dict[str, Statement] = {}
@@ -128,7 +128,10 @@ class Enricher:
         return wished, warnings
 
     def _own(self, prompt: str, original: Reading) -> Reading:
-        """Return a reading of the prompt without words that an earlier call may have added for an argument."""
+        """Return a reading of the prompt without the arguments' words.
+
+        An earlier call may have added them.
+        """
         own = prompt
         # The longest first, as a shorter one may be a part of it.
         for wish in sorted((wish.text for wish in self.wishes.values()), key=len, reverse=True):
@@ -141,7 +144,7 @@ class Enricher:
         return next((name for name in self.tips.purposes if name in reading.purposes), "")
 
     def _given(self, reading: Reading) -> AbstractSet[str]:
-        """Return the facets that the words name, including those that an argument asked for."""
+        """Return the named facets, including those requested by arguments."""
         return reading.present | {facet for facet, wish in self.wishes.items() if reading.says(wish.words)}
 
     def _fitting(self, prompt: str, wished: Sequence[Addition], chosen: Sequence[Addition]) -> Sequence[Addition]:
@@ -155,7 +158,7 @@ class Enricher:
         return most is None or len(self._joined(prompt, additions)) <= most
 
     def _joined(self, prompt: str, additions: Sequence[Addition]) -> str:
-        """Return the prompt with the additions after it, separated as its last sign requires."""
+        """Return the prompt with the additions after it, separated to suit its last sign."""
         if not additions:
             return prompt
         words = ", ".join(each.text for each in _in_order(additions))
@@ -170,7 +173,7 @@ class Enricher:
 
 
 def _refusal(told: Statement, others: Mapping[str, Statement]) -> str:
-    """Return the reason why words contradict one of the others, or an empty text."""
+    """Return the reason for a contradiction with the others, or an empty text."""
     clashes = (name for name, other in others.items() if told.contradicts(other))
     return next((f"it contradicts {name}" for name in clashes), "")
 
@@ -184,7 +187,7 @@ def _known_purpose(purpose: str) -> str:
 
 
 def _wish(tips: Tips, facet: str, argument: str, words: str) -> _Wish:
-    """Return an argument's wish: the preset with that id, or the argument's own words."""
+    """Return an argument's preset, or its own words."""
     presets = tips.phrases[facet]
     preset = presets.get("_".join(words_of(words)))
     if preset and _ID.fullmatch(words):
@@ -200,13 +203,16 @@ def _wish(tips: Tips, facet: str, argument: str, words: str) -> _Wish:
 
 
 def _ends_in(prompt: str, wish: _Wish) -> bool:
-    """Return whether an earlier call added the wish to the end of a prompt too long to be read whole."""
+    """Return whether a very long prompt ends in the wish of an earlier call.
+
+    Such a prompt is not read to its end.
+    """
     end = words_of(prompt[-_MOST_ADDED_CHARACTERS:]) if len(prompt) > _MOST_READ_CHARACTERS else ()
     return f" {' '.join(wish.words)} " in f" {' '.join(end)} "
 
 
 def _capital(letter: str) -> str:
-    """Return the letter as a capital, unless that cannot be undone, as with ß."""
+    """Return the letter as a capital, unless that is irreversible, as with ß."""
     return letter.upper() if letter.upper().lower() == letter.lower() else letter
 
 

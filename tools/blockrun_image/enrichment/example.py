@@ -1,4 +1,4 @@
-"""Writes an example of a better prompt: the user's words with the advised phrases after them."""
+"""Writes an example of a better prompt: the user's words plus the advised phrases."""
 
 from blockrun_image.enrichment.enriched import EnrichedPrompt
 from blockrun_image.enrichment.reading import read
@@ -9,9 +9,9 @@ _MOST_BYTES = 280  # one example in a result, for a prompt of any length
 
 
 def example_of(enriched: EnrichedPrompt) -> str:
-    """Return the prompt with its advised phrases, none of which contradict; empty without advice.
+    """Return the prompt with its advised phrases, without contradictions.
 
-    It has at most 280 bytes; a long prompt is cut.
+    It is empty without advice. It has at most 280 bytes; a long prompt is cut.
     """
     tips = Tips.built_in()
     tags = read(tips, enriched.prompt).tags

@@ -1,4 +1,4 @@
-"""Reads a prompt: what its words name and rule out, and whether to leave it alone."""
+"""Reads a prompt: its named facets, its negations, and reasons to leave it alone."""
 
 import re
 from collections.abc import Sequence
@@ -53,14 +53,17 @@ _ENGLISH_KINDS = {"facet", "tag", "subject", "purpose", "guard"}
 
 @dataclass(frozen=True)
 class Subject:
-    """The subject of a prompt: its class, and the word that names it."""
+    """The subject of a prompt: its class and its word."""
 
     kind: str
     word: str
 
     @property
     def rank(self) -> int:
-        """Its weight among a prompt's subjects; imaginary ones weigh most, since no photograph shows them."""
+        """Its weight among a prompt's subjects.
+
+        Imaginary subjects weigh most, since no photograph shows them.
+        """
         return _RANKS.get(self.kind, 1)
 
 
@@ -89,7 +92,7 @@ class Reading:
     unclear: str
 
     def named_facets(self) -> Sequence[str]:
-        """Return the facets that the prompt names, including its subject."""
+        """Return the named facets, including the subject."""
         return sorted([*self.present, *(["subject"] if self.subject else [])])
 
     def says(self, words: Sequence[str]) -> bool:
@@ -128,7 +131,10 @@ def read(tips: Tips, prompt: str) -> Reading:
 
 
 def _is_foreign(tips: Tips, word: str) -> bool:
-    """Return whether a word has letters that English lacks; names are exempt, as they come from anywhere."""
+    """Return whether a word has letters that English lacks.
+
+    Names are exempt, as they come from anywhere.
+    """
     return not word.isascii() and word[0].islower() and not tips.lexicon.has(word)
 
 
@@ -194,7 +200,10 @@ class _Scan:
                 self._name(Subject(kind, singular(words[-1])), len(self.plain) - len(words))
 
     def _name(self, noun: Subject, start: int) -> None:
-        """Take a noun as the subject if it outweighs the current one; in a compound, the last noun wins."""
+        """Take a noun as the subject if it outweighs the current one.
+
+        In a compound, the last noun wins.
+        """
         compound = start == self.subject_end
         if self.subject is None or noun.rank > self.subject.rank or (compound and noun.rank == self.subject.rank):
             self.subject = noun

@@ -1,4 +1,4 @@
-"""Reads the prompt vocabulary, `prompt_tips.json`, into a lexicon that is searched word by word."""
+"""Reads the prompt vocabulary, `prompt_tips.json`, into a searchable lexicon."""
 
 import json
 import re
@@ -17,7 +17,7 @@ _HOUR = re.compile(r"(?<=\d) ?([ap])\.? ?m\b\.?")
 
 
 class Label(NamedTuple):
-    """The meaning of a lexicon term: a kind, such as `facet`, `tag` or `subject`, and its value."""
+    """The meaning of a lexicon term, such as a facet, a tag or a subject."""
 
     kind: str
     value: str
@@ -36,7 +36,7 @@ _LIT = frozenset({"lit"})  # ruled out by "without any light"
 
 @dataclass(frozen=True)
 class Phrase:
-    """Words that can be added for a facet; `tags` are implied by its own words.
+    """Words to add for a facet; `tags` are those of its own words.
 
     If `needs` has tags, the phrase suits only a prompt with one of them.
     """
@@ -55,7 +55,7 @@ class Phrase:
 
 @dataclass(frozen=True)
 class Kind:
-    """A purpose or a class of subjects: its phrases for each facet, and the facets it skips."""
+    """A purpose or a subject class, with its phrases and skipped facets."""
 
     phrases: Mapping[str, Sequence[Phrase]]
     skips: Sequence[str] = ()
@@ -84,7 +84,7 @@ class Tips:
 
     @classmethod
     def read(cls, data: Mapping[str, Any]) -> "Tips":
-        """Read a vocabulary; raises `ValueError`, which says where, if it is damaged."""
+        """Read a vocabulary; raises `ValueError` with the place of the damage."""
         with _reading("purposes"):
             if set(data["purposes"]) != set(PURPOSES) - {"auto"}:
                 raise ValueError("they are not those that can be asked for")
@@ -111,23 +111,29 @@ class Tips:
             )
 
     def goes_with(self, phrase: Phrase, tags: frozenset[str]) -> bool:
-        """Return whether a phrase suits a prompt's tags; charts and line drawings get no scene's light."""
+        """Return whether a phrase suits a prompt's tags.
+
+        Charts and line drawings get no scene's light.
+        """
         is_of_a_scene = phrase.facet == "lighting" and self.unlit.isdisjoint(phrase.needs)
         is_out_of_place = is_of_a_scene and not self.unlit.isdisjoint(tags)
         return phrase.suits(tags) and not is_out_of_place and not self.conflict(phrase.tags, tags)
 
     def tags_of(self, words: Sequence[str]) -> frozenset[str]:
-        """Return the tags that the terms among these words imply."""
+        """Return the tags implied by the terms among these words."""
         told = (label for _, labels in self.lexicon.walk(words) for label in labels)
         return frozenset(label.value for label in told if label.kind == "tag")
 
     def conflict(self, some: frozenset[str], others: frozenset[str]) -> tuple[str, str] | None:
-        """Return the first two tags, one of each side, that contradict each other, or `None`."""
+        """Return the first contradicting pair of tags, one of each side, or `None`."""
         return min(((one, other) for one in some for other in others if (one, other) in self.conflicts), default=None)
 
 
 class Lexicon:
-    """Terms of one or more words with their labels and regular plurals, indexed by their first word."""
+    """Terms of one or more words with their labels, indexed by the first word.
+
+    It has their regular plurals too.
+    """
 
     def __init__(self, terms: Iterable[tuple[str, Label]]) -> None:
         self._told: dict[str, frozenset[Label]] = {}
@@ -146,10 +152,10 @@ class Lexicon:
                 self._most_words[first] = max(words, self._most_words.get(first, 0))
 
     def walk(self, tokens: Sequence[str]) -> Iterator[tuple[Sequence[str], AbstractSet[Label]]]:
-        """Yield the tokens, mostly one by one, each with the labels of terms that begin there.
+        """Yield the tokens in order, each with its labels.
 
-        A guard, such as "light blue", comes as a whole and hides the labels of its single words. A possessive has the
-        labels of its owner.
+        Mostly, they come one by one. The labels are those of all terms that begin at the token. A guard, such as "light
+        blue", comes as a whole and hides the labels of its single words. A possessive has the labels of its owner.
         """
         position = 0
         while position < len(tokens):
@@ -162,7 +168,7 @@ class Lexicon:
         return word in self._told
 
     def content_of(self, text: str) -> frozenset[str]:
-        """Return the words of a text that carry its meaning, in the singular."""
+        """Return the meaningful words of a text, in the singular."""
         return frozenset(singular(word) for word in words_of(text) if ENGLISH not in self._at([word], 0)[0])
 
     def _at(self, tokens: Sequence[str], position: int) -> tuple[AbstractSet[Label], int]:
@@ -186,7 +192,7 @@ def words_of(text: str) -> Sequence[str]:
 
 
 def in_lower_case(text: str) -> str:
-    """Return the text in lower case, with each hour, such as 2 a.m., as one word."""
+    """Return the text in lower case, with hours such as 2 a.m. as one word."""
     return _HOUR.sub(r"\1m", text.lower())
 
 
@@ -233,7 +239,10 @@ def _terms(data: Mapping[str, Any]) -> Iterator[tuple[str, Label]]:
 
 
 def _compounds(subjects: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the nouns of several words; their single words must not get labels of their own."""
+    """Yield the nouns of several words.
+
+    Their single words must not get labels of their own.
+    """
     return (noun for entry in subjects.values() for noun in entry["nouns"] if " " in noun)
 
 
