@@ -1,1 +1,4 @@
-"""An imitation of the image API: the same contract and real pictures, without a key, money or a network."""
+"""An imitation of the image API, without a key, money or a network.
+
+It has the same contract and makes real pictures.
+"""

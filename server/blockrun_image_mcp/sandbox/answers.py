@@ -1,4 +1,4 @@
-"""The sandbox's responses: pictures, jobs, quotes and errors in the API's shapes, and cut connections."""
+"""The sandbox's responses in the API's shapes, and cut connections."""
 
 import secrets
 import socket
@@ -21,7 +21,7 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: the kernel drops unsent da
 
 
 class Cut(Response):
-    """Cuts the connection before or within a response, with a close or a reset."""
+    """Cuts the connection before or during a response, by a close or a reset."""
 
     def __init__(self, answer: Response | None = None, *, reset: bool = False) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Cut(Response):
         self._reset = reset
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send half of the response, if there is one, and cut the connection."""
+        """Send half of the response, if any, and cut the connection."""
         if self._answer is not None:
             body = bytes(self._answer.body)
             await send(
@@ -54,7 +54,10 @@ class Answers:
     spec: Spec
 
     def quote(self, challenge: Mapping[str, Any], fault: Fault, micro_usd: int) -> tuple[Mapping[str, Any], Response]:
-        """Return a challenge with the fault's changes, and the 402 with it in a header and the body."""
+        """Return a challenge with the fault's changes, and its 402.
+
+        The 402 has the challenge in a header and in the body.
+        """
         price = {"price": {"amount": _wallet_amount(micro_usd), "currency": self.spec.currency}}
         body = cast("dict[str, Any]", overridden({**challenge, **price}, fault.challenge))
         said = {name: value for name, value in body.items() if name != "price"}
@@ -90,12 +93,12 @@ class Answers:
         )
 
     def failed(self, job: Job) -> Response:
-        """Return the response for a job that its fault has failed."""
+        """Return the response for a job failed by its fault."""
         status = "not_charged" if job.generation is None else "settled"
         return JSONResponse({"status": "failed", "payment_status": status, **self._error_body(job.fault)})
 
     def scripted(self, fault: Fault) -> Response:
-        """Return the response that a fault specifies."""
+        """Return a fault's own response."""
         if fault.status in (204, 304):  # HTTP allows them no body
             return Response(None, fault.status)
         if fault.payment_code is not None and fault.body is None:

@@ -1,4 +1,7 @@
-"""The sandbox as a web application: the API on both rails, pictures, settlements, and scripted faults."""
+"""The sandbox as a web application.
+
+It serves the API on both rails, pictures, settlements, and scripted faults.
+"""
 
 import json
 import secrets
@@ -29,9 +32,9 @@ from blockrun_image_mcp.sandbox.verification import verified
 
 
 def sandbox_app(catalog: Catalog, closing: anyio.Event, clock: Callable[[], float] = time.time) -> Starlette:
-    """Return the application, with no settlements and no faults; `closing` ends delayed calls.
+    """Return the application, without settlements and faults.
 
-    `clock` returns the seconds since 1970 that decide whether a payment has expired.
+    `closing` ends delayed calls. `clock` returns the seconds since 1970 that decide whether a payment has expired.
     """
     sandbox = _Sandbox(Studio(SandboxListing(catalog), clock), closing)
     path = catalog.spec.generations_path
@@ -196,7 +199,7 @@ class _Sandbox:
         )
 
     def _stranger(self, job: Job, request: Request) -> Response | None:
-        """Return the refusal of a poll without the payment of its job, or `None`."""
+        """Refuse a poll without the payment of its job."""
         signature = request.headers.get("payment-signature")
         if job.bill.payment is None or signature == job.bill.payment.header:
             return None

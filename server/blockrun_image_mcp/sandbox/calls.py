@@ -43,22 +43,25 @@ class Call:
 
     @property
     def kind(self) -> Kind:
-        """Whether it asks for the price or is paid; on the account rail it is always paid."""
+        """Whether it asks for the price or is paid.
+
+        On the account rail, it is always paid.
+        """
         return "quote" if self.rail == "wallet" and self.signature is None else "paid"
 
     @property
     def digest(self) -> bytes:
-        """The hash of its body, by which its quotes are remembered."""
+        """The hash of its body, the key of its quotes."""
         return hashlib.sha256(self.body).digest()
 
 
 def has_account_key(request: Request) -> bool:
-    """Return whether a request has a token that the sandbox accepts as an account key."""
+    """Return whether a request has an account key acceptable to the sandbox."""
     return request.headers.get("authorization", "").startswith("Bearer brk_")
 
 
 async def read_body(request: Request) -> bytes:
-    """Return a request's whole body; raises `ValueError` if it is longer than any request can be."""
+    """Return a request's whole body; raises `ValueError` if it is too long."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

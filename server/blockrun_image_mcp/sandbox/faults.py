@@ -89,7 +89,10 @@ class FaultScript:
         return len(self._faults)
 
     def next(self, kind: Kind) -> Fault:
-        """Take the first remaining fault for a request of this kind; earlier faults for other kinds stay."""
+        """Take the first remaining fault for a request of this kind.
+
+        Earlier faults for other kinds stay.
+        """
         fault = next((fault for fault in self._faults if fault.hits(kind)), NO_FAULT)
         if fault is not NO_FAULT:
             self._faults.remove(fault)

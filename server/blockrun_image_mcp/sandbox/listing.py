@@ -1,4 +1,4 @@
-"""The sandbox's list of models in the live gateway's format, and scripted changes to it."""
+"""The sandbox's model list in the gateway's format, and scripted changes to it."""
 
 import hashlib
 import json
@@ -45,7 +45,7 @@ _CHANGES: TypeAdapter[list[Change]] = TypeAdapter(Annotated[list[Change], Field(
 
 
 class SandboxListing:
-    """The sandbox's list and its models, each known by its listed spelling alone."""
+    """The sandbox's list and its models, each known only by its listed id."""
 
     def __init__(self, contract: Catalog) -> None:
         self._contract = contract

@@ -1,4 +1,4 @@
-"""Runs the sandbox on a real socket of this machine, inside the current process."""
+"""Runs the sandbox on a local socket, inside the current process."""
 
 import asyncio
 import socket
@@ -23,9 +23,10 @@ from blockrun_image_mcp.sandbox.app import sandbox_app
 async def running_sandbox(
     catalog: Catalog, port: int = 0, clock: Callable[[], float] = time.time
 ) -> AsyncGenerator[str]:
-    """Serve the sandbox on the loopback address and yield its origin; port 0 means any free one.
+    """Serve the sandbox on the loopback address and yield its origin.
 
-    `clock` returns the sandbox's time in seconds since 1970. Raises `ConfigurationError` if the port is not available.
+    Port 0 means any free one. `clock` returns the sandbox's time in seconds since 1970. Raises `ConfigurationError` if
+    the port is not available.
     """
     listener = _listener(port)
     closing = anyio.Event()
@@ -57,7 +58,7 @@ async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
 
 
 class _EmbeddedServer(uvicorn.Server):
-    """A server that signals when it is ready, and leaves signals to its host process."""
+    """A server with a ready event, which leaves signals to its host process."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -92,7 +93,7 @@ class _Dated:
 
 
 class _ClosableProtocol(H11Protocol):
-    """Gives the application its connection, so that a scripted fault may close it."""
+    """Gives the application its connection, for scripted faults to close."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as in uvicorn
         super().connection_made(transport)

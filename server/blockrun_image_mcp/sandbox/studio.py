@@ -1,4 +1,4 @@
-"""The sandbox's work: checks a request as the API does, settles it once, and remembers its pictures."""
+"""The sandbox's work: checks requests, settles them once, and remembers pictures."""
 
 import hashlib
 import math
@@ -39,7 +39,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Generation:
-    """Work that was done and charged."""
+    """Finished and charged work."""
 
     created: int
     data: Sequence[Mapping[str, object]]
@@ -86,7 +86,10 @@ class Studio:
         return self.listing.catalog
 
     def check(self, body: object) -> ImageRequest:
-        """Return the request in a body; raises `InvalidRequestError` if the API would answer 400."""
+        """Return the request in a body.
+
+        Raises `InvalidRequestError` if the API would answer 400.
+        """
         schema = self.catalog.spec.request_schema
         validator: Any = Draft202012Validator(schema)
         fault = next(validator.iter_errors(body), None)
@@ -104,7 +107,10 @@ class Studio:
         return request
 
     def micro_usd(self, request: ImageRequest, rail: Rail = "wallet") -> int:
-        """Return a request's charge, the high end of its price if known, in millionths of a US dollar."""
+        """Return a request's charge in millionths of a US dollar.
+
+        It is the high end of the price, if known.
+        """
         price = estimate(replace(self.catalog, has_fee=rail == "wallet"), request)
         charged = max(price.low_usd, request.n * _UNTOLD_USD) if price.high_usd is None else price.high_usd
         return math.ceil(charged * 1_000_000)
@@ -121,14 +127,14 @@ class Studio:
         return Generation(int(self.clock()), data, settlement)
 
     def accept(self, job: Job) -> Job:
-        """Accept a job, or return the one that its payment has already bought."""
+        """Accept a job, or return the one already bought with its payment."""
         if job.bill.payment is not None:
             known = self.job_ids_by_payment.setdefault(job.bill.payment.id, job.id)
             return self.jobs.setdefault(known, job)
         return self.jobs.setdefault(job.id, job)
 
     def job_of(self, bill: Bill) -> Job | None:
-        """Return the job that a payment bought, if there is one."""
+        """Return the job bought with a payment, if there is one."""
         return self.jobs.get(self.job_ids_by_payment.get(bill.payment.id, "")) if bill.payment else None
 
     def collect(self, job: Job) -> Generation:
@@ -138,7 +144,7 @@ class Studio:
         return job.generation
 
     def give_up(self, job: Job) -> None:
-        """End a failed job, so that its payment may buy another."""
+        """End a failed job; its payment may then buy another."""
         if job.bill.payment is not None:
             self.job_ids_by_payment.pop(job.bill.payment.id, None)
 
@@ -167,6 +173,6 @@ _STYLES = ("flat shapes", "soft curves", "bold outlines", "layered paper", "broa
 
 
 def _revised(prompt: str, variant: int) -> str:
-    """Return the prompt with an added style, like a model that rewrites prompts."""
+    """Return the prompt with an added style, as a rewriting model would."""
     style = _STYLES[variant % len(_STYLES)]
     return f"Variation {variant + 1}, drawn in {style}: {' '.join(prompt.split())}"

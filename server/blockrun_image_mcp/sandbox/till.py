@@ -1,4 +1,7 @@
-"""Records the sandbox's requests and charges on each rail; a payment is charged at most once."""
+"""Records the sandbox's requests, and its charges on each rail.
+
+A payment is charged at most once.
+"""
 
 import secrets
 from dataclasses import dataclass, field
@@ -33,7 +36,10 @@ class Bill:
 
 @dataclass(frozen=True)
 class Settlement:
-    """The charge for one call, in millionths of a US dollar; `tx` is the hash of a wallet's transaction."""
+    """The charge for one call, in millionths of a US dollar.
+
+    `tx` is the hash of a wallet's transaction.
+    """
 
     request: ImageRequest
     bill: Bill
@@ -41,7 +47,7 @@ class Settlement:
     tx: str | None
 
     def to_dict(self) -> dict[str, object]:
-        """Return the settlement as the sandbox reports it, with its model as the request spelled it."""
+        """Return the settlement for the report, with the model as requested."""
         payment = self.bill.payment
         return {
             "model": self.request.sent_as or self.request.model,
@@ -78,14 +84,15 @@ class Till:
         self.quotes += kind == "quote"
 
     def check(self, payment: Payment) -> None:
-        """Raise `PaymentRefusedError` for a payment that was settled before."""
+        """Raise `PaymentRefusedError` if the payment was settled before."""
         if payment.id in self.spent:
             raise PaymentRefusedError("PAYMENT_REPLAY", "the nonce has been used")
 
     def settle(self, bill: Bill, request: ImageRequest, micro_usd: int) -> Settlement:
-        """Charge a call its payment's amount, else `micro_usd`; raises `PaymentRefusedError` the second time.
+        """Charge a call the amount of its payment, or else `micro_usd`.
 
-        A payment is used up only here, so that one whose work failed can still buy another.
+        Raises `PaymentRefusedError` if the payment was settled before. A payment is used up only here, so that one
+        whose work failed can still buy another.
         """
         tx = None
         if bill.payment is not None:

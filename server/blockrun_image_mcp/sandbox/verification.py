@@ -41,9 +41,10 @@ class _Header(BaseModel, frozen=True, strict=True):
 
 
 async def verified(header: str, offers: AbstractSet[Terms], now: float) -> Payment:
-    """Return the payment in a `PAYMENT-SIGNATURE` header if it matches an offer and is really signed.
+    """Return the verified payment in a `PAYMENT-SIGNATURE` header.
 
-    `now` is in seconds since 1970. Raises `PaymentRefusedError`, or `ImportError` without eth-account.
+    It must match one of the offers, and be signed by its payer. `now` is in seconds since 1970. Raises
+    `PaymentRefusedError`, or `ImportError` without eth-account.
     """
     try:
         read = _Header.model_validate_json(base64.b64decode(header, validate=True))
@@ -69,7 +70,10 @@ async def verified(header: str, offers: AbstractSet[Terms], now: float) -> Payme
 
 
 def signable(token: Token, message: Mapping[str, object]) -> "SignableMessage":
-    """Return the message that a wallet signs to transfer a token, as eth-account's `SignableMessage`."""
+    """Return the message for a wallet to sign to transfer a token.
+
+    It is eth-account's `SignableMessage`.
+    """
     with same_recursion_limit():
         from eth_account.messages import encode_typed_data  # noqa: PLC0415 - an extra, and slow to import
 
@@ -99,7 +103,10 @@ def _check_terms(accepted: Terms, authorization: _Authorization, offers: Abstrac
 
 
 def _signer(token: Token, authorization: _Authorization, signature: bytes) -> str:
-    """Return the signer's address in lower case, or an empty text if the chain would refuse the signature."""
+    """Return the signer's address in lower case.
+
+    It is empty if the chain would refuse the signature.
+    """
     with same_recursion_limit():
         from eth_account import Account  # noqa: PLC0415 - an extra, and slow to import
         from eth_keys.exceptions import BadSignature  # noqa: PLC0415 - comes with it

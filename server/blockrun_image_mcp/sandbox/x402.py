@@ -1,4 +1,4 @@
-"""The messages between the wallet rail and a wallet in x402 version 2: challenges, payments and receipts."""
+"""The wallet rail's messages in x402 version 2: challenges, payments and receipts."""
 
 import base64
 import json
@@ -42,7 +42,7 @@ TOKENS: Mapping[str, Token] = MappingProxyType(
 
 
 class PaymentRefusedError(Exception):
-    """Raised for a refused payment; `code` is the code of the 402, and `why` the reason."""
+    """Raised for a refused payment, with the code of its 402 and the reason."""
 
     def __init__(self, code: PaymentCode, why: str) -> None:
         super().__init__(f"Payment verification failed: {why}")
@@ -56,7 +56,10 @@ Number = Annotated[str, Field(pattern=r"^[0-9]{1,77}$")]
 
 
 class Terms(BaseModel, frozen=True, strict=True):
-    """The terms of a payment, from one entry of a challenge's `accepts`; addresses compare without case."""
+    """The terms of a payment, from one entry of a challenge's `accepts`.
+
+    Addresses compare without case.
+    """
 
     scheme: str
     network: str
@@ -67,9 +70,9 @@ class Terms(BaseModel, frozen=True, strict=True):
 
 @dataclass(frozen=True)
 class Payment:
-    """A verified payment, which buys one thing once; `header` is the original header.
+    """A verified payment, good for one purchase.
 
-    `valid_before` is in seconds since 1970.
+    `header` is the original header. `valid_before` is in seconds since 1970.
     """
 
     header: str
@@ -81,7 +84,7 @@ class Payment:
 
     @property
     def id(self) -> str:
-        """The key by which the chain knows it: its nonce together with its payer."""
+        """The chain's key for it: its payer and nonce."""
         return f"{self.payer}/{self.nonce}"
 
     def hold_at(self, now: float) -> None:
@@ -91,13 +94,16 @@ class Payment:
 
 
 class Quotes:
-    """The terms quoted for each request body; a payment may accept any of them, even a fault's false ones."""
+    """The terms quoted for each request body.
+
+    A payment may accept any of them, even a fault's false ones.
+    """
 
     def __init__(self) -> None:
         self._asked: OrderedDict[bytes, frozenset[Terms]] = OrderedDict()
 
     def remember(self, body: bytes, challenge: Mapping[str, Any]) -> None:
-        """Accept payments for a challenge from now on, as far as its terms are valid."""
+        """Accept payments for a challenge, as far as its terms are valid."""
         accepts = challenge.get("accepts")
         entries = cast("list[object]", accepts) if isinstance(accepts, list) else []
         self._asked[body] = self._asked.get(body, frozenset()) | {terms for entry in entries for terms in _terms(entry)}
@@ -106,7 +112,7 @@ class Quotes:
             self._asked.popitem(last=False)
 
     def open_to(self, body: bytes, micro_usd: int) -> AbstractSet[Terms]:
-        """Return the terms open for a body: its honest price, and all others quoted for it."""
+        """Return the terms open for a body: its honest price and all quoted ones."""
         return {*self._asked.get(body, ()), *_terms(_requirement(micro_usd))}
 
 
@@ -120,9 +126,10 @@ def challenge(url: str, description: str, micro_usd: int) -> dict[str, Any]:
 
 
 def overridden(honest: object, override: object) -> object:
-    """Return a document with parts replaced: objects by key, lists by position; `null` removes a part.
+    """Return a document with parts replaced.
 
-    A list becomes as long as its override, in which `{}` leaves an object unchanged.
+    Objects are replaced by key, lists by position; `null` removes a part. A list becomes as long as its override, in
+    which `{}` leaves an object unchanged.
     """
     if isinstance(honest, dict) and isinstance(override, dict):
         old, new = cast("dict[str, object]", honest), cast("dict[str, object]", override)

@@ -1,4 +1,4 @@
-"""Animals that sit and face the viewer.
+"""Sitting animals that face the viewer.
 
 Each fits the square from -1 to 1 and sits at y = 1.
 """

@@ -1,4 +1,4 @@
-"""Places the subjects of a prompt in the scene, and sets their sizes."""
+"""Places and sizes the subjects of a prompt in the scene."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _BROAD = 1.2
 
 @dataclass(frozen=True)
 class _Place:
-    """A place for one object: its feet or middle, half its height, and its colour."""
+    """The place of one object: its feet or middle, half its height, and its colour."""
 
     subject: Subject
     at: Point
@@ -32,7 +32,7 @@ def arrange(scene: Scene, wishes: Sequence[Wish]) -> None:
 
 
 def emblem(scene: Scene, wishes: Sequence[Wish]) -> None:
-    """Draw the first subject, or a geometric mark, in the middle of a logo's emblem."""
+    """Draw the first subject, or a geometric mark, as a logo's emblem."""
     middle = scene.canvas.within((scene.width / 2, scene.floor * 0.5), 0.235 * min(1, scene.floor))
     poster = scene.palette.poster
     if not wishes:
@@ -62,7 +62,7 @@ def _middle(scene: Scene) -> float:
 
 
 def _own_colour(scene: Scene, subject: Subject) -> Colour:
-    """Return the prompt's colour for clothes, and the subject's own colour for anything else."""
+    """Return the prompt's colour for clothes, else the subject's own."""
     named = scene.palette.named
     return named[0] if subject.dressed and named else scene.chance.choice(subject.colours)
 

@@ -14,7 +14,7 @@ Painter = Callable[[Scene], None]
 
 @dataclass(frozen=True)
 class Backdrop:
-    """One kind of surroundings, and the words that ask for it."""
+    """One kind of surroundings, with its words."""
 
     paint: Painter
     words: str
@@ -60,7 +60,10 @@ _OPEN_AIR = frozenset({*LIGHT_WORDS, *SEASON_WORDS, *RAIN_WORDS, "sky", "clouds"
 
 
 def backdrop_for(words: Sequence[str], wishes: Sequence[Wish]) -> tuple[Painter, ...]:
-    """Choose the layers behind the subjects, from back to front; empty if no word asks for any."""
+    """Choose the layers behind the subjects, from back to front.
+
+    There are none if no word asks for any.
+    """
     asked = frozenset(words)
     indoors = _named(INTERIORS, asked)
     if indoors:

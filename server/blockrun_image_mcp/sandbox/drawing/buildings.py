@@ -1,4 +1,7 @@
-"""Buildings that stand alone; each fits the square from -1 to 1 and stands at y = 1."""
+"""Free-standing buildings.
+
+Each fits the square from -1 to 1 and stands at y = 1.
+"""
 
 from blockrun_image_mcp.sandbox.drawing.canvas import Canvas, Point
 from blockrun_image_mcp.sandbox.drawing.colours import CREAM, WHITE, Colour, darker, lighter, mix, see_through

@@ -1,4 +1,4 @@
-"""A canvas that draws simple shapes in its own units instead of pixels."""
+"""A canvas for simple shapes, in its own units instead of pixels."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,10 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Canvas:
-    """A place on a sheet with its own origin, unit length, tilt and light; y runs downwards."""
+    """A place on a sheet with its own origin, unit length, tilt and light.
+
+    y runs downwards.
+    """
 
     sheet: Sheet
     origin: Point
@@ -41,7 +44,10 @@ class Canvas:
     tilt: float = 0.0
 
     def within(self, centre: Point, scale: float, tilt: float = 0.0) -> "Canvas":
-        """Return a smaller canvas around a point of this one; the tilt is in degrees."""
+        """Return a smaller canvas around a point of this one.
+
+        The tilt is in degrees.
+        """
         return replace(self, origin=self._pixel(centre), unit=self.unit * scale, tilt=self.tilt + tilt)
 
     def under(self, light: Colour) -> "Canvas":
@@ -53,7 +59,7 @@ class Canvas:
         return replace(self, mirrored=mirrored)
 
     def wash(self, top: float, bottom: float, colours: Sequence[Colour]) -> None:
-        """Fill the full width of the sheet between two heights with a gradient from top to bottom."""
+        """Fill the sheet's full width between two heights with a vertical gradient."""
         first, last = round(self._pixel((0, top))[1]), round(self._pixel((0, bottom))[1])
         image = self.sheet.image
         if last <= first:
@@ -69,7 +75,7 @@ class Canvas:
         pen.polygon([self._pixel(point) for point in points], fill=lit_by(paint, self.light))
 
     def blob(self, points: Sequence[Point], paint: Paint) -> None:
-        """Fill a shape whose edge runs smoothly through the points."""
+        """Fill a shape with a smooth edge through the points."""
         self.polygon(_smooth(points), paint)
 
     def oval(self, centre: Point, radii: Point, paint: Paint) -> None:
@@ -126,7 +132,10 @@ class Canvas:
         self.polygon([*outer, outer[0], inner[0], *reversed(inner)], paint)
 
     def arc(self, oval: Box, sweep: Point, thickness: float, paint: Paint) -> None:
-        """Draw part of an oval's outline; the sweep is in degrees, clockwise from the right."""
+        """Draw part of an oval's outline.
+
+        The sweep is in degrees, clockwise from the right.
+        """
         left, top, right, bottom = oval
         centre, radii = ((left + right) / 2, (top + bottom) / 2), ((right - left) / 2, (bottom - top) / 2)
         self.stroke(_arc_points(centre, radii, sweep), thickness, paint)

@@ -1,4 +1,4 @@
-"""Colours, and the few ways in which the artist mixes them."""
+"""Colours, and a few ways to mix them."""
 
 Colour = tuple[int, int, int]
 Paint = tuple[int, int, int] | tuple[int, int, int, int]
@@ -24,7 +24,10 @@ def lighter(colour: Colour, share: float) -> Colour:
 
 
 def darker(colour: Colour, share: float) -> Colour:
-    """Move a colour towards a deep blue-black, which looks less dirty than pure black."""
+    """Move a colour towards a deep blue-black.
+
+    It looks less dirty than pure black.
+    """
     return mix(colour, (16, 14, 38), share)
 
 
@@ -34,7 +37,7 @@ def see_through(colour: Colour, opacity: float) -> Paint:
 
 
 def lit_by(paint: Paint, light: Colour) -> Paint:
-    """Return a paint as it looks in a coloured light; white light leaves it unchanged."""
+    """Return a paint in a coloured light; white light leaves it unchanged."""
     red, green, blue = paint[0] * light[0] // 255, paint[1] * light[1] // 255, paint[2] * light[2] // 255
     return (red, green, blue) if len(paint) == OPAQUE else (red, green, blue, paint[3])
 

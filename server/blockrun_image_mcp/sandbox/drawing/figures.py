@@ -1,4 +1,7 @@
-"""People and humanoid figures; each fits the square from -1 to 1 and stands at y = 1."""
+"""People and humanoid figures.
+
+Each fits the square from -1 to 1 and stands at y = 1.
+"""
 
 from blockrun_image_mcp.sandbox.drawing.canvas import Canvas
 from blockrun_image_mcp.sandbox.drawing.colours import INK, WHITE, Colour, darker, lighter

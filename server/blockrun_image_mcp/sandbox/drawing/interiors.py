@@ -1,4 +1,7 @@
-"""Backdrops without an open sky: a studio, a table, a logo's paper, space and the deep sea."""
+"""Backdrops without an open sky.
+
+They are a studio, a table, a logo's paper, space and the deep sea.
+"""
 
 import math
 

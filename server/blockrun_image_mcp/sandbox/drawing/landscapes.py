@@ -1,4 +1,4 @@
-"""Open country under the sky: distant mountains, towns and woods, and the ground before them."""
+"""Open country: distant mountains, towns and woods, and the ground before them."""
 
 from blockrun_image_mcp.sandbox.drawing.canvas import Canvas, Point
 from blockrun_image_mcp.sandbox.drawing.colours import WHITE, Colour, Paint, darker, lighter, mix, see_through

@@ -39,7 +39,7 @@ class Caption:
 
 
 def caption_for(prompt: str, width: int, height: int) -> Caption:
-    """Lay the prompt out as a caption for a picture of the given size in pixels."""
+    """Lay the prompt out as a caption for a picture of this size in pixels."""
     short = min(width, height)
     size = max(_SMALLEST_TEXT, round(min(short * 0.031, width * 0.036)) if short >= _SMALL else round(short * 0.046))
     font = ImageFont.load_default(size=size)
@@ -72,7 +72,10 @@ def _badge(pen: ImageDraw.ImageDraw, width: int, height: int) -> None:
 
 
 def _printable(prompt: str) -> str:
-    """Return the part of the prompt that the font can draw; letters lose accents it lacks."""
+    """Return the drawable part of the prompt.
+
+    Letters lose accents if the font lacks them.
+    """
     plain = (mark for mark in unicodedata.normalize("NFKD", prompt) if not unicodedata.combining(mark))
     text = " ".join("".join(_LIKE.get(mark, mark if mark in _GLYPHS else " ") for mark in plain).split())
     # Punctuation alone is worth showing only if it is the whole prompt, not the remains of another script.

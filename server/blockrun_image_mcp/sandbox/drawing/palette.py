@@ -105,21 +105,24 @@ class Palette:
 
     @property
     def horizon(self) -> Colour:
-        """The colour that distant things fade into."""
+        """The colour of distant haze."""
         return self.light.sky[2]
 
     def hazy(self, colour: Colour, distance: float) -> Colour:
-        """Return a landscape colour at a distance from 0 (here) to 1 (lost in the haze)."""
+        """Return a landscape colour as seen from a distance.
+
+        The distance is from 0 (here) to 1 (lost in the haze).
+        """
         red, green, blue, *_ = lit_by(colour, self.light.shine)
         return mix((red, green, blue), self.horizon, distance)
 
     def tinged(self, colour: Colour, share: float) -> Colour:
-        """Move a colour towards the first one that the prompt names."""
+        """Move a colour towards the first one named by the prompt."""
         return mix(colour, self.named[0], share) if self.named else colour
 
 
 def palette_for(words: Sequence[str], chance: random.Random) -> Palette:
-    """Choose the palette from the words, and by chance if they leave it open."""
+    """Choose the palette from the words, or by chance if they are silent."""
     named = tuple(dict.fromkeys(COLOURS[word] for word in words if word in COLOURS))
     season = next((SEASON_WORDS[word] for word in words if word in SEASON_WORDS), "")
     return Palette(

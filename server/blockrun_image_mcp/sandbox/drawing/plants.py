@@ -1,4 +1,7 @@
-"""Trees, flowers, a cactus and a mushroom; each fits the square from -1 to 1 and stands at y = 1."""
+"""Trees, flowers, a cactus and a mushroom.
+
+Each fits the square from -1 to 1 and stands at y = 1.
+"""
 
 import math
 

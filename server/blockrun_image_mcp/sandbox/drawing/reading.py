@@ -1,4 +1,4 @@
-"""Finds the subjects that a prompt asks the artist to draw."""
+"""Finds the drawable subjects of a prompt."""
 
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _REACH = 3  # words before a noun that may describe it, as in "two big red dogs"
 
 @dataclass(frozen=True)
 class Wish:
-    """A subject in the prompt, with its count, and its colour if the prompt names one."""
+    """A subject in the prompt, with its count, and its colour if named."""
 
     name: str
     count: int = 1
@@ -32,7 +32,7 @@ def words_of(text: str) -> tuple[str, ...]:
 
 
 def wishes_in(words: Sequence[str]) -> tuple[Wish, ...]:
-    """Return the subjects that the words name, each once, in the order of first mention."""
+    """Return the subjects named by the words, each once, in order of first mention."""
     wishes: dict[str, Wish] = {}
     for place, word in enumerate(words):
         name = _SUBJECT_OF.get(word)
@@ -55,7 +55,10 @@ def _wish(name: str, words: Sequence[str]) -> Wish:
 
 
 def _own_words(words: Sequence[str]) -> Sequence[str]:
-    """Return the words shortly before the last one, without those of an earlier subject."""
+    """Return the words shortly before the last one, if they are its own.
+
+    Words before an earlier subject belong to that one.
+    """
     before = list(words[-1 - _REACH : -1])
     while any(word in _SUBJECT_OF for word in before):
         before.pop(0)

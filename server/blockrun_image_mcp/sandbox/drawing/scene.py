@@ -1,4 +1,4 @@
-"""The scene of backdrops and subjects; its unit is the short side of the picture."""
+"""The scene of backdrops and subjects, measured in short sides of the picture."""
 
 import math
 import random
@@ -11,9 +11,9 @@ from blockrun_image_mcp.sandbox.drawing.palette import Palette
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture in progress: x runs from 0 to `width`, y from 0 down to `floor`.
+    """A picture in progress; x runs from 0 to `width`, and y down from 0.
 
-    Below the `floor` lies the caption.
+    The caption begins at y = `floor`.
     """
 
     canvas: Canvas
@@ -32,7 +32,10 @@ class Scene:
 
     @property
     def near_light(self) -> Colour:
-        """The light on near things, softer than on the landscape, so that they stay visible."""
+        """The light on near things.
+
+        It is softer than on the landscape, so that they stay visible.
+        """
         return mix(self.palette.light.shine, WHITE, 0.6)
 
     def asks_for(self, *words: str) -> bool:

@@ -1,4 +1,4 @@
-"""The open sky with sun or moon, stars and clouds, and falling snow or rain."""
+"""The open sky, its lights and clouds, and falling snow or rain."""
 
 from blockrun_image_mcp.sandbox.drawing.canvas import Canvas, Point
 from blockrun_image_mcp.sandbox.drawing.colours import CREAM, WHITE, Colour, darker, lighter, mix, see_through

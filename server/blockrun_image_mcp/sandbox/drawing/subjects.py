@@ -1,4 +1,4 @@
-"""The table of subjects: the words that ask for them, their painters, and their homes."""
+"""The table of drawable subjects, with their words, painters and homes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ GROUND, BACK, AIR, WATER = "ground", "back", "air", "water"
 
 @dataclass(frozen=True)
 class Subject:
-    """One thing that the artist can draw, with the words for one and for many of it.
+    """A drawable thing, with its words in the singular and the plural.
 
     `home` is its backdrop if the prompt names none, `stands` its place in the scene, and `foot` the distance from its
     middle down to the ground, in halves of its height. `dressed` is true if it takes the prompt's colour for its

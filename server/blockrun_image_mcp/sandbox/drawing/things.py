@@ -1,4 +1,7 @@
-"""Things on a table or in the air; each fits the square from -1 to 1 and stands at y = 1."""
+"""Things on a table or in the air.
+
+Each fits the square from -1 to 1 and stands at y = 1.
+"""
 
 import math
 

@@ -1,4 +1,7 @@
-"""Vehicles, and a planet to travel to; each fits the square from -1 to 1 and heads to the right."""
+"""Vehicles, and a planet to travel to.
+
+Each fits the square from -1 to 1 and heads to the right.
+"""
 
 from blockrun_image_mcp.sandbox.drawing.canvas import Canvas
 from blockrun_image_mcp.sandbox.drawing.colours import CREAM, INK, WHITE, Colour, darker, lighter, see_through

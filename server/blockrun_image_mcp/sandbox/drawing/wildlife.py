@@ -1,4 +1,7 @@
-"""Animals that fly, swim or run; each fits the square from -1 to 1 and looks to the right."""
+"""Flying, swimming and running animals.
+
+Each fits the square from -1 to 1 and looks to the right.
+"""
 
 from blockrun_image_mcp.sandbox.drawing.canvas import Canvas
 from blockrun_image_mcp.sandbox.drawing.colours import INK, WHITE, Colour, darker, is_dark, lighter
