@@ -25,8 +25,7 @@ def check_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[s
 
     Arguments that were not set are left out. `null`, `""` and words such as `none` mean "not set"; `"3"` and `3.0` are
     integers; a model may be named with or without its provider; a choice may differ in case and signs. Raises
-    `InvalidRequestError` with the valid values if the advertised schema does not allow an argument, or does not know
-    it.
+    `InvalidRequestError` with the valid values if the advertised schema forbids an argument, unknown ones included.
     """
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - 85 ms of import that listing the tools need not pay
 

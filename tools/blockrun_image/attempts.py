@@ -1,4 +1,4 @@
-"""States and facts of an attempt to spend."""
+"""Attempts to spend money: their states, and the known facts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,9 +75,8 @@ _NEXT: Mapping[AttemptState, Sequence[AttemptState]] = MappingProxyType(
 class Payment:
     """A payment signed by a wallet, with its `header` for the gateway.
 
-    Whoever holds the `header` can move the amount to the payee, once. The `nonce`
-    prevents a second transfer, and `valid_before` is its expiry in seconds since 1970. `payer` is the wallet's address,
-    empty in old ledgers.
+    Whoever holds the `header` can move the amount to the payee, once: the `nonce` prevents a second transfer.
+    `valid_before` is its expiry in seconds since 1970. `payer` is the wallet's address, empty in old ledgers.
     """
 
     network: str
@@ -100,7 +99,10 @@ class Quote:
 
 @dataclass(frozen=True)
 class Approval:
-    """The user's approval of one attempt, up to `most_usd` or any price if `None`."""
+    """The user's approval of one attempt, at a price of up to `most_usd`.
+
+    `None` is any price.
+    """
 
     id: str
     most_usd: Decimal | None = None
@@ -115,7 +117,10 @@ class Approval:
 
 @dataclass(frozen=True)
 class Job:
-    """A job accepted by a gateway; a wallet's polls carry its payment."""
+    """A job accepted by a gateway.
+
+    A wallet's job has the payment that its polls carry.
+    """
 
     id: str
     payment: Payment | None = None

@@ -24,7 +24,10 @@ OnDelivery: TypeAlias = Callable[[DeliveryEvent], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Caller:
-    """The owner of a call, such as a process, a session or a principal, by a unique id."""
+    """The owner of a call, by a unique id.
+
+    It is a process, a session or a principal.
+    """
 
     id: str
 

@@ -77,7 +77,7 @@ class Catalog:
 
     @property
     def max_images(self) -> int:
-        """The most images of any model in one call."""
+        """The most images that any model makes in one call."""
         return max(model.max_images for model in self)
 
     @property
@@ -100,7 +100,7 @@ class Catalog:
     def id_of(self, asked: str) -> str:
         """Return the shown id for any spelling of a model.
 
-        It is `asked` itself if that names no single model.
+        Returns `asked` itself if it names no single model.
         """
         if asked in self.strangers:
             return asked
@@ -248,7 +248,7 @@ class Catalog:
         )
 
     def count_for(self, model: Model, n: object) -> int:
-        """Return the number of images; raises `InvalidRequestError` if it is too high for `model`."""
+        """Return the number of images; raises `InvalidRequestError` if `model` does not take it."""
         limits = self.spec.request.n
         if n is None:
             return min(limits.default, model.max_images)

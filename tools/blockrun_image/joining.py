@@ -32,8 +32,8 @@ def join(contract: Catalog, listing: "Listing | None", scope: Scope = "both") ->
     """Return the models of the scope.
 
     The list's facts take precedence over the description's. Models that the list lacks or marks unavailable are `gone`,
-    unless the operator added them. A list with none of the description's models, and no other model marked as one of
-    images, is not a list of image models and changes nothing.
+    unless the operator added them. A list changes nothing if it has none of the description's models and does not mark
+    any other as an image model: then it is not a list of image models.
     """
     if listing is None or scope == "contract":
         return contract
@@ -59,7 +59,7 @@ def join(contract: Catalog, listing: "Listing | None", scope: Scope = "both") ->
 def without_strangers(contract: Catalog, listing: "Listing") -> "Listing":
     """Return the list without entries of unknown kind.
 
-    An entry stays if the list marks it as an image model, or the description has it.
+    An entry stays if the list marks it as an image model, or the description has it. `others` is emptied.
     """
     shown = _shown_ids(contract, [listed.id for listed in listing.models])
     kept = [listed for listed in listing.models if listed.is_told_an_image or shown[listed.id] in contract.models]
@@ -170,7 +170,7 @@ def _alone(contract: Catalog, id: str, group: _Group) -> Model:
 def _from(low: Decimal, fee_usd: Decimal | None) -> PriceRange:
     """Return the range of a list price.
 
-    It is cached, because a long list repeats a few prices.
+    It is cached: a long list repeats a few prices, and making ranges is much of its work.
     """
     return PriceRange(low=low, fee_usd=fee_usd)
 

@@ -63,12 +63,12 @@ class Listing(_Record):
 
     @property
     def day(self) -> str:
-        """The UTC day of the list."""
+        """The UTC day when the list was seen."""
         return self._time.strftime("%Y-%m-%d")
 
     @property
     def seen(self) -> str:
-        """The time of the list, in ISO 8601 format."""
+        """The time when the list was seen, in ISO 8601 format."""
         return self._time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
     @property
@@ -79,7 +79,7 @@ class Listing(_Record):
 def read_listing(body: object, gateway: str, seen_at: float) -> Listing | None:
     """Read the response of an OpenAI-compatible `GET /models`.
 
-    It is `None` if the response has no list. Numbers in `body` must be texts, as they stand in the JSON. Of models in
+    Returns `None` if the response has no list. Numbers in `body` must be texts, as they stand in the JSON. Of models in
     other categories, only the ids are kept; entries that cannot be read are counted in `unusable`. The fields and their
     spellings are those in BlockRun's public documentation and SDKs.
     """

@@ -51,7 +51,7 @@ class Price(_Entry):
 
 
 class PriceRange(_Entry):
-    """The list prices of one image, in US dollars, without the margin.
+    """The lowest and highest list price of one image, in US dollars, without margin.
 
     Without a `high`, `low` is the price of the model's own size and quality, and the other prices are at least that
     high. With a `fee_usd`, the prices include the margin, and a wallet's payment costs that fee as well.
@@ -62,7 +62,7 @@ class PriceRange(_Entry):
     fee_usd: UsdAmount | None = None
 
     def with_margin(self, margin: Decimal) -> tuple[Decimal, Decimal | None]:
-        """Return the range in US dollars, margin included.
+        """Return `low` and `high` with the margin, in US dollars.
 
         `margin` is a share of the price.
         """
@@ -71,7 +71,7 @@ class PriceRange(_Entry):
 
 
 class Recommendation(_Entry):
-    """A use case of a model, as recommended by the API."""
+    """A use case that the API recommends a model for."""
 
     use_case: Line
     quality: Word | None = None
@@ -116,7 +116,7 @@ class Model(_Entry):
         return self
 
     def cannot_promise(self, prompt: str) -> Sequence[str]:
-        """Return a warning if the prompt asks for unsupported transparency."""
+        """Return a warning if the prompt asks for an unsupported transparent background."""
         if self.transparent_background or not _TRANSPARENT.search(prompt):
             return []
         return [f"{self.id} does not promise a transparent background: it may draw a plain or a chequered one."]

@@ -121,14 +121,17 @@ class Attempt(Protocol):
         ...
 
     async def unknown(self, warnings: Sequence[str] = (), *, is_over: bool = False) -> None:
-        """Record an unknown outcome, with warnings to show.
+        """Record that it may have been charged, with warnings to show.
 
         If it `is_over`, its job is not polled again.
         """
         ...
 
     async def stopped(self) -> None:
-        """Record the end of the work: release an unsent request, hand over a job."""
+        """Record that its work was stopped.
+
+        An unsent request is released, and a job is handed over.
+        """
         ...
 
     async def status(self) -> AttemptStatus:
@@ -154,12 +157,12 @@ class Attempt(Protocol):
         is_unknown: bool = False,
         named: Sequence[str] = (),
     ) -> None:
-        """Record the answer to its caller; an equal call is then another purchase.
+        """Record that its caller was answered.
 
-        If `is_repeatable`, an equal call of this caller gets the same pictures for some minutes, and so does any other
-        caller once its process has ended; if `is_cancelled`, an equal call of any caller does. With `is_unknown`, the
-        answer said that the outcome is unknown; pictures that come later can still be collected. `named` are the ids of
-        uncollected pictures that the answer mentioned.
+        An equal call is then another purchase. If `is_repeatable`, an equal call of this caller gets the same pictures
+        for some minutes, and so does any other caller once its process has ended; if `is_cancelled`, an equal call of
+        any caller does. With `is_unknown`, the answer said that the outcome is unknown; pictures that come later can
+        still be collected. `named` are the ids of uncollected pictures that the answer mentioned.
         """
         ...
 
@@ -267,7 +270,7 @@ class ImageGateway(Protocol):
     async def quote(self, request: ImageRequest) -> Decimal | None:
         """Return the price of a request in US dollars, without paying.
 
-        It is `None` if the gateway has no quotes.
+        Returns `None` if the gateway has no quotes.
         """
         ...
 

@@ -105,7 +105,7 @@ class Span:
 def estimate(catalog: Catalog, request: ImageRequest) -> Estimate:
     """Return a resolved request's estimate.
 
-    It is the published price, or else derived from the list price.
+    It is the published price if there is one, and otherwise derived from the list price.
     """
     model = catalog.known(request.model)
     published = _published(catalog, model, request)
@@ -155,7 +155,7 @@ def compare(catalog: Catalog, asked: ImageArguments) -> Sequence[Estimate]:
 def price_range(catalog: Catalog, model: Model) -> Span | None:
     """Return the price range of one image over all sizes and qualities.
 
-    The margin is included. Its high end is `None` if unknown; the range is `None` if no price is known.
+    The margin is included. The high end is `None` if unknown, and so is the range itself if no price is known.
     """
     offers = [estimate(catalog, offer) for offer in _offers(catalog, model)]
     ends = [each.high_usd for each in offers if each.high_usd is not None]
@@ -188,7 +188,7 @@ class _Cost:
 
 
 def _offers(catalog: Catalog, model: Model) -> Sequence[ImageRequest]:
-    """Return the requests a model takes, one for each different price."""
+    """Return one request for each of the model's prices."""
     # A long list has many combinations with the same price: they are estimated only once.
     own = (catalog.size_for(model, None), catalog.quality_for(model, None))
     priced_apart = {own, *((price.size, price.quality) for price in model.prices)}
@@ -203,7 +203,7 @@ def _offers(catalog: Catalog, model: Model) -> Sequence[ImageRequest]:
 def _published(catalog: Catalog, model: Model, request: ImageRequest) -> "_Cost | None":
     """Return the published price, which is rounded, or `None`.
 
-    It is `None` if there is no such price, or a list has the exact one.
+    Returns `None` if there is no such price, or if a list has the exact one.
     """
     listed = model.list_price_usd
     final = None if listed is None or listed.fee_usd is None else listed

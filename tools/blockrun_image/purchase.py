@@ -105,8 +105,8 @@ class Purchase:
     async def result(self, timeout_seconds: float, approve: Approve) -> ImagesResponse | None:
         """Return the pictures, all with URLs, or `None` at the timeout.
 
-        `approve` asks the user, and its time does not count. The oldest waiting call asks; if it leaves before the user
-        answers, the next one asks. Raises `ImageError`.
+        `approve` asks the user, for as long as that takes; the timeout then starts again. The oldest waiting call asks;
+        if it leaves before the user answers, the next one asks. Raises `ImageError`.
         """
         deadline = anyio.current_time() + timeout_seconds
         while True:
@@ -141,7 +141,10 @@ class Purchase:
         return await self._poll(attempt, job)
 
     async def withdraw(self) -> None:
-        """Release the money set aside for the user's answer: no call waits for it."""
+        """Release the money that was set aside while the user was asked.
+
+        Called when no call waits for the answer any more.
+        """
         if self._waiting is not None:
             waiting, self._waiting = self._waiting, None
             await waiting.released()
@@ -274,7 +277,7 @@ class Purchase:
         self.order = replace(slot.order, slot=slot.id)
 
     async def _buy(self, attempt: Attempt, deadline: float) -> ImagesResponse:
-        """Send the order, after a check of the picture store."""
+        """Send the order if the store can take its pictures."""
 
         async def generate() -> ImagesResponse:
             if self.ports.store is not None:
@@ -288,7 +291,7 @@ class Purchase:
     async def _collect(self, attempt: Attempt, *, is_repeat: bool) -> ImagesResponse | None:
         """Wait for an earlier attempt, and return its pictures.
 
-        It is `None` if nothing was charged. Its job is polled here if no process polls it.
+        Returns `None` if it was not charged. Its job is polled here if no process polls it.
         """
         try:
             while True:

@@ -100,7 +100,7 @@ class GeneratedImages:
     def _cost(self) -> dict[str, object]:
         """Return the charge and the estimate.
 
-        On the sandbox, the charge is zero, and the gateway's charge simulated.
+        On the sandbox, the charge is zero, and the gateway's charge is only simulated.
         """
         charged = {} if self.charged_usd is None else {"charged_usd": usd(self.charged_usd)}
         if self.is_sandbox:

@@ -1,6 +1,6 @@
-"""Reads the image API's description (OpenAPI 3.1), the only source of its facts.
+"""Reads the image API's description (OpenAPI 3.1).
 
-Those are its models, prices and limits.
+It is the only place that has the API's models, prices and limits.
 """
 
 import json

@@ -18,7 +18,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def clean(value: object, limit: int) -> str:
     """Return `value` as one safe line of at most `limit` characters.
 
-    Control, format and surrogate characters are removed.
+    Control, format and surrogate characters become blanks.
     """
     text = (value if isinstance(value, str) else _words(value))[: limit * _SCANNED_FACTOR]
     text = "".join(" " if unicodedata.category(character) in _UNSAFE_CATEGORIES else character for character in text)
@@ -88,7 +88,7 @@ def closest_to(wanted: str, valid: Sequence[str]) -> str | None:
 
 
 def usd(amount: Decimal) -> str:
-    """Return an exact amount of dollars as text, with at least two decimals."""
+    """Return an exact amount of dollars as a plain decimal, such as `0.042` or `5.00`."""
     shortest = amount.normalize()
     exponent = shortest.as_tuple().exponent
     return f"{shortest if isinstance(exponent, int) and exponent <= -2 else shortest.quantize(_CENT):f}"

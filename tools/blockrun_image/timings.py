@@ -23,5 +23,5 @@ class CallTimings:
 
     @property
     def send_seconds(self) -> float:
-        """The time in seconds for a call to send its request."""
+        """The seconds from a call's start until its request must be sent."""
         return self.call_timeout_seconds * self.send_share

@@ -367,7 +367,7 @@ class ImageToolset:
         return earlier, [f"The earlier call had sent {', '.join(differences)}."]
 
     def _estimate_of(self, request: ImageRequest, attempt: Attempt | None) -> Estimate:
-        """Return the attempt's estimate, raised to the charges expected then."""
+        """Return the attempt's estimate, raised to the cost expected at its reservation."""
         expected = self._price_of(request)
         most_usd = None if attempt is None else attempt.most_usd
         return expected if most_usd is None else expected.at_least(most_usd / request.n)
@@ -407,7 +407,7 @@ def _key(arguments: ImageArguments, mode: str | None, wishes: Wishes) -> str:
 
 
 def _with_telling_revisions(prompt: EnrichedPrompt, images: Sequence[Image]) -> Sequence[Image]:
-    """Return the images with each real revision of the prompt once, cut."""
+    """Return the images with new revisions of the prompt only, cut to fit a result."""
     seen = {prompt.prompt, prompt.original, "", None}
     most_bytes = _MOST_REVISION_BYTES // len(images)
     kept: list[Image] = []

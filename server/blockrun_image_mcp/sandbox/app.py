@@ -32,7 +32,7 @@ from blockrun_image_mcp.sandbox.verification import verified
 
 
 def sandbox_app(catalog: Catalog, closing: anyio.Event, clock: Callable[[], float] = time.time) -> Starlette:
-    """Return the application, without settlements and faults.
+    """Return the application, with no settlements or faults yet.
 
     `closing` ends delayed calls. `clock` returns the seconds since 1970 that decide whether a payment has expired.
     """
@@ -199,7 +199,7 @@ class _Sandbox:
         )
 
     def _stranger(self, job: Job, request: Request) -> Response | None:
-        """Refuse a poll without the payment of its job."""
+        """Return the refusal of a poll without its job's payment, or `None`."""
         signature = request.headers.get("payment-signature")
         if job.bill.payment is None or signature == job.bill.payment.header:
             return None

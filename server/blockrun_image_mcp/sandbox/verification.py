@@ -105,7 +105,7 @@ def _check_terms(accepted: Terms, authorization: _Authorization, offers: Abstrac
 def _signer(token: Token, authorization: _Authorization, signature: bytes) -> str:
     """Return the signer's address in lower case.
 
-    It is empty if the chain would refuse the signature.
+    Returns an empty text if the chain would refuse the signature.
     """
     with same_recursion_limit():
         from eth_account import Account  # noqa: PLC0415 - an extra, and slow to import

@@ -38,7 +38,7 @@ class Choice:
         return [facet for facet in MAIN_FACETS if facet not in self.given and facet not in skipped]
 
     def additions(self) -> Sequence[Addition]:
-        """Return a fitting phrase for each wanted facet, if there is one, in order."""
+        """Return a fitting phrase for each wanted facet that has one, in facet order."""
         chosen: list[Addition] = []
         tags = self.reading.tags
         for facet in self.wanted:

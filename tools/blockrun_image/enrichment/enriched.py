@@ -87,7 +87,7 @@ class EnrichedPrompt:
 
     @property
     def notes(self) -> Sequence[str]:
-        """The warnings, and a note if only the shown prompt is cut."""
+        """The warnings, and a note if the prompt is cut for display."""
         is_cut = self.shown() != self.prompt
         return [*self.warnings, *(["The prompt is sent whole; it is cut only here."] if is_cut else [])]
 

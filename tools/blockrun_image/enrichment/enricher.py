@@ -106,7 +106,7 @@ class Enricher:
         )
 
     def _wished(self, prompt: str, reading: Reading) -> tuple[Sequence[Addition], Sequence[str]]:
-        """Return the arguments' additions, and a warning for each impossible one."""
+        """Return the arguments' additions, and a warning for each rejected one."""
         wished: list[Addition] = []
         prompts_own = Statement.of(self.tips, reading)
         kept: dict[str, Statement] = {}

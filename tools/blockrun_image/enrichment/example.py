@@ -11,7 +11,7 @@ _MOST_BYTES = 280  # one example in a result, for a prompt of any length
 def example_of(enriched: EnrichedPrompt) -> str:
     """Return the prompt with its advised phrases, without contradictions.
 
-    It is empty without advice. It has at most 280 bytes; a long prompt is cut.
+    Returns an empty text without advice. The example has at most 280 bytes; a long prompt is cut.
     """
     tips = Tips.built_in()
     tags = read(tips, enriched.prompt).tags

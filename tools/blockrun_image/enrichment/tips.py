@@ -38,7 +38,7 @@ _LIT = frozenset({"lit"})  # ruled out by "without any light"
 class Phrase:
     """Words to add for a facet; `tags` are those of its own words.
 
-    If `needs` has tags, the phrase suits only a prompt with one of them.
+    A lighting phrase also has the tag `lit`. If `needs` has tags, the phrase suits only a prompt with one of them.
     """
 
     id: str

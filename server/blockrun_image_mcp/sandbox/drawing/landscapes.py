@@ -155,7 +155,7 @@ def _tufts(scene: Scene, ground: Colour) -> None:
 
 
 def sea(scene: Scene) -> None:
-    """Fill the foreground with glittering water, and a beach if one is asked for."""
+    """Fill the foreground with water, glittering in the light, and a beach if asked for."""
     light = scene.palette.light
     water = scene.palette.hazy(scene.palette.tinged(_WATER, 0.3), 0.0)
     far = mix(water, mix(light.sky[1], light.sky[2], 0.3), 0.5)

@@ -122,7 +122,7 @@ class Palette:
 
 
 def palette_for(words: Sequence[str], chance: random.Random) -> Palette:
-    """Choose the palette from the words, or by chance if they are silent."""
+    """Choose the palette from the words, or by chance if they do not say."""
     named = tuple(dict.fromkeys(COLOURS[word] for word in words if word in COLOURS))
     season = next((SEASON_WORDS[word] for word in words if word in SEASON_WORDS), "")
     return Palette(

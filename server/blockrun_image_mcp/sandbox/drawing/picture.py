@@ -1,4 +1,4 @@
-"""Draws a whole picture, with the writing on top."""
+"""Draws a whole picture from the words of a prompt, with the writing on top."""
 
 import hashlib
 import io
