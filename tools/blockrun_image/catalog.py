@@ -19,7 +19,7 @@ from blockrun_image.text import choices, clean, closest, did_you_mean, is_unicod
 if TYPE_CHECKING:
     from blockrun_image.listing import Listing
 
-_SPEC_SETTING = "BLOCKRUN_IMAGE_SPEC"
+_SPEC_SETTING = "BLOCKRUN_IMAGE_SPEC"  # the server's setting, for a hint
 _MOST_ALTERNATIVES = 5
 _MOST_ALTERNATIVES_CHARACTERS = 180
 
@@ -102,7 +102,7 @@ class Catalog:
 
         Returns `asked` itself if it names no single model.
         """
-        if asked in self.strangers:
+        if asked in self.strangers:  # it must not become a known model with a similar spelling
             return asked
         return meant(asked, {**self.spellings, **{id: id for id in self._all}}) or asked
 
@@ -153,6 +153,7 @@ class Catalog:
         others = [each for each in self.models if each != id]
         named = others if len(others) <= _MOST_ALTERNATIVES else closest(clean(id, 80), others, _MOST_ALTERNATIVES)
         offers = [self._offer(self.models[name]) for name in named]
+        # A hint must stay short, and one model is better than none.
         while len(", ".join(offers)) > _MOST_ALTERNATIVES_CHARACTERS and len(offers) > 1:
             offers.pop()
         return ", ".join(offers) + ("" if len(offers) == len(others) else f" (the closest of {len(others)})")
@@ -220,7 +221,7 @@ class Catalog:
                 hint=self._models_with(size),
                 valid_values=model.sizes,
             )
-        if not is_size(size):
+        if not is_size(size):  # for a model without a list of sizes
             raise InvalidRequestError(
                 f"size must be WIDTHxHEIGHT in pixels, such as {self.default_size}, not {quoted(size)}."
             )
@@ -306,6 +307,7 @@ def check_prompt(model: Model, prompt: object) -> None:
 def _read_model(spec: Spec, id: str, entry: Mapping[str, Any]) -> Model:
     most = spec.request.n.maximum
     try:
+        # An entry may set its own limit, but its key is its id.
         model = Model.model_validate({"max_images": most, **entry, "id": id})
     except ValidationError as error:
         raise unusable(spec.source, error, "x-models", id, keys=[*Model.model_fields]) from error

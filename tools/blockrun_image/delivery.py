@@ -15,6 +15,7 @@ async def with_files(response: ImagesResponse, store: ImageStore | None) -> Imag
 
     Raises `StorageError` if no picture is left to return.
     """
+    # Data first: the pictures' own file: URLs are short.
     return await _with_long_urls_in_files(await _with_data_in_files(response, store), store)
 
 

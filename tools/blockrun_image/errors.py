@@ -30,7 +30,7 @@ from typing import ClassVar, Literal
 
 Charged = Literal["no", "yes", "unknown"]
 
-_MOST_VALID_VALUES = 20
+_MOST_VALID_VALUES = 20  # a longer list would fill the agent's context
 _CHECK_BEFORE_RESENDING = "Do not send it again before the account's usage shows that it was not charged."
 
 _MONEY = {

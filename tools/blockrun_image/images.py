@@ -45,7 +45,7 @@ class ImageRequest:
 
     def body(self) -> Mapping[str, object]:
         """Return the request as the API's JSON body."""
-        size = {} if self.size == AUTO else {"size": self.size}
+        size = {} if self.size == AUTO else {"size": self.size}  # a missing size leaves it to the API
         quality = {} if self.quality is None else {"quality": self.quality}
         return {"model": self.sent_as or self.model, "prompt": self.prompt, **size, "n": self.n, **quality}
 

@@ -88,6 +88,7 @@ def _groups(contract: Catalog, listing: "Listing") -> Mapping[str, _Group]:
 def _in_order(id: str, group: _Group) -> _Group:
     if len(group) == 1:
         return group
+    # Requests name the first entry: an available one, if possible under the shown id.
     return sorted(group, key=lambda listed: (not listed.is_available, listed.id != id))
 
 
@@ -145,6 +146,7 @@ def _price_of(model: Model, group: _Group, margin: Decimal) -> PriceRange | None
         return described if price is None else price
     if price.fee_usd is None:
         return described
+    # A price beside a fee includes the margin, so the description's high end must too.
     return price.model_copy(update={"high": described.with_margin(margin)[1]})
 
 

@@ -126,7 +126,7 @@ class Model(_Entry):
 
         `margin` is a share of the list price.
         """
-        if self.prices:
+        if self.prices:  # these include the margin already
             return min(price.usd for price in self.prices)
         return None if self.list_price_usd is None else self.list_price_usd.with_margin(margin)[0]
 

@@ -51,7 +51,7 @@ class OpenCalls:
         self._calls = [each for each in self._calls if not each.is_left or each.purchase.is_unwritten]
         earlier = next(filter(self._is_joinable(made, arrived_at), self._calls), None)
         purchase = new_purchase() if earlier is None else earlier.purchase
-        purchase.is_abandoned = False
+        purchase.is_abandoned = False  # it has a caller again
         call = OpenCall(made, arrived_at, purchase, earlier)
         self._calls.append(call)
         return call

@@ -78,7 +78,7 @@ class GeneratedImages:
         pictures = "1 image" if len(self.images) == 1 else f"{len(self.images)} images"
         made = f"{pictures} by {self.estimate.what()}"
         charged = None if self.charged_usd is None else f"${usd(self.charged_usd)}"
-        if self.is_sandbox:
+        if self.is_sandbox:  # before all others: a simulated charge must not look real
             return f"{made}. Sandbox: nothing was charged (a real call: {charged or self.estimate.amount()})."
         if self.is_collected:
             return f"{made}, paid by an earlier call{f' ({charged})' if charged else ''}; nothing more was charged."
@@ -266,6 +266,7 @@ class ModelList:
 
     def _cheapest(self) -> Estimate | None:
         offers = [cheapest_offer(self.catalog, model) for model in _living(self.catalog, self.found)]
+        # A price without a high end may turn out to be the highest.
         return min((offer for offer in offers if offer.high_usd is not None), default=None)
 
     def _listed(self) -> Sequence[str]:
@@ -312,6 +313,7 @@ def _living(catalog: Catalog, models: Sequence[Model]) -> Sequence[Model]:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    # A bar would end the cell of a Markdown table.
     padded = [cell.replace("|", "/").ljust(width) for cell, width in zip(cells, widths, strict=True)]
     return f"| {' | '.join(padded)} |"
 
@@ -331,4 +333,5 @@ def _use_case(recommended: Recommendation) -> str:
 def _image(image: Image) -> dict[str, object]:
     path = {} if image.path is None else {"path": str(image.path)}
     revised = {} if image.revised_prompt is None else {"revised_prompt": image.revised_prompt}
+    # URLs are never shortened: each is the only way to a paid picture.
     return {"url": image.url, **path, **revised}

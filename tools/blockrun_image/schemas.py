@@ -168,14 +168,17 @@ class _Arguments:
         note = f"auto: {self.catalog.default_size} or model's first"
         shapes = [f"{size} {shape}" for shape, size in zip(("wide", "tall"), _shapes(sizes), strict=True) if size]
         description = ", ".join([description, *shapes])
+        # A model without sizes takes any, which an enum would forbid.
         if len(sizes) > _MOST_SIZES or not all(model.sizes for model in self.catalog):
             return _text(f"{description}, WIDTHxHEIGHT; default {note}.")
         return {"type": "string", "description": f"{description}; default {note}.", "enum": [AUTO, *sizes]}
 
     def quality(self) -> Schema:
         note, qualities = f"Default {self.catalog.standard}", self.catalog.qualities
+        # A long list of names would cost every agent tokens.
         choosy = [model.id for model in self.catalog if model.qualities]
         only = f"; others only for {', '.join(choosy)}" if 0 < len(choosy) < 5 else ""
+        # An enum would forbid qualities that only the gateway knows.
         if any(map(self.catalog.takes_any_quality, self.catalog)):
             return _text(f"{', '.join(qualities[1:])}, or as the model has it. {note}.")
         if len(qualities) > _MOST_QUALITIES:
@@ -235,6 +238,7 @@ _ENRICHMENT: dict[str, Schema] = {"applied": _array(_ANY), "missing": _TEXTS, "a
 
 
 def _output(properties: Mapping[str, Schema]) -> Schema:
+    # Clients check an error's structured content against the tool's output schema too.
     error = {**_texts("type", "message", "charged", "hint"), "retryable": _FLAG}
     return _object({**properties, "error": _object(error)})
 

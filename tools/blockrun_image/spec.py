@@ -20,7 +20,7 @@ from blockrun_image.errors import SpecError
 from blockrun_image.text import clean, closest_to, quoted
 
 _SIZE = r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}"
-_WORD = r"[a-z0-9][a-z0-9_.-]{0,31}"
+_WORD = r"[a-z0-9][a-z0-9_.-]{0,31}"  # both are sent to a gateway and shown to agents, so they are strict
 Size = Annotated[str, StringConstraints(pattern=f"^{_SIZE}$")]
 Word = Annotated[str, StringConstraints(pattern=f"^{_WORD}$")]
 _LINE = r"^[^\x00-\x1f\x7f]{1,120}$"
@@ -158,7 +158,7 @@ def unusable(source: str, error: ValidationError, *within: str, keys: Sequence[s
 
     `keys` are the known ones.
     """
-    first = error.errors(include_url=False)[0]
+    first = error.errors(include_url=False)[0]  # one at a time is easier to fix
     where = ".".join(clean(step, 80) for step in (*within, *first["loc"]))
     is_key = first["type"] == "extra_forbidden" and len(first["loc"]) == 1
     near = closest_to(str(first["loc"][0]), keys) if is_key else None
@@ -173,6 +173,7 @@ def _fault(error: ErrorDetails) -> str:
         return _FAULTS[kind]
     if kind == "string_pattern_mismatch":
         return f"must be {_PATTERNS.get(limits['pattern'], 'of another form')}, not {value}"
+    # pydantic's own words are for programmers, but operators write these files.
     if kind.startswith(("decimal_", "int_", "float_")):
         return f"must be a number, not {value}"
     if kind.endswith("_type"):

@@ -114,6 +114,7 @@ class ImageToolset:
         """
         arguments = ImageArguments(prompt, model, size, quality, n)
         offer, refused = self._offer_or_refusal(arguments, enrich, wishes, refusal)
+        # Without an offer, an earlier call may still have bought this, so the refusal waits.
         on_status("starting" if offer is None else f"waiting for {offer.request.model}")
         arrived_at = anyio.current_time() if arrived_at is None else arrived_at
         key = _key(arguments, enrich, wishes)
@@ -133,7 +134,7 @@ class ImageToolset:
         A price of 0 means any. `search` is a part of the model's id or provider. Raises `InvalidRequestError` if the
         API does not name the use case, or the price is negative.
         """
-        highest = Decimal(str(max_price_usd))
+        highest = Decimal(str(max_price_usd))  # from its digits: 0.04 is not an exact float
         if not highest.is_finite() or highest < 0:
             raise InvalidRequestError(f"max_price_usd must be at least 0, not {quoted(max_price_usd)}.")
         models: Sequence[Model] = [
@@ -279,7 +280,7 @@ class ImageToolset:
         try:
             response = await purchase.result(seconds, lambda needed: _approval(offer, approve, needed))
             if response is None:
-                self._calls.leave(call)
+                self._calls.leave(call)  # a pending answer is not delivered, so the call stays collectable
             result = self._result(purchase, offer, response)
         except Exception as error:
             await self._hand_over(call, delivery, error)
@@ -402,6 +403,7 @@ def _key(arguments: ImageArguments, mode: str | None, wishes: Wishes) -> str:
 
     So a call stays the same if another version enriches differently or the operator changes the defaults.
     """
+    # Arguments that are not set are left out, so that new ones do not change the keys of old calls.
     given = {name: value for name, value in {**vars(arguments), "enrich": mode, **wishes}.items() if value}
     return hashlib.sha256(json.dumps(given, sort_keys=True, default=str).encode()).hexdigest()
 

@@ -59,7 +59,7 @@ class _Sandbox:
 
     async def generate(self, request: Request) -> Response:
         call = Call.of(request)
-        self._studio.till.count(call.kind, call.key)
+        self._studio.till.count(call.kind, call.key)  # before any fault: the statement counts cut calls too
         fault = self._studio.faults.next(call.kind)
         try:
             # Closing a socket with unread data sends a reset, so the whole body is read before any cut.
@@ -164,8 +164,10 @@ class _Sandbox:
             return self._answers.scripted(fault)
         known = self._studio.job_of(bill)
         if known or fault.slow:
+            # A payment that has bought a job gets the same job again, as a resent request must not buy twice.
             job = known or self._studio.accept(self._job(call, asked, bill, fault))
             return self._answers.accepted(job, "queued")
+        # Charged before a scripted response: a client may get an unusable response to a paid call.
         generation = self._studio.settle(asked, call.origin, bill)
         if fault.body is not None or fault.is_scripted:
             return self._answers.scripted(fault)
@@ -175,6 +177,7 @@ class _Sandbox:
         if call.signature is None:
             return None
         offers = self._studio.quotes.open_to(call.digest, self._studio.micro_usd(asked))
+        # A quote may be older than a change of the price, so its terms stay open beside today's.
         payment = await verified(call.signature, offers, self._studio.clock())
         self._studio.till.check(payment)
         payment.hold_at(self._studio.clock())
@@ -183,7 +186,7 @@ class _Sandbox:
     def _job(self, call: Call, asked: ImageRequest, bill: Bill, fault: Fault) -> Job:
         id = f"job_{secrets.token_hex(8)}"
         poll_url = f"{call.path}/{id}" if fault.poll_url is None else fault.poll_url.replace("{id}", id)
-        finished_at = time.monotonic() + fault.delay_seconds
+        finished_at = time.monotonic() + fault.delay_seconds  # monotonic, as a test may set the clock
         created = int(self._studio.clock())
         return Job(
             id,
@@ -213,8 +216,10 @@ class _Sandbox:
                 self._studio.collect(job)
             return self._answers.scripted(fault)
         job.asked += 1
+        # A job is charged when it is collected, and an expired payment can no longer be charged.
         if job.generation is None and job.bill.payment is not None:
             job.bill.payment.hold_at(self._studio.clock())
+        # Even a short job takes a second poll, so that clients are seen to poll again.
         if job.asked == 1 or time.monotonic() < job.finished_at:
             return self._answers.accepted(job, "in_progress")
         if job.fault.status:
@@ -229,7 +234,7 @@ class _Sandbox:
         return self._answers.failed(job)
 
     async def _delivered(self, response: Response, fault: Fault, delay_seconds: float) -> Response:
-        with anyio.move_on_after(delay_seconds):
+        with anyio.move_on_after(delay_seconds):  # a delay must not hold up the end of the sandbox
             await self._closing.wait()
         if fault.cut == "after" or self._closing.is_set():
             return Cut(reset=fault.reset)

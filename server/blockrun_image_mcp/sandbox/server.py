@@ -39,7 +39,7 @@ async def running_sandbox(
             log_config=None,
             access_log=False,
             date_header=False,
-            timeout_graceful_shutdown=1,
+            timeout_graceful_shutdown=1,  # a client may hold its connection open
         )
     )
     async with anyio.create_task_group() as tasks:

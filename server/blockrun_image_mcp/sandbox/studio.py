@@ -23,7 +23,7 @@ from blockrun_image_mcp.sandbox.x402 import Quotes
 
 _MOST_PICTURES = 2_000
 _MOST_DRAWN_CHARACTERS = 2_000
-_MOST_PIXELS = 16_000_000
+_MOST_PIXELS = 16_000_000  # Pillow would take gigabytes for the largest sizes that the API's pattern allows
 _UNTOLD_USD = Decimal("0.05")  # for an image without a listed price
 
 
@@ -113,7 +113,7 @@ class Studio:
         """
         price = estimate(replace(self.catalog, has_fee=rail == "wallet"), request)
         charged = max(price.low_usd, request.n * _UNTOLD_USD) if price.high_usd is None else price.high_usd
-        return math.ceil(charged * 1_000_000)
+        return math.ceil(charged * 1_000_000)  # rounded up: USDC has no smaller unit
 
     def settle(self, request: ImageRequest, origin: str, bill: Bill, micro_usd: int | None = None) -> Generation:
         """Do the work and charge it once, by default at the current price.
@@ -161,6 +161,7 @@ class Studio:
         return int(width), int(height)
 
     def _remember(self, picture: Picture) -> str:
+        # A picture's URL follows from its content, so equal requests get equal URLs.
         id = hashlib.sha256(repr(picture).encode("utf-8", "backslashreplace")).hexdigest()[:24]
         self.pictures[id] = picture
         self.pictures.move_to_end(id)

@@ -98,6 +98,7 @@ class Till:
         if bill.payment is not None:
             self.check(bill.payment)
             self.spent.add(bill.payment.id)
+            # A wallet pays what it signed, even if the price has changed since.
             micro_usd, tx = bill.payment.micro_usd, f"0x{secrets.token_hex(32)}"
         settlement = Settlement(request, bill, micro_usd, tx)
         self.settlements.append(settlement)

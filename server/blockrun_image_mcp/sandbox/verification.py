@@ -111,6 +111,7 @@ def _signer(token: Token, authorization: _Authorization, signature: bytes) -> st
         from eth_account import Account  # noqa: PLC0415 - an extra, and slow to import
         from eth_keys.exceptions import BadSignature  # noqa: PLC0415 - comes with it
 
+    # The last byte is v; contracts accept 27 and 28 alone, though libraries also write 0 and 1.
     if signature[64] not in (27, 28) or int.from_bytes(signature[32:64]) > _HALF_OF_THE_CURVE:
         return ""
     message: dict[str, object] = {

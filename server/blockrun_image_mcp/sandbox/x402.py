@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-PAY_TO = "0x4020000000000000000000000000000000008402"
-NETWORK = "eip155:8453"
+PAY_TO = "0x4020000000000000000000000000000000008402"  # made up
+NETWORK = "eip155:8453"  # Base, by its CAIP-2 id
 
 _MAX_TIMEOUT_SECONDS = 300
 _MOST_QUOTED_BODIES = 1_000
@@ -51,6 +51,7 @@ class PaymentRefusedError(Exception):
 
 
 _Lower = Annotated[str, AfterValidator(str.lower)]
+# A uint256 has up to 78 digits; each number of 77 digits fits.
 Number = Annotated[str, Field(pattern=r"^[0-9]{1,77}$")]
 """A whole number that a chain can hold, as x402 writes it."""
 

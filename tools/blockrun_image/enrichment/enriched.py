@@ -99,6 +99,7 @@ class EnrichedPrompt:
     def as_advice(self) -> "EnrichedPrompt":
         """Return the original prompt unchanged, with the additions turned into advice."""
         advice = [Advice(each.facet, "Would have been added", each.text) for each in self.applied]
+        # What was added is missing again, in the usual order.
         missing = [facet for facet in MAIN_FACETS if facet in (*self.missing, *(each.facet for each in self.applied))]
         return replace(
             self,

@@ -16,7 +16,7 @@ def example_of(enriched: EnrichedPrompt) -> str:
     tips = Tips.built_in()
     tags = read(tips, enriched.prompt).tags
     phrases: list[str] = []
-    for advice in enriched.advice:
+    for advice in enriched.advice:  # each fits the prompt, but two may contradict each other
         told = read(tips, advice.example).tags
         if not tips.conflict(told, tags):
             phrases.append(advice.example)

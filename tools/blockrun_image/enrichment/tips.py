@@ -96,7 +96,7 @@ class Tips:
                 for facet, texts in data["phrases"].items()
             }
         with _reading("conflicts"):
-            pairs = [(one, other) for one, other in data["conflicts"]]
+            pairs = [(one, other) for one, other in data["conflicts"]]  # stored both ways, as order has no meaning
         with _reading("lists of phrases"):
             return cls(
                 lexicon=lexicon,
@@ -233,6 +233,7 @@ def _terms(data: Mapping[str, Any]) -> Iterator[tuple[str, Label]]:
         for value, terms in values.items():
             label = Label(kind, value)
             yield from ((term, label) for term in terms)
+    # A foreign word for a facet names it, but also shows that the prompt is not English.
     for facet, terms in data["foreign"].items():
         for term in terms:
             yield from ((term, Label("facet", facet)), (term, FOREIGN))

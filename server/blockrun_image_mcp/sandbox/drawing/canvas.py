@@ -11,7 +11,7 @@ from blockrun_image_mcp.sandbox.drawing.colours import OPAQUE, WHITE, Colour, Pa
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
 
-_CURVE_STEPS = 7
+_CURVE_STEPS = 7  # between two points: enough to look smooth after the picture is reduced
 
 
 @dataclass(frozen=True)

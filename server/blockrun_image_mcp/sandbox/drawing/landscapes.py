@@ -46,7 +46,7 @@ def skyline(scene: Scene) -> None:
             width = scene.chance.uniform(0.055, 0.12)
             tall = min(height * scene.chance.uniform(0.5, 1.15), scene.horizon * 0.85)
             if abs(x + width / 2 - scene.sun_x) < _SUN_GAP:
-                tall *= 0.5
+                tall *= 0.5  # low houses leave the sun in view
             _tower(scene, (x, scene.horizon - tall, x + width, scene.horizon + 0.03), colour)
             x += width + scene.chance.choice((0.0, 0.004, 0.015))
     if scene.asks_for(*_FUTURE):
@@ -161,7 +161,7 @@ def sea(scene: Scene) -> None:
     far = mix(water, mix(light.sky[1], light.sky[2], 0.3), 0.5)
     scene.canvas.wash(scene.horizon, scene.height, (far, water, darker(water, 0.25)))
     for _ in range(round(64 * scene.width)):
-        depth = scene.chance.random() ** 1.3
+        depth = scene.chance.random() ** 1.3  # more ripples towards the horizon
         y = scene.horizon + 0.012 + depth * (scene.height - scene.horizon)
         x, half = scene.chance.uniform(0, scene.width), 0.02 + 0.07 * depth
         _ripple(scene.canvas, (x, y), half, see_through(light.sky[scene.chance.choice((1, 2))], 0.42))

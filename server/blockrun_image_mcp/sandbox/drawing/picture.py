@@ -70,6 +70,7 @@ def _compose(scene: Scene) -> None:
 
 
 def _chance(prompt: str, variant: int) -> random.Random:
+    # Not hash(), which differs from process to process; a prompt may hold lone surrogates.
     digest = hashlib.sha256(f"{variant}:{prompt}".encode("utf-8", "surrogatepass")).digest()
     return random.Random(int.from_bytes(digest[:8], "big"))
 

@@ -25,6 +25,7 @@ def sky(scene: Scene) -> None:
 def stars(scene: Scene, down_to: float) -> None:
     """Scatter stars over the top of the picture."""
     for _ in range(round(70 * scene.width * scene.height)):
+        # The exponent gathers the stars at the top, away from the glow at the horizon.
         at = scene.chance.uniform(0, scene.width), down_to * scene.chance.random() ** 1.4
         radius = scene.chance.choice((0.0016, 0.0022, 0.0036))
         scene.canvas.disc(at, radius, mix(CREAM, scene.palette.light.sky[1], scene.chance.uniform(0, 0.5)))
