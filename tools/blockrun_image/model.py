@@ -86,9 +86,9 @@ class Recommendation(_Entry):
 class Model(_Entry):
     """An image model, as the API describes it.
 
-    Without `sizes`, any size is sent as given, and no size leaves the choice to the API. Without a list price, the cost
-    is unknown; without `max_prompt_characters`, no prompt is refused as too long. `transparent_background` says whether
-    the model can draw on one.
+    Without `sizes`, any size is sent as given, and a missing one leaves the choice to the API. Without a list price,
+    the cost is unknown; without `max_prompt_characters`, no prompt is refused as too long. `transparent_background`
+    says whether the model can draw on one.
     """
 
     id: ModelId

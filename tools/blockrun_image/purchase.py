@@ -126,7 +126,7 @@ class Purchase:
             if waiting.cancelled_caught:
                 return None
             try:
-                if self._task is task:  # no other call has asked meanwhile
+                if self._task is task:  # no other call has asked by now
                     await self._ask(approve, outcome)
                     deadline = anyio.current_time() + timeout_seconds
             finally:
