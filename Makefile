@@ -9,7 +9,7 @@ COMPAT := build/compat
 # uv trusts what pip trusts
 export UV_SYSTEM_CERTS := true
 
-.PHONY: setup demo test tests check lint types peers compat bench prompts bundle pins clean
+.PHONY: setup demo test tests check lint types peers wheels compat bench prompts bundle pins clean
 
 setup: .venv/.installed
 
@@ -75,6 +75,10 @@ compat: setup
 bundle: VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 bundle:
 	npx --yes @anthropic-ai/mcpb@2.1.2 pack . $(DIST)/blockrun-image-mcp-$(VERSION).mcpb
+
+# Asks the index what Windows and macOS install from wheels, and so without a compiler; fails if that has changed.
+wheels: setup
+	@$(BIN)/python -m tests.wheels
 
 # Measures the server beside the least that mcp makes possible, without the development tools; ARGS=--json for programs.
 bench: $(BENCH)/.installed
