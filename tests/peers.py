@@ -18,7 +18,7 @@ REFUSED = "a forbidden fox"
 """What aimock refuses to draw; LiteLLM refuses what the gateway behind it refuses."""
 
 _PEERS = Path(__file__).parents[1] / "build" / "peers"
-_LONGEST_START_SECONDS = 200
+_MAX_START_SECONDS = 200
 
 
 def install() -> None:
@@ -53,7 +53,7 @@ class Peer:
             self._process.kill()
 
     def wait_until_it_answers(self) -> None:
-        gives_up_at = time.monotonic() + _LONGEST_START_SECONDS
+        gives_up_at = time.monotonic() + _MAX_START_SECONDS
         while not self._answers():
             assert self._process.poll() is None, self._log.read_text()
             assert time.monotonic() < gives_up_at, self._log.read_text()

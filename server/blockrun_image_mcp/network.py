@@ -15,7 +15,7 @@ import anyio.to_thread
 if TYPE_CHECKING:
     import httpx2
 
-_MOST_BRACKETS = 1_000_000
+_MAX_BRACKETS = 1_000_000
 _DEEPEST = 500
 _TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
 
@@ -45,8 +45,8 @@ def is_deep(content: bytes) -> bool:
     The parser's own limit lets the stack overflow if a library has raised it.
     """
     brackets = content.count(b"[") + content.count(b"{")
-    if not _DEEPEST < brackets <= _MOST_BRACKETS:
-        return brackets > _MOST_BRACKETS
+    if not _DEEPEST < brackets <= _MAX_BRACKETS:
+        return brackets > _MAX_BRACKETS
     depth = 0
     for found in _TEXT_OR_BRACKET.finditer(content):
         depth += (found[0] in (b"[", b"{")) - (found[0] in (b"]", b"}"))

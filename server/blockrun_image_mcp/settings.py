@@ -55,7 +55,7 @@ In the others, "not set" could send a key to the wrong host, or lift a limit, so
 CALL_SECONDS = "50"
 """The default for the seconds until a call is answered without its pictures."""
 
-_MOST_CALL_SECONDS = 3_600
+_MAX_CALL_SECONDS = 3_600
 
 SESSION = "session"
 """The value of BLOCKRUN_IMAGE_WALLET for the key in the file of BlockRun's own software."""
@@ -68,7 +68,7 @@ RELATIVE = "is not an absolute path: the folder depends on where the server is s
 
 _log = logging.getLogger(__name__)
 
-_LONGEST_CREDENTIAL = 4_096
+_MAX_CREDENTIAL_CHARACTERS = 4_096
 _PREFIX = "BLOCKRUN_"
 _OWN_PREFIX = "BLOCKRUN_IMAGE_"
 _MONEY_WORDS = re.compile("BUDGET|COST|LIMIT|SPEND|CONFIRM|USD")
@@ -252,7 +252,7 @@ class Settings(BaseModel):
             seconds = float(self.call_seconds)
         except ValueError:
             return None
-        return seconds if 1 <= seconds <= _MOST_CALL_SECONDS else None
+        return seconds if 1 <= seconds <= _MAX_CALL_SECONDS else None
 
     @property
     def defaults(self) -> Defaults:
@@ -310,7 +310,7 @@ def _first_line(path: Path) -> str:
     with path.open("rb") as file:
         is_utf_16 = file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE)  # Windows PowerShell writes UTF-16
     with path.open(encoding="utf-16" if is_utf_16 else "utf-8-sig") as file:
-        line = file.readline(_LONGEST_CREDENTIAL)
+        line = file.readline(_MAX_CREDENTIAL_CHARACTERS)
     if "\0" in line:  # as in UTF-16 without a byte order mark
         raise UnicodeError
     return line

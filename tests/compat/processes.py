@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Timer
 from typing import Any
 
-_LONGEST_SECONDS = 180
+_MAX_SECONDS = 180
 
 
 class ClientProcess:
@@ -66,7 +66,7 @@ def running_client(command: Sequence[str], environment: Mapping[str, str]) -> Ge
             text=True,
             start_new_session=True,
         )
-    timer = Timer(_LONGEST_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
+    timer = Timer(_MAX_SECONDS, os.killpg, (process.pid, signal.SIGKILL))
     timer.start()
     client = ClientProcess(process, log)
     with process:

@@ -20,7 +20,7 @@ _PICTURE = re.compile(r"http://127\.0\.0\.1:\d+/images/\w+\.png")
 _TOOLS = {"generate_image", "list_models", "estimate_cost"}
 _MODEL = "dall-e-3"
 _DELAY = 1.4  # how much longer than the client waits a slow picture takes
-_MOST_CALLS = 6
+_MAX_CALLS = 6
 _SHOWN = 300
 
 
@@ -73,7 +73,7 @@ class Trial:
         said = self._buy("A slow snail")
         assert not _PICTURE.search(said), "the client waited for the picture"
         assert time.monotonic() > begun + self.seconds / 2, f"the client did not wait: {shorten(said, _SHOWN)}"
-        for _ in range(_MOST_CALLS):
+        for _ in range(_MAX_CALLS):
             said = self._buy("A slow snail")
             if _PICTURE.search(said):
                 break

@@ -71,7 +71,7 @@ QUICK = Timings(
 CALLERS = 50
 AT_ONCE = 8
 HASTE_SECONDS = 0.2
-LONGEST_PAYMENT_SECONDS = 3_600 + 60
+MAX_PAYMENT_SECONDS = 3_600 + 60
 SEEDS: Sequence[tuple[Rail, int]] = [
     *(("account", seed) for seed in range(26)),
     *(("wallet", seed) for seed in range(14)),
@@ -100,7 +100,7 @@ async def test_nobody_pays_twice_or_unnoticed_whatever_fails(
         evidence = await batch.evidence()
         judge(evidence)
         judge_the_end(evidence)
-        batch.pass_time(LONGEST_PAYMENT_SECONDS)
+        batch.pass_time(MAX_PAYMENT_SECONDS)
         judge(await batch.evidence())
     tally.update(batch.counted(evidence))
 

@@ -20,7 +20,7 @@ from tests.prompts.vocabulary import both, lists_of_phrases, lists_of_terms, nee
 
 from blockrun_image.enrichment.tips import Tips, plural, words_of
 
-_MOST_OF_A_TEXT = 100
+_MAX_TEXT_CHARACTERS = 100
 _LIT = "lit"  # the code itself knows it
 
 
@@ -91,7 +91,7 @@ def _misfit(error: ValidationError) -> str:
 def _plain(text: object) -> str:
     """Return a text in printable ASCII, not too long for a line."""
     plain = ascii(str(text))[1:-1]
-    return plain if len(plain) <= _MOST_OF_A_TEXT else f"{plain[:_MOST_OF_A_TEXT]}..."
+    return plain if len(plain) <= _MAX_TEXT_CHARACTERS else f"{plain[:_MAX_TEXT_CHARACTERS]}..."
 
 
 def _strangers(data: Any) -> Iterator[str]:

@@ -44,7 +44,7 @@ class Score:
 
 Measure: TypeAlias = Callable[[Sequence[Trial]], Score]
 
-_MOST_WORDS = 20
+_MAX_WORDS = 20
 
 
 def measured(trials: Sequence[Trial]) -> Mapping[str, Score]:
@@ -89,7 +89,7 @@ def _median_words(trials: Sequence[Trial]) -> Score:
 
 def _nearly_most_words(trials: Sequence[Trial]) -> Score:
     counts = _word_counts(trials)
-    failures = [Failure(trial, f"{count} words") for trial, count in counts if count > _MOST_WORDS]
+    failures = [Failure(trial, f"{count} words") for trial, count in counts if count > _MAX_WORDS]
     return Score(percentile([count for _, count in counts], 95), failures)
 
 
@@ -142,7 +142,7 @@ METRICS: Mapping[str, tuple[Bar, Measure]] = {
     "commonest_addition": (Bar(50), _commonest_share),
     "shape_named": (Bar(80, is_least=True), passing(scoring.shape_named)),
     "words_median": (Bar(12, unit="words"), _median_words),
-    "words_p95": (Bar(_MOST_WORDS, unit="words"), _nearly_most_words),
+    "words_p95": (Bar(_MAX_WORDS, unit="words"), _nearly_most_words),
     "detection_precision": (Bar(95, is_least=True), _precision),
     "detection_recall": (Bar(85, is_least=True), _recall),
 }

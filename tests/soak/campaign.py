@@ -22,8 +22,8 @@ from tests.soak.plans import Rail, pick, seeded
 from tests.soak.wishes import Clients
 
 _HOSTS = ("A", "B", "C")
-_MOST_WISHES = 36
-_MOST_SHOWN = 3
+_MAX_HINTS = 36
+_MAX_SHOWN = 3
 _COMMANDS = {("spend", "--json"): 2, ("images", "--json", "--most", "1000"): 1, ("recover",): 1}
 _KEY = "0x4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318"
 _LATER = 7_200
@@ -61,7 +61,7 @@ class Report:
         lines += [f"  {name}: {figure}" for name, figure in self.figures.items()]
         for check, count in Counter(finding.check for finding in self.found).items():
             lines.append(f"  {check}: {count}")
-            for finding in [each for each in self.found if each.check == check][:_MOST_SHOWN]:
+            for finding in [each for each in self.found if each.check == check][:_MAX_SHOWN]:
                 lines.append(f"    {finding.prompt}: {finding.text}" if finding.prompt else f"    {finding.text}")
                 lines += [f"      {at:9.3f} {text[:220]}" for at, text in self.timelines.get(finding.prompt, ())]
         return "\n".join([*lines, "  Nothing is wrong." if not self.found else f"  {len(self.found)} findings."])
@@ -147,7 +147,7 @@ class Campaign:
             wishes.add(asyncio.create_task(self._clients.wish(number)))
             number += 1
             await asyncio.sleep(dice.uniform(0, 1.6) / self._options.scale)
-            while sum(not wish.done() for wish in wishes) >= _MOST_WISHES:
+            while sum(not wish.done() for wish in wishes) >= _MAX_HINTS:
                 await asyncio.wait(wishes - {wish for wish in wishes if wish.done()}, return_when="FIRST_COMPLETED")
             if self._options.wish is not None:
                 break

@@ -12,7 +12,7 @@ from tests.soak.plans import PRICES, pick, seeded
 
 _BEHAVIOURS = {"wait": 30, "leave": 28, "cancel": 28, "variations": 5, "rephrase": 9}
 _VARIATIONS = 4
-_MOST_CALLS = 16
+_MAX_CALLS = 16
 _PATIENT_AFTER = 3
 _LAST = ("complete", "budget_exceeded")
 
@@ -111,7 +111,7 @@ class Clients:
             if ended == "complete" and dice.random() < 0.05 and wish.chains == 1 and not self.is_calm:
                 await self._nap(dice.uniform(3, 30))
                 wish.begun.append(self._books.clock.now())
-            elif ended in _LAST or number >= _MOST_CALLS or (ended == "money" and dice.random() < 0.5):
+            elif ended in _LAST or number >= _MAX_CALLS or (ended == "money" and dice.random() < 0.5):
                 return
             elif behaviour == "rephrase" and ended in ("error", "cancelled"):
                 wish = self._new(wish.number, dice, f"a red fox, said differently after {number} calls")

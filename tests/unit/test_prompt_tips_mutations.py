@@ -21,7 +21,7 @@ CATALOG = contract()
 SOME = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 FEW = settings(SOME, max_examples=20)
 
-MOST_ADDED = ["phrases", "phrases", "phrases", "phrases", "fallbacks", "purposes", "facets"]
+MAX_ADDED = ["phrases", "phrases", "phrases", "phrases", "fallbacks", "purposes", "facets"]
 """The parts that decide what is added are changed more often than the others."""
 
 HOSTILE: Sequence[Any] = [
@@ -151,7 +151,7 @@ def keys_of(container: Any) -> list[Any]:
 @st.composite
 def spots(draw: st.DrawFn, data: Any) -> Spot:
     container: Any = data
-    path: list[Any] = [draw(st.sampled_from([*data, *(part for part in MOST_ADDED if part in data)]))]
+    path: list[Any] = [draw(st.sampled_from([*data, *(part for part in MAX_ADDED if part in data)]))]
     while isinstance(container[path[-1]], dict | list) and container[path[-1]] and draw(st.integers(0, 5)):
         container = container[path[-1]]
         path.append(draw(st.sampled_from(keys_of(container))))

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from blockrun_image.listing import Listing
 
 _SPEC_SETTING = "BLOCKRUN_IMAGE_SPEC"  # the server's setting, for a hint
-_MOST_ALTERNATIVES = 5
-_MOST_ALTERNATIVES_CHARACTERS = 180
+_MAX_ALTERNATIVES = 5
+_MAX_ALTERNATIVES_CHARACTERS = 180
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Catalog:
             what = f"{quoted(id)} is not among the models that {self.listing.gateway} lists (seen {self.listing.seen})"
         else:
             what = f"There is no model {quoted(id)}"
-        hint = "" if len(self.models) <= _MOST_ALTERNATIVES else "list_models tells them apart."
+        hint = "" if len(self.models) <= _MAX_ALTERNATIVES else "list_models tells them apart."
         if shown in self.gone:
             hint = "If that has changed, run `blockrun-image-mcp models --refresh`."
         if self._is_stranger(id):
@@ -151,10 +151,10 @@ class Catalog:
     def alternatives(self, id: object) -> str:
         """Return the models closest to an unavailable id, with their lowest prices."""
         others = [each for each in self.models if each != id]
-        named = others if len(others) <= _MOST_ALTERNATIVES else closest(clean(id, 80), others, _MOST_ALTERNATIVES)
+        named = others if len(others) <= _MAX_ALTERNATIVES else closest(clean(id, 80), others, _MAX_ALTERNATIVES)
         offers = [self._offer(self.models[name]) for name in named]
         # A hint must stay short, and one model is better than none.
-        while len(", ".join(offers)) > _MOST_ALTERNATIVES_CHARACTERS and len(offers) > 1:
+        while len(", ".join(offers)) > _MAX_ALTERNATIVES_CHARACTERS and len(offers) > 1:
             offers.pop()
         return ", ".join(offers) + ("" if len(offers) == len(others) else f" (the closest of {len(others)})")
 

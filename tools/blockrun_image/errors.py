@@ -30,7 +30,7 @@ from typing import ClassVar, Literal
 
 Charged = Literal["no", "yes", "unknown"]
 
-_MOST_VALID_VALUES = 20  # a longer list would fill the agent's context
+_MAX_VALID_VALUES = 20  # a longer list would fill the agent's context
 _CHECK_BEFORE_RESENDING = "Do not send it again before the account's usage shows that it was not charged."
 
 _MONEY = {
@@ -56,7 +56,7 @@ class ImageError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
-        self.valid_values = tuple(valid_values) if len(valid_values) <= _MOST_VALID_VALUES else ()
+        self.valid_values = tuple(valid_values) if len(valid_values) <= _MAX_VALID_VALUES else ()
 
     @property
     def type(self) -> str:

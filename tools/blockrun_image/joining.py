@@ -25,7 +25,7 @@ _Group: TypeAlias = "Sequence[Listed]"
 """All entries of one model; it is requested by the first one's id."""
 
 _NO_PROVIDER = "not told"
-_MOST_STRANGERS = 1_000
+_MAX_STRANGERS = 1_000
 
 
 def join(contract: Catalog, listing: "Listing | None", scope: Scope = "both") -> Catalog:
@@ -73,7 +73,7 @@ def strangers(contract: Catalog, listing: "Listing") -> Sequence[str]:
     """
     kept = {listed.id for listed in without_strangers(contract, listing).models} | {*contract.models}
     named = [*(listed.id for listed in listing.models), *listing.others]
-    return [id for id in dict.fromkeys(named) if id not in kept][:_MOST_STRANGERS]
+    return [id for id in dict.fromkeys(named) if id not in kept][:_MAX_STRANGERS]
 
 
 def _groups(contract: Catalog, listing: "Listing") -> Mapping[str, _Group]:

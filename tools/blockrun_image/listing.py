@@ -12,12 +12,12 @@ from blockrun_image.model import ModelId, is_model_id
 from blockrun_image.spec import Line, Size, UsdAmount, Word, is_size, is_word
 from blockrun_image.text import clean
 
-_MOST_ENTRIES = 1_000
-_MOST_STRANGERS = 20_000  # entries without a category, mostly just ids
-_MOST_SIZES = 24
-_MOST_QUALITIES = 8
-_MOST_PROMPT_CHARACTERS = 10_000_000
-_MOST_USD = 1_000
+_MAX_ENTRIES = 1_000
+_MAX_STRANGERS = 20_000  # entries without a category, mostly just ids
+_MAX_SIZES = 24
+_MAX_QUALITIES = 8
+_MAX_PROMPT_CHARACTERS = 10_000_000
+_MAX_USD = 1_000
 _YEAR_10000 = 253_402_300_800  # datetime has no year above 9999
 _MICRO_USD = Decimal("0.000001")  # the smallest amount of USDC
 _AMOUNT = r"[0-9]{1,40}(?:\.[0-9]{1,40})?(?:[eE][+-]?[0-9]{1,3})?"
@@ -88,13 +88,13 @@ def read_listing(body: object, gateway: str, seen_at: float) -> Listing | None:
     if entries is None:
         return None
     models: dict[Listed, None] = {}  # an ordered set; an id listed twice with different fields counts as two
-    room = {True: _MOST_ENTRIES, False: _MOST_STRANGERS}
+    room = {True: _MAX_ENTRIES, False: _MAX_STRANGERS}
     unusable = 0
     others: dict[str, None] = {}
     for entry in cast("Sequence[object]", entries):
         if not _may_be_an_image_model(entry):
             id: Any = _object(entry).get("id")
-            if is_model_id(id) and len(others) < _MOST_ENTRIES:
+            if is_model_id(id) and len(others) < _MAX_ENTRIES:
                 others[id] = None
             continue
         listed = _read(_object(entry))
@@ -118,13 +118,13 @@ def _read(entry: Mapping[str, Any]) -> Listed | None:
     price = max(_prices(entry), default=None)
     price = price if price or _is_told_free(entry) else None  # a bare 0 is an unknown price
     fee = None if price is None else _fee(entry)
-    if not is_model_id(id) or max(price or 0, fee or 0) > _MOST_USD:
+    if not is_model_id(id) or max(price or 0, fee or 0) > _MAX_USD:
         return None
     return Listed(
         id=id,
         provider=_provider(entry),
-        sizes=_matching(is_size, _first(entry, "supportedSizes", "supported_sizes"), _MOST_SIZES),
-        qualities=_matching(is_word, _first(entry, "supportedQualities", "supported_qualities"), _MOST_QUALITIES),
+        sizes=_matching(is_size, _first(entry, "supportedSizes", "supported_sizes"), _MAX_SIZES),
+        qualities=_matching(is_word, _first(entry, "supportedQualities", "supported_qualities"), _MAX_QUALITIES),
         price_usd=None if price is None else price.quantize(_MICRO_USD, ROUND_CEILING),
         fee_usd=None if fee is None else fee.quantize(_MICRO_USD, ROUND_CEILING),
         max_prompt_characters=_count(_first(entry, "maxPromptLength", "max_prompt_length")),
@@ -178,7 +178,7 @@ def _matching(is_usable: Callable[[object], bool], values: object, most: int) ->
 def _count(value: object) -> int | None:
     if not isinstance(value, str) or not re.fullmatch(r"[1-9][0-9]{0,9}", value):
         return None
-    return min(int(value), _MOST_PROMPT_CHARACTERS)
+    return min(int(value), _MAX_PROMPT_CHARACTERS)
 
 
 def _first(entry: Mapping[str, Any], *names: str) -> object:

@@ -10,7 +10,7 @@ from blockrun_image.enrichment import EnrichedPrompt, example_of
 from blockrun_image.images import Image, ImageRequest
 from blockrun_image.model import Model, Recommendation
 from blockrun_image.pricing import Estimate, cheapest_offer, price_range, spread
-from blockrun_image.schemas import MOST_CHOICES
+from blockrun_image.schemas import MAX_CHOICES
 from blockrun_image.text import usd
 
 
@@ -214,7 +214,7 @@ class ModelList:
     @property
     def models(self) -> Sequence[Model]:
         """The shown models."""
-        return self.found[:MOST_CHOICES]
+        return self.found[:MAX_CHOICES]
 
     @property
     def more(self) -> int:

@@ -19,11 +19,11 @@ from blockrun_image.model import ANY, slug
 
 Schema = dict[str, Any]
 
-MOST_CHOICES = 40
+MAX_CHOICES = 40
 """The most models that a list or an enum has; a longer catalogue takes the model as free text."""
 
-_MOST_NAMED = 5  # for hosts that check an enum themselves, and do not show its values
-_MOST_SIZES = _MOST_QUALITIES = 8  # in an enum: it appears in two tools, and every agent pays for its tokens
+_MAX_NAMED = 5  # for hosts that check an enum themselves, and do not show its values
+_MAX_SIZES = _MAX_QUALITIES = 8  # in an enum: it appears in two tools, and every agent pays for its tokens
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def _list_models(catalog: Catalog) -> ToolSchema:
 
 def _search(catalog: Catalog) -> dict[str, Schema]:
     """Return a search argument for a catalogue too long for one list."""
-    if len(catalog.models) + len(catalog.gone) <= MOST_CHOICES:
+    if len(catalog.models) + len(catalog.gone) <= MAX_CHOICES:
         return {}
     return {"search": _text('Part of a model\'s id or provider. Default "": all.')}
 
@@ -153,10 +153,10 @@ class _Arguments:
 
     def model(self, *before: str) -> Schema:
         description = self.catalog.spec.request.model.description
-        if len(self.catalog.models) > MOST_CHOICES:
+        if len(self.catalog.models) > MAX_CHOICES:
             return _text(f"{description}; see list_models")
         ids = list(self.catalog.models)
-        named = f": {', '.join(ids)}" if len(ids) <= _MOST_NAMED else f", such as {ids[0]}, {ids[1]}"
+        named = f": {', '.join(ids)}" if len(ids) <= _MAX_NAMED else f", such as {ids[0]}, {ids[1]}"
         return {"type": "string", "description": f"{description}{named}", "enum": [*before, *ids]}
 
     def model_to_compare(self) -> Schema:
@@ -169,7 +169,7 @@ class _Arguments:
         shapes = [f"{size} {shape}" for shape, size in zip(("wide", "tall"), _shapes(sizes), strict=True) if size]
         description = ", ".join([description, *shapes])
         # A model without sizes takes any, which an enum would forbid.
-        if len(sizes) > _MOST_SIZES or not all(model.sizes for model in self.catalog):
+        if len(sizes) > _MAX_SIZES or not all(model.sizes for model in self.catalog):
             return _text(f"{description}, WIDTHxHEIGHT; default {note}.")
         return {"type": "string", "description": f"{description}; default {note}.", "enum": [AUTO, *sizes]}
 
@@ -181,7 +181,7 @@ class _Arguments:
         # An enum would forbid qualities that only the gateway knows.
         if any(map(self.catalog.takes_any_quality, self.catalog)):
             return _text(f"{', '.join(qualities[1:])}, or as the model has it. {note}.")
-        if len(qualities) > _MOST_QUALITIES:
+        if len(qualities) > _MAX_QUALITIES:
             return _text(f"{note}{only}.")
         return {"type": "string", "description": f"{note}{only}.", "enum": list(qualities)}
 

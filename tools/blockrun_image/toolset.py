@@ -30,11 +30,11 @@ from blockrun_image.ports import Attempt, ImageGateway, ImageStore, NeedsApprova
 from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, spread
 from blockrun_image.purchase import Purchase
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList, PendingImages
-from blockrun_image.schemas import MOST_CHOICES
+from blockrun_image.schemas import MAX_CHOICES
 from blockrun_image.text import choices, quoted, usd, within
 from blockrun_image.timings import CallTimings
 
-_MOST_REVISION_BYTES = 4_000
+_MAX_REVISION_BYTES = 4_000
 _SHOWN_CHARACTERS = 80
 _SHOWN_BEFORE_CHARACTERS = 40
 _SENT_EARLIER = "it was sent by an earlier call"
@@ -169,7 +169,7 @@ class ImageToolset:
         else:
             request = self.catalog.resolve(asked) if prompt else self.catalog.fill_in(self.catalog.find(model), asked)
             found = [estimate(self.catalog, request)]
-        told = found[:MOST_CHOICES]
+        told = found[:MAX_CHOICES]
         dry_run = self._dry_run(asked, told, enrich, wishes) if prompt else {}
         return CostComparison(told, dry_run, more=len(found) - len(told))
 
@@ -411,7 +411,7 @@ def _key(arguments: ImageArguments, mode: str | None, wishes: Wishes) -> str:
 def _with_telling_revisions(prompt: EnrichedPrompt, images: Sequence[Image]) -> Sequence[Image]:
     """Return the images with new revisions of the prompt only, cut to fit a result."""
     seen = {prompt.prompt, prompt.original, "", None}
-    most_bytes = _MOST_REVISION_BYTES // len(images)
+    most_bytes = _MAX_REVISION_BYTES // len(images)
     kept: list[Image] = []
     for image in images:
         revision = None if image.revised_prompt in seen else image.revised_prompt

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from blockrun_image.listing import Listing
     from blockrun_image_mcp.catalogs.kept import Kept
 
-_LARGEST_BYTES = 4 * 2**20
+_MAX_BYTES = 4 * 2**20
 
 
 class CatalogCache:
@@ -64,7 +64,7 @@ class CatalogCache:
             return self._unwritten
         try:
             with self.path.open("rb") as file:
-                kept = Kept.model_validate_json(file.read(_LARGEST_BYTES))
+                kept = Kept.model_validate_json(file.read(_MAX_BYTES))
         except (OSError, ValueError):
             return nothing
         return kept if (kept.base_url, kept.rail) == self._identity else nothing

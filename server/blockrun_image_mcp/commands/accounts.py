@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_MOST_EXPLAINED = 100
+_MAX_EXPLAINED = 100
 _EXPLANATIONS = {
     "accepted": "The gateway has it as a job that is still being made, or another account's; it will be polled again.",
     "unknown": "It was sent, and no answer came. It counts as spent: check the account or the wallet, and release it if"
@@ -180,7 +180,7 @@ async def _recover(backend: Backend) -> None:
         except ImageError as error:
             click.echo(f"Not all jobs could be finished: {error.message} {error.hint}", err=True)
         states = (AttemptState.ACCEPTED, AttemptState.UNKNOWN, AttemptState.HELD)
-        entries = await backend.operator_ledger().recent(_MOST_EXPLAINED, *states)
+        entries = await backend.operator_ledger().recent(_MAX_EXPLAINED, *states)
     for entry in entries:
         payment = "" if entry.payment is None else f"\n  {_where_to_look(entry.payment)}"
         click.echo(f"{entry.to_text()}\n  {_EXPLANATIONS[entry.state]}{payment}\n  {entry.id}")

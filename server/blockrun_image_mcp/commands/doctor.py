@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from blockrun_image_mcp.gateway.responses import ModelsAnswer
 
 _PREFIX = "BLOCKRUN_IMAGE_"
-_MOST_TOLD = 20
+_MAX_SHOWN = 20
 _LOOK_AT_THE_BASE = "Not every gateway has one. If pictures fail too, check the base URL: many end in /v1."
 
 
@@ -194,8 +194,8 @@ def _reached(answer: "ModelsAnswer", settings: Settings) -> Finding:
 
 def _models(catalog: Catalog, trouble: str = "") -> Finding:
     """Return the models and their source; of many models, only the first ones."""
-    told = ", ".join([*catalog.models][:_MOST_TOLD])
-    more = f" and {len(catalog.models) - _MOST_TOLD} more" if len(catalog.models) > _MOST_TOLD else ""
+    told = ", ".join([*catalog.models][:_MAX_SHOWN])
+    more = f" and {len(catalog.models) - _MAX_SHOWN} more" if len(catalog.models) > _MAX_SHOWN else ""
     listing = catalog.listing
     if listing is None:
         changed = f"Describe its models in a file that {VARIABLES['spec']} names." if catalog.strangers else ""

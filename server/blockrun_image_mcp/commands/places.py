@@ -25,7 +25,7 @@ _SYNCHRONISED = re.compile(
 )
 """The names of folders synchronised with other machines."""
 
-_MOST_TOLD = 3
+_MAX_SHOWN = 3
 _IN_ALL = f"Set {VARIABLES['state_dir']} to the same folder for all."
 _ONE_MACHINE = f"Set {VARIABLES['state_dir']} to a folder on this machine's own disk, for every program alike."
 
@@ -102,6 +102,6 @@ def _other_ledgers(folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
     usual = home / ("Library/Application Support" if sys.platform == "darwin" else ".local/state") / NAME
     if environ.get("XDG_STATE_HOME", "").strip() and sys.platform != "win32" and folder != usual.resolve():
         yield f"Hosts that the desktop starts do not get XDG_STATE_HOME: they use {clean(usual, 200)}. {_IN_ALL}"
-    for path in [*home.glob(f".var/app/*/.local/state/{NAME}/ledger.sqlite3")][:_MOST_TOLD]:
+    for path in [*home.glob(f".var/app/*/.local/state/{NAME}/ledger.sqlite3")][:_MAX_SHOWN]:
         if path.parent.resolve() != folder:
             yield f"A program in a Flatpak keeps another ledger: {clean(path, 200)}. {_IN_ALL}"

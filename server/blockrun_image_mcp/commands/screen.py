@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 _HEAD_COLUMNS = 20
-_FEWEST_COLUMNS = 20
+_MIN_COLUMNS = 20
 _CUT = "…"
 _STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -38,7 +38,7 @@ def row(head: str, words: str, most_lines: int | None = None) -> str:
     They are cut after `most_lines`, if that is given.
     """
     columns = shutil.get_terminal_size().columns - _HEAD_COLUMNS
-    lines = [line for each in shown(words).split("\n") for line in wrapped(each, max(columns, _FEWEST_COLUMNS))]
+    lines = [line for each in shown(words).split("\n") for line in wrapped(each, max(columns, _MIN_COLUMNS))]
     if most_lines and len(lines) > most_lines:
         lines = [*lines[: most_lines - 1], f"{lines[most_lines - 1].rstrip()[:-1].rstrip()}{_CUT}"]
     return f"{head:{_HEAD_COLUMNS - 1}} " + ("\n" + " " * _HEAD_COLUMNS).join(lines)

@@ -21,10 +21,10 @@ from blockrun_image_mcp.formats import suffix_of
 from blockrun_image_mcp.gateway.jobs import State, state_of
 from blockrun_image_mcp.network import is_deep, json_from, json_object
 
-_LONGEST_URL = 65_536
+_MAX_URL_CHARACTERS = 65_536
 _DEEPEST = 20
-_MOST_ENTRIES = 10_000
-_MOST_EVENTS = 30_000
+_MAX_ENTRIES = 10_000
+_MAX_EVENTS = 30_000
 
 _URL_KEYS = ("url", "image_url", "imageUrl", "imageURL", "image", "uri", "file_url", "fileUri", "download_url", "src")
 _BASE64_KEYS = (
@@ -113,7 +113,7 @@ def entries_of(response: httpx2.Response) -> Sequence[Entry]:
     if suffix_of(content):
         return [Entry(data=content)]
     text = content.decode("utf-8-sig", "replace")
-    events = islice(events_of(text), _MOST_EVENTS)
+    events = islice(events_of(text), _MAX_EVENTS)
     streamed = [finder.entries(event) for event in events if state_of(json_object(event)) not in _UNFINISHED]
     if any(streamed):
         return _distinct(entry for entries in streamed for entry in entries)
@@ -129,7 +129,7 @@ def is_web_page(response: httpx2.Response) -> bool:
 
 def is_web_url(url: str) -> bool:
     """Return whether a text is an http or https URL, in ASCII and short enough to be opened."""
-    if len(url) > _LONGEST_URL or not _PLAIN.fullmatch(url):
+    if len(url) > _MAX_URL_CHARACTERS or not _PLAIN.fullmatch(url):
         return False
     try:
         parts = urlsplit(url)
@@ -154,8 +154,8 @@ class _Finder:
         own = self.own(body)
         if any(entry.is_usable for entry in own):
             return own
-        found = [*islice(self._in_rooms(body, _DEEPEST), _MOST_ENTRIES)]
-        return found or _distinct(islice(self._anywhere(body, _DEEPEST), _MOST_ENTRIES)) or own
+        found = [*islice(self._in_rooms(body, _DEEPEST), _MAX_ENTRIES)]
+        return found or _distinct(islice(self._anywhere(body, _DEEPEST), _MAX_ENTRIES)) or own
 
     def own(self, body: object) -> Sequence[Entry]:
         """Return the entries of `data`, the API's own shape."""
@@ -168,7 +168,7 @@ class _Finder:
             return [whole]
         linked = [(shown == "!", angled or plain) for shown, angled, plain in _MARKDOWN.findall(text)]
         shown = [each for is_shown, each in linked if is_shown] or [each for _, each in linked if _is_of_picture(each)]
-        found = map(self.entry, shown or _PICTURE_URL.findall(text[:_LONGEST_URL]))
+        found = map(self.entry, shown or _PICTURE_URL.findall(text[:_MAX_URL_CHARACTERS]))
         return _distinct(entry for entry in found if entry.is_usable)
 
     def entry(self, value: object) -> Entry:
@@ -221,7 +221,7 @@ class _Finder:
 
     def _url(self, text: str) -> str | None:
         """Return a text as an absolute URL in ASCII; `None` if it is not a URL."""
-        if len(text) > _LONGEST_URL:
+        if len(text) > _MAX_URL_CHARACTERS:
             return None
         url = html.unescape(text.strip(_AROUND))
         if not url.isprintable() or not (_SCHEME.match(url) or _is_relative(url)):
@@ -310,7 +310,7 @@ def _distinct(entries: Iterable[Entry]) -> Sequence[Entry]:
 
 
 def _list(value: object) -> Sequence[object]:
-    return cast("list[object]", value)[:_MOST_ENTRIES] if isinstance(value, list) else []
+    return cast("list[object]", value)[:_MAX_ENTRIES] if isinstance(value, list) else []
 
 
 def _is_partial(body: object) -> bool:

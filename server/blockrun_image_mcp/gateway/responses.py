@@ -45,13 +45,13 @@ from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.network import json_from, json_object
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
-_LONGEST_REVISION = 2_000
-_LONGEST_MESSAGE = 200
+_MAX_REVISION_CHARACTERS = 2_000
+_MAX_MESSAGE_CHARACTERS = 200
 _ETAG = re.compile(r"[\x21-\x7e]{1,500}")  # the characters that a request header can carry
 _URL = re.compile(r"https?://[\x21-\x7e]{1,500}?(?=[\s\"'<>\\)\]}]|$)")
 _MAX_URLS = 4
 _MAX_SEARCHED_BYTES = 2**20
-_LARGEST_LIST_BYTES = 4 * 2**20
+_MAX_LIST_BYTES = 4 * 2**20
 _PROGRESS = {State.QUEUED: "waiting in the gateway's queue", State.DRAWING: "the gateway is drawing"}
 _LOOK_AT_THE_BASE = (
     "BLOCKRUN_IMAGE_GATEWAY must be the base URL of the API, which often ends in /v1, such as https://api.blockrun.ai/v1."
@@ -130,7 +130,7 @@ class Reader:
 
     def models(self, response: httpx2.Response, gateway: str) -> ModelsAnswer:
         """Return the answer to a request for the list of models."""
-        is_short = len(response.content) <= _LARGEST_LIST_BYTES
+        is_short = len(response.content) <= _MAX_LIST_BYTES
         body = json_from(response.content, parse_int=str, parse_float=str, parse_constant=str) if is_short else None
         etag = response.headers.get("etag", "")
         return ModelsAnswer(
@@ -270,7 +270,7 @@ class Reader:
         return error
 
     def _image(self, entry: Entry) -> Image:
-        revision = self._quoted(entry.revised_prompt or "", _LONGEST_REVISION) or None
+        revision = self._quoted(entry.revised_prompt or "", _MAX_REVISION_CHARACTERS) or None
         return Image(url=entry.url, data=None if entry.url else entry.data, revised_prompt=revision)
 
     def _quoted(self, text: str, limit: int) -> str:
@@ -287,7 +287,7 @@ class Reader:
     def _where_to(self, response: httpx2.Response) -> str:
         """Return the target of a redirect, as a sentence."""
         location = response.headers.get("location", "") if 300 <= response.status_code < 400 else ""
-        return f" It leads to {self._quoted(location, _LONGEST_MESSAGE)}." if location else ""
+        return f" It leads to {self._quoted(location, _MAX_MESSAGE_CHARACTERS)}." if location else ""
 
     def _request_id(self, response: httpx2.Response) -> str | None:
         id = response.headers.get("x-blockrun-request-id") or response.headers.get("x-request-id")
@@ -295,7 +295,7 @@ class Reader:
 
     def _says(self, saying: Saying) -> str:
         """Return the gateway's own words, as a clause."""
-        words = self._quoted(saying.words, _LONGEST_MESSAGE).rstrip(".")
+        words = self._quoted(saying.words, _MAX_MESSAGE_CHARACTERS).rstrip(".")
         return f": {words}" if words else ""
 
 

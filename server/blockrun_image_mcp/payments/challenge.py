@@ -14,10 +14,10 @@ from blockrun_image.text import quoted
 from blockrun_image_mcp.network import json_from, json_object
 
 _HEADERS = ("payment-required", "x-payment-required")
-_LONGEST_HEADER = 16_384
-_LARGEST_BODY_BYTES = 2**17
-_MOST_ENTRIES = 20
-_LONGEST_ECHO = 8_192  # servers accept about 8 to 16 KiB of headers, and a payment is a header in base64
+_MAX_HEADER_CHARACTERS = 16_384
+_MAX_BODY_BYTES = 2**17
+_MAX_ENTRIES = 20
+_MAX_ECHO_CHARACTERS = 8_192  # servers accept about 8 to 16 KiB of headers, and a payment is a header in base64
 _AMOUNT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,18})?")
 _VERSION = 2
 
@@ -46,7 +46,7 @@ class Challenge:
             text = json.dumps(repeated, allow_nan=False)
         except (ValueError, RecursionError):
             raise refused("it is malformed") from None
-        if len(text) > _LONGEST_ECHO:
+        if len(text) > _MAX_ECHO_CHARACTERS:
             raise refused("it is too large to be repeated in a payment")
         return text
 
@@ -63,7 +63,7 @@ def read_challenge(headers: Mapping[str, str], body: bytes) -> Challenge:
 
     Raises `PaymentRequiredError` if there is none, or if it cannot be read.
     """
-    if len(body) > _LARGEST_BODY_BYTES:
+    if len(body) > _MAX_BODY_BYTES:
         raise refused("the answer is too large")
     lower = {name.lower(): value for name, value in headers.items()}
     encoded = next((lower[name] for name in _HEADERS if name in lower), None)
@@ -73,7 +73,7 @@ def read_challenge(headers: Mapping[str, str], body: bytes) -> Challenge:
         raise refused("there is none in the answer", "Check that the base URL is a gateway that takes x402 payments.")
     _check_version(quote)
     accepts = quote.get("accepts")
-    if not isinstance(accepts, list) or not 0 < len(cast("list[object]", accepts)) <= _MOST_ENTRIES:
+    if not isinstance(accepts, list) or not 0 < len(cast("list[object]", accepts)) <= _MAX_ENTRIES:
         raise refused("it names no way to pay, or too many")
     extensions = quote.get("extensions")
     return Challenge(
@@ -95,7 +95,7 @@ def _check_version(quote: Mapping[str, Any]) -> None:
 
 
 def _decoded(encoded: str) -> Mapping[str, Any]:
-    if len(encoded) > _LONGEST_HEADER:
+    if len(encoded) > _MAX_HEADER_CHARACTERS:
         raise refused("it is too large")
     try:
         quote = _parsed(base64.b64decode(encoded, validate=True))

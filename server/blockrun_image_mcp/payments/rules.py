@@ -21,8 +21,8 @@ _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _HOST = re.compile(r"[a-z0-9.:_-]+")
 _AMOUNT = re.compile(r"[1-9][0-9]{0,14}")
 # an amount may exceed its estimate by this factor, or by the dollars below if that is more
-_MOST_FACTOR = Decimal("1.5")
-_MOST_EXTRA_USD = Decimal("0.02")
+_MAX_FACTOR = Decimal("1.5")
+_MAX_EXTRA_USD = Decimal("0.02")
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def _amount(fields: Mapping[str, Any], challenge: Challenge, expected_usd: Decim
     if challenge.price_usd is not None and challenge.price_usd != amount_usd:
         raise refused(f"it asks for ${usd(amount_usd)}, and the answer names ${usd(challenge.price_usd)}")
     if expected_usd is not None:
-        most_usd = max(_MOST_FACTOR * expected_usd, expected_usd + _MOST_EXTRA_USD)
+        most_usd = max(_MAX_FACTOR * expected_usd, expected_usd + _MAX_EXTRA_USD)
         if amount_usd > most_usd:
             raise refused(
                 f"it asks for ${usd(amount_usd)}, ${usd(expected_usd)} was expected, and no more than ${usd(most_usd)}"

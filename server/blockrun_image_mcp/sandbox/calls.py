@@ -11,7 +11,7 @@ from blockrun_image_mcp.sandbox.till import Kind
 
 WALLET_PREFIX = "/api/v1"
 
-_LARGEST_BODY_BYTES = 2**20  # enough for the longest prompt at four bytes a character
+_MAX_BODY_BYTES = 2**20  # enough for the longest prompt at four bytes a character
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,6 @@ async def read_body(request: Request) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _LARGEST_BODY_BYTES:
+        if len(body) > _MAX_BODY_BYTES:
             raise ValueError("The body is too large.")
     return bytes(body)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from blockrun_image_mcp.sandbox.till import Kind
 from blockrun_image_mcp.sandbox.x402 import PaymentCode
 
-_MOST_FAULTS = 1_000
+_MAX_FAULTS = 1_000
 
 
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
@@ -71,7 +71,7 @@ class Fault(BaseModel):
 
 
 NO_FAULT = Fault()
-_SCRIPT: TypeAdapter[list[Fault]] = TypeAdapter(Annotated[list[Fault], Field(max_length=_MOST_FAULTS)])
+_SCRIPT: TypeAdapter[list[Fault]] = TypeAdapter(Annotated[list[Fault], Field(max_length=_MAX_FAULTS)])
 
 
 class FaultScript:

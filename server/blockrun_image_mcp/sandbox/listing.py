@@ -14,7 +14,7 @@ from blockrun_image.listing import read_listing
 from blockrun_image.model import Model
 from blockrun_image_mcp.network import json_from
 
-_MOST_CHANGES = 1_000
+_MAX_CHANGES = 1_000
 
 
 class Change(BaseModel):
@@ -41,7 +41,7 @@ class Change(BaseModel):
         return self
 
 
-_CHANGES: TypeAdapter[list[Change]] = TypeAdapter(Annotated[list[Change], Field(max_length=_MOST_CHANGES)])
+_CHANGES: TypeAdapter[list[Change]] = TypeAdapter(Annotated[list[Change], Field(max_length=_MAX_CHANGES)])
 
 
 class SandboxListing:

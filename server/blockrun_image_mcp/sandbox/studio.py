@@ -21,9 +21,9 @@ from blockrun_image_mcp.sandbox.listing import SandboxListing
 from blockrun_image_mcp.sandbox.till import Bill, Rail, Settlement, Till
 from blockrun_image_mcp.sandbox.x402 import Quotes
 
-_MOST_PICTURES = 2_000
-_MOST_DRAWN_CHARACTERS = 2_000
-_MOST_PIXELS = 16_000_000  # Pillow would take gigabytes for the largest sizes that the API's pattern allows
+_MAX_PICTURES = 2_000
+_MAX_DRAWN_CHARACTERS = 2_000
+_MAX_PIXELS = 16_000_000  # Pillow would take gigabytes for the largest sizes that the API's pattern allows
 _UNTOLD_USD = Decimal("0.05")  # for an image without a listed price
 
 
@@ -102,8 +102,8 @@ class Studio:
         size, quality, n = fields.get("size"), fields.get("quality"), fields.get("n")
         request = self.catalog.resolve(ImageArguments(fields["prompt"], model.id, size, quality, n))
         width, height = self._pixels(request)
-        if width * height > _MOST_PIXELS:
-            raise InvalidRequestError(f"The sandbox draws at most {_MOST_PIXELS:,} pixels.")
+        if width * height > _MAX_PIXELS:
+            raise InvalidRequestError(f"The sandbox draws at most {_MAX_PIXELS:,} pixels.")
         return request
 
     def micro_usd(self, request: ImageRequest, rail: Rail = "wallet") -> int:
@@ -150,7 +150,7 @@ class Studio:
 
     def _image(self, request: ImageRequest, origin: str, variant: int) -> dict[str, object]:
         width, height = self._pixels(request)
-        picture = Picture(request.prompt[:_MOST_DRAWN_CHARACTERS], width, height, variant)
+        picture = Picture(request.prompt[:_MAX_DRAWN_CHARACTERS], width, height, variant)
         image: dict[str, object] = {"url": f"{origin}/images/{self._remember(picture)}.png"}
         if request.model in self.catalog.models and self.catalog.find(request.model).revises_prompt:
             image["revised_prompt"] = _revised(request.prompt, variant)
@@ -165,7 +165,7 @@ class Studio:
         id = hashlib.sha256(repr(picture).encode("utf-8", "backslashreplace")).hexdigest()[:24]
         self.pictures[id] = picture
         self.pictures.move_to_end(id)
-        if len(self.pictures) > _MOST_PICTURES:  # the oldest one goes
+        if len(self.pictures) > _MAX_PICTURES:  # the oldest one goes
             self.pictures.popitem(last=False)
         return id
 

@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 from blockrun_image.images import ImageRequest
 from blockrun_image_mcp.sandbox.x402 import Payment, PaymentRefusedError
 
-_MOST_SHOWN = 1_000
-_MOST_PROMPT_CHARACTERS = 2_000
+_MAX_SHOWN = 1_000
+_MAX_PROMPT_CHARACTERS = 2_000
 
 Kind = Literal["quote", "paid", "models"]
 """The kind of a request: for a generation's price, for a generation with a key or a payment, or for the models."""
@@ -51,7 +51,7 @@ class Settlement:
         payment = self.bill.payment
         return {
             "model": self.request.sent_as or self.request.model,
-            "prompt": self.request.prompt[:_MOST_PROMPT_CHARACTERS],
+            "prompt": self.request.prompt[:_MAX_PROMPT_CHARACTERS],
             "size": self.request.size,
             "quality": self.request.quality,
             "n": self.request.n,
@@ -117,6 +117,6 @@ class Till:
             "paid_posts": len(self.keys) - self.quotes,
             "lists": self.lists,
             "unchanged_lists": self.unchanged_lists,
-            "idempotency_keys": self.keys[-_MOST_SHOWN:],
-            "items": [each.to_dict() for each in self.settlements[-_MOST_SHOWN:]],
+            "idempotency_keys": self.keys[-_MAX_SHOWN:],
+            "items": [each.to_dict() for each in self.settlements[-_MAX_SHOWN:]],
         }

@@ -16,7 +16,7 @@ PAY_TO = "0x4020000000000000000000000000000000008402"  # made up
 NETWORK = "eip155:8453"  # Base, by its CAIP-2 id
 
 _MAX_TIMEOUT_SECONDS = 300
-_MOST_QUOTED_BODIES = 1_000
+_MAX_QUOTED_BODIES = 1_000
 
 PaymentCode = Literal["PAYMENT_UNDERPAID", "PAYMENT_REPLAY", "PAYMENT_INVALID", "SETTLEMENT_FAILED"]
 
@@ -109,7 +109,7 @@ class Quotes:
         entries = cast("list[object]", accepts) if isinstance(accepts, list) else []
         self._asked[body] = self._asked.get(body, frozenset()) | {terms for entry in entries for terms in _terms(entry)}
         self._asked.move_to_end(body)
-        if len(self._asked) > _MOST_QUOTED_BODIES:
+        if len(self._asked) > _MAX_QUOTED_BODIES:
             self._asked.popitem(last=False)
 
     def open_to(self, body: bytes, micro_usd: int) -> AbstractSet[Terms]:

@@ -12,8 +12,8 @@ from blockrun_image.enrichment.tips import Phrase, Tips
 
 Source: TypeAlias = Literal["purpose", "size", "subject", "fallback"]
 
-_MOST_WORDS_OF_A_BARE_PROMPT = 8
-_MOST_UNKNOWN_BESIDE_A_STYLE = 1  # a style depends on the subject, but light depends on every word
+_MAX_WORDS_OF_A_BARE_PROMPT = 8
+_MAX_UNKNOWN_BESIDE_A_STYLE = 1  # a style depends on the subject, but light depends on every word
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class Choice:
         return [Advice(facet, self.tips.says[facet], example[2].text) for facet, example in examples.items() if example]
 
     def _is_bare(self) -> bool:
-        return not self.given & set(MAIN_FACETS) and self.reading.words <= _MOST_WORDS_OF_A_BARE_PROMPT
+        return not self.given & set(MAIN_FACETS) and self.reading.words <= _MAX_WORDS_OF_A_BARE_PROMPT
 
     def _is_understood(self, facet: str) -> bool:
         """Return whether enough words are known to trust the subject's usual phrases."""
-        most_unknown = _MOST_UNKNOWN_BESIDE_A_STYLE if facet == "style" else 0
+        most_unknown = _MAX_UNKNOWN_BESIDE_A_STYLE if facet == "style" else 0
         return self.reading.subject is not None and self.reading.unknown <= most_unknown
 
     def _fitting(self, facet: str, tags: frozenset[str]) -> Iterator[tuple[Source, str, Phrase]]:

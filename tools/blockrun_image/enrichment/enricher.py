@@ -20,9 +20,9 @@ from blockrun_image.model import Model
 from blockrun_image.spec import is_size
 from blockrun_image.text import choices, is_ended, quoted
 
-_MOST_READ_CHARACTERS = 2_000
-_MOST_WORDS = 40
-_MOST_WORDS_BESIDE_TWO_FACETS = 22
+_MAX_READ_CHARACTERS = 2_000
+_MAX_WORDS = 40
+_MAX_WORDS_BESIDE_TWO_FACETS = 22
 _WIDE = 1.2  # of the longer side to the shorter one; below it, a picture counts as square
 _ARGUMENTS: Mapping[str, Literal["art_style", "composition", "lighting"]] = {
     "style": "art_style",
@@ -31,13 +31,11 @@ _ARGUMENTS: Mapping[str, Literal["art_style", "composition", "lighting"]] = {
 }
 _RICH = "it is rich already"
 
-_MOST_WISHED_CHARACTERS = 120
-_MOST_ADDED_CHARACTERS = 3 * (_MOST_WISHED_CHARACTERS + len(". "))
+_MAX_HINT_CHARACTERS = 120
+_MAX_ADDED_CHARACTERS = 3 * (_MAX_HINT_CHARACTERS + len(". "))
 _ID = re.compile(r"[\w -]+")
 # Words and numbers, with "f/1.8" and "d'art"; quotes, brackets and line breaks could change how the prompt is read.
-_WISH = re.compile(
-    rf"[^\W_](?:[^\W_]|[ ,.&+%-]|(?<=[fF\d])/(?=\d)|(?<=\w)['’](?=\w)){{0,{_MOST_WISHED_CHARACTERS - 1}}}"
-)
+_WISH = re.compile(rf"[^\W_](?:[^\W_]|[ ,.&+%-]|(?<=[fF\d])/(?=\d)|(?<=\w)['’](?=\w)){{0,{_MAX_HINT_CHARACTERS - 1}}}")
 # What an image service may take for a flag or an address: "--ar", "++", "-x", "%s", "www.", "a.com".
 _MISREAD = re.compile(r"--|\+\+|(?<!\w)[-+&%]\w|%(?=\w)|\bwww\.|\w\.[^\W\d_]{2}", re.IGNORECASE)
 # After such a sign, the additions continue the same sentence.
@@ -196,7 +194,7 @@ def _wish(tips: Tips, facet: str, argument: str, words: str) -> _Wish:
     if not _WISH.fullmatch(plain) or _MISREAD.search(plain) or not any(map(str.isalpha, plain)):
         raise InvalidRequestError(
             f"{argument} must be a short phrase or a preset, not {quoted(words)}.",
-            hint=f"At most {_MOST_WISHED_CHARACTERS} characters: words and numbers, with , . - ' & + % between them; no"
+            hint=f"At most {_MAX_HINT_CHARACTERS} characters: words and numbers, with , . - ' & + % between them; no"
             f" quotes, line breaks, brackets, flags or addresses. Presets: {choices(list(presets), words)}.",
         )
     return _Wish(argument, plain.rstrip(" ,.-"))
@@ -207,7 +205,7 @@ def _ends_in(prompt: str, wish: _Wish) -> bool:
 
     Such a prompt is not read to its end.
     """
-    end = words_of(prompt[-_MOST_ADDED_CHARACTERS:]) if len(prompt) > _MOST_READ_CHARACTERS else ()
+    end = words_of(prompt[-_MAX_ADDED_CHARACTERS:]) if len(prompt) > _MAX_READ_CHARACTERS else ()
     return f" {' '.join(wish.words)} " in f" {' '.join(end)} "
 
 
@@ -228,10 +226,10 @@ def _shape(size: str | None) -> str:
 def _is_rich(prompt: str, reading: Reading, given: AbstractSet[str]) -> bool:
     facets = sum(facet in given for facet in MAIN_FACETS)
     return (
-        len(prompt) > _MOST_READ_CHARACTERS
-        or reading.words > _MOST_WORDS
+        len(prompt) > _MAX_READ_CHARACTERS
+        or reading.words > _MAX_WORDS
         or facets == len(MAIN_FACETS)
-        or (facets > 1 and reading.words > _MOST_WORDS_BESIDE_TWO_FACETS)
+        or (facets > 1 and reading.words > _MAX_WORDS_BESIDE_TWO_FACETS)
     )
 
 

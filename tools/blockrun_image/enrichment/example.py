@@ -5,7 +5,7 @@ from blockrun_image.enrichment.reading import read
 from blockrun_image.enrichment.tips import Tips
 from blockrun_image.text import is_ended, within
 
-_MOST_BYTES = 280  # one example in a result, for a prompt of any length
+_MAX_BYTES = 280  # one example in a result, for a prompt of any length
 
 
 def example_of(enriched: EnrichedPrompt) -> str:
@@ -25,5 +25,5 @@ def example_of(enriched: EnrichedPrompt) -> str:
 
 
 def _joined(prompt: str, words: str) -> str:
-    theirs = within(" ".join(prompt.split()), _MOST_BYTES - len(words)).rstrip(",;:")
+    theirs = within(" ".join(prompt.split()), _MAX_BYTES - len(words)).rstrip(",;:")
     return f"{theirs} {words[0].upper()}{words[1:]}." if is_ended(theirs) else f"{theirs}, {words}"

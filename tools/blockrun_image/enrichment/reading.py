@@ -9,9 +9,9 @@ from blockrun_image.enrichment.tips import ENGLISH, FOREIGN, Label, Tips, in_low
 from blockrun_image.text import is_unicode
 
 _SCANNED_CHARACTERS = 2_000
-_FEWEST_LETTERS = 3
+_MIN_LETTERS = 3
 _LATIN_SHARE = 0.6
-_MOST_WORDS_TAKEN_FOR_ENGLISH = 3  # if the vocabulary has none of them, in any language
+_MAX_WORDS_TAKEN_FOR_ENGLISH = 3  # if the vocabulary has none of them, in any language
 
 # Quoted text is to be written in the picture, so it says nothing about the picture.
 _QUOTED = re.compile(
@@ -221,8 +221,8 @@ def _untouchable(scan: _Scan, prompt: str, text: str) -> str:
 def _unclear(scan: _Scan, text: str) -> str:
     letters = [character for character in text if character.isalpha()]
     latin = sum(letter <= _LAST_LATIN_LETTER for letter in letters)
-    is_short = len(scan.plain) <= _MOST_WORDS_TAKEN_FOR_ENGLISH
+    is_short = len(scan.plain) <= _MAX_WORDS_TAKEN_FOR_ENGLISH
     is_english = scan.english > scan.foreign or (is_short and not scan.foreign)
-    if len(letters) < _FEWEST_LETTERS or not (scan.content or scan.foreign):
+    if len(letters) < _MIN_LETTERS or not (scan.content or scan.foreign):
         return "it has too few words"
     return "" if latin >= _LATIN_SHARE * len(letters) and is_english else "it is not recognisably English"

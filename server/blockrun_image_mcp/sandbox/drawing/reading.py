@@ -13,7 +13,7 @@ _COUNTS = {"two": 2, "pair": 2, "couple": 2, "three": 3, "four": 4, "five": 5, "
     str(n): n for n in range(2, 7)
 }
 _UNCOUNTED = 3  # of "dogs" without a number
-_MOST_KINDS = 4
+_MAX_KINDS = 4
 _REACH = 3  # words before a noun that may describe it, as in "two big red dogs"
 
 
@@ -77,4 +77,4 @@ def _settled(wishes: dict[str, Wish]) -> tuple[Wish, ...]:
         del wishes["portrait"]
     if "palm" in wishes:
         wishes.pop("tree", None)
-    return tuple(wishes.values())[:_MOST_KINDS]
+    return tuple(wishes.values())[:_MAX_KINDS]
