@@ -21,7 +21,7 @@ from blockrun_image.errors import GatewayError, GatewayUnavailableError, Outcome
 from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import Attempt, JobPending, OnStatus
 from blockrun_image.text import clean
-from blockrun_image_mcp.gateway import meanings
+from blockrun_image_mcp.gateway import refusals
 from blockrun_image_mcp.gateway.credentials import Endpoint
 from blockrun_image_mcp.gateway.evidence import NO_EVIDENCE, Evidence, evidence_of
 from blockrun_image_mcp.gateway.responses import ModelsAnswer, Reader, Sent
@@ -299,7 +299,7 @@ class _PaidCall:
     def is_final(self, response: httpx2.Response) -> bool:
         """Return whether an answer proves a charge, or reports a used-up quota."""
         is_charged = self.is_paid and evidence_of(response).is_proof
-        return is_charged or (response.status_code == 429 and meanings.is_out_of_quota(saying_of(response)))
+        return is_charged or (response.status_code == 429 and refusals.is_out_of_quota(saying_of(response)))
 
     def what_was_sent(self) -> Sent:
         rules = SIGNED_POST if self.payment else self.rules()
@@ -350,8 +350,8 @@ class _PaidCall:
 
 def _failure(error: httpx2.TransportError, sent: Sent, endpoint: Endpoint) -> GatewayError:
     if charged_after(sent.rules, [*sent.earlier, failure_of(error)]) == "no":
-        why, hint = meanings.of_failure(error, endpoint.named_by)
-        kind = GatewayError if meanings.is_lasting(error) else GatewayUnavailableError
+        why, hint = refusals.describe_failure(error, endpoint.named_by)
+        kind = GatewayError if refusals.is_lasting(error) else GatewayUnavailableError
         return kind(f"{clean(endpoint.base_url, 200)} {why}.", hint=hint)
     return OutcomeUnknownError(
         f"The request was sent, and the connection failed before its answer had come ({type(error).__name__})."

@@ -15,8 +15,8 @@ from typing import Any
 import httpx2
 
 from blockrun_image.attempts import Payment
+from blockrun_image_mcp.bounded_json import json_from, json_object
 from blockrun_image_mcp.gateway.jobs import State, state_of
-from blockrun_image_mcp.network import json_from, json_object
 
 _COST_HEADER = "x-blockrun-cost-usd"
 _PAID = ("settled", "charged", "paid")

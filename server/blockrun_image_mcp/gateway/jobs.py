@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from blockrun_image_mcp.network import json_object
+from blockrun_image_mcp.bounded_json import json_object
 
 _POLL_URL = re.compile(r"/(?:api/)?v1/images/generations/([A-Za-z0-9_-]{1,128})")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")

@@ -17,9 +17,9 @@ from urllib.parse import quote, unquote_to_bytes, urljoin, urlsplit, urlunsplit
 
 import httpx2
 
+from blockrun_image_mcp.bounded_json import is_deep, json_from, json_object
 from blockrun_image_mcp.formats import suffix_of
 from blockrun_image_mcp.gateway.jobs import State, state_of
-from blockrun_image_mcp.network import is_deep, json_from, json_object
 
 _MAX_URL_CHARACTERS = 65_536
 _DEEPEST = 20

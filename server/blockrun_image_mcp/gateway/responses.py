@@ -24,12 +24,13 @@ from blockrun_image.errors import (
 )
 from blockrun_image.images import Image, ImagesResponse
 from blockrun_image.text import clean, usd
-from blockrun_image_mcp.gateway import jobs, meanings
+from blockrun_image_mcp.bounded_json import json_from, json_object
+from blockrun_image_mcp.gateway import jobs, refusals
 from blockrun_image_mcp.gateway.credentials import is_never_sent
 from blockrun_image_mcp.gateway.evidence import NO_EVIDENCE, Evidence, evidence_of
 from blockrun_image_mcp.gateway.jobs import State
-from blockrun_image_mcp.gateway.meanings import Meaning
 from blockrun_image_mcp.gateway.pictures import Entry, entries_of, is_web_page, is_web_url, own_entries_of
+from blockrun_image_mcp.gateway.refusals import Refusal
 from blockrun_image_mcp.gateway.retry import (
     UNPAID_QUOTE,
     Outcome,
@@ -42,7 +43,6 @@ from blockrun_image_mcp.gateway.retry import (
 from blockrun_image_mcp.gateway.sayings import Saying, saying_of
 from blockrun_image_mcp.gateway.transport import CUT
 from blockrun_image_mcp.logs import Redactor
-from blockrun_image_mcp.network import json_from, json_object
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
 _MAX_REVISION_CHARACTERS = 2_000
@@ -191,30 +191,30 @@ class Reader:
     def refusal(self, response: httpx2.Response, sent: Sent) -> GatewayError:
         """Return the error for a refusal, with whether it was charged."""
         saying, status = saying_of(response), response.status_code
-        is_free = sent.payment is None and meanings.is_free(status, saying)
+        is_free = sent.payment is None and refusals.is_free(status, saying)
         outcomes = [*sent.earlier, *(() if is_free else (status,))]
         charged, charged_usd = sent.charge(response, charged_after(sent.rules, outcomes))
         if status == 402 and sent.payment is not None:
             rejection = rejection_of(saying.code, saying.words, sent.earlier)
-            meaning = meanings.REJECTIONS[rejection]
+            refusal = refusals.REJECTIONS[rejection]
             charged = "no" if rejection is Rejection.REFUSED and charged != "yes" else charged
         else:
-            meaning = meanings.of(status, charged, saying, is_web_page=is_web_page(response))
-        return self._error(response, saying, meaning, (charged, charged_usd), sent)
+            refusal = refusals.classify(status, charged, saying, is_web_page=is_web_page(response))
+        return self._error(response, saying, refusal, (charged, charged_usd), sent)
 
     def _error(
         self,
         response: httpx2.Response,
         saying: Saying,
-        meaning: Meaning,
+        refusal: Refusal,
         charge: tuple[Charged, Decimal | None],
         sent: Sent,
     ) -> GatewayError:
-        answer = self._answer(response, saying, is_limited=meaning.error is RateLimitError)
+        answer = self._answer(response, saying, is_limited=refusal.error is RateLimitError)
         wait, where = answer.retry_after_seconds, self._where_to(response)
-        error = meaning.error(
-            f"{meaning.what} (HTTP {response.status_code}){self._says(saying)}.{where}",
-            hint=meaning.hint if wait is None else f"Wait {wait:.0f} seconds before the next call.",
+        error = refusal.error(
+            f"{refusal.what} (HTTP {response.status_code}){self._says(saying)}.{where}",
+            hint=refusal.hint if wait is None else f"Wait {wait:.0f} seconds before the next call.",
             charged=charge[0],
             answer=answer,
         )
@@ -233,7 +233,7 @@ class Reader:
         is_free = body.get("payment_status") == "not_charged"
         charged, charged_usd = sent.charge(response, "no" if is_free else "unknown")
         kind = OutcomeUnknownError if charged == "unknown" else GatewayError
-        error = (ContentPolicyError if meanings.is_policy(saying) else kind)(
+        error = (ContentPolicyError if refusals.is_policy(saying) else kind)(
             f"The gateway's job failed{self._says(saying)}.", charged=charged, answer=self._answer(response, saying)
         )
         error.charged_usd = charged_usd if charged == "yes" else None
@@ -242,10 +242,10 @@ class Reader:
     def _unusable(self, response: httpx2.Response, sent: Sent) -> GatewayError:
         """Return the error for a success without a picture; some gateways refuse in this way."""
         saying = saying_of(response)
-        meaning = meanings.of(response.status_code, "unknown", saying)
-        if (saying.is_fault or meaning.error is ContentPolicyError) and meaning.error is not OutcomeUnknownError:
-            otherwise: Charged = "no" if meanings.is_before_drawing(saying) else "unknown"
-            error = self._error(response, saying, meaning, sent.charge(response, otherwise), sent)
+        refusal = refusals.classify(response.status_code, "unknown", saying)
+        if (saying.is_fault or refusal.error is ContentPolicyError) and refusal.error is not OutcomeUnknownError:
+            otherwise: Charged = "no" if refusals.is_before_drawing(saying) else "unknown"
+            error = self._error(response, saying, refusal, sent.charge(response, otherwise), sent)
         else:
             error = self._empty(response, saying, sent)
         error.raw = response.content if sent.is_paid and error.charged != "no" else b""

@@ -18,7 +18,7 @@ from types import MappingProxyType
 import httpx2
 
 from blockrun_image.errors import Charged
-from blockrun_image_mcp.network import json_from, json_object
+from blockrun_image_mcp.bounded_json import json_from, json_object
 from blockrun_image_mcp.timings import Timings
 
 

@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import httpx2
 
+from blockrun_image_mcp.bounded_json import json_from, json_object
 from blockrun_image_mcp.gateway.pictures import events_of, is_web_page
-from blockrun_image_mcp.network import json_from, json_object
 
 _WORDS = (
     *("error", "errors", "message", "msg", "error_msg", "errormsg", "error_message", "errormessage"),

@@ -15,9 +15,10 @@ from pydantic import SecretStr
 
 from blockrun_image.errors import ConfigurationError
 from blockrun_image.text import clean
+from blockrun_image_mcp.bounded_json import json_from
 from blockrun_image_mcp.gateway.credentials import may_leave
 from blockrun_image_mcp.gateway.retry import Failure, Outcome, Rule, asked_seconds, failure_of, may_resend, wait_seconds
-from blockrun_image_mcp.network import json_from, open_network
+from blockrun_image_mcp.network import open_network
 from blockrun_image_mcp.timings import Timings
 
 RULES = "blockrun_rules"

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, cast
 from mcp_types import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR
 from pydantic_core import from_json
 
-from blockrun_image_mcp.network import is_deep
+from blockrun_image_mcp.bounded_json import is_deep
 
 MAX_FRAME_BYTES = 16 * 2**20
 """The limit for the length of a line."""

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, cast
 
 from blockrun_image.errors import Answer, PaymentRequiredError
 from blockrun_image.text import quoted
-from blockrun_image_mcp.network import json_from, json_object
+from blockrun_image_mcp.bounded_json import json_from, json_object
 
 _HEADERS = ("payment-required", "x-payment-required")
 _MAX_HEADER_CHARACTERS = 16_384

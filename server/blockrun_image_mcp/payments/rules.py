@@ -12,7 +12,8 @@ import httpx2
 
 from blockrun_image.errors import PaymentRequiredError
 from blockrun_image.text import quoted, usd
-from blockrun_image_mcp.network import is_loopback, json_object
+from blockrun_image_mcp.bounded_json import json_object
+from blockrun_image_mcp.network import is_loopback
 from blockrun_image_mcp.payments.challenge import Challenge, read_challenge, refused
 from blockrun_image_mcp.payments.networks import NETWORKS, TOKEN_UNITS, Network
 from blockrun_image_mcp.timings import DEFAULT, Timings

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NoReturn
 import anyio.to_thread
 
 from blockrun_image.errors import ConfigurationError, UnexpectedError
+from blockrun_image_mcp.import_guard import same_recursion_limit
 from blockrun_image_mcp.payments.authorization import Authorization, digest, typed_data
 from blockrun_image_mcp.payments.networks import Network
-from blockrun_image_mcp.recursion import same_recursion_limit
 
 if TYPE_CHECKING:
     from eth_account.account import Account

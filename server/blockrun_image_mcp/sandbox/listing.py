@@ -12,7 +12,7 @@ from blockrun_image.errors import UnknownModelError
 from blockrun_image.joining import join
 from blockrun_image.listing import read_listing
 from blockrun_image.model import Model
-from blockrun_image_mcp.network import json_from
+from blockrun_image_mcp.bounded_json import json_from
 
 _MAX_CHANGES = 1_000
 

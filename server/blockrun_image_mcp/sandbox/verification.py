@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 import anyio.to_thread
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
-from blockrun_image_mcp.recursion import same_recursion_limit
+from blockrun_image_mcp.import_guard import same_recursion_limit
 from blockrun_image_mcp.sandbox.x402 import TOKENS, Number, Payment, PaymentRefusedError, Terms, Token
 
 if TYPE_CHECKING:

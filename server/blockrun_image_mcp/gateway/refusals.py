@@ -122,7 +122,7 @@ _RATE = _signs(
 
 
 @dataclass(frozen=True)
-class Meaning:
+class Refusal:
     """The meaning of a refusal: the error, the event in words, and the next step."""
 
     error: type[GatewayError]
@@ -130,92 +130,92 @@ class Meaning:
     hint: str
 
 
-_CONTENT = Meaning(
+_CONTENT = Refusal(
     ContentPolicyError,
     "The prompt was refused for its content",
     "Rephrase the prompt; sending it again will not help.",
 )
-_REDIRECT = Meaning(
+_REDIRECT = Refusal(
     GatewayError,
     "The gateway redirects, which is never followed",
     "Set BLOCKRUN_IMAGE_GATEWAY to the base URL that it redirects to, if you trust it.",
 )
-_FAILURE = Meaning(OutcomeUnknownError, "The gateway did not say what happened to the request", "")
-_REFUSAL = Meaning(GatewayError, "The gateway refused the request", "")
+_FAILURE = Refusal(OutcomeUnknownError, "The gateway did not say what happened to the request", "")
+_REFUSAL = Refusal(GatewayError, "The gateway refused the request", "")
 
-REJECTIONS: Mapping[Rejection, Meaning] = {
-    Rejection.REFUSED: Meaning(
+REJECTIONS: Mapping[Rejection, Refusal] = {
+    Rejection.REFUSED: Refusal(
         PaymentRequiredError,
         "The gateway did not take the payment",
         "Check that the wallet holds enough USDC on that network.",
     ),
-    Rejection.TAKEN: Meaning(
+    Rejection.TAKEN: Refusal(
         OutcomeUnknownError,
         "The payment was already taken by a request whose answer was lost, and buys nothing again",
         "Tell the gateway's operator the payment's transaction; the same call again is a new payment.",
     ),
-    Rejection.UNCLEAR: Meaning(
+    Rejection.UNCLEAR: Refusal(
         OutcomeUnknownError,
         "The gateway did not say whether the payment moved",
         "Look at the wallet before the next call: the same call again is a new payment.",
     ),
 }
 
-_MEANINGS: Mapping[int, Meaning] = {
-    303: Meaning(
+_BY_STATUS: Mapping[int, Refusal] = {
+    303: Refusal(
         OutcomeUnknownError,
         "The gateway answered with another address, which usually means that it processed the request",
         "",
     ),
-    400: Meaning(
+    400: Refusal(
         GatewayError,
         "The gateway refused the request as invalid",
         "Correct the prompt or the parameters.",
     ),
-    401: Meaning(
+    401: Refusal(
         AuthenticationError,
         "The gateway does not accept the credential",
         "Check BLOCKRUN_IMAGE_CREDENTIAL or BLOCKRUN_API_KEY, and that BLOCKRUN_IMAGE_GATEWAY is where it belongs.",
     ),
-    402: Meaning(
+    402: Refusal(
         PaymentRequiredError,
         "The gateway wants a payment",
         "Add credit to the account. If the credential does not begin with brk_, blockrun.ai ignores it: set"
         " BLOCKRUN_API_KEY.",
     ),
-    403: Meaning(
+    403: Refusal(
         GatewayError,
         "The gateway does not allow the request",
         "Check what the credential may do, and ask the gateway's operator.",
     ),
-    404: Meaning(
+    404: Refusal(
         GatewayError,
         "The gateway does not know the model or the address",
         "Choose another model, or check that BLOCKRUN_IMAGE_GATEWAY is a base URL such as https://api.blockrun.ai/v1.",
     ),
-    429: Meaning(RateLimitError, "Too many requests", ""),
+    429: Refusal(RateLimitError, "Too many requests", ""),
 }
-_NO_ACCESS = Meaning(
+_NO_ACCESS = Refusal(
     AuthenticationError,
     "The gateway does not give the credential access",
     "Check what the account is allowed: its verification, its key's scope, and its access to the model.",
 )
-_NO_CREDIT = Meaning(
+_NO_CREDIT = Refusal(
     PaymentRequiredError,
     "The account has no credit or quota left for it",
     "Add credit to the account, or raise its limit; sending it again will not help.",
 )
-_NO_SERVICE = Meaning(
+_NO_SERVICE = Refusal(
     GatewayError,
     "The gateway does not serve this region",
     "Use a gateway that serves it; sending it again will not help.",
 )
-_BOT_WALL = Meaning(
+_BOT_WALL = Refusal(
     GatewayError,
     "A bot wall in front of the gateway refused the request",
     "Ask the gateway's operator to let this server's address and User-Agent through.",
 )
-_NO_MODEL = Meaning(
+_NO_MODEL = Refusal(
     ModelNotFoundError,
     "The gateway does not make images with this model, or no longer does",
     "Ask for another model.",
@@ -235,7 +235,7 @@ _FREE_IF_NAMED = (410, 428, 451, 503)
 """The statuses that cost nothing if a code names the model or the quota as the reason."""
 
 
-def of(status: int, charged: Charged, saying: Saying, *, is_web_page: bool = False) -> Meaning:
+def classify(status: int, charged: Charged, saying: Saying, *, is_web_page: bool = False) -> Refusal:
     """Classify a refusal by its status, codes and words.
 
     Some refusals have the status of a success.
@@ -248,7 +248,7 @@ def of(status: int, charged: Charged, saying: Saying, *, is_web_page: bool = Fal
     if named is not None:
         return named
     told = (saying.status or 0) if status < 300 else status
-    return _MEANINGS.get(told) or _FALLBACKS.get((charged == "unknown", 300 <= status < 400), _FAILURE)
+    return _BY_STATUS.get(told) or _FALLBACKS.get((charged == "unknown", 300 <= status < 400), _FAILURE)
 
 
 def is_lasting(error: httpx2.TransportError) -> bool:
@@ -256,7 +256,7 @@ def is_lasting(error: httpx2.TransportError) -> bool:
     return "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
-def of_failure(error: httpx2.TransportError, setting: str) -> tuple[str, str]:
+def describe_failure(error: httpx2.TransportError, setting: str) -> tuple[str, str]:
     """Return the reason for a failed connection, to follow the gateway's name, and the next step.
 
     `setting` is the one that names the gateway; it is empty if none does.
@@ -313,7 +313,7 @@ def is_before_drawing(saying: Saying) -> bool:
     Words are not proof.
     """
     by_code = _named(replace(saying, words=""), _KINDS)
-    return by_code in (_NO_CREDIT, _NO_MODEL, _NO_SERVICE, _NO_ACCESS, _MEANINGS[401], _MEANINGS[429]) or (
+    return by_code in (_NO_CREDIT, _NO_MODEL, _NO_SERVICE, _NO_ACCESS, _BY_STATUS[401], _BY_STATUS[429]) or (
         by_code is None and saying.status in (401, 402, 404, 429)
     )
 
@@ -323,19 +323,19 @@ def is_policy(saying: Saying) -> bool:
     return _named(saying, _KINDS) is _CONTENT
 
 
-_KINDS: Mapping[_Signs, Meaning] = {
+_KINDS: Mapping[_Signs, Refusal] = {
     _POLICY: _CONTENT,
     _QUOTA: _NO_CREDIT,
     _MODEL: _NO_MODEL,
     _REGION: _NO_SERVICE,
     _ACCESS: _NO_ACCESS,
-    _KEY: _MEANINGS[401],
-    _RATE: _MEANINGS[429],
+    _KEY: _BY_STATUS[401],
+    _RATE: _BY_STATUS[429],
 }
-_FALLBACKS: Mapping[tuple[bool, bool], Meaning] = {(False, True): _REDIRECT, (False, False): _REFUSAL}
+_FALLBACKS: Mapping[tuple[bool, bool], Refusal] = {(False, True): _REDIRECT, (False, False): _REFUSAL}
 
 
-def _kinds_of(status: int) -> Mapping[_Signs, Meaning]:
+def _kinds_of(status: int) -> Mapping[_Signs, Refusal]:
     """Return the possible kinds of refusal for a status.
 
     Some statuses say little, and proxies replace others.
@@ -347,7 +347,7 @@ def _kinds_of(status: int) -> Mapping[_Signs, Meaning]:
     return {_MODEL: _NO_MODEL} if status == 404 else {}
 
 
-def _named(saying: Saying, kinds: Mapping[_Signs, Meaning]) -> Meaning | None:
+def _named(saying: Saying, kinds: Mapping[_Signs, Refusal]) -> Refusal | None:
     """Return the kind of a refusal by its codes, or else by its words.
 
     Quotations do not count: they may be of the prompt. A code about access counts after the words, because proxies give
