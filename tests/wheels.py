@@ -38,12 +38,8 @@ class Gap(NamedTuple):
         return f"{self.package} has no wheel{', and an older version has one' if self.has_older else ''}"
 
 
-CRYPTOGRAPHY = Gap("cryptography", has_older=True)
 KNOWN: Mapping[tuple[str, str], frozenset[Gap]] = {
-    ("Windows arm64", ""): frozenset({CRYPTOGRAPHY}),
-    ("Windows arm64", "wallet"): frozenset({CRYPTOGRAPHY, Gap("ckzg", has_older=False)}),
-    ("macOS x86_64", ""): frozenset({CRYPTOGRAPHY}),
-    ("macOS x86_64", "wallet"): frozenset({CRYPTOGRAPHY, Gap("ckzg", has_older=True)}),
+    ("Windows arm64", "wallet"): frozenset({Gap("ckzg", has_older=False)}),
 }
 """The gaps that are there, by system and extra; whoever changes this corrects the docs too."""
 

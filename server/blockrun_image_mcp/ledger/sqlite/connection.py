@@ -7,6 +7,7 @@ that the process holds on it.
 import ctypes
 import os
 import sqlite3
+import sys
 import time
 import weakref
 from collections.abc import Callable
@@ -161,7 +162,7 @@ def _leave_connections_to_parent() -> None:
         connection.leave_to_parent()
 
 
-if hasattr(os, "register_at_fork"):
+if sys.platform != "win32":
     os.register_at_fork(after_in_child=_leave_connections_to_parent)
 
 
