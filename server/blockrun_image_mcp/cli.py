@@ -20,7 +20,13 @@ def main() -> None:
 
     A plain start loads neither the other commands nor click.
     """
-    flags = serve_flags(sys.argv[1:])
+    try:
+        _run(serve_flags(sys.argv[1:]))
+    except KeyboardInterrupt:  # while it starts
+        sys.exit(130)
+
+
+def _run(flags: Mapping[str, str] | None) -> None:
     if flags is None:
         from blockrun_image_mcp.commands import screen  # noqa: PLC0415 - a plain start does without
         from blockrun_image_mcp.commands.group import main as run_command  # noqa: PLC0415 - loads click

@@ -27,18 +27,12 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-async def open_network(url: "httpx2.URL", limits: "httpx2.Limits | None" = None) -> "httpx2.AsyncHTTPTransport":
-    """Return the transport to `url`, with its proxy and the certificates in `SSL_CERT_FILE`.
-
-    Raises `OSError` for certificates that cannot be read. Raises `ImportError`, `ValueError` or `httpx2.InvalidURL` for
-    a proxy that cannot be used.
-    """
-    import httpx2  # noqa: PLC0415 - a start does without
-
-    proxy = None
-    if not is_loopback(url.host):  # on Windows, the look-up may query DNS, so it must not block the event loop
-        proxy = await anyio.to_thread.run_sync(proxy_for, url, abandon_on_cancel=True)
-    return httpx2.AsyncHTTPTransport(limits=limits or httpx2.Limits(), proxy=proxy)
+async def look_up_proxy(url: "httpx2.URL") -> str | None:
+    """Return the proxy for `url` without blocking the event loop."""
+    if is_loopback(url.host):
+        return None
+    # on Windows, the look-up may ask a name server, for which only this call must wait
+    return await anyio.to_thread.run_sync(proxy_for, url, abandon_on_cancel=True)
 
 
 def proxy_for(url: "httpx2.URL") -> str | None:

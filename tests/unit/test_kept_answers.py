@@ -45,7 +45,7 @@ async def test_list_of_attempts_names_the_file_of_an_answer_that_cannot_be_used(
 async def test_answer_that_no_folder_takes_is_said_to_be_lost() -> None:
     with pytest.raises(OutcomeUnknownError) as caught:
         await made(purchase(FakeLedger(), FailingGateway(unusable("yes")), store=FakeStore(is_full=True)))
-    assert caught.value.message == "It is no picture. The disk is full."
+    assert caught.value.message == "It is no picture. The disk is full. It could not be kept."
 
 
 async def test_answer_is_not_kept_without_a_store() -> None:
@@ -85,7 +85,7 @@ async def test_picture_that_no_folder_takes_is_warned_of(catalog: Catalog) -> No
     gateway = FakeGateway(Image(data=b"lost"), Image(URL), charged="0.084")
     toolset = ImageToolset(catalog, gateway, FakeStore(is_full=True))
     result = await toolset.generate_image("a cat", "dall-e-3", n=2)
-    assert result.warnings[0] == "The disk is full. The disk is full."
+    assert result.warnings[0] == "The disk is full. It could not be kept."
 
 
 async def test_picture_that_was_not_checked_is_said_to_be() -> None:

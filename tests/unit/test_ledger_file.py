@@ -10,13 +10,15 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.conftest import only_on_posix
+from tests.conftest import only_on_linux, only_on_posix
+from tests.fakes import Clock
 from tests.ledgers import (
     CALL,
     HASTY,
     PRICE,
     Processes,
     locked,
+    open_ledger,
     reserve,
     sent,
     spent,
@@ -99,6 +101,14 @@ async def test_full_disk_refuses_the_reservation_and_leaves_the_file_sound(ledge
     with pytest.raises(LedgerError, match="full"):
         await reserve(ledger, request=ImageRequest("x" * 50_000, "dall-e-3", "1024x1024", None, 1))
     assert await spent(ledger) == 42_000
+
+
+@only_on_linux("names of files that are bytes of no encoding")
+async def test_ledger_in_a_folder_whose_name_is_no_text_is_used(clock: Clock, tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"Jos\xe9") / "ledger.sqlite3"
+    async with open_ledger(path, clock) as ledger:
+        await reserve(ledger)
+    assert path.exists()
 
 
 async def test_disk_of_a_mac_is_told_to_write_at_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

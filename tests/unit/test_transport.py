@@ -191,7 +191,7 @@ async def test_the_proxy_of_the_environment_is_used_but_not_for_this_machine(
         monkeypatch.setenv(name, proxy.format(port=unused_port))
     monkeypatch.delenv("no_proxy", raising=False)
     async with httpx2.AsyncClient(transport=await open_transport("https://x.example", Timings())) as client:
-        with pytest.raises(httpx2.ConnectError):
+        with pytest.raises(httpx2.ProxyError):
             await client.get("https://x.example")
     async with httpx2.AsyncClient(transport=await open_transport(sandbox_origin, Timings())) as client:
         assert (await client.get(f"{sandbox_origin}/sandbox/settlements")).status_code == 200

@@ -47,7 +47,9 @@ async def _with_the_bytes_kept(error: StorageError, picture: bytes, store: Image
         if store is not None:
             error.message += f" It is kept as it came: {await store.keep(picture)}"
     except StorageError as failure:
-        error.message += f" {failure.message}"
+        if failure.message not in error.message:
+            error.message += f" {failure.message}"
+        error.message += " It could not be kept."
     return error
 
 

@@ -66,7 +66,7 @@ def images(most: int, since: str | None, until: str | None, sandbox: bool, as_js
     entries = _asked(backend, lambda ledger: ledger.recent(most, days=days))
     if as_json:
         told = [entry.to_dict(is_sandbox=backend.is_sandbox) for entry in entries]
-        click.echo(screen.as_json(told))
+        screen.print_json(told)
     else:
         click.echo("\n".join(entry.to_text() for entry in entries) or _none_yet(backend))
 

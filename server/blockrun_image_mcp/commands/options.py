@@ -109,7 +109,7 @@ def reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
             command(*args, **kwargs)
         except ImageError as error:
             if kwargs.get("as_json"):
-                click.echo(screen.as_json(error.to_dict()))
+                screen.print_json(error.to_dict())
             exit_with(error)
 
     return run

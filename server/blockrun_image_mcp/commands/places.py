@@ -14,13 +14,13 @@ from blockrun_image_mcp.folders import NAME
 from blockrun_image_mcp.settings import VARIABLES
 
 _NETWORKED = re.compile(
-    r"nfs\d?|cifs|smb\w*|afpfs|webdav|davfs\d?|9p|afs|ceph|glusterfs|lustre|fuse\.(sshfs|rclone|s3fs)"
+    r"nfs\d?|cifs|smb\w*|afpfs|webdav|davfs\d?|9p|drvfs|virtiofs|vboxsf|afs|ceph|glusterfs|lustre|fuse\.(sshfs|rclone|s3fs)"
 )
 """The names of network file systems on Linux and macOS."""
 
 _SYNCHRONISED = re.compile(
     r"onedrive\b.*|dropbox\b.*|google drive|googledrive\b.*|my drive|icloud ?drive|mobile documents|cloudstorage"
-    r"|nextcloud\d?|owncloud|syncthing|pcloud ?drive|box sync|creative cloud files",
+    r"|nextcloud\d?|owncloud|syncthing|pcloud ?drive|proton ?drive\b.*|box|box sync|creative cloud files",
     re.IGNORECASE,
 )
 """The names of folders synchronised with other machines."""

@@ -24,8 +24,8 @@ def sandbox(port: int, spec: str | None) -> None:
 async def _run(catalog: Catalog, port: int) -> None:
     from blockrun_image_mcp.sandbox.server import running_sandbox  # noqa: PLC0415 - loads uvicorn, which --help need not
 
-    async with running_sandbox(catalog, port) as origin:
-        click.echo(f"The sandbox is at {origin}/v1 (any key that starts with brk_). Ctrl-C ends it.")
-        with ending_signals() as signals:
+    with ending_signals() as signals:
+        async with running_sandbox(catalog, port) as origin:
+            click.echo(f"The sandbox is at {origin}/v1 (any key that starts with brk_). Ctrl-C ends it.")
             async for _ in signals:
                 break

@@ -5,12 +5,16 @@ Characters with power over a terminal are replaced.
 
 import codecs
 import json
+import os
 import re
 import shutil
 import sys
 import unicodedata
 from collections.abc import Sequence
 from io import TextIOWrapper
+from pathlib import Path
+
+import click
 
 _HEAD_COLUMNS = 20
 _MIN_COLUMNS = 20
@@ -20,16 +24,19 @@ _STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u2
 
 def prepare() -> None:
     """Print characters outside the output's encoding as escapes instead of failing."""
-    # such as an emoji in a pipe on Windows
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # under pythonw or a service
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for as long as we run
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # such as an emoji in a pipe on Windows
 
 
-def as_json(document: object) -> str:
-    """Return JSON for the output: in UTF-8 if that is its encoding, otherwise in ASCII."""
+def print_json(document: object) -> None:
+    """Print JSON in UTF-8, whatever the output's encoding; if that is another one, in ASCII alone."""
     is_utf_8 = codecs.lookup(sys.stdout.encoding or "ascii").name == "utf-8"
-    return json.dumps(document, ensure_ascii=not is_utf_8, indent=2)
+    text = json.dumps(document, ensure_ascii=not is_utf_8, indent=2)
+    click.echo(text.encode("utf-8", "backslashreplace"))  # half a surrogate pair then is an escape of JSON
 
 
 def row(head: str, words: str, most_lines: int | None = None) -> str:

@@ -101,14 +101,17 @@ async def refresh(backend: Backend) -> None:
 
 def show(result: Result, as_json: bool) -> None:
     """Print a result as an agent gets it, as text or as structured content."""
-    click.echo(screen.as_json(result.to_dict()) if as_json else screen.shown(result.to_text()))
+    if as_json:
+        screen.print_json(result.to_dict())
+    else:
+        click.echo(screen.shown(result.to_text()))
 
 
 def show_enrichment(enriched: EnrichedPrompt, model: str, as_json: bool) -> None:
     """Print the enrichment of a prompt on one screen; long texts are cut."""
     if as_json:
         about = {"model": model, **enriched.to_dict(), "present": enriched.present, "warnings": enriched.warnings}
-        click.echo(screen.as_json(about))
+        screen.print_json(about)
         return
     yours = enriched.original
     is_cut = len(yours) > _SHOWN_CHARACTERS or yours.count("\n") >= _SHOWN_LINES

@@ -17,8 +17,9 @@ from blockrun_image.errors import ConfigurationError
 from blockrun_image.text import clean
 from blockrun_image_mcp.bounded_json import json_from
 from blockrun_image_mcp.gateway.credentials import may_leave
+from blockrun_image_mcp.gateway.refusals import is_lasting
 from blockrun_image_mcp.gateway.retry import Failure, Outcome, Rule, asked_seconds, failure_of, may_resend, wait_seconds
-from blockrun_image_mcp.network import open_network
+from blockrun_image_mcp.network import look_up_proxy
 from blockrun_image_mcp.timings import Timings
 
 RULES = "blockrun_rules"
@@ -70,7 +71,8 @@ async def open_transport(
     new connection costs little beside a picture.
     """
     try:
-        network = await open_network(httpx2.URL(base_url), httpx2.Limits(max_keepalive_connections=0))
+        proxy = await look_up_proxy(httpx2.URL(base_url))
+        network = httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_keepalive_connections=0), proxy=proxy)
     except OSError as error:
         raise ConfigurationError(
             f"The certificates that are to be trusted cannot be read ({type(error).__name__}).",
@@ -82,7 +84,30 @@ async def open_transport(
             hint="HTTPS_PROXY, ALL_PROXY and the system's own settings take http://, https://, socks5:// and socks5h://"
             " URLs.",
         ) from error
-    return RetryingTransport(GuardedTransport(network, wallet_key), timings)
+    return RetryingTransport(
+        GuardedTransport(ProxiedTransport(network) if proxy else network, wallet_key),
+        timings,
+    )
+
+
+@dataclass
+class ProxiedTransport(httpx2.AsyncBaseTransport):
+    """Raises `httpx2.ProxyError` if the proxy cannot be reached, instead of an error about the gateway."""
+
+    inner: httpx2.AsyncBaseTransport
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send the request; raises `httpx2.TransportError`."""
+        try:
+            return await self.inner.handle_async_request(request)
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            if is_lasting(error):  # it was reached, and the gateway's certificate is not trusted
+                raise
+            raise httpx2.ProxyError(str(error) or "it did not answer in time", request=request) from error
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.inner.aclose()
 
 
 class GuardedTransport(httpx2.AsyncBaseTransport):

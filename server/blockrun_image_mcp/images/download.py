@@ -11,7 +11,7 @@ from blockrun_image.errors import StorageError
 from blockrun_image.ports import ImageStore
 from blockrun_image.text import clean
 from blockrun_image_mcp.images.store import URL_SUFFIX
-from blockrun_image_mcp.network import open_network, user_agent
+from blockrun_image_mcp.network import look_up_proxy, user_agent
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
 _MAX_PICTURE_BYTES = 64 * 2**20
@@ -57,7 +57,9 @@ def path_of(url: str) -> str:
 async def _fetch(url: httpx2.URL, timings: Timings, max_bytes: int) -> bytes:
     picture = bytearray()
     async with (
-        httpx2.AsyncClient(timeout=timings.download_seconds, transport=await open_network(url)) as http,
+        httpx2.AsyncClient(
+            timeout=timings.download_seconds, transport=httpx2.AsyncHTTPTransport(proxy=await look_up_proxy(url))
+        ) as http,
         http.stream("GET", url, headers={"User-Agent": user_agent()}) as response,
     ):
         response.raise_for_status()

@@ -226,7 +226,7 @@ def _uri(path: Path) -> str:
     """Return a path as a URI for SQLite."""
     # SQLite refuses a host in a URI, so that the server of a Windows share must be part of the path
     text = path.absolute().as_posix()
-    return f"file://{'' if text.startswith('/') else '/'}{quote(text)}"
+    return f"file://{'' if text.startswith('/') else '/'}{quote(os.fsencode(text))}"  # whatever its encoding
 
 
 def _in_transaction(connection: sqlite3.Connection, begin: str, work: Callable[[], T]) -> T:
