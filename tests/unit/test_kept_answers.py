@@ -45,7 +45,7 @@ async def test_list_of_attempts_names_the_file_of_an_answer_that_cannot_be_used(
 async def test_answer_that_no_folder_takes_is_said_to_be_lost() -> None:
     with pytest.raises(OutcomeUnknownError) as caught:
         await made(purchase(FakeLedger(), FailingGateway(unusable("yes")), store=FakeStore(is_full=True)))
-    assert caught.value.message == "It is no picture. The disk is full. It could not be kept."
+    assert caught.value.message == "It is no picture. The disk is full."
 
 
 async def test_answer_is_not_kept_without_a_store() -> None:
