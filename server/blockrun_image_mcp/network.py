@@ -7,7 +7,7 @@ from importlib.metadata import version
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
-import anyio.to_thread
+from blockrun_image_mcp.tasks import run_in_daemon_thread
 
 if TYPE_CHECKING:
     import httpx2
@@ -32,7 +32,7 @@ async def look_up_proxy(url: "httpx2.URL") -> str | None:
     if is_loopback(url.host):
         return None
     # on Windows, the look-up may ask a name server, for which only this call must wait
-    return await anyio.to_thread.run_sync(proxy_for, url, abandon_on_cancel=True)
+    return await run_in_daemon_thread(lambda: proxy_for(url))
 
 
 def proxy_for(url: "httpx2.URL") -> str | None:

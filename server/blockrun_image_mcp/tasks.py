@@ -1,11 +1,15 @@
 """Tasks that outlive their callers, and resources opened by their first user."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from concurrent.futures import CancelledError
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from threading import Thread
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, cast
 
 import anyio
+import anyio.from_thread
+from anyio.lowlevel import current_token
 
 from blockrun_image.errors import ConfigurationError
 
@@ -242,3 +246,24 @@ async def run_alongside(work: Callable[[], Coroutine[Any, Any, None]]) -> AsyncG
         tasks.cancel_scope.cancel()
     if failure is not None:
         raise failure
+
+
+async def run_in_daemon_thread(work: Callable[[], T]) -> T:
+    """Run blocking `work` in a thread that does not delay the end of the process; a cancellation abandons it."""
+    is_done, outcomes = anyio.Event(), list[tuple[T | None, BaseException | None]]()
+    token = current_token()
+
+    def run() -> None:
+        try:
+            outcomes.append((work(), None))
+        except BaseException as error:  # noqa: BLE001 - raised for the caller
+            outcomes.append((None, error))
+        with suppress(RuntimeError, CancelledError):  # the event loop has ended
+            anyio.from_thread.run_sync(is_done.set, token=token)
+
+    Thread(target=run, name="blocking", daemon=True).start()
+    await is_done.wait()
+    ((result, error),) = outcomes
+    if error is not None:
+        raise error
+    return cast("T", result)

@@ -1,5 +1,6 @@
 import asyncio
 import math
+import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -8,7 +9,7 @@ import anyio.lowlevel
 import pytest
 
 from blockrun_image import ConfigurationError
-from blockrun_image_mcp.tasks import Lazy, TaskSupervisor, run_alongside
+from blockrun_image_mcp.tasks import Lazy, TaskSupervisor, run_alongside, run_in_daemon_thread
 
 pytestmark = pytest.mark.anyio
 
@@ -430,3 +431,20 @@ async def test_work_that_is_cancelled_at_the_end_is_an_error_for_those_that_wait
         await until_it_waits()
         await background.drain()
     assert errors == ["This was closed before it was done."]
+
+
+async def test_blocking_work_returns_and_raises_for_its_caller() -> None:
+    def fail() -> int:
+        raise ValueError("no")
+
+    assert await run_in_daemon_thread(lambda: threading.current_thread().daemon)
+    with pytest.raises(ValueError, match="no"):
+        await run_in_daemon_thread(fail)
+
+
+async def test_blocking_work_is_abandoned_at_a_cancellation() -> None:
+    may_end = threading.Event()
+    with anyio.move_on_after(0.01) as scope:
+        await run_in_daemon_thread(lambda: may_end.wait(20))
+    assert scope.cancelled_caught
+    may_end.set()

@@ -8,12 +8,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import anyio
-import anyio.from_thread
-import anyio.lowlevel
 import click
 
 from blockrun_image.attempts import Approval
@@ -30,7 +27,7 @@ from blockrun_image_mcp.ledger.confirmation import Ask, Question, not_confirmed
 from blockrun_image_mcp.settings import VARIABLES
 from blockrun_image_mcp.signals import ending_signals
 from blockrun_image_mcp.startup import print_error
-from blockrun_image_mcp.tasks import run_alongside
+from blockrun_image_mcp.tasks import run_alongside, run_in_daemon_thread
 from blockrun_image_mcp.timings import Timings
 
 _URLS_END = "Their URLs end with this command."
@@ -227,20 +224,12 @@ async def _ask(question: Question, progress: _Progress) -> Approval:
     if not sys.stdin.isatty():
         raise not_confirmed("there is no terminal to ask on")
     progress.is_paused = True
-    answered, answers = anyio.Event(), list[bool]()
-    token = anyio.lowlevel.current_token()
-
-    def read() -> None:
-        with suppress(click.Abort):
-            answers.append(click.confirm(f"\n{question}", err=True))
-        with suppress(RuntimeError):  # the command has ended
-            anyio.from_thread.run_sync(answered.set, token=token)
-
-    # a daemon, because after Ctrl-C the process must not wait for an answer
-    Thread(target=read, name="question", daemon=True).start()
-    await answered.wait()
+    try:
+        is_yes = await run_in_daemon_thread(lambda: click.confirm(f"\n{question}", err=True))
+    except click.Abort:
+        is_yes = False
     progress.is_paused = False
-    if answers != [True]:
+    if not is_yes:
         raise not_confirmed("the answer was no")
     return Approval(str(uuid.uuid4()), question.most_usd)
 
