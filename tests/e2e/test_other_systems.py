@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there it is rea
 WINDOWS = """
 import sys
 from blockrun_image_mcp import cli, serving
-from blockrun_image_mcp.commands import accounts, doctor, group, pictures, sandbox
+from blockrun_image_mcp.commands import doctor, generate, group, sandbox
 from blockrun_image_mcp.gateway import client
 from blockrun_image_mcp.images import download
 from blockrun_image_mcp.ledger import jobs, ledger

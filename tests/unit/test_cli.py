@@ -6,7 +6,7 @@ import click
 import pytest
 
 from blockrun_image_mcp.cli import SERVE_FLAGS, serve_flags
-from blockrun_image_mcp.commands.serving import serve
+from blockrun_image_mcp.commands.serve import serve
 
 
 @pytest.mark.parametrize(

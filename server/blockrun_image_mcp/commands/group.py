@@ -1,34 +1,33 @@
 """The command line's group of commands, each loaded when it is called."""
 
-from collections.abc import Mapping
 from importlib import import_module
 
 import click
 
 from blockrun_image.text import did_you_mean
 
-_COMMANDS: Mapping[str, str] = {
-    "serve": "serving",
-    "sandbox": "sandbox",
-    "generate": "pictures",
-    "models": "pictures",
-    "estimate": "pictures",
-    "prompt": "pictures",
-    "doctor": "doctor",
-    "spend": "accounts",
-    "images": "accounts",
-    "recover": "accounts",
-    "prune": "accounts",
-    "wallet": "accounts",
-}
-"""The module of each command."""
+_COMMANDS = (
+    "doctor",
+    "estimate",
+    "generate",
+    "images",
+    "models",
+    "prompt",
+    "prune",
+    "recover",
+    "sandbox",
+    "serve",
+    "spend",
+    "wallet",
+)
+"""Each command is in the module of its name."""
 
 
 class _Cli(click.Group):
     """Loads a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_COMMANDS)
+        return list(_COMMANDS)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -36,12 +35,12 @@ class _Cli(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            raise click.UsageError(error.message + did_you_mean(args[0], sorted(_COMMANDS)), ctx) from None
+            raise click.UsageError(error.message + did_you_mean(args[0], _COMMANDS), ctx) from None
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        module = import_module(f"blockrun_image_mcp.commands.{_COMMANDS[cmd_name]}")
+        module = import_module(f"blockrun_image_mcp.commands.{cmd_name}")
         return getattr(module, cmd_name)
 
 

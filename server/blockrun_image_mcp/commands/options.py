@@ -1,13 +1,15 @@
 """The options, the start and the error messages shared by several commands."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import wraps
-from typing import TYPE_CHECKING, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+import anyio
 import click
 
+from blockrun_image.arguments import check_arguments
 from blockrun_image.errors import ImageError
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.commands import screen
@@ -15,9 +17,11 @@ from blockrun_image_mcp.settings import SANDBOX
 from blockrun_image_mcp.startup import exit_with, load_backend
 
 if TYPE_CHECKING:
+    from blockrun_image_mcp.ledger.ledger import Ledger
     from blockrun_image_mcp.ledger.report import Days
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 gateway = click.option("--gateway", metavar="URL", help="OpenAI-compatible base URL, or sandbox.")
 sandbox_ledger = click.option("--sandbox", is_flag=True, help="Of the sandbox, which has a ledger of its own.")
@@ -113,3 +117,19 @@ def reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
             exit_with(error)
 
     return run
+
+
+def checked(backend: Backend, tool: str, asked: Mapping[str, object]) -> dict[str, Any]:
+    """Check the options as the tool's arguments, and return them."""
+    schema = next(schema for schema in backend.schemas() if schema.name == tool)
+    return check_arguments(schema, asked)
+
+
+def ask_ledger(backend: Backend, question: "Callable[[Ledger], Awaitable[T]]") -> T:
+    """Return the answer of the operator's ledger to a question."""
+
+    async def ask() -> T:
+        async with backend:
+            return await question(backend.operator_ledger())
+
+    return anyio.run(ask)
