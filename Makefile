@@ -100,7 +100,7 @@ prompts: setup
 # Writes the hashed pins anew, from the bounds in pyproject.toml. Needs Node.js.
 pins: setup
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --group dev pyproject.toml -o requirements/dev.txt
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade --group litellm -o requirements/litellm.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade requirements/litellm.in -o requirements/litellm.txt
 	echo uv | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --upgrade - -o requirements/uv.txt
 	cd requirements/aimock && npm install --silent --package-lock-only --omit-lockfile-registry-resolved --save-exact @copilotkit/aimock@1
 

@@ -367,7 +367,7 @@ def test_recover_goes_on_after_a_job_that_has_failed_and_explains_what_is_unknow
     left_job(sandbox, {"polls": [{"status": 200, "body": {"status": "failed"}}] * 2}, {})
     done = run("recover", settings=sandbox.environment)
     assert "Not all jobs could be finished: The gateway's job failed" in done.stderr
-    assert "It was sent, and its answer never came." in done.stdout
+    assert "It was sent, and no answer came." in done.stdout
     assert done.stdout.endswith("1 left.\n")
     assert states() == {"settled": 1, "unknown": 1}
     id = next(entry["id"] for entry in images() if entry["state"] == "unknown")

@@ -66,7 +66,7 @@ async def _finish(limiter: anyio.CapacityLimiter, finish: Finish, attempt: Attem
         except JobPending:
             _log.info("%s is still being made", attempt.id)
         except ImageError as error:
-            _log.warning("%s, which its process had left, could not be finished: %s", attempt.id, error.message)
+            _log.warning("%s, whose process had ended, could not be finished: %s", attempt.id, error.message)
         except Exception:  # noqa: BLE001 - the other jobs must be finished too
             _log.exception("%s could not be finished", attempt.id)
             await attempt.stopped()
