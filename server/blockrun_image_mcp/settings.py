@@ -68,7 +68,7 @@ RELATIVE = "is not an absolute path: the folder depends on where the server is s
 
 _log = logging.getLogger(__name__)
 
-_MAX_CREDENTIAL_CHARACTERS = 4_096
+_MAX_CREDENTIAL_BYTES = 4_096
 _PREFIX = "BLOCKRUN_"
 _OWN_PREFIX = "BLOCKRUN_IMAGE_"
 _MONEY_WORDS = re.compile("BUDGET|COST|LIMIT|SPEND|CONFIRM|USD")
@@ -308,10 +308,11 @@ def _first_line(path: Path) -> str:
     if not path.is_file():  # a pipe can be read only once, and its reader could wait for ever
         raise FileNotFoundError
     with path.open("rb") as file:
-        is_utf_16 = file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE)  # Windows PowerShell writes UTF-16
-    with path.open(encoding="utf-16" if is_utf_16 else "utf-8-sig") as file:
-        line = file.readline(_MAX_CREDENTIAL_CHARACTERS)
-    if "\0" in line:  # as in UTF-16 without a byte order mark
+        content = file.read(_MAX_CREDENTIAL_BYTES)
+    is_utf_16 = content.startswith((BOM_UTF16_LE, BOM_UTF16_BE))  # Windows PowerShell writes UTF-16
+    text = content.decode("utf-16" if is_utf_16 else "utf-8-sig", "replace")  # later lines may be anything
+    line = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    if "\0" in line or "\N{REPLACEMENT CHARACTER}" in line:
         raise UnicodeError
     return line
 

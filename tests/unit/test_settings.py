@@ -163,6 +163,11 @@ def test_a_file_that_cannot_be_read_keeps_no_server_from_starting(file: str) -> 
     assert file == "/" or file not in caught.value.to_text() + repr(settings)
 
 
+def test_later_lines_of_a_keys_file_may_be_in_any_encoding(tmp_path: Path) -> None:
+    (tmp_path / "key").write_bytes(b"brk_1234567890\r\nfor Ren\xe9")
+    assert Settings.read({"BLOCKRUN_API_KEY_FILE": str(tmp_path / "key")}).sources[0].read() == "brk_1234567890"
+
+
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-8-sig", "utf-8"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", ""])
 def test_a_key_is_read_in_each_encoding_that_an_editor_writes(encoding: str, end: str, tmp_path: Path) -> None:
