@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there it is rea
 
 WINDOWS = """
 import sys
+import time
 from blockrun_image_mcp import cli, serving
 from blockrun_image_mcp.commands import doctor, generate, group, sandbox
 from blockrun_image_mcp.gateway import client
@@ -116,6 +118,34 @@ def test_second_ctrl_c_leaves_at_once(sandbox: Sandbox, settings: Mapping[str, s
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=8)  # less than the ten seconds that the request is given
     assert process.returncode == 128 + signal.SIGINT
+
+
+LIBRARY = """
+import os, anyio
+from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.settings import Settings
+
+async def main():
+    async with Backend(Settings.read(os.environ)) as backend:
+        await backend.toolset.generate_image("A fox", model="dall-e-2")
+
+anyio.run(main)
+"""
+
+
+def test_charge_of_a_program_that_is_interrupted_twice_still_counts(
+    sandbox: Sandbox, settings: Mapping[str, str]
+) -> None:
+    """The second Ctrl-C cancels tasks in asyncio's own way, which no shield of anyio stops."""
+    sandbox.script([{"delay_seconds": 30}])
+    everything = {**sandbox.environment, **settings}
+    with running(settings=everything, program=("-c", LIBRARY)) as process:
+        wait_until(sandbox, posts=1)
+        process.send_signal(signal.SIGINT)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    assert b"unknown" in run("spend", settings=everything).stdout
 
 
 def test_ctrl_c_ends_the_sandbox(settings: Mapping[str, str]) -> None:
@@ -277,7 +307,7 @@ def test_ledger_whose_file_was_moved_is_used_on_the_operators_word(tmp_path: Pat
     (tmp_path / "a" / "ledger.sqlite3").rename(moved)
     settings = {"BLOCKRUN_IMAGE_STATE_DIR": str(moved.parent), "HOME": str(tmp_path)}
     refused = run("spend", settings=settings)
-    assert b"run `blockrun-image-mcp recover --new-locks`" in refused.stderr
+    assert b"close all servers and run `blockrun-image-mcp recover --new-locks`" in refused.stderr
     adopted = run("recover", "--new-locks", settings=settings)
     assert (adopted.returncode, adopted.stderr) == (0, b"")
     second = Payer(moved)

@@ -219,6 +219,10 @@ class HttpGateway:
                 )
         except httpx2.TransportError as error:
             raise _failure(error, call.what_was_sent(), self._endpoint) from error
+        except anyio.get_cancelled_exc_class():
+            if call.has_left and call.is_paid:  # by asyncio itself, whose cancellations no shield stops
+                raise call.gave_up() from None
+            raise
         finally:
             self._calls.discard(call)
         raise call.gave_up()

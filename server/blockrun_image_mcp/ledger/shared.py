@@ -154,7 +154,8 @@ class SharedDatabase:
             raise LedgerError(
                 f"The ledger was used with other locks than those beside it: {clean(self.path, 200)}",
                 hint="No picture is paid for, because another server may use the same file by another path. If none"
-                " does (the file was moved, or its locks were removed), run `blockrun-image-mcp recover --new-locks`.",
+                " does (the file was moved, or its locks were removed), close all servers and run"
+                " `blockrun-image-mcp recover --new-locks`.",
             )
 
     async def _naming_users(self, work: Awaitable[T]) -> T:
