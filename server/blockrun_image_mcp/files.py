@@ -8,6 +8,7 @@ import os
 import secrets
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -78,10 +79,19 @@ def replace(source: Path, target: Path) -> None:
 
     It tries for two seconds before it raises `PermissionError`.
     """
+    _patiently(lambda: source.replace(target))
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename a file, as patiently; Windows raises `FileExistsError` if the name is taken. Raises `OSError`."""
+    _patiently(lambda: source.rename(target))
+
+
+def _patiently(work: Callable[[], object]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
-            source.replace(target)
+            work()
         except PermissionError:
             if time.monotonic() > deadline:
                 raise

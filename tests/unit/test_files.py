@@ -122,6 +122,13 @@ async def test_rename_that_is_refused_for_a_moment_is_tried_again(
     assert len(refusals.calls) == times + 1
 
 
+async def test_name_of_the_locks_identity_is_tried_again_too(tmp_path: Path, refusals: Refusals) -> None:
+    part = files.write_part(tmp_path / "a", b"x")
+    refusals.of(Path, "rename", 3)
+    files.rename(part, tmp_path / "a")
+    assert names_in(tmp_path) == ["a"]
+
+
 async def test_rename_that_fails_for_another_reason_is_not_tried_again(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         files.replace(tmp_path / "none", tmp_path / "a")

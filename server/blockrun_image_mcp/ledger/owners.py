@@ -20,7 +20,7 @@ from typing import Any
 from uuid import uuid4
 from weakref import WeakSet
 
-from blockrun_image_mcp.files import create, make_folder, remove
+from blockrun_image_mcp.files import create, make_folder, remove, rename
 
 _LOCK = ".lock"
 _UNFINISHED = ".new"
@@ -283,7 +283,7 @@ def _is_free(path: Path) -> bool:
 def _publish(first: Path, path: Path) -> None:
     """Rename a file; raises `FileExistsError` if the name is taken."""
     if sys.platform == "win32":
-        first.rename(path)  # on Windows, this never overwrites
+        rename(first, path)  # on Windows, this never overwrites
         return
     try:
         path.hardlink_to(first)
