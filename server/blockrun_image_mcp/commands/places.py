@@ -3,6 +3,7 @@
 Other programs may see another folder there, or its locks may not work.
 """
 
+import ctypes
 import re
 import subprocess
 import sys
@@ -62,8 +63,6 @@ def _is_networked(kind: str) -> bool:
 def _is_remote_drive(anchor: str) -> bool:
     if sys.platform != "win32":
         return False
-    import ctypes  # noqa: PLC0415 - for this alone
-
     return ctypes.windll.kernel32.GetDriveTypeW(anchor) == 4  # DRIVE_REMOTE
 
 
