@@ -61,6 +61,11 @@ class Wire:
         while rest:
             rest = rest[await anyio.to_thread.run_sync(os.write, self._stdin, rest) :]
 
+    def write_in_the_loop(self, data: bytes) -> None:
+        """Write a little without giving up the event loop."""
+        assert self._stdin is not None
+        assert os.write(self._stdin, data) == len(data)
+
     async def request(self, id: object, method: str, *, modern: bool = False, **params: Any) -> None:
         """Send a request, without waiting for its answer."""
         meta = {"_meta": MODERN} if modern else {}

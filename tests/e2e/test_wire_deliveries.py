@@ -1,6 +1,7 @@
 """What is reported of each answer: whether its client had it."""
 
 import json
+import time
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -8,6 +9,8 @@ import pytest
 from tests.conftest import only_on_posix
 from tests.wire import (
     FILLER,
+    FOX,
+    MODERN,
     PIPE_FULL,
     Served,
     Wire,
@@ -162,6 +165,27 @@ async def test_same_call_after_the_join_time_waits_for_the_open_one_and_both_are
         await until(lambda: served.ledger.notes == ["delivered"] * 2)
     assert sorted(answers) == ["first", "second"]
     assert len(served.gateway.requests) == len(served.ledger.callers) == 1
+
+
+def line_of_a_call(id: str) -> bytes:
+    call = {"name": "generate_image", "arguments": dict(FOX), "_meta": MODERN}
+    return json.dumps({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": call}).encode() + b"\n"
+
+
+async def test_same_calls_read_apart_while_the_loop_was_busy_are_one_and_its_repetition() -> None:
+    served = Served(is_open=False, join_seconds=0.1)
+    async with wired(served.backend) as wire:
+        await wire.request("mark", "ping")
+        await wire.answer("mark")
+        wire.write_in_the_loop(line_of_a_call("first"))
+        time.sleep(0.3)  # noqa: ASYNC251 - the loop must be busy
+        wire.write_in_the_loop(line_of_a_call("second"))
+        await until(lambda: len(served.gateway.requests) > 0)
+        await anyio.sleep(0.1)
+        served.gateway.gate.set()
+        answers = [message["id"] for message in [await wire.receive() for _ in range(2)] if "id" in message]
+    assert sorted(answers) == ["first", "second"]
+    assert len(served.gateway.requests) == 1
 
 
 async def test_cancelled_call_leaves_the_picture_to_the_call_that_joined_it() -> None:

@@ -8,7 +8,6 @@ loop, and each request our own id, which the answer replaces by the client's. A 
 import itertools
 import json
 import logging
-import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -60,8 +59,8 @@ class Output(Protocol):
 class Conversation:
     """Serves one client until a stream closes.
 
-    Reports of deliveries run in `reports`, which must outlive the conversation. `may_have_waited` returns whether a
-    message read now may have been sent long ago.
+    Reports of deliveries run in `reports`, which must outlive the conversation. `arrived_at` returns when the
+    message taken now arrived, in seconds by anyio's clock, and minus infinity if it may have waited before.
     """
 
     def __init__(
@@ -70,10 +69,10 @@ class Conversation:
         backend: Backend,
         output: Output,
         reports: TaskGroup,
-        may_have_waited: Callable[[], bool] = lambda: False,
+        arrived_at: Callable[[], float] = anyio.current_time,
     ) -> None:
         self.has_ended = anyio.Event()
-        self._may_have_waited = may_have_waited
+        self._arrived_at = arrived_at
         self._server = server
         self._backend = backend
         self._output = output
@@ -137,14 +136,13 @@ class Conversation:
         token = _meta_of(frame).get("progressToken")
         answer = Answer(frame["id"], token, frame["method"], self._session, self._reports, lambda: self._forget(id))
         self._answers[id] = answer
-        arrived_at = -math.inf if self._may_have_waited() else anyio.current_time()
         era: Era = "modern" if frame["method"] != "initialize" and _has_envelope(frame) else "handshake"
 
         async def settle_unanswered() -> None:
             answer.settle(is_written=False)
 
         metadata = ServerMessageMetadata(
-            request_context=Origin(self._backend.process, answer, arrived_at),
+            request_context=Origin(self._backend.process, answer, self._arrived_at()),
             on_request_unanswered=settle_unanswered,
         )
         request = JSONRPCRequest(jsonrpc="2.0", id=id, method=frame["method"], **_params_of(frame))

@@ -75,7 +75,7 @@ async def serve_streams(  # noqa: PLR0913, PLR0917 - what a test replaces
     pauses = pauses or Pauses(timings)
     async with server.lifespan(server) as backend, anyio.create_task_group() as reports:
         writer = LineWriter(stdout)
-        conversation = Conversation(server, backend, writer, reports, pauses.may_have_waited)
+        conversation = Conversation(server, backend, writer, reports, pauses.arrived_at)
         output_seconds = timings.shutdown_seconds / 4  # after a signal, the deliveries must still be recorded in time
         try:
             async with conversation:
@@ -131,6 +131,7 @@ def _lines(descriptor: int, read_before: bytes, pauses: "Pauses") -> Generator[b
         if not pending:
             pauses.note_if_empty(descriptor)
         chunk = _chunk(descriptor)
+        pauses.note_read()
         if not chunk:
             break
         pending += chunk
@@ -225,7 +226,9 @@ class LineWriter:
 
 
 class Pauses:
-    """Detects whether a line read now may have waited, because the process was stopped or still starting.
+    """Tells when a line arrived, and whether it may have waited, because the process was stopped or still starting.
+
+    A line arrives when the reading thread reads it: the event loop, which takes it, may be busy for seconds.
 
     A start within `join_seconds` does not count: calls that close together are not taken for repetitions. On Windows,
     a program cannot find out that it was stopped, or that a pipe is empty. There, every line in the first
@@ -233,7 +236,7 @@ class Pauses:
     """
 
     def __init__(self, timings: Timings, started_at: float = math.inf) -> None:
-        self._noticed_at = time.monotonic()
+        self._noticed_at = self._read_at = time.monotonic()
         self._waited_until = -math.inf
         if self._noticed_at - started_at >= timings.join_seconds:
             self._waited_until = math.inf if _CAN_TELL_EMPTY else self._noticed_at + timings.started_seconds
@@ -241,6 +244,16 @@ class Pauses:
     def may_have_waited(self) -> bool:
         """Return whether a line read now may have been written long ago."""
         return time.monotonic() < self._waited_until
+
+    def arrived_at(self) -> float:
+        """Return when the last read line arrived, by anyio's clock; minus infinity if it may have waited."""
+        if self.may_have_waited():
+            return -math.inf
+        return anyio.current_time() - (time.monotonic() - self._read_at)
+
+    def note_read(self) -> None:
+        """Record that lines were read."""
+        self._read_at = time.monotonic()
 
     def note_if_empty(self, descriptor: int) -> None:
         """Record that no line waits any more, if the descriptor has nothing to read.
