@@ -122,6 +122,7 @@ class SqliteConnection:
             self._file = _file_at(self.path)
             self._connection = _open(self.path, self._timings.busy_seconds)
             self._check_file()  # it may have been replaced between the two lines
+        _check_one_name(self.path)
         return self._connection
 
     def _checked(self, connection: sqlite3.Connection, work: Work[T]) -> tuple[T, Header, Header]:
@@ -177,6 +178,12 @@ def _file_at(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _check_one_name(path: Path) -> None:
+    """Raise `OSError` if the file has a hard link: a process that uses it has a log and locks of its own."""
+    if path.stat().st_nlink > 1:
+        raise OSError("it has a second name, a hard link; put a copy in its place, or remove the other name")
 
 
 def _make(path: Path) -> None:
