@@ -20,9 +20,9 @@ from mcp.client.session import ElicitationFnT
 from blockrun_image.catalog import Catalog
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.mcp_server.server import build_server
-from blockrun_image_mcp.sandbox.server import running_sandbox
 from blockrun_image_mcp.settings import Settings
 from blockrun_image_mcp.timings import Timings
+from blockrun_image_sandbox.server import running_sandbox
 
 CONTRACT_FILE = Path(__file__).parent / "openapi.json"
 """The API's description as the tests know it: models and prices of the packaged one may change at any time."""

@@ -15,11 +15,11 @@ from blockrun_image.ports import Attempt
 from blockrun_image.results import GeneratedImages, PendingImages
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection, Work
-from blockrun_image_mcp.payments.auth import OnSigned, Payer, X402Auth
+from blockrun_image_mcp.payments.auth import OnSigned, WalletPayer, X402Auth
 from blockrun_image_mcp.payments.authorization import Authorization
 from blockrun_image_mcp.payments.networks import Network
 from blockrun_image_mcp.payments.wallet import Wallet
-from blockrun_image_mcp.sandbox.x402 import TOKENS
+from blockrun_image_sandbox.x402 import TOKENS
 
 Rail = Literal["account", "wallet"]
 Kind = Literal["patient", "hasty", "fickle", "deaf", "late", "gone"]
@@ -243,11 +243,11 @@ class WatchedPayer:
 
     def auth(self, attempt: Attempt, on_signed: OnSigned) -> X402Auth:
         """Return what pays for one attempt."""
-        return Payer(_WatchedWallet(self, attempt.id)).auth(attempt, on_signed)
+        return WalletPayer(_WatchedWallet(self, attempt.id)).auth(attempt, on_signed)
 
     def price(self, response: httpx2.Response) -> Decimal:
         """Return the price that a 402 names."""
-        return Payer(Wallet(self.private_key)).price(response)
+        return WalletPayer(Wallet(self.private_key)).price(response)
 
 
 class _WatchedWallet(Wallet):

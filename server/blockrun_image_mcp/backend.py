@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from blockrun_image_mcp.ledger.ledger import Ledger
     from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
     from blockrun_image_mcp.ledger.store import Account
-    from blockrun_image_mcp.payments.auth import Payer
+    from blockrun_image_mcp.payments.auth import WalletPayer
 
 NAME = "blockrun-image-mcp"
 
@@ -237,7 +237,7 @@ class Backend:
         from blockrun_image_mcp.gateway.client import HttpGateway  # noqa: PLC0415 - loads httpx2
 
         if self.is_sandbox:
-            from blockrun_image_mcp.sandbox.server import running_sandbox  # noqa: PLC0415 - loads uvicorn
+            from blockrun_image_sandbox.server import running_sandbox  # noqa: PLC0415 - loads uvicorn
 
             async with running_sandbox(self.catalog) as origin:
                 endpoint = Endpoint(f"{origin}/v1", {"Authorization": "Bearer brk_sandbox"}, SANDBOX)
@@ -365,13 +365,13 @@ class Backend:
         purchase = Purchase(self, MadeCall(""), None, self.timings, run_in_place, listeners=[on_status])
         await purchase.finish(attempt, job)
 
-    def _payer(self, endpoint: Endpoint) -> "Payer | None":
+    def _payer(self, endpoint: Endpoint) -> "WalletPayer | None":
         if endpoint.wallet_key is None:
             return None
-        from blockrun_image_mcp.payments.auth import Payer  # noqa: PLC0415 - loads httpx2
+        from blockrun_image_mcp.payments.auth import WalletPayer  # noqa: PLC0415 - loads httpx2
         from blockrun_image_mcp.payments.wallet import Wallet  # noqa: PLC0415 - 5 modules, for wallets only
 
-        return Payer(Wallet(endpoint.wallet_key.get_secret_value()), timings=self.timings)
+        return WalletPayer(Wallet(endpoint.wallet_key.get_secret_value()), timings=self.timings)
 
     def _begin_shutdown(self) -> None:
         gateway = self._gateway.open

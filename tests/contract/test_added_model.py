@@ -10,7 +10,7 @@ from mcp_types import TextContent
 from tests.conftest import Connect
 
 from blockrun_image import Catalog, ImageToolset
-from blockrun_image_mcp.sandbox.server import running_sandbox
+from blockrun_image_sandbox.server import running_sandbox
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ from tests.e2e.test_command_line import run
 from tests.e2e.test_tools_over_mcp import data, text
 from tests.peers import KEY, REFUSED, Peer, aimock, install, litellm
 
-from blockrun_image_mcp.sandbox.drawing import draw
+from blockrun_image_sandbox.drawing import draw
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300), only_on_posix("make, which installs them")]
 

@@ -18,9 +18,9 @@ from tests.conftest import only_on_linux, only_on_posix, process_environment, se
 
 from blockrun_image import Catalog, ImageError, ImageToolset, enrich, errors
 from blockrun_image.schemas import tool_schemas
-from blockrun_image_mcp.commands.group import main
-from blockrun_image_mcp.sandbox.drawing import draw
+from blockrun_image_mcp.cli.group import main
 from blockrun_image_mcp.settings import VARIABLES
+from blockrun_image_sandbox.drawing import draw
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

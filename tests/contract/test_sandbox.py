@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Sandbox, contract
 
 from blockrun_image import Catalog
-from blockrun_image_mcp.sandbox.server import running_sandbox
+from blockrun_image_sandbox.server import running_sandbox
 
 HEADERS = {"Authorization": "Bearer brk_test"}
 FOX = {"model": "nano-banana", "prompt": "A fox"}

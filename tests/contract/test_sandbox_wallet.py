@@ -18,9 +18,9 @@ from eth_account import Account
 from tests.conftest import Sandbox, process_environment
 
 from blockrun_image import Catalog
-from blockrun_image_mcp.sandbox.server import running_sandbox
-from blockrun_image_mcp.sandbox.verification import signable
-from blockrun_image_mcp.sandbox.x402 import NETWORK, TOKENS
+from blockrun_image_sandbox.server import running_sandbox
+from blockrun_image_sandbox.verification import signable
+from blockrun_image_sandbox.x402 import NETWORK, TOKENS
 
 ACCOUNT: Any = cast("Any", Account).create()
 FOX = {"model": "nano-banana", "prompt": "A fox"}
@@ -118,8 +118,8 @@ def test_what_is_signed_is_what_the_tokens_contract_checks() -> None:
 def test_verifying_a_payment_does_not_let_python_recurse_until_the_process_dies() -> None:
     program = """
         import sys
-        from blockrun_image_mcp.sandbox.verification import signable
-        from blockrun_image_mcp.sandbox.x402 import NETWORK, TOKENS
+        from blockrun_image_sandbox.verification import signable
+        from blockrun_image_sandbox.x402 import NETWORK, TOKENS
         before = sys.getrecursionlimit()
         numbers = dict.fromkeys(("value", "validAfter", "validBefore"), 1)
         signable(TOKENS[NETWORK], {"from": "0x" + "1" * 40, "to": "0x" + "1" * 40, "nonce": bytes(32), **numbers})

@@ -28,7 +28,7 @@ from x402.mechanisms.evm.types import TransactionReceipt  # pyright: ignore[repo
 from blockrun_image import PaymentRequiredError
 from blockrun_image_mcp.gateway.evidence import evidence_of
 from blockrun_image_mcp.gateway.transport import open_transport
-from blockrun_image_mcp.payments.auth import Payer
+from blockrun_image_mcp.payments.auth import WalletPayer
 from blockrun_image_mcp.payments.rules import exact_price
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
@@ -143,7 +143,7 @@ class Buyer:
         self.url = url
         self.wallet = CountingWallet()
         self.attempt = KeptAttempt(Decimal("0.05"))
-        self.payer = Payer(self.wallet, clock, timings)
+        self.payer = WalletPayer(self.wallet, clock, timings)
 
     async def buy(self, body: object = None) -> httpx2.Response:
         async with await self._client() as client:

@@ -14,7 +14,7 @@ from threading import Thread
 import pytest
 from tests.conftest import CONTRACT_FILE, Sandbox, only_on_posix, process_environment
 
-from blockrun_image_mcp.commands.screen import columns_of
+from blockrun_image_mcp.cli.output import columns_of
 from blockrun_image_mcp.settings import VARIABLES
 
 if sys.platform != "win32":
@@ -60,7 +60,7 @@ def test_estimate_prices_one_model_or_compares_all() -> None:
 )
 def test_offline_commands_do_not_import_mcp(arguments: tuple[str, ...]) -> None:
     code = (
-        "import sys\nfrom blockrun_image_mcp.cli import main\n"
+        "import sys\nfrom blockrun_image_mcp.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "loaded = {'mcp', 'httpx2', 'starlette', 'uvicorn', 'PIL'} & set(sys.modules)\n"
         "sys.exit(f'loaded: {loaded}' if loaded else 0)"

@@ -23,10 +23,10 @@ from tests.e2e.test_tools_over_mcp import FOX, data, text
 from tests.payments import KEY
 
 from blockrun_image.errors import ImageError
-from blockrun_image_mcp.catalogs.kept import Kept
-from blockrun_image_mcp.commands.doctor import examine
+from blockrun_image_mcp.catalogs.cached_listing import CachedListing
+from blockrun_image_mcp.cli.doctor import examine
 from blockrun_image_mcp.folders import cache_folder
-from blockrun_image_mcp.ledger.report import Statement
+from blockrun_image_mcp.ledger.report import DailySpending
 from blockrun_image_mcp.mcp_server.server import build_server
 from blockrun_image_mcp.tasks import run_alongside
 
@@ -87,7 +87,7 @@ async def see(settings: Mapping[str, str]) -> None:
     await backend_of(settings).models.refresh()
 
 
-def kept(settings: Mapping[str, str]) -> Kept:
+def kept(settings: Mapping[str, str]) -> CachedListing:
     """Return what is known of the gateway's list."""
     cache = backend_of(settings).cache
     assert cache is not None
@@ -128,7 +128,7 @@ async def priced(client: Client, model: str, **more: object) -> dict[str, Any]:
     return estimate
 
 
-async def statement(settings: Mapping[str, str]) -> Statement:
+async def statement(settings: Mapping[str, str]) -> DailySpending:
     """Return what the user's ledger says of today."""
     async with backend_of(settings) as backend:
         return await backend.operator_ledger().statement()
@@ -415,7 +415,7 @@ async def test_what_nobody_knows_the_price_of_is_held_at_the_most_that_one_call_
     settings = {**sandbox.environment, MOST: "0.50"}
     sandbox.script([{"delay_seconds": 1}])
     asked = {**FOX, "model": "acme/mystery", "n": 2}
-    under_way: list[Statement] = []
+    under_way: list[DailySpending] = []
 
     async def look() -> None:
         await until(lambda: sandbox.posts == 1)

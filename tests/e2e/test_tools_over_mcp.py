@@ -9,7 +9,7 @@ import pytest
 from mcp_types import CallToolResult, TextContent
 from tests.conftest import Connect, Sandbox
 
-from blockrun_image_mcp.sandbox.drawing import draw
+from blockrun_image_sandbox.drawing import draw
 
 pytestmark = pytest.mark.anyio
 

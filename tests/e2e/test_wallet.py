@@ -17,7 +17,7 @@ from tests.e2e.test_tools_over_mcp import FOX, data, text
 from tests.ledgers import rows
 from tests.payments import ADDRESS, KEY, PAYEE
 
-from blockrun_image_mcp.sandbox.x402 import PAY_TO
+from blockrun_image_sandbox.x402 import PAY_TO
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import Sandbox, only_on_posix, process_environment
 from tests.wire import INITIALIZE
 
-MAIN = "from blockrun_image_mcp.cli import main; main()"
+MAIN = "from blockrun_image_mcp.cli.main import main; main()"
 NO_SUCH_USER = "import pwd\ndef none(*_): raise KeyError\npwd.getpwuid = pwd.getpwnam = none\n"
 GONE = "import os, tempfile\nfolder = tempfile.mkdtemp()\nos.chdir(folder)\nos.rmdir(folder)\n"
 FOX = {"prompt": "A fox", "model": "dall-e-2"}

@@ -17,8 +17,8 @@ from blockrun_image_mcp.gateway.credentials import Endpoint
 from blockrun_image_mcp.gateway.transport import MAX_ANSWER_BYTES
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.logs import Redactor
-from blockrun_image_mcp.sandbox.drawing import draw
 from blockrun_image_mcp.timings import Timings
+from blockrun_image_sandbox.drawing import draw
 
 pytestmark = pytest.mark.anyio
 
@@ -105,7 +105,7 @@ async def test_fewer_pictures_than_asked_are_handed_over_with_a_warning(ask: Ask
     (file,) = ask.folder.iterdir()
     assert result.warnings == [
         f"Part of the gateway's answer could not be used. The answer is saved as it came: {file}",
-        "Asked for 3 images, and 1 came back.",
+        "QuoteContext for 3 images, and 1 came back.",
     ]
 
 

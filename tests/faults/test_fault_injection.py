@@ -49,11 +49,11 @@ from blockrun_image_mcp.ledger.ledger import Ledger
 from blockrun_image_mcp.ledger.limits import Limits
 from blockrun_image_mcp.ledger.store import Account
 from blockrun_image_mcp.payments.authorization import Authorization
-from blockrun_image_mcp.sandbox.server import running_sandbox
-from blockrun_image_mcp.sandbox.x402 import PAY_TO
 from blockrun_image_mcp.settings import Settings
 from blockrun_image_mcp.tasks import TaskSupervisor
 from blockrun_image_mcp.timings import Timings
+from blockrun_image_sandbox.server import running_sandbox
+from blockrun_image_sandbox.x402 import PAY_TO
 
 pytestmark = pytest.mark.anyio
 

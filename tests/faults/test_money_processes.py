@@ -23,7 +23,8 @@ from tests.ledgers import NEW_YEARS_EVE, running_processes
 from tests.raw_gateway import JOB, MICRO_USD, REFUSED, RawGateway, raw_gateway
 
 QUICK = (str(Path(__file__).with_name("quick_server.py")),)
-STARTED = "import blockrun_image_mcp; blockrun_image_mcp.STARTED_AT {}; from blockrun_image_mcp.cli import main; main()"
+ENTRY = "from blockrun_image_mcp.cli.main import main; main()"
+STARTED = "import blockrun_image_mcp; blockrun_image_mcp.STARTED_AT {}; " + ENTRY
 SLOWLY_STARTED, AT_ONCE = ("-c", STARTED.format("-= 2")), ("-c", STARTED.format("+= 600"))
 REPEATED = "answered moments ago"
 UNDER_WAY = "still under way"

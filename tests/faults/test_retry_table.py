@@ -31,7 +31,7 @@ from blockrun_image.null_ledger import NullAttempt
 from blockrun_image.ports import Attempt, JobPending
 from blockrun_image_mcp.gateway.client import HttpGateway
 from blockrun_image_mcp.gateway.credentials import Endpoint
-from blockrun_image_mcp.payments.auth import Payer
+from blockrun_image_mcp.payments.auth import WalletPayer
 from blockrun_image_mcp.payments.wallet import Wallet
 from blockrun_image_mcp.timings import Timings
 
@@ -65,7 +65,7 @@ async def generate_from_wallet(
     endpoint, wallet = Endpoint(f"{sandbox.api_url}/v1", {}, "test", wallet_key=SecretStr(KEY)), Wallet(KEY)
     await wallet.address()  # whose first use loads a library
     attempt = attempt or NullAttempt(REQUEST, Decimal("0.042"))
-    async with HttpGateway(endpoint, timings=timings, payer=Payer(wallet)) as gateway:
+    async with HttpGateway(endpoint, timings=timings, payer=WalletPayer(wallet)) as gateway:
         return await gateway.generate(REQUEST, attempt, lambda status: None, 60)
 
 
@@ -400,7 +400,7 @@ async def test_job_whose_payment_is_rejected_at_a_poll_is_unknown(sandbox: Sandb
     endpoint = Endpoint(f"{sandbox.api_url}/v1", {}, "test", wallet_key=SecretStr(KEY))
     impatient, wallet = replace(QUICK, answer_seconds=1), Wallet(KEY)
     await wallet.address()  # whose first use loads a library
-    async with HttpGateway(endpoint, timings=impatient, payer=Payer(wallet)) as gateway:
+    async with HttpGateway(endpoint, timings=impatient, payer=WalletPayer(wallet)) as gateway:
         with pytest.raises(OutcomeUnknownError) as caught:
             await gateway.generate(REQUEST, NullAttempt(REQUEST, Decimal("0.042")), lambda status: None, 60)
     assert caught.value.charged == "unknown"

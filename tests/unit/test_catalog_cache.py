@@ -13,9 +13,9 @@ import pytest
 from tests.conftest import has_mode, only_on_posix, process_environment
 from tests.fakes import Clock
 
-from blockrun_image.listing import Listed, Listing
+from blockrun_image.listing import ListedModel, Listing
 from blockrun_image_mcp.catalogs.cache import CatalogCache
-from blockrun_image_mcp.catalogs.kept import Kept
+from blockrun_image_mcp.catalogs.cached_listing import CachedListing
 
 if sys.platform != "win32":
     import resource
@@ -41,10 +41,10 @@ def cache(folder: Path, clock: Clock) -> CatalogCache:
 
 
 def listing(*ids: str) -> Listing:
-    return Listing(gateway="api.example", seen_at=NOW, models=tuple(Listed(id=id) for id in ids))
+    return Listing(gateway="api.example", seen_at=NOW, models=tuple(ListedModel(id=id) for id in ids))
 
 
-def seen_by_another(cache: CatalogCache) -> Kept:
+def seen_by_another(cache: CatalogCache) -> CachedListing:
     """Return what another process of the user reads."""
     return CatalogCache(cache.path.parent, BASE_URL, "account", cache.clock).read()
 
@@ -90,7 +90,7 @@ def test_the_list_of_another_gateway_or_rail_is_none_of_ours(cache: CatalogCache
 
 def damaged(**changes: object) -> bytes:
     """Return a file that would be of use but for these changes."""
-    kept = Kept(base_url=BASE_URL, rail="account", listing=listing("dall-e-3")).model_dump(mode="json")
+    kept = CachedListing(base_url=BASE_URL, rail="account", listing=listing("dall-e-3")).model_dump(mode="json")
     return json.dumps(kept | changes).encode()
 
 
@@ -131,7 +131,7 @@ def changed_list(**changes: object) -> bytes:
 def test_what_cannot_be_read_holds_nothing_and_is_replaced(cache: CatalogCache, content: bytes) -> None:
     cache.path.parent.mkdir(parents=True)
     cache.path.write_bytes(content)
-    assert cache.read() == Kept(base_url=BASE_URL, rail="account")
+    assert cache.read() == CachedListing(base_url=BASE_URL, rail="account")
     assert cache.claim()
     cache.keep(listing("dall-e-2"), "")
     assert seen_by_another(cache).listing == listing("dall-e-2")

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import click
 import pytest
 
-from blockrun_image_mcp.cli import SERVE_FLAGS, serve_flags
-from blockrun_image_mcp.commands.serve import serve
+from blockrun_image_mcp.cli.main import SERVE_FLAGS, serve_flags
+from blockrun_image_mcp.cli.serve import serve
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from PIL import Image, ImageChops, ImageStat
 
-from blockrun_image_mcp.sandbox.drawing import draw, picture
-from blockrun_image_mcp.sandbox.drawing.canvas import Canvas, Sheet
-from blockrun_image_mcp.sandbox.drawing.colours import Colour
-from blockrun_image_mcp.sandbox.drawing.lettering import Caption
-from blockrun_image_mcp.sandbox.drawing.reading import Wish, wishes_in, words_of
-from blockrun_image_mcp.sandbox.drawing.subjects import SUBJECTS
+from blockrun_image_sandbox.drawing import draw, picture
+from blockrun_image_sandbox.drawing.canvas import Canvas, Sheet
+from blockrun_image_sandbox.drawing.colours import Colour
+from blockrun_image_sandbox.drawing.lettering import Caption
+from blockrun_image_sandbox.drawing.mentions import Mention, mentions_in, words_of
+from blockrun_image_sandbox.drawing.subjects import SUBJECTS
 
 Box = tuple[int, int, int, int]
 
@@ -96,19 +96,22 @@ def test_every_subject_shows_in_the_picture_of_its_word(name: str, word: str, mo
 
 
 @pytest.mark.parametrize(
-    ("prompt", "wishes"),
+    ("prompt", "mentions"),
     [
-        ("A DOG.", [Wish("dog")]),
+        ("A DOG.", [Mention("dog")]),
         ("a carpet and a catalogue", []),
-        ("three puppies", [Wish("dog", count=3)]),
-        ("birds", [Wish("bird", count=3)]),
-        ("a red car and two blue fishes", [Wish("car", 1, (214, 48, 49)), Wish("fish", 2, (44, 104, 206))]),
-        ("portrait of a woman", [Wish("portrait")]),
-        ("portrait of a cat", [Wish("cat")]),
+        ("three puppies", [Mention("dog", count=3)]),
+        ("birds", [Mention("bird", count=3)]),
+        (
+            "a red car and two blue fishes",
+            [Mention("car", 1, (214, 48, 49)), Mention("fish", 2, (44, 104, 206))],
+        ),
+        ("portrait of a woman", [Mention("portrait")]),
+        ("portrait of a cat", [Mention("cat")]),
     ],
 )
-def test_whole_words_choose_the_subjects_their_number_and_colour(prompt: str, wishes: list[Wish]) -> None:
-    assert list(wishes_in(words_of(prompt))) == wishes
+def test_whole_words_choose_the_subjects_their_number_and_colour(prompt: str, mentions: list[Mention]) -> None:
+    assert list(mentions_in(words_of(prompt))) == mentions
 
 
 @pytest.mark.parametrize("prompt", HOSTILE.values(), ids=HOSTILE.keys())

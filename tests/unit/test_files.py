@@ -16,10 +16,10 @@ from blockrun_image.errors import StorageError
 from blockrun_image.images import Image, ImagesResponse
 from blockrun_image_mcp import files
 from blockrun_image_mcp.catalogs.cache import CatalogCache
-from blockrun_image_mcp.commands.saving import Destination
+from blockrun_image_mcp.cli.saving import Destination
 from blockrun_image_mcp.images.store import FolderStore
-from blockrun_image_mcp.sandbox.drawing import draw
 from blockrun_image_mcp.timings import DEFAULT
+from blockrun_image_sandbox.drawing import draw
 
 pytestmark = pytest.mark.anyio
 

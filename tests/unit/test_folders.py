@@ -14,8 +14,8 @@ import pytest
 from blockrun_image.errors import LedgerError
 from blockrun_image_mcp import folders
 from blockrun_image_mcp.backend import Backend
-from blockrun_image_mcp.commands import places
-from blockrun_image_mcp.commands.doctor import examine
+from blockrun_image_mcp.cli import places
+from blockrun_image_mcp.cli.doctor import examine
 from blockrun_image_mcp.images import download
 from blockrun_image_mcp.settings import Settings
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockrun_image_mcp.mcp_server.frames import Refusal, read_frame
+from blockrun_image_mcp.mcp_server.frames import ErrorReply, read_frame
 
 REQUEST = {"jsonrpc": "2.0", "id": 7, "method": "tools/list"}
 
@@ -32,7 +32,7 @@ def test_id_stays_as_it_was_sent_where_the_rest_is_mended() -> None:
 
 
 def test_line_in_another_encoding_is_refused() -> None:
-    assert isinstance(read_frame(line().decode().encode("utf-16-le")), Refusal)
+    assert isinstance(read_frame(line().decode().encode("utf-16-le")), ErrorReply)
 
 
 def test_params_that_are_null_are_none() -> None:
@@ -81,7 +81,7 @@ def test_text_that_no_utf_8_can_hold_is_mended(text: bytes, mended: str) -> None
 )
 def test_what_cannot_be_read_is_refused_with_words_and_the_id_that_can(text: bytes, code: int, id: object) -> None:
     refusal = read_frame(text)
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, ErrorReply)
     assert (refusal.code, refusal.id) == (code, id)
     answer = json.loads(refusal.to_line())
     assert (answer["id"], answer["error"]["code"]) == (id, code)
@@ -130,7 +130,7 @@ KEYS = st.sampled_from(["jsonrpc", "id", "method", "params", "result", "error"])
 @settings(max_examples=300, deadline=None)
 def test_any_line_is_a_message_or_a_refusal_or_needs_no_answer(text: bytes) -> None:
     frame = read_frame(text)
-    if isinstance(frame, Refusal):
+    if isinstance(frame, ErrorReply):
         assert json.loads(frame.to_line())["error"]["message"]
     elif frame is not None:
         assert frame["jsonrpc"] == "2.0"

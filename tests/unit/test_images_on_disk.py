@@ -11,7 +11,7 @@ from tests.conftest import Sandbox, has_mode, only_on_posix
 from blockrun_image.errors import StorageError
 from blockrun_image_mcp.images.download import download
 from blockrun_image_mcp.images.store import FolderStore
-from blockrun_image_mcp.sandbox.drawing import draw
+from blockrun_image_sandbox.drawing import draw
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from tests.ledgers import PAYMENT
 
 from blockrun_image.errors import ContentPolicyError, GatewayError, OutcomeUnknownError
 from blockrun_image.images import ImagesResponse
-from blockrun_image_mcp.gateway.responses import Reader, Sent
+from blockrun_image_mcp.gateway.responses import Reader, SentRequest
 from blockrun_image_mcp.gateway.retry import BEARER_POST, POLL
 from blockrun_image_mcp.logs import Redactor
 
@@ -62,7 +62,7 @@ def test_what_is_no_job_or_has_its_pictures_already_is_not_followed(status: int,
 
 
 def polled(body: object, status: int = 200) -> ImagesResponse | str | None:
-    return READER.polled(answer(status, body), "job", 1, Sent(POLL))
+    return READER.polled(answer(status, body), "job", 1, SentRequest(POLL))
 
 
 @pytest.mark.parametrize("state", ["completed", "SUCCEEDED", "Success", "done", "Ready", "finished", "painted", None])
@@ -116,7 +116,7 @@ def test_job_that_failed_and_names_a_charge_was_charged(
     failed = answer(200, {"id": "job", "status": "failed", **status})
     failed.headers[header] = value
     with pytest.raises(GatewayError) as caught:
-        READER.polled(failed, "job", 1, Sent(POLL))
+        READER.polled(failed, "job", 1, SentRequest(POLL))
     cost = Decimal("0.042") if value == "0.042" else None
     assert (caught.value.charged, caught.value.charged_usd) == (charged, cost)
 
@@ -124,7 +124,7 @@ def test_job_that_failed_and_names_a_charge_was_charged(
 def test_payment_of_a_job_that_failed_can_still_be_used() -> None:
     failed = answer(200, {"id": "job", "status": "failed", "payment_status": "not_charged"})
     with pytest.raises(GatewayError) as caught:
-        READER.polled(failed, "job", 1, Sent(POLL, PAYMENT))
+        READER.polled(failed, "job", 1, SentRequest(POLL, PAYMENT))
     assert "Its payment of $0.042 can be used until 00:04 UTC, and counts today." in caught.value.message
     assert (caught.value.charged, caught.value.is_payment_open) == ("unknown", True)
 
@@ -149,5 +149,5 @@ def test_pictures_of_another_job_are_not_taken(body: dict[str, Any], is_about: b
 
 
 def test_an_id_counts_for_nothing_where_the_pictures_came_at_once() -> None:
-    found = READER.images(answer(201, {"id": "x", "status": "succeeded", "output": [URL]}), 1, Sent(BEARER_POST))
+    found = READER.images(answer(201, {"id": "x", "status": "succeeded", "output": [URL]}), 1, SentRequest(BEARER_POST))
     assert [image.url for image in found.images] == [URL]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.listings import DAY, GATEWAY, SEEN, SEEN_AT, image, listing, many, read_body
 
-from blockrun_image.listing import Listed, Listing, read_listing
+from blockrun_image.listing import ListedModel, Listing, read_listing
 
 FULL = image(
     "google/nano-banana",
@@ -19,7 +19,7 @@ FULL = image(
 )
 
 
-def only(entry: object) -> Listed:
+def only(entry: object) -> ListedModel:
     (listed,) = listing(entry).models
     return listed
 
@@ -36,7 +36,7 @@ def test_an_entry_is_read_with_all_that_it_tells() -> None:
         gateway=GATEWAY,
         seen_at=SEEN_AT,
         models=(
-            Listed(
+            ListedModel(
                 id="google/nano-banana",
                 provider="Google",
                 sizes=("1024x1024", "2048x2048"),
@@ -49,7 +49,7 @@ def test_an_entry_is_read_with_all_that_it_tells() -> None:
 
 
 def test_what_an_entry_does_not_tell_is_not_known() -> None:
-    assert only({"id": "flux"}) == Listed(id="flux", is_told_an_image=False)
+    assert only({"id": "flux"}) == ListedModel(id="flux", is_told_an_image=False)
     assert only({"id": "flux"}).price_usd is None
     assert only({"id": "flux"}).is_available
 
@@ -384,7 +384,7 @@ def test_what_is_nested_deeply_is_no_text_of_a_model() -> None:
     for _ in range(200):
         deep = {"id": [deep]}
     names = ("provider", "pricing", "supportedSizes", "supportedQualities", "maxPromptLength", "available", "more")
-    assert only({"id": "flux", **dict.fromkeys(names, deep)}) == Listed(id="flux", is_told_an_image=False)
+    assert only({"id": "flux", **dict.fromkeys(names, deep)}) == ListedModel(id="flux", is_told_an_image=False)
     assert refused(deep) == 1
     assert refused({"id": "flux", "categories": deep}) == 0
 

@@ -9,7 +9,7 @@ from tests.conftest import CONTRACT_FILE
 
 from blockrun_image.errors import ConfigurationError, ImageError
 from blockrun_image_mcp.backend import Backend
-from blockrun_image_mcp.commands.doctor import examine
+from blockrun_image_mcp.cli.doctor import examine
 from blockrun_image_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -27,9 +27,9 @@ from tests.payments import (
 
 from blockrun_image import BudgetExceededError, ImageError, LedgerError, PaymentRequiredError
 from blockrun_image.attempts import Payment, Quote
-from blockrun_image_mcp.payments.auth import Payer
+from blockrun_image_mcp.payments.auth import WalletPayer
 from blockrun_image_mcp.payments.challenge import read_challenge
-from blockrun_image_mcp.payments.rules import Asked, choose, exact_price, host_named, is_address
+from blockrun_image_mcp.payments.rules import QuoteContext, choose, exact_price, host_named, is_address
 
 pytestmark = pytest.mark.anyio
 
@@ -58,7 +58,7 @@ async def pay(
     on_signed: Callable[[Payment], None] = lambda _: None,
     now: float = NOW,
 ) -> httpx2.Response:
-    payer = Payer(wallet or CountingWallet(), lambda: now)
+    payer = WalletPayer(wallet or CountingWallet(), lambda: now)
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(till)) as client:
         return await client.post(url, json={"prompt": "x"}, auth=payer.auth(attempt or KeptAttempt(), on_signed))
 
@@ -291,7 +291,7 @@ async def test_a_402_to_a_payment_is_the_callers_and_nothing_more_is_signed() ->
 
 async def test_one_auth_never_signs_twice() -> None:
     wallet, till = CountingWallet(), Till(payment_required())
-    auth = Payer(wallet, lambda: NOW).auth(KeptAttempt(), lambda _: None)
+    auth = WalletPayer(wallet, lambda: NOW).auth(KeptAttempt(), lambda _: None)
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(till), auth=auth) as client:
         assert [(await client.post(URL)).status_code for _ in range(3)] == [200, 402, 402]
     assert len(wallet.signed) == 1
@@ -299,7 +299,7 @@ async def test_one_auth_never_signs_twice() -> None:
 
 async def test_a_request_that_carries_a_payment_gets_no_second_one() -> None:
     wallet = CountingWallet()
-    auth = Payer(wallet, lambda: NOW).auth(KeptAttempt(), lambda _: None)
+    auth = WalletPayer(wallet, lambda: NOW).auth(KeptAttempt(), lambda _: None)
     transport = httpx2.MockTransport(lambda _: payment_required())
     async with httpx2.AsyncClient(transport=transport) as client:
         response = await client.post(URL, headers={"PAYMENT-SIGNATURE": "x"}, auth=auth)
@@ -314,7 +314,7 @@ async def test_a_quote_from_where_a_redirect_led_is_not_paid() -> None:
             return httpx2.Response(307, headers={"location": "https://evil.example/v1"})
         return payment_required()
 
-    auth = Payer(wallet, lambda: NOW).auth(KeptAttempt(), lambda _: None)
+    auth = WalletPayer(wallet, lambda: NOW).auth(KeptAttempt(), lambda _: None)
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(till), follow_redirects=True) as client:
         with pytest.raises(PaymentRequiredError, match="another URL"):
             await client.post(URL, auth=auth)
@@ -342,7 +342,7 @@ def test_the_exact_price_is_read_without_a_wallet_and_whatever_was_expected() ->
 def test_the_reason_is_told_of_the_way_to_pay_that_is_known_here() -> None:
     challenge = read_challenge({}, json.dumps(quote(entry(scheme="upto"), entry(amount="x"))).encode())
     with pytest.raises(PaymentRequiredError, match="amount 'x'") as caught:
-        choose(challenge, Asked(httpx2.URL(URL), formatdate(NOW, usegmt=True), NOW))
+        choose(challenge, QuoteContext(httpx2.URL(URL), formatdate(NOW, usegmt=True), NOW))
     assert caught.value.type == "payment_required"
 
 

@@ -152,7 +152,7 @@ async def test_without_the_extra_it_is_named_and_nothing_is_signed(monkeypatch: 
 def test_what_signs_is_imported_only_where_it_is_needed_and_leaves_the_recursion_limit_alone() -> None:
     program = f"""
 import sys, time, anyio
-from blockrun_image_mcp.payments.auth import Payer
+from blockrun_image_mcp.payments.auth import WalletPayer
 from blockrun_image_mcp.payments.authorization import Authorization
 from blockrun_image_mcp.payments.networks import NETWORKS
 from blockrun_image_mcp.payments.wallet import Wallet

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from blockrun_image_mcp.gateway.pictures import entries_of, is_web_page
-from blockrun_image_mcp.sandbox.drawing import draw
+from blockrun_image_sandbox.drawing import draw
 
 PNG = draw("a fox", width=64, height=64)
 B64 = base64.b64encode(PNG).decode()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.conftest import contract
 from tests.prompts.lint import faults, packaged
 
-from blockrun_image.enrichment import Wishes
+from blockrun_image.enrichment import PromptOptions
 from blockrun_image.enrichment.enricher import Enricher
 from blockrun_image.enrichment.tips import Tips
 
@@ -91,7 +91,7 @@ PROMPTS = [
 ]
 MODELS = ["dall-e-2", "dall-e-3", "nano-banana"]
 SIZES = [None, "1792x1024", "1024x1792"]
-WISHES: Sequence[Wishes] = [
+WISHES: Sequence[PromptOptions] = [
     {},
     {},
     {"purpose": "logo_icon"},
@@ -238,7 +238,7 @@ class Ask:
     prompt: str
     model: str
     size: str | None
-    wishes: Wishes
+    wishes: PromptOptions
 
     def about(self, text: str) -> "Ask":
         """Return the same for a prompt that has the text in it."""

@@ -2,7 +2,7 @@ import pytest
 
 from blockrun_image.errors import ContentPolicyError, GatewayError, ModelNotFoundError
 from blockrun_image_mcp.gateway import refusals
-from blockrun_image_mcp.gateway.sayings import Saying
+from blockrun_image_mcp.gateway.error_words import ErrorWords
 
 
 @pytest.mark.parametrize(
@@ -19,12 +19,12 @@ from blockrun_image_mcp.gateway.sayings import Saying
 )
 @pytest.mark.parametrize("status", [400, 404])
 def test_a_refusal_of_the_model_is_known_by_its_words(status: int, said: str) -> None:
-    assert refusals.classify(status, "no", Saying(said, ("400",))).error is ModelNotFoundError
+    assert refusals.classify(status, "no", ErrorWords(said, ("400",))).error is ModelNotFoundError
 
 
 @pytest.mark.parametrize("code", ["model_not_found", "unknown_model", "MODEL_NOT_SUPPORTED", "model_retired"])
 def test_a_refusal_of_the_model_is_known_by_its_code(code: str) -> None:
-    assert refusals.classify(400, "no", Saying("No.", (code,))).error is ModelNotFoundError
+    assert refusals.classify(400, "no", ErrorWords("No.", (code,))).error is ModelNotFoundError
 
 
 @pytest.mark.parametrize(
@@ -38,15 +38,15 @@ def test_a_refusal_of_the_model_is_known_by_its_code(code: str) -> None:
     ],
 )
 def test_another_refusal_that_names_a_model_is_none_of_the_model(said: str) -> None:
-    assert refusals.classify(400, "no", Saying(said, ("invalid_request",))).error is GatewayError
+    assert refusals.classify(400, "no", ErrorWords(said, ("invalid_request",))).error is GatewayError
 
 
 def test_a_refused_prompt_about_a_model_is_a_refusal_of_its_content() -> None:
     said = "Content policy violation: a retired model on a catwalk"
-    assert refusals.classify(400, "no", Saying(said, ("content_policy_violation",))).error is ContentPolicyError
+    assert refusals.classify(400, "no", ErrorWords(said, ("content_policy_violation",))).error is ContentPolicyError
 
 
 @pytest.mark.parametrize("status", [401, 402, 413, 500, 502])
 def test_a_status_that_decides_nothing_is_no_refusal_of_the_model(status: int) -> None:
-    saying = Saying("Model x not found", ("model_not_found",))
+    saying = ErrorWords("Model x not found", ("model_not_found",))
     assert refusals.classify(status, "unknown", saying).error is not ModelNotFoundError

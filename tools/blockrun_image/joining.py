@@ -14,14 +14,14 @@ from blockrun_image.catalog import Catalog
 from blockrun_image.model import Model, PriceRange, name_of
 
 if TYPE_CHECKING:
-    from blockrun_image.listing import Listed, Listing
+    from blockrun_image.listing import ListedModel, Listing
 
 Scope: TypeAlias = Literal["contract", "live", "both"]
 """The source of the models: the API's description, the gateway's list, or both."""
 
 SCOPES: Sequence[str] = get_args(Scope)
 
-_Group: TypeAlias = "Sequence[Listed]"
+_Group: TypeAlias = "Sequence[ListedModel]"
 """All entries of one model; it is requested by the first one's id."""
 
 _NO_PROVIDER = "not told"
@@ -79,7 +79,7 @@ def strangers(contract: Catalog, listing: "Listing") -> Sequence[str]:
 def _groups(contract: Catalog, listing: "Listing") -> Mapping[str, _Group]:
     """Return the list's entries of each model, by the shown id."""
     shown = _shown_ids(contract, [listed.id for listed in listing.models])
-    groups: defaultdict[str, list[Listed]] = defaultdict(list)
+    groups: defaultdict[str, list[ListedModel]] = defaultdict(list)
     for listed in listing.models:
         groups[shown[listed.id]].append(listed)
     return {id: _in_order(id, group) for id, group in groups.items()}

@@ -29,7 +29,7 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # built once, as parts of Listing
 
 
-class Listed(_Record):
+class ListedModel(_Record):
     """One image model of a gateway's list; unlisted fields are `None` or empty.
 
     `price_usd` is for one image of the model's own size, in US dollars, without margin and fee. With a `fee_usd`, the
@@ -57,7 +57,7 @@ class Listing(_Record):
 
     gateway: Line
     seen_at: float = Field(ge=0, lt=_YEAR_10000)
-    models: tuple[Listed, ...]
+    models: tuple[ListedModel, ...]
     unusable: int = 0
     others: tuple[ModelId, ...] = ()
 
@@ -87,7 +87,7 @@ def read_listing(body: object, gateway: str, seen_at: float) -> Listing | None:
     entries = next((fields[name] for name in ("data", "models") if isinstance(fields.get(name), list)), None)
     if entries is None:
         return None
-    models: dict[Listed, None] = {}  # an ordered set; an id listed twice with different fields counts as two
+    models: dict[ListedModel, None] = {}  # an ordered set; an id listed twice with different fields counts as two
     room = {True: _MAX_ENTRIES, False: _MAX_STRANGERS}
     unusable = 0
     others: dict[str, None] = {}
@@ -113,14 +113,14 @@ def _may_be_an_image_model(entry: object) -> bool:
     return categories in (None, "image") or (isinstance(categories, list) and "image" in categories)
 
 
-def _read(entry: Mapping[str, Any]) -> Listed | None:
+def _read(entry: Mapping[str, Any]) -> ListedModel | None:
     id: Any = entry.get("id")
     price = max(_prices(entry), default=None)
     price = price if price or _is_told_free(entry) else None  # a bare 0 is an unknown price
     fee = None if price is None else _fee(entry)
     if not is_model_id(id) or max(price or 0, fee or 0) > _MAX_USD:
         return None
-    return Listed(
+    return ListedModel(
         id=id,
         provider=_provider(entry),
         sizes=_matching(is_size, _first(entry, "supportedSizes", "supported_sizes"), _MAX_SIZES),

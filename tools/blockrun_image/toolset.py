@@ -13,7 +13,7 @@ import anyio
 from blockrun_image.attempts import Approval, ExpectedCost, MadeCall, Order
 from blockrun_image.callers import Caller, Delivery, DeliveryEvent
 from blockrun_image.catalog import Catalog
-from blockrun_image.enrichment import MODES, EnrichedPrompt, Wishes, enrich
+from blockrun_image.enrichment import MODES, EnrichedPrompt, PromptOptions, enrich
 from blockrun_image.errors import (
     ConfigurationError,
     ConfirmationError,
@@ -97,7 +97,7 @@ class ImageToolset:
         delivery: Delivery | None = None,
         arrived_at: float | None = None,
         refusal: InvalidRequestError | None = None,
-        **wishes: Unpack[Wishes],
+        **wishes: Unpack[PromptOptions],
     ) -> GeneratedImages:
         """Make images; this costs money.
 
@@ -155,7 +155,7 @@ class ImageToolset:
         *,
         prompt: str = "",
         enrich: str | None = None,
-        **wishes: Unpack[Wishes],
+        **wishes: Unpack[PromptOptions],
     ) -> CostComparison:
         """Estimate a request's price without making it.
 
@@ -216,12 +216,12 @@ class ImageToolset:
         return replace(expected, low_usd=price, high_usd=price, exact=True, basis=_QUOTED)
 
     def _dry_run(
-        self, asked: ImageArguments, estimates: Sequence[Estimate], mode: str | None, wishes: Wishes
+        self, asked: ImageArguments, estimates: Sequence[Estimate], mode: str | None, wishes: PromptOptions
     ) -> dict[str, EnrichedPrompt]:
         requests = [self.catalog.fill_in(self.catalog.find(each.model), asked) for each in estimates]
         return {request.model: self._enriched(request, mode, wishes) for request in requests}
 
-    def _enriched(self, request: ImageRequest, mode: str | None, wishes: Wishes) -> EnrichedPrompt:
+    def _enriched(self, request: ImageRequest, mode: str | None, wishes: PromptOptions) -> EnrichedPrompt:
         mode = mode or self.defaults.enrich
         if mode not in MODES:
             raise InvalidRequestError(f"enrich cannot be {quoted(mode)}. Choices: {choices(MODES, mode)}.")
@@ -247,7 +247,7 @@ class ImageToolset:
         return lowest is not None and lowest <= highest_usd
 
     def _offer_or_refusal(
-        self, arguments: ImageArguments, mode: str | None, wishes: Wishes, refusal: ImageError | None
+        self, arguments: ImageArguments, mode: str | None, wishes: PromptOptions, refusal: ImageError | None
     ) -> tuple[_Offer | None, ImageError | None]:
         if refusal is not None:
             return None, refusal
@@ -256,7 +256,7 @@ class ImageToolset:
         except ImageError as error:
             return None, error
 
-    def _offer(self, arguments: ImageArguments, mode: str | None, wishes: Wishes) -> _Offer:
+    def _offer(self, arguments: ImageArguments, mode: str | None, wishes: PromptOptions) -> _Offer:
         catalog = self.catalog
         request = catalog.resolve(replace(arguments, model=arguments.model or self.defaults.model))
         enriched = self._enriched(request, mode, wishes)
@@ -398,7 +398,7 @@ async def _approval(offer: _Offer | None, approve: Approve | None, needed: Needs
     return await approve(replace(offer.request, prompt=offer.prompt.original), offer.estimate, needed)
 
 
-def _key(arguments: ImageArguments, mode: str | None, wishes: Wishes) -> str:
+def _key(arguments: ImageArguments, mode: str | None, wishes: PromptOptions) -> str:
     """Return the key of a call's arguments, before defaults and enrichment.
 
     So a call stays the same if another version enriches differently or the operator changes the defaults.

@@ -12,7 +12,7 @@ from blockrun_image_mcp.timings import DEFAULT, Timings
 
 if TYPE_CHECKING:
     from blockrun_image.listing import Listing
-    from blockrun_image_mcp.catalogs.kept import Kept
+    from blockrun_image_mcp.catalogs.cached_listing import CachedListing
 
 _MAX_BYTES = 4 * 2**20
 
@@ -36,7 +36,7 @@ class CatalogCache:
         self.clock = clock
         self._timings = timings
         self._identity = (base_url, rail)
-        self._unwritten: Kept | None = None
+        self._unwritten: CachedListing | None = None
         self._seen: tuple[int, int, int] | None = None
 
     @property
@@ -55,16 +55,16 @@ class CatalogCache:
             return before != self._seen
         return False
 
-    def read(self) -> "Kept":
+    def read(self) -> "CachedListing":
         """Return the content; it is empty if the file cannot be read or is another gateway's."""
-        from blockrun_image_mcp.catalogs.kept import Kept  # noqa: PLC0415 - loads the checks of a list: 4 ms of a start
+        from blockrun_image_mcp.catalogs.cached_listing import CachedListing  # noqa: PLC0415 - loads the checks of a list: 4 ms of a start
 
-        nothing = Kept(base_url=self._identity[0], rail=self._identity[1])
+        nothing = CachedListing(base_url=self._identity[0], rail=self._identity[1])
         if self._unwritten is not None:
             return self._unwritten
         try:
             with self.path.open("rb") as file:
-                kept = Kept.model_validate_json(file.read(_MAX_BYTES))
+                kept = CachedListing.model_validate_json(file.read(_MAX_BYTES))
         except (OSError, ValueError):
             return nothing
         return kept if (kept.base_url, kept.rail) == self._identity else nothing
@@ -105,7 +105,7 @@ class CatalogCache:
         others = tuple(strangers) or kept.strangers
         self._write(kept.model_copy(update={"failure": why[:500], "strangers": others}))
 
-    def _write(self, kept: "Kept") -> None:
+    def _write(self, kept: "CachedListing") -> None:
         """Write the file whole or not at all."""
         try:
             if not self.path.is_absolute():

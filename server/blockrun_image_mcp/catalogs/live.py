@@ -16,7 +16,7 @@ from blockrun_image_mcp.tasks import TaskSupervisor
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
 if TYPE_CHECKING:
-    from blockrun_image_mcp.catalogs.kept import Kept
+    from blockrun_image_mcp.catalogs.cached_listing import CachedListing
     from blockrun_image_mcp.gateway.client import ModelsAnswer
 
 Fetch: TypeAlias = "Callable[[str], Awaitable[ModelsAnswer]]"
@@ -158,7 +158,7 @@ class LiveCatalog:
             raise GatewayError(why, answer=Answer(status=answer.status))
         cache.keep(without_strangers(self._contract, listing), answer.etag, unknown)
 
-    async def _adopt(self, kept: "Kept") -> None:
+    async def _adopt(self, kept: "CachedListing") -> None:
         listing = kept.listing or self.catalog.listing
         if listing == self.catalog.listing and kept.strangers == self.catalog.strangers:
             return

@@ -23,8 +23,9 @@ from blockrun_image.ports import Attempt, JobPending, OnStatus
 from blockrun_image.text import clean
 from blockrun_image_mcp.gateway import refusals
 from blockrun_image_mcp.gateway.credentials import Endpoint
+from blockrun_image_mcp.gateway.error_words import saying_of
 from blockrun_image_mcp.gateway.evidence import NO_EVIDENCE, Evidence, evidence_of
-from blockrun_image_mcp.gateway.responses import ModelsAnswer, Reader, Sent
+from blockrun_image_mcp.gateway.responses import ModelsAnswer, Reader, SentRequest
 from blockrun_image_mcp.gateway.retry import (
     BEARER_POST,
     POLL,
@@ -37,7 +38,6 @@ from blockrun_image_mcp.gateway.retry import (
     charged_after,
     failure_of,
 )
-from blockrun_image_mcp.gateway.sayings import saying_of
 from blockrun_image_mcp.gateway.transport import (
     CUT,
     IS_FINAL,
@@ -177,9 +177,9 @@ class HttpGateway:
                 _GENERATIONS, json=request.body(), extensions={RULES: lambda: UNPAID_QUOTE}
             )
         except httpx2.TransportError as error:
-            raise _failure(error, Sent(UNPAID_QUOTE, is_paid=False), self._endpoint) from error
+            raise _failure(error, SentRequest(UNPAID_QUOTE, is_paid=False), self._endpoint) from error
         if response.status_code != 402:
-            raise self._reader.refusal(response, Sent(UNPAID_QUOTE, is_paid=False))
+            raise self._reader.refusal(response, SentRequest(UNPAID_QUOTE, is_paid=False))
         return self._payer.price(response)
 
     async def models(self, etag: str = "") -> ModelsAnswer:
@@ -192,7 +192,7 @@ class HttpGateway:
             with anyio.fail_after(self._timings.connect_seconds):
                 response = await self._http.get(_MODELS, headers={"If-None-Match": etag} if etag else {})
         except httpx2.TransportError as error:
-            raise _failure(error, Sent(UNPAID_QUOTE, is_paid=False), self._endpoint) from error
+            raise _failure(error, SentRequest(UNPAID_QUOTE, is_paid=False), self._endpoint) from error
         except TimeoutError as error:
             raise GatewayUnavailableError(
                 f"{clean(self._endpoint.base_url, 200)} did not answer in time.", hint="Try again later."
@@ -229,7 +229,7 @@ class HttpGateway:
 
     async def _watch(self, job: Job, attempt: Attempt, on_status: OnStatus, named: Evidence) -> ImagesResponse:
         is_paid = self._payer is None or job.payment is not None
-        watch = _Watch(job, attempt, on_status, Sent(POLL, job.payment, (), attempt.held_usd, is_paid, named))
+        watch = _Watch(job, attempt, on_status, SentRequest(POLL, job.payment, (), attempt.held_usd, is_paid, named))
         with anyio.move_on_after(self._timings.answer_seconds):
             return await self._poll(watch)
         raise JobPending if watch.wrong is None else self._reader.lost_job(watch.wrong, watch.sent)
@@ -265,7 +265,7 @@ class _Watch:
     job: Job
     attempt: Attempt
     on_status: OnStatus
-    sent: Sent
+    sent: SentRequest
     wrong: httpx2.Response | None = None
 
 
@@ -305,9 +305,9 @@ class _PaidCall:
         is_charged = self.is_paid and evidence_of(response).is_proof
         return is_charged or (response.status_code == 429 and refusals.is_out_of_quota(saying_of(response)))
 
-    def what_was_sent(self) -> Sent:
+    def what_was_sent(self) -> SentRequest:
         rules = SIGNED_POST if self.payment else self.rules()
-        return Sent(rules, self.payment, self._earlier, self.attempt.held_usd, self.is_paid)
+        return SentRequest(rules, self.payment, self._earlier, self.attempt.held_usd, self.is_paid)
 
     async def on_trace(self, event: str, info: Mapping[str, Any]) -> None:
         if self.is_paid and event.endswith(".send_request_headers.started") and info["request"].method == b"POST":
@@ -352,7 +352,7 @@ class _PaidCall:
         return GatewayUnavailableError("The gateway could not be reached in time.", hint="Try again later.")
 
 
-def _failure(error: httpx2.TransportError, sent: Sent, endpoint: Endpoint) -> GatewayError:
+def _failure(error: httpx2.TransportError, sent: SentRequest, endpoint: Endpoint) -> GatewayError:
     if charged_after(sent.rules, [*sent.earlier, failure_of(error)]) == "no":
         why, hint = refusals.describe_failure(error, endpoint.named_by)
         kind = GatewayError if refusals.is_lasting(error) else GatewayUnavailableError

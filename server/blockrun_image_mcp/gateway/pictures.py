@@ -85,7 +85,7 @@ _SHORTEST_BASE64 = 32  # a shorter text could be base64 by chance
 
 
 @dataclass(frozen=True)
-class Entry:
+class PictureEntry:
     """An answer's entry for one picture; without a URL or data, it cannot be used."""
 
     url: str | None = None
@@ -98,12 +98,12 @@ class Entry:
         return bool(self.url or self.data)
 
 
-def own_entries_of(response: httpx2.Response) -> Sequence[Entry]:
+def own_entries_of(response: httpx2.Response) -> Sequence[PictureEntry]:
     """Return the entries of a success in the API's own shape."""
     return _Finder(str(response.request.url)).own(json_from(response.content))
 
 
-def entries_of(response: httpx2.Response) -> Sequence[Entry]:
+def entries_of(response: httpx2.Response) -> Sequence[PictureEntry]:
     """Return the entries of a success in any known shape, in order; empty if there are none."""
     content = response.content
     finder = _Finder(str(response.request.url))
@@ -111,7 +111,7 @@ def entries_of(response: httpx2.Response) -> Sequence[Entry]:
     if body is not None:
         return finder.entries(body)
     if suffix_of(content):
-        return [Entry(data=content)]
+        return [PictureEntry(data=content)]
     text = content.decode("utf-8-sig", "replace")
     events = islice(events_of(text), _MAX_EVENTS)
     streamed = [finder.entries(event) for event in events if state_of(json_object(event)) not in _UNFINISHED]
@@ -144,7 +144,7 @@ class _Finder:
 
     base: str
 
-    def entries(self, body: object) -> Sequence[Entry]:
+    def entries(self, body: object) -> Sequence[PictureEntry]:
         """Return the entries of the API's own shape, else of known fields, else of any field.
 
         Of any field, only unmistakable pictures count. Without any picture, the entries of the own shape are returned.
@@ -157,11 +157,11 @@ class _Finder:
         found = [*islice(self._in_rooms(body, _DEEPEST), _MAX_ENTRIES)]
         return found or _distinct(islice(self._anywhere(body, _DEEPEST), _MAX_ENTRIES)) or own
 
-    def own(self, body: object) -> Sequence[Entry]:
+    def own(self, body: object) -> Sequence[PictureEntry]:
         """Return the entries of `data`, the API's own shape."""
         return [] if _is_partial(body) else [self.entry(value) for value in _list(json_object(body).get("data"))]
 
-    def of_text(self, text: str) -> Sequence[Entry]:
+    def of_text(self, text: str) -> Sequence[PictureEntry]:
         """Return the picture encoded in a text, or all pictures shown or linked in it."""
         whole = self.entry(text)
         if whole.is_usable:
@@ -171,13 +171,13 @@ class _Finder:
         found = map(self.entry, shown or _PICTURE_URL.findall(text[:_MAX_URL_CHARACTERS]))
         return _distinct(entry for entry in found if entry.is_usable)
 
-    def entry(self, value: object) -> Entry:
+    def entry(self, value: object) -> PictureEntry:
         """Return the entry of one object or text."""
         if isinstance(value, str):
             linked = _MARKDOWN.fullmatch(value.strip())
             text = (linked[2] or linked[3]) if linked else value
             data = _decoded(text, is_surely_base64=False)
-            return Entry(data=data) if data else Entry(url=self._url(text))
+            return PictureEntry(data=data) if data else PictureEntry(url=self._url(text))
         fields = json_object(value)
         revised = next((fields[key] for key in _REVISION_KEYS if isinstance(fields.get(key), str)), None)
         named = [entry for text in _texts(fields, _URL_KEYS) for entry in self.of_text(text)]
@@ -186,10 +186,10 @@ class _Finder:
         for keys, is_surely_base64 in ((_BASE64_KEYS, True), (_DATA_KEYS, False)):
             for text in _texts(fields, keys):
                 if data := _decoded(text, is_surely_base64=is_surely_base64):
-                    return Entry(data=data, revised_prompt=revised)
-        return replace(next(iter(named), Entry()), revised_prompt=revised)
+                    return PictureEntry(data=data, revised_prompt=revised)
+        return replace(next(iter(named), PictureEntry()), revised_prompt=revised)
 
-    def _in_rooms(self, value: object, depth: int) -> Iterator[Entry]:
+    def _in_rooms(self, value: object, depth: int) -> Iterator[PictureEntry]:
         if depth == 0:
             return
         if isinstance(value, str):
@@ -206,7 +206,7 @@ class _Finder:
             entry = self.entry(value)
             yield from found or ([entry] if entry.is_usable else [])
 
-    def _anywhere(self, value: object, depth: int) -> Iterator[Entry]:
+    def _anywhere(self, value: object, depth: int) -> Iterator[PictureEntry]:
         if depth == 0:
             return
         if isinstance(value, str):
@@ -302,8 +302,8 @@ def _texts(fields: Mapping[str, Any], keys: Sequence[str]) -> Iterator[str]:
             yield told
 
 
-def _distinct(entries: Iterable[Entry]) -> Sequence[Entry]:
-    first: dict[object, Entry] = {}
+def _distinct(entries: Iterable[PictureEntry]) -> Sequence[PictureEntry]:
+    first: dict[object, PictureEntry] = {}
     for entry in entries:
         first.setdefault((entry.url, entry.data), entry)
     return [*first.values()]

@@ -19,8 +19,8 @@ from blockrun_image.errors import (
     RateLimitError,
 )
 from blockrun_image.text import clean
+from blockrun_image_mcp.gateway.error_words import ErrorWords
 from blockrun_image_mcp.gateway.retry import Rejection
-from blockrun_image_mcp.gateway.sayings import Saying
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ _FREE_IF_NAMED = (410, 428, 451, 503)
 """The statuses that cost nothing if a code names the model or the quota as the reason."""
 
 
-def classify(status: int, charged: Charged, saying: Saying, *, is_web_page: bool = False) -> Refusal:
+def classify(status: int, charged: Charged, saying: ErrorWords, *, is_web_page: bool = False) -> Refusal:
     """Classify a refusal by its status, codes and words.
 
     Some refusals have the status of a success.
@@ -291,7 +291,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def is_out_of_quota(saying: Saying) -> bool:
+def is_out_of_quota(saying: ErrorWords) -> bool:
     """Return whether a 429 is about money, not about the rate: waiting does not help."""
     if any(map(_QUOTA.codes.search, saying.codes)) or _NEVER.search(saying.words):
         return True
@@ -300,14 +300,14 @@ def is_out_of_quota(saying: Saying) -> bool:
     return _QUOTA.words.search(saying.words) is not None and not is_about_rate
 
 
-def is_free(status: int, saying: Saying) -> bool:
+def is_free(status: int, saying: ErrorWords) -> bool:
     """Return whether a refusal was free, by its status and the codes of its reason."""
     return status in _FREE_IF_NAMED and any(
         signs.codes.search(code) for signs in (_MODEL, _QUOTA) for code in saying.codes
     )
 
 
-def is_before_drawing(saying: Saying) -> bool:
+def is_before_drawing(saying: ErrorWords) -> bool:
     """Return whether a code proves a refusal before anything was drawn.
 
     Words are not proof.
@@ -318,7 +318,7 @@ def is_before_drawing(saying: Saying) -> bool:
     )
 
 
-def is_policy(saying: Saying) -> bool:
+def is_policy(saying: ErrorWords) -> bool:
     """Return whether a refusal is about the prompt's content."""
     return _named(saying, _KINDS) is _CONTENT
 
@@ -347,7 +347,7 @@ def _kinds_of(status: int) -> Mapping[_Signs, Refusal]:
     return {_MODEL: _NO_MODEL} if status == 404 else {}
 
 
-def _named(saying: Saying, kinds: Mapping[_Signs, Refusal]) -> Refusal | None:
+def _named(saying: ErrorWords, kinds: Mapping[_Signs, Refusal]) -> Refusal | None:
     """Return the kind of a refusal by its codes, or else by its words.
 
     Quotations do not count: they may be of the prompt. A code about access counts after the words, because proxies give

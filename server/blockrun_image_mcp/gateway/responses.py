@@ -27,9 +27,10 @@ from blockrun_image.text import clean, usd
 from blockrun_image_mcp.bounded_json import json_from, json_object
 from blockrun_image_mcp.gateway import jobs, refusals
 from blockrun_image_mcp.gateway.credentials import is_never_sent
+from blockrun_image_mcp.gateway.error_words import ErrorWords, saying_of
 from blockrun_image_mcp.gateway.evidence import NO_EVIDENCE, Evidence, evidence_of
 from blockrun_image_mcp.gateway.jobs import State
-from blockrun_image_mcp.gateway.pictures import Entry, entries_of, is_web_page, is_web_url, own_entries_of
+from blockrun_image_mcp.gateway.pictures import PictureEntry, entries_of, is_web_page, is_web_url, own_entries_of
 from blockrun_image_mcp.gateway.refusals import Refusal
 from blockrun_image_mcp.gateway.retry import (
     UNPAID_QUOTE,
@@ -40,7 +41,6 @@ from blockrun_image_mcp.gateway.retry import (
     charged_after,
     rejection_of,
 )
-from blockrun_image_mcp.gateway.sayings import Saying, saying_of
 from blockrun_image_mcp.gateway.transport import CUT
 from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.timings import DEFAULT, Timings
@@ -60,7 +60,7 @@ _LOOK_AT_THE_BASE = (
 
 
 @dataclass(frozen=True)
-class Sent:
+class SentRequest:
     """A sent request, with its rules, its payment, and the outcomes of earlier attempts.
 
     `held_usd` is set aside for it. `is_paid` is false for a request without a credential or a payment. `named` is the
@@ -115,7 +115,7 @@ class Reader:
     redact: Redactor
     timings: Timings = DEFAULT
 
-    def images(self, response: httpx2.Response, most: int, sent: Sent) -> ImagesResponse:
+    def images(self, response: httpx2.Response, most: int, sent: SentRequest) -> ImagesResponse:
         """Return up to `most` images; raises `GatewayError` if the answer has none."""
         if not response.is_success:
             raise self.refusal(response, sent)
@@ -150,7 +150,7 @@ class Reader:
             return None
         return jobs.id_of(body, str(response.request.url))
 
-    def polled(self, response: httpx2.Response, job: str, most: int, sent: Sent) -> ImagesResponse | str | None:
+    def polled(self, response: httpx2.Response, job: str, most: int, sent: SentRequest) -> ImagesResponse | str | None:
         """Return a finished job's images, or its progress in a few words.
 
         Return `None` if the answer is not about the job. Raises `GatewayError` if the job has failed, or its pictures
@@ -164,7 +164,7 @@ class Reader:
             return self.images(response, most, sent)
         if state in _PROGRESS:
             return _PROGRESS[state]
-        entries: Sequence[Entry] = [] if state is State.FAILED else entries_of(response)
+        entries: Sequence[PictureEntry] = [] if state is State.FAILED else entries_of(response)
         if any(entry.is_usable for entry in entries):
             return self.images(response, most, sent)
         if state is State.FAILED:
@@ -173,7 +173,7 @@ class Reader:
             raise self._unusable(response, sent)
         return "the gateway is still drawing" if response.status_code == 202 else None
 
-    def lost_job(self, response: httpx2.Response, sent: Sent) -> GatewayError:
+    def lost_job(self, response: httpx2.Response, sent: SentRequest) -> GatewayError:
         """Return the error for a job no longer reported by the gateway."""
         saying = saying_of(response)
         charged, charged_usd = sent.charge(response, "unknown")
@@ -188,7 +188,7 @@ class Reader:
         error.raw = response.content if response.is_success else b""
         return error
 
-    def refusal(self, response: httpx2.Response, sent: Sent) -> GatewayError:
+    def refusal(self, response: httpx2.Response, sent: SentRequest) -> GatewayError:
         """Return the error for a refusal, with whether it was charged."""
         saying, status = saying_of(response), response.status_code
         is_free = sent.payment is None and refusals.is_free(status, saying)
@@ -205,10 +205,10 @@ class Reader:
     def _error(
         self,
         response: httpx2.Response,
-        saying: Saying,
+        saying: ErrorWords,
         refusal: Refusal,
         charge: tuple[Charged, Decimal | None],
-        sent: Sent,
+        sent: SentRequest,
     ) -> GatewayError:
         answer = self._answer(response, saying, is_limited=refusal.error is RateLimitError)
         wait, where = answer.retry_after_seconds, self._where_to(response)
@@ -224,11 +224,11 @@ class Reader:
     def _refuses_credential(self, response: httpx2.Response) -> bool:
         if response.status_code < 400:
             return False
-        refusal = self.refusal(response, Sent(UNPAID_QUOTE, is_paid=False))
+        refusal = self.refusal(response, SentRequest(UNPAID_QUOTE, is_paid=False))
         is_forbidden = response.status_code == 403 and not is_web_page(response)
         return is_forbidden or isinstance(refusal, AuthenticationError)
 
-    def _failed(self, response: httpx2.Response, body: Mapping[str, Any], sent: Sent) -> GatewayError:
+    def _failed(self, response: httpx2.Response, body: Mapping[str, Any], sent: SentRequest) -> GatewayError:
         saying = saying_of(response)
         is_free = body.get("payment_status") == "not_charged"
         charged, charged_usd = sent.charge(response, "no" if is_free else "unknown")
@@ -239,7 +239,7 @@ class Reader:
         error.charged_usd = charged_usd if charged == "yes" else None
         return _with_open_payment(error, sent.payment)
 
-    def _unusable(self, response: httpx2.Response, sent: Sent) -> GatewayError:
+    def _unusable(self, response: httpx2.Response, sent: SentRequest) -> GatewayError:
         """Return the error for a success without a picture; some gateways refuse in this way."""
         saying = saying_of(response)
         refusal = refusals.classify(response.status_code, "unknown", saying)
@@ -251,7 +251,7 @@ class Reader:
         error.raw = response.content if sent.is_paid and error.charged != "no" else b""
         return error
 
-    def _empty(self, response: httpx2.Response, saying: Saying, sent: Sent) -> OutcomeUnknownError:
+    def _empty(self, response: httpx2.Response, saying: ErrorWords, sent: SentRequest) -> OutcomeUnknownError:
         cut = response.extensions.get(CUT)
         is_json = json_from(response.content) is not None
         what = "an answer without a usable image" if is_json else "a cut answer" if cut else "a malformed answer"
@@ -269,14 +269,14 @@ class Reader:
         error.charged_usd = charged_usd if charged == "yes" else None
         return error
 
-    def _image(self, entry: Entry) -> Image:
+    def _image(self, entry: PictureEntry) -> Image:
         revision = self._quoted(entry.revised_prompt or "", _MAX_REVISION_CHARACTERS) or None
         return Image(url=entry.url, data=None if entry.url else entry.data, revised_prompt=revision)
 
     def _quoted(self, text: str, limit: int) -> str:
         return clean(self.redact(text[: 4 * limit]), limit)
 
-    def _answer(self, response: httpx2.Response, saying: Saying, *, is_limited: bool = False) -> Answer:
+    def _answer(self, response: httpx2.Response, saying: ErrorWords, *, is_limited: bool = False) -> Answer:
         return Answer(
             status=response.status_code,
             code=self._quoted(saying.code, 64) if saying.code else None,
@@ -293,7 +293,7 @@ class Reader:
         id = response.headers.get("x-blockrun-request-id") or response.headers.get("x-request-id")
         return self._quoted(id, 128) if id else None
 
-    def _says(self, saying: Saying) -> str:
+    def _says(self, saying: ErrorWords) -> str:
         """Return the gateway's own words, as a clause."""
         words = self._quoted(saying.words, _MAX_MESSAGE_CHARACTERS).rstrip(".")
         return f": {words}" if words else ""

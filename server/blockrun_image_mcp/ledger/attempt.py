@@ -27,7 +27,7 @@ T = TypeVar("T")
 _NOT_ON_DISK = "This result could not be written to disk yet, so it may be lost if the server is killed now."
 
 
-class Books(Protocol):
+class AttemptLedger(Protocol):
     """The part of the ledger used by its attempts."""
 
     limits: Limits
@@ -77,7 +77,7 @@ class LedgerAttempt:
     reserve it. `sequence` numbers this process's records of the attempt.
     """
 
-    ledger: Books = field(repr=False)
+    ledger: AttemptLedger = field(repr=False)
     id: str
     request: ImageRequest
     caller: str

@@ -30,7 +30,7 @@ from blockrun_image_mcp.ledger.memory import Memory
 from blockrun_image_mcp.ledger.payees import end_of, is_usable
 from blockrun_image_mcp.ledger.rate_limits import book_slot
 from blockrun_image_mcp.ledger.records import ending
-from blockrun_image_mcp.ledger.report import ALL_DAYS, Days, Entry, GroupedBy, Spending, Statement
+from blockrun_image_mcp.ledger.report import ALL_DAYS, AttemptReport, DailySpending, Days, GroupedBy, Spending
 from blockrun_image_mcp.ledger.shared import SharedDatabase
 from blockrun_image_mcp.ledger.store import (
     Account,
@@ -144,7 +144,7 @@ class Ledger:
             await self.write(lambda store: self._end_dead(store, self._liveness()))
         return {self._stored(row, self.process.id): job for row, job in jobs}
 
-    async def statement(self) -> Statement:
+    async def statement(self) -> DailySpending:
         """Return the spending of the current UTC day."""
         return await self.write(self._statement)
 
@@ -152,7 +152,7 @@ class Ledger:
         """Return the spending in a range of days, by day or by model."""
         return Spending(days, by, await self.database.look(lambda store: store.spending(days, by)))
 
-    async def recent(self, limit: int, *states: AttemptState, days: Days = ALL_DAYS) -> Sequence[Entry]:
+    async def recent(self, limit: int, *states: AttemptState, days: Days = ALL_DAYS) -> Sequence[AttemptReport]:
         """Return up to `limit` attempts, newest first.
 
         With `states`, only those in one of the states; otherwise, all but the released ones.
@@ -369,10 +369,10 @@ class Ledger:
         store.change(id, state=AttemptState.RELEASED)
         return None
 
-    def _statement(self, store: AttemptStore) -> Statement:
+    def _statement(self, store: AttemptStore) -> DailySpending:
         self._end_dead(store, self._liveness())
         day = self.today()
-        return Statement(day, self.limits, store.totals(day))
+        return DailySpending(day, self.limits, store.totals(day))
 
     def _liveness(self) -> IsAlive:
         """Return `owners.is_alive` with cached answers."""

@@ -36,7 +36,7 @@ _FORKS_WAIT = RLock()
 
 
 @dataclass(frozen=True)
-class Living:
+class LiveProcess:
     """A live process, and the identity and sent requests it has seen in its ledger."""
 
     id: str
@@ -107,7 +107,7 @@ class Owners:
             with suppress(OSError):  # other processes then detect a replaced ledger later
                 _write_facts(self._held.descriptor, ledger, sent_count)
 
-    def living(self) -> Sequence[Living]:
+    def living(self) -> Sequence[LiveProcess]:
         """Return the live processes, without those with an unreadable file."""
         return [living for path in self._files(_LOCK) if (living := self._living(path)) is not None]
 
@@ -177,11 +177,11 @@ class Owners:
         make_folder(self._folder)
         return create(path)
 
-    def _living(self, path: Path) -> Living | None:
+    def _living(self, path: Path) -> LiveProcess | None:
         try:
             if self.is_alive(path.stem):
                 facts: dict[str, Any] = json.loads(path.read_bytes())
-                return Living(path.stem, int(facts["pid"]), str(facts["ledger"]), int(facts["sent_count"]))
+                return LiveProcess(path.stem, int(facts["pid"]), str(facts["ledger"]), int(facts["sent_count"]))
         except (OSError, ValueError, KeyError, TypeError):
             pass
         return None

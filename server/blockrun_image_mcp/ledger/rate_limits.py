@@ -1,4 +1,4 @@
-"""Books slots for requests to models with a rate limit."""
+"""AttemptLedger slots for requests to models with a rate limit."""
 
 from blockrun_image.attempts import Order
 from blockrun_image.ports import SlotBooked

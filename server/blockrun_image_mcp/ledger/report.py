@@ -86,7 +86,7 @@ class Spending:
 
 
 @dataclass(frozen=True)
-class Statement:
+class DailySpending:
     """The spending of one UTC day, and its limits."""
 
     day: str
@@ -148,7 +148,7 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Entry:
+class AttemptReport:
     """One attempt, with its pictures."""
 
     id: str

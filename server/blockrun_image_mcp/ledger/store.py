@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from blockrun_image.attempts import AttemptState, Payment
 from blockrun_image.images import ImageRequest, ImagesResponse
-from blockrun_image_mcp.ledger.report import ALL_DAYS, Days, Entry, Group, GroupedBy, Total
+from blockrun_image_mcp.ledger.report import ALL_DAYS, AttemptReport, Days, Group, GroupedBy, Total
 
 T = TypeVar("T")
 
@@ -225,7 +225,7 @@ class AttemptStore(Protocol):
         """Return the spending in a range of days, by day or by model, without released attempts."""
         ...
 
-    def recent(self, limit: int, *states: AttemptState, days: Days = ALL_DAYS) -> Sequence[Entry]:
+    def recent(self, limit: int, *states: AttemptState, days: Days = ALL_DAYS) -> Sequence[AttemptReport]:
         """Return up to `limit` attempts, newest first.
 
         With `states`, only those in one of the states; otherwise, all but the released ones.

@@ -35,7 +35,7 @@ from pydantic_core import PydanticSerializationError
 
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.mcp_server.answers import Answer
-from blockrun_image_mcp.mcp_server.frames import Frame, Refusal, without_lone_surrogates
+from blockrun_image_mcp.mcp_server.frames import ErrorReply, Frame, without_lone_surrogates
 from blockrun_image_mcp.mcp_server.origin import Origin
 
 Era: TypeAlias = Literal["modern", "handshake"]
@@ -105,11 +105,11 @@ class Conversation:
         for answer in [*self._answers.values()]:
             answer.settle(is_written=False)
 
-    async def take(self, frame: Frame | Refusal) -> None:
+    async def take(self, frame: Frame | ErrorReply) -> None:
         """Serve one message of the client, or send its refusal."""
         if self.has_ended.is_set():
             return
-        if isinstance(frame, Refusal):
+        if isinstance(frame, ErrorReply):
             await self._output.send(frame.to_line())
             return
         try:
@@ -117,7 +117,7 @@ class Conversation:
         except Exception:  # noqa: BLE001 - one message must not end the others
             _log.exception("a message could not be served")
             await self._output.send(
-                Refusal(INTERNAL_ERROR, "The message could not be served.", frame.get("id")).to_line()
+                ErrorReply(INTERNAL_ERROR, "The message could not be served.", frame.get("id")).to_line()
             )
 
     async def _route(self, frame: Frame) -> None:

@@ -74,10 +74,10 @@ def _answer_in(params: CallToolRequestParams, question: Question, questions: Ope
     to the question, and `ConfirmationError` for any answer but yes.
     """
     answer = (params.input_responses or {}).get(_KEY)
-    asked = _Asked.read(params.request_state)
+    asked = _ReturnedQuestion.read(params.request_state)
     if answer is None or asked is None or not asked.covers(question):
         form = ElicitRequestFormParams(message=str(question), requested_schema=_YES_OR_NO)
-        new = _Asked(questions.id_of(_about(params, question)), question.about, question.most_usd)
+        new = _ReturnedQuestion(questions.id_of(_about(params, question)), question.about, question.most_usd)
         raise InputRequired(
             InputRequiredResult(input_requests={_KEY: ElicitRequest(params=form)}, request_state=new.to_json())
         )
@@ -87,7 +87,7 @@ def _answer_in(params: CallToolRequestParams, question: Question, questions: Ope
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _ReturnedQuestion:
     """A question as the client returns it with its next call."""
 
     # the middleware seals this state, so that a client cannot change it
@@ -97,7 +97,7 @@ class _Asked:
     most_usd: Decimal | None
 
     @classmethod
-    def read(cls, state: str | None) -> "_Asked | None":
+    def read(cls, state: str | None) -> "_ReturnedQuestion | None":
         try:
             fields = json.loads(state or "{}")
             most_usd = fields["most_usd"]

@@ -22,7 +22,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
-class Refusal:
+class ErrorReply:
     """A JSON-RPC error for an unreadable line; `id` is `None` if that is unreadable, too."""
 
     code: int
@@ -35,10 +35,10 @@ class Refusal:
         return json.dumps({"jsonrpc": "2.0", "id": self.id, "error": error}).encode() + b"\n"
 
 
-TOO_LONG = Refusal(INVALID_REQUEST, f"The line has more than {MAX_FRAME_BYTES:,} bytes.")
+TOO_LONG = ErrorReply(INVALID_REQUEST, f"The line has more than {MAX_FRAME_BYTES:,} bytes.")
 
 
-def read_frame(line: bytes) -> Frame | Refusal | None:
+def read_frame(line: bytes) -> Frame | ErrorReply | None:
     """Return the message in a line, or its refusal; `None` if the line needs no answer.
 
     Lone surrogates and bytes that are not UTF-8 become U+FFFD, because agents cut emoji in two.
@@ -50,11 +50,11 @@ def read_frame(line: bytes) -> Frame | Refusal | None:
     except ValueError:
         message = _mended(line)
         if message is None:
-            return Refusal(PARSE_ERROR, "The line is not JSON, or is nested too deeply.")
+            return ErrorReply(PARSE_ERROR, "The line is not JSON, or is nested too deeply.")
     if isinstance(message, list):  # batches were removed from MCP with 2025-06-18
-        return Refusal(INVALID_REQUEST, "Batches are not supported: send each message on a line of its own.")
+        return ErrorReply(INVALID_REQUEST, "Batches are not supported: send each message on a line of its own.")
     if not isinstance(message, dict):
-        return Refusal(INVALID_REQUEST, "The line is not a JSON-RPC message.")
+        return ErrorReply(INVALID_REQUEST, "The line is not a JSON-RPC message.")
     return _checked(cast("Frame", message))
 
 
@@ -81,7 +81,7 @@ def _mended(line: bytes) -> object:
     return mended
 
 
-def _checked(message: Frame) -> Frame | Refusal | None:
+def _checked(message: Frame) -> Frame | ErrorReply | None:
     if "method" not in message and ("result" in message or "error" in message):
         return _response(message)
     id, is_request = message.get("id"), "id" in message
@@ -90,12 +90,12 @@ def _checked(message: Frame) -> Frame | Refusal | None:
     method, params = message.get("method"), message.get("params")
     if message.get("jsonrpc") != "2.0" or not isinstance(method, str):
         words = 'A message must have "jsonrpc": "2.0" and the name of a method.'
-        return Refusal(INVALID_REQUEST, words, known_id)
+        return ErrorReply(INVALID_REQUEST, words, known_id)
     if is_request and (known_id is None or isinstance(known_id, float)):
-        return Refusal(INVALID_REQUEST, "A request's id must be a string or an integer.", known_id)
+        return ErrorReply(INVALID_REQUEST, "A request's id must be a string or an integer.", known_id)
     # JSON-RPC allows an array, MCP does not; a notification is never answered
     if params is not None and not isinstance(params, Mapping):
-        return Refusal(INVALID_PARAMS, "Params must be an object.", known_id) if is_request else None
+        return ErrorReply(INVALID_PARAMS, "Params must be an object.", known_id) if is_request else None
     return {key: value for key, value in message.items() if key != "params" or value is not None}
 
 

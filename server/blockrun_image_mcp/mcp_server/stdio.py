@@ -27,7 +27,7 @@ from blockrun_image_mcp import STARTED_AT
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.mcp_server.answers import Answer
 from blockrun_image_mcp.mcp_server.conversation import Conversation
-from blockrun_image_mcp.mcp_server.frames import MAX_FRAME_BYTES, TOO_LONG, Frame, Refusal, read_frame
+from blockrun_image_mcp.mcp_server.frames import MAX_FRAME_BYTES, TOO_LONG, ErrorReply, Frame, read_frame
 from blockrun_image_mcp.signals import ending_signals
 from blockrun_image_mcp.timings import Timings
 
@@ -150,14 +150,14 @@ def _chunk(descriptor: int) -> bytes:
             return b""
 
 
-def _read(line: bytes | None) -> Frame | Refusal | None:
+def _read(line: bytes | None) -> Frame | ErrorReply | None:
     if line is None:
         return TOO_LONG
     try:
         return read_frame(line)
     except Exception:  # noqa: BLE001 - the next lines must still be read
         _log.exception("a line could not be read")
-        return Refusal(INTERNAL_ERROR, "The line could not be read.")
+        return ErrorReply(INTERNAL_ERROR, "The line could not be read.")
 
 
 class LineWriter:

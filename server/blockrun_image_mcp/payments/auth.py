@@ -17,7 +17,7 @@ from blockrun_image.attempts import Payment, Quote
 from blockrun_image.ports import Attempt
 from blockrun_image_mcp.payments.authorization import Authorization
 from blockrun_image_mcp.payments.challenge import read_challenge, refused
-from blockrun_image_mcp.payments.rules import Asked, Requirement, check_url, choose, exact_price, host_of
+from blockrun_image_mcp.payments.rules import QuoteContext, Requirement, check_url, choose, exact_price, host_of
 from blockrun_image_mcp.payments.wallet import Wallet
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
@@ -30,7 +30,7 @@ OnSigned = Callable[[Payment], None]
 
 
 @dataclass(frozen=True)
-class Payer:
+class WalletPayer:
     """A wallet that pays; `clock` returns the seconds since 1970."""
 
     wallet: Wallet
@@ -56,7 +56,7 @@ class X402Auth(httpx2.Auth):
 
     requires_response_body = True
 
-    def __init__(self, payer: Payer, attempt: Attempt, on_signed: OnSigned) -> None:
+    def __init__(self, payer: WalletPayer, attempt: Attempt, on_signed: OnSigned) -> None:
         self._payer = payer
         self._attempt = attempt
         self._on_signed = on_signed
@@ -82,7 +82,7 @@ class X402Auth(httpx2.Auth):
         challenge = read_challenge(response.headers, response.content)
         now = self._payer.clock()
         timings = self._payer.timings
-        asked = Asked(request.url, response.headers.get("date"), now, self._attempt.most_usd, timings)
+        asked = QuoteContext(request.url, response.headers.get("date"), now, self._attempt.most_usd, timings)
         requirement = choose(challenge, asked)
         echo = challenge.echo(requirement.entry)
         payer = await self._payer.wallet.address()

@@ -27,7 +27,7 @@ _MAX_EXTRA_USD = Decimal("0.02")
 
 
 @dataclass(frozen=True)
-class Asked:
+class QuoteContext:
     """The context of a quote: the requested URL, the answer's Date header, and this machine's time.
 
     `now` is in seconds since 1970. `expected_usd` is the estimate to compare the amount with; `None` allows any amount.
@@ -59,7 +59,7 @@ class Requirement:
         return Decimal(self.amount) / TOKEN_UNITS
 
 
-def choose(challenge: Challenge, asked: Asked) -> Requirement:
+def choose(challenge: Challenge, asked: QuoteContext) -> Requirement:
     """Return the first way to pay that passes all rules.
 
     Raises `PaymentRequiredError` with the reason if none does.
@@ -82,7 +82,7 @@ def exact_price(response: httpx2.Response, request_url: httpx2.URL, now: float, 
     The amount has no limit, and the payee need not be trusted; all other rules apply. Raises `PaymentRequiredError`.
     """
     challenge = read_challenge(response.headers, response.content)
-    return choose(challenge, Asked(request_url, response.headers.get("date"), now, timings=timings)).amount_usd
+    return choose(challenge, QuoteContext(request_url, response.headers.get("date"), now, timings=timings)).amount_usd
 
 
 def is_address(text: str) -> bool:
@@ -124,7 +124,7 @@ def _check_resource(challenge: Challenge, url: httpx2.URL) -> None:
         raise refused(f"it is for {quoted(named, 100)}, and not for the URL that was asked")
 
 
-def _check_clock(asked: Asked) -> None:
+def _check_clock(asked: QuoteContext) -> None:
     """Raise `PaymentRequiredError` if this machine's clock and the gateway's differ too much.
 
     A signature's times are this machine's: if its clock is wrong, the signature is valid for longer or shorter than
@@ -139,7 +139,7 @@ def _check_clock(asked: Asked) -> None:
         raise refused(f"this machine's clock and the gateway's are {skew:.0f} s apart", "Set this machine's clock.")
 
 
-def _checked(entry: object, challenge: Challenge, asked: Asked) -> Requirement:
+def _checked(entry: object, challenge: Challenge, asked: QuoteContext) -> Requirement:
     fields = json_object(entry)
     network = _network(fields)
     return Requirement(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import anyio.to_thread
 
 from blockrun_image.errors import ConfigurationError, UnexpectedError
-from blockrun_image_mcp.import_guard import same_recursion_limit
+from blockrun_image.import_guard import same_recursion_limit
 from blockrun_image_mcp.payments.authorization import Authorization, digest, typed_data
 from blockrun_image_mcp.payments.networks import Network
 

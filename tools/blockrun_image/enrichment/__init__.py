@@ -3,10 +3,10 @@
 from functools import cache
 
 from blockrun_image.catalog import Catalog
-from blockrun_image.enrichment.enriched import MODES, PURPOSES, Addition, Advice, EnrichedPrompt, Wishes
+from blockrun_image.enrichment.enriched import MODES, PURPOSES, Addition, Advice, EnrichedPrompt, PromptOptions
 from blockrun_image.model import Model
 
-__all__ = ["MODES", "PURPOSES", "Addition", "Advice", "EnrichedPrompt", "Wishes", "enrich", "example_of"]
+__all__ = ["MODES", "PURPOSES", "Addition", "Advice", "EnrichedPrompt", "PromptOptions", "enrich", "example_of"]
 
 
 def enrich(  # noqa: PLR0913 - the tool's own arguments
@@ -29,7 +29,7 @@ def enrich(  # noqa: PLR0913 - the tool's own arguments
     from blockrun_image.enrichment.enricher import Enricher  # noqa: PLC0415 - the first prompt pays, not the start
 
     chosen = _built_in_catalog().find(model) if isinstance(model, str) else model
-    wishes = Wishes(purpose=purpose, art_style=art_style, composition=composition, lighting=lighting)
+    wishes = PromptOptions(purpose=purpose, art_style=art_style, composition=composition, lighting=lighting)
     return Enricher.of(chosen, size, wishes).enrich(prompt)
 
 

@@ -33,7 +33,7 @@ MAIN_FACETS = ("style", "composition", "lighting")
 _SHOWN_BYTES = 6_000  # results fill an agent's context
 
 
-class Wishes(TypedDict, total=False):
+class PromptOptions(TypedDict, total=False):
     """A call's prompt options: a purpose, and words or a preset for each facet."""
 
     purpose: str
@@ -79,7 +79,7 @@ class EnrichedPrompt:
     reason: str = ""
 
     @classmethod
-    def untouched(cls, prompt: str, wishes: Wishes) -> "EnrichedPrompt":
+    def untouched(cls, prompt: str, wishes: PromptOptions) -> "EnrichedPrompt":
         """Return an unread prompt, with a warning for each requested facet."""
         wasted = [name for name, wish in wishes.items() if wish and name != "purpose"]
         warnings = [f"{name} was not used, because enrich is off." for name in wasted]

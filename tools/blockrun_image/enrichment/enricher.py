@@ -12,7 +12,7 @@ from typing import Literal
 
 from blockrun_image.enrichment.choice import Choice
 from blockrun_image.enrichment.contradictions import Statement
-from blockrun_image.enrichment.enriched import MAIN_FACETS, PURPOSES, Addition, Advice, EnrichedPrompt, Wishes
+from blockrun_image.enrichment.enriched import MAIN_FACETS, PURPOSES, Addition, Advice, EnrichedPrompt, PromptOptions
 from blockrun_image.enrichment.reading import Reading, read
 from blockrun_image.enrichment.tips import Tips, words_of
 from blockrun_image.errors import InvalidRequestError
@@ -43,7 +43,7 @@ _PAUSED = re.compile(r"[,;:—–]\Z")
 
 
 @dataclass(frozen=True)
-class _Wish:
+class _Requested:
     """The words requested by an argument."""
 
     argument: str
@@ -62,10 +62,10 @@ class Enricher:
     model: Model
     purpose: str
     shape: str
-    wishes: Mapping[str, _Wish]
+    wishes: Mapping[str, _Requested]
 
     @classmethod
-    def of(cls, model: Model, size: str | None, wishes: Wishes) -> "Enricher":
+    def of(cls, model: Model, size: str | None, wishes: PromptOptions) -> "Enricher":
         """Return a call's enricher; raises `InvalidRequestError` for an unusable purpose or words."""
         tips = Tips.built_in()
         named = {facet: (argument, wishes.get(argument, "").strip()) for facet, argument in _ARGUMENTS.items()}
@@ -184,12 +184,12 @@ def _known_purpose(purpose: str) -> str:
     return purpose
 
 
-def _wish(tips: Tips, facet: str, argument: str, words: str) -> _Wish:
+def _wish(tips: Tips, facet: str, argument: str, words: str) -> _Requested:
     """Return an argument's preset, or its own words."""
     presets = tips.phrases[facet]
     preset = presets.get("_".join(words_of(words)))
     if preset and _ID.fullmatch(words):
-        return _Wish(argument, preset.text)
+        return _Requested(argument, preset.text)
     plain = words.replace("_", " ").strip()
     if not _WISH.fullmatch(plain) or _MISREAD.search(plain) or not any(map(str.isalpha, plain)):
         raise InvalidRequestError(
@@ -197,10 +197,10 @@ def _wish(tips: Tips, facet: str, argument: str, words: str) -> _Wish:
             hint=f"At most {_MAX_HINT_CHARACTERS} characters: words and numbers, with , . - ' & + % between them; no"
             f" quotes, line breaks, brackets, flags or addresses. Presets: {choices(list(presets), words)}.",
         )
-    return _Wish(argument, plain.rstrip(" ,.-"))
+    return _Requested(argument, plain.rstrip(" ,.-"))
 
 
-def _ends_in(prompt: str, wish: _Wish) -> bool:
+def _ends_in(prompt: str, wish: _Requested) -> bool:
     """Return whether a very long prompt ends in the wish of an earlier call.
 
     Such a prompt is not read to its end.

@@ -12,7 +12,7 @@ from typing import Any
 from blockrun_image.attempts import AttemptState, Payment
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image_mcp.ledger.limits import from_micro_usd
-from blockrun_image_mcp.ledger.report import ALL_DAYS, Days, Entry, Group, GroupedBy, Total
+from blockrun_image_mcp.ledger.report import ALL_DAYS, AttemptReport, Days, Group, GroupedBy, Total
 from blockrun_image_mcp.ledger.store import (
     Account,
     Delivered,
@@ -232,7 +232,7 @@ class SqliteStore:
         self._execute(f"DELETE FROM callers WHERE attempt IN (SELECT id FROM spending WHERE {old})", (day,))  # noqa: S608 - our own words
         return self._execute(f"DELETE FROM spending WHERE {old}", (day,)).rowcount  # noqa: S608 - our own words
 
-    def recent(self, limit: int, *states: AttemptState, days: Days = ALL_DAYS) -> Sequence[Entry]:
+    def recent(self, limit: int, *states: AttemptState, days: Days = ALL_DAYS) -> Sequence[AttemptReport]:
         """Return up to `limit` attempts, newest first.
 
         With `states`, only those in one of the states; otherwise, all but the released ones.
@@ -375,10 +375,10 @@ def _attempt(row: Sequence[Any]) -> StoredAttempt:
     )
 
 
-def _entry(row: Sequence[Any]) -> Entry:
+def _entry(row: Sequence[Any]) -> AttemptReport:
     id, state, created_at, request, held, charged, job, payment, images, warnings = row
     made = request_from_json(request)
-    return Entry(
+    return AttemptReport(
         id=id,
         state=state,
         created_at=created_at,

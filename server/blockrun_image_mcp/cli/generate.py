@@ -1,0 +1,73 @@
+"""The command generate."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import anyio
+import click
+
+from blockrun_image.ports import OnStatus
+from blockrun_image.results import GeneratedImages
+from blockrun_image.toolset import ImageToolset
+from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.cli import options, terminal
+from blockrun_image_mcp.cli.saving import Destination
+from blockrun_image_mcp.ledger.confirmation import Ask, confirming
+from blockrun_image_mcp.settings import VARIABLES
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_ASKED = ("model", "size", "quality", "n", "enrich", "purpose", "art_style", "composition", "lighting")
+
+
+@click.command()
+@click.argument("prompt")
+@click.option("--model", metavar="ID", help="The model; see the command models.")
+@click.option("--size", metavar="WxH", help="The model's default if not given.")
+@click.option("--quality", help="standard or hd.")
+@click.option("-n", "n", metavar="COUNT", help="How many images.")
+@options.enrich
+@options.purpose
+@options.wishes
+@click.option("--output", metavar="FILE", type=_FILE, help="Save the picture as this file.")
+@click.option("--save", metavar="FOLDER", type=_FOLDER, help="Save the pictures in this folder.")
+@options.as_json
+@options.sandbox
+@options.gateway
+@options.spec
+@options.reporting_errors
+def generate(
+    prompt: str, output: Path | None, save: Path | None, as_json: bool, sandbox: bool, **flags: str | None
+) -> None:
+    """Make images. This costs money, unless on the sandbox.
+
+    Example: blockrun-image-mcp generate "A red fox in the snow" --model dall-e-3 --sandbox --output fox.png
+    """
+    destination = Destination.named(save, output, flags["n"])
+    asked = {name: flags.pop(name) for name in _ASKED} | {"prompt": prompt}
+    backend = options.start(sandbox, flags)
+    asked["model"] = asked["model"] or backend.defaults.model
+    terminal.take_first_list(backend, asked["model"])  # before the check, which refuses unknown models
+    if asked["model"] is None:
+        raise _no_model(backend, asked)
+    checked = options.checked(backend, "generate_image", asked)
+
+    async def call(toolset: ImageToolset, on_status: OnStatus, ask: Ask) -> GeneratedImages:
+        return await toolset.generate_image(**checked, on_status=on_status, approve=confirming(ask))
+
+    anyio.run(terminal.generate, backend, call, destination, as_json)
+
+
+def _no_model(backend: Backend, asked: Mapping[str, str | None]) -> Exception:
+    """Return the error for a call without a model, with the cheapest suitable one."""
+    default = backend.settings.default_model
+    if default:  # it is set, but not in the catalog
+        error = backend.catalog.unknown_model(default)
+        error.append_hints([f"{VARIABLES['default_model']} names it."])
+        return error
+    wanted = options.checked(backend, "estimate_cost", {name: asked[name] for name in ("size", "quality", "n")})
+    cheapest = backend.toolset.estimate_cost(**wanted).estimates[0]
+    return click.UsageError(
+        f"Name a model with --model. The cheapest for this call is {cheapest.what()} ({cheapest.amount()}): --model"
+        f" {cheapest.model}. {VARIABLES['default_model']} sets a default."
+    )

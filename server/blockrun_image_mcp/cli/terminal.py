@@ -1,0 +1,257 @@
+"""Shows a call to a person at a terminal: its progress, result and saved files."""
+
+import itertools
+import os
+import sys
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import click
+
+from blockrun_image.attempts import Approval
+from blockrun_image.enrichment import EnrichedPrompt, example_of
+from blockrun_image.errors import ConfigurationError, ImageError
+from blockrun_image.ports import OnStatus
+from blockrun_image.results import GeneratedImages, Result
+from blockrun_image.text import clip
+from blockrun_image.toolset import ImageToolset
+from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.cli import output
+from blockrun_image_mcp.cli.saving import Destination
+from blockrun_image_mcp.ledger.confirmation import Ask, Question, not_confirmed
+from blockrun_image_mcp.settings import VARIABLES
+from blockrun_image_mcp.signals import ending_signals
+from blockrun_image_mcp.startup import print_error
+from blockrun_image_mcp.tasks import run_alongside, run_in_daemon_thread
+from blockrun_image_mcp.timings import Timings
+
+_URLS_END = "Their URLs end with this command."
+_STOPPING = "\nStopping. A request that has left is given ten seconds; Ctrl-C again leaves at once."
+_SHOWN_LINES = 8
+_SHOWN_CHARACTERS = 240
+_SHOWN_TAIL = 40
+
+Call = Callable[[ImageToolset, OnStatus, Ask], Awaitable[GeneratedImages]]
+
+
+async def generate(backend: Backend, call: Call, destination: Destination | None, as_json: bool) -> None:
+    """Do the call, print its result, and save its pictures at the destination.
+
+    Raises `click.Abort` if a signal comes before the result, or while the pictures are saved.
+    """
+    if destination is None and backend.is_sandbox:  # its URLs stop working with this command
+        destination = Destination(backend.folder)
+    stop = _Stop(backend)
+    async with run_alongside(stop.on_signals), backend:
+        if destination is not None:
+            await destination.check()  # before anything is paid
+        await backend.prepare()
+        backend.models.schedule_refresh()
+        result: GeneratedImages | None = None
+        with stop.scope:
+            async with _progress_bar(backend.timings) as progress:
+
+                async def ask(question: Question) -> Approval:
+                    approval = await _ask(question, progress)
+                    await backend.prepare()  # prices may have changed while the user decided
+                    return approval
+
+                result = await call(backend.toolset, progress.note, ask)
+        if result is not None:  # even if a signal came at the same moment
+            await _save_and_show(stop, result, destination, as_json)
+    if result is None:
+        raise click.Abort
+
+
+async def estimate(backend: Backend, asked: Mapping[str, Any], *, live: bool, as_json: bool) -> None:
+    """Print the estimate of a call's cost; with `live`, the gateway's own quote."""
+    async with backend:
+        if live:
+            await backend.prepare()
+        show(await backend.toolset.estimate_cost_live(live=live, **asked), as_json)
+
+
+def take_first_list(backend: Backend, model: str | None) -> None:
+    """Fetch the gateway's first list if the model is otherwise unknown."""
+    catalog = backend.catalog
+    is_known = model is None or catalog.spellings.get(model, model) in catalog.models
+    cache = None if is_known or catalog.listing is not None else backend.cache
+    if cache is not None and cache.claim():
+        with suppress(ImageError):  # the error for the unknown model says enough
+            anyio.run(refresh, backend)
+
+
+async def refresh(backend: Backend) -> None:
+    """Fetch the gateway's current list and use it; raises `ImageError` if there is none."""
+    if backend.cache is None:
+        raise ConfigurationError(
+            "There is no gateway whose list could be used.",
+            hint=f"It needs a credential, and {VARIABLES['catalog']} set to live or both. The sandbox has no list.",
+        )
+    await backend.models.refresh()
+
+
+def show(result: Result, as_json: bool) -> None:
+    """Print a result as an agent gets it, as text or as structured content."""
+    if as_json:
+        output.print_json(result.to_dict())
+    else:
+        click.echo(output.shown(result.to_text()))
+
+
+def show_enrichment(enriched: EnrichedPrompt, model: str, as_json: bool) -> None:
+    """Print the enrichment of a prompt on one screen; long texts are cut."""
+    if as_json:
+        about = {"model": model, **enriched.to_dict(), "present": enriched.present, "warnings": enriched.warnings}
+        output.print_json(about)
+        return
+    yours = enriched.original
+    is_cut = len(yours) > _SHOWN_CHARACTERS or yours.count("\n") >= _SHOWN_LINES
+    rows = [("Yours, kept", clip(yours, _SHOWN_CHARACTERS)), ("It names", ", ".join(enriched.present) or "no facet")]
+    rows += [("Added", f"{each.text}\n{each.why} [{each.rule}]") for each in enriched.applied]
+    rows += [("Not added", enriched.reason)] if enriched.reason else []
+    rows += [("Missing", words) for words in _missing(enriched)]
+    rows += [("Example", example)] if (example := example_of(enriched)) else []
+    rows += [("Warning", warning) for warning in enriched.warnings]
+    rows.append((f"For {model}", _sent(enriched, is_cut)))
+    rows += [("Note", f"The prompt has {len(yours):,} characters; it is cut only here.")] if is_cut else []
+    for head, words in rows:
+        click.echo(output.row(head, words, _SHOWN_LINES))
+
+
+def _missing(enriched: EnrichedPrompt) -> Sequence[str]:
+    advised = {each.facet for each in enriched.advice}
+    others = ", ".join(facet for facet in enriched.missing if facet not in advised)
+    advice = [f"{each.facet}: {each.say}, such as {each.example}" for each in enriched.advice]
+    return [*advice, *([others] if others else [])]
+
+
+def _sent(enriched: EnrichedPrompt, is_cut: bool) -> str:
+    """Return the prompt to send; of a long one, only the end with the additions."""
+    if not enriched.changed:
+        return "your words as they are"
+    tail = len(enriched.prompt) - len(enriched.original) + _SHOWN_TAIL
+    return f"…{' '.join(enriched.prompt[-tail:].split())}" if is_cut else enriched.prompt
+
+
+@dataclass
+class _Stop:
+    """Ends a command on signals: the first cancels `scope`, the next exits at once."""
+
+    backend: Backend
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+
+    async def on_signals(self) -> None:
+        """Wait for signals, for ever."""
+        with ending_signals(hangup=True) as signals:
+            async for number in signals:
+                if self.scope.cancel_called:
+                    self.backend.keep_records()
+                    os._exit(128 + number)  # a sent request is shielded from cancellation
+                with suppress(OSError):  # after SIGHUP, the terminal is closed
+                    click.echo(_STOPPING, err=True)
+                self.scope.cancel()
+
+
+async def _save_and_show(stop: _Stop, result: GeneratedImages, destination: Destination | None, as_json: bool) -> None:
+    """Save the pictures of a result, and print it.
+
+    JSON is one document with the paths. A signal stops the saving, but the result is still printed, because it is paid
+    for.
+    """
+    backend, saving = stop.backend, _Saving(stop.backend, result, destination)
+    stop.scope = anyio.CancelScope()
+    with stop.scope:
+        await saving.run()
+    show(saving.with_paths() if as_json else result, as_json)
+    if not as_json:
+        if backend.is_sandbox and result.images:
+            click.echo("Its URL ends with this command." if len(result.images) == 1 else _URLS_END)
+        click.echo("".join(f"Saved: {path}\n" for path in saving.paths.values()), nl=False)
+    with suppress(ImageError):  # then only the command images lacks the paths
+        await backend.operator_ledger().note_files(saving.paths)
+    if stop.scope.cancelled_caught:
+        raise click.Abort
+    if saving.failures:
+        print_error(saving.failures[0])  # not as JSON: stdout holds the result, which is one document
+        raise click.exceptions.Exit(1)
+
+
+@dataclass
+class _Saving:
+    """Saves the pictures of a result; `paths` are those of the saved URLs."""
+
+    backend: Backend
+    result: GeneratedImages
+    destination: Destination | None
+    paths: dict[str, Path] = field(default_factory=dict[str, Path])
+    failures: list[ImageError] = field(default_factory=list[ImageError])
+
+    async def run(self) -> None:
+        """Save each picture, and collect the errors in `failures`."""
+        if self.destination is None:
+            return
+        for url in (image.url or "" for image in self.result.images):
+            try:
+                self.paths[url] = await self.destination.save(url, self.backend.timings)
+            except ImageError as error:
+                self.failures.append(error)
+
+    def with_paths(self) -> GeneratedImages:
+        """Return the result with the paths of the saved pictures."""
+        images = [replace(image, path=self.paths.get(image.url or "", image.path)) for image in self.result.images]
+        return replace(self.result, images=images)
+
+
+@dataclass
+class _Progress:
+    """The status of a call; the bar pauses while a person is asked."""
+
+    status: str = ""
+    is_paused: bool = False
+
+    def note(self, words: str) -> None:
+        self.status = words
+
+
+async def _ask(question: Question, progress: _Progress) -> Approval:
+    """Ask a person at the terminal; raises `ConfirmationError` unless the answer is yes."""
+    if not sys.stdin.isatty():
+        raise not_confirmed("there is no terminal to ask on")
+    progress.is_paused = True
+    try:
+        is_yes = await run_in_daemon_thread(lambda: click.confirm(f"\n{question}", err=True))
+    except click.Abort:
+        is_yes = False
+    progress.is_paused = False
+    if not is_yes:
+        raise not_confirmed("the answer was no")
+    return Approval(str(uuid.uuid4()), question.most_usd)
+
+
+@asynccontextmanager
+async def _progress_bar(timings: Timings) -> AsyncGenerator[_Progress]:
+    """Show a progress bar with the call's status, if stderr is a terminal."""
+    progress, start = _Progress(), anyio.current_time()
+    if not sys.stderr.isatty():
+        yield progress
+        return
+
+    def show(_: object) -> str:
+        return f"{progress.status} ({anyio.current_time() - start:.0f} s)"
+
+    with click.progressbar(itertools.count(), label="Drawing", item_show_func=show, file=sys.stderr) as bar:
+
+        async def keep_moving() -> None:
+            while True:
+                if not progress.is_paused:
+                    bar.update(1)
+                await anyio.sleep(timings.progress_bar_seconds)
+
+        async with run_alongside(keep_moving):
+            yield progress

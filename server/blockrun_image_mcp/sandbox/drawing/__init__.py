@@ -1,5 +1,0 @@
-"""The sandbox's artist: draws a prompt's picture without a model."""
-
-from blockrun_image_mcp.sandbox.drawing.picture import draw
-
-__all__ = ["draw"]

@@ -1,0 +1,70 @@
+"""Incoming generation requests, with their rail and payment."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+from starlette.requests import Request
+
+from blockrun_image.text import clean
+from blockrun_image_sandbox.settlements import Kind
+
+WALLET_PREFIX = "/api/v1"
+
+_MAX_BODY_BYTES = 2**20  # enough for the longest prompt at four bytes a character
+
+
+@dataclass(frozen=True)
+class Call:
+    """One generation request: its address, its body, and how it is paid.
+
+    The wallet's paths also serve the account rail for a request with an account key; any other Bearer token is ignored
+    there.
+    """
+
+    url: str
+    path: str
+    origin: str
+    key: str
+    rail: Literal["account", "wallet"]
+    is_authorized: bool
+    signature: str | None
+    body: bytes = b""
+
+    @classmethod
+    def of(cls, request: Request) -> "Call":
+        """Read a request's head; its body is added later."""
+        key, path = clean(request.headers.get("idempotency-key", ""), 64), request.url.path
+        has_key = has_account_key(request)
+        wallet = path.startswith(WALLET_PREFIX) and not has_key
+        signature = request.headers.get("payment-signature") if wallet else None
+        origin = str(request.base_url).rstrip("/")
+        return cls(str(request.url), path, origin, key, "wallet" if wallet else "account", wallet or has_key, signature)
+
+    @property
+    def kind(self) -> Kind:
+        """Whether it asks for the price or is paid.
+
+        On the account rail, it is always paid.
+        """
+        return "quote" if self.rail == "wallet" and self.signature is None else "paid"
+
+    @property
+    def digest(self) -> bytes:
+        """The hash of its body, the key of its quotes."""
+        return hashlib.sha256(self.body).digest()
+
+
+def has_account_key(request: Request) -> bool:
+    """Return whether a request has an account key acceptable to the sandbox."""
+    return request.headers.get("authorization", "").startswith("Bearer brk_")
+
+
+async def read_body(request: Request) -> bytes:
+    """Return a request's whole body; raises `ValueError` if it is too long."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MAX_BODY_BYTES:
+            raise ValueError("The body is too large.")
+    return bytes(body)

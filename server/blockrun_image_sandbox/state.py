@@ -1,0 +1,179 @@
+"""The sandbox's work: checks requests, settles them once, and remembers pictures."""
+
+import hashlib
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any, cast
+
+from jsonschema import Draft202012Validator
+
+from blockrun_image.catalog import Catalog
+from blockrun_image.errors import InvalidRequestError
+from blockrun_image.images import AUTO, ImageArguments, ImageRequest
+from blockrun_image.pricing import estimate
+from blockrun_image.text import clean
+from blockrun_image_sandbox.faults import Fault, FaultScript
+from blockrun_image_sandbox.listing import SandboxListing
+from blockrun_image_sandbox.settlements import Charge, Rail, Settlement, Settlements
+from blockrun_image_sandbox.x402 import Quotes
+
+_MAX_PICTURES = 2_000
+_MAX_DRAWN_CHARACTERS = 2_000
+_MAX_PIXELS = 16_000_000  # Pillow would take gigabytes for the largest sizes that the API's pattern allows
+_UNTOLD_USD = Decimal("0.05")  # for an image without a listed price
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The content of a picture's URL."""
+
+    prompt: str
+    width: int
+    height: int
+    variant: int
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Finished and charged work."""
+
+    created: int
+    data: Sequence[Mapping[str, object]]
+    settlement: Settlement
+
+
+@dataclass
+class SandboxJob:
+    """Work in progress: its request, its end, and the faults of its polls.
+
+    `created` is in seconds since 1970, `finished_at` in seconds by `time.monotonic`. `asked` counts the polls.
+    """
+
+    id: str
+    request: ImageRequest
+    origin: str
+    charge: Charge
+    micro_usd: int
+    poll_url: str
+    fault: Fault
+    created: int
+    finished_at: float
+    polls: FaultScript
+    asked: int = 0
+    generation: Generation | None = None
+
+
+@dataclass
+class SandboxState:
+    """All state of a sandbox; `clock` returns its time in seconds since 1970."""
+
+    listing: SandboxListing
+    clock: Callable[[], float] = time.time
+    faults: FaultScript = field(default_factory=FaultScript)
+    settlements: Settlements = field(default_factory=Settlements)
+    quotes: Quotes = field(default_factory=Quotes)
+    jobs: dict[str, SandboxJob] = field(default_factory=dict[str, SandboxJob])
+    job_ids_by_payment: dict[str, str] = field(default_factory=dict[str, str])
+    pictures: OrderedDict[str, Picture] = field(default_factory=OrderedDict[str, Picture])
+
+    @property
+    def catalog(self) -> Catalog:
+        """The sandbox's current models."""
+        return self.listing.catalog
+
+    def check(self, body: object) -> ImageRequest:
+        """Return the request in a body.
+
+        Raises `InvalidRequestError` if the API would answer 400.
+        """
+        schema = self.catalog.spec.request_schema
+        validator: Any = Draft202012Validator(schema)
+        fault = next(validator.iter_errors(body), None)
+        if fault is not None:
+            raise InvalidRequestError(clean(fault.message, 200))
+        fields = cast("Mapping[str, Any]", body)
+        model = self.listing.find(fields["model"])
+        if "quality" in fields and not model.qualities:
+            raise InvalidRequestError(f"{model.id} does not take quality.")
+        size, quality, n = fields.get("size"), fields.get("quality"), fields.get("n")
+        request = self.catalog.resolve(ImageArguments(fields["prompt"], model.id, size, quality, n))
+        width, height = self._pixels(request)
+        if width * height > _MAX_PIXELS:
+            raise InvalidRequestError(f"The sandbox draws at most {_MAX_PIXELS:,} pixels.")
+        return request
+
+    def micro_usd(self, request: ImageRequest, rail: Rail = "wallet") -> int:
+        """Return a request's charge in millionths of a US dollar.
+
+        It is the high end of the price, if known.
+        """
+        price = estimate(replace(self.catalog, has_fee=rail == "wallet"), request)
+        charged = max(price.low_usd, request.n * _UNTOLD_USD) if price.high_usd is None else price.high_usd
+        return math.ceil(charged * 1_000_000)  # rounded up: USDC has no smaller unit
+
+    def settle(self, request: ImageRequest, origin: str, charge: Charge, micro_usd: int | None = None) -> Generation:
+        """Do the work and charge it once, by default at the current price.
+
+        Raises `PaymentRefusedError` for a payment that was used before.
+        """
+        settlement = self.settlements.settle(
+            charge, request, self.micro_usd(request, charge.rail) if micro_usd is None else micro_usd
+        )
+        data = [self._image(request, origin, variant) for variant in range(request.n)]
+        return Generation(int(self.clock()), data, settlement)
+
+    def accept(self, job: SandboxJob) -> SandboxJob:
+        """Accept a job, or return the one already bought with its payment."""
+        if job.charge.payment is not None:
+            known = self.job_ids_by_payment.setdefault(job.charge.payment.id, job.id)
+            return self.jobs.setdefault(known, job)
+        return self.jobs.setdefault(job.id, job)
+
+    def job_of(self, charge: Charge) -> SandboxJob | None:
+        """Return the job bought with a payment, if there is one."""
+        return self.jobs.get(self.job_ids_by_payment.get(charge.payment.id, "")) if charge.payment else None
+
+    def collect(self, job: SandboxJob) -> Generation:
+        """Return a finished job's pictures, charged the first time; raises `PaymentRefusedError`."""
+        if job.generation is None:
+            job.generation = self.settle(job.request, job.origin, job.charge, job.micro_usd)
+        return job.generation
+
+    def give_up(self, job: SandboxJob) -> None:
+        """End a failed job; its payment may then buy another."""
+        if job.charge.payment is not None:
+            self.job_ids_by_payment.pop(job.charge.payment.id, None)
+
+    def _image(self, request: ImageRequest, origin: str, variant: int) -> dict[str, object]:
+        width, height = self._pixels(request)
+        picture = Picture(request.prompt[:_MAX_DRAWN_CHARACTERS], width, height, variant)
+        image: dict[str, object] = {"url": f"{origin}/images/{self._remember(picture)}.png"}
+        if request.model in self.catalog.models and self.catalog.find(request.model).revises_prompt:
+            image["revised_prompt"] = _revised(request.prompt, variant)
+        return image
+
+    def _pixels(self, request: ImageRequest) -> tuple[int, int]:
+        width, _, height = (self.catalog.default_size if request.size == AUTO else request.size).partition("x")
+        return int(width), int(height)
+
+    def _remember(self, picture: Picture) -> str:
+        # A picture's URL follows from its content, so equal requests get equal URLs.
+        id = hashlib.sha256(repr(picture).encode("utf-8", "backslashreplace")).hexdigest()[:24]
+        self.pictures[id] = picture
+        self.pictures.move_to_end(id)
+        if len(self.pictures) > _MAX_PICTURES:  # the oldest one goes
+            self.pictures.popitem(last=False)
+        return id
+
+
+_STYLES = ("flat shapes", "soft curves", "bold outlines", "layered paper", "broad strokes")
+
+
+def _revised(prompt: str, variant: int) -> str:
+    """Return the prompt with an added style, as a rewriting model would."""
+    style = _STYLES[variant % len(_STYLES)]
+    return f"Variation {variant + 1}, drawn in {style}: {' '.join(prompt.split())}"
