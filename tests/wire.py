@@ -231,7 +231,7 @@ class Served:
 
     def __init__(self, *, is_open: bool = True, confirm_above_usd: str | None = None, **timings: float) -> None:
         self.gateway, self.ledger = GatedGateway(is_open=is_open), Ledger(asks=confirm_above_usd is not None)
-        settings = Settings(confirm_above_usd=confirm_above_usd)
+        settings = Settings.read({"BLOCKRUN_IMAGE_CONFIRM_ABOVE_USD": confirm_above_usd or ""})
         self.backend = Backend(
             settings,
             gateway=self.gateway,

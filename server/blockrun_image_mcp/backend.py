@@ -30,7 +30,8 @@ from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.ledger.confirmation import OpenQuestions
 from blockrun_image_mcp.logs import Redactor, log_orphan
 from blockrun_image_mcp.placeholders import is_placeholder
-from blockrun_image_mcp.settings import RELATIVE, SANDBOX, VARIABLES, Settings
+from blockrun_image_mcp.setting_values import SANDBOX
+from blockrun_image_mcp.settings import RELATIVE, VARIABLES, Settings
 from blockrun_image_mcp.tasks import Lazy, TaskSupervisor
 from blockrun_image_mcp.timings import DEFAULT, Timings
 

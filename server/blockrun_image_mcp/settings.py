@@ -1,64 +1,40 @@
 """The operator's settings, from the environment and the command line."""
 
 import logging
-import os
 import re
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from blockrun_image.enrichment import MODES
 from blockrun_image.errors import ConfigurationError
 from blockrun_image.images import Defaults
 from blockrun_image.joining import SCOPES
 from blockrun_image_mcp.placeholders import is_example, is_placeholder
+from blockrun_image_mcp.setting_values import (
+    SESSION,
+    UNREADABLE,
+    UNSET,
+    CallSeconds,
+    Gateway,
+    Limit,
+    Location,
+    LogLevel,
+    SecretWord,
+    Source,
+    Unreadable,
+    Word,
+    setting,
+    stripped,
+)
 
-SANDBOX = "sandbox"
-
-VARIABLES: Mapping[str, str] = {
-    "gateway": "BLOCKRUN_IMAGE_GATEWAY",
-    "credential": "BLOCKRUN_IMAGE_CREDENTIAL",
-    "credential_file": "BLOCKRUN_IMAGE_CREDENTIAL_FILE",
-    "api_key": "BLOCKRUN_API_KEY",
-    "api_key_file": "BLOCKRUN_API_KEY_FILE",
-    "api_key_url": "BLOCKRUN_API_KEY_URL",
-    "wallet_key": "BLOCKRUN_WALLET_KEY",
-    "wallet_key_file": "BLOCKRUN_WALLET_KEY_FILE",
-    "wallet": "BLOCKRUN_IMAGE_WALLET",
-    "api_url": "BLOCKRUN_API_URL",
-    "default_model": "BLOCKRUN_IMAGE_DEFAULT_MODEL",
-    "enrich": "BLOCKRUN_IMAGE_ENRICH",
-    "max_cost_usd": "BLOCKRUN_IMAGE_MAX_COST_USD",
-    "daily_budget_usd": "BLOCKRUN_IMAGE_DAILY_BUDGET_USD",
-    "call_seconds": "BLOCKRUN_IMAGE_CALL_SECONDS",
-    "confirm_above_usd": "BLOCKRUN_IMAGE_CONFIRM_ABOVE_USD",
-    "spec": "BLOCKRUN_IMAGE_SPEC",
-    "catalog": "BLOCKRUN_IMAGE_CATALOG",
-    "dir": "BLOCKRUN_IMAGE_DIR",
-    "state_dir": "BLOCKRUN_IMAGE_STATE_DIR",
-    "log_level": "BLOCKRUN_IMAGE_LOG_LEVEL",
-}
-"""The environment variable of each setting; a blank one is not set."""
-
-_UNSET_BY_PLACEHOLDER = ("default_model", "enrich", "call_seconds", "catalog", "dir", "log_level", "wallet")
-"""The settings that a placeholder leaves unset.
-
-In the others, "not set" could send a key to the wrong host, or lift a limit, so a placeholder is refused there.
-"""
-
-CALL_SECONDS = "50"
+CALL_SECONDS = 50.0
 """The default for the seconds until a call is answered without its pictures."""
-
-_MAX_CALL_SECONDS = 3_600
-
-SESSION = "session"
-"""The value of BLOCKRUN_IMAGE_WALLET for the key in the file of BlockRun's own software."""
 
 SESSION_FILE = "~/.blockrun/.session"
 """The file of BlockRun's own software with a wallet's private key, as text."""
@@ -66,56 +42,16 @@ SESSION_FILE = "~/.blockrun/.session"
 RELATIVE = "is not an absolute path: the folder depends on where the server is started"
 """The fault of a relative folder name, to follow the setting's name."""
 
+LIMITS = ("max_cost_usd", "daily_budget_usd", "confirm_above_usd")
+"""The settings that limit spending."""
+
 _log = logging.getLogger(__name__)
 
-_MAX_CREDENTIAL_BYTES = 4_096
 _PREFIX = "BLOCKRUN_"
 _OWN_PREFIX = "BLOCKRUN_IMAGE_"
 _MONEY_WORDS = re.compile("BUDGET|COST|LIMIT|SPEND|CONFIRM|USD")
 _NEAR = 0.85
-LIMITS = ("max_cost_usd", "daily_budget_usd", "confirm_above_usd")
-"""The settings that limit spending."""
-
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-_OTHER_LOG_LEVELS = {
-    "TRACE": "DEBUG",
-    "VERBOSE": "DEBUG",
-    "NOTICE": "INFO",
-    "WARN": "WARNING",
-    "ERR": "ERROR",
-    "FATAL": "CRITICAL",
-    "OFF": "CRITICAL",
-    "SILENT": "CRITICAL",
-}
-"""The names that other programs have for these levels."""
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _gateway(value: object) -> object:
-    return SANDBOX if isinstance(value, str) and value.lower() == SANDBOX else value
-
-
-def _log_level(value: object) -> object:
-    return _OTHER_LOG_LEVELS.get(value.upper(), value.upper()) if isinstance(value, str) else value
-
-
-def _expanded(value: object) -> object:
-    return _path(value) if isinstance(value, str) else value
-
-
-def _path(text: str) -> Path:
-    """Return a path with its home folder and variables expanded.
-
-    They are written as `~` and `$HOME` or, on Windows, `%USERPROFILE%`. Unknown ones stay as they are.
-    """
-    path = Path(os.path.expandvars(text))
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        return path
 
 
 @dataclass(frozen=True)
@@ -123,43 +59,7 @@ class Mistake:
     """An unusable value: its fault in words, and the value used instead."""
 
     words: str
-    instead: str
-
-
-@dataclass(frozen=True)
-class Source:
-    """The source of a credential: its variable, with a value or the name of a file."""
-
-    variable: str
-    value: SecretStr | None = None
-    file: SecretStr | None = None
-
-    def read(self) -> str:
-        """Return the credential; from a file, this is the first line.
-
-        Raises `ConfigurationError` if the file cannot be read or has no credential. The error does not name the file,
-        because the name may be a key in the wrong variable.
-        """
-        if self.value is not None:
-            return self.value.get_secret_value()
-        if self.file is None:
-            raise ConfigurationError(f"{self.variable} can only be {SESSION}, or not set.")
-        try:
-            line = _value(_first_line(_path(self.file.get_secret_value())))
-        except UnicodeError:
-            raise ConfigurationError(
-                f"{self.variable} names a file that is not text in UTF-8.", hint="Save it again as UTF-8."
-            ) from None
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"{self.variable} names no file that can be read ({type(error).__name__}).",
-                hint="Name a file whose first line is the credential, and that the server's user may read.",
-            ) from None
-        if line is None:
-            raise ConfigurationError(f"{self.variable} names a file whose first line is empty.")
-        if is_example(line):
-            raise ConfigurationError(f"{self.variable} names a file that still holds a placeholder.")
-        return line
+    instead: str | float
 
 
 class Settings(BaseModel):
@@ -167,27 +67,129 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    gateway: Annotated[str | None, BeforeValidator(_gateway)] = None
-    credential: SecretStr | None = None
-    credential_file: SecretStr | None = None
-    api_key: SecretStr | None = None
-    api_key_file: SecretStr | None = None
-    api_key_url: str | None = None
-    wallet_key: SecretStr | None = None
-    wallet_key_file: SecretStr | None = None
-    wallet: Annotated[SecretStr | None, BeforeValidator(_lower)] = None
-    api_url: str | None = None
-    default_model: str | None = None
-    enrich: Annotated[str, BeforeValidator(_lower)] = "auto"
-    max_cost_usd: str = "1.50"
-    daily_budget_usd: str = "10.00"
-    call_seconds: str = CALL_SECONDS
-    confirm_above_usd: str | None = None
-    catalog: Annotated[str, BeforeValidator(_lower)] = "both"
-    spec: Annotated[Path | None, BeforeValidator(_expanded)] = None
-    dir: Annotated[Path | None, BeforeValidator(_expanded)] = None
-    state_dir: Annotated[Path | None, BeforeValidator(_expanded)] = None
-    log_level: Annotated[str, BeforeValidator(_log_level)] = "WARNING"
+    gateway: Gateway = setting(
+        "BLOCKRUN_IMAGE_GATEWAY",
+        None,
+        meaning="the base URL of another OpenAI-compatible image API, such as `https://api.example.com/v1`"
+        " (rules), or `sandbox`",
+    )
+    credential: SecretStr | None = setting(
+        "BLOCKRUN_IMAGE_CREDENTIAL",
+        None,
+        meaning="a credential for this server alone; it counts before `BLOCKRUN_API_KEY`, which counts before"
+        " `BLOCKRUN_WALLET_KEY`",
+    )
+    credential_file: SecretStr | None = setting(
+        "BLOCKRUN_IMAGE_CREDENTIAL_FILE",
+        None,
+        meaning="a file that holds it in its first line",
+    )
+    api_key: SecretStr | None = setting(
+        "BLOCKRUN_API_KEY",
+        None,
+        meaning="your BlockRun account key (`brk_...`)",
+    )
+    api_key_file: SecretStr | None = setting(
+        "BLOCKRUN_API_KEY_FILE",
+        None,
+        meaning="a file that holds that key in its first line",
+    )
+    api_key_url: str | None = setting(
+        "BLOCKRUN_API_KEY_URL",
+        None,
+        meaning="the host for an account key, instead of `https://api.blockrun.ai`",
+    )
+    wallet_key: SecretStr | None = setting(
+        "BLOCKRUN_WALLET_KEY",
+        None,
+        meaning="the private key of a wallet, or a token that BlockRun gave you for its API",
+    )
+    wallet_key_file: SecretStr | None = setting(
+        "BLOCKRUN_WALLET_KEY_FILE",
+        None,
+        meaning="a file that holds it in its first line",
+    )
+    wallet: SecretWord = setting(
+        "BLOCKRUN_IMAGE_WALLET",
+        None,
+        is_unset_by_placeholder=True,
+        meaning="`session` pays from the wallet in `~/.blockrun/.session`, which BlockRun's own software made;"
+        " without it, that wallet is never used",
+    )
+    api_url: str | None = setting(
+        "BLOCKRUN_API_URL",
+        None,
+        meaning="the host for a wallet or a token, instead of `https://blockrun.ai/api`",
+    )
+    default_model: str | None = setting(
+        "BLOCKRUN_IMAGE_DEFAULT_MODEL",
+        None,
+        is_unset_by_placeholder=True,
+        meaning="the model of a call that names none",
+    )
+    enrich: Word = setting(
+        "BLOCKRUN_IMAGE_ENRICH",
+        "auto",
+        is_unset_by_placeholder=True,
+        meaning="what happens to a prompt if the call does not say: `auto` (default), `suggest` or `off`; with any"
+        " other value, prompts are sent unchanged",
+    )
+    max_cost_usd: Limit = setting(
+        "BLOCKRUN_IMAGE_MAX_COST_USD",
+        Decimal("1.50"),
+        meaning="the most that one call may cost, in US dollars: 1.50 by default, `none` for no limit",
+    )
+    daily_budget_usd: Limit = setting(
+        "BLOCKRUN_IMAGE_DAILY_BUDGET_USD",
+        Decimal("10.00"),
+        meaning="the most that all calls of one UTC day may cost: 10.00 by default, `none` for no limit",
+    )
+    call_seconds: CallSeconds = setting(
+        "BLOCKRUN_IMAGE_CALL_SECONDS",
+        CALL_SECONDS,
+        is_unset_by_placeholder=True,
+        meaning="after how many seconds a call answers `pending`: 50 by default, from 1 to 3600",
+    )
+    confirm_above_usd: Limit = setting(
+        "BLOCKRUN_IMAGE_CONFIRM_ABOVE_USD",
+        None,
+        meaning="ask the user before a call that may cost more than this, in US dollars; 0 for every call, `none`"
+        " (default) for no call",
+    )
+    catalog: Word = setting(
+        "BLOCKRUN_IMAGE_CATALOG",
+        "both",
+        is_unset_by_placeholder=True,
+        meaning="which models count: `contract` (the built-in ones), `live` (those that the gateway lists) or"
+        " `both` (default)",
+    )
+    spec: Location = setting(
+        "BLOCKRUN_IMAGE_SPEC",
+        None,
+        meaning="your own file of models and prices instead of the built-in `openapi.json`, or a short one that is"
+        " laid over it; if it cannot be used, every call is refused, because models and prices may differ",
+    )
+    dir: Location = setting(
+        "BLOCKRUN_IMAGE_DIR",
+        None,
+        is_unset_by_placeholder=True,
+        meaning="the folder for pictures that the gateway sends as data, and for URLs that are too long for a"
+        " result; by default `images` in your data folder, on Windows `blockrun-image-mcp` in your Pictures folder",
+    )
+    state_dir: Location = setting(
+        "BLOCKRUN_IMAGE_STATE_DIR",
+        None,
+        meaning="the folder of the ledger and the gateway's list, an absolute path; use the same one for every"
+        " host and terminal that shares a budget. By default in your state and cache folders, on Windows"
+        " `.blockrun-image-mcp` in your home folder",
+    )
+    log_level: LogLevel = setting(
+        "BLOCKRUN_IMAGE_LOG_LEVEL",
+        "WARNING",
+        is_unset_by_placeholder=True,
+        meaning="`DEBUG`, `INFO`, `WARNING` (default), `ERROR` or `CRITICAL`, or another program's name for one,"
+        " such as `warn` or `trace`; the log goes to stderr",
+    )
     misspelt: Mapping[str, str] = {}
     """Unknown variables in the environment, with the setting that each may mean."""
 
@@ -217,8 +219,8 @@ class Settings(BaseModel):
             mistakes["catalog"] = Mistake(f"must be one of {', '.join(SCOPES)}; using both", "both")
         if self.enrich not in MODES:
             mistakes["enrich"] = Mistake(f"must be one of {', '.join(MODES)}; prompts are sent as they are", "off")
-        if self.call_timeout_seconds is None:
-            mistakes["call_seconds"] = Mistake(f"cannot be read; using {CALL_SECONDS} seconds", CALL_SECONDS)
+        if self.call_seconds is UNREADABLE:
+            mistakes["call_seconds"] = Mistake(f"cannot be read; using {CALL_SECONDS:g} seconds", CALL_SECONDS)
         return mistakes
 
     @property
@@ -241,18 +243,14 @@ class Settings(BaseModel):
         if self.is_dir_relative:
             _log.warning("%s %s", VARIABLES["dir"], RELATIVE)
         for field in ("max_cost_usd", "daily_budget_usd"):
-            if getattr(self, field).lower() == "none":
+            if getattr(self, field) is None:
                 _log.warning("%s is none: nothing limits what is spent", VARIABLES[field])
         return self.model_copy(update={field: mistake.instead for field, mistake in self.mistakes.items()})
 
     @property
-    def call_timeout_seconds(self) -> float | None:
-        """The seconds until a call is answered without its pictures; `None` if unreadable."""
-        try:
-            seconds = float(self.call_seconds)
-        except ValueError:
-            return None
-        return seconds if 1 <= seconds <= _MAX_CALL_SECONDS else None
+    def call_timeout_seconds(self) -> float:
+        """The seconds until a call is answered without its pictures."""
+        return CALL_SECONDS if isinstance(self.call_seconds, Unreadable) else self.call_seconds
 
     @property
     def defaults(self) -> Defaults:
@@ -304,17 +302,12 @@ class Settings(BaseModel):
         return read
 
 
-def _first_line(path: Path) -> str:
-    if not path.is_file():  # a pipe can be read only once, and its reader could wait for ever
-        raise FileNotFoundError
-    with path.open("rb") as file:
-        content = file.read(_MAX_CREDENTIAL_BYTES)
-    is_utf_16 = content.startswith((BOM_UTF16_LE, BOM_UTF16_BE))  # Windows PowerShell writes UTF-16
-    text = content.decode("utf-16" if is_utf_16 else "utf-8-sig", "replace")  # later lines may be anything
-    line = re.split(r"[\r\n]", text, maxsplit=1)[0]
-    if "\0" in line or "\N{REPLACEMENT CHARACTER}" in line:
-        raise UnicodeError
-    return line
+VARIABLES: Mapping[str, str] = {field: info.title for field, info in Settings.model_fields.items() if info.title}
+"""The environment variable of each setting; a blank one is not set."""
+
+_UNSET_BY_PLACEHOLDER = [
+    field for field, info in Settings.model_fields.items() if info.json_schema_extra == {UNSET: True}
+]
 
 
 def _is_filled(secret: SecretStr | None) -> bool:
@@ -340,12 +333,5 @@ def _setting_meant_by(name: str, known: Sequence[str]) -> str | None:
 
 
 def _setting(field: str, text: str | None) -> str | None:
-    value = _value(text)
+    value = stripped(text)
     return None if value is not None and field in _UNSET_BY_PLACEHOLDER and is_placeholder(value) else value
-
-
-def _value(text: str | None) -> str | None:
-    stripped = (text or "").strip()
-    if len(stripped) > 1 and stripped[0] == stripped[-1] and stripped[0] in "\"'":
-        stripped = stripped[1:-1].strip()  # values in env files are often quoted
-    return stripped or None

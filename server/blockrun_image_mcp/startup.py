@@ -22,7 +22,7 @@ def load_backend(flags: Mapping[str, str | None], *, answers_in_time: bool = Fal
     """
     settings = Settings.read(os.environ, **flags)
     mistake = settings.mistakes.get("log_level")
-    configure_logging(mistake.instead if mistake else settings.log_level, Redactor(settings.credentials.values()))
+    configure_logging(str(mistake.instead) if mistake else settings.log_level, Redactor(settings.credentials.values()))
     return Backend(settings, timings=Timings.for_calls(settings) if answers_in_time else DEFAULT)
 
 

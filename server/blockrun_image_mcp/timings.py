@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from blockrun_image.timings import CallTimings
-from blockrun_image_mcp.settings import CALL_SECONDS, Settings
+from blockrun_image_mcp.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,7 @@ class Timings(CallTimings):
     @classmethod
     def for_calls(cls, settings: Settings, **others: float) -> Self:
         """Return the timings with the settings' call timeout and the others changed."""
-        seconds = settings.call_timeout_seconds or float(CALL_SECONDS)
-        return replace(cls(call_timeout_seconds=seconds), **others)
+        return replace(cls(call_timeout_seconds=settings.call_timeout_seconds), **others)
 
 
 DEFAULT = Timings()

@@ -19,7 +19,7 @@ from tests.conftest import only_on_linux, only_on_posix, process_environment, se
 from blockrun_image import Catalog, ImageError, ImageToolset, enrich, errors
 from blockrun_image.schemas import tool_schemas
 from blockrun_image_mcp.cli.group import main
-from blockrun_image_mcp.settings import VARIABLES
+from blockrun_image_mcp.settings import VARIABLES, Settings
 from blockrun_image_sandbox.drawing import draw
 
 ROOT = Path(__file__).parents[2]
@@ -73,6 +73,16 @@ def test_every_setting_is_explained_and_every_explained_setting_exists() -> None
     explained = re.findall(r"^\| `(BLOCKRUN_\w+)` \|", text_of("settings.md"), re.MULTILINE)
     assert sorted(explained) == sorted(VARIABLES.values())
     assert set(re.findall(r"BLOCKRUN_\w+", EVERYTHING)) <= set(VARIABLES.values())
+
+
+@pytest.mark.parametrize("field", VARIABLES)
+def test_settings_table_repeats_what_the_code_declares(field: str) -> None:
+    info = Settings.model_fields[field]
+    rows = dict(re.findall(r"^\| `(BLOCKRUN_\w+)` \| (.*) \|$", text_of("settings.md"), re.MULTILINE))
+    cell = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", rows[VARIABLES[field]])
+    assert cell == info.description
+    if info.default is not None:
+        assert re.search(rf"{info.default:g}\b" if isinstance(info.default, float) else rf"{info.default}\b", cell)
 
 
 def test_every_kind_of_error_is_explained() -> None:

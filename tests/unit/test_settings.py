@@ -1,5 +1,8 @@
+import json
+import re
 from codecs import BOM_UTF16_BE
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,6 +81,31 @@ def test_every_variable_sets_the_field_of_its_name() -> None:
     assert {*VARIABLES, "misspelt"} == set(Settings.model_fields)
 
 
+ROOT = Path(__file__).parents[2]
+MANIFEST = json.loads((ROOT / "manifest.json").read_text("utf-8"))["user_config"]
+REGISTRY = json.loads((ROOT / "server.json").read_text("utf-8"))["packages"][0]["environmentVariables"]
+
+
+def is_secret(field: str) -> bool:
+    return "SecretStr" in str(Settings.model_fields[field].annotation)
+
+
+@pytest.mark.parametrize("field", MANIFEST)
+def test_bundle_asks_for_a_setting_as_it_is_declared(field: str) -> None:
+    asked, default = MANIFEST[field], Settings.model_fields[field].default
+    assert is_secret(field) == asked.get("sensitive", False)
+    blank = re.search(r"Blank: (.*)\.$", asked["description"])
+    assert default is None or (blank is not None and blank[1] == str(default))
+
+
+@pytest.mark.parametrize("entry", REGISTRY, ids=lambda entry: entry["name"])
+def test_registry_entry_lists_a_setting_as_it_is_declared(entry: dict[str, Any]) -> None:
+    fields = {variable: field for field, variable in VARIABLES.items()}
+    info = Settings.model_fields[fields[entry["name"]]]
+    assert is_secret(fields[entry["name"]]) == entry.get("isSecret", False)
+    assert entry.get("default") == (None if info.default is None else str(info.default))
+
+
 def test_a_flag_beats_its_variable_and_a_flag_that_is_not_given_does_not() -> None:
     environment = {"BLOCKRUN_IMAGE_GATEWAY": "https://a.example/v1", "BLOCKRUN_IMAGE_DEFAULT_MODEL": "dall-e-2"}
     settings = Settings.read(environment, gateway="sandbox", default_model=None)
@@ -111,7 +139,7 @@ def test_value_that_cannot_be_used_is_replaced_and_warned_about_and_not_quoted(
     settings = Settings.read({**environment, "BLOCKRUN_IMAGE_CALL_SECONDS": f"{level}s"})
     assert settings.mistakes.keys() == {"log_level", "catalog", "enrich", "call_seconds"}
     valid = settings.with_valid_values()
-    assert (valid.log_level, valid.catalog, valid.enrich, valid.call_seconds) == ("WARNING", "both", "off", "50")
+    assert (valid.log_level, valid.catalog, valid.enrich, valid.call_seconds) == ("WARNING", "both", "off", 50)
     assert valid.mistakes == {}
     for field in settings.mistakes:
         assert VARIABLES[field] in caplog.text

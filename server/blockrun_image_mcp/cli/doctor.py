@@ -27,7 +27,8 @@ from blockrun_image_mcp.gateway.credentials import shape_of
 from blockrun_image_mcp.images.store import check_absolute
 from blockrun_image_mcp.ledger.limits import check_names, confirm_above_micro_usd
 from blockrun_image_mcp.logs import Redactor
-from blockrun_image_mcp.settings import RELATIVE, SANDBOX, SESSION, SESSION_FILE, VARIABLES, Settings, Source
+from blockrun_image_mcp.setting_values import SANDBOX, SESSION, Source
+from blockrun_image_mcp.settings import RELATIVE, SESSION_FILE, VARIABLES, Settings
 from blockrun_image_mcp.startup import load_backend
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from blockrun_image.arguments import check_arguments
 from blockrun_image.errors import ImageError
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.cli import output
-from blockrun_image_mcp.settings import SANDBOX
+from blockrun_image_mcp.setting_values import SANDBOX
 from blockrun_image_mcp.startup import exit_with, load_backend
 
 if TYPE_CHECKING:

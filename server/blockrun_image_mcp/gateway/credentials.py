@@ -20,7 +20,8 @@ from blockrun_image.errors import ConfigurationError
 from blockrun_image.text import did_you_mean
 from blockrun_image_mcp.network import is_loopback
 from blockrun_image_mcp.placeholders import has_placeholder
-from blockrun_image_mcp.settings import SANDBOX, VARIABLES, Settings
+from blockrun_image_mcp.setting_values import SANDBOX
+from blockrun_image_mcp.settings import VARIABLES, Settings
 
 if TYPE_CHECKING:
     import httpx2

@@ -1,16 +1,14 @@
 """The operator's limits on spending; tool arguments cannot raise them."""
 
-import re
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
 from blockrun_image.attempts import ExpectedCost
 from blockrun_image.errors import BudgetExceededError, ConfigurationError
 from blockrun_image.text import usd
+from blockrun_image_mcp.setting_values import Unreadable
 from blockrun_image_mcp.settings import LIMITS, VARIABLES, Settings
 
-_NO_LIMIT = "none"
-_AMOUNT = re.compile(r"\$?(\d{1,9}(?:\.\d{1,6})?)")
 _MICRO = 1_000_000
 
 
@@ -104,19 +102,16 @@ def confirm_above_micro_usd(settings: Settings) -> int | None:
 
     Raises `ConfigurationError` if the setting cannot be read.
     """
-    return _amount(VARIABLES["confirm_above_usd"], settings.confirm_above_usd or _NO_LIMIT)
+    return _amount(VARIABLES["confirm_above_usd"], settings.confirm_above_usd)
 
 
-def _amount(variable: str, text: str) -> int | None:
-    if text.lower() == _NO_LIMIT:
-        return None
-    amount = _AMOUNT.fullmatch(text)
-    if amount is None:
+def _amount(variable: str, limit: Decimal | Unreadable | None) -> int | None:
+    if isinstance(limit, Unreadable):
         raise ConfigurationError(
             f"{variable} cannot be read. No picture is paid for until it can.",
             hint="It must be an amount of US dollars such as 10.00, or none.",
         )
-    return micro_usd(Decimal(amount[1]))
+    return None if limit is None else micro_usd(limit)
 
 
 def _refusal(call_micro_usd: int, why: str, setting: str) -> BudgetExceededError:

@@ -19,7 +19,8 @@ from blockrun_image_mcp.backend import NAME, Backend
 from blockrun_image_mcp.mcp_server.resources import list_resource_templates, list_resources, read_resource
 from blockrun_image_mcp.mcp_server.tool_call import call_tool
 from blockrun_image_mcp.mcp_server.versions import has_annotations, has_structured_results, has_titles
-from blockrun_image_mcp.settings import SANDBOX, Settings
+from blockrun_image_mcp.setting_values import SANDBOX
+from blockrun_image_mcp.settings import Settings
 
 
 def build_server(backend: Backend) -> Server[Backend]:
