@@ -24,8 +24,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there it is rea
 WINDOWS = """
 import sys
 import time
-from blockrun_image_mcp import cli, serving
-from blockrun_image_mcp.cli import doctor, generate, group, sandbox
+from blockrun_image_mcp import serving
+from blockrun_image_mcp.cli import doctor, generate, group, main, sandbox
 from blockrun_image_mcp.gateway import client
 from blockrun_image_mcp.images import download
 from blockrun_image_mcp.ledger import jobs, ledger
@@ -34,7 +34,7 @@ from blockrun_image_mcp.mcp_server import server, stdio
 from blockrun_image_sandbox import server
 import anyio._backends._asyncio, uvicorn.loops.asyncio, uvicorn.protocols.http.h11_impl
 sys.platform = "win32"
-cli.main()
+main.main()
 """
 
 

@@ -215,12 +215,12 @@ def test_the_bundle_holds_the_project_and_nothing_else(archives: Path) -> None:
 
 
 @posix_only
-def test_the_wheel_holds_the_two_packages_with_their_data_and_nothing_else(archives: Path) -> None:
+def test_the_wheel_holds_the_three_packages_with_their_data_and_nothing_else(archives: Path) -> None:
     (wheel,) = archives.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     folders = {name.partition("/")[0] for name in names}
     packages = {folder for folder in folders if not folder.endswith(".dist-info")}
-    assert packages == {"blockrun_image", "blockrun_image_mcp"}
+    assert packages == {"blockrun_image", "blockrun_image_mcp", "blockrun_image_sandbox"}
     data = {f"blockrun_image/{file.name}" for file in (ROOT / "tools" / "blockrun_image").glob("*.json")}
     assert {"blockrun_image/prompt_tips.json", "blockrun_image/prompt_tips.schema.json"} < data <= set(names)
 

@@ -105,7 +105,7 @@ async def test_fewer_pictures_than_asked_are_handed_over_with_a_warning(ask: Ask
     (file,) = ask.folder.iterdir()
     assert result.warnings == [
         f"Part of the gateway's answer could not be used. The answer is saved as it came: {file}",
-        "QuoteContext for 3 images, and 1 came back.",
+        "Asked for 3 images, and 1 came back.",
     ]
 
 
