@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.compat.clients import CLIENTS, DRIVERS, Client
 from tests.compat.trial import try_client
-from tests.conftest import only_on_posix
+from tests.support.platforms import only_on_posix
 
 pytestmark = [pytest.mark.compat, only_on_posix("groups of processes, which end together")]
 

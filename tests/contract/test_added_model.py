@@ -7,7 +7,7 @@ import anyio
 import httpx2
 import pytest
 from mcp_types import TextContent
-from tests.conftest import Connect
+from tests.support.clients import Connect
 
 from blockrun_image import Catalog, ImageToolset
 from blockrun_image_sandbox.server import running_sandbox

@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import anyio
 import pytest
-from tests.conftest import Sandbox
-from tests.e2e.test_live_catalog import HOSTILE, MYSTERY, PREFIXED, WONDER
+from tests.support.live_lists import HOSTILE, MYSTERY, PREFIXED, WONDER
+from tests.support.sandbox import Sandbox
 
 from blockrun_image.listing import Listing, read_listing
 from blockrun_image_mcp.gateway.client import HttpGateway

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import openai
 import pytest
-from tests.conftest import Sandbox
+from tests.support.sandbox import Sandbox
 
 from blockrun_image import Catalog
 

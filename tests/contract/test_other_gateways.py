@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from mcp import Client
-from tests.conftest import Sandbox, only_on_posix, server_parameters
-from tests.contract.test_readme import CATALOGUE
-from tests.e2e.test_command_line import run
-from tests.e2e.test_tools_over_mcp import data, text
-from tests.peers import KEY, REFUSED, Peer, aimock, install, litellm
+from tests.support.clients import data, text
+from tests.support.commands import run
+from tests.support.pages import CATALOGUE
+from tests.support.peers import KEY, REFUSED, Peer, aimock, install, litellm
+from tests.support.platforms import only_on_posix
+from tests.support.processes import server_parameters
+from tests.support.sandbox import Sandbox
 
 from blockrun_image_sandbox.drawing import draw
 

@@ -1,6 +1,5 @@
 """What the README and the pages in docs/ say is what the code does."""
 
-import json
 import re
 import shlex
 import subprocess
@@ -14,7 +13,9 @@ import click
 import pytest
 from mcp import Client
 from PIL import Image, ImageChops
-from tests.conftest import only_on_linux, only_on_posix, process_environment, server_parameters
+from tests.support.pages import EVERYTHING, FILES, PAGES, README, ROOT, text_of
+from tests.support.platforms import only_on_linux, only_on_posix
+from tests.support.processes import process_environment, server_parameters
 
 from blockrun_image import Catalog, ImageError, ImageToolset, enrich, errors
 from blockrun_image.schemas import tool_schemas
@@ -22,18 +23,10 @@ from blockrun_image_mcp.cli.group import main
 from blockrun_image_mcp.settings import VARIABLES, Settings
 from blockrun_image_sandbox.drawing import draw
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 ELSEWHERE = "hosts.md"
 """Its commands and programs need hosts and frameworks; those that `make compat` has are run there."""
 
 
-def text_of(*names: str) -> str:
-    """Return the text of these pages, or of all."""
-    return "\n".join(page.read_text(encoding="utf-8") for page in PAGES if not names or page.name in names)
-
-
-README, EVERYTHING = text_of("README.md"), text_of()
 RUN_HERE = text_of(*(page.name for page in PAGES if page.name != ELSEWHERE))
 BLOCKS: Sequence[tuple[str, str]] = re.findall(r"^```(\w*)\n(.*?)^```", RUN_HERE, re.MULTILINE | re.DOTALL)
 CONSOLE = "".join(block for kind, block in BLOCKS if kind == "console")
@@ -45,11 +38,7 @@ SHOWN = {
     "/.local/": only_on_linux("folders that are named so"),
 }
 PROGRAMS = [block for kind, block in BLOCKS if kind == "python"]
-FILES: Sequence[dict[str, Any]] = [
-    json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", EVERYTHING, re.MULTILINE | re.DOTALL)
-]
 HOSTS = [file for file in FILES if len(file) == 1 and not file.keys() & {"mcp", "permission"}]
-(CATALOGUE,) = (file for file in FILES if "x-models" in file)
 
 
 def run_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -8,7 +8,7 @@ import anyio
 import anyio.lowlevel
 import httpx2
 import pytest
-from tests.conftest import Sandbox, contract
+from tests.support.sandbox import Sandbox, contract
 
 from blockrun_image import Catalog
 from blockrun_image_sandbox.server import running_sandbox

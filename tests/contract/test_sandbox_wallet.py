@@ -15,7 +15,8 @@ from typing import Any, cast
 import httpx2
 import pytest
 from eth_account import Account
-from tests.conftest import Sandbox, process_environment
+from tests.support.processes import process_environment
+from tests.support.sandbox import Sandbox
 
 from blockrun_image import Catalog
 from blockrun_image_sandbox.server import running_sandbox

@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.middleware.base import RequestResponseEndpoint
-from tests.payments import ADDRESS, PAYEE, CountingWallet, KeptAttempt
+from tests.support.payments import ADDRESS, PAYEE, CountingWallet, KeptAttempt
 from x402 import x402Facilitator, x402ResourceServer
 from x402.http import PaymentOption, RouteConfig
 from x402.http.middleware.fastapi import payment_middleware

@@ -13,13 +13,15 @@ import anyio
 import pytest
 from mcp import Client
 from mcp.client import ClientRequestContext
-from mcp_types import ElicitRequestFormParams, ElicitRequestParams, ElicitResult, ErrorData
-from tests.conftest import Connect, Sandbox, backend_of, only_on_posix, process_environment
-from tests.e2e.test_command_line import run
-from tests.e2e.test_spending import images
-from tests.e2e.test_stdio_process import Server, running
-from tests.e2e.test_tools_over_mcp import FOX, data, text
-from tests.payments import KEY
+from mcp_types import ElicitRequestParams, ElicitResult, ErrorData
+from tests.support.clients import COLLECTED, FOX, Connect, User, data, text
+from tests.support.commands import images, run
+from tests.support.payments import KEY
+from tests.support.platforms import only_on_posix
+from tests.support.processes import backend_of, process_environment
+from tests.support.sandbox import Sandbox
+from tests.support.servers import Server, running
+from tests.support.setting_names import CONFIRM_ABOVE
 
 from blockrun_image_mcp.mcp_server.server import build_server
 from blockrun_image_mcp.timings import DEFAULT
@@ -29,29 +31,13 @@ if sys.platform != "win32":
 
 pytestmark = pytest.mark.anyio
 
-SETTING = "BLOCKRUN_IMAGE_CONFIRM_ABOVE_USD"
-COLLECTED = "nothing more was charged"
-
-
-class User:
-    """Answers every question in the same way, and keeps them."""
-
-    def __init__(self, action: Literal["accept", "decline", "cancel"] = "accept", content: Any = None) -> None:
-        self.questions: list[ElicitRequestFormParams] = []
-        self._answer = ElicitResult(action=action, content=content)
-
-    async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
-        assert isinstance(params, ElicitRequestFormParams)
-        self.questions.append(params)
-        return self._answer
-
 
 @pytest.mark.parametrize("content", [None, {}, {"model": "dall-e-2"}])
 async def test_an_approved_call_makes_its_picture(
     connect: Connect, sandbox: Sandbox, content: Mapping[str, str] | None
 ) -> None:
     user = User(content=content)
-    async with connect({**sandbox.environment, SETTING: "0.04"}, user) as client:
+    async with connect({**sandbox.environment, CONFIRM_ABOVE: "0.04"}, user) as client:
         result = await client.call_tool("generate_image", {**FOX, "prompt": "A red\nfox"})
     assert len(data(result)["images"]) == 1
     (asked,) = user.questions
@@ -67,7 +53,7 @@ async def test_any_other_answer_makes_nothing_and_names_the_setting(
     connect: Connect, sandbox: Sandbox, action: Literal["decline", "cancel"]
 ) -> None:
     user = User(action)
-    async with connect({**sandbox.environment, SETTING: "0.04"}, user) as client:
+    async with connect({**sandbox.environment, CONFIRM_ABOVE: "0.04"}, user) as client:
         result = await client.call_tool("generate_image", FOX)
     assert_refused(result)
     assert (len(user.questions), sandbox.posts) == (1, 0)
@@ -78,12 +64,12 @@ def assert_refused(result: Any) -> None:
     assert result.is_error
     error = data(result)["error"]
     assert (error["type"], error["charged"], error["retryable"]) == ("confirmation", "no", False)
-    assert SETTING in text(result)
-    assert SETTING in error["hint"]
+    assert CONFIRM_ABOVE in text(result)
+    assert CONFIRM_ABOVE in error["hint"]
 
 
 async def test_a_client_that_cannot_ask_is_told_so_and_free_tools_go_on(connect: Connect, sandbox: Sandbox) -> None:
-    async with connect({**sandbox.environment, SETTING: "0"}) as client:
+    async with connect({**sandbox.environment, CONFIRM_ABOVE: "0"}) as client:
         result = await client.call_tool("generate_image", FOX)
         free = await client.call_tool("estimate_cost", FOX)
     assert_refused(result)
@@ -97,7 +83,7 @@ async def test_a_call_at_or_below_the_amount_is_not_asked_about(
     connect: Connect, sandbox: Sandbox, amount: str
 ) -> None:
     user = User("decline")
-    async with connect({**sandbox.environment, SETTING: amount}, user) as client:
+    async with connect({**sandbox.environment, CONFIRM_ABOVE: amount}, user) as client:
         result = await client.call_tool("generate_image", FOX)
     assert not result.is_error
     assert (user.questions, sandbox.charges) == ([], 1)
@@ -105,7 +91,7 @@ async def test_a_call_at_or_below_the_amount_is_not_asked_about(
 
 async def test_what_would_be_refused_anyway_is_not_asked_about(connect: Connect, sandbox: Sandbox) -> None:
     user = User()
-    settings = {**sandbox.environment, SETTING: "0", "BLOCKRUN_IMAGE_MAX_COST_USD": "0.05"}
+    settings = {**sandbox.environment, CONFIRM_ABOVE: "0", "BLOCKRUN_IMAGE_MAX_COST_USD": "0.05"}
     async with connect(settings, user) as client:
         dear = await client.call_tool("generate_image", {**FOX, "n": 2})
         wrong = await client.call_tool("generate_image", {**FOX, "size": "9x9"})
@@ -118,10 +104,10 @@ async def test_what_would_be_refused_anyway_is_not_asked_about(connect: Connect,
 async def test_an_amount_that_cannot_be_read_stops_what_costs_money_and_nothing_else(
     connect: Connect, sandbox: Sandbox, amount: str
 ) -> None:
-    async with connect({**sandbox.environment, SETTING: amount}, User()) as client:
+    async with connect({**sandbox.environment, CONFIRM_ABOVE: amount}, User()) as client:
         result = await client.call_tool("generate_image", FOX)
         free = await client.call_tool("list_models", {})
-    assert f"{SETTING} cannot be read" in text(result)
+    assert f"{CONFIRM_ABOVE} cannot be read" in text(result)
     assert data(result)["error"]["type"] == "configuration"
     assert not free.is_error
     assert sandbox.posts == 0
@@ -129,7 +115,7 @@ async def test_an_amount_that_cannot_be_read_stops_what_costs_money_and_nothing_
 
 async def test_a_long_prompt_is_shown_cut_and_cleaned(connect: Connect, sandbox: Sandbox) -> None:
     user = User("decline")
-    async with connect({**sandbox.environment, SETTING: "0"}, user) as client:
+    async with connect({**sandbox.environment, CONFIRM_ABOVE: "0"}, user) as client:
         await client.call_tool("generate_image", {**FOX, "prompt": "fox\x1b\u202e " + "x" * 3_000, "n": 10})
     assert user.questions[0].message.startswith("Make 10 images with ")
     assert "\x1b" not in user.questions[0].message
@@ -139,7 +125,7 @@ async def test_a_long_prompt_is_shown_cut_and_cleaned(connect: Connect, sandbox:
 
 async def test_each_call_is_asked_about_on_its_own(connect: Connect, sandbox: Sandbox) -> None:
     user = User()
-    async with connect({**sandbox.environment, SETTING: "0"}, user) as client:
+    async with connect({**sandbox.environment, CONFIRM_ABOVE: "0"}, user) as client:
         for _ in range(2):
             assert not (await client.call_tool("generate_image", FOX)).is_error
     assert (len(user.questions), sandbox.charges) == (2, 2)
@@ -155,7 +141,7 @@ async def test_a_call_that_is_cancelled_while_the_user_is_asked_ends_and_makes_n
         await anyio.sleep_forever()
         raise AssertionError
 
-    async with connect({**sandbox.environment, SETTING: "0"}, never) as client:
+    async with connect({**sandbox.environment, CONFIRM_ABOVE: "0"}, never) as client:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(client.call_tool, "generate_image", FOX)
             await asked.wait()
@@ -171,7 +157,7 @@ async def test_a_client_that_fails_to_ask_in_the_middle_of_a_call_is_told_so(
     async def fail(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
         return ErrorData(code=-32603, message="There is no window.")
 
-    server = build_server(backend_of({**sandbox.environment, SETTING: "0"}))
+    server = build_server(backend_of({**sandbox.environment, CONFIRM_ABOVE: "0"}))
     async with Client(server, mode="legacy", elicitation_callback=fail) as client:
         result = await client.call_tool("generate_image", FOX)
     assert_refused(result)
@@ -182,7 +168,7 @@ async def test_a_client_that_fails_to_ask_in_the_middle_of_a_call_is_told_so(
 @contextmanager
 def asked_server(sandbox: Sandbox) -> Generator[Server]:
     """Run a server that asks before every call, spoken to as a client that can."""
-    with running({**sandbox.environment, SETTING: "0"}) as server:
+    with running({**sandbox.environment, CONFIRM_ABOVE: "0"}) as server:
         server.capabilities = {"elicitation": {"form": {}}}
         yield server
 
@@ -262,7 +248,7 @@ def test_what_is_no_yes_is_a_no_however_often_it_is_sent(sandbox: Sandbox, said:
         answered = {**ask(server), "inputResponses": {"approval": said}}
         for _ in range(2):
             refused = answer(server, answered)["result"]["structuredContent"]["error"]
-            assert SETTING in refused["hint"]
+            assert CONFIRM_ABOVE in refused["hint"]
     assert sandbox.posts == 0
 
 
@@ -274,14 +260,14 @@ GENERATE = ("generate", "A red fox", "--model", "dall-e-2")
 
 
 def test_a_command_that_nobody_watches_is_refused_and_names_the_setting(sandbox: Sandbox) -> None:
-    settings = {**sandbox.environment, SETTING: "0.02"}
+    settings = {**sandbox.environment, CONFIRM_ABOVE: "0.02"}
     done = run(*GENERATE, settings=settings, input="y\n")
     assert done.returncode == 1
     assert "no terminal to ask on" in done.stderr
-    assert SETTING in done.stderr
+    assert CONFIRM_ABOVE in done.stderr
     assert sandbox.posts == 0
-    assert run(*GENERATE, settings={**settings, SETTING: "0.021"}).returncode == 0
-    assert run("doctor", settings={**settings, SETTING: "?"}).stdout.count(f"{SETTING} cannot be read") == 1
+    assert run(*GENERATE, settings={**settings, CONFIRM_ABOVE: "0.021"}).returncode == 0
+    assert run("doctor", settings={**settings, CONFIRM_ABOVE: "?"}).stdout.count(f"{CONFIRM_ABOVE} cannot be read") == 1
 
 
 @only_on_posix("pseudo terminals")
@@ -289,7 +275,7 @@ def test_a_command_that_nobody_watches_is_refused_and_names_the_setting(sandbox:
     ("typed", "code", "posts", "words"),
     [
         ("y\n", 0, 1, "[y/N]"),
-        ("\n", 1, 0, SETTING),
+        ("\n", 1, 0, CONFIRM_ABOVE),
         ("n\n", 1, 0, "the answer was no"),
         ("\x04", 1, 0, "the answer was no"),
     ],
@@ -298,7 +284,7 @@ def test_a_person_at_a_terminal_is_asked(sandbox: Sandbox, typed: str, code: int
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "blockrun_image_mcp", *GENERATE],
-        env=process_environment({**sandbox.environment, SETTING: "0.02", "TERM": "xterm"}),
+        env=process_environment({**sandbox.environment, CONFIRM_ABOVE: "0.02", "TERM": "xterm"}),
         stdin=terminal,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -321,7 +307,7 @@ def test_a_person_at_a_terminal_is_asked(sandbox: Sandbox, typed: str, code: int
 @only_on_posix("pseudo terminals")
 def test_person_at_a_terminal_is_asked_anew_about_a_price_above_the_approved_one(sandbox: Sandbox) -> None:
     sandbox.script([{"challenge": {"accepts": [{"amount": "30000"}], "price": {"amount": "0.030000"}}}])
-    settings = {"BLOCKRUN_IMAGE_GATEWAY": f"{sandbox.api_url}/v1", "BLOCKRUN_WALLET_KEY": KEY, SETTING: "0.02"}
+    settings = {"BLOCKRUN_IMAGE_GATEWAY": f"{sandbox.api_url}/v1", "BLOCKRUN_WALLET_KEY": KEY, CONFIRM_ABOVE: "0.02"}
     controller, terminal = pty.openpty()
     os.write(controller, b"y\nn\n")
     done = subprocess.run(

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from tests.benchmarks.process import ServerProcess
-from tests.conftest import only_on_linux, process_environment
+from tests.support.platforms import only_on_linux
+from tests.support.processes import process_environment
 
 pytestmark = only_on_linux("/proc, which tells what a process costs")
 

@@ -4,20 +4,10 @@ import json
 from collections.abc import Mapping
 
 import pytest
-from tests.conftest import CONTRACT_FILE, Sandbox
-from tests.e2e.test_command_line import run
-from tests.e2e.test_live_catalog import (
-    CATALOG,
-    CONTRACT,
-    DEFAULT_MODEL,
-    HOSTILE,
-    PREFIXED,
-    TODAY,
-    WONDER,
-    change_everything,
-    kept,
-    see,
-)
+from tests.support.commands import run
+from tests.support.live_lists import CONTRACT, HOSTILE, PREFIXED, TODAY, WONDER, change_everything, kept, see
+from tests.support.sandbox import CONTRACT_FILE, Sandbox
+from tests.support.setting_names import CATALOG, DEFAULT_MODEL
 
 pytestmark = pytest.mark.anyio
 

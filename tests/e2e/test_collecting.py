@@ -1,8 +1,7 @@
 """Calls whose callers go before their pictures come: answered as pending, cancelled, disconnected or killed."""
 
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
@@ -10,44 +9,31 @@ import anyio.to_thread
 import pytest
 from mcp import Client
 from mcp_types import TextResourceContents
-from tests.conftest import Connect, Sandbox, backend_of
-from tests.e2e.test_asking import SETTING as CONFIRM_ABOVE
-from tests.e2e.test_asking import User
-from tests.e2e.test_command_line import run
-from tests.e2e.test_spending import BUDGET, MOST, images, spend, states
-from tests.e2e.test_stdio_process import Server, running, wait_until
-from tests.e2e.test_tools_over_mcp import FOX, data, text
+from tests.support.clients import COLLECTED, FOX, QUICK_POLLS, Connect, User, data, served, text
+from tests.support.commands import images, run, spend, states
+from tests.support.processes import backend_of
+from tests.support.sandbox import Sandbox
+from tests.support.servers import (
+    answered,
+    answers_to,
+    left_job,
+    left_picture,
+    running,
+    started,
+    started_job,
+    wait_until,
+)
+from tests.support.setting_names import BUDGET, CONFIRM_ABOVE, MOST, SECONDS
 
 from blockrun_image.attempts import ExpectedCost, MadeCall, Order
 from blockrun_image.catalog import Catalog
 from blockrun_image.images import ImageRequest
 from blockrun_image.ports import Reserved
-from blockrun_image_mcp.mcp_server.server import build_server
-
-pytestmark = pytest.mark.anyio
-
-SECONDS = "BLOCKRUN_IMAGE_CALL_SECONDS"
-COLLECTED = "nothing more was charged"
-
-
-@pytest.fixture
-def impatient(sandbox: Sandbox) -> Mapping[str, str]:
-    """Return settings whose calls wait so long that a first request leaves in that time on a busy machine, too."""
-    return {**sandbox.environment, SECONDS: "2"}
-
 
 QUICK_SWEEPS: Mapping[str, float] = {"sweep_seconds": 0.1, "resume_seconds": 0.1}
 
-QUICK_POLLS: Mapping[str, float] = {"poll_seconds": 0.1}
 
-
-@asynccontextmanager
-async def in_this_process(
-    settings: Mapping[str, str], answer: Any = None, timings: Mapping[str, float] | None = None
-) -> AsyncGenerator[Client]:
-    server = build_server(backend_of(settings, **(timings or {})))
-    async with Client(server, elicitation_callback=answer) as client:
-        yield client
+pytestmark = pytest.mark.anyio
 
 
 async def until_settled() -> None:
@@ -83,7 +69,7 @@ async def test_a_slow_job_is_pending_and_is_collected_with_its_picture(
     sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 5}])
-    async with in_this_process(impatient, timings=QUICK_POLLS) as client:
+    async with served(impatient, timings=QUICK_POLLS) as client:
         answers = [await client.call_tool("generate_image", FOX)]
         while data(answers[-1])["status"] == "pending":
             answers.append(await client.call_tool("generate_image", FOX))
@@ -146,18 +132,6 @@ async def test_same_calls_whose_callers_wait_are_purchases_of_their_own(connect:
         for _ in range(2):
             tasks.start_soon(client.call_tool, "generate_image", FOX)
     assert (sandbox.posts, sandbox.charges) == (2, 2)
-
-
-def answered(server: Server, **arguments: Any) -> dict[str, Any]:
-    return server.request("tools/call", name="generate_image", arguments={**FOX, **arguments})["result"]
-
-
-def started(server: Server, sandbox: Sandbox) -> int:
-    """Make a call, and return its id once its request is with the gateway."""
-    posts = sandbox.posts
-    id = server.send("tools/call", name="generate_image", arguments=FOX)
-    wait_until(sandbox, posts=posts + 1)
-    return id
 
 
 @pytest.mark.parametrize("fault", [{"delay_seconds": 1}, {"slow": True}])
@@ -234,24 +208,15 @@ def test_what_a_killed_process_had_begun_is_found_again_by_the_same_calls(sandbo
     assert (sandbox.posts, sandbox.charges) == (3, 3)
 
 
-def answers_to(server: Server, ids: Sequence[int]) -> list[dict[str, Any]]:
-    results: dict[int, dict[str, Any]] = {}
-    while len(results) < len(ids):
-        message = server.receive()
-        if message.get("id") in ids:
-            results[message["id"]] = message["result"]
-    return [results[id] for id in ids]
-
-
 async def test_a_job_that_was_left_is_finished_by_a_server_that_nobody_calls(
     sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 3}])
     quick = {**QUICK_SWEEPS, **QUICK_POLLS}
-    async with in_this_process(impatient, timings=quick) as client:
+    async with served(impatient, timings=quick) as client:
         await client.call_tool("generate_image", FOX)
     assert states() == {"accepted": 1}
-    async with in_this_process(sandbox.environment, timings=quick) as client:
+    async with served(sandbox.environment, timings=quick) as client:
         await until_settled()
         collected = await client.call_tool("generate_image", FOX)
     assert COLLECTED in text(collected)
@@ -261,8 +226,8 @@ async def test_a_job_that_was_left_is_finished_by_a_server_that_nobody_calls(
 async def test_a_twin_of_another_process_that_lives_is_a_purchase_of_its_own(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 1}, {"delay_seconds": 0}])
     async with (
-        in_this_process(sandbox.environment) as one,
-        in_this_process(sandbox.environment) as other,
+        served(sandbox.environment) as one,
+        served(sandbox.environment) as other,
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(one.call_tool, "generate_image", FOX)
@@ -271,24 +236,12 @@ async def test_a_twin_of_another_process_that_lives_is_a_purchase_of_its_own(san
     assert (sandbox.posts, sandbox.charges) == (2, 2)
 
 
-def left_picture(sandbox: Sandbox, **arguments: Any) -> str:
-    """Leave a picture that is paid for to whoever comes next, and return its URL."""
-    sandbox.script([{"delay_seconds": 0.3}])
-    with running(sandbox.environment) as server:
-        posts = sandbox.posts
-        id = server.send("tools/call", name="generate_image", arguments={**FOX, **arguments})
-        wait_until(sandbox, posts + 1)
-        server.notify("notifications/cancelled", requestId=id)
-        server.close()
-    return images()[0]["images"][0]
-
-
 @pytest.mark.parametrize("limits", [{MOST: "0.001"}, {BUDGET: "0.042"}])
 async def test_call_that_the_limits_no_longer_allow_collects_what_it_has_paid_for(
     sandbox: Sandbox, limits: Mapping[str, str]
 ) -> None:
     url = await anyio.to_thread.run_sync(left_picture, sandbox)
-    async with in_this_process({**sandbox.environment, **limits}) as client:
+    async with served({**sandbox.environment, **limits}) as client:
         collected = await client.call_tool("generate_image", FOX)
         refused = await client.call_tool("generate_image", FOX)
     assert data(collected)["images"][0]["url"] == url
@@ -299,7 +252,7 @@ async def test_call_that_the_limits_no_longer_allow_collects_what_it_has_paid_fo
 
 async def test_next_call_names_pictures_that_nobody_received_and_only_once(sandbox: Sandbox) -> None:
     url = await anyio.to_thread.run_sync(left_picture, sandbox)
-    async with in_this_process(sandbox.environment) as client:
+    async with served(sandbox.environment) as client:
         told = [text(await client.call_tool("generate_image", {**FOX, "n": n})) for n in (2, 3)]
         collected = await client.call_tool("generate_image", FOX)
     assert f'An earlier call paid for 1 image that nobody received: "{FOX["prompt"]}' in told[0]
@@ -314,7 +267,7 @@ async def test_what_the_user_has_approved_is_collected_without_another_question(
 ) -> None:
     sandbox.script([{"delay_seconds": 2.6}])
     user = User()
-    async with in_this_process({**impatient, CONFIRM_ABOVE: "0"}, user) as client:
+    async with served({**impatient, CONFIRM_ABOVE: "0"}, user) as client:
         assert data(await client.call_tool("generate_image", FOX))["status"] == "pending"
         assert data(await client.call_tool("generate_image", FOX))["status"] == "complete"
         assert len(user.questions) == 1
@@ -325,28 +278,11 @@ async def test_what_the_user_has_approved_is_collected_without_another_question(
 
 async def test_another_credential_collects_nothing(sandbox: Sandbox, impatient: Mapping[str, str]) -> None:
     sandbox.script([{"delay_seconds": 2.6}])
-    async with in_this_process(impatient) as client:
+    async with served(impatient) as client:
         assert data(await client.call_tool("generate_image", FOX))["status"] == "pending"
-    async with in_this_process({**sandbox.environment, "BLOCKRUN_API_KEY": "brk_another_one"}) as client:
+    async with served({**sandbox.environment, "BLOCKRUN_API_KEY": "brk_another_one"}) as client:
         assert COLLECTED not in text(await client.call_tool("generate_image", FOX))
     assert (sandbox.posts, sandbox.charges) == (2, 2)
-
-
-def started_job(server: Server, **arguments: Any) -> None:
-    """Make a call, and wait until the gateway has made it a job."""
-    server.send("tools/call", name="generate_image", arguments={**FOX, **arguments})
-    while "drawing" not in json.dumps(server.receive()):
-        pass
-
-
-def left_job(sandbox: Sandbox, *faults: Mapping[str, Any]) -> None:
-    """Leave a job to whoever comes next, or one for each fault."""
-    sandbox.script([{"slow": True, **fault} for fault in faults or ({},)])
-    with running(sandbox.environment) as server:
-        started_job(server)
-        for number in range(1, len(faults)):
-            started_job(server, n=number + 1)
-        server.close()
 
 
 def test_recover_finishes_a_job_and_the_same_call_collects_it(sandbox: Sandbox) -> None:
@@ -423,7 +359,7 @@ async def test_the_recent_images_are_few_and_short_whatever_was_asked_for(sandbo
     url = "https://pictures.example/" + "x" * 1_000
     body = {"data": [{"url": f"{url}{number}"} for number in range(10)]}
     sandbox.script([{"status": 200, "body": body}] * 5 + [{}] * 20)
-    async with in_this_process(sandbox.environment) as client:
+    async with served(sandbox.environment) as client:
         for _ in range(5):
             await client.call_tool("generate_image", {"prompt": "fox " * 200, "model": "dall-e-2", "n": 10})
         long = await recent(client)
@@ -446,7 +382,7 @@ async def test_call_over_a_models_rate_waits_for_its_slot_or_is_refused_with_the
 
     most = catalog.find("dall-e-3").requests_per_minute or 0
     patient = {**sandbox.environment, SECONDS: "20"}
-    async with in_this_process(impatient, timings=window) as one, in_this_process(patient, timings=window) as other:
+    async with served(impatient, timings=window) as one, served(patient, timings=window) as other:
         await book(most, sandbox, window)
         refused = await one.call_tool("generate_image", FOX)
         unlimited = await one.call_tool("generate_image", {**FOX, "model": "nano-banana-pro"})

@@ -12,28 +12,16 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from tests.conftest import CONTRACT_FILE, Sandbox, only_on_posix, process_environment
+from tests.support.commands import run
+from tests.support.platforms import only_on_posix
+from tests.support.processes import process_environment
+from tests.support.sandbox import CONTRACT_FILE, Sandbox
 
 from blockrun_image_mcp.cli.output import columns_of
 from blockrun_image_mcp.settings import VARIABLES
 
 if sys.platform != "win32":
     import pty
-
-
-def run(
-    *arguments: str, settings: Mapping[str, str] | None = None, input: str | None = None
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "blockrun_image_mcp", *arguments],
-        env=process_environment(settings or {}),
-        capture_output=True,
-        encoding="utf-8",
-        errors="surrogateescape",
-        timeout=50,
-        check=False,
-        input=input or "",
-    )
 
 
 def test_models_prints_the_table_and_the_cheapest() -> None:

@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tests.conftest import Sandbox, process_environment
-from tests.e2e.test_stdio_process import Server, wait_until
+from tests.support.processes import process_environment
+from tests.support.sandbox import Sandbox
+from tests.support.servers import Server, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there it is real")
 
@@ -214,7 +215,7 @@ from blockrun_image.errors import LedgerError
 from blockrun_image_mcp.ledger.ledger import Ledger
 from blockrun_image_mcp.ledger.limits import Limits
 from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
-from tests.ledgers import RESPONSE, sent
+from tests.support.ledgers import RESPONSE, sent
 
 async def main(path):
     database = SqliteConnection(path)

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult, TextContent
-from tests.conftest import only_on_posix
+from tests.support.platforms import only_on_posix
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.schemas import tool_schemas

@@ -2,40 +2,21 @@
 
 import json
 import os
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import Connect, Sandbox, only_on_posix
-from tests.e2e.test_command_line import run
-from tests.e2e.test_stdio_process import running, wait_until
-from tests.e2e.test_tools_over_mcp import FOX, data, text
+from tests.support.clients import FOX, Connect, data, text
+from tests.support.commands import images, ledger_file, run, spend, states
+from tests.support.platforms import only_on_posix
+from tests.support.sandbox import Sandbox
+from tests.support.servers import running, wait_until
+from tests.support.setting_names import BUDGET, MOST
 
-from blockrun_image_mcp.folders import state_folder
 from blockrun_image_mcp.ledger.owners import Owners
 
 pytestmark = pytest.mark.anyio
-
-BUDGET = "BLOCKRUN_IMAGE_DAILY_BUDGET_USD"
-MOST = "BLOCKRUN_IMAGE_MAX_COST_USD"
-
-
-def spend() -> dict[str, Any]:
-    return json.loads(run("spend", "--json").stdout)
-
-
-def images(*options: str) -> list[dict[str, Any]]:
-    return json.loads(run("images", "--json", *options).stdout)
-
-
-def states() -> dict[str, int]:
-    """Return how many of today's calls are in each state."""
-    counted: Counter[str] = Counter()
-    for each in spend()["models"]:
-        counted[each["state"]] += each["calls"]
-    return dict(counted)
 
 
 async def test_a_call_over_the_days_budget_is_refused_before_anything_is_sent(
@@ -108,10 +89,6 @@ async def test_a_state_folder_that_cannot_be_looked_into_stops_what_costs_money_
     assert data(refused)["error"]["type"] == "ledger"
     assert not free.is_error
     assert sandbox.posts == 0
-
-
-def ledger_file() -> Path:
-    return state_folder() / "ledger.sqlite3"
 
 
 def test_doctor_names_the_processes_that_use_the_ledger(sandbox: Sandbox) -> None:

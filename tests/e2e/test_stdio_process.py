@@ -5,81 +5,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.conftest import Sandbox, only_on_posix, process_environment
+from tests.support.commands import states
+from tests.support.platforms import only_on_posix
+from tests.support.processes import process_environment
+from tests.support.sandbox import Sandbox
+from tests.support.servers import META, running, wait_until
 
 from blockrun_image_mcp.timings import DEFAULT
-
-META = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "1"},
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
-
-
-class Server:
-    """A server process, spoken to line by line; `program` is what Python runs."""
-
-    def __init__(
-        self, settings: Mapping[str, str], *arguments: str, program: Sequence[str] = ("-m", "blockrun_image_mcp")
-    ) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, *program, *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=process_environment(settings),
-        )
-        self.capabilities: Mapping[str, Any] = {}
-        self._id = 0
-
-    def send(self, method: str, **params: Any) -> int:
-        self._id += 1
-        capabilities = {"io.modelcontextprotocol/clientCapabilities": self.capabilities}
-        meta = {**META, **capabilities, "progressToken": self._id}
-        self._write({"jsonrpc": "2.0", "id": self._id, "method": method, "params": {**params, "_meta": meta}})
-        return self._id
-
-    def notify(self, method: str, **params: Any) -> None:
-        self._write({"jsonrpc": "2.0", "method": method, "params": {**params, "_meta": META}})
-
-    def receive(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        return json.loads(self.process.stdout.readline())
-
-    def request(self, method: str, **params: Any) -> dict[str, Any]:
-        wanted = self.send(method, **params)
-        while (answer := self.receive()).get("id") != wanted:
-            pass
-        return answer
-
-    def generate(self, **more: Any) -> int:
-        return self.send(
-            "tools/call", name="generate_image", arguments={"prompt": "A fox", "model": "dall-e-2", **more}
-        )
-
-    def close(self) -> tuple[str, str]:
-        """Close stdin, and return what was left on stdout and all that came on stderr."""
-        out, err = self.process.communicate(timeout=30)
-        return out.decode(), err.decode()
-
-    def _write(self, message: Mapping[str, Any]) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(message).encode() + b"\n")
-        self.process.stdin.flush()
-
-
-@contextmanager
-def running(settings: Mapping[str, str], *arguments: str) -> Generator[Server]:
-    server = Server(settings, *arguments)
-    with server.process:
-        yield server
-        server.process.kill()
 
 
 def test_a_start_loads_nothing_that_listing_the_tools_does_without(sandbox: Sandbox) -> None:
@@ -94,11 +29,6 @@ def test_a_start_loads_nothing_that_listing_the_tools_does_without(sandbox: Sand
     assert {"blockrun_image.schemas", "blockrun_image_mcp.mcp_server.tool_call"} <= loaded
     assert {name for name in loaded if name.startswith("blockrun_image_mcp.cli.")} <= {"blockrun_image_mcp.cli.main"}
     assert not of_calls & loaded
-
-
-def wait_until(sandbox: Sandbox, posts: int) -> None:
-    while sandbox.posts < posts:
-        pass
 
 
 def test_nothing_is_said_on_stderr_and_nothing_but_the_protocol_on_stdout(sandbox: Sandbox) -> None:
@@ -188,7 +118,6 @@ def test_a_closed_stdin_leaves_a_paid_request_ten_seconds(sandbox: Sandbox) -> N
         _, err = server.close()
     assert "no answer came in time" in err
     assert '"charged": "unknown"' in err
-    from tests.e2e.test_spending import states
 
     assert states() == {"unknown": 1}
 

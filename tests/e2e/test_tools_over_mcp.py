@@ -3,26 +3,14 @@
 import base64
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from mcp_types import CallToolResult, TextContent
-from tests.conftest import Connect, Sandbox
+from tests.support.clients import FOX, Connect, data, text
+from tests.support.sandbox import Sandbox
 
 from blockrun_image_sandbox.drawing import draw
 
 pytestmark = pytest.mark.anyio
-
-FOX = {"prompt": "A red fox in the snow", "model": "dall-e-3"}
-
-
-def text(result: CallToolResult) -> str:
-    return "\n".join(block.text for block in result.content if isinstance(block, TextContent))
-
-
-def data(result: CallToolResult) -> dict[str, Any]:
-    assert result.structured_content is not None
-    return result.structured_content
 
 
 async def test_an_agent_gets_urls_revised_prompts_and_the_cost(connect: Connect, sandbox: Sandbox) -> None:

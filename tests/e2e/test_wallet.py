@@ -8,26 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import Connect, Sandbox
-from tests.e2e.test_collecting import COLLECTED, QUICK_POLLS, SECONDS, answered, in_this_process, started
-from tests.e2e.test_command_line import run
-from tests.e2e.test_spending import BUDGET, MOST, images, ledger_file, spend, states
-from tests.e2e.test_stdio_process import running
-from tests.e2e.test_tools_over_mcp import FOX, data, text
-from tests.ledgers import rows
-from tests.payments import ADDRESS, KEY, PAYEE
+from tests.support.clients import COLLECTED, FOX, QUICK_POLLS, Connect, data, served, text
+from tests.support.commands import images, ledger_file, run, spend, states
+from tests.support.ledgers import rows
+from tests.support.payments import ADDRESS, KEY, PAYEE
+from tests.support.sandbox import Sandbox
+from tests.support.servers import answered, running, started
+from tests.support.setting_names import BUDGET, MOST, SECONDS
 
 from blockrun_image_sandbox.x402 import PAY_TO
 
 pytestmark = pytest.mark.anyio
 
 DIGITS = KEY.removeprefix("0x")
-
-
-@pytest.fixture
-def wallet(sandbox: Sandbox) -> Mapping[str, str]:
-    """Return the settings of a server that pays this sandbox from a wallet."""
-    return {"BLOCKRUN_IMAGE_GATEWAY": f"{sandbox.api_url}/v1", "BLOCKRUN_WALLET_KEY": KEY}
 
 
 @pytest.fixture
@@ -61,11 +54,11 @@ async def test_a_job_is_asked_after_with_its_payment_also_by_the_next_process(
     sandbox: Sandbox, wallet: Mapping[str, str]
 ) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 1.5}])
-    async with in_this_process({**wallet, SECONDS: "1"}, timings=QUICK_POLLS) as client:
+    async with served({**wallet, SECONDS: "1"}, timings=QUICK_POLLS) as client:
         pending = await client.call_tool("generate_image", FOX)
     assert (data(pending)["status"], data(pending)["cost"]["held_usd"]) == ("pending", "0.042")
     assert states() == {"accepted": 1}
-    async with in_this_process(wallet, timings=QUICK_POLLS) as client:
+    async with served(wallet, timings=QUICK_POLLS) as client:
         collected = await client.call_tool("generate_image", FOX)
     assert len(data(collected)["images"]) == 1
     assert data(collected)["cost"]["charged_usd"] == "0.042"
@@ -76,7 +69,7 @@ async def test_a_call_that_takes_long_is_collected_without_a_second_payment(
     sandbox: Sandbox, wallet: Mapping[str, str]
 ) -> None:
     sandbox.script([{"on": "paid", "delay_seconds": 1.5}])
-    async with in_this_process({**wallet, SECONDS: "1"}) as client:
+    async with served({**wallet, SECONDS: "1"}) as client:
         answers = [await client.call_tool("generate_image", FOX)]
         while data(answers[-1])["status"] == "pending":
             answers.append(await client.call_tool("generate_image", FOX))
@@ -101,7 +94,7 @@ async def test_the_limits_hold_for_the_price_that_the_gateway_asks(sandbox: Sand
     sandbox.script([asking(60_000), asking(60_000), asking(64_000)])
     refused: list[Any] = []
     for limits in ({MOST: "0.05"}, {BUDGET: "0.05"}, {}):
-        async with in_this_process({**wallet, **limits}) as client:
+        async with served({**wallet, **limits}) as client:
             refused.append(await client.call_tool("generate_image", FOX))
     assert [data(each)["error"]["type"] for each in refused] == ["budget_exceeded"] * 2 + ["payment_required"]
     assert {data(each)["error"]["charged"] for each in refused} == {"no"}
@@ -112,7 +105,7 @@ async def test_the_limits_hold_for_the_price_that_the_gateway_asks(sandbox: Sand
 
 async def test_a_price_within_the_limits_is_paid_as_it_is_asked(sandbox: Sandbox, wallet: Mapping[str, str]) -> None:
     sandbox.script([asking(60_000)])
-    async with in_this_process({**wallet, MOST: "0.06"}) as client:
+    async with served({**wallet, MOST: "0.06"}) as client:
         result = await client.call_tool("generate_image", FOX)
     assert data(result)["cost"]["charged_usd"] == "0.06"
     assert "more than the estimate" in text(result)
@@ -140,7 +133,7 @@ async def test_a_payment_that_was_refused_is_held_for_as_long_as_it_could_be_use
     sandbox: Sandbox, wallet: Mapping[str, str]
 ) -> None:
     sandbox.script([{"on": "paid", "status": 403}])
-    async with in_this_process(wallet) as client:
+    async with served(wallet) as client:
         refused = await client.call_tool("generate_image", FOX)
         another = await client.call_tool("generate_image", FOX)
     assert (data(refused)["error"]["type"], data(refused)["error"]["charged"]) == ("content_policy", "unknown")
@@ -159,7 +152,7 @@ async def test_recover_names_the_payer_and_the_nonce_of_a_payment_that_can_be_us
     sandbox: Sandbox, wallet: Mapping[str, str]
 ) -> None:
     sandbox.script([{"on": "paid", "status": 403}])
-    async with in_this_process(wallet) as client:
+    async with served(wallet) as client:
         await client.call_tool("generate_image", FOX)
     ((written,),) = rows(ledger_file(), "SELECT payment FROM spending")
     payment = json.loads(written)
@@ -195,7 +188,7 @@ async def test_a_live_price_that_is_not_told_is_an_error_and_one_of_several_a_wa
     sandbox: Sandbox, wallet: Mapping[str, str]
 ) -> None:
     sandbox.script([{"status": 404}, {"status": 404}])
-    async with in_this_process(wallet) as client:
+    async with served(wallet) as client:
         refused = await client.call_tool("estimate_cost", {"model": "dall-e-3", "live": True})
         compared = await client.call_tool("estimate_cost", {"live": True})
     assert (refused.is_error, data(refused)["error"]["charged"]) == (True, "no")

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import anyio
 import pytest
-from tests.conftest import only_on_posix
-from tests.wire import (
+from tests.support.platforms import only_on_posix
+from tests.support.wire import (
     FILLER,
     FOX,
     MODERN,

@@ -5,8 +5,8 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.fakes import URL
-from tests.wire import (
+from tests.support.fakes import URL
+from tests.support.wire import (
     FILLER,
     INITIALIZE,
     LISTED,

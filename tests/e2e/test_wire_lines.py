@@ -5,7 +5,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.wire import (
+from tests.support.wire import (
     FILLER,
     INITIALIZE,
     LISTED,

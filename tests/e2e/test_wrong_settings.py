@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import Sandbox, only_on_posix, process_environment
-from tests.wire import INITIALIZE
+from tests.support.platforms import only_on_posix
+from tests.support.processes import process_environment
+from tests.support.sandbox import Sandbox
+from tests.support.wire import INITIALIZE
 
 MAIN = "from blockrun_image_mcp.cli.main import main; main()"
 NO_SUCH_USER = "import pwd\ndef none(*_): raise KeyError\npwd.getpwuid = pwd.getpwnam = none\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import Sandbox
+from tests.support.sandbox import Sandbox
 
 from blockrun_image import Catalog, GatewayError, GeneratedImages, ImageError, ImageToolset, OutcomeUnknownError
 from blockrun_image.errors import StorageError

@@ -19,7 +19,7 @@ import anyio
 import httpx2
 import pytest
 from pydantic import SecretStr
-from tests.injection import (
+from tests.support.injection import (
     ANSWER_SECONDS,
     DEARER_MICRO_USD,
     LIE,

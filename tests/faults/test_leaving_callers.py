@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import anyio
 import pytest
-from tests.fakes import URL, FailingGateway, FakeDelivery, FakeGateway
+from tests.support.fakes import URL, FailingGateway, FakeDelivery, FakeGateway
 
 from blockrun_image.callers import DeliveryEvent
 from blockrun_image.catalog import Catalog

@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import process_environment
+from tests.support.processes import LEDGER_SPENDER, process_environment
 
 from blockrun_image_mcp.ledger.ledger import Ledger
 from blockrun_image_mcp.ledger.limits import Limits
 from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
 
-SPENDER = Path(__file__).with_name("ledger_spender.py")
 SEED = 20261124
 
 
 def spend(path: Path, cap_usd: str, attempts: int, env: Mapping[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(SPENDER), str(path), cap_usd, str(attempts)], env=env, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(LEDGER_SPENDER), str(path), cap_usd, str(attempts)],
+        env=env,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 

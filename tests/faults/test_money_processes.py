@@ -7,22 +7,22 @@ import sqlite3
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from pathlib import Path
 from threading import Event
 from time import sleep
 from typing import Any
 
 import anyio
 import pytest
-from tests.conftest import only_on_posix
-from tests.e2e.test_collecting import COLLECTED
-from tests.e2e.test_spending import ledger_file
-from tests.e2e.test_stdio_process import Server, running
-from tests.fakes import Clock
-from tests.ledgers import NEW_YEARS_EVE, running_processes
-from tests.raw_gateway import JOB, MICRO_USD, REFUSED, RawGateway, raw_gateway
+from tests.support.clients import COLLECTED
+from tests.support.commands import ledger_file
+from tests.support.fakes import Clock
+from tests.support.ledgers import NEW_YEARS_EVE, running_processes
+from tests.support.platforms import only_on_posix
+from tests.support.processes import QUICK_SERVER
+from tests.support.raw_gateway import JOB, MICRO_USD, REFUSED, RawGateway, raw_gateway
+from tests.support.servers import Server, running
 
-QUICK = (str(Path(__file__).with_name("quick_server.py")),)
+QUICK = (str(QUICK_SERVER),)
 ENTRY = "from blockrun_image_mcp.cli.main import main; main()"
 STARTED = "import blockrun_image_mcp; blockrun_image_mcp.STARTED_AT {}; " + ENTRY
 SLOWLY_STARTED, AT_ONCE = ("-c", STARTED.format("-= 2")), ("-c", STARTED.format("+= 600"))

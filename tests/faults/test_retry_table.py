@@ -11,10 +11,10 @@ from typing import Any
 import anyio
 import pytest
 from pydantic import SecretStr
-from tests.conftest import Sandbox
-from tests.fakes import Clock, FakeAttempt
-from tests.ledgers import NEW_YEARS_EVE, die, reserve, running_processes, spent, states
-from tests.payments import KEY
+from tests.support.fakes import Clock, FakeAttempt
+from tests.support.ledgers import NEW_YEARS_EVE, die, reserve, running_processes, spent, states
+from tests.support.payments import KEY
+from tests.support.sandbox import Sandbox
 
 from blockrun_image.errors import (
     AuthenticationError,

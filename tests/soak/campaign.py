@@ -12,7 +12,6 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.conftest import process_environment
 from tests.soak.books import Books, Clock
 from tests.soak.checks import Evidence, Finding, Row, findings
 from tests.soak.faults import Clocks, Injector
@@ -20,6 +19,7 @@ from tests.soak.gateway import Gateway
 from tests.soak.hosts import Host
 from tests.soak.plans import Rail, pick, seeded
 from tests.soak.wishes import Clients
+from tests.support.processes import process_environment
 
 _HOSTS = ("A", "B", "C")
 _MAX_HINTS = 36

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.conftest import only_on_linux
 from tests.soak.campaign import Options, run_campaign
 from tests.soak.plans import Rail
+from tests.support.platforms import only_on_linux
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(120), only_on_linux("limits and clocks of other processes")]
 

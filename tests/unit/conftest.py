@@ -4,8 +4,8 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
-from tests.fakes import Clock
-from tests.ledgers import NEW_YEARS_EVE, Processes, running_processes
+from tests.support.fakes import Clock
+from tests.support.ledgers import NEW_YEARS_EVE, Processes, running_processes
 
 from blockrun_image_mcp.ledger.ledger import Ledger
 from blockrun_image_mcp.ledger.limits import Limits

@@ -8,7 +8,7 @@ import pytest
 from anyio.abc import TaskGroup
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCResponse
-from tests.wire import Served, generate, until, wired
+from tests.support.wire import Served, generate, until, wired
 
 from blockrun_image.callers import DeliveryEvent
 from blockrun_image_mcp.mcp_server.answers import Answer

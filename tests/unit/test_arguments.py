@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import CONTRACT_FILE
-from tests.fakes import URL, FakeGateway
-from tests.listings import image, joined, many
+from tests.support.fakes import URL, FakeGateway
+from tests.support.listings import image, joined, many
+from tests.support.sandbox import CONTRACT_FILE
 
 from blockrun_image.arguments import check_arguments
 from blockrun_image.catalog import Catalog

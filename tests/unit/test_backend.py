@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 from pydantic import SecretStr
-from tests.fakes import URL, FakeGateway, FakeStore
+from tests.support.fakes import URL, FakeGateway, FakeStore
 
 from blockrun_image.attempts import AttemptState, ExpectedCost, MadeCall, Order
 from blockrun_image.images import Image, ImageRequest

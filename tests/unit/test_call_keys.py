@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import pytest
 from mcp_types import CallToolRequestParams
-from tests.fakes import URL, FakeGateway, FakeLedger
-from tests.listings import image, joined
+from tests.support.fakes import URL, FakeGateway, FakeLedger
+from tests.support.listings import image, joined
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from mcp_types import CallToolRequestParams
-from tests.fakes import HELD, URL, Clock, EarlierCall, FailingGateway, FakeDelivery, FakeGateway, SendingGateway
-from tests.ledgers import open_ledger
-from tests.listings import image, joined
+from tests.support.fakes import HELD, URL, Clock, EarlierCall, FailingGateway, FakeDelivery, FakeGateway, SendingGateway
+from tests.support.ledgers import open_ledger
+from tests.support.listings import image, joined
 
 from blockrun_image.arguments import normalized_arguments
 from blockrun_image.attempts import AttemptState, AttemptStatus, Job

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import CONTRACT_FILE
-from tests.listings import image, joined
+from tests.support.listings import image, joined
+from tests.support.sandbox import CONTRACT_FILE
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError, UnknownModelError

@@ -10,8 +10,9 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
-from tests.conftest import has_mode, only_on_posix, process_environment
-from tests.fakes import Clock
+from tests.support.fakes import Clock
+from tests.support.platforms import has_mode, only_on_posix
+from tests.support.processes import process_environment
 
 from blockrun_image.listing import ListedModel, Listing
 from blockrun_image_mcp.catalogs.cache import CatalogCache

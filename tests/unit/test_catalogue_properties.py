@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.conftest import contract
-from tests.listings import image, joined, many, read_body
-from tests.portable import not_portable, validator
+from tests.support.listings import image, joined, many, read_body
+from tests.support.portable import not_portable, validator
+from tests.support.sandbox import contract
 
 from blockrun_image.arguments import check_arguments
 from blockrun_image.catalog import Catalog

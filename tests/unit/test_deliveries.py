@@ -9,7 +9,7 @@ from decimal import Decimal
 import anyio
 import anyio.lowlevel
 import pytest
-from tests.fakes import (
+from tests.support.fakes import (
     OTHER_URL,
     URL,
     EarlierCall,
@@ -21,7 +21,7 @@ from tests.fakes import (
     GatedGateway,
     Note,
 )
-from tests.listings import image, joined
+from tests.support.listings import image, joined
 
 from blockrun_image.attempts import AttemptState, AttemptStatus, MadeCall, Order, UncollectedPictures
 from blockrun_image.callers import DeliveryEvent

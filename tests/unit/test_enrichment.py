@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from tests.conftest import contract
+from tests.support.sandbox import contract
 
 from blockrun_image.enrichment import EnrichedPrompt, enrich
 from blockrun_image.errors import InvalidRequestError

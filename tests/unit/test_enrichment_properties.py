@@ -11,7 +11,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from tests.conftest import contract
+from tests.support.sandbox import contract
 
 from blockrun_image.enrichment import PURPOSES, EnrichedPrompt, enrich, example_of
 from blockrun_image.enrichment.contradictions import Statement

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import httpx2
 import pytest
-from tests.ledgers import PAYMENT
-from tests.payments import encoded
+from tests.support.ledgers import PAYMENT
+from tests.support.payments import encoded
 
 from blockrun_image_mcp.gateway.evidence import Evidence, evidence_of
 

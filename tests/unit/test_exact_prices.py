@@ -5,49 +5,17 @@ from decimal import Decimal
 
 import anyio
 import pytest
-from tests.fakes import URL, FakeAttempt, FakeGateway, FakeLedger, at_most
-from tests.purchases import PRICE, REQUEST, SETTLED, earlier, made, purchase
+from tests.support.fakes import URL, AskingAttempt, FakeAttempt, FakeLedger, QuotingGateway, at_most
+from tests.support.purchases import PRICE, REQUEST, SETTLED, earlier, made, purchase
 
-from blockrun_image.attempts import Approval, ExpectedCost, Quote
+from blockrun_image.attempts import Approval, ExpectedCost
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ConfirmationError, UnknownModelError
-from blockrun_image.images import Image, ImageRequest, ImagesResponse
-from blockrun_image.ports import Attempt, Collected, NeedsApproval, OnStatus, PriceNotApproved, Reserved
+from blockrun_image.images import ImageRequest
+from blockrun_image.ports import Collected, NeedsApproval, Reserved
 from blockrun_image.toolset import ImageToolset
 
 pytestmark = pytest.mark.anyio
-
-
-class QuotingGateway(FakeGateway):
-    """Quotes a price before it draws, each time the next one."""
-
-    def __init__(self, *prices: str) -> None:
-        super().__init__(Image(URL), charged=prices[-1])
-        self._prices = [*prices]
-
-    async def generate(
-        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
-    ) -> ImagesResponse:
-        price = Decimal(self._prices.pop(0))
-        await attempt.quoted(Quote(price, "x.example", "0x1"))
-        return await super().generate(request, attempt, on_status, within_seconds)
-
-
-class AskingAttempt(FakeAttempt):
-    """Takes prices up to five cents, or up to the one that was approved; an approval may have been used before."""
-
-    is_used = False
-    most = Decimal("0.05")
-
-    async def quoted(self, quote: Quote) -> None:
-        await self.note("quoted", quote.amount_usd)
-        if quote.amount_usd > self.most:
-            raise PriceNotApproved(quote.amount_usd)
-
-    async def approve(self, approval: Approval) -> bool:
-        self.most = approval.most_usd or self.most
-        await super().approve(approval)
-        return not self.is_used
 
 
 def says_yes_to(asked: list[NeedsApproval]) -> Callable[[NeedsApproval], Awaitable[Approval]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from tests.ledgers import PATIENT, RESPONSE, Processes, locked, sent, spilled, states
+from tests.support.ledgers import PATIENT, RESPONSE, Processes, locked, sent, spilled, states
 
 from blockrun_image.delivery import with_files
 from blockrun_image.errors import StorageError

@@ -6,7 +6,8 @@ from pathlib import Path
 import anyio
 import pytest
 from PIL import Image as Picture
-from tests.conftest import Sandbox, has_mode, only_on_posix
+from tests.support.platforms import has_mode, only_on_posix
+from tests.support.sandbox import Sandbox
 
 from blockrun_image.errors import StorageError
 from blockrun_image_mcp.images.download import download

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.ledgers import PAYMENT
+from tests.support.ledgers import PAYMENT
 
 from blockrun_image.errors import ContentPolicyError, GatewayError, OutcomeUnknownError
 from blockrun_image.images import ImagesResponse

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import anyio
 import pytest
-from tests.fakes import FailingGateway
-from tests.ledgers import HASTY, RESPONSE, Processes, die, locked, rows, sent, settled, state_of
-from tests.purchases import purchase
+from tests.support.fakes import FailingGateway
+from tests.support.ledgers import HASTY, RESPONSE, Processes, die, locked, rows, sent, settled, state_of
+from tests.support.purchases import purchase
 
 from blockrun_image.attempts import Job
 from blockrun_image.errors import GatewayUnavailableError, LedgerError, OutcomeUnknownError

@@ -2,8 +2,8 @@
 
 import anyio
 import pytest
-from tests.fakes import URL, FailingGateway, FakeGateway, FakeLedger, FakeStore
-from tests.purchases import PRICE, made, purchase
+from tests.support.fakes import URL, FailingGateway, FakeGateway, FakeLedger, FakeStore
+from tests.support.purchases import PRICE, made, purchase
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import Charged, GatewayError, OutcomeUnknownError, StorageError

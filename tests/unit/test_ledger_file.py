@@ -10,9 +10,8 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.conftest import only_on_linux, only_on_posix
-from tests.fakes import Clock
-from tests.ledgers import (
+from tests.support.fakes import Clock
+from tests.support.ledgers import (
     CALL,
     HASTY,
     PRICE,
@@ -23,6 +22,7 @@ from tests.ledgers import (
     sent,
     spent,
 )
+from tests.support.platforms import only_on_linux, only_on_posix
 
 from blockrun_image.errors import BudgetExceededError, LedgerError
 from blockrun_image.images import ImageRequest

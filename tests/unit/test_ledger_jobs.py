@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import anyio
 import pytest
-from tests.fakes import Clock
-from tests.ledgers import (
+from tests.support.fakes import Clock
+from tests.support.ledgers import (
     RESPONSE,
     Processes,
     collected,

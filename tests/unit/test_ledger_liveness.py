@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import anyio
 import pytest
-from tests.fakes import Clock
-from tests.ledgers import (
+from tests.support.fakes import Clock
+from tests.support.ledgers import (
     CALL,
     HASTY,
     PAYMENT,

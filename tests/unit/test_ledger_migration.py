@@ -12,8 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from tests.fakes import Clock
-from tests.ledgers import (
+from tests.support.fakes import Clock
+from tests.support.ledgers import (
     CALL,
     MINE,
     PAYMENT,

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import anyio
 import pytest
-from tests.conftest import only_on_posix
-from tests.fakes import Clock
-from tests.ledgers import (
+from tests.support.fakes import Clock
+from tests.support.ledgers import (
     HASTY,
     MINE,
     PATIENT,
@@ -32,6 +31,7 @@ from tests.ledgers import (
     states,
     until_written,
 )
+from tests.support.platforms import only_on_posix
 
 from blockrun_image.images import Image, ImagesResponse
 from blockrun_image_mcp.ledger.ledger import Ledger

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import has_mode
-from tests.fakes import Clock
-from tests.ledgers import (
+from tests.support.fakes import Clock
+from tests.support.ledgers import (
     CALL,
     HASTY,
     PATIENT,
@@ -33,6 +32,7 @@ from tests.ledgers import (
     spilled_settlement,
     states,
 )
+from tests.support.platforms import has_mode
 
 from blockrun_image.attempts import MadeCall
 from blockrun_image.images import ImagesResponse

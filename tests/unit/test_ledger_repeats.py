@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import anyio
 import pytest
-from tests.fakes import Clock
-from tests.ledgers import (
+from tests.support.fakes import Clock
+from tests.support.ledgers import (
     CALL,
     PRICE,
     RESPONSE,

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from tests.conftest import only_on_posix
-from tests.ledgers import (
+from tests.support.ledgers import (
     HASTY,
     RESPONSE,
     Processes,
@@ -25,6 +24,7 @@ from tests.ledgers import (
     state_of,
     states,
 )
+from tests.support.platforms import only_on_posix
 
 from blockrun_image.errors import LedgerError
 from blockrun_image_mcp.ledger.ledger import Ledger

@@ -10,8 +10,8 @@ from typing import TypeVar
 import anyio
 import anyio.lowlevel
 import pytest
-from tests.fakes import Clock, FakeGateway
-from tests.ledgers import MINE, REQUEST, RESPONSE, UNLIMITED, URL, Processes, quote, rows, sent, settled
+from tests.support.fakes import Clock, FakeGateway
+from tests.support.ledgers import MINE, REQUEST, RESPONSE, UNLIMITED, URL, Processes, quote, rows, sent, settled
 
 from blockrun_image.attempts import Approval, AttemptState
 from blockrun_image.catalog import Catalog

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fakes import Clock
-from tests.ledgers import CALL, MINE, REQUEST, Processes, order, reserve
+from tests.support.fakes import Clock
+from tests.support.ledgers import CALL, MINE, REQUEST, Processes, order, reserve
 
 from blockrun_image.attempts import MadeCall
 from blockrun_image.errors import BudgetExceededError

@@ -4,8 +4,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
-from tests.fakes import Clock
-from tests.ledgers import PRICE, RESPONSE, Processes, reserve, rows, sent, settled, spent, states
+from tests.support.fakes import Clock
+from tests.support.ledgers import PRICE, RESPONSE, Processes, reserve, rows, sent, settled, spent, states
 
 from blockrun_image.errors import BudgetExceededError, LedgerError
 from blockrun_image.images import ImagesResponse

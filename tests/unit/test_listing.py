@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from tests.listings import DAY, GATEWAY, SEEN, SEEN_AT, image, listing, many, read_body
+from tests.support.listings import DAY, GATEWAY, SEEN, SEEN_AT, image, listing, many, read_body
 
 from blockrun_image.listing import ListedModel, Listing, read_listing
 

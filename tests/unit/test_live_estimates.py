@@ -6,7 +6,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.fakes import FakeGateway, FakeLedger
+from tests.support.fakes import FakeGateway, FakeLedger
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ConfigurationError, GatewayUnavailableError, LedgerError

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from tests.conftest import CONTRACT_FILE
+from tests.support.sandbox import CONTRACT_FILE
 
 from blockrun_image.errors import ConfigurationError, ImageError
 from blockrun_image_mcp.backend import Backend

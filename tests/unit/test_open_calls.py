@@ -5,8 +5,8 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.fakes import FakeAttempt
-from tests.purchases import REQUEST, nobody_is_asked
+from tests.support.fakes import FakeAttempt
+from tests.support.purchases import REQUEST, nobody_is_asked
 
 from blockrun_image.attempts import MadeCall
 from blockrun_image.callers import Caller

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import only_on_posix
+from tests.support.platforms import only_on_posix
 
 from blockrun_image_mcp.ledger import owners as ledger_owners
 from blockrun_image_mcp.ledger.owners import Owners

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.payments import (
+from tests.support.payments import (
     NOW,
     PAYEE,
     URL,

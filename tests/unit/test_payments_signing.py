@@ -19,7 +19,7 @@ from eth_keys.constants import SECPK1_N
 from eth_utils.crypto import keccak
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.payments import ADDRESS, KEY, PAYEE
+from tests.support.payments import ADDRESS, KEY, PAYEE
 
 from blockrun_image import ConfigurationError, UnexpectedError
 from blockrun_image_mcp.payments.authorization import Authorization, digest, domain_separator, type_hash, typed_data

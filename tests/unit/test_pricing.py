@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from tests.conftest import CONTRACT_FILE
-from tests.listings import image, joined
+from tests.support.listings import image, joined
+from tests.support.sandbox import CONTRACT_FILE
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError

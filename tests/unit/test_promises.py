@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.fakes import URL, FakeGateway
+from tests.support.fakes import URL, FakeGateway
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.images import Image

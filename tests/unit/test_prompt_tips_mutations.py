@@ -9,8 +9,8 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.conftest import contract
 from tests.prompts.lint import faults, packaged
+from tests.support.sandbox import contract
 
 from blockrun_image.enrichment import PromptOptions
 from blockrun_image.enrichment.enricher import Enricher

@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.fakes import (
+from tests.support.fakes import (
     HELD,
     OTHER_URL,
     URL,
@@ -18,7 +18,7 @@ from tests.fakes import (
     FakeLedger,
     Note,
 )
-from tests.purchases import (
+from tests.support.purchases import (
     ACCEPTED,
     ORDER,
     PRICE,

@@ -6,9 +6,9 @@ from importlib.metadata import version
 
 import anyio
 import pytest
-from tests.conftest import backend_of
-from tests.fakes import FakeStore
-from tests.raw_gateway import JOB, RawGateway, raw_gateway
+from tests.support.fakes import FakeStore
+from tests.support.processes import backend_of
+from tests.support.raw_gateway import JOB, RawGateway, raw_gateway
 
 from blockrun_image.errors import StorageError
 from blockrun_image_mcp.backend import Backend

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.fakes import OTHER_URL, URL, FakeGateway, FakeStore
+from tests.support.fakes import OTHER_URL, URL, FakeGateway, FakeStore
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.images import Image

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import CONTRACT_FILE
-from tests.listings import image, joined, many
-from tests.portable import not_plain_output, not_portable, validator
+from tests.support.listings import image, joined, many
+from tests.support.portable import not_plain_output, not_portable, validator
+from tests.support.sandbox import CONTRACT_FILE
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import enrich

@@ -10,9 +10,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 from anyio.abc import TaskGroup
-from tests.fakes import URL, FakeDelivery, FakeGateway, FakeLedger, GatedGateway
-from tests.purchases import REQUEST
-from tests.unit.test_exact_prices import AskingAttempt, QuotingGateway
+from tests.support.fakes import URL, AskingAttempt, FakeDelivery, FakeGateway, FakeLedger, GatedGateway, QuotingGateway
+from tests.support.purchases import REQUEST
 
 from blockrun_image.attempts import Approval, MadeCall, Order
 from blockrun_image.callers import DeliveryEvent

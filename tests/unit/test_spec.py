@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator, validate
-from tests.conftest import CONTRACT_FILE
+from tests.support.sandbox import CONTRACT_FILE
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import SpecError

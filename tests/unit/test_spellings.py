@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.listings import image, joined
+from tests.support.listings import image, joined
 
 from blockrun_image.arguments import check_arguments
 from blockrun_image.catalog import Catalog

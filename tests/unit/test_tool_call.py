@@ -8,7 +8,7 @@ from typing import Any, cast
 import anyio
 import pytest
 from mcp_types import CallToolRequestParams, CallToolResult, TextContent
-from tests.fakes import URL, FakeGateway
+from tests.support.fakes import URL, FakeGateway
 
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.null_ledger import NullLedger

@@ -5,9 +5,9 @@ from typing import Any
 
 import anyio
 import pytest
-from tests.conftest import CONTRACT_FILE
-from tests.fakes import OTHER_URL, URL, FakeGateway, FakeStore
-from tests.listings import image, joined
+from tests.support.fakes import OTHER_URL, URL, FakeGateway, FakeStore
+from tests.support.listings import image, joined
+from tests.support.sandbox import CONTRACT_FILE
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import enrich

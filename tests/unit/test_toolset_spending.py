@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
-from tests.fakes import URL, FailingGateway, FakeGateway, FakeLedger, FakeStore, Note, SendingGateway
-from tests.ledgers import Processes, open_ledger
-from tests.listings import image, joined
+from tests.support.fakes import URL, FailingGateway, FakeGateway, FakeLedger, FakeStore, Note, SendingGateway
+from tests.support.ledgers import Processes, open_ledger
+from tests.support.listings import image, joined
 
 from blockrun_image.attempts import Approval, Job, MadeCall, Order
 from blockrun_image.callers import Caller

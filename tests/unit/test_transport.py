@@ -9,7 +9,7 @@ import anyio
 import brotli as _brotli  # pyright: ignore[reportMissingTypeStubs]
 import httpx2
 import pytest
-from tests.conftest import Sandbox
+from tests.support.sandbox import Sandbox
 
 from blockrun_image import ConfigurationError
 from blockrun_image.errors import StorageError

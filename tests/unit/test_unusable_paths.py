@@ -4,7 +4,7 @@ from pathlib import Path
 
 import platformdirs
 import pytest
-from tests.conftest import has_mode, only_on_posix
+from tests.support.platforms import has_mode, only_on_posix
 
 from blockrun_image.errors import ConfigurationError, LedgerError, StorageError
 from blockrun_image_mcp.backend import Backend

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
+from tests.support.fakes import Clock, at_most
 
 from blockrun_image.attempts import Approval, ExpectedCost, MadeCall, Order, Payment, Quote
 from blockrun_image.callers import Caller
@@ -22,7 +23,6 @@ from blockrun_image_mcp.ledger.limits import Limits
 from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
 from blockrun_image_mcp.ledger.store import Account
 from blockrun_image_mcp.timings import DEFAULT, Timings
-from tests.fakes import Clock, at_most
 
 NEW_YEARS_EVE = 1_798_761_599.0  # 2026-12-31 23:59:59 UTC
 REQUEST = ImageRequest("A red fox", "dall-e-3", "1024x1024", "standard", 1)

@@ -3,13 +3,14 @@
 from decimal import Decimal
 from typing import Any
 
+from tests.support.fakes import OTHER_URL, URL, EarlierCall, FakeGateway, at_most
+
 from blockrun_image.attempts import Approval, AttemptState, AttemptStatus, Job, MadeCall, Order
 from blockrun_image.fixed_ports import FixedPorts, run_in_place
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import ImageGateway, ImageStore, NeedsApproval, SpendLedger
 from blockrun_image.purchase import Purchase
 from blockrun_image.timings import CallTimings
-from tests.fakes import OTHER_URL, URL, EarlierCall, FakeGateway, at_most
 
 REQUEST = ImageRequest("a cat", "dall-e-3", "1024x1024", "standard", 1)
 PRICE = Decimal("0.042")

@@ -12,6 +12,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import anyio.to_thread
+from tests.support.fakes import GatedGateway
 
 from blockrun_image.attempts import MadeCall, Order
 from blockrun_image.callers import Caller
@@ -23,7 +24,6 @@ from blockrun_image_mcp.mcp_server.server import build_server
 from blockrun_image_mcp.mcp_server.stdio import serve_streams
 from blockrun_image_mcp.settings import Settings
 from blockrun_image_mcp.timings import Timings
-from tests.fakes import GatedGateway
 
 if sys.platform != "win32":
     import fcntl

@@ -10,14 +10,13 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx2
-
-from tests.conftest import free_port
+from tests.support.processes import free_port
 
 KEY = "sk-of-a-peer-0123456789"
 REFUSED = "a forbidden fox"
 """What aimock refuses to draw; LiteLLM refuses what the gateway behind it refuses."""
 
-_PEERS = Path(__file__).parents[1] / "build" / "peers"
+_PEERS = Path(__file__).parents[2] / "build" / "peers"
 _MAX_START_SECONDS = 200
 
 

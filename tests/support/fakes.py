@@ -17,13 +17,14 @@ from blockrun_image.attempts import (
     Job,
     MadeCall,
     Order,
+    Quote,
     UncollectedPictures,
 )
 from blockrun_image.callers import DeliveryEvent, OnDelivery
 from blockrun_image.errors import LedgerError, StorageError
 from blockrun_image.images import Image, ImageRequest, ImagesResponse, SavedPicture
 from blockrun_image.null_ledger import NullAttempt
-from blockrun_image.ports import Attempt, Begun, Collected, NothingFound, OnStatus, Reserved
+from blockrun_image.ports import Attempt, Begun, Collected, NothingFound, OnStatus, PriceNotApproved, Reserved
 
 URL = "https://pictures.example/1.png"
 OTHER_URL = "https://pictures.example/2.png"
@@ -299,3 +300,35 @@ class FakeStore:
         path = Path(f"/pictures/{len(self.kept) + 1}.url.txt")
         self.kept[path] = url.encode()
         return path
+
+
+class QuotingGateway(FakeGateway):
+    """Quotes a price before it draws, each time the next one."""
+
+    def __init__(self, *prices: str) -> None:
+        super().__init__(Image(URL), charged=prices[-1])
+        self._prices = [*prices]
+
+    async def generate(
+        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+    ) -> ImagesResponse:
+        price = Decimal(self._prices.pop(0))
+        await attempt.quoted(Quote(price, "x.example", "0x1"))
+        return await super().generate(request, attempt, on_status, within_seconds)
+
+
+class AskingAttempt(FakeAttempt):
+    """Takes prices up to five cents, or up to the one that was approved; an approval may have been used before."""
+
+    is_used = False
+    most = Decimal("0.05")
+
+    async def quoted(self, quote: Quote) -> None:
+        await self.note("quoted", quote.amount_usd)
+        if quote.amount_usd > self.most:
+            raise PriceNotApproved(quote.amount_usd)
+
+    async def approve(self, approval: Approval) -> bool:
+        self.most = approval.most_usd or self.most
+        await super().approve(approval)
+        return not self.is_used

@@ -1,0 +1,52 @@
+"""The command as a process, and what it says of the ledger."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.support.processes import process_environment
+
+from blockrun_image_mcp.folders import state_folder
+
+
+def run(
+    *arguments: str, settings: Mapping[str, str] | None = None, input: str | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "blockrun_image_mcp", *arguments],
+        env=process_environment(settings or {}),
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        timeout=50,
+        check=False,
+        input=input or "",
+    )
+
+
+def spend() -> dict[str, Any]:
+    """Return today's statement."""
+    return json.loads(run("spend", "--json").stdout)
+
+
+def images(*options: str) -> list[dict[str, Any]]:
+    """Return the pictures that the command lists."""
+    return json.loads(run("images", "--json", *options).stdout)
+
+
+def states() -> dict[str, int]:
+    """Return how many of today's calls each state has."""
+    counted: Counter[str] = Counter()
+    for each in spend()["models"]:
+        counted[each["state"]] += each["calls"]
+    return dict(counted)
+
+
+def ledger_file() -> Path:
+    """Return the path of the test's ledger."""
+    return state_folder() / "ledger.sqlite3"
