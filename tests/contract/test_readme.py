@@ -77,7 +77,7 @@ def test_settings_table_repeats_what_the_code_declares(field: str) -> None:
 def test_every_kind_of_error_is_explained() -> None:
     table = text_of("errors.md")
     explained = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))))
-    kinds = {kind("").type for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ImageError)}
+    kinds = {kind.code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ImageError)}
     assert explained - {"type"} == kinds - {"image", "spec"}
 
 

@@ -243,7 +243,7 @@ async def test_the_gateways_request_id_comes_with_its_refusal(ask: Asker) -> Non
 async def test_a_400_for_content_is_a_content_policy_error(ask: Asker, error: Mapping[str, str]) -> None:
     with pytest.raises(ImageError) as caught:
         await ask({"status": 400, "body": {"error": error}})
-    assert (caught.value.type, caught.value.charged) == ("content_policy", "no")
+    assert (caught.value.code, caught.value.charged) == ("content_policy", "no")
 
 
 @pytest.mark.parametrize(
@@ -257,14 +257,14 @@ async def test_a_400_for_content_is_a_content_policy_error(ask: Asker, error: Ma
 async def test_a_400_for_the_key_is_an_authentication_error(ask: Asker, error: Mapping[str, str]) -> None:
     with pytest.raises(ImageError) as caught:
         await ask({"status": 400, "body": {"error": error}})
-    assert (caught.value.type, caught.value.charged) == ("authentication", "no")
+    assert (caught.value.code, caught.value.charged) == ("authentication", "no")
     assert "BLOCKRUN_IMAGE_CREDENTIAL" in caught.value.hint
 
 
 async def test_any_other_400_is_an_invalid_request_whatever_the_prompt_that_it_quotes(ask: Asker) -> None:
     with pytest.raises(ImageError) as caught:
         await ask({"status": 400, "body": {"error": {"message": "Too long: 'An API key'", "code": "400"}}})
-    assert caught.value.type == "gateway"
+    assert caught.value.code == "gateway"
 
 
 async def test_a_retry_after_that_is_no_date_does_not_lose_a_paid_picture(ask: Asker) -> None:

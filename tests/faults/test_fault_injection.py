@@ -285,7 +285,7 @@ class Batch:
                 },
                 **{
                     f"error {kind}": count
-                    for kind, count in Counter(each.error.type for each in self.callers if each.error).items()
+                    for kind, count in Counter(each.error.code for each in self.callers if each.error).items()
                 },
             }
         )

@@ -28,7 +28,7 @@ from blockrun_image.errors import (
     UnknownModelError,
 )
 
-# Each class, the word that it is called by, whether it was charged, and whether it may be sent again.
+# Each class, its code, whether it was charged, and whether it may be sent again.
 CLASSES: list[tuple[type[ImageError], str, Charged, bool]] = [
     (ImageError, "image", "no", False),
     (InvalidRequestError, "invalid_request", "no", False),
@@ -77,18 +77,24 @@ def test_every_class_of_the_tree_is_in_the_table_of_these_tests() -> None:
     assert {kind.__name__ for kind, *_ in CLASSES} == {"ImageError", *(name for name, _ in of_the_module(ImageError))}
 
 
-@pytest.mark.parametrize(("kind", "word", "charged", "retryable"), CLASSES)
+@pytest.mark.parametrize(("kind", "code"), [(kind, code) for kind, code, *_ in CLASSES])
+def test_every_class_has_a_code_of_its_own(kind: type[ImageError], code: str) -> None:
+    assert vars(kind)["code"] == code  # set in the class, not inherited
+    assert [other for other, its_code, *_ in CLASSES if its_code == code] == [kind]
+
+
+@pytest.mark.parametrize(("kind", "code", "charged", "retryable"), CLASSES)
 def test_an_error_says_its_type_its_message_whether_it_was_charged_and_whether_to_retry(
-    kind: type[ImageError], word: str, charged: Charged, retryable: bool
+    kind: type[ImageError], code: str, charged: Charged, retryable: bool
 ) -> None:
     error: Any = kind("It went wrong.").to_dict()["error"]
     assert error.pop("hint", "Do not").startswith(("Do not", "Look into"))
-    assert error == {"type": word, "message": "It went wrong.", "charged": charged, "retryable": retryable}
+    assert error == {"type": code, "message": "It went wrong.", "charged": charged, "retryable": retryable}
 
 
-@pytest.mark.parametrize(("kind", "_word", "charged", "retryable"), CLASSES)
+@pytest.mark.parametrize(("kind", "_code", "charged", "retryable"), CLASSES)
 def test_the_text_says_what_of_the_money_and_whether_to_send_it_again(
-    kind: type[ImageError], _word: str, charged: Charged, retryable: bool
+    kind: type[ImageError], _code: str, charged: Charged, retryable: bool
 ) -> None:
     money = {"no": "Nothing was charged.", "yes": "It was charged.", "unknown": "It may have been charged."}[charged]
     error = kind("It went wrong.")

@@ -44,7 +44,13 @@ from blockrun_image_mcp.ledger.sqlite.migrations import (
 
 pytestmark = pytest.mark.anyio
 
-OLD_STEPS = (m001_attempts, m002_payees, m003_approvals, m004_callers, m005_turns)
+OLD_STEPS = {
+    "m001_attempts": m001_attempts,
+    "m002_payees": m002_payees,
+    "m003_approvals": m003_approvals,
+    "m004_callers": m004_callers,
+    "m005_turns": m005_turns,
+}  # with the names that old ledgers hold
 OLD_IMAGES = [{"url": URL, "path": "/1.png", "revised_prompt": "A vixen"}]
 
 
@@ -64,9 +70,9 @@ def old_ledger(path: Path, steps: int = len(OLD_STEPS)) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("CREATE TABLE migrations (name TEXT PRIMARY KEY, taken_at REAL NOT NULL) STRICT")
-        for step in OLD_STEPS[:steps]:
+        for name, step in list(OLD_STEPS.items())[:steps]:
             step(connection)
-            connection.execute("INSERT INTO migrations VALUES (?, 0)", (step.__name__,))
+            connection.execute("INSERT INTO migrations VALUES (?, 0)", (name,))
 
 
 def insert(path: Path, id: str, state: str, **values: object) -> None:
@@ -281,7 +287,7 @@ async def test_old_server_cannot_pay_after_the_migration(processes: Processes, s
 async def test_old_server_that_starts_after_the_migration_sees_a_newer_file(processes: Processes) -> None:
     await (await processes.start()).statement()
     taken = {name for (name,) in rows(processes.path, "SELECT name FROM migrations")}
-    assert taken - {step.__name__ for step in OLD_STEPS} == {
+    assert taken - OLD_STEPS.keys() == {
         "m006_callers_apart",
         "m007_payees_by_attempt",
     }  # which it refuses

@@ -343,7 +343,7 @@ def test_the_reason_is_told_of_the_way_to_pay_that_is_known_here() -> None:
     challenge = read_challenge({}, json.dumps(quote(entry(scheme="upto"), entry(amount="x"))).encode())
     with pytest.raises(PaymentRequiredError, match="amount 'x'") as caught:
         choose(challenge, QuoteContext(httpx2.URL(URL), formatdate(NOW, usegmt=True), NOW))
-    assert caught.value.type == "payment_required"
+    assert caught.value.code == "payment_required"
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))

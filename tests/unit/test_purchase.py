@@ -294,7 +294,7 @@ async def test_slot_that_comes_too_late_is_an_error_with_the_wait(seconds: float
         await made(purchase(ledger, gateway, timings=CallTimings(call_timeout_seconds=12.5)))
     error = caught.value
     assert error.message == f"dall-e-3 takes 50 requests a minute, and its next slot is in {seconds:.0f} s."
-    assert (error.type, error.charged, error.retryable) == ("rate_limit", "no", True)
+    assert (error.code, error.charged, error.retryable) == ("rate_limit", "no", True)
     assert error.answer.retry_after_seconds == round(seconds, 1)
     assert f"Wait {seconds:.0f} seconds" in error.hint
     assert (gateway.requests, ledger.notes) == ([], [])

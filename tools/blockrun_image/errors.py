@@ -22,7 +22,6 @@ ImageError
 ```
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -43,11 +42,13 @@ _MONEY = {
 class ImageError(Exception):
     """The base class of every reason why a caller gets no picture.
 
+    `code` is a stable word for the kind of error, the `type` of results; every subclass in this module has its own.
     `hint` is the next step, in words for the agent. `valid_values` are the accepted values, if they are few. `charged`
     says whether money was spent, and `charged_usd` how much, if known. `retryable` says whether the same request may be
     sent again.
     """
 
+    code: ClassVar[str] = "image"
     retryable: ClassVar[bool] = False
     charged: Charged = "no"
     charged_usd: Decimal | None = None
@@ -58,16 +59,10 @@ class ImageError(Exception):
         self.hint = hint
         self.valid_values = tuple(valid_values) if len(valid_values) <= _MAX_VALID_VALUES else ()
 
-    @property
-    def type(self) -> str:
-        """The kind of error as a stable word, such as `unknown_model`."""
-        name = type(self).__name__.removesuffix("Error")
-        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
-
     def to_dict(self) -> dict[str, object]:
         """Return the error as structured content, complete without the text."""
         details: dict[str, object] = {
-            "type": self.type,
+            "type": self.code,
             "message": self.message,
             "charged": self.charged,
             "retryable": self.retryable,
@@ -105,21 +100,31 @@ class ImageError(Exception):
 class InvalidRequestError(ImageError):
     """Raised before sending if the API or the model does not take the request."""
 
+    code = "invalid_request"
+
 
 class UnknownModelError(InvalidRequestError):
     """Raised if the catalogue has no such model."""
+
+    code = "unknown_model"
 
 
 class SpecError(ImageError):
     """Raised if the API's description cannot be read or is not valid."""
 
+    code = "spec"
+
 
 class ConfigurationError(ImageError):
     """Raised if a setting is missing or cannot be used; nothing was sent."""
 
+    code = "configuration"
+
 
 class BudgetExceededError(ImageError):
     """Raised if the call would exceed the operator's spending limits; nothing was sent."""
+
+    code = "budget_exceeded"
 
 
 class ConfirmationError(ImageError):
@@ -128,12 +133,16 @@ class ConfirmationError(ImageError):
     Nothing was sent.
     """
 
+    code = "confirmation"
+
 
 class LedgerError(ImageError):
     """Raised if spending cannot be recorded.
 
     A call that was not sent yet is not made.
     """
+
+    code = "ledger"
 
     def __init__(self, message: str, *, hint: str = "", charged: Charged = "no") -> None:
         super().__init__(message, hint=hint)
@@ -147,6 +156,8 @@ class StorageError(ImageError):
     `charged` is `no` if that was found before paying.
     """
 
+    code = "storage"
+
     def __init__(self, message: str, *, hint: str = "", charged: Charged = "yes") -> None:
         super().__init__(message, hint=hint)
         self.charged = charged
@@ -154,6 +165,8 @@ class StorageError(ImageError):
 
 class UnexpectedError(ImageError):
     """Raised for an unforeseen error; the details are in the log."""
+
+    code = "unexpected"
 
     def __init__(self, message: str, *, charged: Charged = "unknown") -> None:
         super().__init__(message, hint="Look into the server's log before the next call.")
@@ -177,6 +190,8 @@ class GatewayError(ImageError):
     the job again later. `raw` is the response, if it may have been paid for and could not be used.
     """
 
+    code = "gateway"
+
     def __init__(self, message: str, *, hint: str = "", charged: Charged = "no", answer: Answer | None = None) -> None:
         super().__init__(message, hint=hint)
         self.charged = charged
@@ -192,17 +207,25 @@ class GatewayError(ImageError):
 class AuthenticationError(GatewayError):
     """Raised if the gateway rejects the credential or gives it no access."""
 
+    code = "authentication"
+
 
 class PaymentRequiredError(GatewayError):
     """Raised if credit or quota is used up, or the credential cannot pay as requested."""
+
+    code = "payment_required"
 
 
 class ContentPolicyError(GatewayError):
     """Raised if the gateway's provider refuses to draw the prompt."""
 
+    code = "content_policy"
+
 
 class ModelNotFoundError(GatewayError):
     """Raised if the gateway does not (or no longer) make images with the model."""
+
+    code = "model_not_found"
 
     def instead(self, alternatives: str) -> None:
         """Name the models to use instead, if there are any."""
@@ -213,17 +236,21 @@ class ModelNotFoundError(GatewayError):
 class RateLimitError(GatewayError):
     """Raised after too many requests; `answer.retry_after_seconds` says how long to wait."""
 
+    code = "rate_limit"
     retryable = True
 
 
 class GatewayUnavailableError(GatewayError):
     """Raised if the request never reached the gateway."""
 
+    code = "gateway_unavailable"
     retryable = True
 
 
 class OutcomeUnknownError(GatewayError):
     """Raised if the outcome of a sent request is unknown; a retry could pay twice."""
+
+    code = "outcome_unknown"
 
     def __init__(
         self, message: str, *, hint: str = "", charged: Charged = "unknown", answer: Answer | None = None

@@ -39,7 +39,7 @@ _MAX_SHOWN = 20
 _LOOK_AT_THE_BASE = "Not every gateway has one. If pictures fail too, check the base URL: many end in /v1."
 
 
-@click.command()
+@click.command("doctor")
 @options.sandbox
 @options.gateway
 @options.spec

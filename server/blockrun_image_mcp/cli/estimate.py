@@ -8,7 +8,7 @@ from blockrun_image_mcp.cli import options, terminal
 _PRICED = ("model", "size", "quality", "n", "prompt", "enrich", "purpose")
 
 
-@click.command()
+@click.command("estimate")
 @click.option("--model", metavar="ID", help="Without one, all models are compared.")
 @click.option("--size", metavar="WxH", help="The model's default if not given.")
 @click.option("--quality", help="standard or hd.")

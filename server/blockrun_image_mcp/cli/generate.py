@@ -20,7 +20,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 _ASKED = ("model", "size", "quality", "n", "enrich", "purpose", "art_style", "composition", "lighting")
 
 
-@click.command()
+@click.command("generate")
 @click.argument("prompt")
 @click.option("--model", metavar="ID", help="The model; see the command models.")
 @click.option("--size", metavar="WxH", help="The model's default if not given.")

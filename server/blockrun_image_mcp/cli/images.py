@@ -6,7 +6,7 @@ from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.cli import options, output
 
 
-@click.command()
+@click.command("images")
 @click.option("--most", type=click.IntRange(1, 1_000), default=10, show_default=True, help="How many, newest first.")
 @options.days
 @options.sandbox_ledger

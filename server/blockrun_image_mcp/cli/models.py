@@ -6,7 +6,7 @@ import click
 from blockrun_image_mcp.cli import options, terminal
 
 
-@click.command()
+@click.command("models")
 @click.option("--search", metavar="WORDS", help="Only models with these words in their id or provider.")
 @click.option("--use-case", metavar="NAME", help="Only models recommended for it, such as fast_and_cheap.")
 @click.option("--max-price-usd", metavar="USD", help="Only models whose images cost at most this much.")

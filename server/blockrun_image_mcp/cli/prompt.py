@@ -9,7 +9,7 @@ from blockrun_image.images import ImageArguments
 from blockrun_image_mcp.cli import options, terminal
 
 
-@click.command()
+@click.command("prompt")
 @click.argument("prompt")
 @click.option("--model", metavar="ID", help="The model; the default one, or the first, if not given.")
 @click.option("--size", metavar="WxH", help="A wide or tall size is named in the composition.")

@@ -5,7 +5,7 @@ import click
 from blockrun_image_mcp.cli import options
 
 
-@click.command()
+@click.command("prune")
 @click.option("--before", metavar="DAY", required=True, callback=options.day, help="Such as 2026-01-01, or 90d.")
 @click.option("--yes", is_flag=True, help="Do not ask first.")
 @options.sandbox_ledger

@@ -20,7 +20,7 @@ _EXPLANATIONS = {
 }
 
 
-@click.command()
+@click.command("recover")
 @click.option("--release", "id", metavar="ID", help="Take this attempt, which is unknown or held, out of the budget.")
 @click.option("--new-locks", is_flag=True, help="Use a ledger that was moved, or whose locks were removed.")
 @options.sandbox

@@ -8,7 +8,7 @@ from blockrun_image_mcp.cli import options
 from blockrun_image_mcp.signals import ending_signals
 
 
-@click.command()
+@click.command("sandbox")
 @click.option("--port", type=click.IntRange(0, 65535), default=8402, show_default=True, help="0 takes any free one.")
 @options.spec
 @options.reporting_errors

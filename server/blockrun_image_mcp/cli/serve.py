@@ -6,7 +6,7 @@ from blockrun_image_mcp.cli import options
 from blockrun_image_mcp.serving import serve as run
 
 
-@click.command()
+@click.command("serve")
 @options.sandbox
 @options.gateway
 @options.spec

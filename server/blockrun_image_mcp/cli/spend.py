@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from blockrun_image_mcp.ledger.report import GroupedBy
 
 
-@click.command()
+@click.command("spend")
 @options.days
 @click.option("--by", type=click.Choice(["day", "model"]), help="Sum it up by day or by model.")
 @options.sandbox_ledger

@@ -6,7 +6,7 @@ import click
 from blockrun_image_mcp.cli import options
 
 
-@click.group()
+@click.group("wallet")
 def wallet() -> None:
     """Show the wallet that pays, or trust whom a gateway wants to be paid.
 

@@ -4,7 +4,7 @@ import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 
 
 class NewerLedgerError(sqlite3.DatabaseError):
@@ -262,15 +262,16 @@ def m007_payees_by_attempt(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
-    m001_attempts,
-    m002_payees,
-    m003_approvals,
-    m004_callers,
-    m005_turns,
-    m006_callers_apart,
-    m007_payees_by_attempt,
-)
+MIGRATIONS: Mapping[str, Callable[[sqlite3.Connection], None]] = {
+    "m001_attempts": m001_attempts,
+    "m002_payees": m002_payees,
+    "m003_approvals": m003_approvals,
+    "m004_callers": m004_callers,
+    "m005_turns": m005_turns,
+    "m006_callers_apart": m006_callers_apart,
+    "m007_payees_by_attempt": m007_payees_by_attempt,
+}
+"""The migrations in order, by the names that are stored in ledgers, which must stay."""
 
 VERSION = len(MIGRATIONS)
 """The `user_version` of a file with all migrations."""
@@ -283,10 +284,9 @@ def migrate(connection: sqlite3.Connection) -> None:
     """
     connection.execute("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, taken_at REAL NOT NULL) STRICT")
     taken = {name for (name,) in connection.execute("SELECT name FROM migrations")}
-    steps = {step.__name__: step for step in MIGRATIONS}  # their names are stored in ledgers, so they must stay
-    if taken - steps.keys():
+    if taken - MIGRATIONS.keys():
         raise NewerLedgerError
-    for name in (name for name in steps if name not in taken):
-        steps[name](connection)
+    for name in (name for name in MIGRATIONS if name not in taken):
+        MIGRATIONS[name](connection)
         connection.execute("INSERT INTO migrations VALUES (?, ?)", (name, time.time()))
     connection.execute(f"PRAGMA user_version = {VERSION}")
