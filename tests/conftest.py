@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
+import hypothesis
 import pytest
 from anyio.from_thread import start_blocking_portal
 from mcp import Client
@@ -18,6 +19,9 @@ from blockrun_image_sandbox.server import running_sandbox
 from tests.support.clients import Connect
 from tests.support.processes import FOLDERS, backend_of, free_port, server_parameters
 from tests.support.sandbox import Sandbox, contract
+
+hypothesis.settings.register_profile("any speed", deadline=None)  # a busy machine is no fault
+hypothesis.settings.load_profile("any speed")
 
 _RECURSION_LIMIT = sys.getrecursionlimit()
 

@@ -74,7 +74,7 @@ entries: st.SearchStrategy[Any] = st.one_of(
     json_like,
 )
 answers: st.SearchStrategy[Any] = st.fixed_dictionaries({"data": st.lists(entries, max_size=12)})
-SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SETTINGS = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
 def read(answer: object, *, is_live: bool = False) -> Catalog:

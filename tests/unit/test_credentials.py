@@ -414,7 +414,7 @@ def payment(nonce: bytes, words: str) -> str:
     return base64.b64encode(json.dumps(body).encode()).decode()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.binary(min_size=32, max_size=32), st.text(max_size=200))
 def test_a_payment_that_was_signed_may_leave(nonce: bytes, words: str) -> None:
     assert may_leave("PAYMENT-SIGNATURE", payment(nonce, words), SecretStr(PRIVATE_KEY[2:]))

@@ -95,7 +95,6 @@ anything = st.one_of(wishes, sentences, st.text(max_size=130), st.sampled_from(M
 wild = st.fixed_dictionaries(dict.fromkeys(("purpose", "art_style", "composition", "lighting"), anything))
 MANY = settings(
     max_examples=int(os.environ.get("EXAMPLES", "300")),
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 

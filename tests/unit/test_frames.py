@@ -127,7 +127,7 @@ KEYS = st.sampled_from(["jsonrpc", "id", "method", "params", "result", "error"])
 
 
 @given(st.one_of(st.binary(), st.dictionaries(KEYS, JSON | st.just("2.0")).map(lambda m: json.dumps(m).encode())))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_line_is_a_message_or_a_refusal_or_needs_no_answer(text: bytes) -> None:
     frame = read_frame(text)
     if isinstance(frame, ErrorReply):

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.fakes import Clock
 from tests.support.ledgers import CALL, MINE, REQUEST, Processes, order, reserve
@@ -135,7 +135,6 @@ class Slots(SqliteStore):
     per_minute=st.integers(1, 4),
     steps=st.lists(st.tuples(st.integers(0, 40_000), st.sampled_from([0, 1_000, 30_000, 60_000])), max_size=40),
 )
-@settings(deadline=None)
 def test_no_minute_ever_holds_more_slots_than_the_model_takes(
     per_minute: int, steps: Sequence[tuple[int, int]]
 ) -> None:

@@ -50,7 +50,7 @@ def test_the_domain_and_the_type_are_those_of_the_contract_on_base() -> None:
     assert [network.chain_id for network in NETWORKS.values()] == [8453, 84532, 5042]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(1, SECPK1_N - 1), ADDRESSES, st.integers(1, 10**15), UINT256, st.binary(min_size=32, max_size=32))
 def test_a_signature_is_the_wallets_own_and_of_the_form_that_the_contract_takes(
     key: int, payee: str, value: int, valid_before: int, nonce: bytes

@@ -18,7 +18,7 @@ from blockrun_image.enrichment.tips import Tips
 
 DATA: dict[str, Any] = packaged("prompt_tips.json")
 CATALOG = contract()
-SOME = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SOME = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 FEW = settings(SOME, max_examples=20)
 
 MAX_ADDED = ["phrases", "phrases", "phrases", "phrases", "fallbacks", "purposes", "facets"]
