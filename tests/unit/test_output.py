@@ -1,9 +1,15 @@
 """How text stands on a terminal, whatever is in it and however narrow that is."""
 
+import errno
+import io
+import os
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from blockrun_image_mcp.cli import output
 from blockrun_image_mcp.cli.output import columns_of, row, shown, wrapped
 
 letters = st.text(st.sampled_from("ab .,\t 犬🦊é\u0301\u200d\x1b\u202e\ud800"), max_size=60)
@@ -47,3 +53,27 @@ def test_a_narrow_terminal_still_gets_words(monkeypatch: pytest.MonkeyPatch) -> 
     assert row("Yours", "a fox that runs and runs") == (
         "Yours               a fox that runs and\n                    runs"
     )
+
+
+class FullDisk(io.StringIO):
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class GoneReader(io.StringIO):
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize(("stdout", "words"), [(FullDisk(), os.strerror(errno.ENOSPC)), (GoneReader(), "")])
+def test_output_that_cannot_be_written_ends_with_status_1(
+    stdout: io.StringIO, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", stdout)
+    with pytest.raises(SystemExit) as ended, output.failures_explained():
+        sys.exit(0)
+    sys.stdout.close()
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert words in said
+    assert bool(words) == ("blockrun-image-mcp images" in said)

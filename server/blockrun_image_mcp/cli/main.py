@@ -32,7 +32,8 @@ def _run(flags: Mapping[str, str] | None) -> None:
         from blockrun_image_mcp.cli.group import main as run_command  # noqa: PLC0415 - loads click
 
         output.prepare()
-        run_command(prog_name="blockrun-image-mcp")
+        with output.failures_explained():
+            run_command(prog_name="blockrun-image-mcp")
     else:
         from blockrun_image_mcp.serving import serve  # noqa: PLC0415 - click's commands need not serve
 

@@ -10,7 +10,8 @@ import re
 import shutil
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -30,6 +31,22 @@ def prepare() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for as long as we run
         elif isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # such as an emoji in a pipe on Windows
+
+
+@contextmanager
+def failures_explained() -> Generator[None]:
+    """In the block, end with an error and status 1 if the output cannot be written, as on a full disk."""
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()  # where a full disk may be noticed first
+    except OSError as error:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - Python flushes it once more at exit
+        if not isinstance(error, BrokenPipeError):  # which is no fault: the reader has seen enough
+            words = f"The output cannot be written ({error.strerror}). `blockrun-image-mcp images` shows what was made."
+            click.echo(f"Error: {words}", err=True)
+        sys.exit(1)
 
 
 def print_json(document: object) -> None:
