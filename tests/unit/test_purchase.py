@@ -1,6 +1,6 @@
 """One purchase: what it collects, what it waits for, and how each of its ends is noted."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -28,11 +28,10 @@ from tests.support.purchases import (
     SETTLED,
     earlier,
     made,
-    nobody_is_asked,
     purchase,
 )
 
-from blockrun_image.attempts import Approval, AttemptState, AttemptStatus, Job, MadeCall, Order
+from blockrun_image.attempts import AttemptState, AttemptStatus, Job, MadeCall
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import (
     BudgetExceededError,
@@ -42,29 +41,20 @@ from blockrun_image.errors import (
     InvalidRequestError,
     LedgerError,
     OutcomeUnknownError,
-    RateLimitError,
 )
 from blockrun_image.fixed_ports import FixedPorts, run_in_place
-from blockrun_image.images import Image, ImageRequest, ImagesResponse
-from blockrun_image.null_ledger import NullAttempt, NullLedger
+from blockrun_image.images import Image, ImagesResponse
+from blockrun_image.null_ledger import NullLedger
 from blockrun_image.ports import (
     Attempt,
-    Begun,
     Collected,
     ImageGateway,
     JobPending,
     NothingFound,
     OnStatus,
-    Reserved,
-    SharedTask,
-    SlotBooked,
-    T,
 )
 from blockrun_image.purchase import Purchase
-from blockrun_image.results import GeneratedImages, PendingImages
-from blockrun_image.timings import CallTimings
 from blockrun_image.toolset import ImageToolset
-from blockrun_image_mcp.tasks import TaskSupervisor
 
 pytestmark = pytest.mark.anyio
 
@@ -282,167 +272,7 @@ async def test_limit_that_forbids_an_order_is_raised() -> None:
 # slots
 
 
-def queue(seconds: float, id: str | None = "slot-1") -> FakeLedger:
-    """Return a ledger whose next slot is so many seconds away."""
-    return FakeLedger(SlotBooked(ORDER, id, seconds))
-
-
-@pytest.mark.parametrize(("seconds", "id"), [(12.34, "slot-1"), (12.34, None), (0.0, None)])
-async def test_slot_that_comes_too_late_is_an_error_with_the_wait(seconds: float, id: str | None) -> None:
-    gateway, ledger = FakeGateway(Image(URL)), queue(seconds, id)
-    with pytest.raises(RateLimitError) as caught:
-        await made(purchase(ledger, gateway, timings=CallTimings(call_timeout_seconds=12.5)))
-    error = caught.value
-    assert error.message == f"dall-e-3 takes 50 requests a minute, and its next slot is in {seconds:.0f} s."
-    assert (error.code, error.charged, error.retryable) == ("rate_limit", "no", True)
-    assert error.answer.retry_after_seconds == round(seconds, 1)
-    assert f"Wait {seconds:.0f} seconds" in error.hint
-    assert (gateway.requests, ledger.notes) == ([], [])
-
-
-async def test_slot_that_comes_in_time_is_waited_for_and_used() -> None:
-    gateway, told, ledger = FakeGateway(Image(URL)), list[str](), queue(0.02)
-    await made(purchase(ledger, gateway, listeners=[told.append]))
-    assert told == ["waiting 0 s for its slot: dall-e-3 takes 50 requests a minute", "drawing"]
-    assert gateway.requests == [REQUEST]
-    assert ledger.orders == [ORDER, replace(ORDER, slot="slot-1")]
-
-
-async def test_order_says_how_long_its_request_may_still_wait() -> None:
-    class Watched(NullLedger):
-        async def begin(self, call: MadeCall, order: Order | None) -> Reserved | NothingFound:
-            assert order is not None
-            seen.append(order.send_seconds)
-            return await super().begin(call, order)
-
-    seen: list[float] = []
-    await made(purchase(Watched(), timings=CallTimings(call_timeout_seconds=12.5)))
-    assert 9 < seen[0] <= 10
-
-
-async def test_gateway_is_told_how_long_its_request_may_still_wait() -> None:
-    class Watched(FakeGateway):
-        async def generate(
-            self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
-        ) -> ImagesResponse:
-            seen.append(within_seconds)
-            return await super().generate(request, attempt, on_status, within_seconds)
-
-    seen: list[float] = []
-    await made(purchase(NullLedger(), Watched(Image(URL)), timings=CallTimings(call_timeout_seconds=12.5)))
-    assert 9 < seen[0] <= 10
-
-
-async def test_order_knows_its_models_rate_limit(catalog: Catalog) -> None:
-    ledger = FakeLedger()
-    toolset = ImageToolset(catalog, FakeGateway(Image(URL)), ledger=ledger)
-    await toolset.generate_image("a cat", "nano-banana-pro")
-    await toolset.generate_image("a cat", "nano-banana")
-    limits = [catalog.find(model).requests_per_minute for model in ("nano-banana-pro", "nano-banana")]
-    assert [order and order.per_minute for order in ledger.orders] == limits
-    assert limits[0] is None
-    assert limits[1] is not None
-
-
 # callers that leave
-
-
-class _Impatient:
-    async def wait(self, timeout_seconds: float, on_last_left: Callable[[], Awaitable[None]], /) -> None:
-        await on_last_left()
-
-
-def impatient(work: Callable[[], Awaitable[T]], /) -> SharedTask[T]:
-    """Wait for no work at all."""
-    return _Impatient()
-
-
-def assert_pending(result: GeneratedImages, held: str) -> None:
-    assert isinstance(result, PendingImages)
-    told: Any = result.to_dict()
-    assert (told["status"], "images" in told, told["gateway"]) == ("pending", False, "pictures.example")
-    assert (told["cost"]["held_usd"], "charged_usd" in told["cost"]) == (held, False)
-    assert told["next_step"].startswith("Repeat the call unchanged")
-    assert result.to_text().startswith(f"Pending: dall-e-3 standard 1024x1024 is still being made (${held} is held).\n")
-    for addition in result.prompt.applied:
-        assert addition.text in result.to_text()
-
-
-async def test_call_that_outlasts_its_caller_is_pending_with_what_is_held(catalog: Catalog) -> None:
-    ledger = earlier(AttemptStatus(AttemptState.SENT))
-    async with TaskSupervisor() as tasks:
-        timings = CallTimings(call_timeout_seconds=0.02)
-        toolset = ImageToolset(catalog, FakeGateway(), run=tasks.run, ledger=ledger, timings=timings)
-        assert_pending(await toolset.generate_image("a cat", "dall-e-3"), held=str(HELD))
-        await tasks.drain()
-    assert ledger.notes == [("abandoned",)]
-
-
-async def test_repetition_after_pending_joins_the_purchase_that_a_locked_ledger_has_not_taken_yet(
-    catalog: Catalog,
-) -> None:
-    unlocked = anyio.Event()
-
-    class LockedLedger(FakeLedger):
-        async def begin(self, call: MadeCall, order: Order | None) -> Begun:
-            await unlocked.wait()
-            return await super().begin(call, order)
-
-    gateway, results = FakeGateway(Image(URL)), list[GeneratedImages]()
-    async with TaskSupervisor() as tasks, anyio.create_task_group() as callers:
-        timings = CallTimings(call_timeout_seconds=0.05, join_seconds=0)
-        toolset = ImageToolset(catalog, gateway, run=tasks.run, ledger=LockedLedger(), timings=timings)
-        assert_pending(await toolset.generate_image("a cat", "dall-e-3"), held="0.00")
-
-        async def repeat() -> None:
-            results.append(await toolset.generate_image("a cat", "dall-e-3"))
-
-        callers.start_soon(repeat)
-        await anyio.wait_all_tasks_blocked()
-        unlocked.set()
-    assert [image.url for result in results for image in result.images] == [URL]
-    assert len(gateway.requests) == 1
-
-
-async def test_nothing_is_held_before_there_is_an_attempt(catalog: Catalog) -> None:
-    toolset = ImageToolset(catalog, FakeGateway(), run=impatient)
-    assert_pending(await toolset.generate_image("a cat", "dall-e-3"), held="0.00")
-
-
-async def test_job_that_is_polled_for_long_enough_is_pending_as_well(catalog: Catalog) -> None:
-    ledger = FakeLedger()
-    toolset = ImageToolset(catalog, FailingGateway(JobPending()), ledger=ledger)
-    assert_pending(await toolset.generate_image("a cat", "dall-e-3"), held=str(HELD))
-    assert ledger.notes[-2:] == [("stopped",), ("abandoned",)]
-
-
-async def test_purchase_whose_callers_have_gone_is_abandoned() -> None:
-    ledger = earlier(SENT)
-    async with TaskSupervisor() as tasks:
-        leaving = purchase(ledger, run=tasks.run)
-        with anyio.move_on_after(0.01):
-            await made(leaving)
-        await tasks.drain()
-    assert leaving.is_abandoned
-    assert ledger.notes == [("abandoned",)]
-
-
-async def test_attempt_that_is_found_after_its_callers_have_gone_is_abandoned() -> None:
-    found = anyio.Event()
-
-    class SlowLedger(FakeLedger):
-        async def begin(self, call: MadeCall, order: Order | None) -> Begun:
-            with anyio.CancelScope(shield=True):
-                await found.wait()
-            return await super().begin(call, order)
-
-    ledger = SlowLedger(broken=["sent"])
-    async with TaskSupervisor() as tasks:
-        leaving = purchase(ledger, FailingGateway(AssertionError()), run=tasks.run)
-        assert await leaving.result(0.01, nobody_is_asked) is None
-        found.set()
-        await anyio.wait_all_tasks_blocked()
-    assert ledger.notes == [("reserved", "dall-e-3", PRICE), ("abandoned",), ("released",)]
 
 
 async def test_held_is_what_its_attempt_holds() -> None:
@@ -458,30 +288,6 @@ async def test_request_is_the_one_that_was_sent() -> None:
 
 
 # without a ledger
-
-
-async def test_null_ledger_allows_every_order_and_finds_nothing() -> None:
-    assert await NullLedger().begin(MadeCall("key"), None) == NothingFound()
-    one, other = [await NullLedger().begin(MadeCall("key"), ORDER) for _ in range(2)]
-    assert isinstance(one, Reserved)
-    assert isinstance(other, Reserved)
-    assert one.attempt.id != other.attempt.id
-    assert (one.attempt.request, one.attempt.most_usd) == (REQUEST, PRICE)
-
-
-async def test_null_attempt_is_unknown_and_nobodys() -> None:
-    attempt = NullAttempt(REQUEST)
-    assert (await attempt.status()).state is AttemptState.UNKNOWN
-    assert not await attempt.claim()
-    assert not await attempt.accepted("job_1")
-    assert await attempt.settled(ImagesResponse(())) == ()
-    assert await attempt.approve(Approval("approval-1"))
-    assert await NullLedger().charged_lately([REQUEST, REQUEST]) == [None, None]
-
-
-async def test_null_ledger_follows_a_call_that_outlasts_its_caller(catalog: Catalog) -> None:
-    toolset = ImageToolset(catalog, FailingGateway(JobPending()))
-    assert_pending(await toolset.generate_image("a cat", "dall-e-3"), held="0.00")
 
 
 @pytest.mark.parametrize("charged", [PRICE, None])
