@@ -5,7 +5,7 @@ from typing import Any
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.joining import Scope, join
-from blockrun_image.listing import Listing, read_listing
+from blockrun_image.listing import ListedModel, Listing, read_listing
 
 GATEWAY = "pictures.example"
 SEEN_AT = 1_764_028_800.0
@@ -42,3 +42,16 @@ def many(count: int, **fields: Any) -> list[dict[str, Any]]:
         image(f"vendor-{number % 9}/painter-{number:04}", f"{1 - number / 10_000:.4f}", **fields)
         for number in range(count)
     ]
+
+
+def only(entry: object) -> ListedModel:
+    """Return what is read of one entry."""
+    (listed,) = listing(entry).models
+    return listed
+
+
+def refused(*entries: object) -> int:
+    """Return how many entries are refused, if all are."""
+    told = listing(*entries)
+    assert told.models == ()
+    return told.unusable

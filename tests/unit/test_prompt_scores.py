@@ -1,28 +1,19 @@
 """The scorer of judged prompts: what it refuses to read, what it holds for said, and that it catches a bad enricher."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.prompts.baselines import BASELINES, fixed_suffix, ours
-from tests.prompts.groups import GROUPS
-from tests.prompts.judged import Arguments, JudgedPrompt, load
-from tests.prompts.matching import hits, negated
+from tests.prompts.judged import JudgedPrompt
 from tests.prompts.metrics import METRICS, Bar, Score, measured, percentile, shown
-from tests.prompts.purposes import FITS
 from tests.prompts.trial import tried
+from tests.support.judgements import judged
 
-from blockrun_image.enrichment import PURPOSES, Addition, EnrichedPrompt
+from blockrun_image.enrichment import Addition, EnrichedPrompt
 
-ENTRY: dict[str, Any] = {"prompt": "a dog", "has": [], "purpose": None, "treat": "enrich", "never": ["@night", "fog"]}
 FITTING = {"style": "photographic style", "composition": "framed at eye level", "lighting": "soft daylight"}
-
-
-def judged(prompt: str = "a dog", **changes: Any) -> JudgedPrompt:
-    return JudgedPrompt.model_validate({**ENTRY, "never": [], "prompt": prompt, **changes}, strict=False)
 
 
 def applied(texts: Mapping[str, str]) -> Sequence[Addition]:
@@ -47,203 +38,6 @@ def score(metric: str, enrich: Callable[[JudgedPrompt, str], EnrichedPrompt], *p
 
 def raising(_: JudgedPrompt, text: str) -> EnrichedPrompt:
     raise RuntimeError(text)
-
-
-def written(folder: Path, name: str = "dogs", **changes: Any) -> Path:
-    kind = {"kind": name, "about": "dogs", "prompts": [ENTRY | changes]}
-    (folder / f"{name}.json").write_text(json.dumps(kind), "utf-8")
-    return folder
-
-
-def test_a_judged_prompt_is_read_with_its_defaults(tmp_path: Path) -> None:
-    ((prompt,),) = [kind.prompts for kind in load(written(tmp_path))]
-    assert (prompt.prompt, prompt.never, prompt.must) == ("a dog", ("@night", "fog"), ())
-    assert (prompt.size, prompt.model, prompt.arguments) == ("1024x1024", "dall-e-3", Arguments())
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"mood": "sad"},
-        {"has": ["colour"]},
-        {"has": ["style", "style"]},
-        {"has": ["style", "composition", "lighting"]},
-        {"purpose": "poster"},
-        {"treat": "improve"},
-        {"never": ["@nightly"]},
-        {"never": ["fog", "fog"]},
-        {"never": ["Fog"]},
-        {"never": [""]},
-        {"must": ["@dusk"]},
-        {"size": "640x480"},
-        {"model": "gpt-image-1"},
-        {"arguments": {"mood": "sad"}},
-        {"arguments": {"purpose": "poster"}},
-        {"prompt": None},
-    ],
-)
-def test_what_the_format_does_not_know_is_refused(tmp_path: Path, changes: Mapping[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"dogs\.json"):
-        load(written(tmp_path, **changes))
-
-
-@pytest.mark.parametrize("field", ["prompt", "has", "purpose", "treat", "never"])
-def test_a_field_that_every_judgement_has_is_missed(tmp_path: Path, field: str) -> None:
-    entry = {name: value for name, value in ENTRY.items() if name != field}
-    (tmp_path / "dogs.json").write_text(json.dumps({"kind": "dogs", "about": "dogs", "prompts": [entry]}), "utf-8")
-    with pytest.raises(ValueError, match=field):
-        load(tmp_path)
-
-
-def test_a_prompt_is_refused_that_is_there_already_but_for_case_and_spaces(tmp_path: Path) -> None:
-    written(tmp_path)
-    with pytest.raises(ValueError, match=r"there twice.*A  Dog"):
-        load(written(tmp_path, "hounds", prompt="A  Dog"))
-
-
-@pytest.mark.parametrize("change", [{"size": "1792x1024"}, {"model": "dall-e-2"}, {"arguments": {"art_style": ""}}])
-def test_a_prompt_that_is_sent_in_another_way_is_another_one(tmp_path: Path, change: Mapping[str, Any]) -> None:
-    assert len(load(written(written(tmp_path), "hounds", **change))) == 2
-
-
-def test_a_file_is_named_for_its_kind(tmp_path: Path) -> None:
-    written(tmp_path).joinpath("dogs.json").rename(tmp_path / "cats.json")
-    with pytest.raises(ValueError, match=r"cats\.json is of the kind dogs"):
-        load(tmp_path)
-
-
-def test_a_folder_without_judged_prompts_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no judged prompts"):
-        load(tmp_path)
-
-
-SAID = {
-    "photo": ["natural photographic style", "85mm lens", "bokeh", "photo-realistic", "a film still"],
-    "drawn": ["loose watercolour painting style", "hand-drawn", "digital art style", "cartoon"],
-    "vector": ["simple flat vector icon style", "clean line art style", "flat, bold shapes"],
-    "daylight": ["soft diffused daylight", "warm golden hour light", "clear morning light", "soft window light"],
-    "night": ["cool moonlight", "under the stars", "at night"],
-    "sun": ["direct sun", "golden hour", "sunlit"],
-    "gloom": ["moody", "low-key lighting", "dramatic rim light", "deep shadows", "dark background"],
-    "cheer": ["bright cheerful lighting", "playful"],
-    "indoors": ["soft window light", "soft studio lighting", "lamplight"],
-    "studio": ["soft studio lighting", "softbox"],
-    "outdoors": ["open sky", "level horizon", "open air"],
-    "colour": ["vivid colors", "warm colours", "colorful", "vibrant"],
-    "close": ["close-up framing", "macro", "tight framing", "head-and-shoulders framing", "close view"],
-    "wide": ["wide angle view", "panoramic framing", "wide establishing view", "wide-angle"],
-    "tall": ["tall framing", "full-length vertical framing"],
-    "high_view": ["aerial view", "overhead flat lay", "seen from above", "from slightly above", "bird’s-eye view"],
-    "low_view": ["dynamic low angle view", "from a low viewpoint", "seen from below"],
-    "level_view": ["framed at eye level", "straight-on view", "symmetrical front view"],
-    "centred": ["centered composition", "centred", "symmetrical framing"],
-    "off_centre": ["off-center medium shot", "composed on the rule of thirds"],
-    "person": ["portrait framing", "head-and-shoulders framing", "half-length framing"],
-    "one": ["a single subject", "one clear subject"],
-    "many": ["a group", "several of them"],
-    "background_plain": ["plain background", "centered composition with clean background", "on white"],
-    "background_scene": ["a clear foreground", "blurred garden background", "in its surroundings"],
-    "scene_light": ["soft window light", "warm golden hour light", "dramatic rim light", "soft natural light"],
-    "shadow": ["subtle shadows", "deep shadows"],
-    "blur": ["soft focus", "shallow depth of field", "blurred"],
-    "sharp": ["sharp focus", "crisp edges", "everything in focus"],
-    "clean": ["clean lines", "minimalist", "uncluttered"],
-    "busy": ["intricate", "detailed concept art style", "ornate"],
-    "no_text": ["no text", "without any lettering"],
-    "modern": ["clean modern interface style", "futuristic"],
-    "vintage": ["vintage", "retro", "1950s"],
-    "soft": ["soft light", "gentle side lighting"],
-    "hard": ["hard light", "harsh", "crisp shadows"],
-    "warm": ["warm ambient lighting", "golden hour"],
-    "cold": ["cool moonlight", "cold light"],
-    "3d": ["smooth 3D render style", "low poly"],
-}
-UNSAID = {
-    "photo": ["wide angle view", "low camera angle", "phototropic growth"],
-    "drawn": ["natural photographic style", "pink tones"],
-    "vector": ["overhead flat lay", "flat even light"],
-    "daylight": ["cool moonlight", "soft studio lighting", "Sunday best"],
-    "night": ["star-shaped layout", "knight"],
-    "sun": ["soft sunset glow", "Sunday best", "soft daylight", "sunken"],
-    "gloom": ["bright cheerful lighting", "dark outlines", "dramatic low angle"],
-    "cheer": ["bright even light"],
-    "indoors": ["with room around it", "street lamps"],
-    "studio": ["soft window light"],
-    "outdoors": ["shallow depth of field", "landscape format"],
-    "colour": ["loose watercolor painting style", "black and white", "colourless"],
-    "close": ["wide view", "closed", "with one clear focus"],
-    "wide": ["generous wide margins", "wide aperture"],
-    "tall": ["a portrait"],
-    "high_view": ["overhead lamp", "lit from above", "framed at eye level"],
-    "low_view": ["low-key lighting", "slow"],
-    "level_view": ["from slightly above eye level"],
-    "centred": ["off-centre framing", "off-center medium shot", "asymmetrical"],
-    "off_centre": ["centered composition"],
-    "person": ["portrait format", "clear surface", "typeface"],
-    "one": ["a single light source", "with one clear focus"],
-    "many": ["single subject"],
-    "background_plain": ["soft background", "clean lines"],
-    "background_scene": ["clean background", "landscape format"],
-    "scene_light": ["simple flat shading", "soft even lighting", "even, shadowless light", "light grey background"],
-    "shadow": ["even, shadowless light", "without shadows", "shadow-free"],
-    "blur": ["soft light", "deep depth of field", "deep focus"],
-    "sharp": ["out of focus", "soft light"],
-    "clean": ["ornate"],
-    "busy": ["uncluttered", "simple"],
-    "no_text": ["text at the top", "clear lettering"],
-    "modern": ["old-fashioned"],
-    "vintage": ["modern"],
-    "soft": ["crisp light"],
-    "hard": ["soft light"],
-    "warm": ["cool light", "swarming"],
-    "cold": ["warm light"],
-    "3d": ["rendered in watercolour"],
-}
-
-
-def test_each_group_has_examples_of_what_it_covers_and_of_what_it_does_not() -> None:
-    assert set(GROUPS) == set(SAID) == set(UNSAID)
-
-
-@pytest.mark.parametrize(("group", "text"), [(group, text) for group, texts in SAID.items() for text in texts])
-def test_a_group_covers_what_it_means(group: str, text: str) -> None:
-    assert hits(text, [f"@{group}"])
-    assert hits(text.upper(), [f"@{group}"])
-
-
-@pytest.mark.parametrize(("group", "text"), [(group, text) for group, texts in UNSAID.items() for text in texts])
-def test_a_group_does_not_cover_what_only_sounds_like_it(group: str, text: str) -> None:
-    assert hits(text, [f"@{group}"]) == []
-
-
-def test_a_word_is_matched_whole_and_in_its_plural() -> None:
-    assert hits("deep shadows, Soft Focus", ["shadow", "soft focus"]) == ["shadows", "soft focus"]
-    assert hits("shadowless, soft, focus", ["shadow", "soft focus"]) == []
-
-
-@pytest.mark.parametrize(
-    ("prompt", "words"),
-    [
-        ("a beach, no people or dogs, at noon", {"people", "dog"}),
-        ("a chair without any harsh light", {"harsh"}),
-        ("a wall, no light", {"light"}),
-        ("a cabin, not at night", {"night"}),
-        ("a lion, not a photo", {"photo"}),
-        ("don't make it look dark or scary", {"dark", "scary"}),
-        ("don't light it from the side", set[str]()),
-        ("nothing but sand, not only blue", set[str]()),
-        ('a sign that says "no dogs"', set[str]()),
-        ("a house without a roof in clear light", {"roof"}),
-    ],
-)
-def test_the_words_that_a_prompt_negates_are_known(prompt: str, words: set[str]) -> None:
-    assert negated(prompt) == words
-
-
-def test_every_purpose_has_a_view_of_what_fits_it_in_known_terms() -> None:
-    assert set(FITS) == set(PURPOSES) - {"auto"}
-    terms = [term for fit in FITS.values() for term in (*fit.foreign, *fit.fitting)]
-    assert {term[1:] for term in terms if term.startswith("@")} <= set(GROUPS)
 
 
 PROMPTS = [
