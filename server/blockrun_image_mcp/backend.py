@@ -188,8 +188,8 @@ class Backend:
         if self._unusable_description:
             raise ConfigurationError(
                 f"{VARIABLES['spec']} {self._unusable_description}.",
-                hint="Correct it, or leave it out for the built-in description, and start again. Until then nothing can"
-                " be used, because models and prices may differ.",
+                hint="Correct it, or unset it to use the built-in description, and restart. Until then nothing can be"
+                " used, because models and prices may differ.",
             )
 
     def schemas(self) -> Sequence[ToolSchema]:
@@ -291,7 +291,7 @@ class Backend:
         except SpecError as error:
             is_missing = isinstance(error.__cause__, OSError) or "\0" in str(spec)
             self._unusable_description = (  # a name without a file is not quoted: it may be a key
-                f"names no file that can be read ({type(error.__cause__).__name__})"
+                f"names a file that cannot be read ({type(error.__cause__).__name__})"
                 if is_missing
                 else f"cannot be used: {clean(error.message, 300)}"
             )
@@ -336,7 +336,7 @@ class Backend:
 
         if not self.ledger_path.is_absolute():  # each working folder would have a ledger and limits of its own
             raise LedgerError(
-                "There is no folder for the ledger of what is spent, because no home folder is known."
+                "There is no folder for the spending ledger, because no home folder is known."
                 if self.settings.state_dir is None
                 else f"{VARIABLES['state_dir']} {RELATIVE}, so that there would be several ledgers.",
                 hint=f"No picture is paid for without it. Set {VARIABLES['state_dir']} to an absolute path.",

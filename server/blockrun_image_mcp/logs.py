@@ -70,11 +70,11 @@ def log_orphan(outcome: object) -> None:
     if isinstance(outcome, JobPending) or (isinstance(outcome, ImageError) and outcome.charged == "no"):
         return
     if isinstance(outcome, ImagesResponse):
-        _log.warning("a call ended after its caller had gone: %s", json.dumps(_summary(outcome)))
+        _log.warning("an abandoned call ended: %s", json.dumps(_summary(outcome)))
     elif isinstance(outcome, ImageError):
-        _log.warning("a call ended after its caller had gone: %s", json.dumps(outcome.to_dict()))
+        _log.warning("an abandoned call ended: %s", json.dumps(outcome.to_dict()))
     elif isinstance(outcome, Exception):
-        _log.error("a call failed after its caller had gone", exc_info=outcome)
+        _log.error("an abandoned call failed", exc_info=outcome)
 
 
 def _summary(response: "ImagesResponse") -> dict[str, object]:

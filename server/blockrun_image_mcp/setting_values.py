@@ -83,7 +83,7 @@ class Source:
             ) from None
         except (OSError, ValueError) as error:
             raise ConfigurationError(
-                f"{self.variable} names no file that can be read ({type(error).__name__}).",
+                f"{self.variable} names a file that cannot be read ({type(error).__name__}).",
                 hint="Name a file whose first line is the credential, and that the server's user may read.",
             ) from None
         if line is None:

@@ -244,7 +244,7 @@ class Settings(BaseModel):
             _log.warning("%s %s", VARIABLES["dir"], RELATIVE)
         for field in ("max_cost_usd", "daily_budget_usd"):
             if getattr(self, field) is None:
-                _log.warning("%s is none: nothing limits what is spent", VARIABLES[field])
+                _log.warning("%s is none: spending is not limited", VARIABLES[field])
         return self.model_copy(update={field: mistake.instead for field, mistake in self.mistakes.items()})
 
     @property

@@ -161,7 +161,7 @@ async def test_a_client_that_fails_to_ask_in_the_middle_of_a_call_is_told_so(
     async with Client(server, mode="legacy", elicitation_callback=fail) as client:
         result = await client.call_tool("generate_image", FOX)
     assert_refused(result)
-    assert "the client brought no answer" in text(result)
+    assert "the client returned no answer" in text(result)
     assert sandbox.posts == 0
 
 
@@ -276,8 +276,8 @@ def test_a_command_that_nobody_watches_is_refused_and_names_the_setting(sandbox:
     [
         ("y\n", 0, 1, "[y/N]"),
         ("\n", 1, 0, CONFIRM_ABOVE),
-        ("n\n", 1, 0, "the answer was no"),
-        ("\x04", 1, 0, "the answer was no"),
+        ("n\n", 1, 0, "it was declined"),
+        ("\x04", 1, 0, "it was declined"),
     ],
 )
 def test_a_person_at_a_terminal_is_asked(sandbox: Sandbox, typed: str, code: int, posts: int, words: str) -> None:
@@ -321,5 +321,5 @@ def test_person_at_a_terminal_is_asked_anew_about_a_price_above_the_approved_one
     os.close(terminal)
     os.close(controller)
     said = done.stderr.decode()
-    assert "The gateway wants $0.03; the estimate was " in said
+    assert "The gateway's price is $0.03; the estimate was " in said
     assert (said.count("[y/N]"), sandbox.paid_posts) == (2, 0)

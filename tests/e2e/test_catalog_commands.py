@@ -36,7 +36,7 @@ def test_doctor_asks_for_the_list_keeps_it_and_says_what_is_in_it(sandbox: Sandb
     done = run("doctor", settings=sandbox.environment)
     assert (done.returncode, done.stderr, sandbox.lists, sandbox.posts) == (0, "", 1, 0)
     assert f"models: {', '.join(TODAY)} (from {CONTRACT_FILE}, and listed by 127.0.0.1 at 2" in done.stdout
-    assert "dall-e-2, nano-banana-pro cannot be asked for any more." in done.stdout
+    assert "No longer available: dall-e-2, nano-banana-pro." in done.stdout
     assert f"{len(HOSTILE) - 3} entries of the list cannot be read." in done.stdout
     assert kept(sandbox.environment).listing is not None
 
@@ -52,7 +52,7 @@ async def test_a_list_that_is_not_to_be_had_is_an_error_where_it_was_asked_for_a
     assert "127.0.0.1 has no list of image models (HTTP 503)." in refused.stderr
     found = run("doctor", settings=sandbox.environment)
     assert "error   gateway: 127.0.0.1 answers HTTP 503" in found.stdout
-    assert "The list from before is used." in found.stdout
+    assert "The previous list is used." in found.stdout
     assert ids(settings=sandbox.environment) == [*CONTRACT, "acme/wonder"]
 
 

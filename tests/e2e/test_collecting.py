@@ -120,7 +120,7 @@ async def test_what_became_unknown_is_told_once_and_the_next_call_buys(
         unknown = await client.call_tool("generate_image", FOX)
         bought = await client.call_tool("generate_image", FOX)
     assert data(unknown)["error"]["charged"] == "unknown"
-    assert "the same call again buys a new picture" in text(unknown)
+    assert "repeating the call buys a new picture" in text(unknown)
     assert data(bought)["status"] == "complete"
     assert COLLECTED not in text(bought)
     assert sandbox.posts == 2
@@ -204,7 +204,7 @@ def test_what_a_killed_process_had_begun_is_found_again_by_the_same_calls(sandbo
         assert len(answered(server, n=2)["structuredContent"]["images"]) == 2
     assert answers[0]["structuredContent"]["images"]
     assert answers[1]["structuredContent"]["error"]["charged"] == "unknown"
-    assert "the same call again buys a new picture" in json.dumps(answers[1])
+    assert "repeating the call buys a new picture" in json.dumps(answers[1])
     assert (sandbox.posts, sandbox.charges) == (3, 3)
 
 

@@ -95,10 +95,10 @@ def test_prompt_warns_of_what_a_model_does_not_promise() -> None:
 def test_prompt_shows_on_one_screen_what_would_happen_and_sends_nothing(sandbox: Sandbox) -> None:
     asked = ("prompt", "A dog with a sign 'no'", "--lighting", "at dusk", "--size", "1792x1024")
     shown = run(*asked, settings=sandbox.environment).stdout
-    for words in ("Yours, kept", "It names", "subject", "arguments.lighting", "For dall-e-3", ", at dusk."):
+    for words in ("Your words", "It names", "subject", "arguments.lighting", "For dall-e-3", ", at dusk."):
         assert words in shown
     alone = run("prompt", "A cat, exactly as written", "--art-style", "anime").stdout
-    assert "Not added           it asks to be left as it is\n" in alone
+    assert "Not added           it asks to be sent unchanged\n" in alone
     assert "Missing             style, composition, lighting\n" in alone
     assert "Warning             art_style 'anime style' was not added: " in alone
     advised = run("prompt", "A cat at sunset").stdout
@@ -152,12 +152,12 @@ def test_prompt_keeps_its_columns_whatever_stands_in_them(tmp_path: Path) -> Non
     spec.write_text(json.dumps(document), encoding="utf-8")
     shown = run("prompt", "A \x1b[31mdog\n  in a box, as is", "--model", id, "--spec", str(spec)).stdout
     assert shown == (
-        "Yours, kept         A \ufffd[31mdog\n"
+        "Your words          A \ufffd[31mdog\n"
         "                      in a box, as is\n"
         "It names            subject\n"
-        "Not added           it asks to be left as it is\n"
+        "Not added           it asks to be sent unchanged\n"
         "Missing             style, composition, lighting\n"
-        f"For {id} your words as they are\n"
+        f"For {id} your words unchanged\n"
     )
 
 
@@ -177,7 +177,7 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(sandbox: Sandbox, tmp_path:
     settings = {**sandbox.environment, "BLOCKRUN_API_KEY": SECRET, "BLOCKRUN_IMAGE_DIR": str(folder)}
     done = run("doctor", settings=settings)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "BLOCKRUN_API_KEY has the shape of a BlockRun account key" in done.stdout
+    assert "BLOCKRUN_API_KEY looks like a BlockRun account key" in done.stdout
     assert "127.0.0.1 answers (HTTP 200) and does not refuse the credential" in done.stdout
     assert str(folder) in done.stdout
     assert "$0.00 spent, $10.00 of $10.00 left" in done.stdout
@@ -191,8 +191,8 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(sandbox: Sandbox, tmp_path:
     [
         ({"BLOCKRUN_API_KEY": ""}, "No credential is set"),
         ({"BLOCKRUN_API_KEY": "opaque-0123"}, "refuses the credential (HTTP 401)"),
-        ({"BLOCKRUN_API_KEY": "0x" + "ab" * 32}, "BLOCKRUN_API_KEY has the shape of a wallet's private key"),
-        ({"BLOCKRUN_API_KEY": "[" + "12," * 63 + "7]"}, "has the shape of a Solana secret"),
+        ({"BLOCKRUN_API_KEY": "0x" + "ab" * 32}, "BLOCKRUN_API_KEY looks like a wallet's private key"),
+        ({"BLOCKRUN_API_KEY": "[" + "12," * 63 + "7]"}, "looks like a Solana secret"),
         ({"BLOCKRUN_IMAGE_GATEWAY": "http://127.0.0.1:1/v1"}, "refused the connection"),
         ({"BLOCKRUN_IMAGE_GATEWAY": "http://x.example/v1"}, "is not a base URL that a credential may be sent to"),
         pytest.param({"BLOCKRUN_IMAGE_DIR": "/proc/pictures"}, "/proc/pictures cannot be written", marks=unmakeable),
@@ -200,7 +200,7 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(sandbox: Sandbox, tmp_path:
             {"BLOCKRUN_IMAGE_DIR": "/tmp/" + "x" * 300}, "cannot be written (File name too long)", marks=unmakeable
         ),
         ({"BLOCKRUN_IMAGE_MAX_COST_USD": "much"}, "BLOCKRUN_IMAGE_MAX_COST_USD cannot be read"),
-        pytest.param({"XDG_STATE_HOME": "/proc"}, "The ledger of what is spent cannot be used", marks=unmakeable),
+        pytest.param({"XDG_STATE_HOME": "/proc"}, "The spending ledger cannot be used", marks=unmakeable),
     ],
 )
 def test_doctor_names_the_trouble_and_what_to_do_and_never_a_secret(
@@ -278,7 +278,7 @@ def test_doctor_notices_a_misspelt_setting_and_a_credential_that_does_not_count(
     done = run("doctor", settings=settings)
     assert "'BLOCKRUN_IMAGE_DIRR' is not a setting" in done.stdout
     assert "The closest is BLOCKRUN_IMAGE_DIR." in done.stdout
-    assert "BLOCKRUN_WALLET_KEY has the shape of a token and is not used" in done.stdout
+    assert "BLOCKRUN_WALLET_KEY looks like a token and is not used" in done.stdout
     assert SECRET not in done.stdout
     assert done.returncode == 0
 
@@ -295,11 +295,11 @@ def test_doctor_mentions_a_wallets_session_that_is_not_used_and_shows_nothing_of
     (tmp_path / ".blockrun/.session").write_text(WALLET_KEY)
     settings = {**sandbox.environment, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
     done = run("doctor", settings=settings)
-    assert "note    credential: ~/.blockrun/.session is there and is not used" in done.stdout
+    assert "note    credential: ~/.blockrun/.session exists, and is not used" in done.stdout
     assert "BLOCKRUN_IMAGE_WALLET=session would pay from it." in done.stdout
     assert done.returncode == 0
     used = run("doctor", settings={**settings, "BLOCKRUN_API_KEY": "", "BLOCKRUN_IMAGE_WALLET": "session"})
-    assert "BLOCKRUN_IMAGE_WALLET has the shape of a wallet's private key" in used.stdout
+    assert "BLOCKRUN_IMAGE_WALLET looks like a wallet's private key" in used.stdout
     assert "is not used" not in used.stdout
     assert WALLET_KEY[2:] not in done.stdout + used.stdout + used.stderr
 
@@ -310,10 +310,10 @@ def test_doctor_says_which_file_cannot_be_read_and_tells_the_shape_of_a_key_in_o
     (tmp_path / "key").write_text(f"{SECRET}\n")
     settings = {**sandbox.environment, "BLOCKRUN_API_KEY": "", "BLOCKRUN_API_KEY_FILE": str(tmp_path / "key")}
     done = run("doctor", settings=settings)
-    assert "BLOCKRUN_API_KEY_FILE has the shape of a BlockRun account key" in done.stdout
+    assert "BLOCKRUN_API_KEY_FILE looks like a BlockRun account key" in done.stdout
     assert (done.returncode, SECRET in done.stdout) == (0, False)
     lost = run("doctor", settings={**settings, "BLOCKRUN_API_KEY_FILE": "/none/such"})
-    assert "BLOCKRUN_API_KEY_FILE names no file that can be read (FileNotFoundError)" in lost.stdout
+    assert "BLOCKRUN_API_KEY_FILE names a file that cannot be read (FileNotFoundError)" in lost.stdout
     assert lost.returncode == 1
     assert run("models", settings={"BLOCKRUN_API_KEY_FILE": "/none/such"}).returncode == 0
 
@@ -333,12 +333,12 @@ def test_the_wallets_address_is_shown_and_never_its_key(tmp_path: Path) -> None:
     behind = {"BLOCKRUN_WALLET_KEY_FILE": str(tmp_path / "key"), "BLOCKRUN_API_KEY": SECRET}
     done = run("wallet", "show", settings=behind)
     assert f"{WALLET} (from BLOCKRUN_WALLET_KEY_FILE)" in done.stdout
-    assert "It does not pay: BLOCKRUN_API_KEY comes before it." in done.stdout
+    assert "It does not pay: BLOCKRUN_API_KEY takes precedence." in done.stdout
     assert WALLET_KEY[2:] not in done.stdout + done.stderr
     none = run("wallet", "show", settings={"BLOCKRUN_WALLET_KEY": "opaque"})
     assert (none.returncode, "No wallet's private key is set" in none.stderr) == (2, True)
     zero = run("wallet", "show", settings={"BLOCKRUN_WALLET_KEY": "0" * 64})
-    assert (zero.returncode, "is no private key of an Ethereum account" in zero.stderr) == (1, True)
+    assert (zero.returncode, "is not the private key of an Ethereum account" in zero.stderr) == (1, True)
 
 
 def test_a_payee_is_trusted_by_the_operator_for_a_host() -> None:
@@ -501,7 +501,7 @@ def test_a_picture_that_cannot_be_saved_is_not_lost(sandbox: Sandbox, tmp_path: 
         (("generate", "\udcff", "--model", "dall-e-2"), "lone surrogates"),
         (("estimate", "--size", "1x1"), "size cannot be '1x1'"),
         (("models", "--max-price-usd", "-1"), "at least 0"),
-        (("models", "--spec", "/no/such/file"), "names no file that can be read"),
+        (("models", "--spec", "/no/such/file"), "names a file that cannot be read"),
     ],
 )
 def test_what_cannot_be_done_is_said_on_stderr(sandbox: Sandbox, arguments: tuple[str, ...], words: str) -> None:
@@ -530,7 +530,7 @@ def test_a_default_model_that_does_not_exist_is_warned_about_and_not_used(sandbo
     done = run("generate", "A fox", settings={**settings, "BLOCKRUN_IMAGE_CATALOG": "contract"})
     assert "there is no model 'gone'" in done.stderr
     assert "Error: There is no model 'gone'. Models" in done.stderr
-    assert "BLOCKRUN_IMAGE_DEFAULT_MODEL names it." in done.stderr
+    assert "BLOCKRUN_IMAGE_DEFAULT_MODEL sets it." in done.stderr
 
 
 def test_a_default_model_that_not_even_the_gateways_list_has_is_refused(sandbox: Sandbox) -> None:

@@ -52,7 +52,7 @@ async def assert_everything_is_todays(client: Client, sandbox: Sandbox) -> None:
     models = {model["id"]: model for model in data(listed)["models"]}
     assert [id for id, model in models.items() if model.get("available", True)] == TODAY
     assert [models[id]["source"] for id in TODAY] == ["both", "both", "live", "live"]
-    assert "dall-e-2, nano-banana-pro cannot be asked for any more" in text(listed)
+    assert "No longer available: dall-e-2, nano-banana-pro" in text(listed)
     assert (models["acme/wonder"]["provider"], models["acme/wonder"]["low_usd"]) == ("Acme", "0.084")
     assert (models["acme/odd"]["provider"], models["acme/odd"].get("low_usd")) == ("acme", None)
     assert ("sizes" in models["acme/odd"], "Ignore" in text(listed)) == (False, False)
@@ -288,7 +288,7 @@ async def test_a_model_that_the_gateway_no_longer_knows_is_told_with_the_closest
         unknown = await client.call_tool("generate_image", FOX)
         error = data(unknown)["error"]
         assert (error["type"], error["charged"], error["status"]) == ("model_not_found", "no", 400)
-        assert "Ask for another: " in text(unknown)
+        assert "Use another: " in text(unknown)
         assert "dall-e-2 (from $0.021), nano-banana (from $0.053)" in text(unknown)
         assert "dall-e-3 (" not in text(unknown)
         assert await models_from(client, before=[*CONTRACT, "acme/wonder"]) == [*CONTRACT[1:], "acme/wonder"]
@@ -383,7 +383,7 @@ async def test_a_wallet_asks_by_the_gateways_own_spelling_and_pays_what_it_is_qu
     assert (offline.get("estimated_usd"), quoted["estimated_usd"], quoted["exact"]) == (None, "0.05", True)
     assert unknown["cost"]["charged_usd"] == "0.05"
     assert data(dear)["error"]["type"] == "budget_exceeded"
-    assert "can cost $0.10, and one call may cost $0.08" in text(dear)
+    assert "can cost $0.10, and one call may cost at most $0.08" in text(dear)
     assert [(each["rail"], each["model"]) for each in sandbox.settlements] == [
         ("wallet", "openai/dall-e-3"),
         ("wallet", "acme/mystery"),
@@ -571,12 +571,12 @@ async def test_a_first_call_may_name_a_model_that_only_the_list_has(connect: Con
 @pytest.mark.parametrize(
     ("limits", "says"),
     [
-        ({MOST: "1.50"}, "one call may cost $1.50"),
-        ({MOST: "0"}, "one call may cost $0.00"),
+        ({MOST: "1.50"}, "one call may cost at most $1.50"),
+        ({MOST: "0"}, "one call may cost at most $0.00"),
         ({MOST: "none", BUDGET: "0"}, "$0.00 of the $0.00"),
         ({MOST: "none", BUDGET: "5"}, "$5.00 of the $5.00"),
-        ({MOST: "1.50", CONFIRM_ABOVE: "1.50"}, "one call may cost $1.50"),
-        ({MOST: "0", CONFIRM_ABOVE: "0"}, "one call may cost $0.00"),
+        ({MOST: "1.50", CONFIRM_ABOVE: "1.50"}, "one call may cost at most $1.50"),
+        ({MOST: "0", CONFIRM_ABOVE: "0"}, "one call may cost at most $0.00"),
     ],
 )
 async def test_what_costs_more_than_the_limits_at_least_is_refused_however_dear_it_may_be(

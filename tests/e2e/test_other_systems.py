@@ -103,7 +103,7 @@ def test_ctrl_c_does_not_lose_a_picture_that_is_being_paid_for(sandbox: Sandbox,
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 1
-    assert "Stopping. A request that has left is given ten seconds" in err
+    assert "Stopping. A request already sent gets ten seconds" in err
     assert f"{sandbox.origin}/images/" in err
 
 
@@ -116,7 +116,7 @@ def test_second_ctrl_c_leaves_at_once(sandbox: Sandbox, settings: Mapping[str, s
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         assert process.stderr.readline() == "\n"
-        assert "Ctrl-C again leaves at once" in process.stderr.readline()
+        assert "Ctrl-C again exits at once" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=8)  # less than the ten seconds that the request is given
     assert process.returncode == 128 + signal.SIGINT

@@ -39,7 +39,7 @@ async def test_a_call_over_the_limit_for_one_call_is_refused_by_the_most_that_it
 ) -> None:
     async with connect({**sandbox.environment, MOST: "0.1"}) as client:
         refused = await client.call_tool("generate_image", {**FOX, "size": "1024x1792"})
-    assert "can cost $0.126, and one call may cost $0.10" in text(refused)
+    assert "can cost $0.126, and one call may cost at most $0.10" in text(refused)
     assert sandbox.posts == 0
 
 
@@ -115,10 +115,10 @@ def test_the_sandbox_in_this_process_spends_from_a_ledger_of_its_own(tmp_path: P
     assert json.loads(run("spend", "--json", "--sandbox").stdout)["spent_usd"] == "0.042"
     settings = {"BLOCKRUN_IMAGE_GATEWAY": "sandbox"}
     for done in (run("spend", "--sandbox"), run("spend", settings=settings)):
-        assert done.stdout.endswith("\nSandbox: nothing of this was charged.\n")
+        assert done.stdout.endswith("\nSandbox: none of this was charged.\n")
     (entry,) = json.loads(run("images", "--json", settings=settings).stdout)
     assert (entry["charged_usd"], entry["simulated_usd"]) == ("0.00", "0.042")
-    assert "Those of the sandbox are shown with --sandbox." in run("images").stdout
+    assert "--sandbox shows those of the sandbox." in run("images").stdout
 
 
 def test_what_was_spent_is_summed_up_by_day_or_by_model_and_is_forgotten_when_it_is_told_to(sandbox: Sandbox) -> None:
@@ -216,4 +216,4 @@ def test_no_limit_at_all_is_warned_of_at_the_start() -> None:
     with running({BUDGET: "none"}) as server:
         server.request("tools/list")
         _, err = server.close()
-    assert f"{BUDGET} is none: nothing limits what is spent" in err
+    assert f"{BUDGET} is none: spending is not limited" in err

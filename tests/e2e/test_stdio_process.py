@@ -107,7 +107,7 @@ def test_a_call_that_is_cancelled_and_then_refused_for_nothing_leaves_no_word_in
         server.notify("notifications/cancelled", requestId=id)
         _, err = server.close()
     assert (sandbox.posts, sandbox.charges) == (1, 0)
-    assert "its caller had gone" not in err
+    assert "an abandoned call" not in err
 
 
 def test_a_closed_stdin_leaves_a_paid_request_ten_seconds(sandbox: Sandbox) -> None:

@@ -98,7 +98,7 @@ async def test_the_limits_hold_for_the_price_that_the_gateway_asks(sandbox: Sand
             refused.append(await client.call_tool("generate_image", FOX))
     assert [data(each)["error"]["type"] for each in refused] == ["budget_exceeded"] * 2 + ["payment_required"]
     assert {data(each)["error"]["charged"] for each in refused} == {"no"}
-    assert "can cost $0.06, and one call may cost $0.05" in text(refused[0])
+    assert "can cost $0.06, and one call may cost at most $0.05" in text(refused[0])
     assert "it asks for $0.064, $0.042 was expected" in text(refused[2])
     assert (sandbox.quotes, sandbox.paid_posts, states()) == (3, 0, {"released": 3})
 
@@ -176,7 +176,7 @@ async def test_a_live_estimate_is_the_gateways_price_and_neither_signs_nor_spend
     assert (annotations.read_only_hint, annotations.open_world_hint) == (True, True)
     (priced,) = data(estimate)["estimates"]
     assert (priced["estimated_usd"], priced["exact"]) == ("0.061", True)
-    assert "asked for just now without paying" in text(estimate)
+    assert "requested just now without paying" in text(estimate)
     assert data(offline)["estimates"][0]["estimated_usd"] == "0.042"
     assert [each["exact"] for each in data(compared)["estimates"]] == [True] * 4
     assert (sandbox.quotes, sandbox.paid_posts, sandbox.charges) == (5, 0, 0)
@@ -215,7 +215,7 @@ def test_the_command_estimates_live_from_a_wallet_and_says_that_an_account_canno
     assert (priced.returncode, priced.stderr) == (0, "")
     assert "$0.061" in priced.stdout
     account = run("estimate", "--model", "dall-e-3", "--live", settings=sandbox.environment)
-    assert (account.returncode, "only a wallet's does" in account.stderr) == (1, True)
+    assert (account.returncode, "only one that a wallet pays does" in account.stderr) == (1, True)
     assert (sandbox.posts, sandbox.charges) == (1, 0)
 
 

@@ -101,7 +101,7 @@ async def test_ledger_that_cannot_be_read_is_an_error_with_words_and_no_exceptio
         monkeypatch.setattr(served.backend, "operator_ledger", fail)
         await wire.request(2, "resources/read", modern=True, uri="images://recent")
         broken = (await wire.answer(2))["error"]
-    assert "The ledger of what is spent cannot be used" in damaged["message"]
+    assert "The spending ledger cannot be used" in damaged["message"]
     assert broken["message"] == "images://recent could not be read."
     assert "secret" in caplog.text
 

@@ -54,9 +54,9 @@ WRONG = {
         {"BLOCKRUN_IMAGE_LOG_LEVEL": "\udcff"}, "", "BLOCKRUN_IMAGE_LOG_LEVEL must be one of"
     ),
     "time of no number": Wrong({"BLOCKRUN_IMAGE_CALL_SECONDS": "1m"}, "", "BLOCKRUN_IMAGE_CALL_SECONDS cannot be read"),
-    "description that is missing": spec("/no/such.json", "names no file that can be read"),
-    "description that is a folder": spec("/", "names no file that can be read"),
-    "description of nobody": spec("~nosuchuser/own.json", "names no file that can be read"),
+    "description that is missing": spec("/no/such.json", "names a file that cannot be read"),
+    "description that is a folder": spec("/", "names a file that cannot be read"),
+    "description of nobody": spec("~nosuchuser/own.json", "names a file that cannot be read"),
     "description that is no JSON": spec(__file__, "cannot be used: "),
     "description that is a placeholder": spec("${SPEC}", "still holds a placeholder"),
     "folder of nobody": folder("~nosuchuser/pictures", "cannot be written"),

@@ -105,7 +105,7 @@ async def test_fewer_pictures_than_asked_are_handed_over_with_a_warning(ask: Ask
     (file,) = ask.folder.iterdir()
     assert result.warnings == [
         f"Part of the gateway's answer could not be used. The answer is saved as it came: {file}",
-        "Asked for 3 images, and 1 came back.",
+        "Asked for 3 images, received 1.",
     ]
 
 
@@ -114,7 +114,7 @@ async def test_more_pictures_than_asked_do_not_flood_the_asker(ask: Asker) -> No
     assert [image.url for image in result.images] == [f"{URL}?0", f"{URL}?1"]
     (file,) = ask.folder.iterdir()
     assert f"{URL}?4999" in file.read_text()
-    assert result.warnings[0] == "5000 images came; only those asked for are here."
+    assert result.warnings[0] == "5000 images came; only those requested are here."
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ async def test_a_poll_that_does_not_say_how_the_job_ended_is_asked_again(ask: As
     ],
 )
 async def test_a_job_that_points_elsewhere_is_not_followed(ask: Asker, job: object) -> None:
-    with pytest.raises(OutcomeUnknownError, match="cannot be followed"):
+    with pytest.raises(OutcomeUnknownError, match="cannot be polled"):
         await ask({"status": 202, "body": job})
 
 

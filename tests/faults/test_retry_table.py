@@ -322,7 +322,7 @@ async def test_wrong_poll_is_asked_again(sandbox: Sandbox, poll: Mapping[str, An
 @pytest.mark.parametrize("poll", WRONG_POLLS)
 async def test_job_that_the_gateway_no_longer_tells_of_is_unknown(sandbox: Sandbox, poll: Mapping[str, Any]) -> None:
     sandbox.script([{"slow": True, "polls": [poll] * 1_000}])
-    with pytest.raises(OutcomeUnknownError, match="no longer says what became of it") as caught:
+    with pytest.raises(OutcomeUnknownError, match="no longer reports its state") as caught:
         await generate(sandbox.base_url, replace(QUICK, answer_seconds=0.3))
     assert caught.value.charged == "unknown"
     assert sandbox.posts == 1
@@ -442,7 +442,7 @@ async def test_refusal_without_a_payment_was_not_charged_whatever_it_names(sandb
 
 async def test_job_that_was_accepted_without_a_payment_costs_nothing(sandbox: Sandbox) -> None:
     sandbox.script([{"on": "quote", "status": 202, "body": {"id": "job_1"}, "headers": COST}])
-    with pytest.raises(OutcomeUnknownError, match="no longer says") as caught:
+    with pytest.raises(OutcomeUnknownError, match="no longer reports") as caught:
         await generate_from_wallet(sandbox, timings=replace(QUICK, answer_seconds=0.5))
     assert (caught.value.charged, sandbox.paid_posts) == ("no", 0)
 

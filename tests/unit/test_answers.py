@@ -94,7 +94,7 @@ async def test_report_that_fails_is_logged_and_ends_nothing_else(caplog: pytest.
         client.answer.settle(is_written=True)
         await anyio.wait_all_tasks_blocked()
         assert client.events == [WRITTEN]
-    assert "an answer's delivery could not be noted" in caplog.text
+    assert "an answer's delivery could not be recorded" in caplog.text
 
 
 async def test_report_is_noted_also_at_the_end() -> None:

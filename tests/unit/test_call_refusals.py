@@ -199,7 +199,7 @@ async def test_difference_after_many_words_can_be_seen(catalog: Catalog) -> None
 
 async def test_number_of_pictures_is_compared_with_what_was_sent(catalog: Catalog) -> None:
     result = await collected(catalog, request(catalog, n=3))
-    assert "Asked for 3 images, and 1 came back." in result.warnings
+    assert "Asked for 3 images, received 1." in result.warnings
     assert "The earlier call had sent n '3' instead of '1'." in result.warnings
 
 
@@ -244,7 +244,7 @@ async def test_model_that_the_gateway_has_not_names_others_than_the_sent_one(cat
     toolset = ImageToolset(both, FailingGateway(ModelNotFoundError("There is no such model.")), ledger=ledger)
     with pytest.raises(ModelNotFoundError) as caught:
         await toolset.generate_image("a cat", "dall-e-3")
-    assert caught.value.hint.startswith("Ask for another: dall-e-3")
+    assert caught.value.hint.startswith("Use another: dall-e-3")
     assert "flux" not in caught.value.hint
 
 

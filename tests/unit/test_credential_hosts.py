@@ -41,7 +41,7 @@ UNREADABLE = "it cannot be read as a URL"
         ("https://[::1/v1", UNREADABLE),
         ("https://\u2603/v1", UNREADABLE),
         ("https://[v1.a]/", UNREADABLE),
-        ("https://g.example /v1", "it holds a blank"),
+        ("https://g.example /v1", "it contains whitespace"),
         (PRIVATE_KEY, "it holds what looks like a private key"),
         (f"http://127.0.0.1:8/{PRIVATE_KEY}", "it holds what looks like a private key"),
     ],

@@ -278,7 +278,7 @@ def test_a_payment_in_another_header_is_held_against_the_shapes_of_secrets() -> 
 def test_a_key_is_read_from_a_file_when_it_is_needed_and_its_first_line_counts(tmp_path: Path) -> None:
     file = tmp_path / "key"
     read = Settings.read({"BLOCKRUN_WALLET_KEY_FILE": str(file)})
-    with pytest.raises(ConfigurationError, match="BLOCKRUN_WALLET_KEY_FILE names no file that can be read") as caught:
+    with pytest.raises(ConfigurationError, match="BLOCKRUN_WALLET_KEY_FILE names a file that cannot be read") as caught:
         endpoint_for(read, CONTRACT)
     assert str(file) not in caught.value.to_text()
     file.write_text("\n")

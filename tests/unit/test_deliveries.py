@@ -372,7 +372,7 @@ async def test_uncollected_pictures_are_named_beside_other_models(catalog: Catal
     both = joined(catalog, image("dall-e-3"), image("flux"))
     with pytest.raises(ModelNotFoundError) as caught:
         await toolset(both, FakeLedger(uncollected=[fox]), FailingGateway(error)).generate_image("a cat", "dall-e-3")
-    assert caught.value.hint == f"Ask for another: flux (price not known). {fox.to_text()}"
+    assert caught.value.hint == f"Use another: flux (price not known). {fox.to_text()}"
 
 
 async def test_pictures_that_were_found_last_are_the_ones_that_are_named(catalog: Catalog) -> None:

@@ -12,10 +12,10 @@ from blockrun_image.errors import InvalidRequestError, UnknownModelError
 from blockrun_image.model import Model
 
 CODE = "it looks like code or has flags"
-OPT_OUT = "it asks to be left as it is"
+OPT_OUT = "it asks to be sent unchanged"
 FEW = "it has too few words"
 FOREIGN = "it is not recognisably English"
-RICH = "it is rich already"
+RICH = "it is detailed enough"
 
 
 def enriched(prompt: str, model: Model | str = "dall-e-3", **asked: Any) -> EnrichedPrompt:
@@ -256,7 +256,7 @@ def test_an_argument_that_the_prompt_says_already_is_not_added_and_not_warned_of
     [
         ("A dog at night", {"lighting": "golden_hour"}, "it contradicts the prompt's own words"),
         ("A dog, no people", {"composition": "people behind it"}, "it contradicts the prompt's own words"),
-        ("A dog, as is", {"art_style": "anime"}, f"the prompt was left alone, because {OPT_OUT}"),
+        ("A dog, as is", {"art_style": "anime"}, f"the prompt was not changed, because {OPT_OUT}"),
     ],
 )
 def test_an_argument_that_cannot_be_added_is_warned_of(prompt: str, asked: dict[str, str], why: str) -> None:
@@ -303,7 +303,7 @@ def tight(model: Model, room: int) -> Model:
 def test_a_suggestion_names_what_is_missing_and_why_it_is_only_one() -> None:
     suggested = enriched("A dog").as_advice()
     assert (suggested.prompt, suggested.missing) == ("A dog", list(MAIN_FACETS))
-    assert suggested.reason == "only suggestions were asked for"
+    assert suggested.reason == "only suggestions were requested"
     assert enriched("A dog, as is").as_advice().reason == OPT_OUT
     assert replace(enriched("A dog at sunset"), missing=["style"]).as_advice().missing == ["style", "composition"]
 

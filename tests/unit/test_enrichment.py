@@ -13,9 +13,9 @@ WIDE = {"size": "1792x1024"}
 TALL = {"size": "1024x1792"}
 ALL = "style composition lighting"
 NOT_ENGLISH = "it is not recognisably English"
-NO_CHANGE = "it asks to be left as it is"
+NO_CHANGE = "it asks to be sent unchanged"
 CODE = "it looks like code or has flags"
-RICH = "it is rich already"
+RICH = "it is detailed enough"
 
 
 def enriched(prompt: str, **asked: Any) -> EnrichedPrompt:
@@ -258,7 +258,7 @@ def test_what_the_call_asks_for_is_added(prompt: str, asked: dict[str, Any], tex
     [
         ("a fox at night", {"lighting": "morning"}, "it contradicts the prompt's own words"),
         ("a photo of a fox", {"art_style": "oil_painting"}, "it contradicts the prompt's own words"),
-        ("a dog, as is", {"lighting": "morning"}, "the prompt was left alone, because it asks to be left as it is"),
+        ("a dog, as is", {"lighting": "morning"}, "the prompt was not changed, because it asks to be sent unchanged"),
         ("a" * 4_000, {"lighting": "morning"}, "there is no room for it"),
     ],
 )

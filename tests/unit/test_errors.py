@@ -88,7 +88,7 @@ def test_an_error_says_its_type_its_message_whether_it_was_charged_and_whether_t
     kind: type[ImageError], code: str, charged: Charged, retryable: bool
 ) -> None:
     error: Any = kind("It went wrong.").to_dict()["error"]
-    assert error.pop("hint", "Do not").startswith(("Do not", "Look into"))
+    assert error.pop("hint", "Do not").startswith(("Do not", "Check the"))
     assert error == {"type": code, "message": "It went wrong.", "charged": charged, "retryable": retryable}
 
 

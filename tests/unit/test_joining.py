@@ -283,7 +283,7 @@ def test_a_model_that_only_the_list_has_is_what_is_told_of_it(catalog: Catalog) 
     assert (flux.prices, flux.max_images, flux.max_prompt_characters) == ((), 10, 100)
 
 
-@pytest.mark.parametrize(("id", "provider"), [("bfl/flux", "bfl"), ("a/b/flux", "a/b"), ("flux", "not told")])
+@pytest.mark.parametrize(("id", "provider"), [("bfl/flux", "bfl"), ("a/b/flux", "a/b"), ("flux", "not listed")])
 def test_a_model_of_which_nothing_is_told_has_no_sizes_price_or_limit(catalog: Catalog, id: str, provider: str) -> None:
     flux = alone(catalog, image(id)).find(id)
     assert (flux.provider, flux.sizes, flux.qualities, flux.list_price_usd) == (provider, (), (), None)

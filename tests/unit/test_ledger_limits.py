@@ -66,7 +66,7 @@ async def test_call_over_the_limit_is_refused_with_the_setting_that_decides(ledg
     await reserve(ledger, Decimal("0.1"))
     with pytest.raises(BudgetExceededError) as caught:
         await reserve(ledger, Decimal("0.1000001"))
-    assert caught.value.message == "The call can cost $0.100001, and one call may cost $0.10."
+    assert caught.value.message == "The call can cost $0.100001, and one call may cost at most $0.10."
     assert "BLOCKRUN_IMAGE_MAX_COST_USD" in caught.value.hint
     assert (caught.value.charged, caught.value.retryable) == ("no", False)
 

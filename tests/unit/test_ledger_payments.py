@@ -138,7 +138,7 @@ async def test_nothing_is_quoted_or_signed_once_the_attempt_was_given_up(process
     attempt = await reserve(ledger)
     await attempt.mark_abandoned()
     assert isinstance(await other.begin(CALL, order()), Reserved)
-    with pytest.raises(LedgerError, match="was given up before it was sent"):
+    with pytest.raises(LedgerError, match="was given up"):
         await (attempt.quoted(quote()) if step == "quoted" else attempt.signed(PAYMENT))
 
 
@@ -237,7 +237,7 @@ async def test_payee_is_trusted_once_a_payment_was_accepted(processes: Processes
     ledger, other = await processes.start(), await processes.start()
     await (await paid(ledger, clock)).settled(RESPONSE)
     clock.now += 400
-    with pytest.raises(PaymentRequiredError, match=r"wants to be paid at 0xcdcd\w+, and was paid at '0xAbAb"):
+    with pytest.raises(PaymentRequiredError, match=r"asks to be paid at 0xcdcd\w+, but was paid at '0xAbAb"):
         await quoted(other, OTHER_PAYEE, host="BlockRun.ai")
     await quoted(other, PAYEE.lower())
     await quoted(other, OTHER_PAYEE, host="blockrun.ai:8443")

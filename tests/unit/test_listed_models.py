@@ -79,7 +79,7 @@ def test_the_recommendations_are_the_apis_own_and_the_cheapest_is_marked_apart(c
 
 def test_an_empty_list_says_how_to_ask_again(catalog: Catalog) -> None:
     result = ModelList(catalog, [])
-    assert result.to_text() == "No model fits. Ask again with a higher max_price_usd, or without use_case or search."
+    assert result.to_text() == "No model matches. Try a higher max_price_usd, or without use_case or search."
     assert result.to_dict() == {"models": []}
 
 
@@ -113,21 +113,21 @@ def test_a_table_with_a_list_tells_the_source_of_each_model_and_what_is_gone(cat
     assert heads == [*HEADS, "Source"]
     assert [[row[0], row[2], row[4], row[-1]] for row in rows] == [
         ["dall-e-3", "1024x1024, 1024x1792, 1792x1024", "from $0.0525", "both"],
-        ["flux", "not told", "unknown", "live"],
-        ["dall-e-2", "256x256, 512x512, 1024x1024", "$0.021-0.042", "contract, gone"],
-        ["nano-banana", "1024x1024", "$0.053", "contract, gone"],
-        ["nano-banana-pro", "1024x1024", "$0.105", "contract, gone"],
+        ["flux", "not listed", "unknown", "live"],
+        ["dall-e-2", "256x256, 512x512, 1024x1024", "$0.021-0.042", "contract, unavailable"],
+        ["nano-banana", "1024x1024", "$0.053", "contract, unavailable"],
+        ["nano-banana-pro", "1024x1024", "$0.105", "contract, unavailable"],
     ]
     assert result.to_text().rpartition("\n\n")[2] == (
         "Models of pictures.example as listed at 2025-11-25T00:00:00Z."
-        " dall-e-2, nano-banana, nano-banana-pro cannot be asked for any more.\n"
+        " No longer available: dall-e-2, nano-banana, nano-banana-pro.\n"
         "Cheapest: dall-e-3 standard 1024x1024 at $0.0525-0.0535 an image."
     )
 
 
 def test_a_structured_list_tells_the_source_of_each_model_when_it_was_seen_and_what_is_gone(catalog: Catalog) -> None:
     content: Any = ImageToolset(joined(catalog, image("flux"), image("dall-e-3"))).list_models().to_dict()
-    assert content["models"][1] == {"id": "flux", "provider": "not told", "source": "live"}
+    assert content["models"][1] == {"id": "flux", "provider": "not listed", "source": "live"}
     assert content["listed"] == {"gateway": "pictures.example", "seen": "2025-11-25T00:00:00Z"}
     assert [(each["id"], each["source"], each.get("available", True)) for each in content["models"]] == [
         ("dall-e-3", "both", True),
@@ -151,7 +151,7 @@ def test_of_many_models_40_are_told_and_the_cheapest_is_that_of_all(catalog: Cat
     assert ([model["id"] for model in content["models"]][-1], content["more"]) == ("vendor-3/painter-0039", 60)
     assert content["cheapest"]["model"] == "vendor-0/painter-0099"
     lines = result.to_text().splitlines()
-    assert lines[-3] == "60 more: ask with search, use_case or max_price_usd."
+    assert lines[-3] == "60 more: narrow the list with search, use_case or max_price_usd."
     assert lines[-1] == "Cheapest: vendor-0/painter-0099 auto at $1.039605-1.040605 an image."
 
 

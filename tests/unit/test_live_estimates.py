@@ -35,7 +35,7 @@ async def test_live_estimate_is_the_gateways_own_price_for_what_would_be_sent(ca
     toolset = ImageToolset(catalog, gateway)
     (priced,) = (await toolset.estimate_cost_live(live=True, model="dall-e-3", prompt="a cat", n=2)).estimates
     assert (priced.low_usd, priced.high_usd, priced.exact) == (Decimal("0.899999"), Decimal("0.899999"), True)
-    assert priced.basis == "The gateway's own price, asked for just now without paying."
+    assert priced.basis == "The gateway's own price, requested just now without paying."
     sent = toolset.estimate_cost(model="dall-e-3", prompt="a cat", n=2).prompts["dall-e-3"].prompt
     assert gateway.requests == [ImageRequest(sent, "dall-e-3", "1024x1024", "standard", 2)]
 
@@ -55,7 +55,7 @@ async def test_live_estimates_come_cheapest_first_and_warn_of_untold_prices(
 async def test_live_estimate_without_any_price_is_the_first_error(catalog: Catalog) -> None:
     with pytest.raises(GatewayUnavailableError):
         await ImageToolset(catalog, PricedGateway(*catalog.models)).estimate_cost_live(live=True)
-    with pytest.raises(ConfigurationError, match="only a wallet's does"):
+    with pytest.raises(ConfigurationError, match="only one that a wallet pays does"):
         await ImageToolset(catalog, FakeGateway()).estimate_cost_live(live=True, model="dall-e-3")
     with pytest.raises(ConfigurationError, match="no gateway"):
         await ImageToolset(catalog).estimate_cost_live(live=True, model="dall-e-3")

@@ -107,8 +107,8 @@ async def test_a_charge_within_the_estimate_or_unknown_is_not_warned_of(
 async def test_fewer_pictures_than_asked_for_are_warned_of(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL), warnings=["The gateway is slow today."])
     result = await ImageToolset(catalog, gateway).generate_image("a cat", "dall-e-3", n=3)
-    assert result.warnings == ["The gateway is slow today.", "Asked for 3 images, and 1 came back."]
-    assert "Warning: Asked for 3 images, and 1 came back." in result.to_text()
+    assert result.warnings == ["The gateway is slow today.", "Asked for 3 images, received 1."]
+    assert "Warning: Asked for 3 images, received 1." in result.to_text()
 
 
 @pytest.mark.anyio
@@ -129,7 +129,7 @@ async def test_a_picture_that_could_not_be_stored_is_warned_of_and_the_other_com
     assert [image.url for image in result.images] == ["file:///pictures/2.png"]
     assert result.warnings == [
         "The disk is full. It is kept as it came: /pictures/1.bin",
-        "Asked for 2 images, and 1 came back.",
+        "Asked for 2 images, received 1.",
     ]
 
 

@@ -161,41 +161,41 @@ async def test_extensions_are_sent_back_as_they_came() -> None:
         (payment_required(quote(x402Version=1)), "version 1"),
         (payment_required(quote(x402Version=3)), "unknown x402 version '3'"),
         (payment_required(quote(x402Version=...)), "unknown x402 version 'None'"),
-        (payment_required(quote(accepts=...)), "no way to pay"),
-        (payment_required(quote(accepts={})), "no way to pay"),
-        (payment_required(quote(accepts=[])), "no way to pay"),
+        (payment_required(quote(accepts=...)), "no payment option"),
+        (payment_required(quote(accepts={})), "no payment option"),
+        (payment_required(quote(accepts=[])), "no payment option"),
         (payment_required(quote(*[entry(scheme="upto")] * 21)), "too many"),
         (payment_required(quote("exact")), "scheme 'None' is not exact"),
         (payment_required(quote(entry(scheme="upto"))), "scheme 'upto' is not exact"),
-        (payment_required(quote(entry(network="eip155:1"))), "network 'eip155:1' is none of"),
-        (payment_required(quote(entry(network=["eip155:8453"]))), "is none of"),
-        (payment_required(quote(entry(network="base"))), "network 'base' is none of"),
+        (payment_required(quote(entry(network="eip155:1"))), "network 'eip155:1' is not one of"),
+        (payment_required(quote(entry(network=["eip155:8453"]))), "is not one of"),
+        (payment_required(quote(entry(network="base"))), "network 'base' is not one of"),
         (payment_required(quote(entry(asset=PAYEE))), "is not the USDC of eip155:8453"),
         (payment_required(quote(entry(network="eip155:84532"))), "is not the USDC of eip155:84532"),
         (payment_required(quote(entry(extra={"assetTransferMethod": "permit2"}))), "'permit2' is not eip3009"),
         *(
-            (payment_required(quote(entry(amount=amount))), "is no positive number of millionths")
+            (payment_required(quote(entry(amount=amount))), "is not a positive number of millionths")
             for amount in ("0", "-1", "+53000", "053000", "53000.0", "5e4", "0x1", " 53000", "", "٥", 53_000, None)
         ),
-        (payment_required(quote(entry(amount="9" * 16))), "is no positive number of millionths"),
-        (payment_required(quote(entry(amount="75001"))), "asks for $0.075001, $0.05 was expected"),
+        (payment_required(quote(entry(amount="9" * 16))), "is not a positive number of millionths"),
+        (payment_required(quote(entry(amount="75001"))), "asks for $0.075001; $0.05 was expected"),
         (payment_required(body={"price": {"amount": "0.05"}}), "asks for $0.053, and the answer names $0.05"),
         (payment_required(body={"price": {"amount": "0.0530001"}}), "the answer names $0.0530001"),
         (payment_required(body={"price": {"amount": "much"}}), "the price beside it cannot be read"),
         (payment_required(body={"price": {"amount": True}}), "the price beside it cannot be read"),
         (payment_required(body={"price": {"amount": [1]}}), "the price beside it cannot be read"),
         *(
-            (payment_required(quote(entry(payTo=payee))), "is no address that can be paid")
+            (payment_required(quote(entry(payTo=payee))), "is not an address that can be paid")
             for payee in (..., "", "0x12", f"{PAYEE}0", PAYEE[2:], "0x" + "g" * 40, "0x" + "0" * 40, USDC, 7)
         ),
         (payment_required(quote(resource=...)), "it is for 'None'"),
         (payment_required(quote(resource=URL)), "it is for 'None'"),
-        (payment_required(quote(resource={"url": f"{URL}?x"})), "and not for the URL that was asked"),
-        (payment_required(quote(resource={"url": URL.replace("https", "http")})), "and not for the URL that was asked"),
-        (payment_required(quote(resource={"url": "https://evil.example/v1"})), "and not for the URL that was asked"),
-        (payment_required(quote(resource={"url": "https://[::1"})), "and not for the URL that was asked"),
+        (payment_required(quote(resource={"url": f"{URL}?x"})), "not for the requested URL"),
+        (payment_required(quote(resource={"url": URL.replace("https", "http")})), "not for the requested URL"),
+        (payment_required(quote(resource={"url": "https://evil.example/v1"})), "not for the requested URL"),
+        (payment_required(quote(resource={"url": "https://[::1"})), "not for the requested URL"),
         *(
-            (payment_required(quote(entry(maxTimeoutSeconds=seconds))), "is no number of seconds")
+            (payment_required(quote(entry(maxTimeoutSeconds=seconds))), "is not a number of seconds")
             for seconds in (..., None, "300", 300.5, True)
         ),
         (payment_required(now=NOW - 300), "300 s apart"),
@@ -243,7 +243,7 @@ async def test_a_little_more_than_was_expected_is_paid_and_a_millionth_more_is_n
 )
 async def test_nothing_is_sent_where_a_payment_could_be_read_on_the_way(url: str) -> None:
     till = Till(payment_required(quote(resource={"url": url})))
-    with pytest.raises(PaymentRequiredError, match="by https only"):
+    with pytest.raises(PaymentRequiredError, match="only by https"):
         await pay(till, url)
     assert till.requests == []
 
@@ -335,7 +335,7 @@ def test_the_exact_price_is_read_without_a_wallet_and_whatever_was_expected() ->
     with pytest.raises(PaymentRequiredError, match="Nothing was signed"):
         exact_price(payment_required(quote(entry(network="eip155:1"))), url, NOW)
     plain = "http://blockrun.ai/v1"
-    with pytest.raises(PaymentRequiredError, match="by https only"):
+    with pytest.raises(PaymentRequiredError, match="only by https"):
         exact_price(payment_required(quote(resource={"url": plain})), httpx2.URL(plain), NOW)
 
 

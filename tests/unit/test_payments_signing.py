@@ -92,7 +92,7 @@ async def test_a_key_may_be_written_with_0x_or_without(key: str) -> None:
     "key", ["", "0x", KEY[:-1], f"{KEY}0", f"brk_{KEY}", "0x" + "0" * 64, f"{SECPK1_N:064x}", "f" * 64, "g" * 64]
 )
 def test_what_is_no_key_is_refused_without_being_quoted(key: str) -> None:
-    with pytest.raises(ConfigurationError, match="is no private key") as caught:
+    with pytest.raises(ConfigurationError, match="is not the private key") as caught:
         Wallet(key)
     said = caught.value.to_text() + "".join(traceback.format_exception(caught.value))
     assert len(key) < 10 or key not in said

@@ -159,7 +159,7 @@ def test_additions_fit_a_purpose_if_one_is_of_it_and_none_is_foreign(
         {"applied": [replace(each, rule="") for each in applied(FITTING)]},
         {"present": ["style"]},
         {"missing": ["style"]},
-        {"reason": "it is rich already"},
+        {"reason": "it is detailed enough"},
     ],
 )
 def test_a_report_that_says_other_than_what_was_done_is_no_honest_one(changes: Mapping[str, Any]) -> None:

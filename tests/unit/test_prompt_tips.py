@@ -156,7 +156,7 @@ def test_a_wrong_form_is_found_at_its_place_with_what_it_is_to_be(change: Change
         ("phrases.style.zyx: it names a subject, dog (animal)", [phrase("style", "dog cartoon")]),
         ("phrases.lighting.zyx: it rules something out", [phrase("lighting", "light without zyx")]),
         (
-            "phrases.lighting.zyx: a prompt with it is left alone, because it asks to be left as it is",
+            "phrases.lighting.zyx: a prompt with it is left alone, because it asks to be sent unchanged",
             [phrase("lighting", "light as is")],
         ),
         ("phrases.lighting.zyx: it contradicts itself, as night and sun", [phrase("lighting", "sunbeam at night")]),

@@ -72,7 +72,7 @@ async def test_what_an_earlier_call_has_bought_is_collected_and_nothing_sent() -
 async def test_pictures_of_a_repetition_say_how_to_get_others() -> None:
     attempt = FakeAttempt(REQUEST, SETTLED)
     response = await made(purchase(FakeLedger(Collected(attempt, is_repeat=True))))
-    assert response.warnings[-1].startswith("The same call was answered moments ago, and these are its pictures")
+    assert response.warnings[-1].startswith("These pictures are from the same call moments ago")
     assert "change the prompt" in response.warnings[-1]
 
 
@@ -137,7 +137,7 @@ async def test_earlier_call_whose_outcome_is_unknown_is_an_error_and_buys_nothin
     gateway, ledger = FakeGateway(Image(URL)), earlier(status)
     with pytest.raises(OutcomeUnknownError, match="nothing was sent now") as caught:
         await ImageToolset(catalog, gateway, ledger=ledger).generate_image("a cat", "dall-e-3")
-    assert "the same call again buys a new picture" in caught.value.hint
+    assert "repeating the call buys a new picture" in caught.value.hint
     assert (caught.value.charged, gateway.requests) == ("unknown", [])
     assert ledger.notes == [("delivered", "unknown")]
 
@@ -185,7 +185,7 @@ async def test_earlier_call_that_cannot_be_looked_at_may_have_been_charged() -> 
     with pytest.raises(LedgerError) as caught:
         await made(purchase(earlier(SENT, broken=["status"])))
     assert (caught.value.charged, caught.value.message) == ("unknown", "The disk is full.")
-    assert "the same call again collects it" in caught.value.hint
+    assert "repeating the call collects it" in caught.value.hint
 
 
 async def test_claimed_job_is_finished_without_a_caller() -> None:

@@ -140,7 +140,7 @@ def test_a_pending_call_says_what_to_do_in_its_last_line(catalog: Catalog, is_sa
     first, *_, last = pending.to_text().splitlines()
     held = "sandbox: no money" if is_sandbox else "$0.053 is held"
     assert first == f"Pending: nano-banana 1024x1024 is still being made ({held})."
-    assert last == "Repeat the call unchanged, within a day: that collects it without paying again."
+    assert last == "Repeat the call unchanged within a day to collect it without paying again."
     assert [*pending.to_dict()][:2] == ["status", "next_step"]
 
 
@@ -188,7 +188,7 @@ def test_original_and_sent_are_both_told_only_where_they_differ(catalog: Catalog
     assert changed["original"] == "A dog"
     assert changed["sent"].startswith("A dog. ")
     same: Any = enrich("A dog, exactly as written", model="dall-e-3").to_dict()["prompt"]
-    assert same == {"sent": "A dog, exactly as written", "reason": "it asks to be left as it is"}
+    assert same == {"sent": "A dog, exactly as written", "reason": "it asks to be sent unchanged"}
 
 
 def test_a_result_does_not_repeat_the_prompt_that_the_caller_wrote(catalog: Catalog) -> None:

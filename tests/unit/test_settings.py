@@ -186,7 +186,7 @@ def test_an_earlier_credential_beats_a_later_one_wherever_they_are(tmp_path: Pat
 def test_a_file_that_cannot_be_read_keeps_no_server_from_starting(file: str) -> None:
     settings = Settings.read({"BLOCKRUN_API_KEY_FILE": file, "BLOCKRUN_WALLET_KEY": "opaque"})
     assert settings.credentials == {"BLOCKRUN_WALLET_KEY": "opaque"}
-    with pytest.raises(ConfigurationError, match="BLOCKRUN_API_KEY_FILE names no file that can be read") as caught:
+    with pytest.raises(ConfigurationError, match="BLOCKRUN_API_KEY_FILE names a file that cannot be read") as caught:
         settings.sources[0].read()
     assert file == "/" or file not in caught.value.to_text() + repr(settings)
 

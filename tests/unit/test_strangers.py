@@ -15,7 +15,7 @@ pytestmark = pytest.mark.anyio
 
 IMAGE = {"id": "acme/wonder", "categories": ["image"], "pricePerImage": "0.08"}
 GATEWAY = {"BLOCKRUN_IMAGE_GATEWAY": "https://g.example/v1", "BLOCKRUN_IMAGE_CREDENTIAL": "key"}
-LISTED = r"The gateway lists 'gpt-image-1' without saying that it makes images"
+LISTED = r"The gateway lists 'gpt-image-1' without a price, or without saying that it makes images"
 
 
 async def taken(*entries: Any, **settings: str) -> Backend:
@@ -48,7 +48,9 @@ def refusal(catalog: Catalog, id: str) -> UnknownModelError:
 async def test_refusal_of_a_model_that_the_gateway_lists_tells_so_and_how_to_describe_it(others: list[Any]) -> None:
     backend = await taken({"id": "gpt-image-1", "object": "model"}, *others)
     told = refusal(backend.catalog, "gpt-image-1")
-    assert told.message.startswith("The gateway lists 'gpt-image-1' without saying that it makes images")
+    assert told.message.startswith(
+        "The gateway lists 'gpt-image-1' without a price, or without saying that it makes images"
+    )
     assert "BLOCKRUN_IMAGE_SPEC" in told.hint
     assert "gpt-image-1" not in backend.catalog.models
     with pytest.raises(InvalidRequestError, match=LISTED):
@@ -57,7 +59,7 @@ async def test_refusal_of_a_model_that_the_gateway_lists_tells_so_and_how_to_des
 
 async def test_a_model_that_the_list_tells_to_be_something_else_is_told_so_too() -> None:
     backend = await taken(IMAGE, {"id": "gpt-image-1", "categories": ["multimodal"]}, {"id": 7, "categories": []})
-    assert refusal(backend.catalog, "gpt-image-1").message.startswith("The gateway lists 'gpt-image-1' without saying")
+    assert refusal(backend.catalog, "gpt-image-1").message.startswith("The gateway lists 'gpt-image-1' without a price")
     assert backend.catalog.listing is not None
     assert backend.catalog.listing.others == ()
 

@@ -163,7 +163,7 @@ async def test_a_model_that_the_gateway_no_longer_has_is_refused_with_the_others
     with pytest.raises(ModelNotFoundError) as caught:
         await ImageToolset(joined(catalog, *entries), ForgetfulGateway()).generate_image("a cat", "dall-e-3")
     others = len(entries) > 1
-    assert caught.value.hint == ("Ask for another: flux (price not known)." if others else "Look at the list.")
+    assert caught.value.hint == ("Use another: flux (price not known)." if others else "Look at the list.")
 
 
 @pytest.mark.anyio

@@ -77,7 +77,7 @@ async def test_other_requests_leave_and_the_network_is_closed_at_the_end() -> No
         ("https_proxy", "socks4://127.0.0.1:1", "The proxy cannot be used"),
         ("https_proxy", "ftp://127.0.0.1:1", "The proxy cannot be used"),
         ("all_proxy", "socks4a://127.0.0.1:1", "The proxy cannot be used"),
-        ("SSL_CERT_FILE", "/none/such", "The certificates that are to be trusted cannot be read"),
+        ("SSL_CERT_FILE", "/none/such", "The trusted certificates cannot be read"),
     ],
 )
 async def test_an_unusable_environment_is_named_and_nothing_is_sent(

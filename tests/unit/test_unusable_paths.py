@@ -29,15 +29,15 @@ def backend_with(spec: str) -> Backend:
 @pytest.mark.parametrize(
     ("spec", "why"),
     [
-        ("/no/such.json", r"names no file that can be read \(FileNotFoundError\)"),
+        ("/no/such.json", r"names a file that cannot be read \(FileNotFoundError\)"),
         pytest.param(
             "/",
-            r"names no file that can be read \(IsADirectoryError\)",
+            r"names a file that cannot be read \(IsADirectoryError\)",
             marks=only_on_posix("an error of its own for folders"),
         ),
-        ("x\0y", r"names no file that can be read \(ValueError\)"),
-        ("~no-such-user/own.json", r"names no file that can be read \(FileNotFoundError\)"),
-        ("brk_0123456789", "names no file that can be read"),
+        ("x\0y", r"names a file that cannot be read \(ValueError\)"),
+        ("~no-such-user/own.json", r"names a file that cannot be read \(FileNotFoundError\)"),
+        ("brk_0123456789", "names a file that cannot be read"),
         ("{{spec}}", "still holds a placeholder"),
         (__file__, "cannot be used: Cannot read "),
     ],
@@ -104,7 +104,7 @@ async def test_relative_folder_in_a_working_directory_that_is_gone_cannot_be_wri
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    with pytest.raises(StorageError, match="the home or working folder that it is in does not exist"):
+    with pytest.raises(StorageError, match="its home or working folder does not exist"):
         await FolderStore(Path("pictures")).check()
     monkeypatch.chdir(tmp_path)
 

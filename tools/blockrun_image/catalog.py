@@ -137,12 +137,12 @@ class Catalog:
             what = f"{quoted(id)} is not among the models that {self.listing.gateway} lists (seen {self.listing.seen})"
         else:
             what = f"There is no model {quoted(id)}"
-        hint = "" if len(self.models) <= _MAX_ALTERNATIVES else "list_models tells them apart."
+        hint = "" if len(self.models) <= _MAX_ALTERNATIVES else "list_models compares them."
         if shown in self.gone:
             hint = "If that has changed, run `blockrun-image-mcp models --refresh`."
         if self._is_stranger(id):
-            what = f"The gateway lists {quoted(id)} without saying that it makes images, or for what price"
-            hint = f"It can be used once a file that {_SPEC_SETTING} names describes it. {hint}".strip()
+            what = f"The gateway lists {quoted(id)} without a price, or without saying that it makes images"
+            hint = f"To use it, describe it in a file that {_SPEC_SETTING} names. {hint}".strip()
         # A model that is gone was spelled correctly, so another spelling is no help.
         near = "" if shown in self.gone else did_you_mean(clean(id, 80), [*self.models])
         message = f"{what}.{near} Models: {self.alternatives(id)}."

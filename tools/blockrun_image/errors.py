@@ -169,7 +169,7 @@ class UnexpectedError(ImageError):
     code = "unexpected"
 
     def __init__(self, message: str, *, charged: Charged = "unknown") -> None:
-        super().__init__(message, hint="Look into the server's log before the next call.")
+        super().__init__(message, hint="Check the server's log before the next call.")
         self.charged = charged
 
 
@@ -230,7 +230,7 @@ class ModelNotFoundError(GatewayError):
     def instead(self, alternatives: str) -> None:
         """Name the models to use instead, if there are any."""
         if alternatives:
-            self.hint = f"Ask for another: {alternatives}."
+            self.hint = f"Use another: {alternatives}."
 
 
 class RateLimitError(GatewayError):

@@ -24,7 +24,7 @@ SCOPES: Sequence[str] = get_args(Scope)
 _Group: TypeAlias = "Sequence[ListedModel]"
 """All entries of one model; it is requested by the first one's id."""
 
-_NO_PROVIDER = "not told"
+_NO_PROVIDER = "not listed"
 _MAX_STRANGERS = 1_000
 
 

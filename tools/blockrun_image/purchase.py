@@ -54,11 +54,11 @@ Approve: TypeAlias = Callable[[NeedsApproval], Awaitable[Approval]]
 
 _COLLECTED = "An earlier call with the same arguments paid for this; nothing more was charged."
 _REPEATED = (
-    "The same call was answered moments ago, and these are its pictures; nothing more was charged. To get others,"
-    " change the prompt, or ask for several with n if the model takes it."
+    "These pictures are from the same call moments ago; nothing more was charged. For others, change the prompt, or ask"
+    " for several with n if the model takes it."
 )
-_BUYS_ANEW = "Look into the account first: the same call again buys a new picture."
-_STILL_THERE = "Its request may have left: the same call again collects it."
+_BUYS_ANEW = "Check the account first: repeating the call buys a new picture."
+_STILL_THERE = "Its request may have been sent: repeating the call collects it."
 
 
 @dataclass(eq=False)

@@ -132,7 +132,7 @@ class PendingImages(GeneratedImages):
         return "\n".join([first, *self._details(), _COLLECT])
 
 
-_COLLECT = "Repeat the call unchanged, within a day: that collects it without paying again."
+_COLLECT = "Repeat the call unchanged within a day to collect it without paying again."
 
 
 @dataclass(frozen=True)
@@ -239,10 +239,10 @@ class ModelList:
     def to_text(self) -> str:
         """Return the result as text: a table of the models, and the cheapest one."""
         if not self.models:
-            return "No model fits. Ask again with a higher max_price_usd, or without use_case or search."
+            return "No model matches. Try a higher max_price_usd, or without use_case or search."
         offer = self._cheapest()
         cheapest = [f"Cheapest: {offer.what()} at {offer.amount()} an image."] if offer else []
-        more = [f"{self.more} more: ask with search, use_case or max_price_usd."] if self.more else []
+        more = [f"{self.more} more: narrow the list with search, use_case or max_price_usd."] if self.more else []
         return f"{self.to_table()}\n\n" + "\n".join([*more, *self._listed(), *cheapest])
 
     def to_table(self) -> str:
@@ -275,7 +275,7 @@ class ModelList:
         if listing is None:
             return []
         gone = [model.id for model in self.models if model.id in self.catalog.gone]
-        cannot = f" {', '.join(gone)} cannot be asked for any more." if gone else ""
+        cannot = f" No longer available: {', '.join(gone)}." if gone else ""
         return [f"Models of {listing.gateway} as listed at {listing.seen}.{cannot}"]
 
     def _model(self, model: Model) -> dict[str, object]:
@@ -299,12 +299,12 @@ class ModelList:
         return [
             model.id,
             model.provider,
-            ", ".join(model.sizes) or "not told",
+            ", ".join(model.sizes) or "not listed",
             ", ".join(model.qualities) or "-",
             "unknown" if prices is None else spread(prices.low, prices.high),
             str(model.requests_per_minute or "-"),
             ", ".join(_use_case(each) for each in model.recommended_for) or "-",
-            *([f"{source}, gone" if model.id in self.catalog.gone else source] if self.catalog.listing else []),
+            *([f"{source}, unavailable" if model.id in self.catalog.gone else source] if self.catalog.listing else []),
         ]
 
 

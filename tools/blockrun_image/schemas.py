@@ -64,8 +64,8 @@ def _generate_image(arguments: "_Arguments") -> ToolSchema:
         name="generate_image",
         title="Generate image (costs money)",
         description=(
-            "Make images from a prompt. Costs real money. If a call timed out or is pending, repeat it unchanged:"
-            " that collects it. Returns URLs and the charge. Show each image as Markdown and as a plain URL."
+            "Make images from a prompt. Costs real money. If a call timed out or is pending, repeat it unchanged"
+            " to collect it. Returns URLs and the charge. Show each image as Markdown and as a plain URL."
         ),
         catalog=catalog,
         properties={
@@ -180,7 +180,7 @@ class _Arguments:
         only = f"; others only for {', '.join(choosy)}" if 0 < len(choosy) < 5 else ""
         # An enum would forbid qualities that only the gateway knows.
         if any(map(self.catalog.takes_any_quality, self.catalog)):
-            return _text(f"{', '.join(qualities[1:])}, or as the model has it. {note}.")
+            return _text(f"{', '.join(qualities[1:])}, or the model's own. {note}.")
         if len(qualities) > _MAX_QUALITIES:
             return _text(f"{note}{only}.")
         return {"type": "string", "description": f"{note}{only}.", "enum": list(qualities)}

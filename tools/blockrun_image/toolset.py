@@ -40,7 +40,7 @@ _SHOWN_BEFORE_CHARACTERS = 40
 _SENT_EARLIER = "it was sent by an earlier call"
 _NO_MONEY = "On the sandbox, no real money is spent."
 _NO_PRICE = "No price is known for it any more."
-_QUOTED = "The gateway's own price, asked for just now without paying."
+_QUOTED = "The gateway's own price, requested just now without paying."
 
 Approve: TypeAlias = Callable[[ImageRequest, Estimate, NeedsApproval], Awaitable[Approval]]
 """Asks the user to approve a call with a known estimate; raises `ConfirmationError`."""
@@ -212,7 +212,7 @@ class ImageToolset:
         request = ImageRequest(prompt, expected.model, expected.size, expected.quality, expected.n, sent_as)
         price = await (await self._ports.gateway()).quote(request)
         if price is None:
-            raise ConfigurationError("This gateway tells no price before it charges it; only a wallet's does.")
+            raise ConfigurationError("This gateway does not quote prices; only one that a wallet pays does.")
         return replace(expected, low_usd=price, high_usd=price, exact=True, basis=_QUOTED)
 
     def _dry_run(
@@ -423,7 +423,7 @@ def _with_telling_revisions(prompt: EnrichedPrompt, images: Sequence[Image]) -> 
 def _warnings(expected: Estimate, response: ImagesResponse) -> Sequence[str]:
     warnings = list(response.warnings)
     if len(response.images) < expected.n:
-        warnings.append(f"Asked for {expected.n} images, and {len(response.images)} came back.")
+        warnings.append(f"Asked for {expected.n} images, received {len(response.images)}.")
     charged = response.charged_usd
     if charged is not None and expected.high_usd is not None and charged > expected.high_usd:
         estimated = spread(expected.low_usd, expected.high_usd)

@@ -119,7 +119,7 @@ class LiveCatalog:
         except ImageError as error:
             _log.info("the gateway's list of models could not be fetched: %s", error.message)
         except Exception:  # noqa: BLE001 - an error in the background must not end the other tasks
-            _log.exception("looking for the gateway's list of models failed unexpectedly")
+            _log.exception("fetching the gateway's list of models failed unexpectedly")
         finally:
             self._is_refreshing = False
             self._refreshed.set()

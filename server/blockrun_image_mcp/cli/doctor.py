@@ -138,7 +138,7 @@ def _credential(source: Source, rank: int) -> Finding:
         shape = shape_of(source.read())
     except ImageError as error:
         return Finding("credential", f"{error.message[:-1]}{unused}", error.hint)
-    return Finding("credential", f"{source.variable} has the shape of {shape.value}{unused}")
+    return Finding("credential", f"{source.variable} looks like {shape.value}{unused}")
 
 
 def _session(settings: Settings) -> Sequence[Finding]:
@@ -151,7 +151,7 @@ def _session(settings: Settings) -> Sequence[Finding]:
     except (OSError, RuntimeError):
         is_there = False
     advice = f"{VARIABLES['wallet']}={SESSION} would pay from it."
-    return [Finding("credential", f"{SESSION_FILE} is there and is not used", advice)] if is_there else []
+    return [Finding("credential", f"{SESSION_FILE} exists, and is not used", advice)] if is_there else []
 
 
 async def _gateway(backend: Backend) -> Sequence[Finding]:
@@ -203,9 +203,9 @@ def _models(catalog: Catalog, trouble: str = "") -> Finding:
         advice = f"{trouble} {changed or 'That changes nothing.'}" if trouble else ""
         return Finding("models", f"{told}{more} (from {catalog.spec.source})", advice)
     listed = f"{told}{more} (from {catalog.spec.source}, and listed by {listing.gateway} at {listing.seen})"
-    gone = f"{', '.join(catalog.gone)} cannot be asked for any more." if catalog.gone else ""
+    gone = f"No longer available: {', '.join(catalog.gone)}." if catalog.gone else ""
     unusable = f"{listing.unusable} entries of the list cannot be read." if listing.unusable else ""
-    kept = f"{trouble} The list from before is used." if trouble else ""
+    kept = f"{trouble} The previous list is used." if trouble else ""
     return Finding("models", listed, " ".join(part for part in (kept, gone, unusable) if part))
 
 
@@ -218,7 +218,7 @@ async def _ledger(backend: Backend) -> Finding:
     except ImageError as error:
         return Finding("ledger", error.message, error.hint, is_trouble=True)
     refused = [clean(path, 200) for path in ledger.outbox.refused]
-    advice = f"Records of paid pictures that it does not take: {', '.join(refused[:3])}" if refused else ""
+    advice = f"Records of paid pictures that it refuses: {', '.join(refused[:3])}" if refused else ""
     users = ", ".join(str(pid) for pid in await ledger.users())
     used = f"; used by the processes {users}" if users else ""
     where = _real(ledger.path)

@@ -13,7 +13,7 @@ _PRICED = ("model", "size", "quality", "n", "prompt", "enrich", "purpose")
 @click.option("--size", metavar="WxH", help="The model's default if not given.")
 @click.option("--quality", help="standard or hd.")
 @click.option("-n", "n", metavar="COUNT", help="How many images.")
-@click.option("--prompt", help="A dry run: show what would be sent of it, and why.")
+@click.option("--prompt", help="A dry run: show the prompt that would be sent, and why.")
 @options.enrich
 @options.purpose
 @click.option("--live", is_flag=True, help="Ask the gateway for its exact price, for free; needs a wallet.")
@@ -22,7 +22,7 @@ _PRICED = ("model", "size", "quality", "n", "prompt", "enrich", "purpose")
 @options.spec
 @options.reporting_errors
 def estimate(live: bool, as_json: bool, **given: str | None) -> None:
-    """Price a generation without making it. Free, and offline unless --live.
+    """Estimate what images cost without making them. Free, and offline unless --live.
 
     Example: blockrun-image-mcp estimate --model dall-e-3 --quality hd --size 1792x1024
     """

@@ -22,7 +22,7 @@ _ASKED = ("model", "size", "quality", "n", "enrich", "purpose", "art_style", "co
 
 @click.command("generate")
 @click.argument("prompt")
-@click.option("--model", metavar="ID", help="The model; see the command models.")
+@click.option("--model", metavar="ID", help="The model's id; the command models lists them.")
 @click.option("--size", metavar="WxH", help="The model's default if not given.")
 @click.option("--quality", help="standard or hd.")
 @click.option("-n", "n", metavar="COUNT", help="How many images.")
@@ -63,7 +63,7 @@ def _no_model(backend: Backend, asked: Mapping[str, str | None]) -> Exception:
     default = backend.settings.default_model
     if default:  # it is set, but not in the catalog
         error = backend.catalog.unknown_model(default)
-        error.append_hints([f"{VARIABLES['default_model']} names it."])
+        error.append_hints([f"{VARIABLES['default_model']} sets it."])
         return error
     wanted = options.checked(backend, "estimate_cost", {name: asked[name] for name in ("size", "quality", "n")})
     cheapest = backend.toolset.estimate_cost(**wanted).estimates[0]

@@ -13,7 +13,7 @@ from blockrun_image_mcp.cli import options, output
 @options.as_json
 @options.reporting_errors
 def images(most: int, since: str | None, until: str | None, sandbox: bool, as_json: bool) -> None:
-    """Show the pictures that were made last: when, for how much, prompts, URLs and files. Free and offline.
+    """Show the latest pictures: time, cost, prompt, URLs and files. Free and offline.
 
     Example: blockrun-image-mcp images --since 2026-11-22
     """
@@ -29,4 +29,4 @@ def images(most: int, since: str | None, until: str | None, sandbox: bool, as_js
 
 def _none_yet(backend: Backend) -> str:
     has_others = not backend.is_sandbox and backend.has_sandbox_ledger
-    return "There are none yet." + (" Those of the sandbox are shown with --sandbox." if has_others else "")
+    return "There are none yet." + (" --sandbox shows those of the sandbox." if has_others else "")

@@ -24,11 +24,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 gateway = click.option("--gateway", metavar="URL", help="OpenAI-compatible base URL, or sandbox.")
-sandbox_ledger = click.option("--sandbox", is_flag=True, help="Of the sandbox, which has a ledger of its own.")
+sandbox_ledger = click.option("--sandbox", is_flag=True, help="Use the sandbox's own ledger.")
 sandbox = click.option("--sandbox", is_flag=True, help="Use a sandbox in this process: no key, no network, no money.")
 spec = click.option("--spec", metavar="FILE", help="A file of models and prices instead of the built-in one.")
-enrich = click.option("--enrich", metavar="MODE", help="auto, suggest or off: whether missing tips are added.")
-purpose = click.option("--purpose", metavar="KIND", help="What it is for, such as portrait or logo_icon.")
+enrich = click.option("--enrich", metavar="MODE", help="auto, suggest or off: whether to add missing elements.")
+purpose = click.option("--purpose", metavar="KIND", help="Kind of picture, such as portrait or logo_icon.")
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -69,7 +69,9 @@ def day(_context: click.Context, _option: click.Parameter, text: str | None) -> 
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError:
-        raise click.BadParameter("it must be a day such as 2026-11-22, today, or so many days, as 7d.") from None
+        raise click.BadParameter(
+            "it must be a day such as 2026-11-22, today, or a number of days such as 7d."
+        ) from None
 
 
 def days_ago(count: int) -> str:

@@ -27,8 +27,8 @@ _SYNCHRONISED = re.compile(
 """The names of folders synchronised with other machines."""
 
 _MAX_SHOWN = 3
-_IN_ALL = f"Set {VARIABLES['state_dir']} to the same folder for all."
-_ONE_MACHINE = f"Set {VARIABLES['state_dir']} to a folder on this machine's own disk, for every program alike."
+_IN_ALL = f"Set {VARIABLES['state_dir']} to one folder for all programs."
+_ONE_MACHINE = f"Set {VARIABLES['state_dir']} to one folder on this machine's own disk for all programs."
 
 
 def doubts(folder: Path, environ: Mapping[str, str], *, is_named: bool) -> Sequence[str]:
@@ -38,7 +38,7 @@ def doubts(folder: Path, environ: Mapping[str, str], *, is_named: bool) -> Seque
     """
     found: list[str] = []
     if is_on_network(folder):
-        found.append(f"It is on another machine, whose locks may not hold. {_ONE_MACHINE}")
+        found.append(f"It is on another machine, where locks may not work. {_ONE_MACHINE}")
     if any(_SYNCHRONISED.fullmatch(part) for part in folder.parts):
         found.append(f"A program seems to copy it to other machines, which breaks a ledger. {_ONE_MACHINE}")
     if sys.platform == "win32" and "appdata" in map(str.lower, folder.parts):
@@ -100,7 +100,7 @@ def _other_ledgers(folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
         return
     usual = home / ("Library/Application Support" if sys.platform == "darwin" else ".local/state") / NAME
     if environ.get("XDG_STATE_HOME", "").strip() and sys.platform != "win32" and folder != usual.resolve():
-        yield f"Hosts that the desktop starts do not get XDG_STATE_HOME: they use {clean(usual, 200)}. {_IN_ALL}"
+        yield f"Hosts started from the desktop do not get XDG_STATE_HOME: they use {clean(usual, 200)}. {_IN_ALL}"
     for path in [*home.glob(f".var/app/*/.local/state/{NAME}/ledger.sqlite3")][:_MAX_SHOWN]:
         if path.parent.resolve() != folder:
             yield f"A program in a Flatpak keeps another ledger: {clean(path, 200)}. {_IN_ALL}"

@@ -11,7 +11,7 @@ from blockrun_image_mcp.cli import options, terminal
 
 @click.command("prompt")
 @click.argument("prompt")
-@click.option("--model", metavar="ID", help="The model; the default one, or the first, if not given.")
+@click.option("--model", metavar="ID", help="The model's id. Default: the default model, or the first.")
 @click.option("--size", metavar="WxH", help="A wide or tall size is named in the composition.")
 @options.purpose
 @options.wishes

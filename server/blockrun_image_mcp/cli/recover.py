@@ -12,16 +12,16 @@ from blockrun_image_mcp.payments.networks import NETWORKS
 
 _MAX_EXPLAINED = 100
 _EXPLANATIONS = {
-    "accepted": "The gateway has it as a job that is still being made, or another account's; it will be polled again.",
+    "accepted": "It is a job at the gateway: still being made, or another account's. It will be polled again.",
     "unknown": "It was sent, and no answer came. It counts as spent: check the account or the wallet, and release it if"
     " it was not charged.",
-    "held": "It was refused, but the gateway has its signed payment. It counts as spent: look at the wallet, and"
+    "held": "It was refused, but the gateway has its signed payment. It counts as spent: check the wallet, and"
     " release it once the payment has expired unused.",
 }
 
 
 @click.command("recover")
-@click.option("--release", "id", metavar="ID", help="Take this attempt, which is unknown or held, out of the budget.")
+@click.option("--release", "id", metavar="ID", help="Stop counting this unknown or held attempt as spent.")
 @click.option("--new-locks", is_flag=True, help="Use a ledger that was moved, or whose locks were removed.")
 @options.sandbox
 @options.gateway
@@ -39,7 +39,7 @@ def recover(id: str | None, new_locks: bool, sandbox: bool, **flags: str | None)
     backend = options.start(sandbox, flags)
     if new_locks:  # first, because until then the ledger refuses every write
         options.ask_ledger(backend, lambda ledger: ledger.database.adopt_locks())
-        click.echo("The ledger is used with the locks beside it from now on.")
+        click.echo("From now on, the ledger uses the locks beside it.")
         return
     if id is None:
         anyio.run(_recover, backend)
@@ -73,6 +73,6 @@ def _where_to_look(payment: Payment) -> str:
     token = clean(payment.network, 40) if network is None else f"{network.token} on {network.id}"
     return (
         f"Payment of ${usd(payment.amount_usd)} from {payer} to {clean(payment.payee, 60)}, usable until"
-        f" {end_of(payment)}.\n  Nonce {clean(payment.nonce, 80)}. The token {token} tells whether it was used:"
+        f" {end_of(payment)}.\n  Nonce {clean(payment.nonce, 80)}. The token {token} shows whether it was used:"
         f" authorizationState(payer, nonce), or the payer's transfers in a block explorer."
     )

@@ -9,7 +9,7 @@ from blockrun_image_mcp.signals import ending_signals
 
 
 @click.command("sandbox")
-@click.option("--port", type=click.IntRange(0, 65535), default=8402, show_default=True, help="0 takes any free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8402, show_default=True, help="0 picks any free port.")
 @options.spec
 @options.reporting_errors
 def sandbox(port: int, spec: str | None) -> None:

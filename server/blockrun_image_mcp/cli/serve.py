@@ -11,7 +11,7 @@ from blockrun_image_mcp.serving import serve as run
 @options.gateway
 @options.spec
 @options.enrich
-@click.option("--default-model", metavar="ID", help="The model of a call that names none.")
+@click.option("--default-model", metavar="ID", help="The model for calls that name none.")
 @click.option("--dir", metavar="FOLDER", help="The folder for pictures that come as data.")
 @options.reporting_errors
 def serve(sandbox: bool, **flags: str | None) -> None:

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @click.command("spend")
 @options.days
-@click.option("--by", type=click.Choice(["day", "model"]), help="Sum it up by day or by model.")
+@click.option("--by", type=click.Choice(["day", "model"]), help="Group by day or by model.")
 @options.sandbox_ledger
 @options.as_json
 @options.reporting_errors
 def spend(since: str | None, until: str | None, by: "GroupedBy | None", sandbox: bool, as_json: bool) -> None:
-    """Show what was spent today (UTC), what is held or unknown, and what is left; or over some days. Free and offline.
+    """Show what was spent today (UTC) or on given days, what is held or unknown, and what is left. Free and offline.
 
     Example: blockrun-image-mcp spend --since 7d --by model
     """
@@ -28,4 +28,4 @@ def spend(since: str | None, until: str | None, by: "GroupedBy | None", sandbox:
     else:
         terminal.show(options.ask_ledger(backend, lambda ledger: ledger.statement()), as_json)
     if backend.is_sandbox and not as_json:
-        click.echo("Sandbox: nothing of this was charged.")
+        click.echo("Sandbox: none of this was charged.")

@@ -30,8 +30,8 @@ from blockrun_image_mcp.startup import print_error
 from blockrun_image_mcp.tasks import run_alongside, run_in_daemon_thread
 from blockrun_image_mcp.timings import Timings
 
-_URLS_END = "Their URLs end with this command."
-_STOPPING = "\nStopping. A request that has left is given ten seconds; Ctrl-C again leaves at once."
+_URLS_END = "Their URLs stop working when this command ends."
+_STOPPING = "\nStopping. A request already sent gets ten seconds; Ctrl-C again exits at once."
 _SHOWN_LINES = 8
 _SHOWN_CHARACTERS = 240
 _SHOWN_TAIL = 40
@@ -112,7 +112,7 @@ def show_enrichment(enriched: EnrichedPrompt, model: str, as_json: bool) -> None
         return
     yours = enriched.original
     is_cut = len(yours) > _SHOWN_CHARACTERS or yours.count("\n") >= _SHOWN_LINES
-    rows = [("Yours, kept", clip(yours, _SHOWN_CHARACTERS)), ("It names", ", ".join(enriched.present) or "no facet")]
+    rows = [("Your words", clip(yours, _SHOWN_CHARACTERS)), ("It names", ", ".join(enriched.present) or "no facet")]
     rows += [("Added", f"{each.text}\n{each.why} [{each.rule}]") for each in enriched.applied]
     rows += [("Not added", enriched.reason)] if enriched.reason else []
     rows += [("Missing", words) for words in _missing(enriched)]
@@ -134,7 +134,7 @@ def _missing(enriched: EnrichedPrompt) -> Sequence[str]:
 def _sent(enriched: EnrichedPrompt, is_cut: bool) -> str:
     """Return the prompt to send; of a long one, only the end with the additions."""
     if not enriched.changed:
-        return "your words as they are"
+        return "your words unchanged"
     tail = len(enriched.prompt) - len(enriched.original) + _SHOWN_TAIL
     return f"…{' '.join(enriched.prompt[-tail:].split())}" if is_cut else enriched.prompt
 
@@ -171,7 +171,7 @@ async def _save_and_show(stop: _Stop, result: GeneratedImages, destination: Dest
     show(saving.with_paths() if as_json else result, as_json)
     if not as_json:
         if backend.is_sandbox and result.images:
-            click.echo("Its URL ends with this command." if len(result.images) == 1 else _URLS_END)
+            click.echo("Its URL stops working when this command ends." if len(result.images) == 1 else _URLS_END)
         click.echo("".join(f"Saved: {path}\n" for path in saving.paths.values()), nl=False)
     with suppress(ImageError):  # then only the command images lacks the paths
         await backend.operator_ledger().note_files(saving.paths)
@@ -230,7 +230,7 @@ async def _ask(question: Question, progress: _Progress) -> Approval:
         is_yes = False
     progress.is_paused = False
     if not is_yes:
-        raise not_confirmed("the answer was no")
+        raise not_confirmed("it was declined")
     return Approval(str(uuid.uuid4()), question.most_usd)
 
 

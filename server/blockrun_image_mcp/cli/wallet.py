@@ -8,7 +8,7 @@ from blockrun_image_mcp.cli import options
 
 @click.group("wallet")
 def wallet() -> None:
-    """Show the wallet that pays, or trust whom a gateway wants to be paid.
+    """Show the wallet that pays, or trust a gateway's payee.
 
     Example: blockrun-image-mcp wallet show
     """
@@ -17,7 +17,7 @@ def wallet() -> None:
 @wallet.command("show")
 @options.reporting_errors
 def wallet_show() -> None:
-    """Show the address of the wallet whose key is set, to send USDC to. Free and offline.
+    """Show the address of the wallet that is set, to send USDC to. Free and offline.
 
     Example: blockrun-image-mcp wallet show
     """
@@ -28,13 +28,11 @@ def wallet_show() -> None:
     credentials = list(settings.credentials.items())
     keys = [(variable, digits) for variable, credential in credentials if (digits := wallet_digits(credential))]
     if not keys:
-        raise click.UsageError(
-            "No wallet's private key is set, or none that can be read; see `blockrun-image-mcp doctor`."
-        )
+        raise click.UsageError("No wallet's private key is set, or it cannot be read; see `blockrun-image-mcp doctor`.")
     variable, digits = keys[0]
     click.echo(f"{anyio.run(Wallet(digits).address)} (from {variable})")
     if settings.sources[0].variable != variable:
-        click.echo(f"It does not pay: {settings.sources[0].variable} comes before it.")
+        click.echo(f"It does not pay: {settings.sources[0].variable} takes precedence.")
 
 
 @wallet.command("trust")
@@ -43,7 +41,7 @@ def wallet_show() -> None:
 @options.sandbox
 @options.reporting_errors
 def wallet_trust(host: str, address: str, sandbox: bool) -> None:
-    """Trust ADDRESS to be paid for HOST from now on, after its operator has confirmed it. Free and offline.
+    """Trust ADDRESS as the payee of HOST from now on. First, let the operator of HOST confirm it. Free and offline.
 
     Example: blockrun-image-mcp wallet trust blockrun.ai 0x4a7b1c9e2d3f5a6b8c0d1e2f3a4b5c6d7e8f9a0b
     """

@@ -358,5 +358,5 @@ def _failure(error: httpx2.TransportError, sent: SentRequest, endpoint: Endpoint
         kind = GatewayError if refusals.is_lasting(error) else GatewayUnavailableError
         return kind(f"{clean(endpoint.base_url, 200)} {why}.", hint=hint)
     return OutcomeUnknownError(
-        f"The request was sent, and the connection failed before its answer had come ({type(error).__name__})."
+        f"The request was sent, and the connection failed before the answer arrived ({type(error).__name__})."
     )

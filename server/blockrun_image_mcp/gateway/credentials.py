@@ -136,7 +136,7 @@ def endpoint_for(settings: Settings, contract_base_url: str) -> Endpoint:
     address = _address(variable, credential, settings, contract_base_url)
     if unfilled and (address.named_by in VARIABLES.values() or settings.spec is not None):
         raise ConfigurationError(  # the host was named for one key, and must not get another
-            f"{unfilled[0]} still holds a placeholder, and {variable} is not sent to another host in its place.",
+            f"{unfilled[0]} still holds a placeholder, and {variable} is not sent to another host instead.",
             hint=f"Set {unfilled[0]} to the key itself, or leave it out if {variable} is the one to use.",
         )
     host = _checked(address.base_url, address.named_by)
@@ -272,7 +272,7 @@ def _faults(text: str, url: "httpx2.URL") -> Iterator[tuple[str, str]]:
     if is_never_sent(text):
         yield "it holds what looks like a private key", "Write the gateway's https URL, and the key in its own setting."
     if any(character.isspace() for character in text):
-        yield "it holds a blank", "Leave the blank out."
+        yield "it contains whitespace", "Remove the whitespace."
     if "://" not in text and text.lower() not in ("https:", "http:"):  # without slashes at their end
         whole = "Write it whole, such as https://api.blockrun.ai/v1, or http://127.0.0.1:4000/v1 for this machine."
         yield "it does not begin with https://", did_you_mean(text, [SANDBOX]).strip() or whole
@@ -297,7 +297,7 @@ def _faults_of_host(url: "httpx2.URL") -> Iterator[tuple[str, str]]:
         yield "its port does not exist", "Ports go up to 65535."
     if url.scheme == "http" and not is_loopback(url.host):
         yield (
-            "it is plain http to another machine, which shows the key to the network",
+            "it is plain http to another machine, which exposes the key to the network",
             "Use https, or a tunnel that ends on this machine, such as http://127.0.0.1:4000/v1.",
         )
 

@@ -146,18 +146,18 @@ _REFUSAL = Refusal(GatewayError, "The gateway refused the request", "")
 REJECTIONS: Mapping[Rejection, Refusal] = {
     Rejection.REFUSED: Refusal(
         PaymentRequiredError,
-        "The gateway did not take the payment",
+        "The gateway did not accept the payment",
         "Check that the wallet holds enough USDC on that network.",
     ),
     Rejection.TAKEN: Refusal(
         OutcomeUnknownError,
-        "The payment was already taken by a request whose answer was lost, and buys nothing again",
-        "Tell the gateway's operator the payment's transaction; the same call again is a new payment.",
+        "The payment was already used by a request whose answer was lost, and cannot pay again",
+        "Report the payment's transaction to the gateway's operator; repeating the call is a new payment.",
     ),
     Rejection.UNCLEAR: Refusal(
         OutcomeUnknownError,
         "The gateway did not say whether the payment moved",
-        "Look at the wallet before the next call: the same call again is a new payment.",
+        "Check the wallet before the next call: repeating the call is a new payment.",
     ),
 }
 
@@ -175,11 +175,11 @@ _BY_STATUS: Mapping[int, Refusal] = {
     401: Refusal(
         AuthenticationError,
         "The gateway does not accept the credential",
-        "Check BLOCKRUN_IMAGE_CREDENTIAL or BLOCKRUN_API_KEY, and that BLOCKRUN_IMAGE_GATEWAY is where it belongs.",
+        "Check BLOCKRUN_IMAGE_CREDENTIAL or BLOCKRUN_API_KEY, and that it belongs to BLOCKRUN_IMAGE_GATEWAY.",
     ),
     402: Refusal(
         PaymentRequiredError,
-        "The gateway wants a payment",
+        "The gateway requires a payment",
         "Add credit to the account. If the credential does not begin with brk_, blockrun.ai ignores it: set"
         " BLOCKRUN_API_KEY.",
     ),
@@ -202,7 +202,7 @@ _NO_ACCESS = Refusal(
 )
 _NO_CREDIT = Refusal(
     PaymentRequiredError,
-    "The account has no credit or quota left for it",
+    "The account has no credit or quota left",
     "Add credit to the account, or raise its limit; sending it again will not help.",
 )
 _NO_SERVICE = Refusal(
@@ -218,7 +218,7 @@ _BOT_WALL = Refusal(
 _NO_MODEL = Refusal(
     ModelNotFoundError,
     "The gateway does not make images with this model, or no longer does",
-    "Ask for another model.",
+    "Use another model.",
 )
 
 _CERTIFICATE = (

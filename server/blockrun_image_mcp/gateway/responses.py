@@ -124,7 +124,7 @@ class Reader:
         if not usable:
             raise self._unusable(response, sent)
         images = [self._image(entry) for entry in usable[:most]]
-        warnings = [f"{len(usable)} images came; only those asked for are here."] if len(usable) > most else []
+        warnings = [f"{len(usable)} images came; only those requested are here."] if len(usable) > most else []
         raw = b"" if len(images) == len(entries) else response.content
         return ImagesResponse(images, sent.price(response), warnings, raw)
 
@@ -178,7 +178,7 @@ class Reader:
         saying = saying_of(response)
         charged, charged_usd = sent.charge(response, "unknown")
         error = OutcomeUnknownError(
-            f"The gateway accepted the job, and no longer says what became of it (HTTP {response.status_code})"
+            f"The gateway accepted the job, and no longer reports its state (HTTP {response.status_code})"
             f"{self._says(saying)}.",
             charged=charged,
             answer=self._answer(response, saying),
@@ -255,7 +255,7 @@ class Reader:
         cut = response.extensions.get(CUT)
         is_json = json_from(response.content) is not None
         what = "an answer without a usable image" if is_json else "a cut answer" if cut else "a malformed answer"
-        what = "a job that cannot be followed" if response.status_code == 202 else what
+        what = "a job that cannot be polled" if response.status_code == 202 else what
         is_page = is_web_page(response)
         urls = "".join(f" It names {url}." for url in _urls(response.content)) if not is_page else ""
         charged, charged_usd = sent.charge(response, "unknown")

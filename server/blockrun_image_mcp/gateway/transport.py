@@ -75,7 +75,7 @@ async def open_transport(
         network = httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_keepalive_connections=0), proxy=proxy)
     except OSError as error:
         raise ConfigurationError(
-            f"The certificates that are to be trusted cannot be read ({type(error).__name__}).",
+            f"The trusted certificates cannot be read ({type(error).__name__}).",
             hint="Check SSL_CERT_FILE and SSL_CERT_DIR in the server's environment.",
         ) from error
     except (ImportError, ValueError, httpx2.InvalidURL) as error:
@@ -120,7 +120,7 @@ class GuardedTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send the request, or raise `ConfigurationError` before a byte of it leaves."""
         if not all(may_leave(name, value, self._wallet_key) for name, value in request.headers.multi_items()):
-            raise ConfigurationError("A private key was about to leave in a header, and was stopped.")
+            raise ConfigurationError("A request with a private key in a header was stopped.")
         return await self._inner.handle_async_request(request)
 
     async def aclose(self) -> None:

@@ -103,7 +103,7 @@ class FolderStore:
 def check_absolute(folder: Path) -> None:
     """Raise `FileNotFoundError` for a folder that is not absolute: its parent is unknown."""
     if not folder.is_absolute():
-        raise FileNotFoundError(errno.ENOENT, "the home or working folder that it is in does not exist")
+        raise FileNotFoundError(errno.ENOENT, "its home or working folder does not exist")
 
 
 def _absolute(folder: Path) -> Path:

@@ -202,13 +202,13 @@ class LedgerAttempt:
         """
         row = store.find(self.id)
         if row is None or row.state is not AttemptState.RESERVED or row.owner != self.ledger.owner:
-            raise LedgerError(f"The attempt {self.id} was given up before it was sent. Nothing was sent.")
+            raise LedgerError(f"Attempt {self.id} was given up. Nothing was sent.")
         return row
 
     def _sent(self, store: AttemptStore) -> tuple[str, Header]:
         row = self._own(store)
         if not any(caller.is_pending for caller in store.callers(self.id)):
-            raise LedgerError("The caller of this call has left. Nothing was sent.")
+            raise LedgerError("This call was abandoned. Nothing was sent.")
         day = self.ledger.today()  # the request may have waited past midnight, and then counts for the new day
         others = store.spent_on(day) - (row.held_micro_usd if row.day == day else 0)
         self.ledger.limits.check(row.held_micro_usd, others)

@@ -92,13 +92,13 @@ def not_confirmed(why: str) -> ConfirmationError:
 
 def _price(expected: "Estimate", needed: "NeedsApproval") -> str:
     most_usd = needed.most_usd
-    most = "and nothing limits it" if most_usd is None else f"at most ${usd(most_usd)}"
+    most = "without a limit" if most_usd is None else f"at most ${usd(most_usd)}"
     if needed.is_exact:
-        return f"The gateway wants ${usd(most_usd or Decimal(0))}; the estimate was {expected.amount()}."
+        return f"The gateway's price is ${usd(most_usd or Decimal(0))}; the estimate was {expected.amount()}."
     if expected.high_usd is None:
         return f"The price is not known: {expected.amount()}, {most}."
     if most_usd is not None and most_usd > expected.high_usd:
-        return f"It can cost {most}: such images were charged more lately than the estimate of {expected.amount()}."
+        return f"It can cost {most}: such images recently cost more than the estimate of {expected.amount()}."
     if expected.exact:
         return f"It costs {expected.amount()}."
     return f"The estimate is {expected.amount()}."

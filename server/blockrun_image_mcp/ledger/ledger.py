@@ -184,7 +184,7 @@ class Ledger:
             if not self.path.exists():
                 return [None] * len(requests)
         except OSError as error:
-            raise LedgerError(f"The ledger cannot be looked into ({type(error).__name__}).") from error
+            raise LedgerError(f"The ledger cannot be read ({type(error).__name__}).") from error
         return await self.database.look(lambda store: [self._charged_lately(store, each) for each in requests])
 
     async def users(self) -> Sequence[int]:

@@ -76,7 +76,7 @@ class Limits:
         `spent_micro_usd` is today's spending without the call. A limit of 0 allows no call, not even a free one.
         """
         if self.call_micro_usd is not None and (call_micro_usd > self.call_micro_usd or not self.call_micro_usd):
-            raise _refusal(call_micro_usd, f"one call may cost {in_usd(self.call_micro_usd)}", "max_cost_usd")
+            raise _refusal(call_micro_usd, f"one call may cost at most {in_usd(self.call_micro_usd)}", "max_cost_usd")
         total = spent_micro_usd + call_micro_usd
         if self.day_micro_usd is not None and (total > self.day_micro_usd or not self.day_micro_usd):
             left = in_usd(max(0, self.day_micro_usd - spent_micro_usd))

@@ -25,7 +25,7 @@ def check_payee(store: AttemptStore, quote: Quote, id: str, now: Moment) -> None
     trusted = store.trusted_payee(host)
     if trusted is not None and trusted.lower() != seen:
         raise _refused(
-            f"{quoted(host, 80)} wants to be paid at {quote.payee}, and was paid at {quoted(trusted, 50)} before",
+            f"{quoted(host, 80)} asks to be paid at {quote.payee}, but was paid at {quoted(trusted, 50)} before",
             "Ask its operator. If that is right, a person, not an agent, can run:"
             f" blockrun-image-mcp wallet trust {host} {quote.payee}",
         )
@@ -33,9 +33,9 @@ def check_payee(store: AttemptStore, quote: Quote, id: str, now: Moment) -> None
         # None: the other attempt is about to sign its payment
         if other != id and payee.lower() != seen and (payment is None or is_usable(payment, now)):
             raise _refused(
-                f"{quoted(host, 80)} wants to be paid at {quote.payee}, and a payment to {quoted(payee, 50)} can still"
+                f"{quoted(host, 80)} asks to be paid at {quote.payee}, but a payment to {quoted(payee, 50)} can still"
                 " be used",
-                f"Try again later: see the attempt {other} in the list of the command recover.",
+                f"Try again later: `blockrun-image-mcp recover` lists attempt {other}.",
             )
 
 

@@ -130,7 +130,7 @@ class DailySpending:
             if total.micro_usd
         ]
         if self._sum("unknown"):
-            lines.append("Unknown: sent, and never answered. It counts as spent; look into the account.")
+            lines.append("Unknown: sent, and never answered. It counts as spent; check the account.")
         if self._sum("held"):
             lines.append("Held: refused, but the signed payment can be used. It counts as spent; see recover.")
         if self._excess():

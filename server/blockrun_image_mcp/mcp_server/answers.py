@@ -69,4 +69,4 @@ async def _run(report: OnDelivery, event: DeliveryEvent) -> None:
         try:
             await report(event)
         except Exception:  # noqa: BLE001 - one report must not end the conversation
-            _log.exception("an answer's delivery could not be noted")
+            _log.exception("an answer's delivery could not be recorded")

@@ -62,7 +62,7 @@ async def _answer_now(context: ServerRequestContext[Backend, Any], question: Que
     try:
         answer = await context.session.elicit_form(str(question), _YES_OR_NO, context.request_id)
     except (MCPError, ValidationError) as error:
-        raise not_confirmed("the client brought no answer") from error
+        raise not_confirmed("the client returned no answer") from error
     _check(answer)
     return Approval(str(uuid.uuid4()), question.most_usd)
 
@@ -119,7 +119,7 @@ def _about(params: CallToolRequestParams, question: Question) -> str:
 
 def _check(answer: object) -> None:
     if not isinstance(answer, ElicitResult) or answer.action != "accept":
-        raise not_confirmed("the answer was no")
+        raise not_confirmed("it was declined")
 
 
 def _shows_forms(context: ServerRequestContext[Backend, Any]) -> bool:

@@ -41,7 +41,7 @@ async def list_resources(
         uri=RECENT,
         name="recent_images",
         title="Recent images" if has_titles(context.protocol_version) else None,
-        description="The images that were made last: when, for how much, their prompts, states and URLs.",
+        description="The latest images: time, cost, prompt, state and URLs.",
         mime_type=_JSON,
     )
     return ListResourcesResult(resources=[recent])

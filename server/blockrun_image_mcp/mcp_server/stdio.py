@@ -209,7 +209,7 @@ class LineWriter:
             except BlockingIOError:  # as for stdin
                 select.select([], [self._descriptor], [])
             except OSError as error:
-                _log.warning("the client has gone: %s", error)
+                _log.warning("the client disconnected: %s", error)
                 self._is_broken = True
                 return False
         return True

@@ -78,7 +78,7 @@ class X402Auth(httpx2.Auth):
 
     async def _pay(self, request: httpx2.Request, response: httpx2.Response) -> Payment:
         if response.request.url != request.url:
-            raise refused("it was sent by another URL than was asked")
+            raise refused("it came from another URL than the requested one")
         challenge = read_challenge(response.headers, response.content)
         now = self._payer.clock()
         timings = self._payer.timings

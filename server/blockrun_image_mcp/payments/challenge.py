@@ -74,7 +74,7 @@ def read_challenge(headers: Mapping[str, str], body: bytes) -> Challenge:
     _check_version(quote)
     accepts = quote.get("accepts")
     if not isinstance(accepts, list) or not 0 < len(cast("list[object]", accepts)) <= _MAX_ENTRIES:
-        raise refused("it names no way to pay, or too many")
+        raise refused("it offers no payment option, or too many")
     extensions = quote.get("extensions")
     return Challenge(
         resource=json_object(quote.get("resource")),
@@ -89,7 +89,7 @@ def _check_version(quote: Mapping[str, Any]) -> None:
     entries = quote.get("accepts")
     first = cast("list[object]", entries)[0] if isinstance(entries, list) and entries else None
     if version == 1 or "maxAmountRequired" in json_object(first):
-        raise refused("it is of x402 version 1, whose payments are not made here")
+        raise refused("it is of x402 version 1, which is not supported")
     if version != _VERSION:
         raise refused(f"it is of the unknown x402 version {quoted(version, 20)}")
 

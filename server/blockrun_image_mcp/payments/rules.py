@@ -110,7 +110,7 @@ def host_named(text: str) -> str | None:
 def check_url(url: httpx2.URL) -> None:
     """Raise `PaymentRequiredError` if no payment may be sent to the URL."""
     if not (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))):
-        raise refused("payments are sent by https only, or to this machine")
+        raise refused("payments are sent only by https, or to this machine")
 
 
 def _check_resource(challenge: Challenge, url: httpx2.URL) -> None:
@@ -121,7 +121,7 @@ def _check_resource(challenge: Challenge, url: httpx2.URL) -> None:
     except httpx2.InvalidURL:
         same = False
     if not same:
-        raise refused(f"it is for {quoted(named, 100)}, and not for the URL that was asked")
+        raise refused(f"it is for {quoted(named, 100)}, not for the requested URL")
 
 
 def _check_clock(asked: QuoteContext) -> None:
@@ -134,7 +134,7 @@ def _check_clock(asked: QuoteContext) -> None:
         date = parsedate_to_datetime(asked.date or "")
         skew = abs(date.replace(tzinfo=date.tzinfo or UTC).timestamp() - asked.now)
     except (ValueError, OverflowError):
-        raise refused("the answer has no usable Date to hold this machine's clock against") from None
+        raise refused("the answer has no usable Date to check this machine's clock against") from None
     if skew >= asked.timings.max_clock_skew_seconds:
         raise refused(f"this machine's clock and the gateway's are {skew:.0f} s apart", "Set this machine's clock.")
 
@@ -161,7 +161,7 @@ def _network(fields: Mapping[str, Any]) -> Network:
     if scheme != "exact":
         raise _other_kind(f"its scheme {quoted(scheme)} is not exact")
     if network is None:
-        raise _other_kind(f"its network {quoted(id)} is none of {', '.join(NETWORKS)}")
+        raise _other_kind(f"its network {quoted(id)} is not one of {', '.join(NETWORKS)}")
     if not isinstance(asset, str) or asset.lower() != network.token.lower():
         raise _other_kind(f"its asset {quoted(asset, 50)} is not the USDC of {network.id}")
     method = json_object(fields.get("extra")).get("assetTransferMethod")
@@ -173,7 +173,7 @@ def _network(fields: Mapping[str, Any]) -> Network:
 def _amount(fields: Mapping[str, Any], challenge: Challenge, expected_usd: Decimal | None) -> int:
     text = fields.get("amount")
     if not isinstance(text, str) or not _AMOUNT.fullmatch(text):
-        raise refused(f"its amount {quoted(text)} is no positive number of millionths")
+        raise refused(f"its amount {quoted(text)} is not a positive number of millionths")
     amount_usd = Decimal(text) / TOKEN_UNITS
     if challenge.price_usd is not None and challenge.price_usd != amount_usd:
         raise refused(f"it asks for ${usd(amount_usd)}, and the answer names ${usd(challenge.price_usd)}")
@@ -181,9 +181,9 @@ def _amount(fields: Mapping[str, Any], challenge: Challenge, expected_usd: Decim
         most_usd = max(_MAX_FACTOR * expected_usd, expected_usd + _MAX_EXTRA_USD)
         if amount_usd > most_usd:
             raise refused(
-                f"it asks for ${usd(amount_usd)}, ${usd(expected_usd)} was expected, and no more than ${usd(most_usd)}"
-                " is taken for the same",
-                "Choose another model, or look at what the gateway charges.",
+                f"it asks for ${usd(amount_usd)}; ${usd(expected_usd)} was expected, and at most ${usd(most_usd)}"
+                " is accepted",
+                "Choose another model, or check the gateway's prices.",
             )
     return int(text)
 
@@ -191,14 +191,14 @@ def _amount(fields: Mapping[str, Any], challenge: Challenge, expected_usd: Decim
 def _payee(fields: Mapping[str, Any], network: Network) -> str:
     payee = fields.get("payTo")
     if not isinstance(payee, str) or not is_address(payee) or payee.lower() == network.token.lower():
-        raise refused(f"its payee {quoted(payee, 50)} is no address that can be paid")
+        raise refused(f"its payee {quoted(payee, 50)} is not an address that can be paid")
     return payee
 
 
 def _lifetime(fields: Mapping[str, Any], timings: Timings) -> int:
     seconds = fields.get("maxTimeoutSeconds")
     if not isinstance(seconds, int) or isinstance(seconds, bool):
-        raise refused(f"its time limit {quoted(seconds)} is no number of seconds")
+        raise refused(f"its time limit {quoted(seconds)} is not a number of seconds")
     return int(min(timings.max_payment_seconds, max(timings.min_payment_seconds, seconds)))
 
 

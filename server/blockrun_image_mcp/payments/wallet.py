@@ -38,7 +38,7 @@ class Wallet:
         digits = _PRIVATE_KEY.fullmatch(private_key.strip())
         if digits is None or not 0 < int(digits[1], 16) < _ORDER:
             raise ConfigurationError(
-                "The wallet's key is no private key of an Ethereum account.",
+                "The wallet's key is not the private key of an Ethereum account.",
                 hint="It must be 64 hex digits, with 0x before them or without, and not zero.",
             )
         self._key = bytes.fromhex(digits[1])
@@ -80,7 +80,7 @@ class Wallet:
         signed = self._account().sign_typed_data(self._key, full_message=typed_data(network, authorization))
         signature = _with_low_s(signed.r, signed.s, signed.v - 27)  # Ethereum's v is the parity and 27
         if _signer_of(network, authorization, signature).lower() != authorization.payer.lower():
-            raise UnexpectedError("The wallet's signature is not its own, and was not sent.", charged="no")
+            raise UnexpectedError("The signature is not the wallet's, and was not sent.", charged="no")
         r, s, parity = signature
         return f"0x{r:064x}{s:064x}{27 + parity:02x}"
 

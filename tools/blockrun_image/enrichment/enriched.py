@@ -107,7 +107,7 @@ class EnrichedPrompt:
             applied=(),
             missing=missing,
             advice=[*advice, *self.advice],
-            reason=self.reason or "only suggestions were asked for",
+            reason=self.reason or "only suggestions were requested",
         )
 
     def to_dict(self) -> dict[str, object]:

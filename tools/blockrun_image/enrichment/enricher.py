@@ -29,7 +29,7 @@ _ARGUMENTS: Mapping[str, Literal["art_style", "composition", "lighting"]] = {
     "composition": "composition",
     "lighting": "lighting",
 }
-_RICH = "it is rich already"
+_RICH = "it is detailed enough"
 
 _MAX_HINT_CHARACTERS = 120
 _MAX_ADDED_CHARACTERS = 3 * (_MAX_HINT_CHARACTERS + len(". "))
@@ -115,7 +115,7 @@ class Enricher:
             is_said = _ends_in(prompt, wish) or (reading.says(wish.words) and not prompts_own.denies(told))
             refusal = _refusal(told, kept if is_said else {**kept, "the prompt's own words": prompts_own})
             if reading.untouchable:
-                refusal = f"the prompt was left alone, because {reading.untouchable}"
+                refusal = f"the prompt was not changed, because {reading.untouchable}"
             elif not refusal and not is_said and not self._fits(prompt, [*wished, addition]):
                 refusal = "there is no room for it"
             if refusal:
@@ -238,7 +238,7 @@ def _why_nothing(chosen: Sequence[Addition], missing: Sequence[str], advice: Seq
         return "there is no room for more"
     if advice:  # it must be about a style: a composition or light that fits would have been added
         return "a style is added only to a bare prompt or for a purpose"
-    return "nothing fits that it does not say" if missing else "it has what its purpose needs"
+    return "no suitable phrase adds anything" if missing else "it has what its purpose needs"
 
 
 def _in_order(additions: Sequence[Addition]) -> Sequence[Addition]:

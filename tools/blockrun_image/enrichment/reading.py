@@ -212,7 +212,7 @@ class _Scan:
 
 def _untouchable(scan: _Scan, prompt: str, text: str) -> str:
     if scan.opts_out:
-        return "it asks to be left as it is"
+        return "it asks to be sent unchanged"
     if not is_unicode(prompt) or _BIDI_CONTROL.search(prompt):
         return "it has characters that change how others are read"
     return "it looks like code or has flags" if _CODE.match(text) or _CODE_WITHIN.search(text) else ""

@@ -148,8 +148,8 @@ class SqliteConnection:
     def _error(self, error: Exception) -> LedgerError:
         code: int = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended code
         failure = LedgerError(
-            f"The ledger of what is spent cannot be used ({clean(error, 200)}): {clean(self.path, 200)}",
-            hint="No picture is paid for without it. Mend that file or its folder.",
+            f"The spending ledger cannot be used ({clean(error, 200)}): {clean(self.path, 200)}",
+            hint="No picture is paid for without it. Repair that file or its folder.",
         )
         failure.is_busy = code in _BUSY
         return failure
