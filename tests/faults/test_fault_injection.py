@@ -25,9 +25,11 @@ from tests.support.injection import (
     LIE,
     MICRO_USD,
     Caller,
+    Evidence,
     Faults,
     MortalConnection,
     Rail,
+    Row,
     WatchedPayer,
     callers,
     faults,
@@ -103,34 +105,6 @@ async def test_nobody_pays_twice_or_unnoticed_whatever_fails(
         batch.pass_time(MAX_PAYMENT_SECONDS)
         judge(await batch.evidence())
     tally.update(batch.counted(evidence))
-
-
-@dataclass(frozen=True)
-class Row:
-    """An attempt as the ledger's file has it."""
-
-    id: str
-    state: str
-    day: str
-    prompt: str
-    counted_micro_usd: int
-    payment: dict[str, Any] | None
-    has_images: bool
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What the till, the ledger, the wallet and the callers say."""
-
-    settlements: Sequence[dict[str, Any]]
-    paid_posts: int
-    rows: Sequence[Row]
-    signed: Sequence[tuple[str, Authorization]]
-    callers: Sequence[Caller]
-    day_micro_usd: int
-
-    def settled_prompts(self) -> Counter[str]:
-        return Counter(settlement["prompt"] for settlement in self.settlements)
 
 
 def judge(evidence: Evidence) -> None:

@@ -1,6 +1,7 @@
 """What the injection of faults at random is made of: the faults, and callers that come, leave and come again."""
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -279,3 +280,32 @@ class MortalConnection(SqliteConnection):
     def _check_alive(self) -> None:
         if self.is_dead:
             raise LedgerError("The process is dead.")
+
+
+@dataclass(frozen=True)
+class Row:
+    """An attempt as the ledger's file has it."""
+
+    id: str
+    state: str
+    day: str
+    prompt: str
+    counted_micro_usd: int
+    payment: dict[str, Any] | None
+    has_images: bool
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the till, the ledger, the wallet and the callers say."""
+
+    settlements: Sequence[dict[str, Any]]
+    paid_posts: int
+    rows: Sequence[Row]
+    signed: Sequence[tuple[str, Authorization]]
+    callers: Sequence[Caller]
+    day_micro_usd: int
+
+    def settled_prompts(self) -> Counter[str]:
+        """Return how often each prompt was charged."""
+        return Counter(settlement["prompt"] for settlement in self.settlements)
