@@ -7,16 +7,13 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-from mcp import Client
-from mcp_types import TextResourceContents
 from tests.support.clients import COLLECTED, FOX, QUICK_POLLS, Connect, User, data, served, text
-from tests.support.commands import images, run, spend, states
+from tests.support.commands import images, states
 from tests.support.processes import backend_of
 from tests.support.sandbox import Sandbox
 from tests.support.servers import (
     answered,
     answers_to,
-    left_job,
     left_picture,
     running,
     started,
@@ -283,91 +280,6 @@ async def test_another_credential_collects_nothing(sandbox: Sandbox, impatient: 
     async with served({**sandbox.environment, "BLOCKRUN_API_KEY": "brk_another_one"}) as client:
         assert COLLECTED not in text(await client.call_tool("generate_image", FOX))
     assert (sandbox.posts, sandbox.charges) == (2, 2)
-
-
-def test_recover_finishes_a_job_and_the_same_call_collects_it(sandbox: Sandbox) -> None:
-    left_job(sandbox)
-    assert states() == {"accepted": 1}
-    done = run("recover", settings=sandbox.environment)
-    assert (done.returncode, done.stdout) == (0, "Nothing is unresolved.\n")
-    assert states() == {"settled": 1}
-    made = json.loads(run("generate", *COMMAND, "--json", settings=sandbox.environment).stdout)
-    assert COLLECTED in json.dumps(made)
-    assert (sandbox.posts, sandbox.charges) == (1, 1)
-
-
-COMMAND = (FOX["prompt"], "--model", FOX["model"])
-
-
-def test_recover_goes_on_after_a_job_that_has_failed_and_explains_what_is_unknown(sandbox: Sandbox) -> None:
-    left_job(sandbox, {"polls": [{"status": 200, "body": {"status": "failed"}}] * 2}, {})
-    done = run("recover", settings=sandbox.environment)
-    assert "Not all jobs could be finished: The gateway's job failed" in done.stderr
-    assert "It was sent, and no answer came." in done.stdout
-    assert done.stdout.endswith("1 left.\n")
-    assert states() == {"settled": 1, "unknown": 1}
-    id = next(entry["id"] for entry in images() if entry["state"] == "unknown")
-    assert id in done.stdout
-    assert "Released" in run("recover", "--release", id).stdout
-    assert run("recover", settings=sandbox.environment).stdout == "Nothing is unresolved.\n"
-    assert sandbox.charges == 1
-
-
-def test_recover_leaves_the_job_of_a_process_that_lives_and_says_that_it_goes_on(sandbox: Sandbox) -> None:
-    sandbox.script([{"slow": True, "delay_seconds": 30}])
-    with running(sandbox.environment) as server:
-        started_job(server)
-        done = run("recover", settings=sandbox.environment)
-        assert "is still being made" in done.stdout
-        assert states() == {"accepted": 1}
-
-
-def test_recover_without_a_credential_explains_what_it_cannot_finish(sandbox: Sandbox) -> None:
-    left_job(sandbox)
-    done = run("recover")
-    assert "Not all jobs could be finished: No credential is set" in done.stderr
-    assert done.stdout.endswith("1 left.\n")
-    assert (states(), spend()["held_usd"]) == ({"accepted": 1}, "0.042")
-
-
-RECENT = "images://recent"
-
-
-async def recent(client: Client) -> list[dict[str, Any]]:
-    (content,) = (await client.read_resource(RECENT)).contents
-    assert isinstance(content, TextResourceContents)
-    assert (str(content.uri), content.mime_type) == (RECENT, "application/json")
-    assert len(content.text) <= 40_000
-    return json.loads(content.text)["images"]
-
-
-async def test_the_recent_images_are_those_of_the_command(connect: Connect, sandbox: Sandbox) -> None:
-    sandbox.script([{}, {"status": 403}, {"cut": "after"}])
-    async with connect(sandbox.environment) as client:
-        assert await recent(client) == []
-        for _ in range(3):
-            await client.call_tool("generate_image", FOX)
-        told = await recent(client)
-        (resource,) = (await client.list_resources()).resources
-    assert [each["state"] for each in told] == ["unknown", "settled"]
-    assert told == images()
-    assert told[1]["images"][0].startswith(f"{sandbox.origin}/images/")
-    assert (str(resource.uri), resource.mime_type) == (RECENT, "application/json")
-
-
-async def test_the_recent_images_are_few_and_short_whatever_was_asked_for(sandbox: Sandbox) -> None:
-    url = "https://pictures.example/" + "x" * 1_000
-    body = {"data": [{"url": f"{url}{number}"} for number in range(10)]}
-    sandbox.script([{"status": 200, "body": body}] * 5 + [{}] * 20)
-    async with served(sandbox.environment) as client:
-        for _ in range(5):
-            await client.call_tool("generate_image", {"prompt": "fox " * 200, "model": "dall-e-2", "n": 10})
-        long = await recent(client)
-        for _ in range(20):
-            await client.call_tool("generate_image", {"prompt": "A fox", "model": "dall-e-2"})
-        many = await recent(client)
-    assert 0 < len(long) < 5
-    assert len(many) == 20
 
 
 async def test_call_over_a_models_rate_waits_for_its_slot_or_is_refused_with_the_wait(

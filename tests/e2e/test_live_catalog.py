@@ -1,47 +1,33 @@
 """The models that the gateway lists today, as an agent meets them: after a restart, and while the server runs."""
 
 import json
-import time
-from collections.abc import Mapping
-from contextlib import AsyncExitStack, ExitStack
-from typing import Any, Literal
+from typing import Literal
 
 import anyio
-import anyio.to_thread
 import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from mcp import Client
 from mcp.shared.subscriptions import ToolsListChanged
-from tests.support.clients import FOX, Connect, User, data, served, text
+from tests.support.clients import FOX, Connect, data, served, text
 from tests.support.live_lists import (
     CONTRACT,
     DAY_SECONDS,
-    MYSTERY,
-    PREFIXED,
     TODAY,
     WONDER,
     age,
     change_everything,
     kept,
-    kept_files,
     models_from,
     models_of,
     priced,
     see,
-    statement,
     until,
 )
-from tests.support.payments import KEY
 from tests.support.processes import backend_of
 from tests.support.sandbox import Sandbox
-from tests.support.servers import left_picture, running
-from tests.support.setting_names import BUDGET, CATALOG, CONFIRM_ABOVE, DEFAULT_MODEL, MOST, SECONDS
+from tests.support.setting_names import CATALOG, DEFAULT_MODEL
 
-from blockrun_image.errors import ImageError
-from blockrun_image_mcp.cli.doctor import examine
-from blockrun_image_mcp.ledger.report import DailySpending
 from blockrun_image_mcp.mcp_server.server import build_server
-from blockrun_image_mcp.tasks import run_alongside
 
 pytestmark = pytest.mark.anyio
 
@@ -146,6 +132,7 @@ async def test_a_tag_that_cannot_be_sent_back_is_not(etag: bytes) -> None:
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
+<<<<<<< HEAD
 async def test_the_very_first_picture_is_asked_for_by_the_gateways_own_spelling(
     sandbox: Sandbox, mode: Literal["auto", "legacy"]
 ) -> None:
@@ -393,6 +380,8 @@ async def test_a_wallet_asks_by_the_gateways_own_spelling_and_pays_what_it_is_qu
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
+=======
+>>>>>>> 1d3180e (Split the tests of the command line, of lists and of collecting by subject)
 async def test_of_very_many_models_the_agent_is_told_how_to_find_one(
     sandbox: Sandbox, mode: Literal["auto", "legacy"]
 ) -> None:
@@ -417,75 +406,6 @@ async def test_of_very_many_models_the_agent_is_told_how_to_find_one(
     assert (made["model"], sandbox.last_settlement["model"], sandbox.posts) == (*["zenith/painter-29"] * 2, 1)
 
 
-MODELS = {"on": "models"}
-FAULTS: Mapping[str, tuple[Mapping[str, Any], str, str]] = {
-    "503": ({"status": 503}, "answers HTTP 503", "(HTTP 503)"),
-    "401": ({"status": 401}, "refuses the credential (HTTP 401)", "(HTTP 401)"),
-    "302": ({"status": 302, "headers": {"Location": "/v2/models"}}, "redirects (HTTP 302)", "(HTTP 302)"),
-    "404": ({"status": 404}, "has no list of models (HTTP 404)", "(HTTP 404)"),
-    "nothing": ({"status": 204}, "has no list of image models (HTTP 204)", "(HTTP 204)"),
-    "HTML": ({"status": 200, "body": "<html>\u2603</html>"}, "has no list of image models (HTTP 200)", "(HTTP 200)"),
-    "nested": ({"status": 200, "body": "[" * 99_999}, "has no list of image models (HTTP 200)", "(HTTP 200)"),
-    "empty": ({"status": 200, "body": {"data": []}}, "has no list of image models (HTTP 200)", "(HTTP 200)"),
-    "no list": ({"status": 200, "body": {"data": {"id": "x"}}}, "has no list of image models", "(HTTP 200)"),
-    "talkers": (
-        {"status": 200, "body": {"data": [{"id": "acme/talk", "categories": ["chat"]}, {"id": "acme/chat"}]}},
-        "has no list of image models (HTTP 200)",
-        "(HTTP 200)",
-    ),
-    "cut before": ({"cut": "before", "reset": True}, "could not be reached", "could not be reached"),
-    "cut during": ({"cut": "during"}, "could not be reached", "could not be reached"),
-    "cut after": ({"cut": "after"}, "could not be reached", "could not be reached"),
-    "slow": ({"delay_seconds": 60}, "did not answer in time", "did not answer in time"),
-}
-
-
-@pytest.mark.parametrize("is_known", [False, True], ids=["never seen", "seen yesterday"])
-@pytest.mark.parametrize("case", FAULTS.values(), ids=FAULTS)
-async def test_where_no_list_is_to_be_had_nothing_changes_and_it_is_said(
-    sandbox: Sandbox, is_known: bool, case: tuple[Mapping[str, Any], str, str]
-) -> None:
-    fault, found, said = case
-    if is_known:
-        sandbox.change_models(PREFIXED, {"add": WONDER})
-        await see(sandbox.environment)
-        age()
-        sandbox.change_models({"of": "nano-banana", "set": {"pricePerImage": 0.07}})
-    asked = sandbox.lists
-    sandbox.script([{**MODELS, **fault}] * 3)
-    timings = {"connect_seconds": 0.2} if fault.get("delay_seconds") else {}
-    await assert_nothing_changes(sandbox, found, said, timings)
-    assert (sandbox.lists, kept(sandbox.environment).listing is not None) == (asked + 3, is_known)
-
-
-async def assert_nothing_changes(
-    sandbox: Sandbox, found: str, said: str, timings: Mapping[str, float] | None = None
-) -> None:
-    """Ask for the list in the three ways that there are: before a picture, by the doctor, and at a person's wish."""
-    backend = backend_of(sandbox.environment, **(timings or {}))
-    before, known, asked = backend.catalog, kept(sandbox.environment).listing, sandbox.lists
-    async with served(sandbox.environment, timings=timings) as client:
-        offered = await models_of(client)
-        made = await client.call_tool("generate_image", FOX)
-        await until(lambda: sandbox.lists > asked and kept(sandbox.environment).failure != "")
-        assert (made.is_error, await models_of(client)) == (False, offered)
-    findings = "\n".join(str(finding) for finding in await examine(backend, sandbox.environment))
-    with pytest.raises(ImageError) as caught:
-        await backend.models.refresh()
-    assert found in findings
-    assert said in f"{caught.value.message} {caught.value.hint}"
-    assert said in kept(sandbox.environment).failure
-    assert ("listed by 127.0.0.1 at" in findings) == (known is not None)
-    after = backend_of(sandbox.environment).catalog
-    assert (kept(sandbox.environment).listing, after.listing, after.models) == (known, before.listing, before.models)
-
-
-async def test_a_list_of_ten_megabytes_is_not_read(sandbox: Sandbox) -> None:
-    for number in range(11):
-        sandbox.change_models({"add": {**WONDER, "id": f"acme/long-{number}", "description": "x" * 950_000}})
-    await assert_nothing_changes(sandbox, "has no list of image models (HTTP 200)", "(HTTP 200)")
-
-
 async def test_a_default_model_that_only_the_list_has_may_be_named_in_either_form(sandbox: Sandbox) -> None:
     sandbox.change_models({"add": WONDER})
     for name in ("acme/wonder", "wonder"):
@@ -495,40 +415,6 @@ async def test_a_default_model_that_only_the_list_has_may_be_named_in_either_for
             made = data(await client.call_tool("generate_image", {"prompt": "A fox"}))
         assert (tool.input_schema["required"], made["model"]) == (["prompt"], "acme/wonder")
     assert [settlement["model"] for settlement in sandbox.settlements] == ["acme/wonder"] * 2
-
-
-async def test_call_of_a_model_that_has_gone_collects_what_it_has_paid_for(sandbox: Sandbox) -> None:
-    sandbox.change_models({"add": WONDER})
-    await see(sandbox.environment)
-    url = await anyio.to_thread.run_sync(lambda: left_picture(sandbox, model="acme/wonder"))
-    age()
-    sandbox.change_models({"remove": "acme/wonder"})
-    await see(sandbox.environment)
-    async with served(sandbox.environment) as client:
-        collected = await client.call_tool("generate_image", {**FOX, "model": "acme/wonder"})
-        refused = await client.call_tool("generate_image", {**FOX, "model": "acme/wonder"})
-    assert data(collected)["images"][0]["url"] == url
-    assert "Today this call would be refused" in text(collected)
-    assert data(refused)["error"]["type"] == "unknown_model"
-    assert (sandbox.posts, sandbox.charges) == (1, 1)
-
-
-async def test_a_default_model_that_is_gone_must_be_named_from_then_on(
-    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
-) -> None:
-    sandbox.change_models({"add": WONDER})
-    await see(sandbox.environment)
-    age()
-    sandbox.change_models({"remove": "acme/wonder"})
-    settings = {**sandbox.environment, DEFAULT_MODEL: "acme/wonder"}
-    async with served(settings) as client:
-        assert await models_from(client, before=[*CONTRACT, "acme/wonder"]) == CONTRACT
-        (tool, *_) = (await client.list_tools()).tools
-        refused = await client.call_tool("generate_image", {"prompt": "A fox"})
-    assert tool.input_schema["required"] == ["prompt", "model"]
-    assert "model must not be missing" in text(refused)
-    assert f"{DEFAULT_MODEL}: there is no model 'acme/wonder'" in caplog.text
-    assert sandbox.posts == 0
 
 
 @pytest.mark.parametrize(
@@ -554,6 +440,7 @@ async def test_the_operator_decides_whose_models_there_are(sandbox: Sandbox, sco
     assert sandbox.lists == 1
 
 
+<<<<<<< HEAD
 async def test_a_gateway_that_counts_for_nothing_is_not_asked(sandbox: Sandbox) -> None:
     async with served({**sandbox.environment, CATALOG: "contract"}) as client:
         assert not (await client.call_tool("generate_image", FOX)).is_error
@@ -620,6 +507,8 @@ async def test_a_caller_who_goes_while_a_look_is_due_is_let_go_and_the_server_en
             tasks.cancel_scope.cancel()
 
 
+=======
+>>>>>>> 1d3180e (Split the tests of the command line, of lists and of collecting by subject)
 async def test_a_second_client_of_a_server_finds_the_tools_that_it_is_told_of(sandbox: Sandbox) -> None:
     server = build_server(backend_of(sandbox.environment))
     sandbox.change_models({"add": WONDER})

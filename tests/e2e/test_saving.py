@@ -1,0 +1,108 @@
+"""Pictures that the command saves, and what it says of those that it cannot."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.support.commands import run
+from tests.support.sandbox import Sandbox
+
+
+def test_pictures_of_a_sandbox_that_ends_with_the_command_are_kept(tmp_path: Path) -> None:
+    settings = {"BLOCKRUN_IMAGE_DIR": str(tmp_path), "HTTP_PROXY": "http://127.0.0.1:9"}
+    done = run("generate", "A fox", "--model", "nano-banana", "--sandbox", settings=settings)
+    (picture,) = tmp_path.iterdir()
+    assert f"Saved: {picture}" in done.stdout
+
+
+def test_a_picture_is_saved_too_whose_url_is_too_long_to_tell(sandbox: Sandbox, tmp_path: Path) -> None:
+    asked = ("generate", "A fox", "--model", "dall-e-2")
+    settings = {**sandbox.environment, "BLOCKRUN_IMAGE_DIR": str(tmp_path / "urls")}
+    (image,) = json.loads(run(*asked, "--json", settings=settings).stdout)["images"]
+    long = f"{image['url']}?{'s' * 20_000}"
+    sandbox.script([{"body": {"data": [{"url": long}]}}])
+    done = run(*asked, "--save", str(tmp_path / "pictures"), settings=settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    (kept,), (saved,) = (tmp_path / "urls").iterdir(), (tmp_path / "pictures").iterdir()
+    assert kept.read_text() == long
+    assert kept.as_uri() in done.stdout
+    assert saved.read_bytes().startswith(b"\x89PNG")
+
+
+def test_generate_works_on_a_sandbox_of_its_own(tmp_path: Path) -> None:
+    done = run("generate", "A fox", "--model", "nano-banana", "-n", "2", "--sandbox", "--save", str(tmp_path))
+    assert done.returncode == 0
+    first = "2 images by nano-banana 1024x1024. Sandbox: nothing was charged (a real call: $0.106)."
+    assert done.stdout.splitlines()[0] == first
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("where", [("--save", "out"), ("--output", "out/fox.png"), ()])
+def test_json_is_one_document_that_holds_the_files(tmp_path: Path, where: tuple[str, ...]) -> None:
+    option = [each if each.startswith("--") else str(tmp_path / each) for each in where]
+    settings = {"BLOCKRUN_IMAGE_DIR": str(tmp_path / "kept")}
+    done = run("generate", "A fox", "--model", "dall-e-2", "--sandbox", "--json", *option, settings=settings)
+    (image,) = json.loads(done.stdout)["images"]
+    (saved,) = (tmp_path / ("out" if where else "kept")).iterdir()
+    assert (done.returncode, image["path"]) == (0, str(saved))
+    assert saved.read_bytes().startswith(b"\x89PNG")
+
+
+def test_json_of_a_picture_that_cannot_be_fetched_is_printed_all_the_same(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.script([{"body": {"data": [{"url": "http://127.0.0.1:9/fox.png"}]}}])
+    asked = ("generate", "A fox", "--model", "dall-e-2", "--json", "--save", str(tmp_path))
+    done = run(*asked, settings=sandbox.environment)
+    assert (done.returncode, json.loads(done.stdout)["images"]) == (1, [{"url": "http://127.0.0.1:9/fox.png"}])
+    assert "could not be fetched" in done.stderr
+
+
+def test_one_picture_is_saved_under_the_name_that_was_given(sandbox: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "new" / "hero.png"
+    asked = ("generate", "A fox", "--model", "dall-e-2", "--output", str(file))
+    done = run(*asked, settings=sandbox.environment)
+    assert done.stdout.endswith(f"Saved: {file}\n")
+    assert list(file.parent.iterdir()) == [file]
+    assert file.read_bytes().startswith(b"\x89PNG")
+    assert f"Saved: {file}" in run("images").stdout
+    assert json.loads(run("images", "--json").stdout)[0]["files"] == [str(file)]
+
+
+def test_a_name_with_another_formats_suffix_is_noticed(sandbox: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "hero.jpg"
+    done = run("generate", "A fox", "--model", "dall-e-2", "--output", str(file), settings=sandbox.environment)
+    assert file.read_bytes().startswith(b"\x89PNG")
+    assert done.stderr == f"{file} is a PNG picture.\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--output", "there.png"), "exists, and is not overwritten. Nothing was charged."),
+        (("--output", "there.png/hero.png"), "cannot be written"),
+        (("--save", "there.png/below"), "Name another folder with --save."),
+        (("--save", "hero.png"), "looks like a file. To name the file, use --output"),
+        (("--output", "hero.png", "-n", "2"), "use --save FOLDER for several"),
+        (("--output", "hero.png", "--save", "out"), "exclude each other"),
+    ],
+)
+def test_where_nothing_can_be_saved_nothing_is_paid(
+    sandbox: Sandbox, tmp_path: Path, options: tuple[str, ...], words: str
+) -> None:
+    (tmp_path / "there.png").touch()
+    names = [str(tmp_path / each) if "." in each or each == "out" else each for each in options]
+    done = run("generate", "A fox", "--model", "dall-e-2", *names, settings=sandbox.environment)
+    assert done.returncode > 0
+    assert words in done.stderr
+    assert (sandbox.posts, [*tmp_path.iterdir()]) == (0, [tmp_path / "there.png"])
+
+
+def test_a_picture_that_cannot_be_saved_is_not_lost(sandbox: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "taken"
+    file.touch()
+    done = run("generate", "A fox", "--model", "dall-e-2", "--save", str(file / "below"), settings=sandbox.environment)
+    assert (done.returncode, done.stdout, sandbox.posts) == (1, "", 0)
+    assert "cannot be written" in done.stderr
+    sandbox.script([{"body": {"data": [{"url": f"{sandbox.origin}/gone.png"}]}}])
+    done = run("generate", "A fox", "--model", "dall-e-2", "--save", str(tmp_path), settings=sandbox.environment)
+    assert f"{sandbox.origin}/gone.png" in done.stdout
+    assert "could not be fetched" in done.stderr
