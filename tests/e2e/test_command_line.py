@@ -93,10 +93,10 @@ def test_prompt_warns_of_what_a_model_does_not_promise() -> None:
 def test_prompt_shows_on_one_screen_what_would_happen_and_sends_nothing(sandbox: Sandbox) -> None:
     asked = ("prompt", "A dog with a sign 'no'", "--lighting", "at dusk", "--size", "1792x1024")
     shown = run(*asked, settings=sandbox.environment).stdout
-    for words in ("Yours, kept", "It names", "subject", "arguments.lighting", "For dall-e-3", ", at dusk."):
+    for words in ("Your words", "It names", "subject", "arguments.lighting", "For dall-e-3", ", at dusk."):
         assert words in shown
     alone = run("prompt", "A cat, exactly as written", "--art-style", "anime").stdout
-    assert "Not added           it asks to be left as it is\n" in alone
+    assert "Not added           it asks to be sent unchanged\n" in alone
     assert "Missing             style, composition, lighting\n" in alone
     assert "Warning             art_style 'anime style' was not added: " in alone
     advised = run("prompt", "A cat at sunset").stdout
@@ -150,12 +150,12 @@ def test_prompt_keeps_its_columns_whatever_stands_in_them(tmp_path: Path) -> Non
     spec.write_text(json.dumps(document), encoding="utf-8")
     shown = run("prompt", "A \x1b[31mdog\n  in a box, as is", "--model", id, "--spec", str(spec)).stdout
     assert shown == (
-        "Yours, kept         A \ufffd[31mdog\n"
+        "Your words          A \ufffd[31mdog\n"
         "                      in a box, as is\n"
         "It names            subject\n"
-        "Not added           it asks to be left as it is\n"
+        "Not added           it asks to be sent unchanged\n"
         "Missing             style, composition, lighting\n"
-        f"For {id} your words as they are\n"
+        f"For {id} your words unchanged\n"
     )
 
 
@@ -172,12 +172,12 @@ def test_the_wallets_address_is_shown_and_never_its_key(tmp_path: Path) -> None:
     behind = {"BLOCKRUN_WALLET_KEY_FILE": str(tmp_path / "key"), "BLOCKRUN_API_KEY": SECRET}
     done = run("wallet", "show", settings=behind)
     assert f"{ADDRESS} (from BLOCKRUN_WALLET_KEY_FILE)" in done.stdout
-    assert "It does not pay: BLOCKRUN_API_KEY comes before it." in done.stdout
+    assert "It does not pay: BLOCKRUN_API_KEY takes precedence." in done.stdout
     assert KEY[2:] not in done.stdout + done.stderr
     none = run("wallet", "show", settings={"BLOCKRUN_WALLET_KEY": "opaque"})
     assert (none.returncode, "No wallet's private key is set" in none.stderr) == (2, True)
     zero = run("wallet", "show", settings={"BLOCKRUN_WALLET_KEY": "0" * 64})
-    assert (zero.returncode, "is no private key of an Ethereum account" in zero.stderr) == (1, True)
+    assert (zero.returncode, "is not the private key of an Ethereum account" in zero.stderr) == (1, True)
 
 
 def test_a_payee_is_trusted_by_the_operator_for_a_host() -> None:
@@ -240,7 +240,7 @@ def test_a_command_that_does_not_exist_is_answered_with_the_nearest() -> None:
         (("generate", "\udcff", "--model", "dall-e-2"), "lone surrogates"),
         (("estimate", "--size", "1x1"), "size cannot be '1x1'"),
         (("models", "--max-price-usd", "-1"), "at least 0"),
-        (("models", "--spec", "/no/such/file"), "names no file that can be read"),
+        (("models", "--spec", "/no/such/file"), "names a file that cannot be read"),
     ],
 )
 def test_what_cannot_be_done_is_said_on_stderr(sandbox: Sandbox, arguments: tuple[str, ...], words: str) -> None:
@@ -269,7 +269,7 @@ def test_a_default_model_that_does_not_exist_is_warned_about_and_not_used(sandbo
     done = run("generate", "A fox", settings={**settings, "BLOCKRUN_IMAGE_CATALOG": "contract"})
     assert "there is no model 'gone'" in done.stderr
     assert "Error: There is no model 'gone'. Models" in done.stderr
-    assert "BLOCKRUN_IMAGE_DEFAULT_MODEL names it." in done.stderr
+    assert "BLOCKRUN_IMAGE_DEFAULT_MODEL sets it." in done.stderr
 
 
 def test_a_default_model_that_not_even_the_gateways_list_has_is_refused(sandbox: Sandbox) -> None:

@@ -25,7 +25,7 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(sandbox: Sandbox, tmp_path:
     settings = {**sandbox.environment, "BLOCKRUN_API_KEY": SECRET, "BLOCKRUN_IMAGE_DIR": str(folder)}
     done = run("doctor", settings=settings)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "BLOCKRUN_API_KEY has the shape of a BlockRun account key" in done.stdout
+    assert "BLOCKRUN_API_KEY looks like a BlockRun account key" in done.stdout
     assert "127.0.0.1 answers (HTTP 200) and does not refuse the credential" in done.stdout
     assert str(folder) in done.stdout
     assert "$0.00 spent, $10.00 of $10.00 left" in done.stdout
@@ -39,8 +39,8 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(sandbox: Sandbox, tmp_path:
     [
         ({"BLOCKRUN_API_KEY": ""}, "No credential is set"),
         ({"BLOCKRUN_API_KEY": "opaque-0123"}, "refuses the credential (HTTP 401)"),
-        ({"BLOCKRUN_API_KEY": "0x" + "ab" * 32}, "BLOCKRUN_API_KEY has the shape of a wallet's private key"),
-        ({"BLOCKRUN_API_KEY": "[" + "12," * 63 + "7]"}, "has the shape of a Solana secret"),
+        ({"BLOCKRUN_API_KEY": "0x" + "ab" * 32}, "BLOCKRUN_API_KEY looks like a wallet's private key"),
+        ({"BLOCKRUN_API_KEY": "[" + "12," * 63 + "7]"}, "looks like a Solana secret"),
         ({"BLOCKRUN_IMAGE_GATEWAY": "http://127.0.0.1:1/v1"}, "refused the connection"),
         ({"BLOCKRUN_IMAGE_GATEWAY": "http://x.example/v1"}, "is not a base URL that a credential may be sent to"),
         pytest.param({"BLOCKRUN_IMAGE_DIR": "/proc/pictures"}, "/proc/pictures cannot be written", marks=unmakeable),
@@ -48,7 +48,7 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(sandbox: Sandbox, tmp_path:
             {"BLOCKRUN_IMAGE_DIR": "/tmp/" + "x" * 300}, "cannot be written (File name too long)", marks=unmakeable
         ),
         ({"BLOCKRUN_IMAGE_MAX_COST_USD": "much"}, "BLOCKRUN_IMAGE_MAX_COST_USD cannot be read"),
-        pytest.param({"XDG_STATE_HOME": "/proc"}, "The ledger of what is spent cannot be used", marks=unmakeable),
+        pytest.param({"XDG_STATE_HOME": "/proc"}, "The spending ledger cannot be used", marks=unmakeable),
     ],
 )
 def test_doctor_names_the_trouble_and_what_to_do_and_never_a_secret(
@@ -123,7 +123,7 @@ def test_doctor_notices_a_misspelt_setting_and_a_credential_that_does_not_count(
     done = run("doctor", settings=settings)
     assert "'BLOCKRUN_IMAGE_DIRR' is not a setting" in done.stdout
     assert "The closest is BLOCKRUN_IMAGE_DIR." in done.stdout
-    assert "BLOCKRUN_WALLET_KEY has the shape of a token and is not used" in done.stdout
+    assert "BLOCKRUN_WALLET_KEY looks like a token and is not used" in done.stdout
     assert SECRET not in done.stdout
     assert done.returncode == 0
 
@@ -135,11 +135,11 @@ def test_doctor_mentions_a_wallets_session_that_is_not_used_and_shows_nothing_of
     (tmp_path / ".blockrun/.session").write_text(KEY)
     settings = {**sandbox.environment, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
     done = run("doctor", settings=settings)
-    assert "note    credential: ~/.blockrun/.session is there and is not used" in done.stdout
+    assert "note    credential: ~/.blockrun/.session exists, and is not used" in done.stdout
     assert "BLOCKRUN_IMAGE_WALLET=session would pay from it." in done.stdout
     assert done.returncode == 0
     used = run("doctor", settings={**settings, "BLOCKRUN_API_KEY": "", "BLOCKRUN_IMAGE_WALLET": "session"})
-    assert "BLOCKRUN_IMAGE_WALLET has the shape of a wallet's private key" in used.stdout
+    assert "BLOCKRUN_IMAGE_WALLET looks like a wallet's private key" in used.stdout
     assert "is not used" not in used.stdout
     assert KEY[2:] not in done.stdout + used.stdout + used.stderr
 
@@ -150,10 +150,10 @@ def test_doctor_says_which_file_cannot_be_read_and_tells_the_shape_of_a_key_in_o
     (tmp_path / "key").write_text(f"{SECRET}\n")
     settings = {**sandbox.environment, "BLOCKRUN_API_KEY": "", "BLOCKRUN_API_KEY_FILE": str(tmp_path / "key")}
     done = run("doctor", settings=settings)
-    assert "BLOCKRUN_API_KEY_FILE has the shape of a BlockRun account key" in done.stdout
+    assert "BLOCKRUN_API_KEY_FILE looks like a BlockRun account key" in done.stdout
     assert (done.returncode, SECRET in done.stdout) == (0, False)
     lost = run("doctor", settings={**settings, "BLOCKRUN_API_KEY_FILE": "/none/such"})
-    assert "BLOCKRUN_API_KEY_FILE names no file that can be read (FileNotFoundError)" in lost.stdout
+    assert "BLOCKRUN_API_KEY_FILE names a file that cannot be read (FileNotFoundError)" in lost.stdout
     assert lost.returncode == 1
     assert run("models", settings={"BLOCKRUN_API_KEY_FILE": "/none/such"}).returncode == 0
 

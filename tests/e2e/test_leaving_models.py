@@ -31,7 +31,7 @@ async def test_a_model_that_the_gateway_no_longer_knows_is_told_with_the_closest
         unknown = await client.call_tool("generate_image", FOX)
         error = data(unknown)["error"]
         assert (error["type"], error["charged"], error["status"]) == ("model_not_found", "no", 400)
-        assert "Ask for another: " in text(unknown)
+        assert "Use another: " in text(unknown)
         assert "dall-e-2 (from $0.021), nano-banana (from $0.053)" in text(unknown)
         assert "dall-e-3 (" not in text(unknown)
         assert await models_from(client, before=[*CONTRACT, "acme/wonder"]) == [*CONTRACT[1:], "acme/wonder"]

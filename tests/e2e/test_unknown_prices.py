@@ -108,7 +108,7 @@ async def test_a_wallet_asks_by_the_gateways_own_spelling_and_pays_what_it_is_qu
     assert (offline.get("estimated_usd"), quoted["estimated_usd"], quoted["exact"]) == (None, "0.05", True)
     assert unknown["cost"]["charged_usd"] == "0.05"
     assert data(dear)["error"]["type"] == "budget_exceeded"
-    assert "can cost $0.10, and one call may cost $0.08" in text(dear)
+    assert "can cost $0.10, and one call may cost at most $0.08" in text(dear)
     assert [(each["rail"], each["model"]) for each in sandbox.settlements] == [
         ("wallet", "openai/dall-e-3"),
         ("wallet", "acme/mystery"),
@@ -120,12 +120,12 @@ async def test_a_wallet_asks_by_the_gateways_own_spelling_and_pays_what_it_is_qu
 @pytest.mark.parametrize(
     ("limits", "says"),
     [
-        ({MOST: "1.50"}, "one call may cost $1.50"),
-        ({MOST: "0"}, "one call may cost $0.00"),
+        ({MOST: "1.50"}, "one call may cost at most $1.50"),
+        ({MOST: "0"}, "one call may cost at most $0.00"),
         ({MOST: "none", BUDGET: "0"}, "$0.00 of the $0.00"),
         ({MOST: "none", BUDGET: "5"}, "$5.00 of the $5.00"),
-        ({MOST: "1.50", CONFIRM_ABOVE: "1.50"}, "one call may cost $1.50"),
-        ({MOST: "0", CONFIRM_ABOVE: "0"}, "one call may cost $0.00"),
+        ({MOST: "1.50", CONFIRM_ABOVE: "1.50"}, "one call may cost at most $1.50"),
+        ({MOST: "0", CONFIRM_ABOVE: "0"}, "one call may cost at most $0.00"),
     ],
 )
 async def test_what_costs_more_than_the_limits_at_least_is_refused_however_dear_it_may_be(

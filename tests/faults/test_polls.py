@@ -95,7 +95,7 @@ async def test_wrong_poll_is_asked_again(sandbox: Sandbox, poll: Mapping[str, An
 @pytest.mark.parametrize("poll", WRONG_POLLS)
 async def test_job_that_the_gateway_no_longer_tells_of_is_unknown(sandbox: Sandbox, poll: Mapping[str, Any]) -> None:
     sandbox.script([{"slow": True, "polls": [poll] * 1_000}])
-    with pytest.raises(OutcomeUnknownError, match="no longer says what became of it") as caught:
+    with pytest.raises(OutcomeUnknownError, match="no longer reports its state") as caught:
         await generate(sandbox.base_url, replace(QUICK, answer_seconds=0.3))
     assert caught.value.charged == "unknown"
     assert sandbox.posts == 1

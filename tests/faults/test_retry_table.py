@@ -265,7 +265,7 @@ async def test_refusal_without_a_payment_was_not_charged_whatever_it_names(sandb
 
 async def test_job_that_was_accepted_without_a_payment_costs_nothing(sandbox: Sandbox) -> None:
     sandbox.script([{"on": "quote", "status": 202, "body": {"id": "job_1"}, "headers": COST}])
-    with pytest.raises(OutcomeUnknownError, match="no longer says") as caught:
+    with pytest.raises(OutcomeUnknownError, match="no longer reports") as caught:
         await generate_from_wallet(sandbox, timings=replace(QUICK, answer_seconds=0.5))
     assert (caught.value.charged, sandbox.paid_posts) == ("no", 0)
 
