@@ -88,7 +88,7 @@ class Backend:
         self._gateway = Lazy(self._tasks, lambda: self.open_gateway(pays=True))
         self._ledger = Lazy(self._tasks, self._open_ledger)
         self._advertised: Sequence[ToolSchema] | None = None
-        self.models = LiveCatalog(self._seen_catalog(), self._scope, self.cache, self._fetch_list, timings)
+        self.models = LiveCatalog(self._cached_catalog(), self._scope, self.cache, self._fetch_list, timings)
         self.models.on_change.append(self._put_in_force)
         self._warn_of_unknown_default()
 
@@ -297,11 +297,11 @@ class Backend:
             )
         return Catalog.load()
 
-    def _seen_catalog(self) -> Catalog:
+    def _cached_catalog(self) -> Catalog:
         if self.cache is None or not self.cache.exists:
             return self._contract
-        kept = self.cache.read()
-        return replace(join(self._contract, kept.listing, self._scope), strangers=kept.strangers)
+        cached = self.cache.read()
+        return replace(join(self._contract, cached.listing, self._scope), strangers=cached.strangers)
 
     async def _fetch_list(self, etag: str) -> "ModelsAnswer":
         async with self.open_gateway() as gateway:

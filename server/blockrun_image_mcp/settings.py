@@ -265,7 +265,7 @@ class Settings(BaseModel):
         """
         sources = [
             Source(VARIABLES[field], value) if _is_filled(value) else Source(VARIABLES[f"{field}_file"], file=file)
-            for field, value, file in self._kept
+            for field, value, file in self._credential_fields
             if _is_filled(value) or _is_filled(file)
         ]
         if self.wallet is None:
@@ -277,14 +277,14 @@ class Settings(BaseModel):
     def unfilled(self) -> Sequence[str]:
         """The variables with only a placeholder, up to the first credential that is set."""
         unfilled: list[str] = []
-        for field, value, file in self._kept:
+        for field, value, file in self._credential_fields:
             if _is_filled(value) or _is_filled(file):
                 break
             unfilled += [VARIABLES[field]] if value else [VARIABLES[f"{field}_file"]] if file else []
         return unfilled
 
     @property
-    def _kept(self) -> Sequence[tuple[str, SecretStr | None, SecretStr | None]]:
+    def _credential_fields(self) -> Sequence[tuple[str, SecretStr | None, SecretStr | None]]:
         """Each credential's field, value and file, in order of precedence."""
         return [
             ("credential", self.credential, self.credential_file),

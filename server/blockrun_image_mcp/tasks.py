@@ -22,7 +22,7 @@ OnOrphan = Callable[[object], None]
 class TaskSupervisor:
     """Runs tasks inside `async with`.
 
-    A cancelled caller waits at most `abandon_seconds` for its `on_last_left`.
+    A cancelled caller waits at most `abandon_seconds` for its `on_abandoned`.
     """
 
     def __init__(self, on_orphan: OnOrphan = lambda outcome: None, abandon_seconds: float = 1.0) -> None:
@@ -184,11 +184,11 @@ class SupervisedTask(_Outcome[T]):
         self._callers = 0
         self.is_orphan = False
 
-    async def wait(self, timeout_seconds: float, on_last_left: Callable[[], Awaitable[None]]) -> T | None:
+    async def wait(self, timeout_seconds: float, on_abandoned: Callable[[], Awaitable[None]]) -> T | None:
         """Return the result, or `None` after `timeout_seconds`; the work then goes on.
 
         A cancelled caller leaves at once. If it is the last one, the work is cancelled too, but may shield itself and
-        go on. The last caller awaits `on_last_left` before it leaves unfinished work; a cancelled one does so for at
+        go on. The last caller awaits `on_abandoned` before it leaves unfinished work; a cancelled one does so for at
         most `abandon_seconds`.
         """
         self._callers += 1
@@ -197,10 +197,10 @@ class SupervisedTask(_Outcome[T]):
             with anyio.move_on_after(timeout_seconds):
                 await self.done.wait()
             if not self.done.is_set() and self._callers == 1:
-                await on_last_left()
+                await on_abandoned()
         except anyio.get_cancelled_exc_class():
             if self._callers == 1:
-                await self._abandon(on_last_left)
+                await self._abandon(on_abandoned)
             raise
         finally:
             self._callers -= 1
@@ -224,11 +224,11 @@ class SupervisedTask(_Outcome[T]):
         """Cancel the work, which may shield itself."""
         self._scope.cancel()
 
-    async def _abandon(self, on_last_left: Callable[[], Awaitable[None]]) -> None:
+    async def _abandon(self, on_abandoned: Callable[[], Awaitable[None]]) -> None:
         self.is_orphan = True
         self.cancel()
         with anyio.CancelScope(shield=True), anyio.move_on_after(self._abandon_seconds):
-            await on_last_left()
+            await on_abandoned()
         if self.outcome:  # it ended in the same moment as its caller left
             self._on_orphan(self.outcome[0])
 

@@ -60,9 +60,9 @@ class Answers:
         """
         price = {"price": {"amount": _wallet_amount(micro_usd), "currency": self.spec.currency}}
         body = cast("dict[str, Any]", overridden({**challenge, **price}, fault.challenge))
-        said = {name: value for name, value in body.items() if name != "price"}
+        sent_body = {name: value for name, value in body.items() if name != "price"}
         shown = body if fault.body is None else fault.body
-        return said, _json_or_text(shown, 402, {"PAYMENT-REQUIRED": encoded(said)})
+        return sent_body, _json_or_text(shown, 402, {"PAYMENT-REQUIRED": encoded(sent_body)})
 
     def generated(self, generation: Generation, more: Mapping[str, object] | None = None) -> Response:
         """Return the pictures, with their cost in the form of the rail."""

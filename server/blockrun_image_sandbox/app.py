@@ -154,8 +154,8 @@ class _Sandbox:
             return self._answers.scripted(fault)
         price = self._studio.micro_usd(asked)
         honest = x402.challenge(call.url, f"Image generation: {asked.n} x {asked.model} {asked.size}", price)
-        said, response = self._answers.quote(honest, fault, price)
-        self._studio.quotes.remember(call.digest, said)
+        sent_body, response = self._answers.quote(honest, fault, price)
+        self._studio.quotes.remember(call.digest, sent_body)
         return response
 
     async def _sale(self, call: Call, asked: ImageRequest, fault: Fault) -> Response:

@@ -82,9 +82,9 @@ class SandboxListing:
         self._entries = entries
         self.body = json.dumps({"object": "list", "data": entries}).encode()
         self.etag = f'"{hashlib.sha256(self.body).hexdigest()[:16]}"'
-        told = json.loads(self.body, parse_int=str, parse_float=str, parse_constant=str)
+        facts = json.loads(self.body, parse_int=str, parse_float=str, parse_constant=str)
         # The sandbox reads its own list as the server does, so that both have the same models.
-        self.catalog = join(self._contract, read_listing(told, "sandbox", 0), "live")
+        self.catalog = join(self._contract, read_listing(facts, "sandbox", 0), "live")
 
 
 def _entry(model: Model) -> dict[str, object]:
@@ -95,8 +95,8 @@ def _entry(model: Model) -> dict[str, object]:
         "supportedQualities": list(model.qualities) or None,
         "maxPromptLength": model.max_prompt_characters,
     }
-    told = {name: value for name, value in known.items() if value is not None}
-    return {"id": model.id, "object": "model", "owned_by": model.provider, "categories": ["image"], **told}
+    facts = {name: value for name, value in known.items() if value is not None}
+    return {"id": model.id, "object": "model", "owned_by": model.provider, "categories": ["image"], **facts}
 
 
 def _laid_over(entry: object, change: Change) -> object:

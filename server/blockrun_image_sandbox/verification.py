@@ -90,15 +90,15 @@ def signable(token: Token, message: Mapping[str, object]) -> "SignableMessage":
 
 
 def _check_terms(accepted: Terms, authorization: _Authorization, offers: AbstractSet[Terms]) -> None:
-    asked = [int(offer.amount) for offer in offers if offer == accepted.model_copy(update={"amount": offer.amount})]
+    amounts = [int(offer.amount) for offer in offers if offer == accepted.model_copy(update={"amount": offer.amount})]
     token = TOKENS.get(accepted.network)
-    if not asked or accepted.scheme != "exact" or token is None or accepted.asset != token.contract.lower():
+    if not amounts or accepted.scheme != "exact" or token is None or accepted.asset != token.contract.lower():
         raise PaymentRefusedError("PAYMENT_INVALID", "what was accepted is not what was asked for")
     if authorization.to != accepted.pay_to:
         raise PaymentRefusedError("PAYMENT_INVALID", "the recipient is not the one that was asked for")
-    if int(authorization.value) < min(asked):
-        raise PaymentRefusedError("PAYMENT_UNDERPAID", f"{authorization.value} of {min(asked)} were authorized")
-    if int(authorization.value) not in asked or authorization.value != accepted.amount:
+    if int(authorization.value) < min(amounts):
+        raise PaymentRefusedError("PAYMENT_UNDERPAID", f"{authorization.value} of {min(amounts)} were authorized")
+    if int(authorization.value) not in amounts or authorization.value != accepted.amount:
         raise PaymentRefusedError("PAYMENT_INVALID", "the amount is not the one that was asked for")
 
 

@@ -101,20 +101,22 @@ class Quotes:
     """
 
     def __init__(self) -> None:
-        self._asked: OrderedDict[bytes, frozenset[Terms]] = OrderedDict()
+        self._quoted: OrderedDict[bytes, frozenset[Terms]] = OrderedDict()
 
     def remember(self, body: bytes, challenge: Mapping[str, Any]) -> None:
         """Accept payments for a challenge, as far as its terms are valid."""
         accepts = challenge.get("accepts")
         entries = cast("list[object]", accepts) if isinstance(accepts, list) else []
-        self._asked[body] = self._asked.get(body, frozenset()) | {terms for entry in entries for terms in _terms(entry)}
-        self._asked.move_to_end(body)
-        if len(self._asked) > _MAX_QUOTED_BODIES:
-            self._asked.popitem(last=False)
+        self._quoted[body] = self._quoted.get(body, frozenset()) | {
+            terms for entry in entries for terms in _terms(entry)
+        }
+        self._quoted.move_to_end(body)
+        if len(self._quoted) > _MAX_QUOTED_BODIES:
+            self._quoted.popitem(last=False)
 
     def open_to(self, body: bytes, micro_usd: int) -> AbstractSet[Terms]:
         """Return the terms open for a body: its honest price and all quoted ones."""
-        return {*self._asked.get(body, ()), *_terms(_requirement(micro_usd))}
+        return {*self._quoted.get(body, ()), *_terms(_requirement(micro_usd))}
 
 
 def challenge(url: str, description: str, micro_usd: int) -> dict[str, Any]:

@@ -229,7 +229,7 @@ class FakeLedger:
             return NothingFound()
         attempt = FakeAttempt(order.request, broken=self._broken, notes=self.notes)
         approval = [order.approval] if order.approval else []
-        await attempt.note("reserved", order.request.model, order.cost.most_usd, *approval)
+        await attempt.note("reserved", order.request.model, order.cost.max_usd, *approval)
         return Reserved(attempt, self._uncollected)
 
     async def charged_lately(self, requests: Sequence[ImageRequest]) -> Sequence[Decimal | None]:

@@ -26,7 +26,7 @@ async def main(path: Path, cap_usd: str, attempts: int) -> None:
         for _ in range(attempts):
             call = MadeCall(str(uuid.uuid4()))
             try:
-                begun = await ledger.begin(call, Order(REQUEST, ExpectedCost(most_usd=CENT)))
+                begun = await ledger.begin(call, Order(REQUEST, ExpectedCost(max_usd=CENT)))
             except BudgetExceededError:
                 continue
             if not isinstance(begun, Reserved):

@@ -39,8 +39,8 @@ class CountingWallet(Wallet):
 class KeptAttempt(NullAttempt):
     """An attempt that keeps what it is told, in order, and raises the error that it was given for a step."""
 
-    def __init__(self, most_usd: Decimal = Decimal("0.05"), fails: Mapping[str, Exception] | None = None) -> None:
-        super().__init__(ImageRequest("A red fox", "dall-e-3", "1024x1024", "standard", 1), most_usd)
+    def __init__(self, max_usd: Decimal = Decimal("0.05"), fails: Mapping[str, Exception] | None = None) -> None:
+        super().__init__(ImageRequest("A red fox", "dall-e-3", "1024x1024", "standard", 1), max_usd)
         self.notes: list[tuple[str, object]] = []
         self._fails = fails or {}
 

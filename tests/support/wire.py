@@ -194,7 +194,7 @@ class Ledger:
         if order is None:
             return NothingFound()
         if self._asks and order.approval is None:
-            return NeedsApproval(order.cost.most_usd)
+            return NeedsApproval(order.cost.max_usd)
         return Reserved(_NotedAttempt(order.request, self))
 
     async def charged_lately(self, requests: Sequence[ImageRequest]) -> Sequence[Decimal | None]:

@@ -51,7 +51,7 @@ def seen_by_another(cache: CatalogCache) -> CachedListing:
 
 
 def test_what_one_process_keeps_another_one_reads(cache: CatalogCache, clock: Clock) -> None:
-    cache.note_asking()
+    cache.note_request()
     cache.keep(listing("openai/dall-e-3"), '"one"')
     kept = seen_by_another(cache)
     assert (kept.listing, kept.etag, kept.asked_at, kept.failure) == (listing("openai/dall-e-3"), '"one"', NOW, "")

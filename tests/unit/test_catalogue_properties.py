@@ -97,7 +97,7 @@ def answered(catalog: Catalog) -> Iterator[tuple[str, Any]]:
         yield "estimate_cost", refusal
     for id in [*catalog.models][:5]:
         yield "estimate_cost", toolset.estimate_cost(id, n=2)
-    for id in catalog.gone:
+    for id in catalog.unavailable:
         yield "estimate_cost", catalog.unknown_model(id)
 
 
@@ -155,7 +155,7 @@ def test_both_forms_of_an_id_are_the_same_model_or_one_of_them_is_none(answer: o
     for id in catalog.models:
         name = id.rpartition("/")[2]
         others = [other for other in catalog.models if other.rpartition("/")[2] == name]
-        if others == [id] and name not in catalog.gone and (name == id or not is_nothing(name)):
+        if others == [id] and name not in catalog.unavailable and (name == id or not is_nothing(name)):
             assert catalog.find(name).id == id
 
 

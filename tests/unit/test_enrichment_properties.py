@@ -24,7 +24,7 @@ from blockrun_image.model import Model
 CATALOG = contract()
 DATA: dict[str, Any] = json.loads(resources.files("blockrun_image").joinpath("prompt_tips.json").read_text("utf-8"))
 TIPS = Tips.built_in()
-TERMS = sorted(map(" ".join, TIPS.lexicon._told))  # pyright: ignore[reportPrivateUsage] - every term there is
+TERMS = sorted(map(" ".join, TIPS.lexicon._labels))  # pyright: ignore[reportPrivateUsage] - every term there is
 QUOTES = ['""', "“”", "„“", "«»", "「」", "``", "‘’", "''"]
 MARKS = [
     *"\"“”„‟'’‘«»‹›「」『』`´.,;:!?…。！—–-/|()[]{}*_#~^$%&=+@\\\n\t\0É犬",

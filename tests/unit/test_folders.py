@@ -172,7 +172,7 @@ me@server:/ /mnt/far fuse.sshfs rw 0 0
 odd
 C:\134 /mnt/c 9p rw,dirsync 0 0
 """
-TOLD_BY_MOUNT = """/dev/disk3s1s1 on / (apfs, sealed, local, read-only, journaled)
+MOUNT_OUTPUT = """/dev/disk3s1s1 on / (apfs, sealed, local, read-only, journaled)
 /dev/disk3s5 on /System/Volumes/Data (apfs, local, journaled, nobrowse)
 //ann@server._smb._tcp.local/My%20Home on /Volumes/My Home (smbfs, nodev, nosuid, mounted by ann)
 server:/x on /Volumes/x (nfs)
@@ -214,7 +214,7 @@ def test_folder_of_another_machine_is_found_on_macos(
     folder: str, expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(places, "_told_by_mount", lambda: TOLD_BY_MOUNT)
+    monkeypatch.setattr(places, "_mount_output", lambda: MOUNT_OUTPUT)
     assert places.is_on_network(Path(folder)) is expected
 
 
@@ -241,27 +241,29 @@ def test_folder_of_another_machine_is_found_on_windows(
     ],
 )
 def test_folder_that_is_copied_to_other_machines_is_doubted(folder: str) -> None:
-    assert any("copy it to other machines" in doubt for doubt in places.doubts(Path(folder), {}, is_named=True))
+    assert any("copy it to other machines" in doubt for doubt in places.folder_risks(Path(folder), {}, is_named=True))
 
 
 @pytest.mark.parametrize("folder", ["/home/ann/.local/state/blockrun-image-mcp", "/srv/dropboxes", "/home/onedriver/x"])
 def test_usual_folder_is_not_doubted(folder: str) -> None:
-    assert list(places.doubts(Path(folder), {}, is_named=True)) == []
+    assert list(places.folder_risks(Path(folder), {}, is_named=True)) == []
 
 
 def test_folder_under_appdata_is_doubted(windows: Path) -> None:
-    (doubt,) = places.doubts(windows / "AppData" / "Local" / "state", {}, is_named=True)
+    (doubt,) = places.folder_risks(windows / "AppData" / "Local" / "state", {}, is_named=True)
     assert "Packaged programs, such as Claude Desktop, see another folder" in doubt
 
 
 def test_ledger_that_only_the_terminal_sees_is_doubted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
-    (doubt,) = places.doubts(Path("/elsewhere/blockrun-image-mcp"), {"XDG_STATE_HOME": "/elsewhere"}, is_named=False)
+    (doubt,) = places.folder_risks(
+        Path("/elsewhere/blockrun-image-mcp"), {"XDG_STATE_HOME": "/elsewhere"}, is_named=False
+    )
     assert str(tmp_path / ".local/state/blockrun-image-mcp") in doubt
     assert "BLOCKRUN_IMAGE_STATE_DIR" in doubt
     usual = tmp_path / ".local/state/blockrun-image-mcp"
-    assert list(places.doubts(usual, {"XDG_STATE_HOME": str(usual.parent)}, is_named=False)) == []
-    assert list(places.doubts(Path("/named"), {"XDG_STATE_HOME": "/elsewhere"}, is_named=True)) == []
+    assert list(places.folder_risks(usual, {"XDG_STATE_HOME": str(usual.parent)}, is_named=False)) == []
+    assert list(places.folder_risks(Path("/named"), {"XDG_STATE_HOME": "/elsewhere"}, is_named=True)) == []
 
 
 def test_ledger_of_a_program_in_a_flatpak_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,9 +271,9 @@ def test_ledger_of_a_program_in_a_flatpak_is_named(tmp_path: Path, monkeypatch: 
     other = tmp_path / ".var/app/com.visualstudio.code/.local/state/blockrun-image-mcp/ledger.sqlite3"
     other.parent.mkdir(parents=True)
     other.touch()
-    (doubt,) = places.doubts(tmp_path / ".local/state/blockrun-image-mcp", {}, is_named=False)
+    (doubt,) = places.folder_risks(tmp_path / ".local/state/blockrun-image-mcp", {}, is_named=False)
     assert str(other) in doubt
-    assert list(places.doubts(other.parent, {}, is_named=False)) == []
+    assert list(places.folder_risks(other.parent, {}, is_named=False)) == []
 
 
 async def test_doctor_prints_where_the_ledger_really_is(tmp_path: Path) -> None:

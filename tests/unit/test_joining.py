@@ -60,7 +60,7 @@ def test_in_the_scope_of_the_contract_no_list_counts(catalog: Catalog) -> None:
 def test_in_the_scope_of_the_list_there_are_only_its_models(catalog: Catalog) -> None:
     live = joined(catalog, image("flux", 0.01), image("openai/dall-e-3", 0.04), scope="live")
     assert list(live.models) == ["dall-e-3", "flux"]
-    assert live.gone == {}
+    assert live.unavailable == {}
     with pytest.raises(UnknownModelError, match="There is no model 'dall-e-2'"):
         live.find("dall-e-2")
 
@@ -68,7 +68,7 @@ def test_in_the_scope_of_the_list_there_are_only_its_models(catalog: Catalog) ->
 def test_in_the_scope_of_both_what_the_list_lacks_is_gone(catalog: Catalog) -> None:
     both = joined(catalog, image("flux", 0.01), image("openai/dall-e-3", 0.04))
     assert list(both.models) == ["dall-e-3", "flux"]
-    assert list(both.gone) == ["dall-e-2", "nano-banana", "nano-banana-pro"]
+    assert list(both.unavailable) == ["dall-e-2", "nano-banana", "nano-banana-pro"]
 
 
 @pytest.mark.parametrize("scope", ["live", "both"])
@@ -93,7 +93,7 @@ def test_a_list_without_a_model_that_makes_images_changes_nothing(
 def test_of_a_list_without_categories_only_the_contracts_models_count(catalog: Catalog) -> None:
     both = joined(catalog, {"id": "gpt-5"}, {"id": "dall-e-2"}, {"id": "google/nano-banana"}, {"id": "whisper-1"})
     assert list(both.models) == ["dall-e-2", "nano-banana"]
-    assert list(both.gone) == ["dall-e-3", "nano-banana-pro"]
+    assert list(both.unavailable) == ["dall-e-3", "nano-banana-pro"]
     assert priced(both, "dall-e-2") == "$0.021"
 
 
@@ -142,7 +142,7 @@ def test_of_one_id_at_two_prices_the_dearer_one_counts(catalog: Catalog, prices:
 def test_another_provider_than_an_alias_names_takes_nothing_over(catalog: Catalog) -> None:
     both = joined(catalog, image("azure/dall-e-3", 0.001))
     assert list(both.models) == ["azure/dall-e-3"]
-    assert "dall-e-3" in both.gone
+    assert "dall-e-3" in both.unavailable
 
 
 def test_a_name_of_two_providers_is_two_models_and_by_itself_none(catalog: Catalog) -> None:
@@ -164,7 +164,7 @@ def test_a_second_provider_of_a_contracts_model_is_a_model_of_its_own(catalog: C
 def test_two_providers_that_no_alias_names_leave_the_contracts_model_gone(catalog: Catalog) -> None:
     both = joined(catalog, image("azure/dall-e-3", 0.01), image("other/dall-e-3", 0.02))
     assert list(both.models) == ["azure/dall-e-3", "other/dall-e-3"]
-    assert "dall-e-3" in both.gone
+    assert "dall-e-3" in both.unavailable
     with pytest.raises(UnknownModelError, match=r"azure/dall-e-3 \(from \$0.0105\)"):
         both.find("openai/dall-e-3")
 
@@ -222,7 +222,7 @@ def test_no_listed_id_takes_the_place_of_all_models_or_of_none(catalog: Catalog,
 def test_a_model_that_is_told_to_be_unavailable_is_gone(catalog: Catalog) -> None:
     both = joined(catalog, image("dall-e-3"), image("google/nano-banana", available=False), image("x", available=False))
     assert list(both.models) == ["dall-e-3"]
-    assert "nano-banana" in both.gone
+    assert "nano-banana" in both.unavailable
     assert both.listed == {"dall-e-3": "dall-e-3"}
 
 
@@ -392,8 +392,8 @@ def test_a_model_that_only_the_operators_file_describes_is_not_gone(tmp_path: Pa
     file = tmp_path / "own.json"
     file.write_text(json.dumps(document), encoding="utf-8")
     both = joined(Catalog.load(file), image("dall-e-3"), scope=scope)
-    assert ("my-paint" in both.models, "my-paint" in both.gone) == (scope == "both", False)
-    assert ("dall-e-2" in both.models, "dall-e-2" in both.gone) == (False, scope == "both")
+    assert ("my-paint" in both.models, "my-paint" in both.unavailable) == (scope == "both", False)
+    assert ("dall-e-2" in both.models, "dall-e-2" in both.unavailable) == (False, scope == "both")
     if scope == "both":
         assert (both.source_of("my-paint"), both.source_of("dall-e-3")) == ("contract", "both")
         assert priced(both, "my-paint") == "$0.01"

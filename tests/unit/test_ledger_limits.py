@@ -189,12 +189,12 @@ async def test_approval_up_to_a_price_does_not_cover_one_that_nothing_limits(pro
     assert await ledger.begin(CALL, unpriced) == NeedsApproval(None)
 
 
-@pytest.mark.parametrize(("most_usd", "is_asked"), [("0.0599", True), ("0.06", False), (None, False)])
+@pytest.mark.parametrize(("max_usd", "is_asked"), [("0.0599", True), ("0.06", False), (None, False)])
 async def test_order_that_became_dearer_than_its_approval_is_asked_about_anew(
-    processes: Processes, most_usd: str | None, is_asked: bool
+    processes: Processes, max_usd: str | None, is_asked: bool
 ) -> None:
     ledger = await processes.start(limits=FROM_5_CENTS)
-    approval = Approval("approval-1", None if most_usd is None else Decimal(most_usd))
+    approval = Approval("approval-1", None if max_usd is None else Decimal(max_usd))
     begun = await ledger.begin(CALL, replace(order(Decimal("0.06")), approval=approval))
     assert isinstance(begun, NeedsApproval if is_asked else Reserved)
 
@@ -225,10 +225,10 @@ async def test_dearer_charge_is_held_for_the_next_such_call(processes: Processes
     assert await other.begin(CALL, order()) == NeedsApproval(Decimal("0.08"))
     with pytest.raises(BudgetExceededError):  # per image
         await reserve(other, request=replace(REQUEST, n=2))
-    assert (await reserve(ledger)).most_usd == Decimal("0.08")
+    assert (await reserve(ledger)).max_usd == Decimal("0.08")
     clock.now += 86_401
     assert await ledger.charged_lately([REQUEST]) == [None]
-    assert (await reserve(other)).most_usd == PRICE
+    assert (await reserve(other)).max_usd == PRICE
 
 
 @pytest.mark.parametrize("other", [{"quality": "hd"}, {"model": "dall-e-2"}])
@@ -253,13 +253,13 @@ async def test_lower_charge_clears_a_dearer_one(ledger: Ledger, clock: Clock) ->
     for usd in ("0.08", "0.04"):
         await charged(ledger, usd)
         clock.now += 1
-    assert (await reserve(ledger)).most_usd == PRICE
+    assert (await reserve(ledger)).max_usd == PRICE
 
 
 async def test_charge_of_several_images_is_divided_among_them(ledger: Ledger) -> None:
     await charged(ledger, "0.1", replace(REQUEST, n=2))
     assert await ledger.charged_lately([REQUEST]) == [Decimal("0.05")]
-    assert (await reserve(ledger)).most_usd == Decimal("0.05")
+    assert (await reserve(ledger)).max_usd == Decimal("0.05")
 
 
 async def test_unknown_price_is_at_least_the_last_charge(processes: Processes) -> None:
@@ -284,7 +284,7 @@ async def test_unpriced_call_reserves_the_most_that_it_may_cost(
     ledger = await processes.start(limits=limits)
     await reserve(ledger)
     attempt = await reserve(ledger, cost)
-    assert attempt.most_usd is None
+    assert attempt.max_usd is None
     assert await spent(ledger) == 42_000 + held
 
 
@@ -300,7 +300,7 @@ async def test_no_limit_allows_everything_and_a_limit_of_nothing_nothing(process
 
 
 @pytest.mark.parametrize(
-    ("limits", "asked", "most_usd"),
+    ("limits", "asked", "max_usd"),
     [
         (ASKING, order(Decimal("0.042001")), Decimal("0.042001")),
         (ASKING, order(ExpectedCost()), Decimal("0.1")),
@@ -308,10 +308,10 @@ async def test_no_limit_allows_everything_and_a_limit_of_nothing_nothing(process
     ],
 )
 async def test_dear_call_needs_approval_and_reserves_nothing(
-    processes: Processes, limits: Limits, asked: Order, most_usd: Decimal | None
+    processes: Processes, limits: Limits, asked: Order, max_usd: Decimal | None
 ) -> None:
     ledger = await processes.start(limits=limits)
-    assert await ledger.begin(CALL, asked) == NeedsApproval(most_usd)
+    assert await ledger.begin(CALL, asked) == NeedsApproval(max_usd)
     assert await states(ledger) == []
 
 

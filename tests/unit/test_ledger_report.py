@@ -194,8 +194,8 @@ async def test_quote_and_question_take_a_transaction_each(
 
     async def approve(_: ImageRequest, __: Estimate, needed: NeedsApproval) -> Approval:
         await anyio.lowlevel.checkpoint()
-        asked.append(needed.most_usd)
-        return Approval("approval-1", needed.most_usd)
+        asked.append(needed.max_usd)
+        return Approval("approval-1", needed.max_usd)
 
     async with Ledger(connection, path, Limits(None, None, confirm_above), MINE) as ledger:
         toolset = ImageToolset(catalog, StepwiseGateway(price=price), ledger=ledger)

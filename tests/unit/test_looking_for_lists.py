@@ -196,7 +196,7 @@ async def test_another_list_is_told_with_the_catalogue_that_is_in_force_from_now
     gateway.now += 25 * HOUR
     await look()
     assert told == [live.catalog]
-    assert (list(live.catalog.models), next(iter(live.catalog.gone))) == (["acme/wonder"], "dall-e-3")
+    assert (list(live.catalog.models), next(iter(live.catalog.unavailable))) == (["acme/wonder"], "dall-e-3")
 
 
 async def test_the_first_list_is_waited_for_once_however_many_ask(

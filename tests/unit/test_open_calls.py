@@ -160,7 +160,7 @@ class Waiting(SharedTask[Any]):
     def __init__(self, work: object) -> None:
         pass
 
-    async def wait(self, timeout_seconds: float, on_last_left: object, /) -> None:
+    async def wait(self, timeout_seconds: float, on_abandoned: object, /) -> None:
         await anyio.sleep(timeout_seconds)
 
 

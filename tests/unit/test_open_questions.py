@@ -101,5 +101,5 @@ async def test_answer_covers_only_what_was_asked_about() -> None:
     yes = await asked(questions, FOX, "a fox")
     other = replace(FOX, what="Make 2 images?")
     assert id_in(await asked(questions, other, "a fox", **yes)) != id_in(yes)
-    cheaper = replace(FOX, price="It costs $0.04.", most_usd=Decimal("0.04"))
-    assert await answered(questions, cheaper, "a fox", **yes) == Approval(id_in(yes), FOX.most_usd)
+    cheaper = replace(FOX, price="It costs $0.04.", max_usd=Decimal("0.04"))
+    assert await answered(questions, cheaper, "a fox", **yes) == Approval(id_in(yes), FOX.max_usd)

@@ -260,9 +260,9 @@ async def test_user_is_asked_anew_about_the_price_of_a_list_that_came_meanwhile(
 
     async def approve(_: ImageRequest, __: Estimate, needed: NeedsApproval) -> Approval:
         await anyio.lowlevel.checkpoint()
-        shown.append(needed.most_usd)
+        shown.append(needed.max_usd)
         toolset.catalog = joined(catalog, image("dall-e-3", "0.08"))
-        return Approval(f"approval-{len(shown)}", needed.most_usd)
+        return Approval(f"approval-{len(shown)}", needed.max_usd)
 
     ledger = await processes.start(limits=Limits(None, None, confirm_above_micro_usd=40_000))
     toolset = ImageToolset(catalog, SendingGateway(Image(URL)), ledger=ledger)

@@ -99,20 +99,20 @@ class Quote:
 
 @dataclass(frozen=True)
 class Approval:
-    """The user's approval of one attempt, at a price of up to `most_usd`.
+    """The user's approval of one attempt, at a price of up to `max_usd`.
 
     `None` is any price.
     """
 
     id: str
-    most_usd: Decimal | None = None
+    max_usd: Decimal | None = None
 
     def covers(self, price_usd: Decimal | None) -> bool:
         """Return whether the approval covers a price.
 
         `None` is a price without a limit.
         """
-        return self.most_usd is None or (price_usd is not None and price_usd <= self.most_usd)
+        return self.max_usd is None or (price_usd is not None and price_usd <= self.max_usd)
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,11 @@ class Job:
 class ExpectedCost:
     """The least and the most a request can cost, in US dollars.
 
-    `most_usd` is `None` if unknown.
+    `max_usd` is `None` if unknown.
     """
 
-    least_usd: Decimal = Decimal(0)
-    most_usd: Decimal | None = None
+    min_usd: Decimal = Decimal(0)
+    max_usd: Decimal | None = None
 
 
 @dataclass(frozen=True)

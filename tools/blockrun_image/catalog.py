@@ -29,14 +29,14 @@ class Catalog:
     """The models on offer, and the rules for all of them.
 
     After a gateway's list was joined in: `contract` is the catalogue without the list. `listed` maps each listed id to
-    the shown one; a model is requested by the first id that maps to it. `gone` are the contract's models that the list
-    lacks or marks unavailable. `strangers` are ids that the gateway lists without saying that they make images; they
+    the public one; a model is requested by the first id that maps to it. `unavailable` are the contract's models that
+    the list lacks or marks so. `strangers` are ids that the gateway lists without saying that they make images; they
     cannot be requested. `has_fee` says whether the gateway's fee is paid, as it is from a wallet.
     """
 
     spec: Spec
     models: Mapping[str, Model]
-    gone: Mapping[str, Model] = field(default_factory=dict[str, Model])
+    unavailable: Mapping[str, Model] = field(default_factory=dict[str, Model])
     contract: "Catalog | None" = None
     listing: "Listing | None" = None
     listed: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -87,24 +87,24 @@ class Catalog:
 
     @cached_property
     def spellings(self) -> Mapping[str, str]:
-        """The shown id for each other spelling of a model, if unambiguous."""
-        shown: defaultdict[str, set[str]] = defaultdict(set)
+        """The public id for each other spelling of a model, if unambiguous."""
+        spelled: defaultdict[str, set[str]] = defaultdict(set)
         for spelling, id in (*self.spec.aliases.items(), *self.listed.items(), *map(_other_form, self._all.values())):
-            shown[spelling].add(id)
+            spelled[spelling].add(id)
         return {
             spelling: id
-            for spelling, (id, *others) in shown.items()
+            for spelling, (id, *others) in spelled.items()
             if not others and id in self._all and spelling not in self._all and not is_nothing(spelling)
         }
 
-    def id_of(self, asked: str) -> str:
-        """Return the shown id for any spelling of a model.
+    def id_of(self, wanted: str) -> str:
+        """Return the public id for any spelling of a model.
 
-        Returns `asked` itself if it names no single model.
+        Returns `wanted` itself if it names no single model.
         """
-        if asked in self.strangers:  # it must not become a known model with a similar spelling
-            return asked
-        return meant(asked, {**self.spellings, **{id: id for id in self._all}}) or asked
+        if wanted in self.strangers:  # it must not become a known model with a similar spelling
+            return wanted
+        return meant(wanted, {**self.spellings, **{id: id for id in self._all}}) or wanted
 
     def find(self, id: object) -> Model:
         """Return the model with that id, in any spelling.
@@ -117,34 +117,34 @@ class Catalog:
         return model
 
     def known(self, id: str) -> Model:
-        """Return the model with that shown id, even a gone one; raises `UnknownModelError`."""
+        """Return the model with that public id, even an unavailable one; raises `UnknownModelError`."""
         model = self._all.get(id)
         if model is None:
             raise self.unknown_model(id)
         return model
 
     def sent_as(self, id: str) -> str:
-        """Return the gateway's own id for a shown model, or `id` if it lists none."""
-        return self._asked_for_by.get(id, id)
+        """Return the gateway's own id for a model, or `id` if it lists none."""
+        return self._requested_as.get(id, id)
 
     def unknown_model(self, id: object) -> UnknownModelError:
         """Return the error for an unavailable model.
 
         It names the closest models and their lowest prices.
         """
-        shown = self.id_of(id) if isinstance(id, str) else None
-        if shown in self.gone and self.listing is not None:
+        public_id = self.id_of(id) if isinstance(id, str) else None
+        if public_id in self.unavailable and self.listing is not None:
             what = f"{quoted(id)} is not among the models that {self.listing.gateway} lists (seen {self.listing.seen})"
         else:
             what = f"There is no model {quoted(id)}"
         hint = "" if len(self.models) <= _MAX_ALTERNATIVES else "list_models compares them."
-        if shown in self.gone:
+        if public_id in self.unavailable:
             hint = "If that has changed, run `blockrun-image-mcp models --refresh`."
         if self._is_stranger(id):
             what = f"The gateway lists {quoted(id)} without a price, or without saying that it makes images"
             hint = f"To use it, describe it in a file that {_SPEC_SETTING} names. {hint}".strip()
-        # A model that is gone was spelled correctly, so another spelling is no help.
-        near = "" if shown in self.gone else did_you_mean(clean(id, 80), [*self.models])
+        # An unavailable model was spelled correctly, so another spelling is no help.
+        near = "" if public_id in self.unavailable else did_you_mean(clean(id, 80), [*self.models])
         message = f"{what}.{near} Models: {self.alternatives(id)}."
         return UnknownModelError(message, hint=hint, valid_values=list(self.models))
 
@@ -165,39 +165,39 @@ class Catalog:
         """
         if id not in (self.contract or self).models:
             return "live"
-        return "contract" if self.contract is None or id not in self._asked_for_by or id in self.gone else "both"
+        return "contract" if self.contract is None or id not in self._requested_as or id in self.unavailable else "both"
 
-    def resolve(self, asked: ImageArguments) -> ImageRequest:
+    def resolve(self, arguments: ImageArguments) -> ImageRequest:
         """Return the request for a call's arguments, with defaults filled in.
 
         Raises `InvalidRequestError` with the valid values if the model does not take them.
         """
-        model = self.find(asked.model or "")
-        check_prompt(model, asked.prompt)
-        return self.fill_in(model, asked)
+        model = self.find(arguments.model or "")
+        check_prompt(model, arguments.prompt)
+        return self.fill_in(model, arguments)
 
-    def fill_in(self, model: Model, asked: ImageArguments) -> ImageRequest:
+    def fill_in(self, model: Model, arguments: ImageArguments) -> ImageRequest:
         """Return the request to `model`, with size, quality and n checked or filled in.
 
-        `asked.model` is ignored, and the prompt is not checked. Raises `InvalidRequestError` with the valid values.
+        `arguments.model` is ignored, and the prompt is not checked. Raises `InvalidRequestError` with the valid values.
         """
         return ImageRequest(
-            prompt=asked.prompt,
+            prompt=arguments.prompt,
             model=model.id,
-            size=self.size_for(model, asked.size),
-            quality=self.quality_for(model, asked.quality),
-            n=self.count_for(model, asked.n),
+            size=self.size_for(model, arguments.size),
+            quality=self.quality_for(model, arguments.quality),
+            n=self.count_for(model, arguments.n),
             sent_as=self.sent_as(model.id),
         )
 
-    def offers(self, model: Model, asked: ImageArguments) -> bool:
+    def offers(self, model: Model, arguments: ImageArguments) -> bool:
         """Return whether `model` has the requested size and quality.
 
         If not, `fill_in` raises the reason.
         """
-        has_size = asked.size in (None, "", AUTO) or not model.sizes or asked.size in model.sizes
+        has_size = arguments.size in (None, "", AUTO) or not model.sizes or arguments.size in model.sizes
         return has_size and (
-            self.takes_any_quality(model) or asked.quality in (None, "", self.standard, *model.qualities)
+            self.takes_any_quality(model) or arguments.quality in (None, "", self.standard, *model.qualities)
         )
 
     def takes_any_quality(self, model: Model) -> bool:
@@ -276,13 +276,13 @@ class Catalog:
         return any({each.lower(), name_of(each).lower()} & forms for each in self.strangers)
 
     @cached_property
-    def _asked_for_by(self) -> Mapping[str, str]:
+    def _requested_as(self) -> Mapping[str, str]:
         # Reversed, so that the first listed id of a model is the one that stays.
-        return {shown: listed for listed, shown in reversed([*self.listed.items()])}
+        return {public_id: listed for listed, public_id in reversed([*self.listed.items()])}
 
     @cached_property
     def _all(self) -> Mapping[str, Model]:
-        return {**self.models, **self.gone}
+        return {**self.models, **self.unavailable}
 
     def _offer(self, model: Model) -> str:
         lowest = model.lowest_usd(self.spec.margin)

@@ -50,7 +50,7 @@ class _InPlace(Generic[T]):
         self._outcome: list[T | Exception] = []
         self._callers = 0
 
-    async def wait(self, _timeout_seconds: float, on_last_left: Callable[[], Awaitable[None]], /) -> T | None:
+    async def wait(self, _timeout_seconds: float, on_abandoned: Callable[[], Awaitable[None]], /) -> T | None:
         self._callers += 1
         try:
             async with self._working:
@@ -59,7 +59,7 @@ class _InPlace(Generic[T]):
             # A remaining caller takes the lock and starts the work again.
             if self._callers == 1:
                 with anyio.CancelScope(shield=True):
-                    await on_last_left()
+                    await on_abandoned()
             raise
         finally:
             self._callers -= 1

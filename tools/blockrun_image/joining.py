@@ -1,7 +1,7 @@
 """Joins the models of the API's description with a gateway's current list.
 
 Two ids are the same model if the description's alias table says so, or if one is `provider/name`, the other `name`, and
-no second provider (counting aliases) has that name. The description's id is the one shown.
+no second provider (counting aliases) has that name. The description's id is the public one.
 """
 
 from collections import Counter, defaultdict
@@ -31,27 +31,27 @@ _MAX_STRANGERS = 1_000
 def join(contract: Catalog, listing: "Listing | None", scope: Scope = "both") -> Catalog:
     """Return the models of the scope.
 
-    The list's facts take precedence over the description's. Models that the list lacks or marks unavailable are `gone`,
-    unless the operator added them. A list changes nothing if it has none of the description's models and does not mark
-    any other as an image model: then it is not a list of image models.
+    The list's facts take precedence over the description's. Models that the list lacks or marks unavailable become
+    `unavailable`, unless the operator added them. A list changes nothing if it has none of the description's models and
+    does not mark any other as an image model: then it is not a list of image models.
     """
     if listing is None or scope == "contract":
         return contract
-    living = {id: group for id, group in _groups(contract, listing).items() if _is_living(contract, id, group)}
-    if not living:
+    available = {id: group for id, group in _groups(contract, listing).items() if _is_available(contract, id, group)}
+    if not available:
         return contract
     margin, added = contract.spec.margin, contract.spec.added_models
-    joined = {id: _joined(model, living[id], margin) for id, model in contract.models.items() if id in living}
+    joined = {id: _joined(model, available[id], margin) for id, model in contract.models.items() if id in available}
     if scope == "both":
-        joined |= {id: model for id, model in contract.models.items() if id in added and id not in living}
-    others = {id: _alone(contract, id, group) for id, group in living.items() if id not in joined}
+        joined |= {id: model for id, model in contract.models.items() if id in added and id not in available}
+    others = {id: _alone(contract, id, group) for id, group in available.items() if id not in joined}
     return Catalog(
         spec=contract.spec,
         models=joined | others,
-        gone={id: model for id, model in contract.models.items() if id not in joined} if scope == "both" else {},
+        unavailable={id: model for id, model in contract.models.items() if id not in joined} if scope == "both" else {},
         contract=contract,
         listing=listing,
-        listed={listed.id: id for id, group in living.items() for listed in group},
+        listed={listed.id: id for id, group in available.items() for listed in group},
         has_fee=contract.has_fee,
     )
 
@@ -61,9 +61,9 @@ def without_strangers(contract: Catalog, listing: "Listing") -> "Listing":
 
     An entry stays if the list marks it as an image model, or the description has it. `others` is emptied.
     """
-    shown = _shown_ids(contract, [listed.id for listed in listing.models])
-    kept = [listed for listed in listing.models if listed.is_told_an_image or shown[listed.id] in contract.models]
-    return listing.model_copy(update={"models": tuple(kept), "others": ()})
+    public_ids = _public_ids(contract, [listed.id for listed in listing.models])
+    images = (each for each in listing.models if each.is_told_an_image or public_ids[each.id] in contract.models)
+    return listing.model_copy(update={"models": tuple(images), "others": ()})
 
 
 def strangers(contract: Catalog, listing: "Listing") -> Sequence[str]:
@@ -71,35 +71,35 @@ def strangers(contract: Catalog, listing: "Listing") -> Sequence[str]:
 
     Neither the list marks them as image models, nor the description has them.
     """
-    kept = {listed.id for listed in without_strangers(contract, listing).models} | {*contract.models}
+    confirmed = {listed.id for listed in without_strangers(contract, listing).models} | {*contract.models}
     named = [*(listed.id for listed in listing.models), *listing.others]
-    return [id for id in dict.fromkeys(named) if id not in kept][:_MAX_STRANGERS]
+    return [id for id in dict.fromkeys(named) if id not in confirmed][:_MAX_STRANGERS]
 
 
 def _groups(contract: Catalog, listing: "Listing") -> Mapping[str, _Group]:
-    """Return the list's entries of each model, by the shown id."""
-    shown = _shown_ids(contract, [listed.id for listed in listing.models])
+    """Return the list's entries of each model, by the public id."""
+    public_ids = _public_ids(contract, [listed.id for listed in listing.models])
     groups: defaultdict[str, list[ListedModel]] = defaultdict(list)
     for listed in listing.models:
-        groups[shown[listed.id]].append(listed)
+        groups[public_ids[listed.id]].append(listed)
     return {id: _in_order(id, group) for id, group in groups.items()}
 
 
 def _in_order(id: str, group: _Group) -> _Group:
     if len(group) == 1:
         return group
-    # Requests name the first entry: an available one, if possible under the shown id.
+    # Requests name the first entry: an available one, if possible under the public id.
     return sorted(group, key=lambda listed: (not listed.is_available, listed.id != id))
 
 
-def _shown_ids(contract: Catalog, listed: Sequence[str]) -> Mapping[str, str]:
-    """Return the shown id for each listed id."""
+def _public_ids(contract: Catalog, listed: Sequence[str]) -> Mapping[str, str]:
+    """Return the public id for each listed id."""
     aliases = {id for id, model in contract.spec.aliases.items() if model in contract.models}
     known = {*listed, *contract.models, *aliases}
     providers = Counter(name_of(id) for id in known if "/" in id)
     prefixed = {name_of(id): id for id in contract.models if "/" in id}
 
-    def shown(id: str) -> str:
+    def public_id(id: str) -> str:
         name, alias = name_of(id), contract.spec.aliases.get(id)
         if id in contract.models:
             return id
@@ -109,10 +109,10 @@ def _shown_ids(contract: Catalog, listed: Sequence[str]) -> Mapping[str, str]:
             return id
         return name if "/" in id and name in known else prefixed.get(id, id)
 
-    return {id: shown(id) for id in listed}
+    return {id: public_id(id) for id in listed}
 
 
-def _is_living(contract: Catalog, id: str, group: _Group) -> bool:
+def _is_available(contract: Catalog, id: str, group: _Group) -> bool:
     return group[0].is_available and (id in contract.models or group[0].is_told_an_image)
 
 

@@ -116,7 +116,7 @@ def _may_be_an_image_model(entry: object) -> bool:
 def _read(entry: Mapping[str, Any]) -> ListedModel | None:
     id: Any = entry.get("id")
     price = max(_prices(entry), default=None)
-    price = price if price or _is_told_free(entry) else None  # a bare 0 is an unknown price
+    price = price if price or _is_marked_free(entry) else None  # a bare 0 is an unknown price
     fee = None if price is None else _fee(entry)
     if not is_model_id(id) or max(price or 0, fee or 0) > _MAX_USD:
         return None
@@ -155,13 +155,13 @@ def _fee(entry: Mapping[str, Any]) -> Decimal | None:
     return Decimal(fee) if isinstance(fee, str) and re.fullmatch(_AMOUNT, fee) else None
 
 
-def _is_told_free(entry: Mapping[str, Any]) -> bool:
+def _is_marked_free(entry: Mapping[str, Any]) -> bool:
     """Return whether a price of 0 means free.
 
     Gateways also write 0 for an unknown price.
     """
-    told = (entry.get("free"), _object(entry.get("pricing")).get("free"), entry.get("billing_mode") == "free")
-    return any(each is True for each in told)
+    marks = (entry.get("free"), _object(entry.get("pricing")).get("free"), entry.get("billing_mode") == "free")
+    return any(each is True for each in marks)
 
 
 def _provider(entry: Mapping[str, Any]) -> str | None:
@@ -169,10 +169,10 @@ def _provider(entry: Mapping[str, Any]) -> str | None:
     return next((name for name in names if isinstance(name, str) and re.fullmatch(_NAME, name)), None)
 
 
-def _matching(is_usable: Callable[[object], bool], values: object, most: int) -> tuple[str, ...]:
-    """Return the usable values, without repetitions and at most `most` of them."""
+def _matching(is_usable: Callable[[object], bool], values: object, limit: int) -> tuple[str, ...]:
+    """Return the usable values, without repetitions and at most `limit` of them."""
     listed = cast("Sequence[str]", values) if isinstance(values, list) else ()
-    return tuple(dict.fromkeys(filter(is_usable, listed)))[:most]
+    return tuple(dict.fromkeys(filter(is_usable, listed)))[:limit]
 
 
 def _count(value: object) -> int | None:

@@ -14,7 +14,7 @@ class NullLedger:
 
     async def begin(self, call: MadeCall, order: Order | None) -> Reserved | NothingFound:
         """Return an attempt at the order."""
-        return NothingFound() if order is None else Reserved(NullAttempt(order.request, order.cost.most_usd))
+        return NothingFound() if order is None else Reserved(NullAttempt(order.request, order.cost.max_usd))
 
     async def charged_lately(self, requests: Sequence[ImageRequest]) -> Sequence[Decimal | None]:
         """Return no charges."""
@@ -24,10 +24,10 @@ class NullLedger:
 class NullAttempt:
     """An `Attempt` that records nothing."""
 
-    def __init__(self, request: ImageRequest, most_usd: Decimal | None = None) -> None:
+    def __init__(self, request: ImageRequest, max_usd: Decimal | None = None) -> None:
         self.id = str(uuid.uuid4())
         self.request = request
-        self.most_usd = most_usd
+        self.max_usd = max_usd
         self.held_usd = Decimal(0)
 
     async def quoted(self, quote: Quote) -> None:

@@ -15,14 +15,14 @@ class OpenCall:
     """An unanswered call; `joined` is the earlier call with the same purchase.
 
     `arrived_at` is in seconds by anyio's clock, and minus infinity if the call may have waited before it was read.
-    `is_left` is true if the call was answered as pending before the ledger had its purchase.
+    `is_pending` is true if the call was answered as pending before the ledger had its purchase.
     """
 
     made: MadeCall
     arrived_at: float
     purchase: Purchase
     joined: "OpenCall | None" = None
-    is_left: bool = False
+    is_pending: bool = False
 
     @property
     def seconds(self) -> float:
@@ -48,7 +48,7 @@ class OpenCalls:
         It joins the oldest call that no other open call has joined. A call that may have waited before it was read
         joins at any time, because the seconds between the two are unknown.
         """
-        self._calls = [each for each in self._calls if not each.is_left or each.purchase.is_unwritten]
+        self._calls = [each for each in self._calls if not each.is_pending or each.purchase.is_unwritten]
         earlier = next(filter(self._is_joinable(made, arrived_at), self._calls), None)
         purchase = new_purchase() if earlier is None else earlier.purchase
         purchase.is_abandoned = False  # it has a caller again
@@ -61,7 +61,7 @@ class OpenCalls:
 
         Once the ledger has the purchase, an equal call finds it there; until then it must be found here.
         """
-        call.is_left = True
+        call.is_pending = True
         if not call.purchase.is_unwritten:
             self.close(call)
 
@@ -69,8 +69,8 @@ class OpenCalls:
         """Remove a finished call, and return whether it was the last of its purchase."""
         if call in self._calls:
             self._calls.remove(call)
-        is_last = not any(each.purchase is call.purchase and not each.is_left for each in self._calls)
-        if is_last and not call.is_left:
+        is_last = not any(each.purchase is call.purchase and not each.is_pending for each in self._calls)
+        if is_last and not call.is_pending:
             self._calls = [each for each in self._calls if each.purchase is not call.purchase]
         return is_last
 
@@ -80,7 +80,7 @@ class OpenCalls:
 
         def is_joinable(call: OpenCall) -> bool:
             is_late = arrived_at == -math.inf or arrived_at - call.arrived_at >= self._join_seconds
-            is_abandoned = call.purchase.is_abandoned and not call.is_left
+            is_abandoned = call.purchase.is_abandoned and not call.is_pending
             return is_late and call.made == made and call not in joined and not is_abandoned
 
         return is_joinable

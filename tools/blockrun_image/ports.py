@@ -50,7 +50,7 @@ class Attempt(Protocol):
         ...
 
     @property
-    def most_usd(self) -> Decimal | None:
+    def max_usd(self) -> Decimal | None:
         """The highest cost expected at the reservation, in US dollars, or `None`."""
         ...
 
@@ -203,11 +203,11 @@ class SlotBooked:
 class NeedsApproval:
     """The user must approve the call first.
 
-    `most_usd` is the most that it can cost, `None` if nothing limits its price. While the user is asked about an exact
+    `max_usd` is the most that it can cost, `None` if nothing limits its price. While the user is asked about an exact
     price of the gateway, no more than the estimate stays set aside; otherwise nothing is.
     """
 
-    most_usd: Decimal | None
+    max_usd: Decimal | None
     is_exact: bool = False
 
 
@@ -334,10 +334,10 @@ class Ports(Protocol):
 class SharedTask(Protocol[T_co]):
     """Work with one or more waiting callers."""
 
-    async def wait(self, timeout_seconds: float, on_last_left: Callable[[], Awaitable[None]], /) -> T_co | None:
+    async def wait(self, timeout_seconds: float, on_abandoned: Callable[[], Awaitable[None]], /) -> T_co | None:
         """Return or raise the work's result, or return `None` at the timeout.
 
-        If the last caller leaves before the end, `on_last_left` is called; if that caller was cancelled, the work is
+        If the last caller leaves before the end, `on_abandoned` is called; if that caller was cancelled, the work is
         cancelled too.
         """
         ...

@@ -122,32 +122,32 @@ def estimate(catalog: Catalog, request: ImageRequest) -> Estimate:
     )
 
 
-def compare(catalog: Catalog, asked: ImageArguments) -> Sequence[Estimate]:
+def compare(catalog: Catalog, arguments: ImageArguments) -> Sequence[Estimate]:
     """Return the estimates of all capable models, cheapest first.
 
-    `asked.model` is ignored, and an empty prompt is not checked. Raises `InvalidRequestError` if no model can.
+    `arguments.model` is ignored, and an empty prompt is not checked. Raises `InvalidRequestError` if no model can.
     """
     estimates: list[Estimate] = []
     refusals: dict[int, InvalidRequestError] = {}
-    for model in filter(lambda model: catalog.offers(model, asked), catalog):
+    for model in filter(lambda model: catalog.offers(model, arguments), catalog):
         try:
-            request = catalog.fill_in(model, asked)
+            request = catalog.fill_in(model, arguments)
         except InvalidRequestError:
             continue
         try:
-            if asked.prompt:
-                check_prompt(model, asked.prompt)
+            if arguments.prompt:
+                check_prompt(model, arguments.prompt)
             estimates.append(estimate(catalog, request))
         except InvalidRequestError as refusal:
             refusals[model.max_prompt_characters or 0] = refusal
     if not estimates:
         if refusals:
             raise refusals[max(refusals)]  # of the model that takes the longest prompts
-        wanted = {"size": asked.size, "quality": asked.quality, "n": asked.n}
-        named = ", ".join(f"{name} {quoted(value)}" for name, value in wanted.items() if value not in (None, ""))
+        constraints = {"size": arguments.size, "quality": arguments.quality, "n": arguments.n}
+        named = ", ".join(f"{name} {quoted(value)}" for name, value in constraints.items() if value not in (None, ""))
         raise InvalidRequestError(
             f"No model can do {named}.",
-            hint=f"Sizes: {choices(catalog.sizes, str(asked.size))}; n up to {catalog.max_images}.",
+            hint=f"Sizes: {choices(catalog.sizes, str(arguments.size))}; n up to {catalog.max_images}.",
         )
     return sorted(estimates)
 

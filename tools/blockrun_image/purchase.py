@@ -82,7 +82,7 @@ class Purchase:
     is_abandoned: bool = False
     _is_over: bool = False
     _task: SharedTask[ImagesResponse | NeedsApproval] | None = None
-    _asking: anyio.Lock = field(default_factory=anyio.Lock)
+    _confirming: anyio.Lock = field(default_factory=anyio.Lock)
     _declined: ConfirmationError | None = None
     _approval: Approval | None = None
     _waiting: Attempt | None = None
@@ -122,7 +122,7 @@ class Purchase:
                 return outcome
             # anyio's lock is first come, first served: the oldest waiting call asks the user.
             with anyio.move_on_after(deadline - anyio.current_time()) as waiting:
-                await self._asking.acquire()
+                await self._confirming.acquire()
             if waiting.cancelled_caught:
                 return None
             try:
@@ -130,7 +130,7 @@ class Purchase:
                     await self._ask(approve, outcome)
                     deadline = anyio.current_time() + timeout_seconds
             finally:
-                self._asking.release()
+                self._confirming.release()
 
     async def finish(self, attempt: Attempt, job: Job) -> ImagesResponse:
         """Poll a claimed job to its end, and return its pictures.
@@ -272,7 +272,7 @@ class Purchase:
                 hint=f"Wait {slot.seconds:.0f} seconds before the next call, or use another model.",
                 answer=Answer(retry_after_seconds=round(slot.seconds, 1)),
             )
-        self._say(f"waiting {slot.seconds:.0f} s for its slot: {limit}")
+        self._report(f"waiting {slot.seconds:.0f} s for its slot: {limit}")
         await anyio.sleep(slot.seconds)
         self.order = replace(slot.order, slot=slot.id)
 
@@ -284,7 +284,7 @@ class Purchase:
                 await self.ports.store.check()
             gateway = await self.ports.gateway()
             send_seconds = deadline - anyio.current_time()
-            return await gateway.generate(attempt.request, attempt, self._say, send_seconds)
+            return await gateway.generate(attempt.request, attempt, self._report, send_seconds)
 
         return await self._paid(attempt, generate)
 
@@ -300,7 +300,7 @@ class Purchase:
                     return await self._poll(attempt, status.job)
                 if not status.state.is_open or status.is_overdue:
                     return _collected(status, _REPEATED if is_repeat else _COLLECTED)
-                self._say("an earlier call with the same arguments is still under way")
+                self._report("an earlier call with the same arguments is still under way")
                 await anyio.sleep(self.timings.attempt_poll_seconds)
         except LedgerError as error:
             raise LedgerError(error.message, hint=_STILL_THERE, charged="unknown") from error
@@ -308,7 +308,7 @@ class Purchase:
     async def _poll(self, attempt: Attempt, job: Job) -> ImagesResponse:
         async def poll() -> ImagesResponse:
             gateway = await self.ports.gateway()
-            return await gateway.poll(job, attempt, self._say)
+            return await gateway.poll(job, attempt, self._report)
 
         return await self._paid(attempt, poll)
 
@@ -319,32 +319,32 @@ class Purchase:
         except (Exception, anyio.get_cancelled_exc_class()) as error:
             with anyio.CancelScope(shield=True):
                 if isinstance(error, GatewayError) and error.raw:
-                    error.message += await self._kept(error.raw)
+                    error.message += await self._save_raw(error.raw)
                 await _end(attempt, error)
             raise
         return await self._settled(attempt, response)
 
     async def _settled(self, attempt: Attempt, response: ImagesResponse) -> ImagesResponse:
         """Record the charge and the URLs, and return the response with data in files."""
-        kept: ImagesResponse = replace(response, images=())
+        stored: ImagesResponse = replace(response, images=())
         warnings: Sequence[str] = ()
         # Point of no return: the pictures are paid for, so a cancellation must not lose them.
         with anyio.CancelScope(shield=True):
             try:
                 if response.raw:
-                    response = replace(response, warnings=[*response.warnings, await self._left_over(response.raw)])
-                kept = await with_files(response, self.ports.store)
+                    response = replace(response, warnings=[*response.warnings, await self._save_unused(response.raw)])
+                stored = await with_files(response, self.ports.store)
             except StorageError as error:
-                kept = replace(kept, warnings=[*response.warnings, error.message])
+                stored = replace(stored, warnings=[*response.warnings, error.message])
                 raise
             finally:
-                warnings = await attempt.settled(kept)
-        return replace(kept, warnings=[*kept.warnings, *warnings])
+                warnings = await attempt.settled(stored)
+        return replace(stored, warnings=[*stored.warnings, *warnings])
 
-    async def _left_over(self, raw: bytes) -> str:
-        return f"Part of the gateway's answer could not be used.{await self._kept(raw)}"
+    async def _save_unused(self, raw: bytes) -> str:
+        return f"Part of the gateway's answer could not be used.{await self._save_raw(raw)}"
 
-    async def _kept(self, raw: bytes) -> str:
+    async def _save_raw(self, raw: bytes) -> str:
         """Save a response as it came, and return a sentence with its path."""
         if self.ports.store is None:
             return ""
@@ -353,7 +353,7 @@ class Purchase:
         except StorageError as error:
             return f" {error.message}"
 
-    def _say(self, status: str) -> None:
+    def _report(self, status: str) -> None:
         for listener in self.listeners:
             listener(status)
 
@@ -402,7 +402,7 @@ def _charged_for_nothing(response: ImagesResponse) -> OutcomeUnknownError:
     return error
 
 
-def _kept_words(error: Exception) -> Sequence[str]:
+def _unusable_answer(error: Exception) -> Sequence[str]:
     return [error.message] if isinstance(error, GatewayError) and error.raw else ()
 
 
@@ -420,9 +420,9 @@ async def _end(attempt: Attempt, error: BaseException) -> None:
         case ImageError(charged="no") | GatewayError(is_payment_open=True):
             await attempt.released()
         case ImageError(charged="yes"):
-            await attempt.settled(ImagesResponse((), error.charged_usd, _kept_words(error)))
+            await attempt.settled(ImagesResponse((), error.charged_usd, _unusable_answer(error)))
         case Exception():
             is_over = isinstance(error, GatewayError) and not error.is_job_lost
-            await attempt.unknown(_kept_words(error), is_over=is_over)
+            await attempt.unknown(_unusable_answer(error), is_over=is_over)
         case _:  # cancelled
             await attempt.stopped()

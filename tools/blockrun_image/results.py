@@ -227,7 +227,7 @@ class ModelList:
         Amounts are decimal strings, for one image.
         """
         offer, listing = self._cheapest(), self.catalog.listing
-        recommendations = _recommendations(_living(self.catalog, self.models))
+        recommendations = _recommendations(_available(self.catalog, self.models))
         return {
             "models": [self._model(model) for model in self.models],
             **({"more": self.more} if self.more else {}),
@@ -265,7 +265,7 @@ class ModelList:
         return "\n".join(_line(cells, widths) for cells in (heads, ["-" * width for width in widths], *rows))
 
     def _cheapest(self) -> Estimate | None:
-        offers = [cheapest_offer(self.catalog, model) for model in _living(self.catalog, self.found)]
+        offers = [cheapest_offer(self.catalog, model) for model in _available(self.catalog, self.found)]
         # A price without a high end may turn out to be the highest.
         return min((offer for offer in offers if offer.high_usd is not None), default=None)
 
@@ -274,8 +274,8 @@ class ModelList:
         listing = self.catalog.listing
         if listing is None:
             return []
-        gone = [model.id for model in self.models if model.id in self.catalog.gone]
-        cannot = f" No longer available: {', '.join(gone)}." if gone else ""
+        unavailable = [model.id for model in self.models if model.id in self.catalog.unavailable]
+        cannot = f" No longer available: {', '.join(unavailable)}." if unavailable else ""
         return [f"Models of {listing.gateway} as listed at {listing.seen}.{cannot}"]
 
     def _model(self, model: Model) -> dict[str, object]:
@@ -289,13 +289,13 @@ class ModelList:
             "high_usd": None if prices is None or prices.high is None else usd(prices.high),
             "requests_per_minute": model.requests_per_minute,
             "source": self.catalog.source_of(model.id) if self.catalog.listing else None,
-            "available": False if model.id in self.catalog.gone else None,
+            "available": False if model.id in self.catalog.unavailable else None,
         }
         return {name: value for name, value in about.items() if value not in (None, [])}
 
     def _row(self, model: Model) -> list[str]:
         prices = price_range(self.catalog, model)
-        source = self.catalog.source_of(model.id)
+        source, is_available = self.catalog.source_of(model.id), model.id not in self.catalog.unavailable
         return [
             model.id,
             model.provider,
@@ -304,12 +304,12 @@ class ModelList:
             "unknown" if prices is None else spread(prices.low, prices.high),
             str(model.requests_per_minute or "-"),
             ", ".join(_use_case(each) for each in model.recommended_for) or "-",
-            *([f"{source}, unavailable" if model.id in self.catalog.gone else source] if self.catalog.listing else []),
+            *([source if is_available else f"{source}, unavailable"] if self.catalog.listing else []),
         ]
 
 
-def _living(catalog: Catalog, models: Sequence[Model]) -> Sequence[Model]:
-    return [model for model in models if model.id not in catalog.gone]
+def _available(catalog: Catalog, models: Sequence[Model]) -> Sequence[Model]:
+    return [model for model in models if model.id not in catalog.unavailable]
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

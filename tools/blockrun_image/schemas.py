@@ -112,7 +112,7 @@ def _list_models(catalog: Catalog) -> ToolSchema:
 
 def _search(catalog: Catalog) -> dict[str, Schema]:
     """Return a search argument for a catalogue too long for one list."""
-    if len(catalog.models) + len(catalog.gone) <= MAX_CHOICES:
+    if len(catalog.models) + len(catalog.unavailable) <= MAX_CHOICES:
         return {}
     return {"search": _text('Part of a model\'s id or provider. Default "": all.')}
 
@@ -186,12 +186,12 @@ class _Arguments:
         return {"type": "string", "description": f"{note}{only}.", "enum": list(qualities)}
 
     def n(self) -> Schema:
-        limits, most = self.catalog.spec.request.n, self.catalog.max_images
+        limits, maximum = self.catalog.spec.request.n, self.catalog.max_images
         return {
             "type": "integer",
-            "description": f"{limits.description}, {limits.minimum}-{most}. Default {limits.default}.",
+            "description": f"{limits.description}, {limits.minimum}-{maximum}. Default {limits.default}.",
             "minimum": limits.minimum,
-            "maximum": most,
+            "maximum": maximum,
         }
 
     def enrich(self) -> Schema:

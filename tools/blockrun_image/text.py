@@ -69,9 +69,9 @@ def choices(valid: Sequence[str], wanted: str = "", limit: int = 160) -> str:
     return f"{named} (the closest of {len(valid)})" if wanted else f"{named} and {len(valid) - len(close)} more"
 
 
-def closest(wanted: str, valid: Sequence[str], most: int) -> Sequence[str]:
+def closest(wanted: str, valid: Sequence[str], limit: int) -> Sequence[str]:
     """Return the valid values most like `wanted`, or else the first ones."""
-    return get_close_matches(wanted[:100].lower(), valid, n=most, cutoff=0.3) or list(valid[:most])
+    return get_close_matches(wanted[:100].lower(), valid, n=limit, cutoff=0.3) or list(valid[:limit])
 
 
 def did_you_mean(wanted: str, valid: Sequence[str]) -> str:

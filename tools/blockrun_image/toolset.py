@@ -139,7 +139,7 @@ class ImageToolset:
             raise InvalidRequestError(f"max_price_usd must be at least 0, not {quoted(max_price_usd)}.")
         models: Sequence[Model] = [
             model
-            for model in (*self.catalog, *self.catalog.gone.values())
+            for model in (*self.catalog, *self.catalog.unavailable.values())
             if self._is_for(model, use_case or ANY) and search.strip().lower() in f"{model.id} {model.provider}".lower()
         ]
         if highest:
@@ -163,27 +163,28 @@ class ImageToolset:
         that would be sent, and why. Raises `InvalidRequestError` if the model, or every model, does not take the
         request.
         """
-        asked = ImageArguments(prompt, model, size, quality, n)
+        arguments = ImageArguments(prompt, model, size, quality, n)
         if model in (None, "", ANY):
-            found = compare(self.catalog, asked)
+            found = compare(self.catalog, arguments)
         else:
-            request = self.catalog.resolve(asked) if prompt else self.catalog.fill_in(self.catalog.find(model), asked)
+            chosen = self.catalog.find(model)
+            request = self.catalog.resolve(arguments) if prompt else self.catalog.fill_in(chosen, arguments)
             found = [estimate(self.catalog, request)]
-        told = found[:MAX_CHOICES]
-        dry_run = self._dry_run(asked, told, enrich, wishes) if prompt else {}
-        return CostComparison(told, dry_run, more=len(found) - len(told))
+        estimates = found[:MAX_CHOICES]
+        dry_run = self._dry_run(arguments, estimates, enrich, wishes) if prompt else {}
+        return CostComparison(estimates, dry_run, more=len(found) - len(estimates))
 
-    async def estimate_cost_live(self, *, live: bool = False, **asked: Any) -> CostComparison:  # noqa: ANN401 - those of estimate_cost
+    async def estimate_cost_live(self, *, live: bool = False, **arguments: Any) -> CostComparison:  # noqa: ANN401 - those of estimate_cost
         """Estimate a price, raised to recent charges for such images.
 
         The arguments are those of `estimate_cost`. With `live`, use the gateway's own quotes (free). Raises
         `GatewayError` if it quotes none of the prices, and `ConfigurationError` without a gateway or if the gateway has
         no quotes.
         """
-        comparison = await self._with_late_charges(self.estimate_cost(**asked))
+        comparison = await self._with_late_charges(self.estimate_cost(**arguments))
         if not live:
             return comparison
-        prompt = asked.get("prompt") or "A picture"  # the API takes no request without a prompt
+        prompt = arguments.get("prompt") or "A picture"  # the API takes no request without a prompt
         failures: list[ImageError] = []
         estimates: list[Estimate] = []
         for each in comparison.estimates:
@@ -216,9 +217,9 @@ class ImageToolset:
         return replace(expected, low_usd=price, high_usd=price, exact=True, basis=_QUOTED)
 
     def _dry_run(
-        self, asked: ImageArguments, estimates: Sequence[Estimate], mode: str | None, wishes: PromptOptions
+        self, arguments: ImageArguments, estimates: Sequence[Estimate], mode: str | None, wishes: PromptOptions
     ) -> dict[str, EnrichedPrompt]:
-        requests = [self.catalog.fill_in(self.catalog.find(each.model), asked) for each in estimates]
+        requests = [self.catalog.fill_in(self.catalog.find(each.model), arguments) for each in estimates]
         return {request.model: self._enriched(request, mode, wishes) for request in requests}
 
     def _enriched(self, request: ImageRequest, mode: str | None, wishes: PromptOptions) -> EnrichedPrompt:
@@ -370,8 +371,8 @@ class ImageToolset:
     def _estimate_of(self, request: ImageRequest, attempt: Attempt | None) -> Estimate:
         """Return the attempt's estimate, raised to the cost expected at its reservation."""
         expected = self._price_of(request)
-        most_usd = None if attempt is None else attempt.most_usd
-        return expected if most_usd is None else expected.at_least(most_usd / request.n)
+        max_usd = None if attempt is None else attempt.max_usd
+        return expected if max_usd is None else expected.at_least(max_usd / request.n)
 
     def _price_of(self, request: ImageRequest) -> Estimate:
         try:
@@ -410,14 +411,14 @@ def _key(arguments: ImageArguments, mode: str | None, wishes: PromptOptions) -> 
 
 def _with_telling_revisions(prompt: EnrichedPrompt, images: Sequence[Image]) -> Sequence[Image]:
     """Return the images with new revisions of the prompt only, cut to fit a result."""
-    seen = {prompt.prompt, prompt.original, "", None}
-    most_bytes = _MAX_REVISION_BYTES // len(images)
-    kept: list[Image] = []
+    known = {prompt.prompt, prompt.original, "", None}
+    max_bytes = _MAX_REVISION_BYTES // len(images)
+    shortened: list[Image] = []
     for image in images:
-        revision = None if image.revised_prompt in seen else image.revised_prompt
-        seen.add(image.revised_prompt)
-        kept.append(replace(image, revised_prompt=revision and within(revision, most_bytes)))
-    return kept
+        revision = None if image.revised_prompt in known else image.revised_prompt
+        known.add(image.revised_prompt)
+        shortened.append(replace(image, revised_prompt=revision and within(revision, max_bytes)))
+    return shortened
 
 
 def _warnings(expected: Estimate, response: ImagesResponse) -> Sequence[str]:

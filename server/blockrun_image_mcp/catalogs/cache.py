@@ -64,10 +64,10 @@ class CatalogCache:
             return self._unwritten
         try:
             with self.path.open("rb") as file:
-                kept = CachedListing.model_validate_json(file.read(_MAX_BYTES))
+                cached = CachedListing.model_validate_json(file.read(_MAX_BYTES))
         except (OSError, ValueError):
             return nothing
-        return kept if (kept.base_url, kept.rail) == self._identity else nothing
+        return cached if (cached.base_url, cached.rail) == self._identity else nothing
 
     def claim(self) -> bool:
         """Claim the next request for the list; return whether it was free.
@@ -77,10 +77,10 @@ class CatalogCache:
         with self._locked() as is_mine:
             may_ask = is_mine and not 0 <= self.clock() - self.read().asked_at < self._timings.list_pause_seconds
             if may_ask:
-                self.note_asking()
+                self.note_request()
             return may_ask
 
-    def note_asking(self) -> None:
+    def note_request(self) -> None:
         """Note a request for the list, whose result is not known yet."""
         self._write(self.read().model_copy(update={"asked_at": self.clock(), "failure": ""}))
 
@@ -91,29 +91,29 @@ class CatalogCache:
 
     def confirm(self) -> None:
         """Note that the list is still the same."""
-        kept = self.read()
-        if kept.listing is not None:
-            seen_now = kept.listing.model_copy(update={"seen_at": self.clock()})
-            self._write(kept.model_copy(update={"listing": seen_now, "failure": ""}))
+        cached = self.read()
+        if cached.listing is not None:
+            confirmed = cached.listing.model_copy(update={"seen_at": self.clock()})
+            self._write(cached.model_copy(update={"listing": confirmed, "failure": ""}))
 
     def fail(self, why: str, strangers: Sequence[str] = ()) -> None:
         """Note why there was no list.
 
         The last good list stays, and so do the strangers unless others are given.
         """
-        kept = self.read()
-        others = tuple(strangers) or kept.strangers
-        self._write(kept.model_copy(update={"failure": why[:500], "strangers": others}))
+        cached = self.read()
+        others = tuple(strangers) or cached.strangers
+        self._write(cached.model_copy(update={"failure": why[:500], "strangers": others}))
 
-    def _write(self, kept: "CachedListing") -> None:
+    def _write(self, cached: "CachedListing") -> None:
         """Write the file whole or not at all."""
         try:
             if not self.path.is_absolute():
                 raise FileNotFoundError("there is no home folder")
             make_folder(self.path.parent)
-            write_whole(self.path, kept.model_dump_json().encode())
+            write_whole(self.path, cached.model_dump_json().encode())
         except OSError:
-            self._unwritten = kept
+            self._unwritten = cached
         else:
             self._unwritten = None
 

@@ -88,14 +88,14 @@ class LiveCatalog:
     async def refresh(self) -> None:
         """Request the list now; raises `ImageError` if there is none, and keeps the last good one."""
         if self._cache is not None:
-            self._cache.note_asking()
+            self._cache.note_request()
             await self._ask(self._cache)
 
     async def take(self, answer: "ModelsAnswer") -> None:
         """Use the list in an answer; raises `GatewayError` if it has no image models."""
         if self._cache is not None:
             try:
-                self._keep(self._cache, answer)
+                self._store(self._cache, answer)
             finally:  # a list without image models may still have new strangers
                 await self._adopt(self._cache.read())
 
@@ -108,9 +108,9 @@ class LiveCatalog:
             return
         self._is_refreshing = True
         self._next_refresh_at = now + pause_seconds
-        tasks.start(lambda: self._look(cache, after_seconds))
+        tasks.start(lambda: self._refresh_quietly(cache, after_seconds))
 
-    async def _look(self, cache: CatalogCache, after_seconds: float) -> None:
+    async def _refresh_quietly(self, cache: CatalogCache, after_seconds: float) -> None:
         try:
             await anyio.sleep(after_seconds)
             await self._adopt(cache.read())  # another process may have stored a newer one
@@ -126,25 +126,25 @@ class LiveCatalog:
 
     async def _await_another(self, cache: CatalogCache) -> None:
         """Wait for the very first list while another process requests it."""
-        is_asking = True
-        while self.catalog.listing is None and is_asking:
+        is_requesting = True
+        while self.catalog.listing is None and is_requesting:
             await anyio.sleep(self._timings.other_list_poll_seconds)
-            kept = cache.read()
-            await self._adopt(kept)
-            asked_seconds_ago = cache.clock() - kept.asked_at
-            is_asking = not kept.failure and 0 <= asked_seconds_ago < self._timings.other_list_seconds
+            cached = cache.read()
+            await self._adopt(cached)
+            seconds_since_request = cache.clock() - cached.asked_at
+            is_requesting = not cached.failure and 0 <= seconds_since_request < self._timings.other_list_seconds
 
     async def _ask(self, cache: CatalogCache) -> None:
-        kept = cache.read()
+        cached = cache.read()
         try:
-            answer = await self._fetch(kept.etag if kept.listing else "")
+            answer = await self._fetch(cached.etag if cached.listing else "")
         except ImageError as error:
             cache.fail(error.message)
             raise
         await self.take(answer)
         self._is_stale = False
 
-    def _keep(self, cache: CatalogCache, answer: "ModelsAnswer") -> None:
+    def _store(self, cache: CatalogCache, answer: "ModelsAnswer") -> None:
         from blockrun_image.listing import read_listing  # noqa: PLC0415 - as in the cache, not needed to start
 
         if answer.status == _NOT_MODIFIED and cache.read().listing is not None:
@@ -158,13 +158,13 @@ class LiveCatalog:
             raise GatewayError(why, answer=Answer(status=answer.status))
         cache.keep(without_strangers(self._contract, listing), answer.etag, unknown)
 
-    async def _adopt(self, kept: "CachedListing") -> None:
-        listing = kept.listing or self.catalog.listing
-        if listing == self.catalog.listing and kept.strangers == self.catalog.strangers:
+    async def _adopt(self, cached: "CachedListing") -> None:
+        listing = cached.listing or self.catalog.listing
+        if listing == self.catalog.listing and cached.strangers == self.catalog.strangers:
             return
-        self.catalog = replace(join(self._contract, listing, self._scope), strangers=kept.strangers)
-        for tell in self.on_change:
-            await tell(self.catalog)
+        self.catalog = replace(join(self._contract, listing, self._scope), strangers=cached.strangers)
+        for notify in self.on_change:
+            await notify(self.catalog)
 
     def _is_old(self, now: float) -> bool:
         listing = self.catalog.listing

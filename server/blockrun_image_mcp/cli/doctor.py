@@ -21,7 +21,7 @@ from blockrun_image.errors import ImageError
 from blockrun_image.text import clean, quoted
 from blockrun_image_mcp.backend import NAME, Backend
 from blockrun_image_mcp.cli import options
-from blockrun_image_mcp.cli.places import doubts
+from blockrun_image_mcp.cli.places import folder_risks
 from blockrun_image_mcp.files import check_writable
 from blockrun_image_mcp.gateway.credentials import shape_of
 from blockrun_image_mcp.images.store import check_absolute
@@ -88,7 +88,7 @@ async def examine(backend: Backend, environ: Mapping[str, str]) -> Sequence[Find
             *(finding for finding in await _gateway(backend) if finding.state not in named),
             _folder(backend),
             await _ledger(backend),
-            *_doubts(backend, environ),
+            *_folder_risks(backend, environ),
         ]
 
 
@@ -195,18 +195,18 @@ def _reached(answer: "ModelsAnswer", settings: Settings) -> Finding:
 
 def _models(catalog: Catalog, trouble: str = "") -> Finding:
     """Return the models and their source; of many models, only the first ones."""
-    told = ", ".join([*catalog.models][:_MAX_SHOWN])
+    ids = ", ".join([*catalog.models][:_MAX_SHOWN])
     more = f" and {len(catalog.models) - _MAX_SHOWN} more" if len(catalog.models) > _MAX_SHOWN else ""
     listing = catalog.listing
     if listing is None:
         changed = f"Describe its models in a file that {VARIABLES['spec']} names." if catalog.strangers else ""
         advice = f"{trouble} {changed or 'That changes nothing.'}" if trouble else ""
-        return Finding("models", f"{told}{more} (from {catalog.spec.source})", advice)
-    listed = f"{told}{more} (from {catalog.spec.source}, and listed by {listing.gateway} at {listing.seen})"
-    gone = f"No longer available: {', '.join(catalog.gone)}." if catalog.gone else ""
+        return Finding("models", f"{ids}{more} (from {catalog.spec.source})", advice)
+    listed = f"{ids}{more} (from {catalog.spec.source}, and listed by {listing.gateway} at {listing.seen})"
+    unavailable = f"No longer available: {', '.join(catalog.unavailable)}." if catalog.unavailable else ""
     unusable = f"{listing.unusable} entries of the list cannot be read." if listing.unusable else ""
-    kept = f"{trouble} The previous list is used." if trouble else ""
-    return Finding("models", listed, " ".join(part for part in (kept, gone, unusable) if part))
+    fallback = f"{trouble} The previous list is used." if trouble else ""
+    return Finding("models", listed, " ".join(part for part in (fallback, unavailable, unusable) if part))
 
 
 async def _ledger(backend: Backend) -> Finding:
@@ -226,12 +226,12 @@ async def _ledger(backend: Backend) -> Finding:
     return Finding("ledger", f"{statement.summary()}{simulated}{used} ({where})", advice, is_trouble=bool(refused))
 
 
-def _doubts(backend: Backend, environ: Mapping[str, str]) -> Sequence[Finding]:
+def _folder_risks(backend: Backend, environ: Mapping[str, str]) -> Sequence[Finding]:
     """Return a finding for each doubt about the folder of the ledger."""
     if backend.is_sandbox or not backend.ledger_path.is_absolute():
         return []
     folder, is_named = Path(os.path.realpath(backend.ledger_path.parent)), backend.settings.state_dir is not None
-    return [Finding("ledger", clean(folder, 200), doubt) for doubt in doubts(folder, environ, is_named=is_named)]
+    return [Finding("ledger", clean(folder, 200), risk) for risk in folder_risks(folder, environ, is_named=is_named)]
 
 
 def _real(path: Path) -> str:

@@ -26,7 +26,7 @@ def estimate(live: bool, as_json: bool, **given: str | None) -> None:
 
     Example: blockrun-image-mcp estimate --model dall-e-3 --quality hd --size 1792x1024
     """
-    asked = {name: given.pop(name) for name in _PRICED}
+    arguments = {name: given.pop(name) for name in _PRICED}
     backend = options.start(sandbox=False, flags=given)
-    checked = options.checked(backend, "estimate_cost", asked)
+    checked = options.checked(backend, "estimate_cost", arguments)
     anyio.run(lambda: terminal.estimate(backend, checked, live=live, as_json=as_json))

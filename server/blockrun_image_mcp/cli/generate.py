@@ -17,7 +17,7 @@ from blockrun_image_mcp.settings import VARIABLES
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
-_ASKED = ("model", "size", "quality", "n", "enrich", "purpose", "art_style", "composition", "lighting")
+_ARGUMENTS = ("model", "size", "quality", "n", "enrich", "purpose", "art_style", "composition", "lighting")
 
 
 @click.command("generate")
@@ -44,13 +44,13 @@ def generate(
     Example: blockrun-image-mcp generate "A red fox in the snow" --model dall-e-3 --sandbox --output fox.png
     """
     destination = Destination.named(save, output, flags["n"])
-    asked = {name: flags.pop(name) for name in _ASKED} | {"prompt": prompt}
+    arguments = {name: flags.pop(name) for name in _ARGUMENTS} | {"prompt": prompt}
     backend = options.start(sandbox, flags)
-    asked["model"] = asked["model"] or backend.defaults.model
-    terminal.take_first_list(backend, asked["model"])  # before the check, which refuses unknown models
-    if asked["model"] is None:
-        raise _no_model(backend, asked)
-    checked = options.checked(backend, "generate_image", asked)
+    arguments["model"] = arguments["model"] or backend.defaults.model
+    terminal.take_first_list(backend, arguments["model"])  # before the check, which refuses unknown models
+    if arguments["model"] is None:
+        raise _no_model(backend, arguments)
+    checked = options.checked(backend, "generate_image", arguments)
 
     async def call(toolset: ImageToolset, on_status: OnStatus, ask: Ask) -> GeneratedImages:
         return await toolset.generate_image(**checked, on_status=on_status, approve=confirming(ask))
@@ -58,14 +58,14 @@ def generate(
     anyio.run(terminal.generate, backend, call, destination, as_json)
 
 
-def _no_model(backend: Backend, asked: Mapping[str, str | None]) -> Exception:
+def _no_model(backend: Backend, arguments: Mapping[str, str | None]) -> Exception:
     """Return the error for a call without a model, with the cheapest suitable one."""
     default = backend.settings.default_model
     if default:  # it is set, but not in the catalog
         error = backend.catalog.unknown_model(default)
         error.append_hints([f"{VARIABLES['default_model']} sets it."])
         return error
-    wanted = options.checked(backend, "estimate_cost", {name: asked[name] for name in ("size", "quality", "n")})
+    wanted = options.checked(backend, "estimate_cost", {name: arguments[name] for name in ("size", "quality", "n")})
     cheapest = backend.toolset.estimate_cost(**wanted).estimates[0]
     return click.UsageError(
         f"Name a model with --model. The cheapest for this call is {cheapest.what()} ({cheapest.amount()}): --model"

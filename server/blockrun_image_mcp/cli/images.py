@@ -21,8 +21,8 @@ def images(most: int, since: str | None, until: str | None, sandbox: bool, as_js
     days = options.days_from(since, until)
     entries = options.ask_ledger(backend, lambda ledger: ledger.recent(most, days=days))
     if as_json:
-        told = [entry.to_dict(is_sandbox=backend.is_sandbox) for entry in entries]
-        output.print_json(told)
+        listed = [entry.to_dict(is_sandbox=backend.is_sandbox) for entry in entries]
+        output.print_json(listed)
     else:
         click.echo("\n".join(entry.to_text() for entry in entries) or _none_yet(backend))
 

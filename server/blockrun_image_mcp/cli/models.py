@@ -20,9 +20,9 @@ def models(search: str | None, refresh: bool, as_json: bool, **given: str | None
 
     Example: blockrun-image-mcp models --max-price-usd 0.05
     """
-    asked = {name: given.pop(name) for name in ("use_case", "max_price_usd")}
+    arguments = {name: given.pop(name) for name in ("use_case", "max_price_usd")}
     backend = options.start(sandbox=False, flags=given)
     if refresh:
         anyio.run(terminal.refresh, backend)
-    checked = options.checked(backend, "list_models", asked)
+    checked = options.checked(backend, "list_models", arguments)
     terminal.show(backend.toolset.list_models(**checked, search=search or ""), as_json)

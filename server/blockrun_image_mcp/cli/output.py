@@ -56,15 +56,15 @@ def print_json(document: object) -> None:
     click.echo(text.encode("utf-8", "backslashreplace"))  # half a surrogate pair then is an escape of JSON
 
 
-def row(head: str, words: str, most_lines: int | None = None) -> str:
+def row(head: str, words: str, max_lines: int | None = None) -> str:
     """Return words beside their head, wrapped to the terminal's width.
 
-    They are cut after `most_lines`, if that is given.
+    They are cut after `max_lines`, if that is given.
     """
     columns = shutil.get_terminal_size().columns - _HEAD_COLUMNS
     lines = [line for each in shown(words).split("\n") for line in wrapped(each, max(columns, _MIN_COLUMNS))]
-    if most_lines and len(lines) > most_lines:
-        lines = [*lines[: most_lines - 1], f"{lines[most_lines - 1].rstrip()[:-1].rstrip()}{_CUT}"]
+    if max_lines and len(lines) > max_lines:
+        lines = [*lines[: max_lines - 1], f"{lines[max_lines - 1].rstrip()[:-1].rstrip()}{_CUT}"]
     return f"{head:{_HEAD_COLUMNS - 1}} " + ("\n" + " " * _HEAD_COLUMNS).join(lines)
 
 

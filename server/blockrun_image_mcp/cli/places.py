@@ -31,21 +31,21 @@ _IN_ALL = f"Set {VARIABLES['state_dir']} to one folder for all programs."
 _ONE_MACHINE = f"Set {VARIABLES['state_dir']} to one folder on this machine's own disk for all programs."
 
 
-def doubts(folder: Path, environ: Mapping[str, str], *, is_named: bool) -> Sequence[str]:
+def folder_risks(folder: Path, environ: Mapping[str, str], *, is_named: bool) -> Sequence[str]:
     """Return the doubts about the folder of the ledger, as sentences.
 
     `folder` is a real path. `is_named` is whether a setting names it.
     """
-    found: list[str] = []
+    risks: list[str] = []
     if is_on_network(folder):
-        found.append(f"It is on another machine, where locks may not work. {_ONE_MACHINE}")
+        risks.append(f"It is on another machine, where locks may not work. {_ONE_MACHINE}")
     if any(_SYNCHRONISED.fullmatch(part) for part in folder.parts):
-        found.append(f"A program seems to copy it to other machines, which breaks a ledger. {_ONE_MACHINE}")
+        risks.append(f"A program seems to copy it to other machines, which breaks a ledger. {_ONE_MACHINE}")
     if sys.platform == "win32" and "appdata" in map(str.lower, folder.parts):
-        found.append(f"Packaged programs, such as Claude Desktop, see another folder under AppData. {_ONE_MACHINE}")
+        risks.append(f"Packaged programs, such as Claude Desktop, see another folder under AppData. {_ONE_MACHINE}")
     if not is_named:  # a folder from a setting is the same for every program with that setting
-        found += _other_ledgers(folder, environ)
-    return found
+        risks += _other_ledgers(folder, environ)
+    return risks
 
 
 def is_on_network(folder: Path) -> bool:
@@ -72,7 +72,7 @@ def _mounts() -> Iterator[tuple[PurePath, str]]:
     At the same mount point, a later file system hides an earlier one.
     """
     if sys.platform == "darwin":
-        for mount in re.finditer(r"^.+? on (.+) \(([^,)]+)", _told_by_mount(), re.MULTILINE):
+        for mount in re.finditer(r"^.+? on (.+) \(([^,)]+)", _mount_output(), re.MULTILINE):
             yield PurePath(mount[1]), mount[2]
         return
     try:
@@ -84,12 +84,12 @@ def _mounts() -> Iterator[tuple[PurePath, str]]:
         yield PurePath(re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), mount[1])), mount[2]
 
 
-def _told_by_mount() -> str:
+def _mount_output() -> str:
     try:
-        told = subprocess.run(["/sbin/mount"], capture_output=True, timeout=5, check=False)
+        done = subprocess.run(["/sbin/mount"], capture_output=True, timeout=5, check=False)
     except (OSError, subprocess.SubprocessError):
         return ""
-    return told.stdout.decode("utf-8", "surrogateescape")
+    return done.stdout.decode("utf-8", "surrogateescape")
 
 
 def _other_ledgers(folder: Path, environ: Mapping[str, str]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from blockrun_image_mcp.cli import options, terminal
 @options.as_json
 @options.spec
 @options.reporting_errors
-def prompt(prompt: str, model: str | None, as_json: bool, spec: str | None, **asked: str | None) -> None:
+def prompt(prompt: str, model: str | None, as_json: bool, spec: str | None, **arguments: str | None) -> None:
     """Show what enrichment would do to a prompt: what it has, what would be added and why. Free and offline.
 
     Example: blockrun-image-mcp prompt "A dog" --purpose portrait
@@ -26,7 +26,7 @@ def prompt(prompt: str, model: str | None, as_json: bool, spec: str | None, **as
     backend = options.start(sandbox=False, flags={"spec": spec})
     catalog = backend.catalog
     chosen = model or backend.defaults.model or next(iter(catalog.models))
-    checked = options.checked(backend, "generate_image", asked | {"prompt": prompt, "model": chosen})
+    checked = options.checked(backend, "generate_image", arguments | {"prompt": prompt, "model": chosen})
     request = catalog.resolve(ImageArguments(prompt, checked.pop("model"), checked.pop("size", None)))
     described = catalog.find(request.model)
     enriched = enrich(checked.pop("prompt"), model=described, size=request.size, **checked)

@@ -60,12 +60,12 @@ async def _recover(backend: Backend) -> None:
         states = (AttemptState.ACCEPTED, AttemptState.UNKNOWN, AttemptState.HELD)
         entries = await backend.operator_ledger().recent(_MAX_EXPLAINED, *states)
     for entry in entries:
-        payment = "" if entry.payment is None else f"\n  {_where_to_look(entry.payment)}"
+        payment = "" if entry.payment is None else f"\n  {_payment_facts(entry.payment)}"
         click.echo(f"{entry.to_text()}\n  {_EXPLANATIONS[entry.state]}{payment}\n  {entry.id}")
     click.echo("Nothing is unresolved." if not entries else f"{len(entries)} left.")
 
 
-def _where_to_look(payment: Payment) -> str:
+def _payment_facts(payment: Payment) -> str:
     """Return where to find out whether a signed payment was used."""
     from blockrun_image_mcp.ledger.payees import end_of  # noqa: PLC0415 - 4 modules of the ledger, 11 to 21 ms
 

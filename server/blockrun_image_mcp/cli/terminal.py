@@ -68,12 +68,12 @@ async def generate(backend: Backend, call: Call, destination: Destination | None
         raise click.Abort
 
 
-async def estimate(backend: Backend, asked: Mapping[str, Any], *, live: bool, as_json: bool) -> None:
+async def estimate(backend: Backend, arguments: Mapping[str, Any], *, live: bool, as_json: bool) -> None:
     """Print the estimate of a call's cost; with `live`, the gateway's own quote."""
     async with backend:
         if live:
             await backend.prepare()
-        show(await backend.toolset.estimate_cost_live(live=live, **asked), as_json)
+        show(await backend.toolset.estimate_cost_live(live=live, **arguments), as_json)
 
 
 def take_first_list(backend: Backend, model: str | None) -> None:
@@ -231,7 +231,7 @@ async def _ask(question: Question, progress: _Progress) -> Approval:
     progress.is_paused = False
     if not is_yes:
         raise not_confirmed("it was declined")
-    return Approval(str(uuid.uuid4()), question.most_usd)
+    return Approval(str(uuid.uuid4()), question.max_usd)
 
 
 @asynccontextmanager

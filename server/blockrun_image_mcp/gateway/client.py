@@ -34,9 +34,9 @@ from blockrun_image_mcp.gateway.retry import (
     Failure,
     Outcome,
     Rule,
-    asked_seconds,
     charged_after,
     failure_of,
+    requested_wait_seconds,
 )
 from blockrun_image_mcp.gateway.transport import (
     CUT,
@@ -220,7 +220,7 @@ class HttpGateway:
         except httpx2.TransportError as error:
             raise _failure(error, call.what_was_sent(), self._endpoint) from error
         except anyio.get_cancelled_exc_class():
-            if call.has_left and call.is_paid:  # by asyncio itself, whose cancellations no shield stops
+            if call.is_sent and call.is_paid:  # by asyncio itself, whose cancellations no shield stops
                 raise call.gave_up() from None
             raise
         finally:
@@ -255,7 +255,7 @@ class HttpGateway:
                 status = polled or status
                 watch.wrong = response if polled is None else None
             watch.sent = replace(watch.sent, named=watch.sent.named | evidence_of(response))
-            pause = max(self._timings.poll_seconds, asked_seconds(response, self._timings) or 0.0)
+            pause = max(self._timings.poll_seconds, requested_wait_seconds(response, self._timings) or 0.0)
 
 
 @dataclass
@@ -281,7 +281,7 @@ class _PaidCall:
         self.attempt = attempt
         self.on_status = on_status
         self.payment: Payment | None = None
-        self.has_left = False
+        self.is_sent = False
         self._was_sent = False
         self.is_paid = is_paid
         self._ends_by = math.inf
@@ -315,7 +315,7 @@ class _PaidCall:
             if self.payment is None or not self._was_sent:  # a payment cannot move twice, however often it is sent
                 await self.attempt.sent()
                 await self._stop_if_late()
-            self.has_left = self._was_sent = True  # the point of no return: from here on, the gateway may charge
+            self.is_sent = self._was_sent = True  # the point of no return: from here on, the gateway may charge
             self.scope.deadline = min(self._ends_by, anyio.current_time() + self._answer_seconds)
 
     async def _stop_if_late(self) -> None:
@@ -333,9 +333,9 @@ class _PaidCall:
     async def on_wait(self, outcome: Outcome, seconds: float) -> None:
         self._earlier.append(outcome)
         if outcome in (Failure.NEVER_SENT, 429) and self.payment is None:  # nothing can have been charged
-            if self.has_left:
+            if self.is_sent:
                 await self.attempt.refused_for_now()
-            self.scope.shield = self.has_left = False
+            self.scope.shield = self.is_sent = False
             self.scope.deadline = self._leaves_by
         why = f"the gateway answered {outcome}" if isinstance(outcome, int) else "the gateway could not be reached"
         self.on_status(f"{why}; trying again in {seconds:.0f} s")
@@ -345,7 +345,7 @@ class _PaidCall:
         self.scope.deadline = min(self.scope.deadline, self._ends_by)
 
     def gave_up(self) -> GatewayError:
-        if self.has_left:
+        if self.is_sent:
             return OutcomeUnknownError("The request was sent, and no answer came in time.")
         if 429 in self._earlier[-1:]:
             return RateLimitError("The gateway accepts no more requests for now.", hint="Wait before the next call.")

@@ -30,7 +30,7 @@ _FAULTS = (
 _REFUSALS = ("error", "errors", "error_msg", "error_message", "errormessage", "error_code")
 _FAILED = ("error", "fail", "failed", "failure")
 _DEEPEST = 6
-_MOST = 3
+_MAX_FAULTS = 3
 _REFUSED = re.compile(r"[45][0-9]{2}", re.ASCII)
 # a text in the shape of a code, such as `quota_exceeded`
 _SLUG = re.compile(r"(?=.{3,64}$)[A-Za-z][A-Za-z0-9]*(?:[_.-][A-Za-z0-9]+)+")
@@ -83,16 +83,16 @@ def saying_of(response: httpx2.Response) -> ErrorWords:
 
 
 def _is_refusal(fields: Mapping[str, Any]) -> bool:
-    told = [*map(fields.get, _REFUSALS), json_object(fields.get("base_resp")).get("status_code")]
+    faults = [*map(fields.get, _REFUSALS), json_object(fields.get("base_resp")).get("status_code")]
     named = _REFUSED.fullmatch(str(fields.get("code") or fields.get("status") or ""))
-    return any(not _is_none(each) for each in told) or fields.get("success") is False or named is not None
+    return any(not _is_none(each) for each in faults) or fields.get("success") is False or named is not None
 
 
 def _is_fault(fields: Mapping[str, Any]) -> bool:
     is_code = str(fields.get("code", "0")).lower() not in ("0", "200", "ok", "success", "none")
-    is_told = any(fields.get(name) for name in ("message", "msg", "detail"))
+    has_words = any(fields.get(name) for name in ("message", "msg", "detail"))
     is_failed = fields.get("ok") is False or str(fields.get("status")).lower() in _FAILED
-    return (is_told and (is_code or is_failed)) or isinstance(fields.get("detail"), str)
+    return (has_words and (is_code or is_failed)) or isinstance(fields.get("detail"), str)
 
 
 def _fields(value: object) -> Mapping[str, Any]:
@@ -113,7 +113,7 @@ def _words(value: object, depth: int) -> Iterator[str]:
     if isinstance(value, str) and not fields:
         yield from filter(None, [value.strip()[:_SEARCHED]])
     elif isinstance(value, list):
-        for each in cast("list[object]", value)[:_MOST]:
+        for each in cast("list[object]", value)[:_MAX_FAULTS]:
             yield from _words(each, depth - 1)
     for name in filter(fields.get, _WORDS):
         yield from _words(fields[name], depth - 1)
@@ -125,7 +125,7 @@ def _codes(fields: Mapping[str, Any], depth: int) -> Iterator[str]:
         return
     faults: list[object] = []
     for fault in filter(None, map(fields.get, _FAULTS)):
-        faults += cast("list[object]", fault)[:_MOST] if isinstance(fault, list) else [fault]
+        faults += cast("list[object]", fault)[:_MAX_FAULTS] if isinstance(fault, list) else [fault]
     objects = [found for fault in faults if (found := _fields(fault))]
     for name in _CODES:
         for each in objects if name in _OF_FAULTS_ALONE else (*objects, fields):

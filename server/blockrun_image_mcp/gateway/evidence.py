@@ -79,10 +79,10 @@ def evidence_of(response: httpx2.Response) -> Evidence:
     evidence = _amounts(_named_in_headers(response.headers))
     # a 202 accepts a job, and a 204 or 205 has no body
     is_result = response.status_code in (200, 201, 203) and state_of(body) in (None, State.FINISHED)
-    is_told_paid = any(str(told).lower() in _PAID for told in _payment_states(body))
-    if is_result or is_told_paid:
+    is_reported_paid = any(str(state).lower() in _PAID for state in _payment_states(body))
+    if is_result or is_reported_paid:
         evidence |= _price(body.get("price"))
-    if is_told_paid and not is_result and evidence.amount_usd is None:
+    if is_reported_paid and not is_result and evidence.amount_usd is None:
         evidence |= Evidence(is_doubtful=True)
     return evidence | Evidence(transaction=_transaction(response.headers, body.get("payment")))
 

@@ -42,20 +42,20 @@ def state_of(body: Mapping[str, Any]) -> State | None:
     Even a success may be about a job that is under way or has failed.
     """
     words = [_key(fields[key]) for fields in _rooms(body) for key in _STATE_KEYS if isinstance(fields.get(key), str)]
-    told = {_STATES[word] for word in words if word in _STATES}
+    states = {_STATES[word] for word in words if word in _STATES}
     # the answer and the job inside it may each have a state: the one furthest from success counts
-    return next((state for state in (State.FAILED, State.DRAWING, State.QUEUED, State.FINISHED) if state in told), None)
+    return next((each for each in (State.FAILED, State.DRAWING, State.QUEUED, State.FINISHED) if each in states), None)
 
 
-def id_of(body: Mapping[str, Any], asked: str) -> str | None:
+def id_of(body: Mapping[str, Any], request_url: str) -> str | None:
     """Return the id to poll an answer's job with; `None` if there is none.
 
-    `asked` is the URL of the request. If the answer's own URL to poll is not this API's, an id is of no use.
+    `request_url` is the URL of the request. If the answer's own URL to poll is not this API's, an id is of no use.
     """
     poll_url = body.get("poll_url")
     if poll_url:
         # it is a path, or a URL of the same origin as the request's
-        found = _POLL_URL.fullmatch(str(poll_url).removeprefix(asked[: -len(urlsplit(asked).path)]))
+        found = _POLL_URL.fullmatch(str(poll_url).removeprefix(request_url[: -len(urlsplit(request_url).path)]))
         return found[1] if found else None
     return next(filter(_ID.fullmatch, _ids(body)), None)
 

@@ -200,8 +200,8 @@ class _Finder:
                 yield from self._in_rooms(each, depth - 1)
         else:
             fields = json_object(value)
-            told = ((room, fields[room]) for room in _ROOMS if fields.get(room))
-            rooms = (value for room, value in told if not (room in _SAYINGS and isinstance(value, str)))
+            filled = ((room, fields[room]) for room in _ROOMS if fields.get(room))
+            rooms = (value for room, value in filled if not (room in _SAYINGS and isinstance(value, str)))
             found = next(filter(None, ([*self._in_rooms(room, depth - 1)] for room in rooms)), None)
             entry = self.entry(value)
             yield from found or ([entry] if entry.is_usable else [])
@@ -297,9 +297,9 @@ def _texts(fields: Mapping[str, Any], keys: Sequence[str]) -> Iterator[str]:
     for key in keys:
         value = fields.get(key)
         inner = json_object(value)
-        told = next((inner[name] for name in _INNER_KEYS if inner.get(name)), None) if inner else value
-        if isinstance(told, str) and told:
-            yield told
+        text = next((inner[name] for name in _INNER_KEYS if inner.get(name)), None) if inner else value
+        if isinstance(text, str) and text:
+            yield text
 
 
 def _distinct(entries: Iterable[PictureEntry]) -> Sequence[PictureEntry]:
@@ -316,10 +316,10 @@ def _list(value: object) -> Sequence[object]:
 def _is_partial(body: object) -> bool:
     """Return whether an event is about an unfinished picture."""
     fields = json_object(body)
-    told = [
+    kinds = [
         each.get(name) for each in (fields, json_object(fields.get("data"))) for name in ("type", "object", "event")
     ]
-    return any(isinstance(each, str) and _PARTIAL.search(each) for each in told)
+    return any(isinstance(each, str) and _PARTIAL.search(each) for each in kinds)
 
 
 def _is_of_picture(url: str) -> bool:

@@ -98,7 +98,7 @@ _REGION = _signs(
     ],
 )
 _BAD = r"(unknown|unsupported|invalid|retired|deprecated|no such)"
-_SAID_OF_MODELS = (
+_MODEL_FAULTS = (
     rf"\b{_BAD} (image )?model\b(?! (param|opt))",
     r"is not a valid model|model identifier is invalid|models/[\w.:-]{1,80} is not found",
     r"\u6a21\u578b\u4e0d\u5b58\u5728",  # the model does not exist
@@ -113,7 +113,7 @@ _MODEL = _Signs(
         re.IGNORECASE,
     ),
     re.compile(  # a quotation before it may be one of the prompt, except for LiteLLM's quotation of itself
-        rf"([^'\"]{{0,10}}\{{'error': ')?[^'\"]{{0,80}}?({'|'.join(_SAID_OF_MODELS)})", re.IGNORECASE
+        rf"([^'\"]{{0,10}}\{{'error': ')?[^'\"]{{0,80}}?({'|'.join(_MODEL_FAULTS)})", re.IGNORECASE
     ),
 )
 _RATE = _signs(

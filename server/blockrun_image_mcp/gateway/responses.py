@@ -37,9 +37,9 @@ from blockrun_image_mcp.gateway.retry import (
     Outcome,
     Rejection,
     Rule,
-    asked_seconds,
     charged_after,
     rejection_of,
+    requested_wait_seconds,
 )
 from blockrun_image_mcp.gateway.transport import CUT
 from blockrun_image_mcp.logs import Redactor
@@ -115,16 +115,16 @@ class Reader:
     redact: Redactor
     timings: Timings = DEFAULT
 
-    def images(self, response: httpx2.Response, most: int, sent: SentRequest) -> ImagesResponse:
-        """Return up to `most` images; raises `GatewayError` if the answer has none."""
+    def images(self, response: httpx2.Response, max_images: int, sent: SentRequest) -> ImagesResponse:
+        """Return up to `max_images` images; raises `GatewayError` if the answer has none."""
         if not response.is_success:
             raise self.refusal(response, sent)
         entries = own_entries_of(response) if saying_of(response).is_refusal else entries_of(response)
         usable = [entry for entry in entries if entry.is_usable]
         if not usable:
             raise self._unusable(response, sent)
-        images = [self._image(entry) for entry in usable[:most]]
-        warnings = [f"{len(usable)} images came; only those requested are here."] if len(usable) > most else []
+        images = [self._image(entry) for entry in usable[:max_images]]
+        warnings = [f"{len(usable)} images came; only those requested are here."] if len(usable) > max_images else []
         raw = b"" if len(images) == len(entries) else response.content
         return ImagesResponse(images, sent.price(response), warnings, raw)
 
@@ -150,7 +150,9 @@ class Reader:
             return None
         return jobs.id_of(body, str(response.request.url))
 
-    def polled(self, response: httpx2.Response, job: str, most: int, sent: SentRequest) -> ImagesResponse | str | None:
+    def polled(
+        self, response: httpx2.Response, job: str, max_images: int, sent: SentRequest
+    ) -> ImagesResponse | str | None:
         """Return a finished job's images, or its progress in a few words.
 
         Return `None` if the answer is not about the job. Raises `GatewayError` if the job has failed, or its pictures
@@ -161,12 +163,12 @@ class Reader:
         if not response.is_success or not jobs.is_about(body, job):
             return None
         if any(entry.is_usable for entry in own_entries_of(response)):
-            return self.images(response, most, sent)
+            return self.images(response, max_images, sent)
         if state in _PROGRESS:
             return _PROGRESS[state]
         entries: Sequence[PictureEntry] = [] if state is State.FAILED else entries_of(response)
         if any(entry.is_usable for entry in entries):
-            return self.images(response, most, sent)
+            return self.images(response, max_images, sent)
         if state is State.FAILED:
             raise self._failed(response, body, sent)
         if entries and state in (None, State.FINISHED):
@@ -319,7 +321,7 @@ def _urls(content: bytes) -> Sequence[str]:
 
 
 def _wait(response: httpx2.Response, timings: Timings) -> float:
-    asked = asked_seconds(response, timings)
+    asked = requested_wait_seconds(response, timings)
     return timings.default_retry_after_seconds if asked is None else asked
 
 

@@ -147,13 +147,13 @@ def rejection_of(code: str | None, words: str, earlier: Sequence[Outcome]) -> Re
     return Rejection.REFUSED if is_refused and is_first and code != "SETTLEMENT_FAILED" else Rejection.UNCLEAR
 
 
-def wait_seconds(outcome: Outcome, resends: int, asked_seconds: float | None, timings: Timings) -> float:
+def wait_seconds(outcome: Outcome, resends: int, requested_seconds: float | None, timings: Timings) -> float:
     """Return the seconds to wait before a resend.
 
     It is the wait that the answer asks for, or a fixed one after a 429. Otherwise it is exponential with full jitter.
     """
-    if asked_seconds is not None:
-        return asked_seconds
+    if requested_seconds is not None:
+        return requested_seconds
     if outcome == 429:
         return timings.default_retry_after_seconds
     # the exponent is bounded, because a float overflows
@@ -161,15 +161,15 @@ def wait_seconds(outcome: Outcome, resends: int, asked_seconds: float | None, ti
     return random.uniform(0, ceiling)  # noqa: S311 - jitter, not a secret
 
 
-def asked_seconds(response: httpx2.Response, timings: Timings) -> float | None:
+def requested_wait_seconds(response: httpx2.Response, timings: Timings) -> float | None:
     """Return the seconds to wait by an answer's headers or body; `None` without a usable wait."""
     for name in _MILLISECONDS_HEADERS:
         if _SECONDS.fullmatch(told := response.headers.get(name, "").strip()):
             return min(timings.max_retry_after_seconds, float(told) / 1_000)
     body = json_object(json_from(response.content))
     told = [str(fields.get(name, "")) for fields in (body, json_object(body.get("error"))) for name in _WAITS]
-    asked = [retry_after_seconds(each, timings) for each in (response.headers.get("retry-after"), *told)]
-    return next((seconds for seconds in asked if seconds is not None), None)
+    waits = [retry_after_seconds(each, timings) for each in (response.headers.get("retry-after"), *told)]
+    return next((seconds for seconds in waits if seconds is not None), None)
 
 
 def retry_after_seconds(header: str | None, timings: Timings) -> float | None:

@@ -18,7 +18,15 @@ from blockrun_image.text import clean
 from blockrun_image_mcp.bounded_json import json_from
 from blockrun_image_mcp.gateway.credentials import may_leave
 from blockrun_image_mcp.gateway.refusals import is_lasting
-from blockrun_image_mcp.gateway.retry import Failure, Outcome, Rule, asked_seconds, failure_of, may_resend, wait_seconds
+from blockrun_image_mcp.gateway.retry import (
+    Failure,
+    Outcome,
+    Rule,
+    failure_of,
+    may_resend,
+    requested_wait_seconds,
+    wait_seconds,
+)
 from blockrun_image_mcp.network import look_up_proxy
 from blockrun_image_mcp.timings import Timings
 
@@ -143,7 +151,7 @@ class RetryingTransport(httpx2.AsyncBaseTransport):
         """Send the request; raises the last attempt's `httpx2.TransportError`."""
         rules: Rules = request.extensions.get(RULES, dict)
         is_final: IsFinal = request.extensions.get(IS_FINAL, _is_never_final)
-        on_wait: OnWait = request.extensions.get(ON_WAIT, _tell_nobody)
+        on_wait: OnWait = request.extensions.get(ON_WAIT, _ignore_wait)
         resends: Counter[Outcome] = Counter()
         waited = 0.0
         while True:
@@ -203,7 +211,7 @@ def _is_never_final(_answer: httpx2.Response) -> bool:
     return False
 
 
-async def _tell_nobody(_outcome: Outcome, _seconds: float) -> None:
+async def _ignore_wait(_outcome: Outcome, _seconds: float) -> None:
     """Do nothing."""
 
 
@@ -288,7 +296,7 @@ def _is_final(attempt: httpx2.Response | httpx2.TransportError, is_final: IsFina
 
 
 def _asked_seconds(attempt: httpx2.Response | httpx2.TransportError, timings: Timings) -> float | None:
-    return asked_seconds(attempt, timings) if isinstance(attempt, httpx2.Response) else None
+    return requested_wait_seconds(attempt, timings) if isinstance(attempt, httpx2.Response) else None
 
 
 def _answer(attempt: httpx2.Response | httpx2.TransportError) -> httpx2.Response:

@@ -82,7 +82,7 @@ class LedgerAttempt:
     request: ImageRequest
     caller: str
     held_usd: Decimal
-    most_usd: Decimal | None = None
+    max_usd: Decimal | None = None
     new: NewAttempt | None = None
     approval: Approval | None = None
     sequence: int = 0

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 class Question:
     """A question to the user about one call.
 
-    It names the purchase, its price in words and the prompt. A yes covers prices up to `most_usd`, in US dollars, or
+    It names the purchase, its price in words and the prompt. A yes covers prices up to `max_usd`, in US dollars, or
     any price if that is `None`.
     """
 
     what: str
     price: str
     prompt: str
-    most_usd: Decimal | None
+    max_usd: Decimal | None
 
     @property
     def about(self) -> str:
@@ -74,7 +74,7 @@ def confirming(ask: Ask) -> "Approve":
         images = "1 image" if expected.n == 1 else f"{expected.n} images"
         prompt = f'The prompt is: "{clean(request.prompt, _SHOWN_CHARACTERS)}"'
         about = f"Make {images} with {expected.what()}?"
-        return await ask(Question(about, _price(expected, needed), prompt, needed.most_usd))
+        return await ask(Question(about, _price(expected, needed), prompt, needed.max_usd))
 
     return approve
 
@@ -91,14 +91,14 @@ def not_confirmed(why: str) -> ConfirmationError:
 
 
 def _price(expected: "Estimate", needed: "NeedsApproval") -> str:
-    most_usd = needed.most_usd
-    most = "without a limit" if most_usd is None else f"at most ${usd(most_usd)}"
+    max_usd = needed.max_usd
+    limit = "without a limit" if max_usd is None else f"at most ${usd(max_usd)}"
     if needed.is_exact:
-        return f"The gateway's price is ${usd(most_usd or Decimal(0))}; the estimate was {expected.amount()}."
+        return f"The gateway's price is ${usd(max_usd or Decimal(0))}; the estimate was {expected.amount()}."
     if expected.high_usd is None:
-        return f"The price is not known: {expected.amount()}, {most}."
-    if most_usd is not None and most_usd > expected.high_usd:
-        return f"It can cost {most}: such images recently cost more than the estimate of {expected.amount()}."
+        return f"The price is not known: {expected.amount()}, {limit}."
+    if max_usd is not None and max_usd > expected.high_usd:
+        return f"It can cost {limit}: such images recently cost more than the estimate of {expected.amount()}."
     if expected.exact:
         return f"It costs {expected.amount()}."
     return f"The estimate is {expected.amount()}."

@@ -124,7 +124,7 @@ class Ledger:
 
     async def status(self, id: str) -> AttemptStatus:
         """Return the status of an attempt of any process."""
-        return await self.database.look(lambda store: self._status(store.find(id)))
+        return await self.database.read_after_records(lambda store: self._status(store.find(id)))
 
     async def claim(self, id: str) -> int | None:
         """Claim a job, and return the number of this process's last record of it.
@@ -139,7 +139,7 @@ class Ledger:
         An idle ledger is only read, not written.
         """
         # a write syncs the disk, and this runs every minute in each server
-        jobs, is_tidy = await self.database.read(self._look_around)
+        jobs, is_tidy = await self.database.read(self._survey)
         if not is_tidy or self.outbox.has_spilled:
             await self.write(lambda store: self._end_dead(store, self._liveness()))
         return {self._stored(row, self.process.id): job for row, job in jobs}
@@ -150,14 +150,14 @@ class Ledger:
 
     async def spending(self, days: Days, by: GroupedBy) -> Spending:
         """Return the spending in a range of days, by day or by model."""
-        return Spending(days, by, await self.database.look(lambda store: store.spending(days, by)))
+        return Spending(days, by, await self.database.read_after_records(lambda store: store.spending(days, by)))
 
     async def recent(self, limit: int, *states: AttemptState, days: Days = ALL_DAYS) -> Sequence[AttemptReport]:
         """Return up to `limit` attempts, newest first.
 
         With `states`, only those in one of the states; otherwise, all but the released ones.
         """
-        return await self.database.look(lambda store: store.recent(limit, *states, days=days))
+        return await self.database.read_after_records(lambda store: store.recent(limit, *states, days=days))
 
     async def note_files(self, files: Mapping[str, Path]) -> None:
         """Record the files of saved pictures, by URL."""
@@ -185,7 +185,9 @@ class Ledger:
                 return [None] * len(requests)
         except OSError as error:
             raise LedgerError(f"The ledger cannot be read ({type(error).__name__}).") from error
-        return await self.database.look(lambda store: [self._charged_lately(store, each) for each in requests])
+        return await self.database.read_after_records(
+            lambda store: [self._charged_lately(store, each) for each in requests]
+        )
 
     async def users(self) -> Sequence[int]:
         """Return the pids of the processes using the ledger."""
@@ -237,7 +239,7 @@ class Ledger:
         spent = store.spent_on(day)
         held = self.limits.held_for(cost, spent)
         self.limits.check(held, spent)
-        is_open = cost.most_usd is None and self.limits.call_micro_usd is None
+        is_open = cost.max_usd is None and self.limits.call_micro_usd is None
         price_usd = None if is_open else from_micro_usd(held)
         if self.limits.needs_approval(cost, held) and not (approval and approval.covers(price_usd)):
             return NeedsApproval(price_usd)
@@ -258,15 +260,15 @@ class Ledger:
         )
         store.add(new)
         store.add_caller(id, caller, self.owner)
-        return LedgerAttempt(self, id, order.request, caller, from_micro_usd(held), cost.most_usd, new, approval)
+        return LedgerAttempt(self, id, order.request, caller, from_micro_usd(held), cost.max_usd, new, approval)
 
     def _cost(self, store: AttemptStore, order: Order) -> ExpectedCost:
         """Return the cost of an order: the list price, or the last charge if higher."""
         image_usd, cost = self._charged_lately(store, order.request), order.cost
         charged_usd = (image_usd or Decimal(0)) * order.request.n
-        if cost.most_usd is None:
-            return replace(cost, least_usd=max(cost.least_usd, charged_usd))
-        return replace(cost, most_usd=max(cost.most_usd, charged_usd))
+        if cost.max_usd is None:
+            return replace(cost, min_usd=max(cost.min_usd, charged_usd))
+        return replace(cost, max_usd=max(cost.max_usd, charged_usd))
 
     def _charged_lately(self, store: AttemptStore, request: ImageRequest) -> Decimal | None:
         charge = store.last_charge(self.account, request, self.clock() - _LATELY_SECONDS)
@@ -329,7 +331,7 @@ class Ledger:
         store.change(id, owner=owner, state=AttemptState.ACCEPTED, ended=None)
         return row.sequence if row.writer == owner else 0
 
-    def _look_around(self, store: AttemptStore) -> tuple[Sequence[tuple[StoredAttempt, Job]], bool]:
+    def _survey(self, store: AttemptStore) -> tuple[Sequence[tuple[StoredAttempt, Job]], bool]:
         """Return the account's jobs to claim, and whether there is nothing to end.
 
         It also removes the lock files of dead processes.
@@ -342,11 +344,11 @@ class Ledger:
         jobs = [
             (row, Job(row.job, row.payment))
             for row in store.jobs(self.account)
-            if row.job and not self._is_worked_on(row, is_alive) and self._is_to_be_asked(row)
+            if row.job and not self._is_worked_on(row, is_alive) and self._is_due(row)
         ]
         return jobs, is_tidy
 
-    def _is_to_be_asked(self, row: StoredAttempt) -> bool:
+    def _is_due(self, row: StoredAttempt) -> bool:
         """Return whether a job should be polled.
 
         One with an unknown outcome is polled once an hour, for a day.

@@ -55,15 +55,15 @@ class Limits:
         If its highest cost is unknown, this is the limit for one call, or without one the rest of the day's budget. It
         is at least the lowest cost, and never 0, because a budget of 0 must refuse the call.
         """
-        if cost.most_usd is not None:
-            return micro_usd(cost.most_usd)
-        left = 0 if self.day_micro_usd is None else self.day_micro_usd - spent_micro_usd
-        return max(left if self.call_micro_usd is None else self.call_micro_usd, micro_usd(cost.least_usd), 1)
+        if cost.max_usd is not None:
+            return micro_usd(cost.max_usd)
+        remaining = 0 if self.day_micro_usd is None else self.day_micro_usd - spent_micro_usd
+        return max(remaining if self.call_micro_usd is None else self.call_micro_usd, micro_usd(cost.min_usd), 1)
 
     def needs_approval(self, cost: ExpectedCost, held_micro_usd: int) -> bool:
         """Return whether the user must approve a call with this reservation."""
         # the price of an open call has no upper limit, however little is reserved for it
-        is_open = cost.most_usd is None and self.call_micro_usd is None
+        is_open = cost.max_usd is None and self.call_micro_usd is None
         return self.is_above_confirmation(held_micro_usd) or (is_open and self.confirm_above_micro_usd is not None)
 
     def is_above_confirmation(self, price_micro_usd: int) -> bool:
@@ -79,10 +79,10 @@ class Limits:
             raise _refusal(call_micro_usd, f"one call may cost at most {in_usd(self.call_micro_usd)}", "max_cost_usd")
         total = spent_micro_usd + call_micro_usd
         if self.day_micro_usd is not None and (total > self.day_micro_usd or not self.day_micro_usd):
-            left = in_usd(max(0, self.day_micro_usd - spent_micro_usd))
+            remaining = in_usd(max(0, self.day_micro_usd - spent_micro_usd))
             raise _refusal(
                 call_micro_usd,
-                f"{left} of the {in_usd(self.day_micro_usd)} for this UTC day is left",
+                f"{remaining} of the {in_usd(self.day_micro_usd)} for this UTC day is left",
                 "daily_budget_usd",
             )
 

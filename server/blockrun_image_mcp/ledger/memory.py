@@ -22,7 +22,7 @@ class Memory:
         self._sent_since: dict[str, float] = {}
         self._polls_since: dict[str, tuple[int, float]] = {}
         self._repeats: dict[str, int] = {}
-        self._asked_at: dict[str, float] = {}
+        self._polled_at: dict[str, float] = {}
 
     def next_to_repeat(self, ids: Sequence[str]) -> str:
         """Return the id repeated least often.
@@ -47,10 +47,10 @@ class Memory:
 
     def may_ask_again(self, id: str) -> bool:
         """Return whether a lost job may be polled again: once an hour."""
-        asked_at = self._asked_at.get(id)
-        if asked_at is not None and time.monotonic() - asked_at < self._timings.lost_job_seconds:
+        polled_at = self._polled_at.get(id)
+        if polled_at is not None and time.monotonic() - polled_at < self._timings.lost_job_seconds:
             return False
-        _remember(self._asked_at, id, time.monotonic())
+        _remember(self._polled_at, id, time.monotonic())
         return True
 
     def has_missed_polls(self, row: StoredAttempt) -> bool:

@@ -107,9 +107,9 @@ class Owners:
             with suppress(OSError):  # other processes then detect a replaced ledger later
                 _write_facts(self._held.descriptor, ledger, sent_count)
 
-    def living(self) -> Sequence[LiveProcess]:
+    def live_processes(self) -> Sequence[LiveProcess]:
         """Return the live processes, without those with an unreadable file."""
-        return [living for path in self._files(_LOCK) if (living := self._living(path)) is not None]
+        return [process for path in self._files(_LOCK) if (process := self._live_process(path)) is not None]
 
     def identity(self) -> str:
         """Return the folder's random identity, written by its first process."""
@@ -177,7 +177,7 @@ class Owners:
         make_folder(self._folder)
         return create(path)
 
-    def _living(self, path: Path) -> LiveProcess | None:
+    def _live_process(self, path: Path) -> LiveProcess | None:
         try:
             if self.is_alive(path.stem):
                 facts: dict[str, Any] = json.loads(path.read_bytes())

@@ -21,9 +21,9 @@ def check_payee(store: AttemptStore, quote: Quote, id: str, now: Moment) -> None
     It must not be paid if the host has another trusted address, or if another attempt's payment to another address of
     the host is still usable. `id` is the attempt that the quote is for.
     """
-    host, seen = quote.host.lower(), quote.payee.lower()
+    host, address = quote.host.lower(), quote.payee.lower()
     trusted = store.trusted_payee(host)
-    if trusted is not None and trusted.lower() != seen:
+    if trusted is not None and trusted.lower() != address:
         raise _refused(
             f"{quoted(host, 80)} asks to be paid at {quote.payee}, but was paid at {quoted(trusted, 50)} before",
             "Ask its operator. If that is right, a person, not an agent, can run:"
@@ -31,7 +31,7 @@ def check_payee(store: AttemptStore, quote: Quote, id: str, now: Moment) -> None
         )
     for other, payee, payment in store.payments_at(host):
         # None: the other attempt is about to sign its payment
-        if other != id and payee.lower() != seen and (payment is None or is_usable(payment, now)):
+        if other != id and payee.lower() != address and (payment is None or is_usable(payment, now)):
             raise _refused(
                 f"{quoted(host, 80)} asks to be paid at {quote.payee}, but a payment to {quoted(payee, 50)} can still"
                 " be used",

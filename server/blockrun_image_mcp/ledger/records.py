@@ -104,8 +104,8 @@ def ending(row: StoredAttempt, state: AttemptState, now: Moment) -> Mapping[str,
 
     A released attempt is held instead if its signed payment was sent, because the gateway can still use it.
     """
-    has_left = row.payment is not None and row.state is not AttemptState.RESERVED
-    if state is AttemptState.RELEASED and has_left:
+    is_payment_sent = row.payment is not None and row.state is not AttemptState.RESERVED
+    if state is AttemptState.RELEASED and is_payment_sent:
         state = AttemptState.HELD
     return {"state": state, "ended": now} if row.state.can_become(state) else {}
 
@@ -155,9 +155,9 @@ def _settled(row: StoredAttempt, values: Mapping[str, Any], now: Moment) -> Mapp
     if not (is_news and row.state.can_become(AttemptState.SETTLED)):
         return {}
     response = ImagesResponse([_image(each) for each in values["images"]], None, values["warnings"])
-    kept = row.response if row.response.images and not response.images else response
+    result = row.response if row.response.images and not response.images else response
     charge = {} if charged is None else {"charged_micro_usd": max(charged, earlier or 0)}
-    return {"state": AttemptState.SETTLED, "response": kept, "ended": now, **charge}
+    return {"state": AttemptState.SETTLED, "response": result, "ended": now, **charge}
 
 
 def _deliver(store: AttemptStore, row: StoredAttempt, values: Mapping[str, Any]) -> None:

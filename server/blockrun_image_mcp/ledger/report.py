@@ -106,7 +106,7 @@ class DailySpending:
             "held_usd": _plain(self._sum(*_HELD)),
             "unknown_usd": _plain(self._sum("unknown")),
             "excess_usd": _plain(self._excess()),
-            "left_usd": None if self.limits.day_micro_usd is None else _plain(self._left()),
+            "left_usd": None if self.limits.day_micro_usd is None else _plain(self._remaining()),
             "daily_budget_usd": _optional(self.limits.day_micro_usd),
             "max_cost_usd": _optional(self.limits.call_micro_usd),
             "models": [
@@ -118,8 +118,8 @@ class DailySpending:
     def summary(self) -> str:
         """Return the day's spending and remaining budget, in a few words."""
         budget = self.limits.day_micro_usd
-        left = "no daily limit" if budget is None else f"{in_usd(self._left())} of {in_usd(budget)} left"
-        return f"{self.day} (UTC): {in_usd(self.spent_micro_usd)} spent, {left}"
+        remaining = "no daily limit" if budget is None else f"{in_usd(self._remaining())} of {in_usd(budget)} left"
+        return f"{self.day} (UTC): {in_usd(self.spent_micro_usd)} spent, {remaining}"
 
     def to_text(self) -> str:
         """Return the statement as text."""
@@ -143,7 +143,7 @@ class DailySpending:
     def _excess(self) -> int:
         return sum(total.excess_micro_usd for total in self.totals)
 
-    def _left(self) -> int:
+    def _remaining(self) -> int:
         return max(0, (self.limits.day_micro_usd or 0) - self.spent_micro_usd)
 
 

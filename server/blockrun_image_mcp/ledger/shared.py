@@ -74,7 +74,7 @@ class SharedDatabase:
         self.outbox.remove(applied.spilled)
         return result
 
-    async def look(self, work: Callable[[AttemptStore], T]) -> T:
+    async def read_after_records(self, work: Callable[[AttemptStore], T]) -> T:
         """Run work that only reads, after the records waiting for the database."""
         if self.outbox.pending or self.outbox.has_spilled:
             return await self.write(work)
@@ -97,7 +97,7 @@ class SharedDatabase:
 
     async def users(self) -> Sequence[int]:
         """Return the pids of the processes using the ledger."""
-        return sorted(each.pid for each in await anyio.to_thread.run_sync(self.owners.living))
+        return sorted(each.pid for each in await anyio.to_thread.run_sync(self.owners.live_processes))
 
     def _catch_up(self, store: AttemptStore) -> "_Applied":
         """Check that this is still the same ledger, and apply the waiting records."""
@@ -136,7 +136,7 @@ class SharedDatabase:
 
     def _check_others(self, header: Header) -> None:
         """Raise `LedgerError` if a live process uses another ledger, or a newer copy of this one."""
-        for each in self.owners.living():
+        for each in self.owners.live_processes():
             # an older copy lacks sent requests, and would let the budget pay for them again
             if each.ledger and (each.ledger != header.identity or each.sent_count > header.sent_count):
                 raise LedgerError(
@@ -164,7 +164,7 @@ class SharedDatabase:
             return await work
         except LedgerError as error:
             if error.is_busy:
-                pids = ", ".join(str(each.pid) for each in self.owners.living())
+                pids = ", ".join(str(each.pid) for each in self.owners.live_processes())
                 error.append_hints([f"Servers that use it have the process ids {pids}." if pids else ""])
             raise
 

@@ -64,7 +64,7 @@ async def _answer_now(context: ServerRequestContext[Backend, Any], question: Que
     except (MCPError, ValidationError) as error:
         raise not_confirmed("the client returned no answer") from error
     _check(answer)
-    return Approval(str(uuid.uuid4()), question.most_usd)
+    return Approval(str(uuid.uuid4()), question.max_usd)
 
 
 def _answer_in(params: CallToolRequestParams, question: Question, questions: OpenQuestions) -> Approval:
@@ -74,16 +74,16 @@ def _answer_in(params: CallToolRequestParams, question: Question, questions: Ope
     to the question, and `ConfirmationError` for any answer but yes.
     """
     answer = (params.input_responses or {}).get(_KEY)
-    asked = _ReturnedQuestion.read(params.request_state)
-    if answer is None or asked is None or not asked.covers(question):
+    returned = _ReturnedQuestion.read(params.request_state)
+    if answer is None or returned is None or not returned.covers(question):
         form = ElicitRequestFormParams(message=str(question), requested_schema=_YES_OR_NO)
-        new = _ReturnedQuestion(questions.id_of(_about(params, question)), question.about, question.most_usd)
+        new = _ReturnedQuestion(questions.id_of(_about(params, question)), question.about, question.max_usd)
         raise InputRequired(
             InputRequiredResult(input_requests={_KEY: ElicitRequest(params=form)}, request_state=new.to_json())
         )
-    questions.answered(asked.id)
+    questions.answered(returned.id)
     _check(answer)
-    return Approval(asked.id, asked.most_usd)
+    return Approval(returned.id, returned.max_usd)
 
 
 @dataclass(frozen=True)
@@ -94,23 +94,23 @@ class _ReturnedQuestion:
 
     id: str
     about: str
-    most_usd: Decimal | None
+    max_usd: Decimal | None
 
     @classmethod
     def read(cls, state: str | None) -> "_ReturnedQuestion | None":
         try:
             fields = json.loads(state or "{}")
-            most_usd = fields["most_usd"]
-            return cls(str(fields["id"]), str(fields["about"]), None if most_usd is None else Decimal(most_usd))
+            max_usd = fields["most_usd"]
+            return cls(str(fields["id"]), str(fields["about"]), None if max_usd is None else Decimal(max_usd))
         except (ValueError, TypeError, KeyError, InvalidOperation):
             return None
 
     def to_json(self) -> str:
-        most_usd = None if self.most_usd is None else str(self.most_usd)
-        return json.dumps({"id": self.id, "about": self.about, "most_usd": most_usd})
+        max_usd = None if self.max_usd is None else str(self.max_usd)
+        return json.dumps({"id": self.id, "about": self.about, "most_usd": max_usd})
 
     def covers(self, question: Question) -> bool:
-        return self.about == question.about and Approval(self.id, self.most_usd).covers(question.most_usd)
+        return self.about == question.about and Approval(self.id, self.max_usd).covers(question.max_usd)
 
 
 def _about(params: CallToolRequestParams, question: Question) -> str:

@@ -34,7 +34,7 @@ from blockrun_image_mcp.timings import Timings
 _CHUNK_BYTES = 2**16
 _MAX_WAITING_BYTES = 2**20
 
-_CAN_TELL_EMPTY = sys.platform != "win32"  # on Windows, select supports only sockets
+_CAN_DETECT_EMPTY = sys.platform != "win32"  # on Windows, select supports only sockets
 
 _LOOP_HAS_ENDED = (RuntimeError, CancelledError)
 """Raised in a thread by a call into an event loop that is ending or has ended."""
@@ -239,7 +239,7 @@ class Pauses:
         self._noticed_at = self._read_at = time.monotonic()
         self._waited_until = -math.inf
         if self._noticed_at - started_at >= timings.join_seconds:
-            self._waited_until = math.inf if _CAN_TELL_EMPTY else self._noticed_at + timings.started_seconds
+            self._waited_until = math.inf if _CAN_DETECT_EMPTY else self._noticed_at + timings.started_seconds
 
     def may_have_waited(self) -> bool:
         """Return whether a line read now may have been written long ago."""
@@ -282,7 +282,7 @@ class Pauses:
 
 
 def _is_empty(descriptor: int) -> bool:
-    return _CAN_TELL_EMPTY and not select.select([descriptor], [], [], 0)[0]
+    return _CAN_DETECT_EMPTY and not select.select([descriptor], [], [], 0)[0]
 
 
 @contextmanager

@@ -82,8 +82,8 @@ class X402Auth(httpx2.Auth):
         challenge = read_challenge(response.headers, response.content)
         now = self._payer.clock()
         timings = self._payer.timings
-        asked = QuoteContext(request.url, response.headers.get("date"), now, self._attempt.most_usd, timings)
-        requirement = choose(challenge, asked)
+        context = QuoteContext(request.url, response.headers.get("date"), now, self._attempt.max_usd, timings)
+        requirement = choose(challenge, context)
         echo = challenge.echo(requirement.entry)
         payer = await self._payer.wallet.address()
         # the ledger reserves the exact price, or raises, before anything is signed

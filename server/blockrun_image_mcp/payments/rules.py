@@ -59,21 +59,21 @@ class Requirement:
         return Decimal(self.amount) / TOKEN_UNITS
 
 
-def choose(challenge: Challenge, asked: QuoteContext) -> Requirement:
+def choose(challenge: Challenge, context: QuoteContext) -> Requirement:
     """Return the first way to pay that passes all rules.
 
     Raises `PaymentRequiredError` with the reason if none does.
     """
-    check_url(asked.url)
-    _check_resource(challenge, asked.url)
-    _check_clock(asked)
+    check_url(context.url)
+    _check_resource(challenge, context.url)
+    _check_clock(context)
     refusals: list[PaymentRequiredError] = []
     for entry in challenge.accepts:
         try:
-            return _checked(entry, challenge, asked)
+            return _checked(entry, challenge, context)
         except PaymentRequiredError as refusal:
             refusals.append(refusal)
-    raise _most_telling(refusals)
+    raise _most_specific(refusals)
 
 
 def exact_price(response: httpx2.Response, request_url: httpx2.URL, now: float, timings: Timings = DEFAULT) -> Decimal:
@@ -124,30 +124,30 @@ def _check_resource(challenge: Challenge, url: httpx2.URL) -> None:
         raise refused(f"it is for {quoted(named, 100)}, not for the requested URL")
 
 
-def _check_clock(asked: QuoteContext) -> None:
+def _check_clock(context: QuoteContext) -> None:
     """Raise `PaymentRequiredError` if this machine's clock and the gateway's differ too much.
 
     A signature's times are this machine's: if its clock is wrong, the signature is valid for longer or shorter than
     meant.
     """
     try:
-        date = parsedate_to_datetime(asked.date or "")
-        skew = abs(date.replace(tzinfo=date.tzinfo or UTC).timestamp() - asked.now)
+        date = parsedate_to_datetime(context.date or "")
+        skew = abs(date.replace(tzinfo=date.tzinfo or UTC).timestamp() - context.now)
     except (ValueError, OverflowError):
         raise refused("the answer has no usable Date to check this machine's clock against") from None
-    if skew >= asked.timings.max_clock_skew_seconds:
+    if skew >= context.timings.max_clock_skew_seconds:
         raise refused(f"this machine's clock and the gateway's are {skew:.0f} s apart", "Set this machine's clock.")
 
 
-def _checked(entry: object, challenge: Challenge, asked: QuoteContext) -> Requirement:
+def _checked(entry: object, challenge: Challenge, context: QuoteContext) -> Requirement:
     fields = json_object(entry)
     network = _network(fields)
     return Requirement(
         entry=fields,
         network=network,
-        amount=_amount(fields, challenge, asked.expected_usd),
+        amount=_amount(fields, challenge, context.expected_usd),
         payee=_payee(fields, network),
-        lifetime_seconds=_lifetime(fields, asked.timings),
+        lifetime_seconds=_lifetime(fields, context.timings),
     )
 
 
@@ -178,10 +178,10 @@ def _amount(fields: Mapping[str, Any], challenge: Challenge, expected_usd: Decim
     if challenge.price_usd is not None and challenge.price_usd != amount_usd:
         raise refused(f"it asks for ${usd(amount_usd)}, and the answer names ${usd(challenge.price_usd)}")
     if expected_usd is not None:
-        most_usd = max(_MAX_FACTOR * expected_usd, expected_usd + _MAX_EXTRA_USD)
-        if amount_usd > most_usd:
+        max_usd = max(_MAX_FACTOR * expected_usd, expected_usd + _MAX_EXTRA_USD)
+        if amount_usd > max_usd:
             raise refused(
-                f"it asks for ${usd(amount_usd)}; ${usd(expected_usd)} was expected, and at most ${usd(most_usd)}"
+                f"it asks for ${usd(amount_usd)}; ${usd(expected_usd)} was expected, and at most ${usd(max_usd)}"
                 " is accepted",
                 "Choose another model, or check the gateway's prices.",
             )
@@ -207,7 +207,7 @@ def _other_kind(why: str) -> _OtherKindError:
     return _OtherKindError(refusal.message, hint=refusal.hint, answer=refusal.answer)
 
 
-def _most_telling(refusals: list[PaymentRequiredError]) -> PaymentRequiredError:
+def _most_specific(refusals: list[PaymentRequiredError]) -> PaymentRequiredError:
     known = [refusal for refusal in refusals if not isinstance(refusal, _OtherKindError)]
     chosen = (known or refusals)[0]
     return PaymentRequiredError(chosen.message, hint=chosen.hint, answer=chosen.answer)

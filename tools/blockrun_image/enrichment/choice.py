@@ -59,8 +59,8 @@ class Choice:
 
     def _is_understood(self, facet: str) -> bool:
         """Return whether enough words are known to trust the subject's usual phrases."""
-        most_unknown = _MAX_UNKNOWN_BESIDE_A_STYLE if facet == "style" else 0
-        return self.reading.subject is not None and self.reading.unknown <= most_unknown
+        max_unknown = _MAX_UNKNOWN_BESIDE_A_STYLE if facet == "style" else 0
+        return self.reading.subject is not None and self.reading.unknown <= max_unknown
 
     def _fitting(self, facet: str, tags: frozenset[str]) -> Iterator[tuple[Source, str, Phrase]]:
         for source, rule, phrases in self._offers(facet):

@@ -41,7 +41,7 @@ class Denial:
 
     def rules_out(self, reading: Reading) -> bool:
         """Return whether a reading says the negated words or implies their tags."""
-        return self.words <= reading.said or bool(self.tags and self.tags <= reading.tags)
+        return self.words <= reading.affirmed or bool(self.tags and self.tags <= reading.tags)
 
 
 @dataclass(frozen=True)

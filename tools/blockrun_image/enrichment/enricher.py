@@ -107,22 +107,24 @@ class Enricher:
         """Return the arguments' additions, and a warning for each rejected one."""
         wished: list[Addition] = []
         prompts_own = Statement.of(self.tips, reading)
-        kept: dict[str, Statement] = {}
+        accepted: dict[str, Statement] = {}
         warnings: list[str] = []
         for facet, wish in self.wishes.items():
             addition = Addition(facet, wish.text, "argument", f"arguments.{wish.argument}", "the call asks for it")
-            name, told = f"{wish.argument} {quoted(wish.text)}", Statement.of(self.tips, read(self.tips, wish.text))
-            is_said = _ends_in(prompt, wish) or (reading.says(wish.words) and not prompts_own.denies(told))
-            refusal = _refusal(told, kept if is_said else {**kept, "the prompt's own words": prompts_own})
+            name = f"{wish.argument} {quoted(wish.text)}"
+            statement = Statement.of(self.tips, read(self.tips, wish.text))
+            is_present = _ends_in(prompt, wish) or (reading.has_words(wish.words) and not prompts_own.denies(statement))
+            others = accepted if is_present else {**accepted, "the prompt's own words": prompts_own}
+            refusal = _refusal(statement, others)
             if reading.untouchable:
                 refusal = f"the prompt was not changed, because {reading.untouchable}"
-            elif not refusal and not is_said and not self._fits(prompt, [*wished, addition]):
+            elif not refusal and not is_present and not self._fits(prompt, [*wished, addition]):
                 refusal = "there is no room for it"
             if refusal:
                 warnings.append(f"{name} was not added: {refusal}.")
             else:
-                kept[name] = told
-                wished += [] if is_said else [addition]
+                accepted[name] = statement
+                wished += [] if is_present else [addition]
         return wished, warnings
 
     def _own(self, prompt: str, original: Reading) -> Reading:
@@ -143,17 +145,17 @@ class Enricher:
 
     def _given(self, reading: Reading) -> AbstractSet[str]:
         """Return the named facets, including those requested by arguments."""
-        return reading.present | {facet for facet, wish in self.wishes.items() if reading.says(wish.words)}
+        return reading.present | {facet for facet, wish in self.wishes.items() if reading.has_words(wish.words)}
 
     def _fitting(self, prompt: str, wished: Sequence[Addition], chosen: Sequence[Addition]) -> Sequence[Addition]:
-        kept = list(chosen)
-        while kept and not self._fits(prompt, [*wished, *kept]):
-            kept.pop()  # the arguments' words stay: they were checked to fit
-        return _in_order([*wished, *kept])
+        fitting = list(chosen)
+        while fitting and not self._fits(prompt, [*wished, *fitting]):
+            fitting.pop()  # the arguments' words stay: they were checked to fit
+        return _in_order([*wished, *fitting])
 
     def _fits(self, prompt: str, additions: Sequence[Addition]) -> bool:
-        most = self.model.max_prompt_characters
-        return most is None or len(self._joined(prompt, additions)) <= most
+        max_characters = self.model.max_prompt_characters
+        return max_characters is None or len(self._joined(prompt, additions)) <= max_characters
 
     def _joined(self, prompt: str, additions: Sequence[Addition]) -> str:
         """Return the prompt with the additions after it, separated to suit its last sign."""
@@ -170,9 +172,9 @@ class Enricher:
         return f"{prompt}{between}{_capital(words[0])}{words[1:]}"
 
 
-def _refusal(told: Statement, others: Mapping[str, Statement]) -> str:
+def _refusal(statement: Statement, others: Mapping[str, Statement]) -> str:
     """Return the reason for a contradiction with the others, or an empty text."""
-    clashes = (name for name, other in others.items() if told.contradicts(other))
+    clashes = (name for name, other in others.items() if statement.contradicts(other))
     return next((f"it contradicts {name}" for name in clashes), "")
 
 

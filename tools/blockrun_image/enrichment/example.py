@@ -17,10 +17,10 @@ def example_of(enriched: EnrichedPrompt) -> str:
     tags = read(tips, enriched.prompt).tags
     phrases: list[str] = []
     for advice in enriched.advice:  # each fits the prompt, but two may contradict each other
-        told = read(tips, advice.example).tags
-        if not tips.conflict(told, tags):
+        added = read(tips, advice.example).tags
+        if not tips.conflict(added, tags):
             phrases.append(advice.example)
-            tags |= told
+            tags |= added
     return _joined(enriched.prompt, ", ".join(phrases)) if phrases else ""
 
 

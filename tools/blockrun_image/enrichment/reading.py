@@ -72,9 +72,9 @@ class Reading:
     """The meaning of a prompt's words, outside of quoted text.
 
     `words` counts all words, quoted ones included; `unknown` counts the words that the vocabulary lacks, without
-    negated ones. `said` are the words that carry meaning and are not negated. Words under a negation, up to the next
-    punctuation mark, are only in `negated_words` and `negated_tags`. `untouchable` is the reason why nothing may be
-    added, `unclear` the reason why the words cannot be judged; both are empty for most prompts.
+    negated ones. `affirmed` are the words that carry meaning and are not negated. Words under a negation, up to the
+    next punctuation mark, are only in `negated_words` and `negated_tags`. `untouchable` is the reason why nothing may
+    be added, `unclear` the reason why the words cannot be judged; both are empty for most prompts.
     """
 
     words: int
@@ -85,7 +85,7 @@ class Reading:
     purposes: frozenset[str]
     subject: Subject | None
     key_word: str
-    said: AbstractSet[str]
+    affirmed: AbstractSet[str]
     negated_words: AbstractSet[str]
     negated_tags: AbstractSet[str]
     untouchable: str
@@ -95,7 +95,7 @@ class Reading:
         """Return the named facets, including the subject."""
         return sorted([*self.present, *(["subject"] if self.subject else [])])
 
-    def says(self, words: Sequence[str]) -> bool:
+    def has_words(self, words: Sequence[str]) -> bool:
         """Return whether the prompt has exactly these words in a row."""
         return f" {' '.join(words)} " in f" {' '.join(self.plain)} "
 
@@ -122,7 +122,7 @@ def read(tips: Tips, prompt: str) -> Reading:
         purposes=scan.values("purpose"),
         subject=scan.subject,
         key_word=scan.subject.word if scan.subject else next(iter(scan.content), ""),
-        said=scan.said,
+        affirmed=scan.affirmed,
         negated_words=scan.negated_words,
         negated_tags=scan.negated_tags,
         untouchable=_untouchable(scan, prompt, text),
@@ -148,7 +148,7 @@ class _Scan:
     labels: set[Label] = field(default_factory=set[Label])
     subject: Subject | None = None
     subject_end: int = 0
-    said: set[str] = field(default_factory=set[str])
+    affirmed: set[str] = field(default_factory=set[str])
     negated_words: set[str] = field(default_factory=set[str])
     negated_tags: set[str] = field(default_factory=set[str])
     opts_out: bool = False
@@ -193,7 +193,7 @@ class _Scan:
             self.content += words
         self.unknown += not labels
         if ENGLISH not in labels:
-            self.said.update(map(singular, words))
+            self.affirmed.update(map(singular, words))
         if labels:
             self.labels |= labels
             for kind in sorted(label.value for label in labels if label.kind == "subject"):

@@ -121,8 +121,8 @@ class Tips:
 
     def tags_of(self, words: Sequence[str]) -> frozenset[str]:
         """Return the tags implied by the terms among these words."""
-        told = (label for _, labels in self.lexicon.walk(words) for label in labels)
-        return frozenset(label.value for label in told if label.kind == "tag")
+        implied = (label for _, labels in self.lexicon.walk(words) for label in labels)
+        return frozenset(label.value for label in implied if label.kind == "tag")
 
     def conflict(self, some: frozenset[str], others: frozenset[str]) -> tuple[str, str] | None:
         """Return the first contradicting pair of tags, one of each side, or `None`."""
@@ -136,8 +136,8 @@ class Lexicon:
     """
 
     def __init__(self, terms: Iterable[tuple[str, Label]]) -> None:
-        self._told: dict[str, frozenset[Label]] = {}
-        self._most_words: dict[str, int] = {}  # of the longer terms that begin with a word
+        self._labels: dict[str, frozenset[Label]] = {}
+        self._max_words: dict[str, int] = {}  # of the longer terms that begin with a word
         alone: dict[Label, frozenset[Label]] = {}
         for term, label in terms:
             if not isinstance(term, str) or not term:  # pyright: ignore[reportUnnecessaryIsInstance] - JSON
@@ -145,11 +145,11 @@ class Lexicon:
             # Terms with equal labels share one set: there are thousands of them.
             labels = alone.setdefault(label, frozenset({label}))
             for form in (term, plural(term)):
-                told = self._told.get(form)
-                self._told[form] = labels if told is None else told | labels
+                known = self._labels.get(form)
+                self._labels[form] = labels if known is None else known | labels
             if " " in term:
                 first, words = term[: term.index(" ")], term.count(" ") + 1
-                self._most_words[first] = max(words, self._most_words.get(first, 0))
+                self._max_words[first] = max(words, self._max_words.get(first, 0))
 
     def walk(self, tokens: Sequence[str]) -> Iterator[tuple[Sequence[str], AbstractSet[Label]]]:
         """Yield the tokens in order, each with its labels.
@@ -165,7 +165,7 @@ class Lexicon:
 
     def has(self, word: str) -> bool:
         """Return whether the lexicon has this word as a term."""
-        return word in self._told
+        return word in self._labels
 
     def content_of(self, text: str) -> frozenset[str]:
         """Return the meaningful words of a text, in the singular."""
@@ -173,15 +173,15 @@ class Lexicon:
 
     def _at(self, tokens: Sequence[str], position: int) -> tuple[AbstractSet[Label], int]:
         first = tokens[position]
-        alone = self._told.get(first) or self._told.get(first.removesuffix("'s"), _NOTHING)
-        if first not in self._most_words:
+        alone = self._labels.get(first) or self._labels.get(first.removesuffix("'s"), _NOTHING)
+        if first not in self._max_words:
             return alone, 1
         labels = _NOTHING
-        for length in range(self._most_words[first], 1, -1):  # the longest term first, as it may be a guard
-            told = self._told.get(" ".join(tokens[position : position + length]))
-            if told:
-                labels |= told
-                if _GUARD in told:
+        for length in range(self._max_words[first], 1, -1):  # the longest term first, as it may be a guard
+            matched = self._labels.get(" ".join(tokens[position : position + length]))
+            if matched:
+                labels |= matched
+                if _GUARD in matched:
                     return labels, length
         return labels | alone, 1
 
@@ -248,8 +248,8 @@ def _compounds(subjects: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _phrase(lexicon: Lexicon, id: str, facet: str, text: str, needs: Iterable[str]) -> Phrase:
-    told = [label for _, labels in lexicon.walk(words_of(text)) for label in labels]
-    tags = frozenset(label.value for label in told if label.kind == "tag")
+    implied = [label for _, labels in lexicon.walk(words_of(text)) for label in labels]
+    tags = frozenset(label.value for label in implied if label.kind == "tag")
     if facet == "lighting":
         tags |= _LIT
     return Phrase(id, facet, text, lexicon.content_of(text), tags, frozenset(needs))

@@ -89,8 +89,8 @@ class SqliteStore:
         if isinstance(payment := values.get("payment"), Payment):
             values["payment"] = json.dumps(asdict(payment), default=str)
         columns = ", ".join(f"{name} = ?" for name in values)
-        told = [value.value if isinstance(value, AttemptState) else value for value in values.values()]
-        self._execute(f"UPDATE spending SET {columns} WHERE id = ?", (*told, id))  # noqa: S608 - our own words
+        stored = [value.value if isinstance(value, AttemptState) else value for value in values.values()]
+        self._execute(f"UPDATE spending SET {columns} WHERE id = ?", (*stored, id))  # noqa: S608 - our own words
 
     def unfinished(self) -> Sequence[StoredAttempt]:
         """Return the attempts that are reserved, sent or accepted."""
