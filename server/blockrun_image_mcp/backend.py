@@ -26,6 +26,7 @@ from blockrun_image_mcp.catalogs.cache import CatalogCache
 from blockrun_image_mcp.catalogs.live import LiveCatalog
 from blockrun_image_mcp.folders import cache_folder, state_folder
 from blockrun_image_mcp.gateway.credentials import Endpoint, address_of, endpoint_for, wallet_digits
+from blockrun_image_mcp.headers import AUTHORIZATION
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.ledger.confirmation import OpenQuestions
 from blockrun_image_mcp.logs import Redactor, log_orphan
@@ -241,7 +242,7 @@ class Backend:
             from blockrun_image_sandbox.server import running_sandbox  # noqa: PLC0415 - loads uvicorn
 
             async with running_sandbox(self.catalog) as origin:
-                endpoint = Endpoint(f"{origin}/v1", {"Authorization": "Bearer brk_sandbox"}, SANDBOX)
+                endpoint = Endpoint(f"{origin}/v1", {AUTHORIZATION: "Bearer brk_sandbox"}, SANDBOX)
                 async with HttpGateway(endpoint, timings=self.timings) as gateway:
                     yield gateway
         else:

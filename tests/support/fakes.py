@@ -329,6 +329,6 @@ class AskingAttempt(FakeAttempt):
             raise PriceNotApproved(quote.amount_usd)
 
     async def approve(self, approval: Approval) -> bool:
-        self.most = approval.most_usd or self.most
+        self.most = approval.max_usd or self.most
         await super().approve(approval)
         return not self.is_used

@@ -28,7 +28,7 @@ sys.stdin.read()
 
 def living_pids(owners: Owners) -> dict[str, int]:
     """Return the living and their processes."""
-    return {each.id: each.pid for each in owners.living()}
+    return {each.id: each.pid for each in owners.live_processes()}
 
 
 def line(process: Process) -> str:

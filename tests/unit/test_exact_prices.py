@@ -22,7 +22,7 @@ def says_yes_to(asked: list[NeedsApproval]) -> Callable[[NeedsApproval], Awaitab
     async def approve(needed: NeedsApproval) -> Approval:
         await anyio.lowlevel.checkpoint()
         asked.append(needed)
-        return Approval(f"approval-{len(asked)}", needed.most_usd)
+        return Approval(f"approval-{len(asked)}", needed.max_usd)
 
     return approve
 
@@ -96,7 +96,7 @@ async def test_price_is_the_one_of_the_moment() -> None:
 
     buying = purchase(ledger, price=next_price)
     await buying.result(9, says_yes_to([]))
-    assert [order and order.cost.most_usd for order in ledger.orders] == [Decimal("0.05"), Decimal("0.07")]
+    assert [order and order.cost.max_usd for order in ledger.orders] == [Decimal("0.05"), Decimal("0.07")]
 
 
 def no_price(_: ImageRequest) -> ExpectedCost:

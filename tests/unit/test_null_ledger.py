@@ -24,7 +24,7 @@ async def test_null_ledger_allows_every_order_and_finds_nothing() -> None:
     assert isinstance(one, Reserved)
     assert isinstance(other, Reserved)
     assert one.attempt.id != other.attempt.id
-    assert (one.attempt.request, one.attempt.most_usd) == (REQUEST, PRICE)
+    assert (one.attempt.request, one.attempt.max_usd) == (REQUEST, PRICE)
 
 
 async def test_null_attempt_is_unknown_and_nobodys() -> None:

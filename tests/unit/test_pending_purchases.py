@@ -39,8 +39,8 @@ pytestmark = pytest.mark.anyio
 
 
 class _Impatient:
-    async def wait(self, timeout_seconds: float, on_last_left: Callable[[], Awaitable[None]], /) -> None:
-        await on_last_left()
+    async def wait(self, timeout_seconds: float, on_abandoned: Callable[[], Awaitable[None]], /) -> None:
+        await on_abandoned()
 
 
 def impatient(work: Callable[[], Awaitable[T]], /) -> SharedTask[T]:

@@ -48,11 +48,10 @@ from blockrun_image_mcp.gateway.transport import (
     open_transport,
     timeout,
 )
+from blockrun_image_mcp.headers import PAYMENT_SIGNATURE, USER_AGENT
 from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.network import user_agent
 from blockrun_image_mcp.timings import DEFAULT, Timings
-
-PAYMENT_SIGNATURE = "PAYMENT-SIGNATURE"
 
 _GENERATIONS = "images/generations"
 _MODELS = "models"
@@ -109,7 +108,7 @@ class HttpGateway:
                 params=self._endpoint.query,
                 headers={
                     **self._endpoint.headers,
-                    "User-Agent": user_agent(),
+                    USER_AGENT: user_agent(),
                     "Accept": "application/json",
                     "Accept-Encoding": "identity",
                 },

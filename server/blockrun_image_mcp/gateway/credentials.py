@@ -12,12 +12,14 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pydantic import SecretStr
 
 from blockrun_image.errors import ConfigurationError
 from blockrun_image.text import did_you_mean
+from blockrun_image_mcp.bounded_json import json_object
+from blockrun_image_mcp.headers import AUTHORIZATION, PAYMENT_SIGNATURE
 from blockrun_image_mcp.network import is_loopback
 from blockrun_image_mcp.placeholders import has_placeholder
 from blockrun_image_mcp.setting_values import SANDBOX
@@ -53,7 +55,6 @@ class Shape(Enum):
 _PRIVATE_KEY = re.compile(r"[0-9a-fA-F]{64}|0[xX][0-9a-fA-F]{56}|^[0-9a-fA-F]{60,63}$")
 """A key without a few of its 64 digits must stay secret, too."""
 _WALLET_KEY = re.compile(r"(?:0[xX])?([0-9a-fA-F]{64})")
-_PAYMENT_HEADER = "payment-signature"
 _SIGNATURE = re.compile(r"0x[0-9a-f]{130}")
 _NONCE = re.compile(r"0x[0-9a-f]{64}")
 # a Solana key pair has 64 bytes: in base58, or as the array of numbers in a key file
@@ -115,7 +116,7 @@ def may_leave(name: str, value: str, wallet_key: SecretStr | None = None) -> boo
     A payment repeats the gateway's words, and their base64 may look like a secret by chance or on purpose. It is
     therefore only searched for the wallet's own key.
     """
-    if name.lower() != _PAYMENT_HEADER or (payment := _payment(value)) is None:
+    if name.lower() != PAYMENT_SIGNATURE.lower() or (payment := _payment(value)) is None:
         return not is_never_sent(f"{name}: {value}")
     return wallet_key is None or wallet_key.get_secret_value().lower() not in payment.lower()
 
@@ -319,7 +320,7 @@ def _another(settings: Settings) -> str:
 def _authorization(host: str, query: Mapping[str, str], credential: str) -> Mapping[str, str]:
     """Return the header with the credential; Azure has a header of its own."""
     is_azure = bool(query) or host.endswith(_AZURE_HOSTS)
-    return {"api-key": credential} if is_azure else {"Authorization": f"Bearer {credential}"}
+    return {"api-key": credential} if is_azure else {AUTHORIZATION: f"Bearer {credential}"}
 
 
 def _checked_header(variable: str, credential: str) -> str:
@@ -347,11 +348,7 @@ def _payment(value: str) -> str | None:
         body: object = json.loads(text)
     except (binascii.Error, ValueError, RecursionError):
         return None
-    payload = _object(_object(body).get("payload"))
-    signature, nonce = payload.get("signature"), _object(payload.get("authorization")).get("nonce")
+    payload = json_object(json_object(body).get("payload"))
+    signature, nonce = payload.get("signature"), json_object(payload.get("authorization")).get("nonce")
     is_signature = isinstance(signature, str) and _SIGNATURE.fullmatch(signature)
     return text if is_signature and isinstance(nonce, str) and _NONCE.fullmatch(nonce) else None
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}

@@ -17,6 +17,7 @@ import httpx2
 from blockrun_image.attempts import Payment
 from blockrun_image_mcp.bounded_json import json_from, json_object
 from blockrun_image_mcp.gateway.jobs import State, state_of
+from blockrun_image_mcp.headers import MAX_ENCODED_CHARACTERS
 
 _COST_HEADER = "x-blockrun-cost-usd"
 _PAID = ("settled", "charged", "paid")
@@ -25,7 +26,6 @@ _MAX_AMOUNT_USD = Decimal(100_000)
 _PLAIN = re.compile(r"\d{1,9}(?:\.\d{1,18})?")
 _LOOSE = re.compile(r"\$?\s*(\d{1,9}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,2})?)\s*(?:\$|USDC?)?", re.IGNORECASE)
 _HASH = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")  # of a transaction on an EVM chain
-_MAX_HEADER_CHARACTERS = 16_384
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _transaction(headers: httpx2.Headers, payment: object) -> str | None:
 
 
 def _settlement(encoded: str) -> dict[str, object]:
-    if len(encoded) > _MAX_HEADER_CHARACTERS:
+    if len(encoded) > MAX_ENCODED_CHARACTERS:
         return {}
     try:
         return {**json_object(json_from(base64.b64decode(encoded, validate=True)))}

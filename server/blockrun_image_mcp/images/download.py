@@ -10,6 +10,7 @@ import httpx2
 from blockrun_image.errors import StorageError
 from blockrun_image.ports import ImageStore
 from blockrun_image.text import clean
+from blockrun_image_mcp.headers import USER_AGENT
 from blockrun_image_mcp.images.store import URL_SUFFIX
 from blockrun_image_mcp.network import look_up_proxy, user_agent
 from blockrun_image_mcp.timings import DEFAULT, Timings
@@ -60,7 +61,7 @@ async def _fetch(url: httpx2.URL, timings: Timings, max_bytes: int) -> bytes:
         httpx2.AsyncClient(
             timeout=timings.download_seconds, transport=httpx2.AsyncHTTPTransport(proxy=await look_up_proxy(url))
         ) as http,
-        http.stream("GET", url, headers={"User-Agent": user_agent()}) as response,
+        http.stream("GET", url, headers={USER_AGENT: user_agent()}) as response,
     ):
         response.raise_for_status()
         async for chunk in response.aiter_bytes():

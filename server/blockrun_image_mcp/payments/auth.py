@@ -15,15 +15,12 @@ import httpx2
 
 from blockrun_image.attempts import Payment, Quote
 from blockrun_image.ports import Attempt
+from blockrun_image_mcp.headers import DATE, PAYMENT_SIGNATURE
 from blockrun_image_mcp.payments.authorization import Authorization
 from blockrun_image_mcp.payments.challenge import read_challenge, refused
 from blockrun_image_mcp.payments.rules import QuoteContext, Requirement, check_url, choose, exact_price, host_of
 from blockrun_image_mcp.payments.wallet import Wallet
 from blockrun_image_mcp.timings import DEFAULT, Timings
-
-PAYMENT_HEADER = "PAYMENT-SIGNATURE"
-"""The header for a signed payment."""
-
 
 OnSigned = Callable[[Payment], None]
 """Gets a payment before it is sent."""
@@ -68,12 +65,12 @@ class X402Auth(httpx2.Auth):
         self._payer.wallet.preload()  # while the gateway works on its quote
         await request.aread()  # so that the same bytes are sent again
         response = yield request
-        if response.status_code != 402 or self._is_used or PAYMENT_HEADER in request.headers:
+        if response.status_code != 402 or self._is_used or PAYMENT_SIGNATURE in request.headers:
             return
         self._is_used = True
         await response.aread()
         payment = await self._pay(request, response)
-        request.headers[PAYMENT_HEADER] = payment.header
+        request.headers[PAYMENT_SIGNATURE] = payment.header
         yield request
 
     async def _pay(self, request: httpx2.Request, response: httpx2.Response) -> Payment:
@@ -82,7 +79,7 @@ class X402Auth(httpx2.Auth):
         challenge = read_challenge(response.headers, response.content)
         now = self._payer.clock()
         timings = self._payer.timings
-        context = QuoteContext(request.url, response.headers.get("date"), now, self._attempt.max_usd, timings)
+        context = QuoteContext(request.url, response.headers.get(DATE), now, self._attempt.max_usd, timings)
         requirement = choose(challenge, context)
         echo = challenge.echo(requirement.entry)
         payer = await self._payer.wallet.address()

@@ -12,9 +12,9 @@ from typing import Any, NoReturn, cast
 from blockrun_image.errors import Answer, PaymentRequiredError
 from blockrun_image.text import quoted
 from blockrun_image_mcp.bounded_json import json_from, json_object
+from blockrun_image_mcp.headers import MAX_ENCODED_CHARACTERS
 
 _HEADERS = ("payment-required", "x-payment-required")
-_MAX_HEADER_CHARACTERS = 16_384
 _MAX_BODY_BYTES = 2**17
 _MAX_ENTRIES = 20
 _MAX_ECHO_CHARACTERS = 8_192  # servers accept about 8 to 16 KiB of headers, and a payment is a header in base64
@@ -95,7 +95,7 @@ def _check_version(quote: Mapping[str, Any]) -> None:
 
 
 def _decoded(encoded: str) -> Mapping[str, Any]:
-    if len(encoded) > _MAX_HEADER_CHARACTERS:
+    if len(encoded) > MAX_ENCODED_CHARACTERS:
         raise refused("it is too large")
     try:
         quote = _parsed(base64.b64decode(encoded, validate=True))

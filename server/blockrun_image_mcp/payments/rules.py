@@ -13,6 +13,7 @@ import httpx2
 from blockrun_image.errors import PaymentRequiredError
 from blockrun_image.text import quoted, usd
 from blockrun_image_mcp.bounded_json import json_object
+from blockrun_image_mcp.headers import DATE
 from blockrun_image_mcp.network import is_loopback
 from blockrun_image_mcp.payments.challenge import Challenge, read_challenge, refused
 from blockrun_image_mcp.payments.networks import NETWORKS, TOKEN_UNITS, Network
@@ -82,7 +83,7 @@ def exact_price(response: httpx2.Response, request_url: httpx2.URL, now: float, 
     The amount has no limit, and the payee need not be trusted; all other rules apply. Raises `PaymentRequiredError`.
     """
     challenge = read_challenge(response.headers, response.content)
-    return choose(challenge, QuoteContext(request_url, response.headers.get("date"), now, timings=timings)).amount_usd
+    return choose(challenge, QuoteContext(request_url, response.headers.get(DATE), now, timings=timings)).amount_usd
 
 
 def is_address(text: str) -> bool:

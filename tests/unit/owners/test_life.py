@@ -272,9 +272,9 @@ def test_living_processes_tell_what_they_have_seen_of_their_ledger(make_owners: 
     one, other = make_owners(), make_owners()
     one.note("a ledger", 1)  # without an id there is nobody to tell it
     one.acquire()
-    assert [(each.ledger, each.sent_count) for each in other.living()] == [("", 0)]
+    assert [(each.ledger, each.sent_count) for each in other.live_processes()] == [("", 0)]
     one.note("a ledger with a very long name", 123_456)
     one.note("short", 7)
-    assert [(each.ledger, each.sent_count) for each in other.living()] == [("short", 7)]
+    assert [(each.ledger, each.sent_count) for each in other.live_processes()] == [("short", 7)]
     one.release(remove=False)
-    assert other.living() == []
+    assert other.live_processes() == []
