@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from blockrun_image_mcp.ledger.store import Account
     from blockrun_image_mcp.payments.auth import WalletPayer
 
-NAME = "blockrun-image-mcp"
-
 _SANDBOX_LEDGER = "sandbox.sqlite3"
 
 _log = logging.getLogger(__name__)

@@ -12,6 +12,7 @@ from pathlib import Path
 import platformdirs
 
 NAME = "blockrun-image-mcp"
+"""The name of the distribution, of the server and of its folders."""
 
 _NOWHERE = Path("~")
 """A relative folder: nothing is stored in it, because it differs with the working folder."""

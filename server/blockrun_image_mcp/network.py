@@ -7,6 +7,7 @@ from importlib.metadata import version
 from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
+from blockrun_image_mcp.folders import NAME
 from blockrun_image_mcp.tasks import run_in_daemon_thread
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 @cache
 def user_agent() -> str:
     """Return this program's User-Agent header."""
-    return f"blockrun-image-mcp/{version('blockrun-image-mcp')}"
+    return f"{NAME}/{version(NAME)}"
 
 
 def is_loopback(host: str) -> bool:

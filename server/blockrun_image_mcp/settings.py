@@ -48,7 +48,7 @@ LIMITS = ("max_cost_usd", "daily_budget_usd", "confirm_above_usd")
 _log = logging.getLogger(__name__)
 
 _PREFIX = "BLOCKRUN_"
-_OWN_PREFIX = "BLOCKRUN_IMAGE_"
+OWN_PREFIX = "BLOCKRUN_IMAGE_"  # of all settings of this server alone
 _MONEY_WORDS = re.compile("BUDGET|COST|LIMIT|SPEND|CONFIRM|USD")
 _NEAR = 0.85
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -326,7 +326,7 @@ def _setting_meant_by(name: str, known: Sequence[str]) -> str | None:
 
     A variable of ours that is about money always means a limit: a mistake there must not go unnoticed.
     """
-    is_about_money = name.startswith(_OWN_PREFIX) and _MONEY_WORDS.search(name)
+    is_about_money = name.startswith(OWN_PREFIX) and _MONEY_WORDS.search(name)
     limits = [VARIABLES[field] for field in LIMITS]
     near = get_close_matches(name, limits, n=1, cutoff=0) if is_about_money else []
     return next(iter(near or get_close_matches(name, known, n=1, cutoff=_NEAR)), None)

@@ -13,9 +13,8 @@ from tests.prompts.vocabulary import both, lists_of_terms, needs_of
 
 from blockrun_image.enrichment.enriched import MAIN_FACETS
 from blockrun_image.enrichment.reading import read
-from blockrun_image.enrichment.tips import Label, Phrase, Tips, words_of
+from blockrun_image.enrichment.tips import NEGATION, Label, Phrase, Tips, words_of
 
-_NEGATION = Label("negation", "")
 _NEVER_TAKEN = ("guard", "negation", "opt_out")
 _PRAISE = {"4k", "8k", "award", "beautiful", "best", "masterpiece", "quality", "stunning", "trending", "ultra"}
 
@@ -54,7 +53,7 @@ class Closure:
         yield from (f"it is found as {facet}" for facet in sorted(named - {phrase.facet}))
         if reading.subject:
             yield f"it names a subject, {reading.subject.word} ({reading.subject.kind})"
-        if any(_NEGATION in labels for _, labels in self.tips.lexicon.walk(words_of(phrase.text))):
+        if any(NEGATION in labels for _, labels in self.tips.lexicon.walk(words_of(phrase.text))):
             yield "it rules something out"
         reason = reading.untouchable or reading.unclear
         if reason:
@@ -104,7 +103,7 @@ class Closure:
         _, labels = next(self.tips.lexicon.walk(words_of(term)))
         if label not in labels:
             yield "is not found"
-        elif _NEGATION in labels and label.kind not in _NEVER_TAKEN:
+        elif NEGATION in labels and label.kind not in _NEVER_TAKEN:
             yield "begins with what rules it out"
         elif label.kind == "subject":
             subject = read(self.tips, term).subject

@@ -216,6 +216,12 @@ class PaymentRequiredError(GatewayError):
     code = "payment_required"
 
 
+def refused_quote(why: str, hint: str = "") -> PaymentRequiredError:
+    """Return the error for a price quote that is not paid; nothing was signed."""
+    message = f"The gateway's price quote is not paid: {why}. Nothing was signed."
+    return PaymentRequiredError(message, hint=hint, answer=Answer(status=402))
+
+
 class ContentPolicyError(GatewayError):
     """Raised if the gateway's provider refuses to draw the prompt."""
 

@@ -12,7 +12,7 @@ _UNSAFE_CATEGORIES = {"Cc", "Cf", "Co", "Cs", "Cn"}
 _SCANNED_FACTOR = 4  # how much more is read than shown, because cleaning drops characters
 _NEAR = 0.8  # as difflib measures likeness, from 0 to 1
 _ENDED = re.compile(r"[.!?\u2026\u3002\uff01\uff1f]['\"\u201d\u2019\u00bb)\]]{0,3}\Z")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def clean(value: object, limit: int) -> str:
@@ -96,7 +96,7 @@ def usd(amount: Decimal) -> str:
 
 def is_unicode(text: str) -> bool:
     """Return whether `text` can be sent as UTF-8; lone surrogates cannot."""
-    return not _SURROGATE.search(text)
+    return not LONE_SURROGATE.search(text)
 
 
 def _json_bytes(text: str) -> int:

@@ -19,22 +19,22 @@ import click
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError
 from blockrun_image.text import clean, quoted
-from blockrun_image_mcp.backend import NAME, Backend
+from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.cli import options
 from blockrun_image_mcp.cli.places import folder_risks
 from blockrun_image_mcp.files import check_writable
+from blockrun_image_mcp.folders import NAME
 from blockrun_image_mcp.gateway.credentials import shape_of
 from blockrun_image_mcp.images.store import check_absolute
 from blockrun_image_mcp.ledger.limits import check_names, confirm_above_micro_usd
 from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.setting_values import SANDBOX, SESSION, Source
-from blockrun_image_mcp.settings import RELATIVE, SESSION_FILE, VARIABLES, Settings
+from blockrun_image_mcp.settings import OWN_PREFIX, RELATIVE, SESSION_FILE, VARIABLES, Settings
 from blockrun_image_mcp.startup import load_backend
 
 if TYPE_CHECKING:
     from blockrun_image_mcp.gateway.responses import ModelsAnswer
 
-_PREFIX = "BLOCKRUN_IMAGE_"
 _MAX_SHOWN = 20
 _LOOK_AT_THE_BASE = "Not every gateway has one. If pictures fail too, check the base URL: many end in /v1."
 
@@ -116,7 +116,7 @@ def _mistakes(backend: Backend) -> Sequence[Finding]:
 
 def _unknown_variables(backend: Backend, environ: Mapping[str, str]) -> Sequence[Finding]:
     known = list(VARIABLES.values())
-    unknown = {name for name in environ if name.startswith(_PREFIX) and name not in known}
+    unknown = {name for name in environ if name.startswith(OWN_PREFIX) and name not in known}
     names = sorted({*unknown, *backend.settings.misspelt})  # a misspelt name may lack the prefix
     closest = {name: get_close_matches(name, known, 1, 0)[0] for name in names}
     return [

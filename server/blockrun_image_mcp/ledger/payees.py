@@ -7,7 +7,7 @@ While a signed payment to one address is still usable, no other address of that 
 from datetime import UTC, datetime
 
 from blockrun_image.attempts import Payment, Quote
-from blockrun_image.errors import Answer, PaymentRequiredError
+from blockrun_image.errors import refused_quote
 from blockrun_image.text import quoted
 from blockrun_image_mcp.ledger.store import AttemptStore, Moment
 
@@ -24,7 +24,7 @@ def check_payee(store: AttemptStore, quote: Quote, id: str, now: Moment) -> None
     host, address = quote.host.lower(), quote.payee.lower()
     trusted = store.trusted_payee(host)
     if trusted is not None and trusted.lower() != address:
-        raise _refused(
+        raise refused_quote(
             f"{quoted(host, 80)} asks to be paid at {quote.payee}, but was paid at {quoted(trusted, 50)} before",
             "Ask its operator. If that is right, a person, not an agent, can run:"
             f" blockrun-image-mcp wallet trust {host} {quote.payee}",
@@ -32,7 +32,7 @@ def check_payee(store: AttemptStore, quote: Quote, id: str, now: Moment) -> None
     for other, payee, payment in store.payments_at(host):
         # None: the other attempt is about to sign its payment
         if other != id and payee.lower() != address and (payment is None or is_usable(payment, now)):
-            raise _refused(
+            raise refused_quote(
                 f"{quoted(host, 80)} asks to be paid at {quote.payee}, but a payment to {quoted(payee, 50)} can still"
                 " be used",
                 f"Try again later: `blockrun-image-mcp recover` lists attempt {other}.",
@@ -47,9 +47,3 @@ def is_usable(payment: Payment, now: Moment) -> bool:
 def end_of(payment: Payment) -> str:
     """Format the time at which a signed payment stops being usable."""
     return f"{datetime.fromtimestamp(payment.valid_before + _SKEW_SECONDS, UTC):%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _refused(why: str, hint: str) -> PaymentRequiredError:
-    return PaymentRequiredError(
-        f"The gateway's price quote is not paid: {why}. Nothing was signed.", hint=hint, answer=Answer(status=402)
-    )

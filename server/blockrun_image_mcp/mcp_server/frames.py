@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
@@ -10,6 +9,7 @@ from typing import Any, TypeAlias, cast
 from mcp_types import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR
 from pydantic_core import from_json
 
+from blockrun_image.text import LONE_SURROGATE
 from blockrun_image_mcp.bounded_json import is_deep
 
 MAX_FRAME_BYTES = 16 * 2**20
@@ -17,8 +17,6 @@ MAX_FRAME_BYTES = 16 * 2**20
 
 Frame: TypeAlias = dict[str, Any]
 """A JSON-RPC 2.0 request, notification or response."""
-
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ def read_frame(line: bytes) -> Frame | ErrorReply | None:
 
 def without_lone_surrogates(content: object) -> object:
     """Return JSON content with U+FFFD for each lone surrogate; UTF-8 cannot encode those."""
-    return json.loads(_LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", json.dumps(content, ensure_ascii=False)))
+    return json.loads(LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", json.dumps(content, ensure_ascii=False)))
 
 
 def _mended(line: bytes) -> object:

@@ -15,7 +15,8 @@ from mcp_types import ListPromptsResult, ListToolsResult, PaginatedRequestParams
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.schemas import ToolSchema
-from blockrun_image_mcp.backend import NAME, Backend
+from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.folders import NAME
 from blockrun_image_mcp.mcp_server.resources import list_resource_templates, list_resources, read_resource
 from blockrun_image_mcp.mcp_server.tool_call import call_tool
 from blockrun_image_mcp.mcp_server.versions import has_annotations, has_structured_results, has_titles

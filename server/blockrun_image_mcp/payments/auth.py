@@ -14,10 +14,11 @@ from decimal import Decimal
 import httpx2
 
 from blockrun_image.attempts import Payment, Quote
+from blockrun_image.errors import refused_quote
 from blockrun_image.ports import Attempt
 from blockrun_image_mcp.headers import DATE, PAYMENT_SIGNATURE
 from blockrun_image_mcp.payments.authorization import Authorization
-from blockrun_image_mcp.payments.challenge import read_challenge, refused
+from blockrun_image_mcp.payments.challenge import read_challenge
 from blockrun_image_mcp.payments.rules import QuoteContext, Requirement, check_url, choose, exact_price, host_of
 from blockrun_image_mcp.payments.wallet import Wallet
 from blockrun_image_mcp.timings import DEFAULT, Timings
@@ -75,7 +76,7 @@ class X402Auth(httpx2.Auth):
 
     async def _pay(self, request: httpx2.Request, response: httpx2.Response) -> Payment:
         if response.request.url != request.url:
-            raise refused("it came from another URL than the requested one")
+            raise refused_quote("it came from another URL than the requested one")
         challenge = read_challenge(response.headers, response.content)
         now = self._payer.clock()
         timings = self._payer.timings

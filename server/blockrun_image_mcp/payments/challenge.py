@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn, cast
 
-from blockrun_image.errors import Answer, PaymentRequiredError
+from blockrun_image.errors import refused_quote
 from blockrun_image.text import quoted
 from blockrun_image_mcp.bounded_json import json_from, json_object
 from blockrun_image_mcp.headers import MAX_ENCODED_CHARACTERS
@@ -45,17 +45,10 @@ class Challenge:
         try:
             text = json.dumps(repeated, allow_nan=False)
         except (ValueError, RecursionError):
-            raise refused("it is malformed") from None
+            raise refused_quote("it is malformed") from None
         if len(text) > _MAX_ECHO_CHARACTERS:
-            raise refused("it is too large to be repeated in a payment")
+            raise refused_quote("it is too large to be repeated in a payment")
         return text
-
-
-def refused(why: str, hint: str = "") -> PaymentRequiredError:
-    """Return the error for a refused price quote; nothing was signed."""
-    return PaymentRequiredError(
-        f"The gateway's price quote is not paid: {why}. Nothing was signed.", hint=hint, answer=Answer(status=402)
-    )
 
 
 def read_challenge(headers: Mapping[str, str], body: bytes) -> Challenge:
@@ -64,17 +57,19 @@ def read_challenge(headers: Mapping[str, str], body: bytes) -> Challenge:
     Raises `PaymentRequiredError` if there is none, or if it cannot be read.
     """
     if len(body) > _MAX_BODY_BYTES:
-        raise refused("the answer is too large")
+        raise refused_quote("the answer is too large")
     lower = {name.lower(): value for name, value in headers.items()}
     encoded = next((lower[name] for name in _HEADERS if name in lower), None)
     mirror = json_object(_parsed(body))
     quote = mirror if encoded is None else _decoded(encoded)
     if "accepts" not in quote and "x402Version" not in quote:
-        raise refused("there is none in the answer", "Check that the base URL is a gateway that takes x402 payments.")
+        raise refused_quote(
+            "there is none in the answer", "Check that the base URL is a gateway that takes x402 payments."
+        )
     _check_version(quote)
     accepts = quote.get("accepts")
     if not isinstance(accepts, list) or not 0 < len(cast("list[object]", accepts)) <= _MAX_ENTRIES:
-        raise refused("it offers no payment option, or too many")
+        raise refused_quote("it offers no payment option, or too many")
     extensions = quote.get("extensions")
     return Challenge(
         resource=json_object(quote.get("resource")),
@@ -89,20 +84,20 @@ def _check_version(quote: Mapping[str, Any]) -> None:
     entries = quote.get("accepts")
     first = cast("list[object]", entries)[0] if isinstance(entries, list) and entries else None
     if version == 1 or "maxAmountRequired" in json_object(first):
-        raise refused("it is of x402 version 1, which is not supported")
+        raise refused_quote("it is of x402 version 1, which is not supported")
     if version != _VERSION:
-        raise refused(f"it is of the unknown x402 version {quoted(version, 20)}")
+        raise refused_quote(f"it is of the unknown x402 version {quoted(version, 20)}")
 
 
 def _decoded(encoded: str) -> Mapping[str, Any]:
     if len(encoded) > MAX_ENCODED_CHARACTERS:
-        raise refused("it is too large")
+        raise refused_quote("it is too large")
     try:
         quote = _parsed(base64.b64decode(encoded, validate=True))
     except (binascii.Error, ValueError):
         quote = None
     if not isinstance(quote, dict):
-        raise refused("it is malformed")
+        raise refused_quote("it is malformed")
     return cast("Mapping[str, Any]", quote)
 
 
@@ -118,10 +113,10 @@ def _price(body: bytes) -> Decimal | None:
     try:
         named = str(amount)
         if isinstance(amount, bool) or not _AMOUNT.fullmatch(named):
-            raise refused("the price beside it cannot be read")
+            raise refused_quote("the price beside it cannot be read")
         return Decimal(named)
     except (InvalidOperation, ValueError):
-        raise refused("the price beside it cannot be read") from None
+        raise refused_quote("the price beside it cannot be read") from None
 
 
 def _parsed(text: bytes, parse_float: type[float] | type[Decimal] = float) -> object:

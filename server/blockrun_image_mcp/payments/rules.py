@@ -10,12 +10,12 @@ from typing import Any
 
 import httpx2
 
-from blockrun_image.errors import PaymentRequiredError
+from blockrun_image.errors import PaymentRequiredError, refused_quote
 from blockrun_image.text import quoted, usd
 from blockrun_image_mcp.bounded_json import json_object
 from blockrun_image_mcp.headers import DATE
 from blockrun_image_mcp.network import is_loopback
-from blockrun_image_mcp.payments.challenge import Challenge, read_challenge, refused
+from blockrun_image_mcp.payments.challenge import Challenge, read_challenge
 from blockrun_image_mcp.payments.networks import NETWORKS, TOKEN_UNITS, Network
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
@@ -111,7 +111,7 @@ def host_named(text: str) -> str | None:
 def check_url(url: httpx2.URL) -> None:
     """Raise `PaymentRequiredError` if no payment may be sent to the URL."""
     if not (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host))):
-        raise refused("payments are sent only by https, or to this machine")
+        raise refused_quote("payments are sent only by https, or to this machine")
 
 
 def _check_resource(challenge: Challenge, url: httpx2.URL) -> None:
@@ -122,7 +122,7 @@ def _check_resource(challenge: Challenge, url: httpx2.URL) -> None:
     except httpx2.InvalidURL:
         same = False
     if not same:
-        raise refused(f"it is for {quoted(named, 100)}, not for the requested URL")
+        raise refused_quote(f"it is for {quoted(named, 100)}, not for the requested URL")
 
 
 def _check_clock(context: QuoteContext) -> None:
@@ -135,9 +135,11 @@ def _check_clock(context: QuoteContext) -> None:
         date = parsedate_to_datetime(context.date or "")
         skew = abs(date.replace(tzinfo=date.tzinfo or UTC).timestamp() - context.now)
     except (ValueError, OverflowError):
-        raise refused("the answer has no usable Date to check this machine's clock against") from None
+        raise refused_quote("the answer has no usable Date to check this machine's clock against") from None
     if skew >= context.timings.max_clock_skew_seconds:
-        raise refused(f"this machine's clock and the gateway's are {skew:.0f} s apart", "Set this machine's clock.")
+        raise refused_quote(
+            f"this machine's clock and the gateway's are {skew:.0f} s apart", "Set this machine's clock."
+        )
 
 
 def _checked(entry: object, challenge: Challenge, context: QuoteContext) -> Requirement:
@@ -174,14 +176,14 @@ def _network(fields: Mapping[str, Any]) -> Network:
 def _amount(fields: Mapping[str, Any], challenge: Challenge, expected_usd: Decimal | None) -> int:
     text = fields.get("amount")
     if not isinstance(text, str) or not _AMOUNT.fullmatch(text):
-        raise refused(f"its amount {quoted(text)} is not a positive number of millionths")
+        raise refused_quote(f"its amount {quoted(text)} is not a positive number of millionths")
     amount_usd = Decimal(text) / TOKEN_UNITS
     if challenge.price_usd is not None and challenge.price_usd != amount_usd:
-        raise refused(f"it asks for ${usd(amount_usd)}, and the answer names ${usd(challenge.price_usd)}")
+        raise refused_quote(f"it asks for ${usd(amount_usd)}, and the answer names ${usd(challenge.price_usd)}")
     if expected_usd is not None:
         max_usd = max(_MAX_FACTOR * expected_usd, expected_usd + _MAX_EXTRA_USD)
         if amount_usd > max_usd:
-            raise refused(
+            raise refused_quote(
                 f"it asks for ${usd(amount_usd)}; ${usd(expected_usd)} was expected, and at most ${usd(max_usd)}"
                 " is accepted",
                 "Choose another model, or check the gateway's prices.",
@@ -192,19 +194,19 @@ def _amount(fields: Mapping[str, Any], challenge: Challenge, expected_usd: Decim
 def _payee(fields: Mapping[str, Any], network: Network) -> str:
     payee = fields.get("payTo")
     if not isinstance(payee, str) or not is_address(payee) or payee.lower() == network.token.lower():
-        raise refused(f"its payee {quoted(payee, 50)} is not an address that can be paid")
+        raise refused_quote(f"its payee {quoted(payee, 50)} is not an address that can be paid")
     return payee
 
 
 def _lifetime(fields: Mapping[str, Any], timings: Timings) -> int:
     seconds = fields.get("maxTimeoutSeconds")
     if not isinstance(seconds, int) or isinstance(seconds, bool):
-        raise refused(f"its time limit {quoted(seconds)} is not a number of seconds")
+        raise refused_quote(f"its time limit {quoted(seconds)} is not a number of seconds")
     return int(min(timings.max_payment_seconds, max(timings.min_payment_seconds, seconds)))
 
 
 def _other_kind(why: str) -> _OtherKindError:
-    refusal = refused(why)
+    refusal = refused_quote(why)
     return _OtherKindError(refusal.message, hint=refusal.hint, answer=refusal.answer)
 
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from blockrun_image.enrichment.reading import Reading
-from blockrun_image.enrichment.tips import Label, Tips, singular
+from blockrun_image.enrichment.tips import NEGATION, Tips, singular
 
-_NEGATION = Label("negation", "")
 # "no text or logos" and "no text and logos" negate both nouns.
 _COORDINATIONS = frozenset({"and", "nor", "or"})
 _SILENT = frozenset({"and", "nor", "or", "any", "much", "too", "very"})
@@ -77,7 +76,7 @@ def _denied(tips: Tips, reading: Reading) -> Iterator[tuple[str, ...]]:
     is_open = False
     denied: tuple[str, ...] = ()
     for words, labels in tips.lexicon.walk([*reading.plain, "no"]):  # the last "no" ends an open negation
-        is_negation = _NEGATION in labels
+        is_negation = NEGATION in labels
         is_negated = is_open and not is_negation and singular(words[-1]) in reading.negated_words
         content = (
             [word for word in words if word not in _SILENT and tips.lexicon.content_of(word)] if is_negated else ()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from blockrun_image.enrichment.tips import ENGLISH, FOREIGN, Label, Tips, in_lower_case, singular
+from blockrun_image.enrichment.tips import ENGLISH, FOREIGN, NEGATION, Label, Tips, in_lower_case, singular
 from blockrun_image.text import is_unicode
 
 _SCANNED_CHARACTERS = 2_000
@@ -46,7 +46,6 @@ OTHER = "other"
 
 _RANKS = {OTHER: 0, "vessel": 0, "fantasy": 2}  # the content of a vessel says more than the vessel
 _LANGUAGES = frozenset({ENGLISH, FOREIGN})
-_NEGATION = Label("negation", "")
 _OPT_OUT = Label("opt_out", "")
 _ENGLISH_KINDS = {"facet", "tag", "subject", "purpose", "guard"}
 
@@ -166,7 +165,7 @@ class _Scan:
             self.plain += words
             if labels:
                 self._count(labels)
-            if _NEGATION in labels:
+            if NEGATION in labels:
                 negating = True
             elif negating:
                 self._negate(words, labels)

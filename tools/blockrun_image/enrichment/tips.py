@@ -29,6 +29,9 @@ ENGLISH = Label("language", "english")
 FOREIGN = Label("language", "other")
 """Marks words of other languages; a prompt in another language is left as it is."""
 
+NEGATION = Label("negation", "")
+"""The label of the terms that rule out what follows; `negations` in the vocabulary lists them all."""
+
 _NOTHING: frozenset[Label] = frozenset()
 _GUARD = Label("guard", "")
 _LIT = frozenset({"lit"})  # ruled out by "without any light"
