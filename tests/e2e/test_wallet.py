@@ -99,7 +99,7 @@ async def test_the_limits_hold_for_the_price_that_the_gateway_asks(sandbox: Sand
     assert [data(each)["error"]["type"] for each in refused] == ["budget_exceeded"] * 2 + ["payment_required"]
     assert {data(each)["error"]["charged"] for each in refused} == {"no"}
     assert "can cost $0.06, and one call may cost at most $0.05" in text(refused[0])
-    assert "it asks for $0.064, $0.042 was expected" in text(refused[2])
+    assert "it asks for $0.064; $0.042 was expected" in text(refused[2])
     assert (sandbox.quotes, sandbox.paid_posts, states()) == (3, 0, {"released": 3})
 
 
