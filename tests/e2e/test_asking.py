@@ -5,16 +5,19 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import anyio
 import pytest
 from mcp import Client
 from mcp.client import ClientRequestContext
+from mcp.server import request_state
 from mcp_types import ElicitRequestParams, ElicitResult, ErrorData
-from tests.support.clients import COLLECTED, FOX, Connect, User, data, text
+from tests.support.clients import COLLECTED, FOX, Connect, User, data, served, text
 from tests.support.commands import images, run
 from tests.support.payments import KEY
 from tests.support.platforms import only_on_posix
@@ -24,7 +27,6 @@ from tests.support.servers import Server, running
 from tests.support.setting_names import CONFIRM_ABOVE
 
 from blockrun_image_mcp.mcp_server.server import build_server
-from blockrun_image_mcp.timings import DEFAULT
 
 if sys.platform != "win32":
     import pty
@@ -252,8 +254,16 @@ def test_what_is_no_yes_is_a_no_however_often_it_is_sent(sandbox: Sandbox, said:
     assert sandbox.posts == 0
 
 
-def test_a_question_can_wait_for_days() -> None:
-    assert DEFAULT.approval_lifetime_seconds > 7 * 86_400
+async def test_a_question_can_wait_for_days(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer_a_week_later(_: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+        now = time.time() + 7 * 86_400
+        monkeypatch.setattr(request_state, "time", SimpleNamespace(time=lambda: now))
+        return ElicitResult(action="accept")
+
+    async with served({**sandbox.environment, CONFIRM_ABOVE: "0"}, answer_a_week_later) as client:
+        result = await client.call_tool("generate_image", FOX)
+    assert not result.is_error
+    assert sandbox.charges == 1
 
 
 GENERATE = ("generate", "A red fox", "--model", "dall-e-2")

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,11 @@ def test_a_start_loads_nothing_that_listing_the_tools_does_without(sandbox: Sand
     of_calls = {f"blockrun_image.{module}" for module in of_calls} | {"jsonschema", "PIL"}
     adapters = ("gateway.client", "ledger.ledger", "ledger.outbox", "ledger.sqlite.connection")
     of_calls |= {f"blockrun_image_mcp.{module}" for module in adapters}
+    assert all(find_spec(module) for module in of_calls)
     assert {"blockrun_image.schemas", "blockrun_image_mcp.mcp_server.tool_call"} <= loaded
-    assert {name for name in loaded if name.startswith("blockrun_image_mcp.cli.")} <= {"blockrun_image_mcp.cli.main"}
+    assert {module for module in loaded if module.startswith("blockrun_image_mcp.cli.")} == {
+        "blockrun_image_mcp.cli.main"
+    }
     assert not of_calls & loaded
 
 
@@ -141,8 +145,16 @@ def test_a_host_that_dies_does_not_take_a_paid_picture_along(sandbox: Sandbox) -
     assert "Traceback" not in said
 
 
-def test_a_signal_is_given_most_of_a_second_for_what_is_under_way() -> None:
-    assert 0.5 < DEFAULT.shutdown_seconds < 1
+@only_on_posix("signals")
+def test_a_signal_is_given_most_of_a_second_for_what_is_under_way(sandbox: Sandbox) -> None:
+    sandbox.script([{"delay_seconds": 0.4}])
+    with running(sandbox.environment) as server:
+        server.generate()
+        wait_until(sandbox, posts=1)
+        server.process.send_signal(signal.SIGTERM)
+        server.process.wait(timeout=5)
+    assert states() == {"settled": 1}
+    assert DEFAULT.shutdown_seconds < 1
 
 
 def test_text_that_is_no_protocol_does_not_end_the_server() -> None:

@@ -14,6 +14,7 @@ from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.null_ledger import NullLedger
 from blockrun_image.ports import Attempt, OnStatus
 from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.mcp_server import tool_call
 from blockrun_image_mcp.mcp_server.tool_call import Context, call_tool
 from blockrun_image_mcp.settings import Settings
 from blockrun_image_mcp.timings import DEFAULT, Timings
@@ -69,6 +70,18 @@ class RepeatingGateway(FakeGateway):
         for words in ("drawing", "drawing", "drawing", "nearly there", "nearly there"):
             on_status(words)
             await anyio.wait_all_tasks_blocked()
+        return await super().generate(request, attempt, on_status, within_seconds)
+
+
+class SilentGateway(FakeGateway):
+    """Draws for so long, on a clock that is twenty times as fast, and says nothing."""
+
+    seconds = 16
+
+    async def generate(
+        self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
+    ) -> ImagesResponse:
+        await anyio.sleep(self.seconds / 20)
         return await super().generate(request, attempt, on_status, within_seconds)
 
 
@@ -129,8 +142,17 @@ async def test_progress_rises_and_its_total_is_the_time_after_which_the_call_is_
     assert {told for _, told in client.told} == {total}
 
 
-def test_progress_is_reported_at_least_every_five_seconds() -> None:
-    assert 0 < DEFAULT.progress_seconds <= 5
+async def test_progress_is_reported_at_least_every_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    move_on_after = anyio.move_on_after
+
+    def faster(seconds: float) -> anyio.CancelScope:
+        return move_on_after(seconds / 20)
+
+    monkeypatch.setattr(tool_call.anyio, "move_on_after", faster)
+    client = Client()
+    await call(SilentGateway(Image(URL)), client, timings=DEFAULT)
+    words = [str(message).partition(" (")[0] for message in client.heard]
+    assert max(len(list(same)) for _, same in groupby(words)) >= 1 + SilentGateway.seconds // 5
 
 
 async def test_client_that_has_stopped_listening_does_not_end_the_call() -> None:
