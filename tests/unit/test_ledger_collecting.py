@@ -24,6 +24,7 @@ from tests.support.ledgers import (
     state_of,
     states,
 )
+from tests.support.pages import text_of
 
 from blockrun_image.attempts import AttemptState, AttemptStatus, Job, MadeCall
 from blockrun_image.errors import LedgerError
@@ -287,7 +288,9 @@ async def test_delivery_to_one_session_of_a_process_leaves_the_other_waiting(led
 def test_waits_are_those_that_are_promised() -> None:
     assert DEFAULT.slow_call_seconds == 5
     assert DEFAULT.spill_seconds == 1
+    assert "with the same pictures for two minutes" in text_of("hosts.md")
     assert DEFAULT.repeatable_seconds == 2 * 60
+    assert "a killed server | free, from any client, for a day" in text_of("money.md")
     assert DEFAULT.pictures_seconds == 24 * 60 * 60
 
 

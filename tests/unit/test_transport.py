@@ -9,6 +9,7 @@ import anyio
 import brotli as _brotli  # pyright: ignore[reportMissingTypeStubs]
 import httpx2
 import pytest
+from tests.support.pages import text_of
 from tests.support.sandbox import Sandbox
 
 from blockrun_image import ConfigurationError
@@ -17,6 +18,7 @@ from blockrun_image_mcp.gateway.transport import MAX_BYTES, GuardedTransport, Re
 from blockrun_image_mcp.images.download import download
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.network import proxy_for
+from blockrun_image_mcp.settings import CALL_SECONDS
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
 pytestmark = pytest.mark.anyio
@@ -167,8 +169,9 @@ def test_the_proxy_of_a_scheme_counts_before_the_one_of_all(monkeypatch: pytest.
 
 
 def test_a_call_lasts_as_long_as_the_readme_says_and_waits_less_than_hosts_do() -> None:
+    assert "a request that was sent is given ten seconds" in text_of("command-line.md")
     assert (DEFAULT.answer_seconds, DEFAULT.drain_seconds) == (300, 10)
-    assert DEFAULT.max_retry_wait_seconds < 50
+    assert DEFAULT.max_retry_wait_seconds < float(CALL_SECONDS)
 
 
 async def test_the_guard_is_part_of_the_transport(sandbox: Sandbox) -> None:
