@@ -180,7 +180,8 @@ async def test_a_caller_who_goes_while_a_look_is_due_is_let_go_and_the_server_en
     sandbox: Sandbox, mode: Literal["auto", "legacy"]
 ) -> None:
     await see(sandbox.environment)
-    sandbox.script([{"delay_seconds": 1}])
+    age()
+    sandbox.script([{"delay_seconds": 1}, {"on": "models", "delay_seconds": 60}])
     with anyio.fail_after(20):
         async with served(sandbox.environment, mode=mode) as client, anyio.create_task_group() as tasks:
             tasks.start_soon(client.call_tool, "generate_image", FOX)

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -45,10 +46,12 @@ def test_estimate_prices_one_model_or_compares_all() -> None:
     "arguments", [("models",), ("estimate",), ("estimate", "--prompt", "A dog"), ("prompt", "A dog"), ("--help",)]
 )
 def test_offline_commands_do_not_import_mcp(arguments: tuple[str, ...]) -> None:
+    absent = {"mcp", "httpx2", "starlette", "uvicorn", "PIL"}
+    assert all(map(find_spec, absent))
     code = (
         "import sys\nfrom blockrun_image_mcp.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "loaded = {'mcp', 'httpx2', 'starlette', 'uvicorn', 'PIL'} & set(sys.modules)\n"
+        f"loaded = {absent} & set(sys.modules)\n"
         "sys.exit(f'loaded: {loaded}' if loaded else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
