@@ -18,6 +18,8 @@ def test_clients_have_each_picture_that_they_pay_for_in_both_protocol_eras(tmp_p
         server = str(Path(sys.executable).with_name("blockrun-image-mcp"))
         return try_client(client, command, server, tmp_path / client.name, seconds=3)
 
+    clients = [client for client in CLIENTS if client.package == "mcp"]
+    assert [client.option for client in clients] == ["auto", "legacy"]
     with ThreadPoolExecutor() as pool:  # they wait most of the time
-        outcomes = pool.map(tried, [client for client in CLIENTS if client.package == "mcp"])
+        outcomes = pool.map(tried, clients)
         assert all("slow" in steps for steps in outcomes)
