@@ -12,7 +12,7 @@ from tests.support.platforms import only_on_posix
 pytestmark = [pytest.mark.compat, only_on_posix("groups of processes, which end together")]
 
 
-def test_clients_have_each_picture_that_they_pay_for_in_both_protocol_eras(tmp_path: Path) -> None:
+def test_clients_receive_every_paid_picture_in_both_protocol_eras(tmp_path: Path) -> None:
     def tried(client: Client) -> list[str]:
         command = [sys.executable, str(DRIVERS / client.driver)]
         server = str(Path(sys.executable).with_name("blockrun-image-mcp"))

@@ -35,7 +35,7 @@ def spec_file(tmp_path: Path, catalog: Catalog) -> Path:
     return file
 
 
-async def test_an_agent_can_list_price_and_use_it(connect: Connect, spec_file: Path) -> None:
+async def test_agent_can_list_price_and_use_an_added_model(connect: Connect, spec_file: Path) -> None:
     settings = {"BLOCKRUN_IMAGE_SPEC": str(spec_file), "BLOCKRUN_IMAGE_GATEWAY": "sandbox"}
     async with connect(settings) as client:
         tools = {tool.name: tool.input_schema["properties"] for tool in (await client.list_tools()).tools}
@@ -61,7 +61,7 @@ async def test_an_agent_can_list_price_and_use_it(connect: Connect, spec_file: P
             assert result.is_error, refused
 
 
-async def test_it_is_in_the_estimates_and_in_the_models_table(spec_file: Path) -> None:
+async def test_added_model_appears_in_estimates_and_the_model_table(spec_file: Path) -> None:
     tools = ImageToolset(Catalog.load(spec_file))
     compared = tools.estimate_cost(size="768x1344").estimates
     assert [(each.model, str(each.high_usd), each.exact) for each in compared] == [("flux-pro", "0.0630", False)]
@@ -69,7 +69,7 @@ async def test_it_is_in_the_estimates_and_in_the_models_table(spec_file: Path) -
     assert row in tools.list_models().to_table()
 
 
-async def test_the_sandbox_serves_it(spec_file: Path) -> None:
+async def test_sandbox_serves_an_added_model(spec_file: Path) -> None:
     async with running_sandbox(Catalog.load(spec_file)) as origin, httpx2.AsyncClient(trust_env=False) as http:
         with anyio.fail_after(10):
             answer = await http.post(

@@ -62,7 +62,7 @@ def account(sandbox: Sandbox) -> Iterator[Any]:
         yield client
 
 
-def test_a_wallet_pays_once_for_a_picture_what_it_was_quoted(wallet: Any, sandbox: Sandbox) -> None:
+def test_wallet_pays_the_quoted_price_once_for_a_picture(wallet: Any, sandbox: Sandbox) -> None:
     (picture,) = wallet.generate("A fox", model="nano-banana").data
     assert sandbox.get(picture.url).content.startswith(b"\x89PNG")
     assert (sandbox.quotes, sandbox.paid_posts, sandbox.charges) == (1, 1, 1)
@@ -71,7 +71,7 @@ def test_a_wallet_pays_once_for_a_picture_what_it_was_quoted(wallet: Any, sandbo
     assert settlement["payer"] == wallet.get_wallet_address().lower()
 
 
-def test_a_wallet_pays_once_for_a_slow_picture_however_often_it_asks(wallet: Any, sandbox: Sandbox) -> None:
+def test_wallet_pays_once_for_a_slow_picture_despite_polling(wallet: Any, sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 0.05, "polls": [{"status": 504}]}])
     assert len(wallet.generate("A fox", model="dall-e-3", n=2).data) == 2
     assert (sandbox.quotes, sandbox.paid_posts, sandbox.charges) == (1, 1, 1)
@@ -91,14 +91,14 @@ def test_an_account_is_charged_once_for_a_slow_picture(account: Any, sandbox: Sa
     assert (sandbox.quotes, sandbox.paid_posts, sandbox.charges) == (0, 1, 1)
 
 
-def test_an_account_key_is_not_sent_where_a_foreign_poll_url_points(account: Any, sandbox: Sandbox) -> None:
+def test_account_key_is_not_sent_to_a_foreign_poll_url(account: Any, sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "poll_url": "https://elsewhere.example/v1/images/generations/{id}"}])
     with pytest.raises(APIError, match="is not on"):
         account.generate("A fox", model="nano-banana")
     assert sandbox.charges == 0
 
 
-def test_an_account_without_credit_is_told_so(account: Any, sandbox: Sandbox) -> None:
+def test_account_without_credit_gets_a_payment_error(account: Any, sandbox: Sandbox) -> None:
     sandbox.script([{"status": 402}])
     with pytest.raises(PaymentError, match="no credit"):
         account.generate("A fox", model="nano-banana")
@@ -118,7 +118,7 @@ def test_a_busy_gateway_is_an_error_and_costs_nothing(
 
 
 @pytest.mark.parametrize("code", ["PAYMENT_UNDERPAID", "PAYMENT_REPLAY", "PAYMENT_INVALID", "SETTLEMENT_FAILED"])
-def test_a_payment_that_is_refused_says_why(wallet: Any, sandbox: Sandbox, code: str) -> None:
+def test_refused_payment_states_the_reason(wallet: Any, sandbox: Sandbox, code: str) -> None:
     sandbox.script([{"payment_code": code}])
     with pytest.raises(PaymentError) as caught:
         wallet.generate("A fox", model="nano-banana")
@@ -134,7 +134,7 @@ def test_a_payment_that_is_refused_says_why(wallet: Any, sandbox: Sandbox, code:
         {"scheme": "upto"},
     ],
 )
-def test_a_quote_for_something_else_than_usdc_on_its_chain_is_not_signed(
+def test_quote_with_another_asset_network_or_scheme_is_not_signed(
     wallet: Any, sandbox: Sandbox, lie: dict[str, str]
 ) -> None:
     sandbox.script([{"challenge": {"accepts": [lie]}}])
@@ -143,7 +143,7 @@ def test_a_quote_for_something_else_than_usdc_on_its_chain_is_not_signed(
     assert (sandbox.quotes, sandbox.paid_posts) == (1, 0)
 
 
-def test_what_the_api_does_not_take_is_refused_before_it_is_quoted(wallet: Any, sandbox: Sandbox) -> None:
+def test_invalid_request_is_refused_before_it_is_quoted(wallet: Any, sandbox: Sandbox) -> None:
     with pytest.raises(APIError) as caught:
         wallet.generate("A fox", model="dall-e-9")
     assert caught.value.status_code == 400
@@ -174,7 +174,7 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
 
 @pytest.mark.parametrize("rail", ["wallet", "account"])
 @pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
-def test_the_same_models_are_read_out_of_the_same_list(
+def test_sdk_and_server_read_the_same_models_from_a_list(
     monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, rail: str, changes: list[dict[str, Any]]
 ) -> None:
     sandbox.change_models(*changes)

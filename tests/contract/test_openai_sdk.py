@@ -19,7 +19,7 @@ def sdk(sandbox: Sandbox) -> Iterator[openai.OpenAI]:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_model_in_every_size_gives_a_picture_of_that_size(
+def test_every_model_returns_pictures_of_the_requested_size(
     sdk: openai.OpenAI, sandbox: Sandbox, catalog: Catalog, model: str
 ) -> None:
     for size in catalog.find(model).sizes:
@@ -32,7 +32,7 @@ def test_every_model_in_every_size_gives_a_picture_of_that_size(
     assert sandbox.charges == len(catalog.find(model).sizes)
 
 
-def test_several_pictures_of_a_quality(sdk: openai.OpenAI, sandbox: Sandbox) -> None:
+def test_several_pictures_of_one_quality_are_made_and_charged(sdk: openai.OpenAI, sandbox: Sandbox) -> None:
     response = sdk.images.generate(model="dall-e-3", prompt="A fox", quality="hd", size="1792x1024", n=3)
     urls = {image.url for image in response.data or []}
     assert len(urls) == 3
@@ -50,7 +50,7 @@ def test_several_pictures_of_a_quality(sdk: openai.OpenAI, sandbox: Sandbox) -> 
         (500, openai.InternalServerError),
     ],
 )
-def test_every_error_code_arrives_with_the_apis_own_body(
+def test_every_error_status_returns_the_documented_body(
     sdk: openai.OpenAI, sandbox: Sandbox, catalog: Catalog, status: int, error: type[openai.APIStatusError]
 ) -> None:
     assert set(catalog.spec.errors) == {400, 402, 403, 429, 500}
@@ -63,9 +63,7 @@ def test_every_error_code_arrives_with_the_apis_own_body(
 
 
 @pytest.mark.parametrize(("prefix", "status"), [("/v1", 401), ("/api/v1", 402)])
-def test_another_key_than_an_account_key_is_refused_or_on_the_wallets_host_ignored(
-    sandbox: Sandbox, prefix: str, status: int
-) -> None:
+def test_non_account_key_is_refused_or_ignored_on_the_wallet_path(sandbox: Sandbox, prefix: str, status: int) -> None:
     with (
         openai.OpenAI(base_url=f"{sandbox.origin}{prefix}", api_key="0x123", max_retries=0) as client,
         pytest.raises(openai.APIStatusError) as caught,
@@ -88,7 +86,7 @@ def test_another_key_than_an_account_key_is_refused_or_on_the_wallets_host_ignor
         {"model": "dall-e-2", "prompt": ""},
     ],
 )
-def test_what_the_api_does_not_take_is_a_400_and_not_charged(
+def test_invalid_request_is_a_400_and_not_charged(
     sdk: openai.OpenAI, sandbox: Sandbox, asked: dict[str, object]
 ) -> None:
     with pytest.raises(openai.BadRequestError):

@@ -58,7 +58,7 @@ def settings(peer: Peer, tmp_path: Path) -> dict[str, str]:
     }
 
 
-async def test_a_picture_is_made_and_settled_at_its_price_where_the_gateway_tells_no_charge(
+async def test_picture_is_settled_at_its_estimate_if_no_charge_is_reported(
     settings: dict[str, str], peer: Peer, peers: Mapping[str, Peer], sandbox: Sandbox, tmp_path: Path
 ) -> None:
     async with Client(server_parameters(settings)) as client:
@@ -81,9 +81,7 @@ async def test_a_picture_is_made_and_settled_at_its_price_where_the_gateway_tell
     assert spent() == {"settled": "0.042"}
 
 
-async def test_a_key_that_the_gateway_does_not_know_is_an_authentication_error(
-    settings: dict[str, str], sandbox: Sandbox
-) -> None:
+async def test_unknown_key_is_an_authentication_error(settings: dict[str, str], sandbox: Sandbox) -> None:
     async with Client(server_parameters({**settings, "BLOCKRUN_IMAGE_CREDENTIAL": "sk-of-a-stranger"})) as client:
         refused = await client.call_tool("generate_image", FOX)
     error = data(refused)["error"]
@@ -95,7 +93,7 @@ async def test_a_key_that_the_gateway_does_not_know_is_an_authentication_error(
     assert set(spent()) <= {"released"}
 
 
-async def test_a_model_that_only_the_catalogue_knows_and_a_prompt_that_is_refused_cost_nothing(
+async def test_model_unknown_to_the_gateway_and_refused_prompt_cost_nothing(
     settings: dict[str, str], peer: Peer, peers: Mapping[str, Peer], sandbox: Sandbox
 ) -> None:
     async with Client(server_parameters({**settings, "BLOCKRUN_IMAGE_CATALOG": "contract"})) as client:
@@ -113,7 +111,7 @@ async def test_a_model_that_only_the_catalogue_knows_and_a_prompt_that_is_refuse
     assert set(spent()) <= {"released"}
 
 
-async def test_the_catalogues_models_are_those_that_are_listed_and_can_be_asked_for(settings: dict[str, str]) -> None:
+async def test_listed_and_selectable_models_are_those_of_the_catalogue(settings: dict[str, str]) -> None:
     async with Client(server_parameters(settings)) as client:
         tools = {tool.name: tool.input_schema["properties"] for tool in (await client.list_tools()).tools}
         listed = await client.call_tool("list_models", {})
@@ -122,7 +120,7 @@ async def test_the_catalogues_models_are_those_that_are_listed_and_can_be_asked_
     assert tools["generate_image"]["model"]["enum"] == [MODEL, UNHEARD_OF]
 
 
-async def test_a_model_of_the_operators_file_that_the_gateway_does_not_list_is_for_the_gateway_to_refuse(
+async def test_gateway_decides_on_operator_models_that_it_does_not_list(
     settings: dict[str, str],
 ) -> None:
     async with Client(server_parameters(settings)) as client:
@@ -135,7 +133,7 @@ async def test_a_model_of_the_operators_file_that_the_gateway_does_not_list_is_f
     assert set(available) == {MODEL, UNHEARD_OF}
 
 
-def test_doctor_asks_the_gateway_for_its_models_and_notices_a_wrong_key(settings: dict[str, str]) -> None:
+def test_doctor_fetches_the_model_list_and_detects_a_wrong_key(settings: dict[str, str]) -> None:
     done = run("doctor", settings=settings)
     assert (done.returncode, done.stderr) == (0, "")
     models = f"models: {MODEL}, {UNHEARD_OF} (from {settings['BLOCKRUN_IMAGE_SPEC']}, and listed by 127.0.0.1 at 2"

@@ -53,12 +53,12 @@ def run_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_model_table_is_the_catalogue(catalog: Catalog) -> None:
+def test_readme_model_table_matches_the_catalogue(catalog: Catalog) -> None:
     table = ImageToolset(catalog).list_models().to_table()
     assert f"<!-- models -->\n{table}\n<!-- /models -->" in README, f"The table should be:\n{table}"
 
 
-def test_every_setting_is_explained_and_every_explained_setting_exists() -> None:
+def test_documented_settings_are_exactly_the_existing_ones() -> None:
     explained = re.findall(r"^\| `(BLOCKRUN_\w+)` \|", text_of("settings.md"), re.MULTILINE)
     assert sorted(explained) == sorted(VARIABLES.values())
     assert set(re.findall(r"BLOCKRUN_\w+", EVERYTHING)) <= set(VARIABLES.values())
@@ -74,7 +74,7 @@ def test_settings_table_repeats_what_the_code_declares(field: str) -> None:
         assert re.search(rf"{info.default:g}\b" if isinstance(info.default, float) else rf"{info.default}\b", cell)
 
 
-def test_every_kind_of_error_is_explained() -> None:
+def test_every_error_type_is_documented() -> None:
     table = text_of("errors.md")
     explained = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))))
     kinds = {kind.code for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ImageError)}
@@ -88,7 +88,7 @@ def test_every_kind_of_error_is_explained() -> None:
         for command, printed in SESSIONS
     ],
 )
-def test_every_command_prints_what_is_written_below_it(command: str, printed: str, tmp_path: Path) -> None:
+def test_documented_commands_print_the_documented_output(command: str, printed: str, tmp_path: Path) -> None:
     done = run_in(tmp_path, "-m", *shlex.split(command.replace("-", "_", 2)))
     assert (done.returncode, done.stderr) == (0, "")
     assert without_chance(done.stdout) == without_chance(printed)
@@ -104,14 +104,14 @@ def without_chance(printed: str) -> str:
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_every_program_runs_as_it_is_written(program: str, tmp_path: Path) -> None:
+def test_documented_programs_run_as_written(program: str, tmp_path: Path) -> None:
     done = run_in(tmp_path, "-c", program)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
 
 
 @pytest.mark.parametrize("name", main.list_commands(click.Context(main)))
-def test_every_command_is_in_the_readme_or_the_default_and_has_an_example_that_names_it(name: str) -> None:
+def test_every_command_is_documented_with_a_valid_example(name: str) -> None:
     command = main.get_command(click.Context(main), name)
     assert command is not None
     assert f"Example: blockrun-image-mcp {name}" in (command.help or "")
@@ -123,7 +123,7 @@ def test_every_command_is_in_the_readme_or_the_default_and_has_an_example_that_n
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("file", HOSTS, ids=lambda file: next(iter(file)))
-async def test_every_hosts_file_starts_a_server_with_the_tools(file: dict[str, Any]) -> None:
+async def test_every_host_config_starts_a_server_with_the_tools(file: dict[str, Any]) -> None:
     ((_, servers),) = file.items()
     ((name, server),) = servers.items()
     server = server.get("transport", server)  # as Cline has it
@@ -135,7 +135,7 @@ async def test_every_hosts_file_starts_a_server_with_the_tools(file: dict[str, A
         assert len((await client.list_tools()).tools) == 3
 
 
-def test_the_picture_is_what_the_call_below_it_draws() -> None:
+def test_readme_picture_is_what_its_command_draws() -> None:
     (shown,) = re.findall(r'<img src="([^"]+)"', README)
     command = shlex.split(next(command for command, _ in SESSIONS if " generate " in command))
     prompt, size = command[2], command[command.index("--size") + 1]
@@ -146,7 +146,7 @@ def test_the_picture_is_what_the_call_below_it_draws() -> None:
 
 
 @only_on_posix("make")
-def test_the_demonstration_makes_and_keeps_two_pictures(tmp_path: Path) -> None:
+def test_demo_makes_and_saves_two_pictures(tmp_path: Path) -> None:
     recipe = subprocess.run(["make", "-n", "demo"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "python examples/demo.py" in recipe.stdout
     done = run_in(tmp_path, str(ROOT / "examples/demo.py"))
@@ -155,21 +155,21 @@ def test_the_demonstration_makes_and_keeps_two_pictures(tmp_path: Path) -> None:
     assert done.stdout.count("Sandbox: nothing was charged (a real call: $") == 2
 
 
-def test_every_other_command_is_one_that_is_tried_elsewhere() -> None:
+def test_remaining_documented_commands_are_tested_elsewhere() -> None:
     tried = {"uv tool install .", "uv tool install '.[wallet]'"}
     assert {command for command in OTHERS if not command.startswith("claude mcp add ")} == tried
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(re.findall(r"(?:`|\$ )make ([a-z]+)", EVERYTHING)) <= targets
 
 
-def test_the_commands_for_powershell_start_the_demonstration_that_make_does() -> None:
+def test_powershell_commands_start_the_same_demo_as_make() -> None:
     script = re.findall(r"^\.venv\\Scripts\\python (examples\\\S+)$", text_of(ELSEWHERE), re.MULTILINE)
     assert [name.replace("\\", "/") for name in script] == re.findall(
         r"^\t@\$\(BIN\)/python (examples/\S+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
     )
 
 
-def test_there_is_something_to_run() -> None:
+def test_expected_number_of_examples_is_found() -> None:
     assert len(SESSIONS) == 7
     assert all(printed for _, printed in SESSIONS)
     assert len(PROGRAMS) == 3
@@ -177,7 +177,7 @@ def test_there_is_something_to_run() -> None:
     assert {kind for kind, _ in BLOCKS} == {"console", "json", "python"}
 
 
-def test_every_link_within_the_repository_leads_somewhere() -> None:
+def test_every_internal_link_resolves() -> None:
     for page in (*PAGES, *(ROOT / name for name in ("SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"))):
         for file, _, anchor in re.findall(r"\]\((?!https?:)([^)#]*)(#?)([^)]*)\)", page.read_text(encoding="utf-8")):
             target = page.parent / file if file else page
@@ -187,5 +187,5 @@ def test_every_link_within_the_repository_leads_somewhere() -> None:
                 assert anchor in {re.sub(r"[^\w -]", "", head).replace(" ", "-") for head in heads}, (page.name, anchor)
 
 
-def test_the_readme_is_short_enough_to_be_read_to_its_end() -> None:
+def test_readme_has_at_most_170_lines() -> None:
     assert len(README.splitlines()) <= 170

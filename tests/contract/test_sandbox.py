@@ -30,7 +30,7 @@ def test_a_call_is_settled_once_at_its_price(sandbox: Sandbox, prefix: str) -> N
     assert sandbox.last_settlement["model"] == "nano-banana"
 
 
-def test_faults_come_in_their_order_and_then_no_more(sandbox: Sandbox) -> None:
+def test_scripted_faults_apply_once_in_order(sandbox: Sandbox) -> None:
     sandbox.script([{"status": 503, "headers": {"X-Why": "test"}}, {"status": 200, "body": {"data": []}}])
     first, second, third = post(sandbox), post(sandbox), post(sandbox)
     assert (first.status_code, first.headers["x-why"]) == (503, "test")
@@ -47,7 +47,7 @@ def test_a_connection_can_be_cut_before_during_and_after_the_work(sandbox: Sandb
     assert sandbox.charges == charges
 
 
-def test_a_slow_call_is_a_job_that_is_settled_when_it_is_collected(sandbox: Sandbox) -> None:
+def test_slow_call_becomes_a_job_settled_when_collected(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True}])
     accepted = post(sandbox)
     assert accepted.status_code == 202
@@ -61,31 +61,31 @@ def test_a_slow_call_is_a_job_that_is_settled_when_it_is_collected(sandbox: Sand
 @pytest.mark.parametrize(
     "faults", ["{}", "[1]", '[{"status": 99}]', '[{"unknown": 1}]', '[{"cut": "later"}]', "no json"]
 )
-def test_a_script_that_cannot_be_followed_is_refused(sandbox: Sandbox, faults: str) -> None:
+def test_invalid_fault_script_is_refused(sandbox: Sandbox, faults: str) -> None:
     answer = httpx2.post(f"{sandbox.origin}/sandbox/faults", content=faults)
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "invalid_faults"
 
 
-def test_what_is_no_request_is_refused_and_not_charged(sandbox: Sandbox) -> None:
+def test_malformed_request_is_refused_and_not_charged(sandbox: Sandbox) -> None:
     url = f"{sandbox.origin}/v1/images/generations"
     for content in (b"", b"null", b"[]", b"\xff", b'{"model": 3}', b"x" * (2**20 + 1)):
         assert httpx2.post(url, content=content, headers=HEADERS).status_code == 400
     assert sandbox.charges == 0
 
 
-def test_what_does_not_exist_is_not_found(sandbox: Sandbox) -> None:
+def test_missing_picture_or_job_is_not_found(sandbox: Sandbox) -> None:
     assert sandbox.get(f"{sandbox.origin}/images/none.png").status_code == 404
     assert sandbox.get(f"{sandbox.origin}/v1/images/generations/none").status_code == 404
 
 
-def test_the_same_request_gives_the_same_picture_under_the_same_url(sandbox: Sandbox) -> None:
+def test_same_request_returns_the_same_picture_and_url(sandbox: Sandbox) -> None:
     first, second = (post(sandbox).json()["data"][0]["url"] for _ in range(2))
     assert first == second
     assert sandbox.get(first).content == sandbox.get(second).content
 
 
-def test_a_client_that_leaves_in_the_middle_of_its_request_harms_nobody(sandbox: Sandbox) -> None:
+def test_client_disconnecting_mid_request_does_not_affect_others(sandbox: Sandbox) -> None:
     host, port = sandbox.origin.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as client:
         head = "POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer brk_1\r\n"
@@ -95,13 +95,13 @@ def test_a_client_that_leaves_in_the_middle_of_its_request_harms_nobody(sandbox:
 
 
 @pytest.mark.parametrize("fault", [{"status": 204}, {"status": 304}, {"status": 200, "body": "[" * 100}])
-def test_an_answer_may_be_of_any_status_and_body(sandbox: Sandbox, fault: dict[str, Any]) -> None:
+def test_scripted_answer_may_have_any_status_and_body(sandbox: Sandbox, fault: dict[str, Any]) -> None:
     sandbox.script([fault])
     assert post(sandbox).status_code == fault["status"]
 
 
 @pytest.mark.parametrize("headers", [{"a b": "c"}, {"a": "b\r\nc: d"}, {"a": "\u2603"}])
-def test_a_header_that_is_none_is_refused(sandbox: Sandbox, headers: dict[str, str]) -> None:
+def test_invalid_scripted_header_is_refused(sandbox: Sandbox, headers: dict[str, str]) -> None:
     answer = httpx2.post(f"{sandbox.origin}/sandbox/faults", json=[{"headers": headers}])
     assert answer.status_code == 400
     assert "pydantic" not in answer.text
@@ -112,7 +112,7 @@ def models(sandbox: Sandbox, prefix: str = "/v1", **headers: str) -> httpx2.Resp
 
 
 @pytest.mark.parametrize("prefix", ["/v1", "/api/v1"])
-def test_the_models_are_listed_as_the_live_gateway_lists_them(sandbox: Sandbox, catalog: Catalog, prefix: str) -> None:
+def test_models_are_listed_in_the_live_gateway_format(sandbox: Sandbox, catalog: Catalog, prefix: str) -> None:
     answer = models(sandbox, prefix)
     entries = {entry["id"]: entry for entry in answer.json()["data"]}
     assert (answer.status_code, answer.json()["object"], list(entries)) == (200, "list", list(catalog.models))
@@ -128,7 +128,7 @@ def test_the_models_are_listed_as_the_live_gateway_lists_them(sandbox: Sandbox, 
     assert entries["dall-e-3"]["supportedQualities"] == ["standard", "hd"]
 
 
-def test_a_list_that_is_still_the_same_is_not_sent_again(sandbox: Sandbox) -> None:
+def test_unchanged_list_is_not_sent_again(sandbox: Sandbox) -> None:
     etag = models(sandbox).headers["etag"]
     same = models(sandbox, **{"If-None-Match": etag})
     sandbox.change_models({"remove": "dall-e-2"})
@@ -138,12 +138,12 @@ def test_a_list_that_is_still_the_same_is_not_sent_again(sandbox: Sandbox) -> No
     assert (sandbox.lists, sandbox.unchanged_lists, sandbox.posts) == (3, 1, 0)
 
 
-def test_the_list_is_for_a_key_or_a_wallet(sandbox: Sandbox) -> None:
+def test_model_list_needs_a_key_or_the_wallet_path(sandbox: Sandbox) -> None:
     assert httpx2.get(f"{sandbox.origin}/v1/models").status_code == 401
     assert httpx2.get(f"{sandbox.origin}/api/v1/models").status_code == 200
 
 
-def test_what_is_changed_in_the_list_is_what_can_be_asked_for(sandbox: Sandbox) -> None:
+def test_list_changes_decide_which_models_can_be_requested(sandbox: Sandbox) -> None:
     painter = {"id": "acme/painter", "categories": ["image"], "pricePerImage": 0.2}
     sandbox.change_models(
         {"add": painter},
@@ -176,7 +176,7 @@ def test_what_is_changed_in_the_list_is_what_can_be_asked_for(sandbox: Sandbox) 
     "changes",
     ["{}", "[7]", "no json", "[{}]", '[{"add": 1, "remove": "a"}]', '[{"set": {}}]', '[{"of": "a"}]', '[{"put": 1}]'],
 )
-def test_a_change_that_cannot_be_made_changes_nothing(sandbox: Sandbox, changes: str) -> None:
+def test_invalid_list_change_changes_nothing(sandbox: Sandbox, changes: str) -> None:
     before = models(sandbox).json()
     answer = httpx2.post(f"{sandbox.origin}/sandbox/models", content=changes)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_changes")
@@ -184,7 +184,7 @@ def test_a_change_that_cannot_be_made_changes_nothing(sandbox: Sandbox, changes:
     assert models(sandbox).json() == before
 
 
-def test_a_fault_of_the_list_hits_no_picture_and_one_of_pictures_no_list(sandbox: Sandbox) -> None:
+def test_list_faults_and_picture_faults_are_separate(sandbox: Sandbox) -> None:
     sandbox.script([{"on": "models", "status": 503}, {"status": 500}])
     assert (post(sandbox).status_code, models(sandbox).status_code) == (500, 503)
     sandbox.script([{"on": "models", "cut": "before"}, {"on": "models", "status": 200, "body": "<html>"}])
@@ -195,7 +195,7 @@ def test_a_fault_of_the_list_hits_no_picture_and_one_of_pictures_no_list(sandbox
 
 
 @pytest.mark.anyio
-async def test_a_call_that_is_held_is_let_go_when_the_sandbox_ends(
+async def test_delayed_call_is_dropped_when_the_sandbox_ends(
     catalog: Catalog, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async def held(origin: str) -> None:
@@ -217,9 +217,7 @@ async def test_a_call_that_is_held_is_let_go_when_the_sandbox_ends(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("system", "shared"), [("linux", True), ("darwin", True), ("win32", False)])
-async def test_port_is_shared_with_no_other_program_on_windows(
-    system: str, shared: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_port_is_exclusive_on_windows(system: str, shared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """There, SO_REUSEADDR lets another program listen on the same port."""
     options: list[int] = []
     real = socket.socket.setsockopt

@@ -12,7 +12,7 @@ from tests.support.sandbox import Sandbox
 from blockrun_image_sandbox.x402 import TOKENS
 
 
-def test_a_fault_waits_for_the_request_that_it_is_meant_for(sandbox: Sandbox) -> None:
+def test_fault_waits_for_the_kind_of_request_it_targets(sandbox: Sandbox) -> None:
     sandbox.script([{"on": "paid", "status": 503}, {"on": "quote", "status": 502}])
     assert post(sandbox).status_code == 502
     payment = paid(sandbox)
@@ -33,7 +33,7 @@ def test_a_fault_waits_for_the_request_that_it_is_meant_for(sandbox: Sandbox) ->
         ({"accepts": []}, ("accepts",), []),
     ],
 )
-def test_a_quote_can_lie_about_any_part_of_itself(
+def test_scripted_quote_can_falsify_any_field(
     sandbox: Sandbox, challenge: dict[str, Any], path: tuple[str | int, ...], value: object
 ) -> None:
     sandbox.script([{"challenge": challenge}])
@@ -45,7 +45,7 @@ def test_a_quote_can_lie_about_any_part_of_itself(
     assert said == value
 
 
-def test_a_quote_can_lie_about_its_price_in_the_body_and_in_its_headers(sandbox: Sandbox) -> None:
+def test_scripted_quote_can_falsify_its_body_price_and_headers(sandbox: Sandbox) -> None:
     sandbox.script(
         [
             {"challenge": {"price": {"amount": "9.000000"}}},
@@ -70,14 +70,16 @@ def test_a_quote_can_lie_about_its_price_in_the_body_and_in_its_headers(sandbox:
         ({"network": "eip155:84532", "asset": TOKENS["eip155:84532"].contract}, 53_000),
     ],
 )
-def test_whoever_signs_a_lie_pays_for_it(sandbox: Sandbox, lie: dict[str, str], micro_usd: int) -> None:
+def test_payment_of_a_falsified_quote_is_charged_as_signed(
+    sandbox: Sandbox, lie: dict[str, str], micro_usd: int
+) -> None:
     sandbox.script([{"challenge": {"accepts": [lie]}}])
     assert post(sandbox, paid(sandbox)).status_code == 200
     assert sandbox.charged_micro_usd == micro_usd
 
 
 @pytest.mark.parametrize("code", ["PAYMENT_UNDERPAID", "PAYMENT_REPLAY", "PAYMENT_INVALID", "SETTLEMENT_FAILED"])
-def test_a_payment_can_be_refused_by_script_and_is_not_charged(sandbox: Sandbox, code: str) -> None:
+def test_scripted_payment_refusal_is_not_charged(sandbox: Sandbox, code: str) -> None:
     sandbox.script([{"payment_code": code}])
     answer = post(sandbox, paid(sandbox))
     assert (answer.status_code, answer.json()["code"]) == (402, code)
@@ -118,7 +120,7 @@ def test_a_poll_can_fail_before_or_after_the_settlement(sandbox: Sandbox, fault:
 
 
 @pytest.mark.parametrize("poll_url", ["https://elsewhere.example/{id}", ""])
-def test_a_job_can_say_that_it_is_somewhere_else(sandbox: Sandbox, poll_url: str) -> None:
+def test_scripted_job_can_give_another_poll_url(sandbox: Sandbox, poll_url: str) -> None:
     sandbox.script([{"slow": True, "poll_url": poll_url}])
     job = post(sandbox, paid(sandbox)).json()
     assert job["poll_url"] == poll_url.replace("{id}", job["id"])
@@ -126,7 +128,7 @@ def test_a_job_can_say_that_it_is_somewhere_else(sandbox: Sandbox, poll_url: str
 
 @pytest.mark.parametrize(("cut", "charges"), [("before", 0), ("during", 1), ("after", 1)])
 @pytest.mark.parametrize("reset", [False, True])
-def test_a_connection_ends_with_a_close_or_with_a_reset(sandbox: Sandbox, cut: str, charges: int, reset: bool) -> None:
+def test_scripted_cut_ends_with_a_close_or_a_reset(sandbox: Sandbox, cut: str, charges: int, reset: bool) -> None:
     host, port = sandbox.origin.removeprefix("http://").split(":")
     payment, body = paid(sandbox), json.dumps(FOX)
     sandbox.script([{"on": "paid", "cut": cut, "reset": reset}])

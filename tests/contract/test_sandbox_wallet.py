@@ -22,7 +22,7 @@ from blockrun_image_sandbox.x402 import NETWORK, TOKENS
 CURVE = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 
-def test_a_quote_says_the_exact_price_in_its_header_and_in_its_body(sandbox: Sandbox) -> None:
+def test_quote_states_the_exact_price_in_header_and_body(sandbox: Sandbox) -> None:
     answer = post(sandbox, {"Authorization": "Bearer 0x123"})
     assert answer.status_code == 402
     challenge = decoded(answer.headers["PAYMENT-REQUIRED"])
@@ -35,7 +35,7 @@ def test_a_quote_says_the_exact_price_in_its_header_and_in_its_body(sandbox: San
     assert (sandbox.posts, sandbox.quotes, sandbox.paid_posts, sandbox.charges) == (1, 1, 0, 0)
 
 
-def test_a_payment_buys_a_picture_once_and_comes_with_receipts(sandbox: Sandbox) -> None:
+def test_payment_buys_one_picture_and_returns_receipts(sandbox: Sandbox) -> None:
     payment = paid(sandbox)
     answer = post(sandbox, {**payment, "Idempotency-Key": "one"})
     (settlement,) = sandbox.settlements
@@ -57,14 +57,14 @@ def test_a_payment_buys_a_picture_once_and_comes_with_receipts(sandbox: Sandbox)
     assert (sandbox.quotes, sandbox.paid_posts, sandbox.charges) == (1, 2, 1)
 
 
-def test_what_is_signed_is_what_the_tokens_contract_checks() -> None:
+def test_signed_domain_matches_the_token_contract() -> None:
     message = dict.fromkeys(("from", "to"), ACCOUNT.address) | {"nonce": bytes(32)}
     message |= dict.fromkeys(("value", "validAfter", "validBefore"), 1)
     separator = signable(TOKENS[NETWORK], message).header
     assert separator.hex() == "02fa7265e7c5d81118673727957699e4d68f74cd74b7db77da710fe8a2c7834f"
 
 
-def test_verifying_a_payment_does_not_let_python_recurse_until_the_process_dies() -> None:
+def test_verifying_a_payment_leaves_the_recursion_limit_unchanged() -> None:
     program = """
         import sys
         from blockrun_image_sandbox.verification import signable
@@ -89,7 +89,7 @@ def test_verifying_a_payment_does_not_let_python_recurse_until_the_process_dies(
         ({"validAfter": "9999999999"}, "PAYMENT_INVALID"),
     ],
 )
-def test_an_authorization_of_something_else_than_was_asked_for_is_refused(
+def test_authorization_that_differs_from_the_quote_is_refused(
     sandbox: Sandbox, changes: dict[str, str], code: str
 ) -> None:
     answer = post(sandbox, header(signed(quoted(sandbox)["accepts"][0], changes)))
@@ -99,7 +99,7 @@ def test_an_authorization_of_something_else_than_was_asked_for_is_refused(
 
 
 @pytest.mark.parametrize("name", ["from", "to", "value", "validAfter", "validBefore", "nonce"])
-def test_an_authorization_that_is_changed_after_it_was_signed_is_refused(sandbox: Sandbox, name: str) -> None:
+def test_authorization_changed_after_signing_is_refused(sandbox: Sandbox, name: str) -> None:
     payment = signed(quoted(sandbox)["accepts"][0])
     value = payment["payload"]["authorization"][name]
     payment["payload"]["authorization"][name] = f"{value[:-1]}{(int(value[-1], 16) + 1) % 10}"
@@ -118,7 +118,7 @@ def test_an_authorization_that_is_changed_after_it_was_signed_is_refused(sandbox
         {"amount": "1"},
     ],
 )
-def test_terms_that_were_not_quoted_are_refused(sandbox: Sandbox, changes: dict[str, str]) -> None:
+def test_unquoted_terms_are_refused(sandbox: Sandbox, changes: dict[str, str]) -> None:
     payment = signed(quoted(sandbox)["accepts"][0])
     payment["accepted"] |= changes
     assert post(sandbox, header(payment)).json()["code"] == "PAYMENT_INVALID"
@@ -126,7 +126,7 @@ def test_terms_that_were_not_quoted_are_refused(sandbox: Sandbox, changes: dict[
 
 
 @pytest.mark.parametrize("change", ["another wallet", "another network", "a mirrored s", "a bare v", "nonsense"])
-def test_a_signature_that_the_chain_would_not_take_is_refused(sandbox: Sandbox, change: str) -> None:
+def test_signature_the_chain_would_reject_is_refused(sandbox: Sandbox, change: str) -> None:
     accepted = quoted(sandbox)["accepts"][0]
     payment = signed(accepted, signer=cast("Any", Account).create() if change == "another wallet" else ACCOUNT)
     signature = bytes.fromhex(payment["payload"]["signature"][2:])
@@ -147,23 +147,23 @@ def test_a_signature_that_the_chain_would_not_take_is_refused(sandbox: Sandbox, 
 
 
 @pytest.mark.parametrize("value", ["", "%%%", "bnVsbA==", "W1tbW1s=", "eyJ4NDAyVmVyc2lvbiI6MX0="])
-def test_what_is_no_payment_is_refused(sandbox: Sandbox, value: str) -> None:
+def test_malformed_payment_header_is_refused(sandbox: Sandbox, value: str) -> None:
     answer = post(sandbox, {"PAYMENT-SIGNATURE": value})
     assert (answer.status_code, answer.json()["code"]) == (402, "PAYMENT_INVALID")
 
 
-def test_a_payment_for_another_body_does_not_buy_this_one(sandbox: Sandbox) -> None:
+def test_payment_for_another_body_is_refused_as_underpaid(sandbox: Sandbox) -> None:
     answer = post(sandbox, paid(sandbox), body={"model": "dall-e-3", "prompt": "A fox", "n": 2})
     assert answer.json()["code"] == "PAYMENT_UNDERPAID"
     assert sandbox.charges == 0
 
 
-def test_a_bad_request_is_refused_before_it_is_quoted_and_before_its_payment_is_looked_at(sandbox: Sandbox) -> None:
+def test_bad_request_is_refused_before_any_quote_or_payment_check(sandbox: Sandbox) -> None:
     assert post(sandbox, body={"model": "dall-e-9", "prompt": "A fox"}).status_code == 400
     assert post(sandbox, paid(sandbox), body={"model": "dall-e-9", "prompt": "A fox"}).status_code == 400
 
 
-def test_a_payment_whose_work_failed_still_buys_the_picture(sandbox: Sandbox) -> None:
+def test_payment_still_buys_the_picture_after_a_failure(sandbox: Sandbox) -> None:
     payment = paid(sandbox)
     sandbox.script([{"on": "paid", "status": 500}, {"on": "paid", "cut": "before"}])
     assert post(sandbox, payment).status_code == 500
@@ -174,7 +174,7 @@ def test_a_payment_whose_work_failed_still_buys_the_picture(sandbox: Sandbox) ->
     assert sandbox.charges == 1
 
 
-def test_a_payment_that_is_sent_many_times_at_once_is_settled_once(sandbox: Sandbox) -> None:
+def test_payment_sent_many_times_concurrently_is_settled_once(sandbox: Sandbox) -> None:
     payment = paid(sandbox)
     with ThreadPoolExecutor(8) as threads:
         answers = [threads.submit(post, sandbox, payment) for _ in range(8)]
@@ -183,7 +183,7 @@ def test_a_payment_that_is_sent_many_times_at_once_is_settled_once(sandbox: Sand
     assert sandbox.charges == 1
 
 
-def test_without_its_library_the_sandbox_says_what_it_needs(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sandbox_without_the_wallet_library_names_the_extra(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     payment = paid(sandbox)
     monkeypatch.setitem(sys.modules, "eth_account", None)
     answer = post(sandbox, payment)
@@ -191,7 +191,7 @@ def test_without_its_library_the_sandbox_says_what_it_needs(sandbox: Sandbox, mo
     assert "[wallet]" in answer.json()["error"]["message"]
 
 
-def test_the_catalogue_is_public_for_wallets_and_needs_the_key_elsewhere(sandbox: Sandbox) -> None:
+def test_model_list_is_public_for_wallets_and_needs_a_key_elsewhere(sandbox: Sandbox) -> None:
     assert (
         sandbox.get("/api/v1/models").json()
         == httpx2.get(f"{sandbox.base_url}/models", headers={"Authorization": "Bearer brk_test"}).json()
@@ -199,7 +199,7 @@ def test_the_catalogue_is_public_for_wallets_and_needs_the_key_elsewhere(sandbox
     assert sandbox.get("/v1/models").status_code == 401
 
 
-def test_a_job_is_one_for_one_payment_and_charged_when_it_is_first_seen_completed(sandbox: Sandbox) -> None:
+def test_payment_makes_one_job_charged_when_first_polled_as_completed(sandbox: Sandbox) -> None:
     payment = paid(sandbox)
     sandbox.script([{"slow": True}])
     accepted, again = post(sandbox, payment), post(sandbox, payment)
@@ -227,7 +227,7 @@ def test_a_job_is_one_for_one_payment_and_charged_when_it_is_first_seen_complete
     assert sandbox.charges == 1
 
 
-def test_a_job_is_shown_only_to_the_payment_that_it_lives_on(sandbox: Sandbox) -> None:
+def test_job_is_shown_only_to_its_own_payment(sandbox: Sandbox) -> None:
     payment, other = paid(sandbox), paid(sandbox)
     sandbox.script([{"slow": True}])
     url = sandbox.origin + post(sandbox, payment).json()["poll_url"]
@@ -238,7 +238,7 @@ def test_a_job_is_shown_only_to_the_payment_that_it_lives_on(sandbox: Sandbox) -
     assert sandbox.charges == 0
 
 
-def test_a_job_that_failed_is_not_charged_and_its_payment_buys_another(sandbox: Sandbox) -> None:
+def test_failed_job_is_free_and_its_payment_remains_usable(sandbox: Sandbox) -> None:
     payment = paid(sandbox)
     sandbox.script([{"slow": True, "status": 500}])
     url = sandbox.origin + post(sandbox, payment).json()["poll_url"]
@@ -251,7 +251,7 @@ def test_a_job_that_failed_is_not_charged_and_its_payment_buys_another(sandbox: 
 
 
 @pytest.mark.anyio
-async def test_a_job_whose_payment_has_expired_is_refused_and_never_charged(catalog: Catalog) -> None:
+async def test_job_with_an_expired_payment_is_refused_and_not_charged(catalog: Catalog) -> None:
     now = [1_000_000.0]
     async with running_sandbox(catalog, clock=lambda: now[0]) as origin, httpx2.AsyncClient(base_url=origin) as http:
         await http.post("/sandbox/faults", json=[{"slow": True}])
@@ -266,7 +266,7 @@ async def test_a_job_whose_payment_has_expired_is_refused_and_never_charged(cata
         assert (await http.get("/sandbox/settlements")).json()["count"] == 0
 
 
-def test_a_key_counts_as_paid_on_both_paths(sandbox: Sandbox) -> None:
+def test_request_with_a_key_counts_as_paid_on_both_paths(sandbox: Sandbox) -> None:
     sandbox.script([{"on": "paid", "status": 503}] * 2)
     for prefix in ("/v1", "/api/v1"):
         answer = httpx2.post(

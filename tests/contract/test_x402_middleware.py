@@ -189,7 +189,7 @@ async def test_our_payment_buys_a_picture_from_the_official_middleware(shop: Sho
     assert len(buyer.wallet.signed) == 1
 
 
-async def test_an_unpaid_request_is_an_exact_price_although_its_body_is_empty(shop: Shop) -> None:
+async def test_unpaid_request_yields_the_exact_price_despite_an_empty_body(shop: Shop) -> None:
     response = await Buyer(shop.url).send()
     assert (response.status_code, response.json()) == (402, {})
     assert exact_price(response, httpx2.URL(shop.url), time.time()) == Decimal("0.053")
@@ -204,7 +204,7 @@ async def test_the_same_signature_buys_only_once(shop: Shop) -> None:
     assert shop.chain.balances[PAYEE] == 53_000
 
 
-async def test_after_a_failure_of_the_gateway_the_same_signature_still_buys_the_picture(shop: Shop) -> None:
+async def test_signature_still_buys_the_picture_after_a_gateway_failure(shop: Shop) -> None:
     shop.statuses = [500]
     buyer = Buyer(shop.url)
     failed = await buyer.buy()
@@ -232,7 +232,7 @@ async def unspent_payment(shop: Shop, buyer: Buyer) -> str:
         ("validAfter", str(2**32)),
     ],
 )
-async def test_a_payment_that_was_tampered_with_is_refused(shop: Shop, field: str, value: str) -> None:
+async def test_tampered_payment_is_refused(shop: Shop, field: str, value: str) -> None:
     buyer = Buyer(shop.url)
     payment = await unspent_payment(shop, buyer)
     response = await buyer.send(tampered(payment, lambda body: body["payload"]["authorization"].update({field: value})))
@@ -248,13 +248,13 @@ async def test_a_payment_for_another_chain_is_refused(shop: Shop) -> None:
     assert shop.chain.receipts == {}
 
 
-async def test_a_wallet_without_the_money_is_refused(shop: Shop) -> None:
+async def test_wallet_with_insufficient_balance_is_refused(shop: Shop) -> None:
     shop.chain.balances[ADDRESS.lower()] = 52_999
     assert why(await Buyer(shop.url).buy()) == "invalid_exact_evm_insufficient_balance"
 
 
 @pytest.mark.parametrize("hours", [1, -1])
-async def test_a_clock_that_is_an_hour_off_signs_nothing(shop: Shop, hours: int) -> None:
+async def test_nothing_is_signed_if_the_clock_is_an_hour_off(shop: Shop, hours: int) -> None:
     buyer = Buyer(shop.url, lambda: time.time() + hours * 3_600)
     with pytest.raises(PaymentRequiredError, match=r"3[56]\d\d s apart. Nothing was signed."):
         await buyer.buy()
@@ -263,9 +263,7 @@ async def test_a_clock_that_is_an_hour_off_signs_nothing(shop: Shop, hours: int)
 
 
 @pytest.mark.parametrize(("hours", "reason"), [(1, "valid_after"), (-1, "valid_before")])
-async def test_a_payment_by_a_clock_that_is_an_hour_off_would_have_been_refused(
-    shop: Shop, hours: int, reason: str
-) -> None:
+async def test_payment_signed_with_a_clock_an_hour_off_is_refused(shop: Shop, hours: int, reason: str) -> None:
     careless = Timings(max_clock_skew_seconds=10_000)
     assert reason in why(await Buyer(shop.url, lambda: time.time() + hours * 3_600, careless).buy())
     assert shop.chain.receipts == {}

@@ -51,7 +51,7 @@ async def test_an_approved_call_makes_its_picture(
 
 
 @pytest.mark.parametrize("action", ["decline", "cancel"])
-async def test_any_other_answer_makes_nothing_and_names_the_setting(
+async def test_declined_or_cancelled_call_makes_nothing_and_names_the_setting(
     connect: Connect, sandbox: Sandbox, action: Literal["decline", "cancel"]
 ) -> None:
     user = User(action)
@@ -70,7 +70,7 @@ def assert_refused(result: Any) -> None:
     assert CONFIRM_ABOVE in error["hint"]
 
 
-async def test_a_client_that_cannot_ask_is_told_so_and_free_tools_go_on(connect: Connect, sandbox: Sandbox) -> None:
+async def test_call_is_refused_if_the_client_cannot_ask_but_free_tools_work(connect: Connect, sandbox: Sandbox) -> None:
     async with connect({**sandbox.environment, CONFIRM_ABOVE: "0"}) as client:
         result = await client.call_tool("generate_image", FOX)
         free = await client.call_tool("estimate_cost", FOX)
@@ -81,7 +81,7 @@ async def test_a_client_that_cannot_ask_is_told_so_and_free_tools_go_on(connect:
 
 
 @pytest.mark.parametrize("amount", ["0.042", "$1", "none", ""])
-async def test_a_call_at_or_below_the_amount_is_not_asked_about(
+async def test_call_at_or_below_the_amount_needs_no_confirmation(
     connect: Connect, sandbox: Sandbox, amount: str
 ) -> None:
     user = User("decline")
@@ -91,7 +91,7 @@ async def test_a_call_at_or_below_the_amount_is_not_asked_about(
     assert (user.questions, sandbox.charges) == ([], 1)
 
 
-async def test_what_would_be_refused_anyway_is_not_asked_about(connect: Connect, sandbox: Sandbox) -> None:
+async def test_invalid_or_over_budget_call_asks_for_no_confirmation(connect: Connect, sandbox: Sandbox) -> None:
     user = User()
     settings = {**sandbox.environment, CONFIRM_ABOVE: "0", "BLOCKRUN_IMAGE_MAX_COST_USD": "0.05"}
     async with connect(settings, user) as client:
@@ -103,9 +103,7 @@ async def test_what_would_be_refused_anyway_is_not_asked_about(connect: Connect,
 
 
 @pytest.mark.parametrize("amount", ["a dollar", "${user_config.confirm}"])
-async def test_an_amount_that_cannot_be_read_stops_what_costs_money_and_nothing_else(
-    connect: Connect, sandbox: Sandbox, amount: str
-) -> None:
+async def test_unreadable_amount_blocks_only_paid_calls(connect: Connect, sandbox: Sandbox, amount: str) -> None:
     async with connect({**sandbox.environment, CONFIRM_ABOVE: amount}, User()) as client:
         result = await client.call_tool("generate_image", FOX)
         free = await client.call_tool("list_models", {})
@@ -115,7 +113,7 @@ async def test_an_amount_that_cannot_be_read_stops_what_costs_money_and_nothing_
     assert sandbox.posts == 0
 
 
-async def test_a_long_prompt_is_shown_cut_and_cleaned(connect: Connect, sandbox: Sandbox) -> None:
+async def test_long_prompt_is_shown_truncated_and_sanitized(connect: Connect, sandbox: Sandbox) -> None:
     user = User("decline")
     async with connect({**sandbox.environment, CONFIRM_ABOVE: "0"}, user) as client:
         await client.call_tool("generate_image", {**FOX, "prompt": "fox\x1b\u202e " + "x" * 3_000, "n": 10})
@@ -125,7 +123,7 @@ async def test_a_long_prompt_is_shown_cut_and_cleaned(connect: Connect, sandbox:
     assert len(user.questions[0].message) < 320
 
 
-async def test_each_call_is_asked_about_on_its_own(connect: Connect, sandbox: Sandbox) -> None:
+async def test_each_call_is_confirmed_separately(connect: Connect, sandbox: Sandbox) -> None:
     user = User()
     async with connect({**sandbox.environment, CONFIRM_ABOVE: "0"}, user) as client:
         for _ in range(2):
@@ -133,9 +131,7 @@ async def test_each_call_is_asked_about_on_its_own(connect: Connect, sandbox: Sa
     assert (len(user.questions), sandbox.charges) == (2, 2)
 
 
-async def test_a_call_that_is_cancelled_while_the_user_is_asked_ends_and_makes_nothing(
-    connect: Connect, sandbox: Sandbox
-) -> None:
+async def test_call_cancelled_during_confirmation_makes_nothing(connect: Connect, sandbox: Sandbox) -> None:
     asked = anyio.Event()
 
     async def never(_: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
@@ -153,7 +149,7 @@ async def test_a_call_that_is_cancelled_while_the_user_is_asked_ends_and_makes_n
     assert images() == []
 
 
-async def test_a_client_that_fails_to_ask_in_the_middle_of_a_call_is_told_so(
+async def test_failed_elicitation_is_reported_and_nothing_is_sent(
     sandbox: Sandbox,
 ) -> None:
     async def fail(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
@@ -187,7 +183,7 @@ def answer(server: Server, answered: Mapping[str, Any]) -> Any:
     return server.request("tools/call", name="generate_image", arguments=FOX, **answered)
 
 
-def test_replayed_answer_collects_the_pictures_that_it_has_made(sandbox: Sandbox) -> None:
+def test_replayed_approval_collects_the_same_pictures(sandbox: Sandbox) -> None:
     with asked_server(sandbox) as server:
         answered = ask(server)
         first, again = (answer(server, answered)["result"]["structuredContent"] for _ in range(2))
@@ -198,7 +194,7 @@ def test_replayed_answer_collects_the_pictures_that_it_has_made(sandbox: Sandbox
     assert (sandbox.posts, sandbox.charges) == (1, 1)
 
 
-def test_answer_that_is_replayed_while_its_call_is_under_way_waits_for_the_same_pictures(sandbox: Sandbox) -> None:
+def test_approval_replayed_during_its_call_joins_that_call(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 0.5}])
     with asked_server(sandbox) as server:
         answered = ask(server)
@@ -213,7 +209,7 @@ def test_answer_that_is_replayed_while_its_call_is_under_way_waits_for_the_same_
     assert (sandbox.posts, sandbox.charges) == (1, 1)
 
 
-def test_replayed_answer_to_a_call_that_was_refused_makes_nothing_and_names_the_attempt(sandbox: Sandbox) -> None:
+def test_replayed_approval_of_a_refused_call_names_the_attempt(sandbox: Sandbox) -> None:
     sandbox.script([{"status": 403}])
     with asked_server(sandbox) as server:
         answered = ask(server)
@@ -225,7 +221,7 @@ def test_replayed_answer_to_a_call_that_was_refused_makes_nothing_and_names_the_
     assert (sandbox.posts, sandbox.charges) == (1, 0)
 
 
-def test_an_answer_is_no_answer_to_another_call_or_to_another_process(sandbox: Sandbox) -> None:
+def test_approval_is_invalid_for_another_call_or_process(sandbox: Sandbox) -> None:
     with asked_server(sandbox) as server:
         answered = ask(server)
         dearer = server.request("tools/call", name="generate_image", arguments={**FOX, "n": 9}, **answered)
@@ -236,7 +232,7 @@ def test_an_answer_is_no_answer_to_another_call_or_to_another_process(sandbox: S
     assert sandbox.posts == 0
 
 
-def test_an_answer_without_its_question_is_asked_for_again(sandbox: Sandbox) -> None:
+def test_approval_without_its_request_state_is_requested_again(sandbox: Sandbox) -> None:
     with asked_server(sandbox) as server:
         first = ask(server, inputResponses={"approval": {"action": "accept"}})
         second = ask(server, requestState=first["requestState"])
@@ -245,7 +241,7 @@ def test_an_answer_without_its_question_is_asked_for_again(sandbox: Sandbox) -> 
 
 
 @pytest.mark.parametrize("said", [{"action": "decline"}, {"action": "cancel"}, {"roots": []}])
-def test_what_is_no_yes_is_a_no_however_often_it_is_sent(sandbox: Sandbox, said: Mapping[str, Any]) -> None:
+def test_anything_but_an_acceptance_is_always_a_refusal(sandbox: Sandbox, said: Mapping[str, Any]) -> None:
     with asked_server(sandbox) as server:
         answered = {**ask(server), "inputResponses": {"approval": said}}
         for _ in range(2):
@@ -254,7 +250,7 @@ def test_what_is_no_yes_is_a_no_however_often_it_is_sent(sandbox: Sandbox, said:
     assert sandbox.posts == 0
 
 
-async def test_a_question_can_wait_for_days(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_approval_can_be_given_for_over_a_week(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     async def answer_a_week_later(_: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
         now = time.time() + 7 * 86_400
         monkeypatch.setattr(request_state, "time", SimpleNamespace(time=lambda: now))
@@ -269,7 +265,7 @@ async def test_a_question_can_wait_for_days(sandbox: Sandbox, monkeypatch: pytes
 GENERATE = ("generate", "A red fox", "--model", "dall-e-2")
 
 
-def test_a_command_that_nobody_watches_is_refused_and_names_the_setting(sandbox: Sandbox) -> None:
+def test_command_without_a_terminal_is_refused_and_names_the_setting(sandbox: Sandbox) -> None:
     settings = {**sandbox.environment, CONFIRM_ABOVE: "0.02"}
     done = run(*GENERATE, settings=settings, input="y\n")
     assert done.returncode == 1
@@ -290,7 +286,9 @@ def test_a_command_that_nobody_watches_is_refused_and_names_the_setting(sandbox:
         ("\x04", 1, 0, "it was declined"),
     ],
 )
-def test_a_person_at_a_terminal_is_asked(sandbox: Sandbox, typed: str, code: int, posts: int, words: str) -> None:
+def test_terminal_user_is_asked_for_confirmation(
+    sandbox: Sandbox, typed: str, code: int, posts: int, words: str
+) -> None:
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "blockrun_image_mcp", *GENERATE],
@@ -315,7 +313,7 @@ def test_a_person_at_a_terminal_is_asked(sandbox: Sandbox, typed: str, code: int
 
 
 @only_on_posix("pseudo terminals")
-def test_person_at_a_terminal_is_asked_anew_about_a_price_above_the_approved_one(sandbox: Sandbox) -> None:
+def test_terminal_user_is_asked_again_about_a_higher_price(sandbox: Sandbox) -> None:
     sandbox.script([{"challenge": {"accepts": [{"amount": "30000"}], "price": {"amount": "0.030000"}}}])
     settings = {"BLOCKRUN_IMAGE_GATEWAY": f"{sandbox.api_url}/v1", "BLOCKRUN_WALLET_KEY": KEY, CONFIRM_ABOVE: "0.02"}
     controller, terminal = pty.openpty()

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-async def test_the_very_first_picture_is_asked_for_by_the_gateways_own_spelling(
+async def test_first_request_uses_the_gateway_spelling_of_the_model(
     sandbox: Sandbox, mode: Literal["auto", "legacy"]
 ) -> None:
     sandbox.change_models(PREFIXED)
@@ -40,7 +40,7 @@ async def test_the_very_first_picture_is_asked_for_by_the_gateways_own_spelling(
     assert (sandbox.last_settlement["model"], sandbox.lists, sandbox.posts) == ("openai/dall-e-3", 1, 1)
 
 
-async def test_first_pictures_of_several_servers_wait_for_the_one_that_asks(sandbox: Sandbox) -> None:
+async def test_first_calls_of_several_servers_share_one_list_request(sandbox: Sandbox) -> None:
     sandbox.change_models(PREFIXED)
     sandbox.script([{"on": "models", "delay_seconds": 0.5}])
     async with AsyncExitStack() as servers:
@@ -52,7 +52,7 @@ async def test_first_pictures_of_several_servers_wait_for_the_one_that_asks(sand
     assert (sandbox.lists, sandbox.posts, sandbox.charges) == (1, 4, 4)
 
 
-def test_first_pictures_of_several_processes_wait_for_the_one_that_asks(sandbox: Sandbox) -> None:
+def test_first_calls_of_several_processes_share_one_list_request(sandbox: Sandbox) -> None:
     sandbox.change_models(PREFIXED)
     sandbox.script([{"on": "models", "delay_seconds": 0.5}])
     with ExitStack() as servers:
@@ -68,7 +68,7 @@ def test_first_pictures_of_several_processes_wait_for_the_one_that_asks(sandbox:
     assert (sandbox.lists, sandbox.posts, sandbox.charges) == (1, 3, 3)
 
 
-async def test_a_first_picture_waits_seconds_for_a_list_and_not_for_ever(sandbox: Sandbox) -> None:
+async def test_first_call_waits_only_seconds_for_the_model_list(sandbox: Sandbox) -> None:
     sandbox.script([{"on": "models", "delay_seconds": 60}])
     before = time.monotonic()
     async with served(sandbox.environment) as client:
@@ -79,7 +79,7 @@ async def test_a_first_picture_waits_seconds_for_a_list_and_not_for_ever(sandbox
     assert (sandbox.last_settlement["model"], sandbox.lists, sandbox.charges) == ("dall-e-3", 1, 2)
 
 
-async def test_a_caller_of_little_patience_waits_less(sandbox: Sandbox) -> None:
+async def test_short_call_timeout_shortens_the_wait_for_the_list(sandbox: Sandbox) -> None:
     sandbox.script([{"on": "models", "delay_seconds": 60}])
     before = time.monotonic()
     async with served({**sandbox.environment, SECONDS: "2"}) as client:
@@ -88,7 +88,7 @@ async def test_a_caller_of_little_patience_waits_less(sandbox: Sandbox) -> None:
     assert time.monotonic() - before < 3
 
 
-def test_a_server_that_only_lists_its_tools_asks_nobody(sandbox: Sandbox) -> None:
+def test_listing_the_tools_sends_no_gateway_request(sandbox: Sandbox) -> None:
     with running(sandbox.environment) as server:
         end = time.monotonic() + 0.5
         while time.monotonic() < end:
@@ -97,7 +97,7 @@ def test_a_server_that_only_lists_its_tools_asks_nobody(sandbox: Sandbox) -> Non
     assert (err, sandbox.lists, sandbox.posts) == ("", 0, 0)
 
 
-async def test_servers_ask_once_an_hour_between_them_and_take_on_what_another_has_seen(sandbox: Sandbox) -> None:
+async def test_servers_share_one_list_request_an_hour_and_its_result(sandbox: Sandbox) -> None:
     await see(sandbox.environment)
     age()
     sandbox.change_models({"add": WONDER})
@@ -112,7 +112,7 @@ async def test_servers_ask_once_an_hour_between_them_and_take_on_what_another_ha
     assert (sandbox.last_settlement["model"], sandbox.lists) == ("acme/wonder", 2)
 
 
-async def test_a_gateway_that_was_asked_in_vain_is_not_asked_again_within_the_hour(sandbox: Sandbox) -> None:
+async def test_failed_list_request_is_not_repeated_within_the_hour(sandbox: Sandbox) -> None:
     sandbox.script([{"on": "models", "status": 503}])
     for _ in range(2):
         async with served(sandbox.environment) as client:
@@ -143,7 +143,7 @@ async def test_the_list_of_another_gateway_or_rail_is_not_used(sandbox: Sandbox)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/v1", "https://x.example/\udcff", "no URL", "ftp://a/"])
-async def test_a_gateway_that_cannot_be_reached_harms_no_free_tool(url: str) -> None:
+async def test_unreachable_gateway_does_not_affect_free_tools(url: str) -> None:
     settings = {"BLOCKRUN_IMAGE_GATEWAY": url, "BLOCKRUN_API_KEY": "brk_test"}
     async with served(settings) as client:
         await client.call_tool("list_models", {})
@@ -154,20 +154,20 @@ async def test_a_gateway_that_cannot_be_reached_harms_no_free_tool(url: str) -> 
     assert [model["id"] for model in data(listed)["models"]] == CONTRACT
 
 
-async def test_the_sandbox_of_this_process_has_no_other_models_and_keeps_no_list() -> None:
+async def test_embedded_sandbox_adds_no_models_and_caches_no_list() -> None:
     async with served({"BLOCKRUN_IMAGE_GATEWAY": "sandbox"}) as client:
         assert not (await client.call_tool("generate_image", FOX)).is_error
         assert not any("source" in model for model in data(await client.call_tool("list_models", {}))["models"])
     assert kept_files() == []
 
 
-async def test_a_gateway_that_counts_for_nothing_is_not_asked(sandbox: Sandbox) -> None:
+async def test_gateway_list_is_not_requested_in_contract_scope(sandbox: Sandbox) -> None:
     async with served({**sandbox.environment, CATALOG: "contract"}) as client:
         assert not (await client.call_tool("generate_image", FOX)).is_error
     assert (sandbox.lists, sandbox.charges) == (0, 1)
 
 
-async def test_a_first_call_may_name_a_model_that_only_the_list_has(connect: Connect, sandbox: Sandbox) -> None:
+async def test_first_call_may_name_a_model_only_the_gateway_lists(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.change_models({"add": WONDER})
     async with connect(sandbox.environment) as client:
         made = await client.call_tool("generate_image", {**FOX, "model": "wonder"})
@@ -176,7 +176,7 @@ async def test_a_first_call_may_name_a_model_that_only_the_list_has(connect: Con
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-async def test_a_caller_who_goes_while_a_look_is_due_is_let_go_and_the_server_ends(
+async def test_server_ends_after_its_caller_cancels_a_sent_call(
     sandbox: Sandbox, mode: Literal["auto", "legacy"]
 ) -> None:
     await see(sandbox.environment)

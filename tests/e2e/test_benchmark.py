@@ -33,7 +33,7 @@ SIZED = {
 MORE_THAN_THE_FLOOR = {"blockrun_image", "blockrun_image_mcp", "difflib", "gc", "platformdirs"}
 
 
-def test_the_benchmark_measures_everything_and_sizes_keep_to_their_bounds() -> None:
+def test_benchmark_measures_everything_and_sizes_stay_within_bounds() -> None:
     command = [sys.executable, "-m", "tests.benchmarks", "--rounds", "1", "--calls", "3", "--json"]
     done = subprocess.run(command, cwd=ROOT, env=process_environment({}), capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -44,7 +44,7 @@ def test_the_benchmark_measures_everything_and_sizes_keep_to_their_bounds() -> N
     assert {name for name in SIZED if not figures[name].get("within", True)} == set()
 
 
-def test_listing_the_tools_imports_hardly_more_than_the_least_that_mcp_makes_possible(tmp_path: Path) -> None:
+def test_listing_the_tools_imports_little_more_than_mcp_itself(tmp_path: Path) -> None:
     ours, floor = (imported_to_list_the_tools(script, tmp_path / "imports") for script in (OURS, FLOOR))
     assert "blockrun_image" in ours
     assert "mcp" in floor

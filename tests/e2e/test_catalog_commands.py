@@ -18,7 +18,7 @@ def ids(*arguments: str, settings: Mapping[str, str]) -> list[str]:
     return [model["id"] for model in listed if model.get("available", True)]
 
 
-def test_models_asks_for_the_list_where_it_is_told_to_and_remembers_it(sandbox: Sandbox) -> None:
+def test_models_refresh_fetches_the_list_and_caches_it(sandbox: Sandbox) -> None:
     change_everything(sandbox)
     assert (ids(settings=sandbox.environment), sandbox.lists) == (CONTRACT, 0)
     refreshed = run("models", "--refresh", settings=sandbox.environment)
@@ -31,7 +31,7 @@ def test_models_asks_for_the_list_where_it_is_told_to_and_remembers_it(sandbox: 
     assert ids(settings={}) == CONTRACT
 
 
-def test_doctor_asks_for_the_list_keeps_it_and_says_what_is_in_it(sandbox: Sandbox) -> None:
+def test_doctor_fetches_caches_and_summarizes_the_list(sandbox: Sandbox) -> None:
     change_everything(sandbox)
     done = run("doctor", settings=sandbox.environment)
     assert (done.returncode, done.stderr, sandbox.lists, sandbox.posts) == (0, "", 1, 0)
@@ -41,7 +41,7 @@ def test_doctor_asks_for_the_list_keeps_it_and_says_what_is_in_it(sandbox: Sandb
     assert kept(sandbox.environment).listing is not None
 
 
-async def test_a_list_that_is_not_to_be_had_is_an_error_where_it_was_asked_for_and_the_last_one_stays(
+async def test_failed_refresh_is_an_error_and_keeps_the_previous_list(
     sandbox: Sandbox,
 ) -> None:
     sandbox.change_models({"add": WONDER})
@@ -57,14 +57,14 @@ async def test_a_list_that_is_not_to_be_had_is_an_error_where_it_was_asked_for_a
 
 
 @pytest.mark.parametrize("settings", [{}, {CATALOG: "contract"}, {"BLOCKRUN_IMAGE_GATEWAY": "sandbox"}])
-def test_where_no_list_counts_none_is_asked_for_and_it_is_said(sandbox: Sandbox, settings: Mapping[str, str]) -> None:
+def test_refresh_without_a_usable_gateway_list_is_an_error(sandbox: Sandbox, settings: Mapping[str, str]) -> None:
     done = run("models", "--refresh", settings={**sandbox.environment, **settings} if settings else {})
     assert (done.returncode, done.stdout, sandbox.lists) == (1, "", 0)
     assert "There is no gateway whose list could be used." in done.stderr
     assert CATALOG in done.stderr
 
 
-def test_a_scope_that_does_not_exist_is_warned_about_and_is_both(sandbox: Sandbox) -> None:
+def test_unknown_catalog_scope_warns_and_defaults_to_both(sandbox: Sandbox) -> None:
     sandbox.change_models({"add": WONDER}, {"remove": "dall-e-2"})
     done = run("models", "--refresh", "--json", settings={**sandbox.environment, CATALOG: "everything"})
     assert f"{CATALOG} must be one of contract, live, both; using both" in done.stderr
@@ -73,7 +73,7 @@ def test_a_scope_that_does_not_exist_is_warned_about_and_is_both(sandbox: Sandbo
 
 
 @pytest.mark.parametrize(("arguments", "settings"), [((), {DEFAULT_MODEL: "wonder"}), (("--model", "acme/wonder"), {})])
-def test_generate_takes_a_model_that_only_the_list_has_also_before_anybody_has_seen_it(
+def test_generate_accepts_a_listed_model_before_the_list_is_cached(
     sandbox: Sandbox, arguments: tuple[str, ...], settings: Mapping[str, str]
 ) -> None:
     sandbox.change_models({"add": WONDER})
@@ -83,7 +83,7 @@ def test_generate_takes_a_model_that_only_the_list_has_also_before_anybody_has_s
     assert (sandbox.last_settlement["model"], sandbox.lists, sandbox.posts) == ("acme/wonder", 1, 1)
 
 
-def test_generate_asks_once_for_the_list_where_there_is_none_and_says_that_there_is_no_such_model(
+def test_generate_requests_a_missing_list_once_and_refuses_the_model(
     sandbox: Sandbox,
 ) -> None:
     sandbox.script([{"on": "models", "status": 404}])
@@ -93,13 +93,13 @@ def test_generate_asks_once_for_the_list_where_there_is_none_and_says_that_there
     assert (sandbox.lists, sandbox.posts) == (1, 0)
 
 
-def test_generate_asks_by_the_gateways_own_spelling(sandbox: Sandbox) -> None:
+def test_generate_uses_the_gateway_spelling_of_the_model(sandbox: Sandbox) -> None:
     sandbox.change_models(PREFIXED)
     done = run("generate", "A fox", "--model", "openai/dall-e-3", settings=sandbox.environment)
     assert (done.returncode, done.stderr, sandbox.last_settlement["model"]) == (0, "", "openai/dall-e-3")
 
 
-async def test_a_model_that_is_gone_is_refused_with_what_there_is_and_nothing_is_sent(sandbox: Sandbox) -> None:
+async def test_retired_model_is_refused_with_alternatives_and_nothing_is_sent(sandbox: Sandbox) -> None:
     change_everything(sandbox)
     await see(sandbox.environment)
     done = run("generate", "A fox", "--model", "dall-e-2", settings=sandbox.environment)
@@ -108,7 +108,7 @@ async def test_a_model_that_is_gone_is_refused_with_what_there_is_and_nothing_is
     assert "acme/wonder (from $0.084)" in done.stderr
 
 
-def test_doctor_does_not_warn_of_a_default_model_that_the_list_has(sandbox: Sandbox) -> None:
+def test_doctor_accepts_a_default_model_from_the_list(sandbox: Sandbox) -> None:
     sandbox.change_models({"add": WONDER})
     done = run("doctor", settings={**sandbox.environment, DEFAULT_MODEL: "wonder"})
     assert (done.returncode, done.stderr) == (0, "")

@@ -41,7 +41,7 @@ async def until_settled() -> None:
     raise AssertionError
 
 
-async def test_a_call_that_takes_long_is_pending_and_the_same_call_again_collects_it(
+async def test_slow_call_is_pending_and_its_repetition_collects_it(
     connect: Connect, sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
     sandbox.script([{"delay_seconds": 3}])
@@ -62,7 +62,7 @@ async def test_a_call_that_takes_long_is_pending_and_the_same_call_again_collect
     assert (sandbox.posts, sandbox.charges) == (2, 2)
 
 
-async def test_a_slow_job_is_pending_and_is_collected_with_its_picture(
+async def test_slow_job_is_pending_until_its_picture_is_collected(
     sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 5}])
@@ -76,7 +76,7 @@ async def test_a_slow_job_is_pending_and_is_collected_with_its_picture(
     assert (sandbox.posts, sandbox.charges) == (1, 1)
 
 
-async def test_another_call_is_another_purchase_whatever_is_pending(
+async def test_different_call_is_a_new_purchase_despite_a_pending_one(
     connect: Connect, sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
     sandbox.script([{"delay_seconds": 3}])
@@ -87,7 +87,7 @@ async def test_another_call_is_another_purchase_whatever_is_pending(
     assert (sandbox.posts, sandbox.charges) == (2, 2)
 
 
-async def test_what_a_pending_call_was_refused_with_for_nothing_is_followed_by_a_purchase(
+async def test_repeat_of_a_pending_call_refused_without_charge_buys_anew(
     connect: Connect, sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
     sandbox.script([{"delay_seconds": 2.6, "status": 403}])
@@ -97,7 +97,7 @@ async def test_what_a_pending_call_was_refused_with_for_nothing_is_followed_by_a
     assert (sandbox.posts, sandbox.charges) == (2, 1)
 
 
-async def test_what_has_not_left_in_time_is_an_error_and_never_pending(
+async def test_request_not_sent_in_time_is_an_error_and_never_pending(
     connect: Connect, sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
     sandbox.script([{"status": 429, "headers": {"Retry-After": "5"}}])
@@ -108,7 +108,7 @@ async def test_what_has_not_left_in_time_is_an_error_and_never_pending(
     assert (sandbox.posts, states()) == (1, {"released": 1})
 
 
-async def test_what_became_unknown_is_told_once_and_the_next_call_buys(
+async def test_unknown_outcome_is_reported_once_and_the_next_call_buys(
     connect: Connect, sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
     sandbox.script([{"delay_seconds": 2.6, "cut": "after"}])
@@ -123,7 +123,7 @@ async def test_what_became_unknown_is_told_once_and_the_next_call_buys(
     assert sandbox.posts == 2
 
 
-async def test_same_calls_whose_callers_wait_are_purchases_of_their_own(connect: Connect, sandbox: Sandbox) -> None:
+async def test_concurrent_identical_calls_are_separate_purchases(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 0.3}, {"delay_seconds": 0.3}])
     async with connect({**sandbox.environment, SECONDS: "20"}) as client, anyio.create_task_group() as tasks:
         for _ in range(2):
@@ -132,7 +132,7 @@ async def test_same_calls_whose_callers_wait_are_purchases_of_their_own(connect:
 
 
 @pytest.mark.parametrize("fault", [{"delay_seconds": 1}, {"slow": True}])
-def test_a_call_that_was_cancelled_is_collected_by_the_same_process(sandbox: Sandbox, fault: Mapping[str, Any]) -> None:
+def test_cancelled_call_is_collected_by_the_same_process(sandbox: Sandbox, fault: Mapping[str, Any]) -> None:
     sandbox.script([fault])
     with running(sandbox.environment) as server:
         server.notify("notifications/cancelled", requestId=started(server, sandbox))
@@ -157,9 +157,7 @@ def test_call_after_a_collected_one_is_another_purchase(sandbox: Sandbox) -> Non
 
 
 @pytest.mark.parametrize("fault", [{"delay_seconds": 1}, {"slow": True, "delay_seconds": 1}])
-def test_a_call_whose_client_has_gone_is_collected_by_the_next_process(
-    sandbox: Sandbox, fault: Mapping[str, Any]
-) -> None:
+def test_abandoned_call_is_collected_by_the_next_process(sandbox: Sandbox, fault: Mapping[str, Any]) -> None:
     sandbox.script([fault])
     with running(sandbox.environment) as server:
         started(server, sandbox)
@@ -172,7 +170,7 @@ def test_a_call_whose_client_has_gone_is_collected_by_the_next_process(
     assert (sandbox.posts, sandbox.charges) == (1, 1)
 
 
-def test_a_call_that_collects_and_is_cancelled_leaves_no_trace_in_the_log(sandbox: Sandbox) -> None:
+def test_cancelling_a_collecting_call_logs_no_traceback(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 2}])
     with running(sandbox.environment) as server:
         server.notify("notifications/cancelled", requestId=started(server, sandbox))
@@ -188,7 +186,7 @@ def test_a_call_that_collects_and_is_cancelled_leaves_no_trace_in_the_log(sandbo
     assert "Traceback" not in err
 
 
-def test_what_a_killed_process_had_begun_is_found_again_by_the_same_calls(sandbox: Sandbox) -> None:
+def test_repeated_calls_recover_the_attempts_of_a_killed_process(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True}, {"delay_seconds": 60}])
     with running(sandbox.environment) as server:
         started_job(server)
@@ -205,9 +203,7 @@ def test_what_a_killed_process_had_begun_is_found_again_by_the_same_calls(sandbo
     assert (sandbox.posts, sandbox.charges) == (3, 3)
 
 
-async def test_a_job_that_was_left_is_finished_by_a_server_that_nobody_calls(
-    sandbox: Sandbox, impatient: Mapping[str, str]
-) -> None:
+async def test_abandoned_job_is_finished_by_an_idle_server(sandbox: Sandbox, impatient: Mapping[str, str]) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 3}])
     quick = {**QUICK_SWEEPS, **QUICK_POLLS}
     async with served(impatient, timings=quick) as client:
@@ -220,7 +216,7 @@ async def test_a_job_that_was_left_is_finished_by_a_server_that_nobody_calls(
     assert (sandbox.posts, sandbox.charges) == (1, 1)
 
 
-async def test_a_twin_of_another_process_that_lives_is_a_purchase_of_its_own(sandbox: Sandbox) -> None:
+async def test_identical_call_in_another_live_process_is_a_new_purchase(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 1}, {"delay_seconds": 0}])
     async with (
         served(sandbox.environment) as one,
@@ -234,7 +230,7 @@ async def test_a_twin_of_another_process_that_lives_is_a_purchase_of_its_own(san
 
 
 @pytest.mark.parametrize("limits", [{MOST: "0.001"}, {BUDGET: "0.042"}])
-async def test_call_that_the_limits_no_longer_allow_collects_what_it_has_paid_for(
+async def test_call_over_new_limits_still_collects_its_paid_picture(
     sandbox: Sandbox, limits: Mapping[str, str]
 ) -> None:
     url = await anyio.to_thread.run_sync(left_picture, sandbox)
@@ -247,7 +243,7 @@ async def test_call_that_the_limits_no_longer_allow_collects_what_it_has_paid_fo
     assert (sandbox.posts, sandbox.charges) == (1, 1)
 
 
-async def test_next_call_names_pictures_that_nobody_received_and_only_once(sandbox: Sandbox) -> None:
+async def test_next_call_reports_undelivered_pictures_only_once(sandbox: Sandbox) -> None:
     url = await anyio.to_thread.run_sync(left_picture, sandbox)
     async with served(sandbox.environment) as client:
         told = [text(await client.call_tool("generate_image", {**FOX, "n": n})) for n in (2, 3)]
@@ -259,7 +255,7 @@ async def test_next_call_names_pictures_that_nobody_received_and_only_once(sandb
     assert (sandbox.posts, sandbox.charges) == (3, 3)
 
 
-async def test_what_the_user_has_approved_is_collected_without_another_question(
+async def test_approved_call_is_collected_without_another_confirmation(
     sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
     sandbox.script([{"delay_seconds": 2.6}])
@@ -282,9 +278,7 @@ async def test_another_credential_collects_nothing(sandbox: Sandbox, impatient: 
     assert (sandbox.posts, sandbox.charges) == (2, 2)
 
 
-async def test_call_over_a_models_rate_waits_for_its_slot_or_is_refused_with_the_wait(
-    catalog: Catalog, sandbox: Sandbox
-) -> None:
+async def test_call_over_the_rate_limit_waits_for_its_slot_or_is_refused(catalog: Catalog, sandbox: Sandbox) -> None:
     window = {"rate_window_seconds": 4.0}
     impatient = {**sandbox.environment, SECONDS: "1"}
     heard: list[str] = []

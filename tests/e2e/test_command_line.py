@@ -71,7 +71,7 @@ def test_generate_prints_url_revised_prompt_and_cost_and_saves_the_picture(sandb
     assert done.stderr == ""
 
 
-def test_generate_takes_words_for_the_prompt_and_the_operators_way_with_it(sandbox: Sandbox) -> None:
+def test_generate_takes_prompt_options_and_the_enrich_setting(sandbox: Sandbox) -> None:
     asked = ("generate", "A dog", "--model", "dall-e-3", "--art-style", "ink_wash", "--purpose", "portrait", "--json")
     made = json.loads(run(*asked, settings=sandbox.environment).stdout)
     assert made["prompt"]["sent"].startswith("A dog. Ink wash painting style, ")
@@ -82,18 +82,18 @@ def test_generate_takes_words_for_the_prompt_and_the_operators_way_with_it(sandb
     assert json.loads(auto.stdout)["prompt"]["sent"].startswith("A dog. ")
 
 
-def test_a_way_to_enrich_that_does_not_exist_is_warned_about_and_adds_nothing(sandbox: Sandbox) -> None:
+def test_unknown_enrich_setting_warns_and_adds_nothing(sandbox: Sandbox) -> None:
     settings = {**sandbox.environment, "BLOCKRUN_IMAGE_ENRICH": "yes please"}
     done = run("generate", "A dog", "--model", "dall-e-3", "--json", settings=settings)
     assert "BLOCKRUN_IMAGE_ENRICH must be one of auto, suggest, off" in done.stderr
     assert json.loads(done.stdout)["prompt"]["sent"] == "A dog"
 
 
-def test_prompt_warns_of_what_a_model_does_not_promise() -> None:
+def test_prompt_warns_about_features_the_model_does_not_promise() -> None:
     assert "does not promise a transparent background" in run("prompt", "A logo on a transparent background").stdout
 
 
-def test_prompt_shows_on_one_screen_what_would_happen_and_sends_nothing(sandbox: Sandbox) -> None:
+def test_prompt_previews_the_enrichment_and_sends_nothing(sandbox: Sandbox) -> None:
     asked = ("prompt", "A dog with a sign 'no'", "--lighting", "at dusk", "--size", "1792x1024")
     shown = run(*asked, settings=sandbox.environment).stdout
     for words in ("Your words", "It names", "subject", "arguments.lighting", "For dall-e-3", ", at dusk."):
@@ -127,7 +127,7 @@ def test_prompt_shows_on_one_screen_what_would_happen_and_sends_nothing(sandbox:
     ],
     ids=lambda asked: asked[0][:20],
 )
-def test_what_prompt_shows_fits_a_screen_of_80_columns_and_24_lines(asked: tuple[str, ...]) -> None:
+def test_prompt_output_fits_80_columns_and_24_lines(asked: tuple[str, ...]) -> None:
     done = run("prompt", *asked, settings={"COLUMNS": "80"})
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -135,7 +135,7 @@ def test_what_prompt_shows_fits_a_screen_of_80_columns_and_24_lines(asked: tuple
     assert max(map(columns_of, lines)) <= 80
 
 
-def test_a_long_prompt_is_cut_on_the_screen_only_and_its_end_shows_what_is_added() -> None:
+def test_long_prompt_is_truncated_only_on_screen_and_shows_additions() -> None:
     prompt = "a dog that runs through the tall wet grass " * 33
     shown = run("prompt", prompt, "--lighting", "at dusk").stdout
     assert f"Note                The prompt has {len(prompt):,} characters; it is cut only here.\n" in shown
@@ -145,7 +145,7 @@ def test_a_long_prompt_is_cut_on_the_screen_only_and_its_end_shows_what_is_added
     assert sent.startswith(prompt)
 
 
-def test_prompt_keeps_its_columns_whatever_stands_in_them(tmp_path: Path) -> None:
+def test_prompt_output_keeps_its_columns_for_any_content(tmp_path: Path) -> None:
     document = json.loads(CONTRACT_FILE.read_text(encoding="utf-8"))
     id = "a-model-of-a-very-long-name"
     document["x-models"][id] = document["x-models"]["nano-banana"]
@@ -162,13 +162,13 @@ def test_prompt_keeps_its_columns_whatever_stands_in_them(tmp_path: Path) -> Non
     )
 
 
-def test_estimate_is_a_dry_run_where_it_is_given_a_prompt() -> None:
+def test_estimate_with_a_prompt_is_a_dry_run() -> None:
     shown = run("estimate", "--prompt", "A dog", "--enrich", "suggest").stdout
     assert "Prompt for dall-e-2, dall-e-3, nano-banana, nano-banana-pro: A dog\n" in shown
     assert "Missing from the prompt: style, such as " in shown
 
 
-def test_the_wallets_address_is_shown_and_never_its_key(tmp_path: Path) -> None:
+def test_wallet_show_prints_the_address_and_never_the_key(tmp_path: Path) -> None:
     done = run("wallet", "show", settings={"BLOCKRUN_WALLET_KEY": KEY})
     assert (done.returncode, done.stdout) == (0, f"{ADDRESS} (from BLOCKRUN_WALLET_KEY)\n")
     (tmp_path / "key").write_text(KEY)
@@ -183,7 +183,7 @@ def test_the_wallets_address_is_shown_and_never_its_key(tmp_path: Path) -> None:
     assert (zero.returncode, "is not the private key of an Ethereum account" in zero.stderr) == (1, True)
 
 
-def test_a_payee_is_trusted_by_the_operator_for_a_host() -> None:
+def test_wallet_trust_sets_the_payee_of_a_host() -> None:
     done = run("wallet", "trust", "https://BlockRun.ai/api", PAYEE)
     assert (done.returncode, done.stdout) == (0, f"blockrun.ai is paid at {PAYEE} from now on.\n")
     assert run("wallet", "trust", "127.0.0.1:8402", PAYEE, "--sandbox").returncode == 0
@@ -191,7 +191,7 @@ def test_a_payee_is_trusted_by_the_operator_for_a_host() -> None:
         assert run("wallet", "trust", *wrong).returncode == 2
 
 
-def test_a_sandbox_and_another_gateway_exclude_each_other() -> None:
+def test_sandbox_and_gateway_options_exclude_each_other() -> None:
     done = run("generate", "A fox", "--model", "dall-e-2", "--sandbox", "--gateway", "https://x.example/v1")
     assert done.returncode == 2
     assert "exclude each other" in done.stderr
@@ -212,7 +212,7 @@ def test_generate_without_a_model_names_the_cheapest(sandbox: Sandbox, size: tup
     assert sandbox.posts == 0
 
 
-def test_json_of_a_call_that_fails_is_its_error(sandbox: Sandbox) -> None:
+def test_json_output_of_a_failed_call_is_its_error(sandbox: Sandbox) -> None:
     sandbox.script([{"status": 403}])
     done = run("generate", "A fox", "--model", "dall-e-2", "--json", settings=sandbox.environment)
     error = json.loads(done.stdout)["error"]
@@ -221,14 +221,14 @@ def test_json_of_a_call_that_fails_is_its_error(sandbox: Sandbox) -> None:
     assert json.loads(run("models", "--max-price-usd", "-1", "--json").stdout)["error"]["type"] == "invalid_request"
 
 
-def test_an_error_at_a_terminal_does_not_speak_to_an_agent(sandbox: Sandbox) -> None:
+def test_command_line_errors_are_not_worded_for_agents(sandbox: Sandbox) -> None:
     sandbox.script([{"status": 400}])
     done = run("generate", "A fox", "--model", "dall-e-2", settings=sandbox.environment)
     assert "Nothing was charged." in done.stderr
     assert "resend" not in done.stderr
 
 
-def test_a_command_that_does_not_exist_is_answered_with_the_nearest() -> None:
+def test_unknown_command_suggests_the_closest_one() -> None:
     assert "No such command 'generat'. Did you mean generate?" in run("generat", "A fox").stderr
     assert "Did you mean" not in run("paint", "A fox").stderr
 
@@ -246,7 +246,7 @@ def test_a_command_that_does_not_exist_is_answered_with_the_nearest() -> None:
         (("models", "--spec", "/no/such/file"), "names a file that cannot be read"),
     ],
 )
-def test_what_cannot_be_done_is_said_on_stderr(sandbox: Sandbox, arguments: tuple[str, ...], words: str) -> None:
+def test_invalid_arguments_are_reported_on_stderr(sandbox: Sandbox, arguments: tuple[str, ...], words: str) -> None:
     done = run(*arguments, settings=sandbox.environment)
     assert done.returncode == 1
     assert words in done.stderr
@@ -254,20 +254,20 @@ def test_what_cannot_be_done_is_said_on_stderr(sandbox: Sandbox, arguments: tupl
     assert sandbox.posts == 0
 
 
-def test_an_error_of_the_gateway_says_what_happened_to_the_money(sandbox: Sandbox) -> None:
+def test_gateway_error_states_whether_money_was_charged(sandbox: Sandbox) -> None:
     sandbox.script([{"cut": "after"}])
     done = run("generate", "A fox", "--model", "dall-e-2", settings=sandbox.environment)
     assert done.returncode == 1
     assert "It may have been charged." in done.stderr
 
 
-def test_a_setting_that_cannot_be_used_is_named_and_ends_nothing() -> None:
+def test_unusable_setting_is_named_and_the_command_continues() -> None:
     done = run("models", settings={"BLOCKRUN_IMAGE_LOG_LEVEL": "loud"})
     assert done.returncode == 0
     assert "BLOCKRUN_IMAGE_LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL" in done.stderr
 
 
-def test_a_default_model_that_does_not_exist_is_warned_about_and_not_used(sandbox: Sandbox) -> None:
+def test_unknown_default_model_is_reported_and_not_used(sandbox: Sandbox) -> None:
     settings = {**sandbox.environment, "BLOCKRUN_IMAGE_DEFAULT_MODEL": "gone"}
     done = run("generate", "A fox", settings={**settings, "BLOCKRUN_IMAGE_CATALOG": "contract"})
     assert "there is no model 'gone'" in done.stderr
@@ -275,13 +275,13 @@ def test_a_default_model_that_does_not_exist_is_warned_about_and_not_used(sandbo
     assert "BLOCKRUN_IMAGE_DEFAULT_MODEL sets it." in done.stderr
 
 
-def test_a_default_model_that_not_even_the_gateways_list_has_is_refused(sandbox: Sandbox) -> None:
+def test_default_model_missing_from_the_gateway_list_is_refused(sandbox: Sandbox) -> None:
     done = run("generate", "A fox", settings={**sandbox.environment, "BLOCKRUN_IMAGE_DEFAULT_MODEL": "gone"})
     assert "Error: There is no model 'gone'. Models: dall-e-3 (from $0.042)" in done.stderr
 
 
 @only_on_posix("signals")
-def test_the_sandbox_runs_until_it_is_told_to_stop() -> None:
+def test_sandbox_runs_until_it_is_terminated() -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "blockrun_image_mcp", "sandbox", "--port", "0"],
         env=process_environment({}),
@@ -301,7 +301,7 @@ def test_the_sandbox_runs_until_it_is_told_to_stop() -> None:
 
 @only_on_posix("pseudo terminals")
 @pytest.mark.parametrize(("status", "code", "words"), [(200, 0, "waiting for dall-e-2"), (403, 1, "Error: The prompt")])
-def test_a_terminal_is_shown_a_bar_while_a_picture_is_made(
+def test_terminal_shows_a_progress_bar_while_a_picture_is_made(
     sandbox: Sandbox, status: int, code: int, words: str
 ) -> None:
     fault = {"delay_seconds": 0.6} if status == 200 else {"delay_seconds": 0.6, "status": status}
@@ -324,7 +324,7 @@ def test_a_terminal_is_shown_a_bar_while_a_picture_is_made(
 
 @only_on_posix("signals")
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_signal_does_not_lose_a_picture_that_is_being_paid_for(sandbox: Sandbox, name: str) -> None:
+def test_signal_does_not_lose_a_picture_being_paid_for(sandbox: Sandbox, name: str) -> None:
     sandbox.script([{"delay_seconds": 1.5}])
     process = subprocess.Popen(
         [sys.executable, "-m", "blockrun_image_mcp", "generate", "A fox", "--model", "dall-e-2"],

@@ -20,7 +20,7 @@ unmakeable = only_on_posix("a folder that cannot be made")
 KEYS = ["0x" + "ab12" * 16, "zY9" * 29, "[" + "12, " * 63 + "7]", "brk_ab12ab12ab12"]
 
 
-def test_doctor_finds_nothing_wrong_where_nothing_is(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_doctor_reports_no_errors_for_a_valid_setup(sandbox: Sandbox, tmp_path: Path) -> None:
     folder = tmp_path / "not" / "there yet"
     settings = {**sandbox.environment, "BLOCKRUN_API_KEY": SECRET, "BLOCKRUN_IMAGE_DIR": str(folder)}
     done = run("doctor", settings=settings)
@@ -51,7 +51,7 @@ def test_doctor_finds_nothing_wrong_where_nothing_is(sandbox: Sandbox, tmp_path:
         pytest.param({"XDG_STATE_HOME": "/proc"}, "The spending ledger cannot be used", marks=unmakeable),
     ],
 )
-def test_doctor_names_the_trouble_and_what_to_do_and_never_a_secret(
+def test_doctor_names_the_error_and_the_remedy_but_no_secret(
     sandbox: Sandbox, settings: Mapping[str, str], words: str
 ) -> None:
     done = run("doctor", settings={**sandbox.environment, **settings})
@@ -72,7 +72,7 @@ def test_doctor_names_the_trouble_and_what_to_do_and_never_a_secret(
         ("403 Forbidden", "127.0.0.1 refuses the credential (HTTP 403)"),
     ],
 )
-def test_doctor_says_where_a_gateway_fails(answer: str, words: str) -> None:
+def test_doctor_reports_how_a_gateway_fails(answer: str, words: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         origin = f"http://127.0.0.1:{listener.getsockname()[1]}"
         head, _, page = answer.partition("\r\nX-Page: ")
@@ -85,14 +85,14 @@ def test_doctor_says_where_a_gateway_fails(answer: str, words: str) -> None:
     assert failing.returncode == 1
 
 
-def test_doctor_says_where_a_gateway_only_lacks_a_list_of_models(sandbox: Sandbox) -> None:
+def test_doctor_only_notes_that_a_gateway_has_no_model_list(sandbox: Sandbox) -> None:
     lacking = run("doctor", settings={**sandbox.environment, "BLOCKRUN_IMAGE_GATEWAY": f"{sandbox.origin}/v2"})
     assert "note    gateway: 127.0.0.1 has no list of models (HTTP 404)" in lacking.stdout
     assert "many end in /v1" in lacking.stdout
     assert lacking.returncode == 0
 
 
-def test_doctor_names_a_default_model_that_does_not_exist_whatever_is_logged() -> None:
+def test_doctor_names_an_unknown_default_model_at_any_log_level() -> None:
     settings = {"BLOCKRUN_IMAGE_DEFAULT_MODEL": "gone", "BLOCKRUN_IMAGE_LOG_LEVEL": "CRITICAL"}
     done = run("doctor", "--sandbox", settings=settings)
     assert "BLOCKRUN_IMAGE_DEFAULT_MODEL names an unknown model" in done.stdout
@@ -101,7 +101,7 @@ def test_doctor_names_a_default_model_that_does_not_exist_whatever_is_logged() -
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("alone", ["BLOCKRUN_IMAGE_SPEC", "BLOCKRUN_IMAGE_GATEWAY", ""])
-def test_doctor_never_shows_a_key_in_whichever_variable_it_is(alone: str, key: str) -> None:
+def test_doctor_never_shows_a_key_from_any_variable(alone: str, key: str) -> None:
     others = set(VARIABLES.values()) - {"BLOCKRUN_IMAGE_SPEC", "BLOCKRUN_IMAGE_ENRICH", "BLOCKRUN_IMAGE_LOG_LEVEL"}
     settings = {alone: key} if alone else dict.fromkeys(others, key) | {"BLOCKRUN_IMAGE_GATEWAY": "sandbox"}
     done = run("doctor", settings=settings)
@@ -118,7 +118,7 @@ def answer_once(listener: socket.socket, answer: bytes) -> None:
         connection.sendall(answer)
 
 
-def test_doctor_notices_a_misspelt_setting_and_a_credential_that_does_not_count(sandbox: Sandbox) -> None:
+def test_doctor_reports_a_misspelt_setting_and_an_unused_credential(sandbox: Sandbox) -> None:
     settings = {**sandbox.environment, "BLOCKRUN_IMAGE_DIRR": SECRET, "BLOCKRUN_WALLET_KEY": "opaque-0123"}
     done = run("doctor", settings=settings)
     assert "'BLOCKRUN_IMAGE_DIRR' is not a setting" in done.stdout
@@ -128,9 +128,7 @@ def test_doctor_notices_a_misspelt_setting_and_a_credential_that_does_not_count(
     assert done.returncode == 0
 
 
-def test_doctor_mentions_a_wallets_session_that_is_not_used_and_shows_nothing_of_it(
-    sandbox: Sandbox, tmp_path: Path
-) -> None:
+def test_doctor_mentions_an_unused_wallet_session_without_its_key(sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / ".blockrun").mkdir()
     (tmp_path / ".blockrun/.session").write_text(KEY)
     settings = {**sandbox.environment, "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
@@ -144,9 +142,7 @@ def test_doctor_mentions_a_wallets_session_that_is_not_used_and_shows_nothing_of
     assert KEY[2:] not in done.stdout + used.stdout + used.stderr
 
 
-def test_doctor_says_which_file_cannot_be_read_and_tells_the_shape_of_a_key_in_one(
-    sandbox: Sandbox, tmp_path: Path
-) -> None:
+def test_doctor_identifies_a_key_in_a_file_and_names_an_unreadable_one(sandbox: Sandbox, tmp_path: Path) -> None:
     (tmp_path / "key").write_text(f"{SECRET}\n")
     settings = {**sandbox.environment, "BLOCKRUN_API_KEY": "", "BLOCKRUN_API_KEY_FILE": str(tmp_path / "key")}
     done = run("doctor", settings=settings)
@@ -158,7 +154,7 @@ def test_doctor_says_which_file_cannot_be_read_and_tells_the_shape_of_a_key_in_o
     assert run("models", settings={"BLOCKRUN_API_KEY_FILE": "/none/such"}).returncode == 0
 
 
-def test_what_is_logged_of_a_key_that_is_in_a_file_is_redacted(tmp_path: Path) -> None:
+def test_key_from_a_file_is_redacted_in_logs(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("opaque-0123456789\n")
     settings = {"BLOCKRUN_API_KEY_FILE": str(tmp_path / "key"), "BLOCKRUN_IMAGE_DEFAULT_MODEL": "opaque-0123456789"}
     settings["BLOCKRUN_IMAGE_CATALOG"] = "contract"

@@ -20,7 +20,7 @@ from tests.support.setting_names import DEFAULT_MODEL, SECONDS
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_model_that_the_gateway_no_longer_knows_is_told_with_the_closest_that_it_lists(
+async def test_model_removed_by_the_gateway_is_refused_with_alternatives(
     sandbox: Sandbox,
 ) -> None:
     sandbox.change_models({"add": WONDER})
@@ -41,7 +41,7 @@ async def test_a_model_that_the_gateway_no_longer_knows_is_told_with_the_closest
     assert [total.state for total in (await statement(sandbox.environment)).totals] == ["released"]
 
 
-async def test_call_of_a_model_that_has_gone_collects_what_it_has_paid_for(sandbox: Sandbox) -> None:
+async def test_call_of_a_retired_model_collects_its_paid_picture(sandbox: Sandbox) -> None:
     sandbox.change_models({"add": WONDER})
     await see(sandbox.environment)
     url = await anyio.to_thread.run_sync(lambda: left_picture(sandbox, model="acme/wonder"))
@@ -57,7 +57,7 @@ async def test_call_of_a_model_that_has_gone_collects_what_it_has_paid_for(sandb
     assert (sandbox.posts, sandbox.charges) == (1, 1)
 
 
-async def test_a_default_model_that_is_gone_must_be_named_from_then_on(
+async def test_retired_default_model_makes_the_model_argument_required(
     sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     sandbox.change_models({"add": WONDER})
@@ -75,7 +75,7 @@ async def test_a_default_model_that_is_gone_must_be_named_from_then_on(
     assert sandbox.posts == 0
 
 
-async def test_a_picture_that_is_still_drawn_is_collected_also_by_another_spelling_of_its_model(
+async def test_pending_picture_is_collected_after_the_gateway_renames_its_model(
     sandbox: Sandbox,
 ) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 2.5}])

@@ -59,7 +59,7 @@ async def assert_everything_is_todays(client: Client, sandbox: Sandbox) -> None:
     assert asked_for == ["openai/dall-e-3", "nano-banana", "acme/wonder", "acme/odd", "openai/dall-e-3"]
 
 
-async def test_after_a_restart_the_agent_has_what_the_gateway_lists_today(connect: Connect, sandbox: Sandbox) -> None:
+async def test_restarted_server_offers_the_current_gateway_list(connect: Connect, sandbox: Sandbox) -> None:
     change_everything(sandbox)
     await see(sandbox.environment)
     async with connect(sandbox.environment) as client:
@@ -67,9 +67,7 @@ async def test_after_a_restart_the_agent_has_what_the_gateway_lists_today(connec
     assert sandbox.lists == 1
 
 
-async def test_a_server_that_runs_takes_on_todays_list_after_an_answer_and_tells_who_listens(
-    connect: Connect, sandbox: Sandbox
-) -> None:
+async def test_running_server_adopts_a_new_list_and_notifies_subscribers(connect: Connect, sandbox: Sandbox) -> None:
     await see(sandbox.environment)
     age()
     change_everything(sandbox)
@@ -92,7 +90,7 @@ async def test_a_server_that_runs_takes_on_todays_list_after_an_answer_and_tells
     assert (sandbox.lists, kept(sandbox.environment).failure) == (2, "")
 
 
-async def test_a_list_that_is_still_the_same_is_not_sent_again_and_nothing_is_announced(sandbox: Sandbox) -> None:
+async def test_unchanged_list_is_not_sent_again_or_announced(sandbox: Sandbox) -> None:
     await see(sandbox.environment)
     age()
     before = kept(sandbox.environment).listing
@@ -109,7 +107,7 @@ async def test_a_list_that_is_still_the_same_is_not_sent_again_and_nothing_is_an
 
 
 @pytest.mark.parametrize("etag", [b'"' + b"x" * 600 + b'"', b'"\xe9\xff"', b'"\xe2\x98\x83"', b'"a b"', b""])
-async def test_a_tag_that_cannot_be_sent_back_is_not(etag: bytes) -> None:
+async def test_unusable_etag_is_not_stored_or_sent_back(etag: bytes) -> None:
     heads: list[bytes] = []
     whole = json.dumps({"data": [WONDER]}).encode()
     answer = b"HTTP/1.1 200 OK\r\nETag: %b\r\nContent-Length: %d\r\n\r\n%b" % (etag, len(whole), whole)
@@ -132,9 +130,7 @@ async def test_a_tag_that_cannot_be_sent_back_is_not(etag: bytes) -> None:
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-async def test_of_very_many_models_the_agent_is_told_how_to_find_one(
-    sandbox: Sandbox, mode: Literal["auto", "legacy"]
-) -> None:
+async def test_agent_can_search_a_very_long_model_list(sandbox: Sandbox, mode: Literal["auto", "legacy"]) -> None:
     names = [f"{maker}/painter-{number}" for maker in ("acme", "zenith") for number in range(30)]
     sandbox.change_models(*({"add": {**WONDER, "id": name, "owned_by": name[:4].title()}} for name in names))
     await see(sandbox.environment)
@@ -156,7 +152,7 @@ async def test_of_very_many_models_the_agent_is_told_how_to_find_one(
     assert (made["model"], sandbox.last_settlement["model"], sandbox.posts) == (*["zenith/painter-29"] * 2, 1)
 
 
-async def test_a_default_model_that_only_the_list_has_may_be_named_in_either_form(sandbox: Sandbox) -> None:
+async def test_default_model_may_be_a_listed_one_with_or_without_prefix(sandbox: Sandbox) -> None:
     sandbox.change_models({"add": WONDER})
     for name in ("acme/wonder", "wonder"):
         settings = {**sandbox.environment, DEFAULT_MODEL: name}
@@ -177,7 +173,7 @@ async def test_a_default_model_that_only_the_list_has_may_be_named_in_either_for
         ("all of them", ["dall-e-3", "acme/wonder"]),
     ],
 )
-async def test_the_operator_decides_whose_models_there_are(sandbox: Sandbox, scope: str, models: list[str]) -> None:
+async def test_catalog_setting_selects_the_source_of_models(sandbox: Sandbox, scope: str, models: list[str]) -> None:
     sandbox.change_models({"add": WONDER}, *({"remove": id} for id in CONTRACT[1:]))
     await see(sandbox.environment)
     settings = {**sandbox.environment, CATALOG: scope}
@@ -190,7 +186,7 @@ async def test_the_operator_decides_whose_models_there_are(sandbox: Sandbox, sco
     assert sandbox.lists == 1
 
 
-async def test_a_second_client_of_a_server_finds_the_tools_that_it_is_told_of(sandbox: Sandbox) -> None:
+async def test_second_client_of_a_server_sees_the_updated_models(sandbox: Sandbox) -> None:
     server = build_server(backend_of(sandbox.environment))
     sandbox.change_models({"add": WONDER})
     async with Client(server) as first:

@@ -48,7 +48,7 @@ FAULTS: Mapping[str, tuple[Mapping[str, Any], str, str]] = {
 
 @pytest.mark.parametrize("is_known", [False, True], ids=["never seen", "seen yesterday"])
 @pytest.mark.parametrize("case", FAULTS.values(), ids=FAULTS)
-async def test_where_no_list_is_to_be_had_nothing_changes_and_it_is_said(
+async def test_failed_list_request_is_reported_and_changes_nothing(
     sandbox: Sandbox, is_known: bool, case: tuple[Mapping[str, Any], str, str]
 ) -> None:
     fault, found, said = case
@@ -86,7 +86,7 @@ async def assert_nothing_changes(
     assert (kept(sandbox.environment).listing, after.listing, after.models) == (known, before.listing, before.models)
 
 
-async def test_a_list_of_ten_megabytes_is_not_read(sandbox: Sandbox) -> None:
+async def test_list_over_ten_megabytes_is_not_read(sandbox: Sandbox) -> None:
     for number in range(11):
         sandbox.change_models({"add": {**WONDER, "id": f"acme/long-{number}", "description": "x" * 950_000}})
     await assert_nothing_changes(sandbox, "has no list of image models (HTTP 200)", "(HTTP 200)")

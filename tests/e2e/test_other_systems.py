@@ -96,7 +96,7 @@ def test_ctrl_c_ends_the_server_while_stdin_stays_open(
     assert "Traceback" not in said
 
 
-def test_ctrl_c_does_not_lose_a_picture_that_is_being_paid_for(sandbox: Sandbox, settings: Mapping[str, str]) -> None:
+def test_ctrl_c_does_not_lose_a_picture_being_paid_for(sandbox: Sandbox, settings: Mapping[str, str]) -> None:
     sandbox.script([{"delay_seconds": 1.5}])
     with running("generate", "A fox", "--model", "dall-e-2", settings={**sandbox.environment, **settings}) as process:
         wait_until(sandbox, posts=1)
@@ -108,7 +108,7 @@ def test_ctrl_c_does_not_lose_a_picture_that_is_being_paid_for(sandbox: Sandbox,
 
 
 @pytest.mark.parametrize("program", [("-c", WINDOWS), ("-m", "blockrun_image_mcp")])
-def test_second_ctrl_c_leaves_at_once(sandbox: Sandbox, settings: Mapping[str, str], program: Sequence[str]) -> None:
+def test_second_ctrl_c_exits_at_once(sandbox: Sandbox, settings: Mapping[str, str], program: Sequence[str]) -> None:
     sandbox.script([{"delay_seconds": 30}])
     everything = {**sandbox.environment, **settings}
     with running("generate", "A fox", "--model", "dall-e-2", settings=everything, program=program) as process:
@@ -135,7 +135,7 @@ anyio.run(main)
 """
 
 
-def test_charge_of_a_program_that_is_interrupted_twice_still_counts(
+def test_charge_still_counts_after_a_program_is_interrupted_twice(
     sandbox: Sandbox, settings: Mapping[str, str]
 ) -> None:
     """The second Ctrl-C cancels tasks in asyncio's own way, which no shield of anyio stops."""
@@ -182,7 +182,7 @@ COMMANDS = (
 
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
-def test_no_command_fails_at_what_a_pipe_cannot_hold(
+def test_no_command_fails_on_characters_the_pipe_cannot_encode(
     encoding: str, settings: Mapping[str, str], tmp_path: Path
 ) -> None:
     settings = {**settings, "PYTHONIOENCODING": encoding, "BLOCKRUN_IMAGE_DIR": str(tmp_path / "pictures")}
@@ -195,12 +195,12 @@ def test_no_command_fails_at_what_a_pipe_cannot_hold(
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 2
 
 
-def test_json_is_readable_where_the_pipe_can_hold_it(tmp_path: Path) -> None:
+def test_json_is_unescaped_if_the_pipe_can_encode_it(tmp_path: Path) -> None:
     done = run("prompt", ODD, "--json", settings={"HOME": str(tmp_path), "PYTHONIOENCODING": "utf-8"})
     assert "狐狸" in done.stdout.decode()
 
 
-def test_lone_surrogate_in_an_argument_is_shown_as_its_escape(tmp_path: Path) -> None:
+def test_lone_surrogate_in_an_argument_causes_no_traceback(tmp_path: Path) -> None:
     done = run(os.fsdecode(b"models"), "--search", os.fsdecode(b"\xff"), settings={"HOME": str(tmp_path)})
     assert b"Traceback" not in done.stderr
 
@@ -259,7 +259,7 @@ SECOND_NAME = "it has a second name, a hard link; put a copy in its place, or re
 
 @pytest.mark.parametrize("linked", ["the ledger", "all files", "the ledger, with copied locks"])
 @pytest.mark.parametrize("is_first_open", [True, False])
-def test_ledger_with_a_hard_link_pays_nothing_until_the_link_is_gone(
+def test_hard_linked_ledger_refuses_payments_until_the_link_is_removed(
     is_first_open: bool, linked: str, tmp_path: Path
 ) -> None:
     first_path, second_path = tmp_path / "a" / "ledger.sqlite3", tmp_path / "b" / "ledger.sqlite3"
@@ -287,7 +287,7 @@ def test_ledger_with_a_hard_link_pays_nothing_until_the_link_is_gone(
     first.end()
 
 
-def test_operators_word_is_not_taken_while_another_path_is_in_use(tmp_path: Path) -> None:
+def test_new_locks_are_refused_while_the_ledger_is_open_elsewhere(tmp_path: Path) -> None:
     first_path, second_path = tmp_path / "a" / "ledger.sqlite3", tmp_path / "b" / "ledger.sqlite3"
     first = Payer(first_path)
     assert first.pay() == "paid"
@@ -300,7 +300,7 @@ def test_operators_word_is_not_taken_while_another_path_is_in_use(tmp_path: Path
     assert run("recover", "--new-locks", settings=settings).returncode == 0
 
 
-def test_ledger_that_is_reached_by_a_symbolic_link_is_the_same(tmp_path: Path) -> None:
+def test_symbolic_link_opens_the_same_ledger(tmp_path: Path) -> None:
     first = Payer(tmp_path / "a" / "ledger.sqlite3")
     assert first.pay() == "paid"
     (tmp_path / "b").symlink_to(tmp_path / "a")
@@ -310,7 +310,7 @@ def test_ledger_that_is_reached_by_a_symbolic_link_is_the_same(tmp_path: Path) -
         payer.end()
 
 
-def test_ledger_whose_file_was_moved_is_used_on_the_operators_word(tmp_path: Path) -> None:
+def test_moved_ledger_is_used_after_recover_with_new_locks(tmp_path: Path) -> None:
     first = Payer(tmp_path / "a" / "ledger.sqlite3")
     assert first.pay() == "paid"
     first.end()

@@ -136,7 +136,7 @@ def text(result: CallToolResult) -> str:
 
 
 @posix_only
-async def test_a_fresh_install_serves_the_tools_from_the_folder_of_another_project(installed: Installed) -> None:
+async def test_fresh_install_serves_the_tools_inside_another_project(installed: Installed) -> None:
     async with Client(installed.server) as client:
         tools = (await client.list_tools()).tools
         estimate = await client.call_tool("estimate_cost", {"model": "dall-e-3"})
@@ -155,7 +155,7 @@ def test_a_fresh_install_makes_a_picture_on_the_sandbox(installed: Installed, tm
 
 
 @posix_only
-def test_a_fresh_install_has_none_of_the_packages_that_only_developers_need(installed: Installed) -> None:
+def test_fresh_install_contains_no_development_packages(installed: Installed) -> None:
     listed = json.loads(run(BIN / "uv", "pip", "list", "--python", installed.environment, "--format", "json"))
     names = {package["name"] for package in listed}
     assert {"blockrun-image-mcp", "mcp", "httpx2"} <= names
@@ -163,7 +163,7 @@ def test_a_fresh_install_has_none_of_the_packages_that_only_developers_need(inst
 
 
 @posix_only
-async def test_the_readmes_commands_give_a_host_the_tools(
+async def test_readme_commands_give_a_host_the_tools(
     place: Path, another_project: Path, bare: Mapping[str, str]
 ) -> None:
     commands = re.findall(r"^\$ (.+)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
@@ -183,9 +183,7 @@ async def test_the_readmes_commands_give_a_host_the_tools(
 
 @posix_only
 @pytest.mark.timeout(300)
-def test_with_its_extra_a_fresh_install_pays_from_a_wallet_and_without_it_says_so(
-    place: Path, bare: Mapping[str, str]
-) -> None:
+def test_fresh_install_needs_the_extra_for_a_wallet_and_says_so(place: Path, bare: Mapping[str, str]) -> None:
     page = (ROOT / "docs" / "wallet.md").read_text(encoding="utf-8")
     (command,) = re.findall(r"^\$ (uv tool install '\..*')$", page, re.MULTILINE)
     folder = place / "wallet"
@@ -205,7 +203,7 @@ def test_with_its_extra_a_fresh_install_pays_from_a_wallet_and_without_it_says_s
 
 
 @posix_only
-def test_the_bundle_holds_the_project_and_nothing_else(archives: Path) -> None:
+def test_bundle_contains_only_the_project(archives: Path) -> None:
     (bundle,) = archives.glob("*.mcpb")
     assert bundle.name == f"{PROJECT['name']}-{PROJECT['version']}.mcpb"
     names = zipfile.ZipFile(bundle).namelist()
@@ -215,7 +213,7 @@ def test_the_bundle_holds_the_project_and_nothing_else(archives: Path) -> None:
 
 
 @posix_only
-def test_the_wheel_holds_the_three_packages_with_their_data_and_nothing_else(archives: Path) -> None:
+def test_wheel_contains_only_the_packages_and_their_data(archives: Path) -> None:
     (wheel,) = archives.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     folders = {name.partition("/")[0] for name in names}
@@ -227,7 +225,7 @@ def test_the_wheel_holds_the_three_packages_with_their_data_and_nothing_else(arc
 
 @posix_only
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="only a clone knows what is in the repository")
-def test_the_source_archive_holds_the_repository_without_its_ci(archives: Path) -> None:
+def test_source_archive_contains_the_repository_except_its_ci(archives: Path) -> None:
     (sdist,) = archives.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
@@ -235,7 +233,7 @@ def test_the_source_archive_holds_the_repository_without_its_ci(archives: Path) 
     assert [name for name in missing if not name.startswith(".ci/")] == []
 
 
-def test_the_manifest_and_the_registry_entry_say_what_the_project_says() -> None:
+def test_manifest_and_registry_entry_match_the_project() -> None:
     for field in ("name", "version", "description", "license", "keywords"):
         assert MANIFEST[field] == PROJECT[field]
     assert MANIFEST["compatibility"]["runtimes"]["python"] == PROJECT["requires-python"]
@@ -245,17 +243,17 @@ def test_the_manifest_and_the_registry_entry_say_what_the_project_says() -> None
     assert ENTRY["title"] == MANIFEST["display_name"]
 
 
-def test_the_registry_finds_its_entry_named_in_the_readme() -> None:
+def test_readme_names_the_registry_entry() -> None:
     assert ENTRY["name"].endswith(f"/{PROJECT['name']}")
     assert f"<!-- mcp-name: {ENTRY['name']} -->" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_manifest_describes_each_tool_and_says_which_one_spends(catalog: Catalog) -> None:
+def test_manifest_describes_each_tool_and_marks_the_one_that_spends(catalog: Catalog) -> None:
     described = [(tool["name"], "real money" in tool["description"]) for tool in MANIFEST["tools"]]
     assert described == [(schema.name, schema.spends) for schema in tool_schemas(catalog)]
 
 
-def test_what_hosts_ask_a_person_for_are_settings_and_their_choices_are_valid() -> None:
+def test_host_form_fields_are_settings_with_valid_choices() -> None:
     bundled: dict[str, str] = MANIFEST["server"]["mcp_config"]["env"]
     assert list(bundled.values()) == [f"${{user_config.{field}}}" for field in MANIFEST["user_config"]]
     assert bundled == {VARIABLES[field]: f"${{user_config.{field}}}" for field in MANIFEST["user_config"]}
@@ -267,14 +265,14 @@ def test_what_hosts_ask_a_person_for_are_settings_and_their_choices_are_valid() 
         assert Settings.read({name: variable.get("default", "")}) == Settings()
 
 
-def test_field_that_a_person_leaves_blank_is_replaced_by_nothing() -> None:
+def test_blank_form_fields_become_empty_settings() -> None:
     """A host replaces a field without a value only by its default, and a placeholder stops what costs money."""
     blank = {field: asked.get("default") for field, asked in MANIFEST["user_config"].items()}
     assert blank.pop("api_key") is None  # without a key, nothing is paid
     assert set(blank.values()) == {""}
 
 
-def test_hosts_hide_the_key_and_nothing_else() -> None:
+def test_hosts_hide_only_the_key() -> None:
     hidden = [field for field, asked in MANIFEST["user_config"].items() if asked.get("sensitive")]
     secret = [each["name"] for each in ENTRY["packages"][0]["environmentVariables"] if each.get("isSecret")]
     assert [VARIABLES[field] for field in hidden] == secret == ["BLOCKRUN_API_KEY"]

@@ -24,7 +24,7 @@ async def recent(client: Client) -> list[dict[str, Any]]:
     return json.loads(content.text)["images"]
 
 
-async def test_the_recent_images_are_those_of_the_command(connect: Connect, sandbox: Sandbox) -> None:
+async def test_recent_images_match_the_images_command(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.script([{}, {"status": 403}, {"cut": "after"}])
     async with connect(sandbox.environment) as client:
         assert await recent(client) == []
@@ -38,7 +38,7 @@ async def test_the_recent_images_are_those_of_the_command(connect: Connect, sand
     assert (str(resource.uri), resource.mime_type) == (RECENT, "application/json")
 
 
-async def test_the_recent_images_are_few_and_short_whatever_was_asked_for(sandbox: Sandbox) -> None:
+async def test_recent_images_are_bounded_in_number_and_length(sandbox: Sandbox) -> None:
     url = "https://pictures.example/" + "x" * 1_000
     body = {"data": [{"url": f"{url}{number}"} for number in range(10)]}
     sandbox.script([{"status": 200, "body": body}] * 5 + [{}] * 20)

@@ -26,7 +26,7 @@ def test_recover_finishes_a_job_and_the_same_call_collects_it(sandbox: Sandbox) 
 COMMAND = (FOX["prompt"], "--model", FOX["model"])
 
 
-def test_recover_goes_on_after_a_job_that_has_failed_and_explains_what_is_unknown(sandbox: Sandbox) -> None:
+def test_recover_continues_after_a_failed_job_and_explains_unknown_ones(sandbox: Sandbox) -> None:
     left_job(sandbox, {"polls": [{"status": 200, "body": {"status": "failed"}}] * 2}, {})
     done = run("recover", settings=sandbox.environment)
     assert "Not all jobs could be finished: The gateway's job failed" in done.stderr
@@ -40,7 +40,7 @@ def test_recover_goes_on_after_a_job_that_has_failed_and_explains_what_is_unknow
     assert sandbox.charges == 1
 
 
-def test_recover_leaves_the_job_of_a_process_that_lives_and_says_that_it_goes_on(sandbox: Sandbox) -> None:
+def test_recover_skips_and_reports_the_job_of_a_live_process(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 30}])
     with running(sandbox.environment) as server:
         started_job(server)

@@ -8,14 +8,14 @@ from tests.support.commands import run
 from tests.support.sandbox import Sandbox
 
 
-def test_pictures_of_a_sandbox_that_ends_with_the_command_are_kept(tmp_path: Path) -> None:
+def test_pictures_of_a_temporary_sandbox_are_saved(tmp_path: Path) -> None:
     settings = {"BLOCKRUN_IMAGE_DIR": str(tmp_path), "HTTP_PROXY": "http://127.0.0.1:9"}
     done = run("generate", "A fox", "--model", "nano-banana", "--sandbox", settings=settings)
     (picture,) = tmp_path.iterdir()
     assert f"Saved: {picture}" in done.stdout
 
 
-def test_a_picture_is_saved_too_whose_url_is_too_long_to_tell(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_picture_with_an_overlong_url_is_saved_too(sandbox: Sandbox, tmp_path: Path) -> None:
     asked = ("generate", "A fox", "--model", "dall-e-2")
     settings = {**sandbox.environment, "BLOCKRUN_IMAGE_DIR": str(tmp_path / "urls")}
     (image,) = json.loads(run(*asked, "--json", settings=settings).stdout)["images"]
@@ -29,7 +29,7 @@ def test_a_picture_is_saved_too_whose_url_is_too_long_to_tell(sandbox: Sandbox, 
     assert saved.read_bytes().startswith(b"\x89PNG")
 
 
-def test_generate_works_on_a_sandbox_of_its_own(tmp_path: Path) -> None:
+def test_generate_works_on_its_own_sandbox(tmp_path: Path) -> None:
     done = run("generate", "A fox", "--model", "nano-banana", "-n", "2", "--sandbox", "--save", str(tmp_path))
     assert done.returncode == 0
     first = "2 images by nano-banana 1024x1024. Sandbox: nothing was charged (a real call: $0.106)."
@@ -38,7 +38,7 @@ def test_generate_works_on_a_sandbox_of_its_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", [("--save", "out"), ("--output", "out/fox.png"), ()])
-def test_json_is_one_document_that_holds_the_files(tmp_path: Path, where: tuple[str, ...]) -> None:
+def test_json_output_is_one_document_with_the_saved_files(tmp_path: Path, where: tuple[str, ...]) -> None:
     option = [each if each.startswith("--") else str(tmp_path / each) for each in where]
     settings = {"BLOCKRUN_IMAGE_DIR": str(tmp_path / "kept")}
     done = run("generate", "A fox", "--model", "dall-e-2", "--sandbox", "--json", *option, settings=settings)
@@ -48,7 +48,7 @@ def test_json_is_one_document_that_holds_the_files(tmp_path: Path, where: tuple[
     assert saved.read_bytes().startswith(b"\x89PNG")
 
 
-def test_json_of_a_picture_that_cannot_be_fetched_is_printed_all_the_same(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_json_is_printed_even_if_a_picture_cannot_be_fetched(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.script([{"body": {"data": [{"url": "http://127.0.0.1:9/fox.png"}]}}])
     asked = ("generate", "A fox", "--model", "dall-e-2", "--json", "--save", str(tmp_path))
     done = run(*asked, settings=sandbox.environment)
@@ -56,7 +56,7 @@ def test_json_of_a_picture_that_cannot_be_fetched_is_printed_all_the_same(sandbo
     assert "could not be fetched" in done.stderr
 
 
-def test_one_picture_is_saved_under_the_name_that_was_given(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_output_option_saves_one_picture_under_that_name(sandbox: Sandbox, tmp_path: Path) -> None:
     file = tmp_path / "new" / "hero.png"
     asked = ("generate", "A fox", "--model", "dall-e-2", "--output", str(file))
     done = run(*asked, settings=sandbox.environment)
@@ -67,7 +67,7 @@ def test_one_picture_is_saved_under_the_name_that_was_given(sandbox: Sandbox, tm
     assert json.loads(run("images", "--json").stdout)[0]["files"] == [str(file)]
 
 
-def test_a_name_with_another_formats_suffix_is_noticed(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_output_name_with_the_wrong_suffix_is_reported(sandbox: Sandbox, tmp_path: Path) -> None:
     file = tmp_path / "hero.jpg"
     done = run("generate", "A fox", "--model", "dall-e-2", "--output", str(file), settings=sandbox.environment)
     assert file.read_bytes().startswith(b"\x89PNG")
@@ -85,7 +85,7 @@ def test_a_name_with_another_formats_suffix_is_noticed(sandbox: Sandbox, tmp_pat
         (("--output", "hero.png", "--save", "out"), "exclude each other"),
     ],
 )
-def test_where_nothing_can_be_saved_nothing_is_paid(
+def test_unusable_save_options_are_refused_before_anything_is_paid(
     sandbox: Sandbox, tmp_path: Path, options: tuple[str, ...], words: str
 ) -> None:
     (tmp_path / "there.png").touch()
@@ -96,7 +96,7 @@ def test_where_nothing_can_be_saved_nothing_is_paid(
     assert (sandbox.posts, [*tmp_path.iterdir()]) == (0, [tmp_path / "there.png"])
 
 
-def test_a_picture_that_cannot_be_saved_is_not_lost(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_failed_save_buys_nothing_and_failed_fetch_prints_the_url(sandbox: Sandbox, tmp_path: Path) -> None:
     file = tmp_path / "taken"
     file.touch()
     done = run("generate", "A fox", "--model", "dall-e-2", "--save", str(file / "below"), settings=sandbox.environment)

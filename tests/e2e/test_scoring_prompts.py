@@ -24,7 +24,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_missed_bar_is_shown_beside_the_baselines_and_is_the_exit_status(judged: Path) -> None:
+def test_missed_bar_is_shown_beside_baselines_and_sets_the_exit_status(judged: Path) -> None:
     done = run("--judged", judged)
     assert done.returncode == 1
     (row,) = [line.split("  ") for line in done.stdout.splitlines() if line.startswith("over_enrichment")]
@@ -32,20 +32,20 @@ def test_a_missed_bar_is_shown_beside_the_baselines_and_is_the_exit_status(judge
     assert "first_use" in done.stdout
 
 
-def test_the_failing_prompts_are_listed_with_what_was_added_and_why_that_fails(judged: Path) -> None:
+def test_failing_prompts_are_listed_with_their_additions_and_the_reason(judged: Path) -> None:
     done = run("--judged", judged, "--list", "over_enrichment")
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "a dog")
     assert "(subjects.animal.style)" in done.stdout
     assert done.stdout.endswith("fails: it was to be left alone\n")
 
 
-def test_an_unknown_kind_is_refused_with_those_that_there_are(judged: Path) -> None:
+def test_unknown_kind_is_refused_with_the_existing_ones(judged: Path) -> None:
     done = run("--judged", judged, "--kind", "cats")
     assert (done.returncode, done.stdout) == (2, "")
     assert "none of dogs" in done.stderr
 
 
-def test_a_folder_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+def test_folder_without_judged_prompts_is_refused(tmp_path: Path) -> None:
     done = run("--judged", tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert "no judged prompts" in done.stderr

@@ -19,9 +19,7 @@ from blockrun_image_mcp.ledger.owners import Owners
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_call_over_the_days_budget_is_refused_before_anything_is_sent(
-    connect: Connect, sandbox: Sandbox
-) -> None:
+async def test_call_over_the_daily_budget_is_refused_before_sending(connect: Connect, sandbox: Sandbox) -> None:
     async with connect({**sandbox.environment, BUDGET: "0.05"}) as client:
         made = await client.call_tool("generate_image", FOX)
         refused = await client.call_tool("generate_image", FOX)
@@ -34,16 +32,14 @@ async def test_a_call_over_the_days_budget_is_refused_before_anything_is_sent(
     assert (sandbox.posts, sandbox.charges) == (1, 1)
 
 
-async def test_a_call_over_the_limit_for_one_call_is_refused_by_the_most_that_it_can_cost(
-    connect: Connect, sandbox: Sandbox
-) -> None:
+async def test_call_whose_maximum_cost_exceeds_the_call_limit_is_refused(connect: Connect, sandbox: Sandbox) -> None:
     async with connect({**sandbox.environment, MOST: "0.1"}) as client:
         refused = await client.call_tool("generate_image", {**FOX, "size": "1024x1792"})
     assert "can cost $0.126, and one call may cost at most $0.10" in text(refused)
     assert sandbox.posts == 0
 
 
-async def test_the_dearest_call_of_the_catalogue_is_allowed_by_default(sandbox: Sandbox, connect: Connect) -> None:
+async def test_most_expensive_call_is_allowed_by_default(sandbox: Sandbox, connect: Connect) -> None:
     async with connect(sandbox.environment) as client:
         dearest = await client.call_tool(
             "generate_image", {**FOX, "size": "1792x1024", "quality": "hd", "n": 10, "enrich": "off"}
@@ -52,7 +48,7 @@ async def test_the_dearest_call_of_the_catalogue_is_allowed_by_default(sandbox: 
 
 
 @pytest.mark.parametrize("limits", [{MOST: "abc"}, {BUDGET: "-1"}])
-async def test_a_limit_that_cannot_be_read_stops_what_costs_money_and_nothing_else(
+async def test_unreadable_limit_blocks_only_paid_calls(
     connect: Connect, sandbox: Sandbox, limits: Mapping[str, str]
 ) -> None:
     async with connect({**sandbox.environment, **limits}) as client:
@@ -64,9 +60,7 @@ async def test_a_limit_that_cannot_be_read_stops_what_costs_money_and_nothing_el
     assert sandbox.posts == 0
 
 
-async def test_a_ledger_that_cannot_be_used_stops_what_costs_money_and_nothing_else(
-    connect: Connect, sandbox: Sandbox
-) -> None:
+async def test_unusable_ledger_blocks_only_paid_calls(connect: Connect, sandbox: Sandbox) -> None:
     ledger_file().parent.mkdir(parents=True)
     ledger_file().write_bytes(b"no database" * 1_000)
     async with connect(sandbox.environment) as client:
@@ -79,7 +73,7 @@ async def test_a_ledger_that_cannot_be_used_stops_what_costs_money_and_nothing_e
 
 
 @only_on_posix("XDG_STATE_HOME")
-async def test_a_state_folder_that_cannot_be_looked_into_stops_what_costs_money_and_nothing_else(
+async def test_unreadable_state_folder_blocks_only_paid_calls(
     connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", f"/{'x' * 300}")
@@ -109,7 +103,7 @@ def test_all_processes_of_a_user_share_one_budget(sandbox: Sandbox) -> None:
     assert (spend()["spent_usd"], states()) == ("0.063", {"settled": 2})
 
 
-def test_the_sandbox_in_this_process_spends_from_a_ledger_of_its_own(tmp_path: Path) -> None:
+def test_embedded_sandbox_spends_from_its_own_ledger(tmp_path: Path) -> None:
     run("generate", "A fox", "--model", "dall-e-3", "--sandbox", "--save", str(tmp_path))
     assert spend()["spent_usd"] == "0.00"
     assert json.loads(run("spend", "--json", "--sandbox").stdout)["spent_usd"] == "0.042"
@@ -121,7 +115,7 @@ def test_the_sandbox_in_this_process_spends_from_a_ledger_of_its_own(tmp_path: P
     assert "--sandbox shows those of the sandbox." in run("images").stdout
 
 
-def test_what_was_spent_is_summed_up_by_day_or_by_model_and_is_forgotten_when_it_is_told_to(sandbox: Sandbox) -> None:
+def test_spending_is_summed_by_day_or_model_and_prune_keeps_recent_calls(sandbox: Sandbox) -> None:
     for model in ("dall-e-2", "dall-e-3", "dall-e-3"):
         run("generate", "A fox", "--model", model, settings=sandbox.environment)
     by_model = json.loads(run("spend", "--since", "7d", "--by", "model", "--json").stdout)
@@ -141,7 +135,7 @@ def test_what_was_spent_is_summed_up_by_day_or_by_model_and_is_forgotten_when_it
     assert len(images()) == 3
 
 
-def test_a_fresh_days_statement_is_one_line(sandbox: Sandbox) -> None:
+def test_spend_prints_one_line_if_nothing_was_spent(sandbox: Sandbox) -> None:
     sandbox.script([{"status": 400}])
     run("generate", "A fox", "--model", "dall-e-3", settings=sandbox.environment)
     assert len(run("spend").stdout.splitlines()) == 1
@@ -158,7 +152,7 @@ def test_a_fresh_days_statement_is_one_line(sandbox: Sandbox) -> None:
         ({"status": 200, "body": {"data": []}, "headers": {"x-blockrun-cost-usd": "0.01"}}, "settled", "0.01"),
     ],
 )
-def test_each_ending_of_a_call_is_written_down_as_what_it_is(
+def test_each_call_outcome_is_recorded_with_its_state_and_cost(
     sandbox: Sandbox, fault: Mapping[str, Any], state: str, spent: str
 ) -> None:
     sandbox.script([fault])
@@ -166,7 +160,7 @@ def test_each_ending_of_a_call_is_written_down_as_what_it_is(
     assert (states(), spend()["spent_usd"]) == ({state: 1}, spent)
 
 
-def test_a_picture_whose_caller_has_gone_is_found_again(sandbox: Sandbox) -> None:
+def test_picture_of_an_abandoned_call_is_listed_by_images(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 1}])
     with running(sandbox.environment) as server:
         id = server.generate()
@@ -179,7 +173,7 @@ def test_a_picture_whose_caller_has_gone_is_found_again(sandbox: Sandbox) -> Non
     assert entry["images"][0] in run("images").stdout
 
 
-def test_a_call_that_is_cancelled_before_its_request_leaves_is_released(sandbox: Sandbox) -> None:
+def test_call_cancelled_while_waiting_to_retry_is_released(sandbox: Sandbox) -> None:
     sandbox.script([{"status": 429, "headers": {"Retry-After": "2"}}])
     with running(sandbox.environment) as server:
         id = server.generate()
@@ -192,7 +186,7 @@ def test_a_call_that_is_cancelled_before_its_request_leaves_is_released(sandbox:
     assert run("images").stdout == "There are none yet.\n"
 
 
-def test_killed_process_leaves_what_it_had_sent_in_the_budget_as_unknown(sandbox: Sandbox) -> None:
+def test_request_of_a_killed_process_counts_in_the_budget_as_unknown(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 20}])
     with running(sandbox.environment) as server:
         server.generate()
@@ -201,7 +195,7 @@ def test_killed_process_leaves_what_it_had_sent_in_the_budget_as_unknown(sandbox
     assert (states(), spend()["unknown_usd"]) == ({"unknown": 1}, "0.021")
 
 
-def test_the_operator_can_take_an_unknown_attempt_out_of_the_budget(sandbox: Sandbox) -> None:
+def test_operator_can_release_an_unknown_attempt_from_the_budget(sandbox: Sandbox) -> None:
     sandbox.script([{"cut": "after"}])
     run("generate", "A fox", "--model", "dall-e-3", settings=sandbox.environment)
     assert "It counts as spent" in run("spend").stdout
@@ -212,7 +206,7 @@ def test_the_operator_can_take_an_unknown_attempt_out_of_the_budget(sandbox: San
     assert (again.returncode, "That attempt is released" in again.stderr) == (2, True)
 
 
-def test_no_limit_at_all_is_warned_of_at_the_start() -> None:
+def test_startup_warns_if_nothing_limits_spending() -> None:
     with running({BUDGET: "none"}) as server:
         server.request("tools/list")
         _, err = server.close()

@@ -18,7 +18,7 @@ from tests.support.servers import META, running, wait_until
 from blockrun_image_mcp.timings import DEFAULT
 
 
-def test_a_start_loads_nothing_that_listing_the_tools_does_without(sandbox: Sandbox) -> None:
+def test_startup_loads_only_what_listing_the_tools_needs(sandbox: Sandbox) -> None:
     with running(sandbox.environment | {"PYTHONPROFILEIMPORTTIME": "1"}) as server:
         server.request("tools/list")
         _, imports = server.close()
@@ -35,7 +35,7 @@ def test_a_start_loads_nothing_that_listing_the_tools_does_without(sandbox: Sand
     assert not of_calls & loaded
 
 
-def test_nothing_is_said_on_stderr_and_nothing_but_the_protocol_on_stdout(sandbox: Sandbox) -> None:
+def test_stdout_carries_only_the_protocol_and_stderr_stays_empty(sandbox: Sandbox) -> None:
     with running(sandbox.environment) as server:
         assert len(server.request("tools/list")["result"]["tools"]) == 3
         assert server.request("tools/call", name="list_models", arguments={})["result"]["isError"] is False
@@ -49,7 +49,7 @@ def test_nothing_is_said_on_stderr_and_nothing_but_the_protocol_on_stdout(sandbo
     assert server.process.returncode == 0
 
 
-def test_the_embedded_sandbox_is_as_quiet(tmp_path: Path) -> None:
+def test_embedded_sandbox_writes_nothing_to_stderr(tmp_path: Path) -> None:
     with running({"BLOCKRUN_IMAGE_GATEWAY": "sandbox", "HOME": str(tmp_path)}) as server:
         answer = server.request("tools/call", name="generate_image", arguments={"prompt": "A fox", "model": "dall-e-3"})
         assert answer["result"]["structuredContent"]["gateway"] == "sandbox"
@@ -61,7 +61,7 @@ def test_the_embedded_sandbox_is_as_quiet(tmp_path: Path) -> None:
 @only_on_posix("signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("busy", [False, True])
-def test_a_signal_ends_the_process_at_once_and_says_what_it_leaves_behind(
+def test_signal_ends_the_process_at_once_and_logs_unanswered_calls(
     sandbox: Sandbox, number: signal.Signals, busy: bool
 ) -> None:
     sandbox.script([{"delay_seconds": 30}])
@@ -77,7 +77,7 @@ def test_a_signal_ends_the_process_at_once_and_says_what_it_leaves_behind(
     assert ("paid calls unanswered" in said) == busy
 
 
-def test_a_call_that_is_cancelled_before_its_request_leaves_sends_nothing(sandbox: Sandbox) -> None:
+def test_call_cancelled_while_waiting_to_retry_sends_nothing_more(sandbox: Sandbox) -> None:
     sandbox.script([{"status": 429, "headers": {"Retry-After": "2"}}])
     with running(sandbox.environment) as server:
         id = server.generate()
@@ -91,7 +91,7 @@ def test_a_call_that_is_cancelled_before_its_request_leaves_sends_nothing(sandbo
     assert err == ""
 
 
-def test_a_call_that_is_cancelled_after_its_request_has_left_is_read_to_its_end(sandbox: Sandbox) -> None:
+def test_answer_to_a_call_cancelled_after_sending_is_still_read(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 1}])
     with running(sandbox.environment) as server:
         id = server.generate()
@@ -103,7 +103,7 @@ def test_a_call_that_is_cancelled_after_its_request_has_left_is_read_to_its_end(
     assert '"charged_usd": "0.021"' in err
 
 
-def test_a_call_that_is_cancelled_and_then_refused_for_nothing_leaves_no_word_in_the_log(sandbox: Sandbox) -> None:
+def test_cancelled_call_refused_without_charge_is_not_logged(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 1, "status": 400}])
     with running(sandbox.environment) as server:
         id = server.generate()
@@ -114,7 +114,7 @@ def test_a_call_that_is_cancelled_and_then_refused_for_nothing_leaves_no_word_in
     assert "an abandoned call" not in err
 
 
-def test_a_closed_stdin_leaves_a_paid_request_ten_seconds(sandbox: Sandbox) -> None:
+def test_closed_stdin_gives_a_paid_request_ten_seconds(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 30}])
     with running(sandbox.environment) as server:
         server.generate()
@@ -126,7 +126,7 @@ def test_a_closed_stdin_leaves_a_paid_request_ten_seconds(sandbox: Sandbox) -> N
     assert states() == {"unknown": 1}
 
 
-def test_a_host_that_dies_does_not_take_a_paid_picture_along(sandbox: Sandbox) -> None:
+def test_host_death_does_not_lose_a_paid_picture(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 1}])
     with running(sandbox.environment) as server:
         server.generate()
@@ -146,7 +146,7 @@ def test_a_host_that_dies_does_not_take_a_paid_picture_along(sandbox: Sandbox) -
 
 
 @only_on_posix("signals")
-def test_a_signal_is_given_most_of_a_second_for_what_is_under_way(sandbox: Sandbox) -> None:
+def test_shutdown_time_after_a_signal_is_just_under_a_second(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 0.4}])
     with running(sandbox.environment) as server:
         server.generate()
@@ -157,14 +157,14 @@ def test_a_signal_is_given_most_of_a_second_for_what_is_under_way(sandbox: Sandb
     assert DEFAULT.shutdown_seconds < 1
 
 
-def test_text_that_is_no_protocol_does_not_end_the_server() -> None:
+def test_invalid_input_does_not_end_the_server() -> None:
     with running({}) as server:
         assert server.process.stdin is not None
         server.process.stdin.write(b"\xff\xfe not json\n{}\n[]\n")
         assert server.request("tools/list")["result"]["tools"]
 
 
-def test_the_server_starts_and_lists_with_nothing_but_blank_and_unsubstituted_settings() -> None:
+def test_server_runs_with_only_blank_and_unsubstituted_settings() -> None:
     settings = {"BLOCKRUN_API_KEY": "${KEY}", "BLOCKRUN_IMAGE_ENRICH": "${X}", "BLOCKRUN_WALLET_KEY": " "}
     with running(settings) as server:
         assert server.request("tools/call", name="estimate_cost", arguments={})["result"]["isError"] is False
@@ -173,7 +173,7 @@ def test_the_server_starts_and_lists_with_nothing_but_blank_and_unsubstituted_se
         assert answer["result"]["structuredContent"]["error"]["charged"] == "no"
 
 
-def test_a_credential_never_reaches_a_log_line(sandbox: Sandbox) -> None:
+def test_credential_never_reaches_a_log_or_an_answer(sandbox: Sandbox) -> None:
     secret = "brk_very_secret_0123456789"
     settings = {**sandbox.environment, "BLOCKRUN_API_KEY": secret, "BLOCKRUN_IMAGE_LOG_LEVEL": "debug"}
     sandbox.script([{"status": 401, "body": {"error": {"message": f"Incorrect key {secret}", "code": secret}}}])

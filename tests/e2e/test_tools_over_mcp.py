@@ -29,9 +29,7 @@ async def test_an_agent_gets_urls_revised_prompts_and_the_cost(connect: Connect,
     assert (sandbox.posts, sandbox.charges, sandbox.charged_micro_usd) == (1, 1, 84_000)
 
 
-async def test_what_is_sent_is_the_users_words_and_what_the_result_says_was_added(
-    connect: Connect, sandbox: Sandbox
-) -> None:
+async def test_sent_prompt_is_the_users_words_plus_the_reported_additions(connect: Connect, sandbox: Sandbox) -> None:
     async with connect(sandbox.environment) as client:
         dry = data(await client.call_tool("estimate_cost", {"prompt": "A dog", "model": "nano-banana"}))
         result = await client.call_tool("generate_image", {"prompt": "A dog", "model": "nano-banana"})
@@ -52,7 +50,7 @@ async def test_what_is_sent_is_the_users_words_and_what_the_result_says_was_adde
     assert "Missing from the prompt" in text(advised)
 
 
-async def test_pictures_that_come_as_data_are_files_and_no_base64_reaches_the_agent(
+async def test_inline_pictures_become_files_and_no_base64_reaches_the_agent(
     connect: Connect, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     encoded = base64.b64encode(draw("a fox", width=512, height=512)).decode()
@@ -75,7 +73,7 @@ def assert_is_told_and_kept(image: dict[str, str], told: str) -> None:
     assert told.count(image["path"]) == 2
 
 
-async def test_the_tools_say_truly_whether_they_spend(connect: Connect) -> None:
+async def test_tool_annotations_show_which_tool_spends(connect: Connect) -> None:
     async with connect({}) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
     assert list(tools) == ["generate_image", "list_models", "estimate_cost"]
@@ -86,7 +84,7 @@ async def test_the_tools_say_truly_whether_they_spend(connect: Connect) -> None:
         assert set(tool.input_schema) == {"type", "properties", "required"}
 
 
-async def test_everything_but_pictures_works_without_a_credential(connect: Connect) -> None:
+async def test_free_tools_work_without_a_credential(connect: Connect) -> None:
     async with connect({}) as client:
         models = await client.call_tool("list_models", {})
         estimate = await client.call_tool("estimate_cost", {"model": "dall-e-3", "size": "1024x1792"})
@@ -120,9 +118,7 @@ BAD_INPUT = [
 ]
 
 
-async def test_bad_input_is_refused_with_the_valid_values_before_anything_is_sent(
-    connect: Connect, sandbox: Sandbox
-) -> None:
+async def test_bad_input_is_refused_with_the_valid_values_before_sending(connect: Connect, sandbox: Sandbox) -> None:
     async with connect(sandbox.environment) as client:
         for arguments, named in BAD_INPUT:
             result = await client.call_tool("generate_image", arguments)
@@ -133,7 +129,7 @@ async def test_bad_input_is_refused_with_the_valid_values_before_anything_is_sen
     assert sandbox.posts == 0
 
 
-async def test_what_hosts_send_for_not_set_is_taken_as_that(connect: Connect, sandbox: Sandbox) -> None:
+async def test_host_spellings_of_unset_and_numeric_arguments_are_accepted(connect: Connect, sandbox: Sandbox) -> None:
     async with connect(sandbox.environment) as client:
         for more in ({"n": "3"}, {"n": 3.0}, {"size": None, "quality": "", "n": 3}, {"size": "auto", "n": 3}):
             result = await client.call_tool("generate_image", {**FOX, **more})
@@ -141,7 +137,7 @@ async def test_what_hosts_send_for_not_set_is_taken_as_that(connect: Connect, sa
     assert sandbox.charges == 4
 
 
-async def test_a_failure_of_the_gateway_is_an_error_in_both_forms(connect: Connect, sandbox: Sandbox) -> None:
+async def test_gateway_failure_is_an_error_in_text_and_structured_content(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.script([{"status": 403}, {"status": 500}])
     async with connect(sandbox.environment) as client:
         refused = await client.call_tool("generate_image", FOX)
@@ -155,7 +151,7 @@ async def test_a_failure_of_the_gateway_is_an_error_in_both_forms(connect: Conne
     assert "may have been charged" in text(failed)
 
 
-async def test_progress_comes_at_once_and_tells_of_every_wait(connect: Connect, sandbox: Sandbox) -> None:
+async def test_progress_starts_at_once_and_reports_every_wait(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.script([{"status": 429, "headers": {"Retry-After": "1"}}])
     heard: list[tuple[float, str]] = []
 
@@ -169,7 +165,7 @@ async def test_progress_comes_at_once_and_tells_of_every_wait(connect: Connect, 
     assert [progress for progress, _ in heard] == sorted(progress for progress, _ in heard)
 
 
-async def test_calls_side_by_side_are_each_paid_once(connect: Connect, sandbox: Sandbox) -> None:
+async def test_concurrent_calls_are_each_paid_once(connect: Connect, sandbox: Sandbox) -> None:
     import anyio
 
     async with connect(sandbox.environment) as client, anyio.create_task_group() as tasks:
@@ -178,7 +174,7 @@ async def test_calls_side_by_side_are_each_paid_once(connect: Connect, sandbox: 
     assert (sandbox.posts, sandbox.charges) == (8, 8)
 
 
-async def test_a_default_model_makes_the_argument_optional(connect: Connect, sandbox: Sandbox) -> None:
+async def test_default_model_makes_the_model_argument_optional(connect: Connect, sandbox: Sandbox) -> None:
     async with connect({**sandbox.environment, "BLOCKRUN_IMAGE_DEFAULT_MODEL": "nano-banana"}) as client:
         tool = (await client.list_tools()).tools[0]
         result = await client.call_tool("generate_image", {"prompt": "A fox"})
@@ -188,7 +184,7 @@ async def test_a_default_model_makes_the_argument_optional(connect: Connect, san
     assert "quality" not in data(result)
 
 
-async def test_the_server_says_what_it_is_and_whether_it_spends_real_money(connect: Connect) -> None:
+async def test_instructions_say_whether_calls_cost_real_money(connect: Connect) -> None:
     async with connect({"BLOCKRUN_IMAGE_GATEWAY": "sandbox"}) as client:
         assert "nothing costs money" in (client.instructions or "")
         assert "real money" not in (client.instructions or "")

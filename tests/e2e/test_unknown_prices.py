@@ -23,7 +23,7 @@ from blockrun_image_mcp.tasks import run_alongside
 pytestmark = pytest.mark.anyio
 
 
-async def test_what_nobody_knows_the_price_of_is_held_at_the_most_that_one_call_may_cost_until_it_is_told(
+async def test_unpriced_model_reserves_the_per_call_limit_until_charged(
     sandbox: Sandbox,
 ) -> None:
     sandbox.change_models({"add": MYSTERY})
@@ -49,7 +49,7 @@ async def test_what_nobody_knows_the_price_of_is_held_at_the_most_that_one_call_
     assert [(total.state, total.micro_usd) for total in (await statement(settings)).totals] == [("settled", 100_000)]
 
 
-async def test_what_nobody_knows_the_price_of_is_pending_with_what_is_held_for_it(sandbox: Sandbox) -> None:
+async def test_pending_unpriced_model_reports_the_reserved_amount(sandbox: Sandbox) -> None:
     sandbox.change_models({"add": MYSTERY})
     await see(sandbox.environment)
     sandbox.script([{"delay_seconds": 1.5}])
@@ -62,7 +62,7 @@ async def test_what_nobody_knows_the_price_of_is_pending_with_what_is_held_for_i
     assert sandbox.charges == 1
 
 
-async def test_what_nobody_knows_the_price_of_has_to_fit_into_the_day_as_the_dearest_call(sandbox: Sandbox) -> None:
+async def test_unpriced_model_must_fit_the_daily_budget_at_the_per_call_limit(sandbox: Sandbox) -> None:
     sandbox.change_models({"add": MYSTERY})
     await see(sandbox.environment)
     asked = {**FOX, "model": "acme/mystery"}
@@ -75,7 +75,7 @@ async def test_what_nobody_knows_the_price_of_has_to_fit_into_the_day_as_the_dea
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
-async def test_the_user_is_asked_about_a_price_that_nobody_knows_as_if_it_were_the_highest(
+async def test_unpriced_model_is_confirmed_at_the_per_call_limit(
     sandbox: Sandbox, mode: Literal["auto", "legacy"]
 ) -> None:
     sandbox.change_models({"add": MYSTERY})
@@ -94,7 +94,7 @@ async def test_the_user_is_asked_about_a_price_that_nobody_knows_as_if_it_were_t
     assert sandbox.posts == 3
 
 
-async def test_a_wallet_asks_by_the_gateways_own_spelling_and_pays_what_it_is_quoted(
+async def test_wallet_uses_the_gateway_spelling_and_pays_the_quoted_price(
     sandbox: Sandbox, wallet: Mapping[str, str]
 ) -> None:
     sandbox.change_models(PREFIXED, {"add": MYSTERY})
@@ -128,7 +128,7 @@ async def test_a_wallet_asks_by_the_gateways_own_spelling_and_pays_what_it_is_qu
         ({MOST: "0", CONFIRM_ABOVE: "0"}, "one call may cost at most $0.00"),
     ],
 )
-async def test_what_costs_more_than_the_limits_at_least_is_refused_however_dear_it_may_be(
+async def test_call_whose_minimum_price_exceeds_a_limit_is_refused(
     sandbox: Sandbox, limits: Mapping[str, str], says: str
 ) -> None:
     sandbox.change_models({"add": {**WONDER, "pricePerImage": 5}})

@@ -50,9 +50,7 @@ async def test_a_picture_is_paid_for_once_from_the_wallet(
     assert DIGITS not in result.model_dump_json()
 
 
-async def test_a_job_is_asked_after_with_its_payment_also_by_the_next_process(
-    sandbox: Sandbox, wallet: Mapping[str, str]
-) -> None:
+async def test_job_is_polled_with_its_payment_by_the_next_process(sandbox: Sandbox, wallet: Mapping[str, str]) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 1.5}])
     async with served({**wallet, SECONDS: "1"}, timings=QUICK_POLLS) as client:
         pending = await client.call_tool("generate_image", FOX)
@@ -65,9 +63,7 @@ async def test_a_job_is_asked_after_with_its_payment_also_by_the_next_process(
     assert (sandbox.quotes, sandbox.paid_posts, sandbox.charges) == (1, 1, 1)
 
 
-async def test_a_call_that_takes_long_is_collected_without_a_second_payment(
-    sandbox: Sandbox, wallet: Mapping[str, str]
-) -> None:
+async def test_slow_call_is_collected_without_a_second_payment(sandbox: Sandbox, wallet: Mapping[str, str]) -> None:
     sandbox.script([{"on": "paid", "delay_seconds": 1.5}])
     async with served({**wallet, SECONDS: "1"}) as client:
         answers = [await client.call_tool("generate_image", FOX)]
@@ -78,9 +74,7 @@ async def test_a_call_that_takes_long_is_collected_without_a_second_payment(
     assert (sandbox.paid_posts, sandbox.charges) == (1, 1)
 
 
-def test_a_question_for_the_price_is_cancelled_at_once_and_nothing_is_signed(
-    sandbox: Sandbox, wallet: Mapping[str, str]
-) -> None:
+def test_quote_request_is_cancelled_at_once_and_nothing_is_signed(sandbox: Sandbox, wallet: Mapping[str, str]) -> None:
     sandbox.script([{"on": "quote", "delay_seconds": 60}])
     with running(wallet) as server:
         server.notify("notifications/cancelled", requestId=started(server, sandbox))
@@ -90,7 +84,7 @@ def test_a_question_for_the_price_is_cancelled_at_once_and_nothing_is_signed(
     assert err == ""
 
 
-async def test_the_limits_hold_for_the_price_that_the_gateway_asks(sandbox: Sandbox, wallet: Mapping[str, str]) -> None:
+async def test_limits_apply_to_the_quoted_price(sandbox: Sandbox, wallet: Mapping[str, str]) -> None:
     sandbox.script([asking(60_000), asking(60_000), asking(64_000)])
     refused: list[Any] = []
     for limits in ({MOST: "0.05"}, {BUDGET: "0.05"}, {}):
@@ -103,7 +97,7 @@ async def test_the_limits_hold_for_the_price_that_the_gateway_asks(sandbox: Sand
     assert (sandbox.quotes, sandbox.paid_posts, states()) == (3, 0, {"released": 3})
 
 
-async def test_a_price_within_the_limits_is_paid_as_it_is_asked(sandbox: Sandbox, wallet: Mapping[str, str]) -> None:
+async def test_quoted_price_within_the_limits_is_paid(sandbox: Sandbox, wallet: Mapping[str, str]) -> None:
     sandbox.script([asking(60_000)])
     async with served({**wallet, MOST: "0.06"}) as client:
         result = await client.call_tool("generate_image", FOX)
@@ -112,7 +106,7 @@ async def test_a_price_within_the_limits_is_paid_as_it_is_asked(sandbox: Sandbox
     assert spend()["spent_usd"] == "0.06"
 
 
-async def test_another_payee_stops_all_payments_until_the_user_trusts_it(
+async def test_changed_payee_blocks_payments_until_the_user_trusts_it(
     connect: Connect, sandbox: Sandbox, wallet: Mapping[str, str], host: str
 ) -> None:
     other = {"challenge": {"accepts": [{"payTo": PAYEE}]}}
@@ -129,9 +123,7 @@ async def test_another_payee_stops_all_payments_until_the_user_trusts_it(
     assert (sandbox.paid_posts, sandbox.charges) == (2, 2)
 
 
-async def test_a_payment_that_was_refused_is_held_for_as_long_as_it_could_be_used(
-    sandbox: Sandbox, wallet: Mapping[str, str]
-) -> None:
+async def test_refused_payment_is_held_while_it_can_be_used(sandbox: Sandbox, wallet: Mapping[str, str]) -> None:
     sandbox.script([{"on": "paid", "status": 403}])
     async with served(wallet) as client:
         refused = await client.call_tool("generate_image", FOX)
@@ -148,9 +140,7 @@ async def test_a_payment_that_was_refused_is_held_for_as_long_as_it_could_be_use
     assert {entry["state"] for entry in images()} == {"held", "settled"}
 
 
-async def test_recover_names_the_payer_and_the_nonce_of_a_payment_that_can_be_used(
-    sandbox: Sandbox, wallet: Mapping[str, str]
-) -> None:
+async def test_recover_names_payer_and_nonce_of_a_usable_payment(sandbox: Sandbox, wallet: Mapping[str, str]) -> None:
     sandbox.script([{"on": "paid", "status": 403}])
     async with served(wallet) as client:
         await client.call_tool("generate_image", FOX)
@@ -161,7 +151,7 @@ async def test_recover_names_the_payer_and_the_nonce_of_a_payment_that_can_be_us
     assert f"Nonce {payment['nonce']}. " in explained
 
 
-async def test_a_live_estimate_is_the_gateways_price_and_neither_signs_nor_spends(
+async def test_live_estimate_uses_the_quote_without_signing_or_spending(
     connect: Connect, sandbox: Sandbox, wallet: Mapping[str, str]
 ) -> None:
     sandbox.script([asking(61_000)])
@@ -184,7 +174,7 @@ async def test_a_live_estimate_is_the_gateways_price_and_neither_signs_nor_spend
     assert images() == []
 
 
-async def test_a_live_price_that_is_not_told_is_an_error_and_one_of_several_a_warning(
+async def test_missing_live_price_is_an_error_or_a_warning_among_several(
     sandbox: Sandbox, wallet: Mapping[str, str]
 ) -> None:
     sandbox.script([{"status": 404}, {"status": 404}])
@@ -207,9 +197,7 @@ async def test_an_account_has_no_live_prices(connect: Connect, sandbox: Sandbox)
     assert sandbox.posts == 0
 
 
-def test_the_command_estimates_live_from_a_wallet_and_says_that_an_account_cannot(
-    sandbox: Sandbox, wallet: Mapping[str, str]
-) -> None:
+def test_live_estimate_works_for_a_wallet_and_not_for_an_account(sandbox: Sandbox, wallet: Mapping[str, str]) -> None:
     sandbox.script([asking(61_000)])
     priced = run("estimate", "--model", "dall-e-3", "--live", settings=wallet)
     assert (priced.returncode, priced.stderr) == (0, "")
@@ -226,7 +214,7 @@ def without_eth_account(folder: Path) -> Mapping[str, str]:
     return {"PYTHONPATH": str(folder)}
 
 
-def test_without_what_signs_the_error_names_the_extra_and_nothing_is_spent(
+def test_missing_wallet_library_error_names_the_extra_and_costs_nothing(
     sandbox: Sandbox, wallet: Mapping[str, str], tmp_path: Path
 ) -> None:
     with running({**wallet, **without_eth_account(tmp_path)}) as server:
@@ -241,7 +229,7 @@ def test_without_what_signs_the_error_names_the_extra_and_nothing_is_spent(
     assert (sandbox.paid_posts, states()) == (0, {"released": 2})
 
 
-def test_the_key_is_in_no_log_line_no_answer_and_no_file(sandbox: Sandbox, wallet: Mapping[str, str]) -> None:
+def test_wallet_key_appears_in_no_log_answer_or_file(sandbox: Sandbox, wallet: Mapping[str, str]) -> None:
     leak = {"error": f"Payment verification failed: {KEY}", "code": DIGITS}
     honest: dict[str, Any] = {"challenge": {"accepts": [{}]}}
     sandbox.script(
@@ -269,7 +257,9 @@ def test_the_key_is_in_no_log_line_no_answer_and_no_file(sandbox: Sandbox, walle
 
 
 @pytest.mark.parametrize("key", [KEY[:-1], f"{KEY}0", f"key {KEY}", "0x" + "0" * 64])
-def test_a_key_that_is_none_is_an_error_without_it(sandbox: Sandbox, wallet: Mapping[str, str], key: str) -> None:
+def test_invalid_wallet_key_is_an_error_that_does_not_quote_it(
+    sandbox: Sandbox, wallet: Mapping[str, str], key: str
+) -> None:
     settings = {**wallet, "BLOCKRUN_WALLET_KEY": key, "BLOCKRUN_IMAGE_LOG_LEVEL": "debug"}
     done = run("generate", "A fox", "--model", "dall-e-3", settings=settings)
     assert done.returncode == 1

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 posix_only = only_on_posix("pipes that tell how full they are")
 
 
-async def test_answer_that_was_read_is_delivered_and_the_caller_is_the_process() -> None:
+async def test_read_answer_is_delivered_and_its_caller_is_the_process() -> None:
     served = Served()
     async with wired(served.backend) as wire:
         await generate(wire, 1)
@@ -53,7 +53,7 @@ async def close_stdout(wire: Wire, served: Served) -> None:
 
 
 @pytest.mark.parametrize("leave", [close_stdin, cancel, close_stdout])
-async def test_answer_that_was_never_written_is_reported_so(leave: Callable[[Wire, Served], Awaitable[None]]) -> None:
+async def test_unwritten_answer_is_reported_as_abandoned(leave: Callable[[Wire, Served], Awaitable[None]]) -> None:
     served = Served(is_open=False)
     async with wired(served.backend) as wire:
         await generate(wire, 1)
@@ -65,7 +65,7 @@ async def test_answer_that_was_never_written_is_reported_so(leave: Callable[[Wir
 
 
 @posix_only
-async def test_answer_that_is_cancelled_in_the_queue_is_not_written() -> None:
+async def test_answer_cancelled_in_the_queue_is_not_written() -> None:
     served = Served(is_open=False)
     async with wired(served.backend) as wire:
         await until_its_picture_waits_in_a_full_pipe(served, wire, "picture")
@@ -79,7 +79,7 @@ async def test_answer_that_is_cancelled_in_the_queue_is_not_written() -> None:
 
 
 @posix_only
-async def test_answer_in_a_full_pipe_is_noted_as_undelivered_within_the_time_of_a_signal() -> None:
+async def test_answer_stuck_in_a_full_pipe_is_abandoned_within_the_shutdown_time() -> None:
     served = Served(is_open=False, output_seconds=60, shutdown_seconds=0.4)
     async with wired(served.backend) as wire:
         await until_its_picture_waits_in_a_full_pipe(served, wire, "picture")
@@ -88,7 +88,7 @@ async def test_answer_in_a_full_pipe_is_noted_as_undelivered_within_the_time_of_
 
 
 @posix_only
-async def test_pipe_that_another_process_made_non_blocking_is_read_and_written() -> None:
+async def test_non_blocking_pipe_is_read_and_written() -> None:
     async with wired(Served().backend, blocking=False) as wire:
         for id in range(PIPE_FULL):
             await wire.request(id, "tools/call", modern=True, **FILLER)
@@ -97,7 +97,7 @@ async def test_pipe_that_another_process_made_non_blocking_is_read_and_written()
 
 
 @posix_only
-async def test_answer_in_a_pipe_that_nobody_reads_is_not_delivered_and_the_server_ends() -> None:
+async def test_answer_in_an_unread_pipe_is_abandoned_and_the_server_ends() -> None:
     served = Served(is_open=False, output_seconds=0.05)
     async with wired(served.backend) as wire:
         await until_its_picture_waits_in_a_full_pipe(served, wire, "picture")
@@ -109,7 +109,7 @@ async def test_answer_in_a_pipe_that_nobody_reads_is_not_delivered_and_the_serve
 
 @posix_only
 @pytest.mark.parametrize("read_lines", [1, 7, 60])
-async def test_delivered_is_each_whole_answer_in_the_pipe_of_a_client_that_hangs_up_and_no_other(
+async def test_only_whole_answers_count_as_delivered_if_a_client_hangs_up(
     read_lines: int,
 ) -> None:
     served = Served()
@@ -125,7 +125,7 @@ async def test_delivered_is_each_whole_answer_in_the_pipe_of_a_client_that_hangs
     assert set(served.ledger.notes) == {"delivered", "abandoned"}
 
 
-async def test_answer_that_is_cancelled_after_it_was_written_is_repeatable() -> None:
+async def test_answer_cancelled_after_delivery_is_repeatable() -> None:
     served = Served()
     async with wired(served.backend) as wire:
         await generate(wire, 1)
@@ -155,7 +155,7 @@ async def join(wire: Wire, served: Served, id: str) -> None:
         pass
 
 
-async def test_same_call_after_the_join_time_waits_for_the_open_one_and_both_are_answered() -> None:
+async def test_later_identical_call_joins_the_open_one_and_both_are_answered() -> None:
     served = Served(is_open=False, join_seconds=0.05)
     async with wired(served.backend) as wire:
         await generate(wire, "first")
@@ -172,7 +172,7 @@ def line_of_a_call(id: str) -> bytes:
     return json.dumps({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": call}).encode() + b"\n"
 
 
-async def test_same_calls_read_apart_while_the_loop_was_busy_are_one_and_its_repetition() -> None:
+async def test_identical_calls_read_apart_by_a_busy_loop_are_joined() -> None:
     served = Served(is_open=False, join_seconds=0.1)
     async with wired(served.backend) as wire:
         await wire.request("mark", "ping")
@@ -188,7 +188,7 @@ async def test_same_calls_read_apart_while_the_loop_was_busy_are_one_and_its_rep
     assert len(served.gateway.requests) == 1
 
 
-async def test_cancelled_call_leaves_the_picture_to_the_call_that_joined_it() -> None:
+async def test_cancelled_call_hands_its_picture_to_the_call_that_joined_it() -> None:
     served = Served(is_open=False, join_seconds=0.05)
     async with wired(served.backend) as wire:
         await generate(wire, "first")

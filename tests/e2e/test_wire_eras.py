@@ -23,7 +23,7 @@ from tests.support.wire import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_client_that_probes_and_then_shakes_hands_is_served() -> None:
+async def test_client_that_probes_before_its_handshake_is_served() -> None:
     async with wired(Served().backend) as wire:
         await wire.request(0, "server/discover", modern=True)
         assert (await wire.answer(0))["result"]["supportedVersions"] == ["2026-07-28"]
@@ -31,7 +31,7 @@ async def test_client_that_probes_and_then_shakes_hands_is_served() -> None:
         assert await names(wire, 2, modern=False) == LISTED
 
 
-async def test_answer_to_a_probe_that_was_given_up_is_never_written() -> None:
+async def test_answer_to_an_abandoned_probe_is_never_written() -> None:
     async with wired(Served().backend) as wire:
         for id in range(PIPE_FULL):
             await wire.request(f"filler {id}", "tools/call", modern=True, **FILLER)
@@ -45,7 +45,7 @@ async def test_answer_to_a_probe_that_was_given_up_is_never_written() -> None:
     assert [answer["result"].get("protocolVersion") for answer in probed] == ["2025-06-18"]
 
 
-async def test_handshake_in_one_write_with_its_probe_is_served() -> None:
+async def test_handshake_in_the_same_write_as_its_probe_is_served() -> None:
     async with wired(Served().backend) as wire:
         probe = {"jsonrpc": "2.0", "id": 0, "method": "server/discover", "params": {"_meta": MODERN}}
         hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": INITIALIZE}
@@ -54,7 +54,7 @@ async def test_handshake_in_one_write_with_its_probe_is_served() -> None:
         assert await names(wire, 2, modern=False) == LISTED
 
 
-async def test_call_under_way_goes_on_when_its_client_shakes_hands() -> None:
+async def test_open_call_continues_through_a_handshake() -> None:
     served = Served(is_open=False)
     async with wired(served.backend) as wire:
         await generate(wire, "picture")
@@ -66,7 +66,7 @@ async def test_call_under_way_goes_on_when_its_client_shakes_hands() -> None:
         await until(lambda: served.ledger.notes == ["delivered"])
 
 
-async def test_answer_whose_id_a_new_session_has_given_to_another_request_is_not_mistaken_for_its() -> None:
+async def test_answer_is_not_confused_with_a_reused_id_in_a_new_session() -> None:
     served = Served(is_open=False)
     async with wired(served.backend) as wire:
         await generate(wire, 2)
@@ -80,14 +80,14 @@ async def test_answer_whose_id_a_new_session_has_given_to_another_request_is_not
     assert len(served.gateway.requests) == 2
 
 
-async def test_modern_requests_are_served_after_a_handshake_too() -> None:
+async def test_modern_requests_are_served_after_a_handshake() -> None:
     async with wired(Served().backend) as wire:
         await wire.shake_hands(0)
         assert await names(wire, 1, modern=True) == LISTED
         assert await names(wire, 2, modern=False) == LISTED
 
 
-async def test_progress_goes_on_after_a_handshake() -> None:
+async def test_progress_continues_after_a_handshake() -> None:
     served = Served(is_open=False, progress_seconds=0.05)
     async with wired(served.backend) as wire:
         await generate_with_progress(wire, "picture", modern=True)
@@ -98,7 +98,7 @@ async def test_progress_goes_on_after_a_handshake() -> None:
         await wire.answer("picture")
 
 
-async def test_progress_is_not_mistaken_for_that_of_a_later_session_with_the_same_token() -> None:
+async def test_progress_is_not_sent_to_a_later_session_with_the_same_token() -> None:
     served = Served(is_open=False, progress_seconds=0.05)
     async with wired(served.backend) as wire:
         await generate_with_progress(wire, "earlier", modern=True)
@@ -116,7 +116,7 @@ async def test_progress_is_not_mistaken_for_that_of_a_later_session_with_the_sam
 
 
 @pytest.mark.parametrize("ids", [(7, 7), (7, "7"), ("a", "a")])
-async def test_calls_with_one_id_are_each_answered_with_it(ids: tuple[object, object]) -> None:
+async def test_calls_with_the_same_id_are_each_answered(ids: tuple[object, object]) -> None:
     served = Served(is_open=False)
     async with wired(served.backend) as wire:
         for id, prompt in zip(ids, ("A fox", "An owl"), strict=True):
@@ -135,14 +135,14 @@ async def test_request_that_also_looks_like_a_response_is_answered() -> None:
         assert "result" in await wire.answer(1)
 
 
-async def test_id_with_half_of_a_surrogate_pair_is_answered_with_it() -> None:
+async def test_request_id_with_a_lone_surrogate_is_returned_unchanged() -> None:
     async with wired(Served().backend) as wire:
         await wire.request("fox \ud83e", "tools/list", modern=True)
         assert "result" in await wire.answer("fox \ud83e")
 
 
 @pytest.mark.parametrize("named", [7, "7"])
-async def test_cancelled_is_the_newest_call_with_the_id(named: object) -> None:
+async def test_cancel_applies_to_the_newest_call_with_the_id(named: object) -> None:
     served = Served(is_open=False)
     async with wired(served.backend) as wire:
         await generate(wire, 7)
@@ -158,7 +158,7 @@ async def test_cancelled_is_the_newest_call_with_the_id(named: object) -> None:
 
 
 @pytest.mark.parametrize(("kept", "cancelled"), [(7, "7"), ("7", 7)])
-async def test_call_whose_id_looks_like_the_cancelled_one_goes_on(kept: object, cancelled: object) -> None:
+async def test_call_with_a_lookalike_of_the_cancelled_id_continues(kept: object, cancelled: object) -> None:
     served = Served(is_open=False)
     async with wired(served.backend) as wire:
         for number, id in enumerate((cancelled, kept), start=1):
@@ -190,7 +190,7 @@ async def test_subscription_has_the_id_of_its_request(id: object) -> None:
         ("2025-11-25", {"annotations", "title", "outputSchema"}),
     ],
 )
-async def test_client_gets_nothing_that_its_protocol_lacks(version: str, fields: set[str]) -> None:
+async def test_client_receives_only_what_its_protocol_version_supports(version: str, fields: set[str]) -> None:
     async with wired(Served().backend) as wire:
         await wire.request(0, "initialize", **dict(INITIALIZE, protocolVersion=version))
         hello = (await wire.answer(0))["result"]

@@ -19,7 +19,7 @@ from tests.support.wire import (
 pytestmark = pytest.mark.anyio
 
 
-async def test_every_answer_is_whole_and_in_order_for_a_client_that_reads_slowly() -> None:
+async def test_slow_reader_receives_every_answer_whole() -> None:
     served = Served()
     async with wired(served.backend) as wire:
         for id in range(PIPE_FULL):
@@ -30,21 +30,21 @@ async def test_every_answer_is_whole_and_in_order_for_a_client_that_reads_slowly
     assert sorted(answer["id"] for answer in answers) == [*range(PIPE_FULL)]
 
 
-async def test_bytes_that_somebody_has_read_before_are_served_first() -> None:
+async def test_bytes_read_in_advance_are_served_first() -> None:
     hello = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": INITIALIZE}).encode() + b"\r\n"
     async with wired(Served().backend, hello + b'{"jsonrpc":"2.0","id":2,') as wire:
         await wire.write(b'"method":"tools/list"}\n')
         assert [(await wire.receive())["id"] for _ in range(2)] == [1, 2]
 
 
-async def test_line_that_is_split_at_every_byte_is_read() -> None:
+async def test_line_arriving_byte_by_byte_is_read() -> None:
     async with wired(Served().backend) as wire:
         for byte in b'{"jsonrpc":"2.0","id":"caf\xc3\xa9","method":"ping"}\r\n':
             await wire.write(bytes([byte]))
         assert "result" in await wire.answer("café")
 
 
-async def test_last_line_needs_no_end() -> None:
+async def test_last_line_needs_no_newline() -> None:
     async with wired(Served().backend) as wire:
         await wire.write(b'{"jsonrpc":"2.0","id":1,"method":"server/discover"')
         wire.close_stdin()
@@ -61,7 +61,7 @@ async def test_line_of_any_length_is_answered_and_the_next_one_is_served(length:
 
 
 @pytest.mark.parametrize("arguments", ["text", ["list"], 7, False, '{"prompt": "A fox"}'])
-async def test_arguments_that_are_no_object_are_refused_where_a_model_sees_it(arguments: object) -> None:
+async def test_non_object_arguments_are_refused_in_the_tool_result(arguments: object) -> None:
     served = Served()
     async with wired(served.backend) as wire:
         await wire.request(1, "tools/call", modern=True, name="generate_image", arguments=arguments)
@@ -73,7 +73,7 @@ async def test_arguments_that_are_no_object_are_refused_where_a_model_sees_it(ar
     assert served.gateway.requests == []
 
 
-async def test_resource_that_does_not_exist_is_refused_with_the_one_that_does() -> None:
+async def test_unknown_resource_error_names_the_existing_one() -> None:
     async with wired(Served().backend) as wire:
         await wire.request(1, "resources/read", modern=True, uri="images://none")
         error = (await wire.answer(1))["error"]
@@ -85,7 +85,7 @@ async def test_resource_that_does_not_exist_is_refused_with_the_one_that_does() 
     assert "images://recent" in error["message"]
 
 
-async def test_ledger_that_cannot_be_read_is_an_error_with_words_and_no_exception_is_quoted(
+async def test_unreadable_ledger_error_quotes_no_exception(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     served = Served()
@@ -106,7 +106,7 @@ async def test_ledger_that_cannot_be_read_is_an_error_with_words_and_no_exceptio
     assert "secret" in caplog.text
 
 
-async def test_user_is_asked_in_the_middle_of_a_call_and_the_answer_reaches_it() -> None:
+async def test_user_is_asked_during_a_call_and_the_answer_reaches_it() -> None:
     served = Served(confirm_above_usd="0")
     async with wired(served.backend) as wire:
         await wire.request(0, "server/discover", modern=True)

@@ -145,7 +145,9 @@ def hosted(wrong: Wrong, sandbox: Sandbox, folder: Path) -> Generator[Host]:
 
 
 @in_each_case
-def test_server_starts_and_lists_and_each_call_says_what_to_do(wrong: Wrong, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_server_starts_lists_tools_and_each_call_reports_the_setting(
+    wrong: Wrong, sandbox: Sandbox, tmp_path: Path
+) -> None:
     with hosted(wrong, sandbox, tmp_path) as host:
         assert host.shake_hands()["serverInfo"]["name"] == "blockrun-image-mcp"
         assert len(host.request("tools/list")["tools"]) == 3
@@ -160,7 +162,7 @@ def test_server_starts_and_lists_and_each_call_says_what_to_do(wrong: Wrong, san
 
 
 @in_each_case
-def test_doctor_calls_what_cannot_be_used_trouble(wrong: Wrong, sandbox: Sandbox, tmp_path: Path) -> None:
+def test_doctor_reports_an_unusable_setting_as_an_error(wrong: Wrong, sandbox: Sandbox, tmp_path: Path) -> None:
     done = subprocess.run(
         command(wrong, "doctor"),
         env=environment(wrong, sandbox),

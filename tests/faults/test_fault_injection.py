@@ -89,7 +89,7 @@ def tally() -> Iterator[Counter[str]]:
 
 
 @pytest.mark.parametrize(("rail", "seed"), SEEDS)
-async def test_nobody_pays_twice_or_unnoticed_whatever_fails(
+async def test_no_fault_causes_a_double_or_unrecorded_payment(
     catalog: Catalog, tmp_path: Path, tally: Counter[str], rail: Rail, seed: int
 ) -> None:
     async with running_sandbox(catalog) as origin, httpx2.AsyncClient(base_url=origin, trust_env=False) as http:

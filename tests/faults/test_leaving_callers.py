@@ -87,9 +87,7 @@ async def generate(tools: ImageToolset, event: DeliveryEvent = DeliveryEvent.WRI
     return result
 
 
-async def test_call_that_is_repeated_while_it_looks_into_the_ledger_is_not_charged_again(
-    catalog: Catalog, tmp_path: Path
-) -> None:
+async def test_repeat_of_a_call_cancelled_mid_ledger_write_is_not_charged(catalog: Catalog, tmp_path: Path) -> None:
     connection, gateway = SlowConnection(tmp_path / "ledger.sqlite3"), Gateway()
     async with toolset(catalog, connection, gateway) as tools:
         await generate(tools, DeliveryEvent.LOST)
@@ -116,9 +114,7 @@ async def test_call_that_is_repeated_while_it_looks_into_the_ledger_is_not_charg
     assert len(gateway.requests) == 1
 
 
-async def test_unknown_outcome_that_was_written_to_a_client_who_cancelled_is_told_again(
-    catalog: Catalog, tmp_path: Path
-) -> None:
+async def test_unknown_outcome_is_reported_again_after_a_cancelled_delivery(catalog: Catalog, tmp_path: Path) -> None:
     connection, gateway = SlowConnection(tmp_path / "ledger.sqlite3"), LosingGateway()
     async with toolset(catalog, connection, gateway) as tools:
         for event in (DeliveryEvent.CANCELLED, DeliveryEvent.WRITTEN):

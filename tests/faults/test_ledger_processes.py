@@ -38,7 +38,7 @@ def rows(path: Path, query: str) -> Sequence[tuple[Any, ...]]:
         return connection.execute(query).fetchall()
 
 
-def test_eight_processes_together_make_exactly_as_many_attempts_as_the_cap_allows(tmp_path: Path) -> None:
+def test_eight_processes_spend_exactly_up_to_the_shared_cap(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     processes = [spend(path, "10.00", 200, process_environment({})) for _ in range(8)]
     said = "".join(process.communicate(timeout=50)[0] for process in processes)
@@ -50,7 +50,7 @@ def test_eight_processes_together_make_exactly_as_many_attempts_as_the_cap_allow
 
 @pytest.mark.anyio
 @pytest.mark.timeout(120)
-async def test_100_kills_leave_a_sound_file_and_explain_every_attempt_at_once(tmp_path: Path) -> None:
+async def test_100_kills_leave_an_intact_ledger_and_resolve_every_attempt(tmp_path: Path) -> None:
     path = tmp_path / "ledger.sqlite3"
     dice = random.Random(SEED)
     said: list[tuple[str, str]] = []

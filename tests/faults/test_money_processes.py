@@ -109,7 +109,7 @@ def test_every_charge_is_in_the_ledger_while_other_processes_come_and_go(gateway
     assert rows("SELECT sent_count FROM ledger") == [(len(gateway.charges),)]
 
 
-def test_pictures_of_a_slow_call_are_told_again_at_once_after_a_kill(gateway: RawGateway) -> None:
+def test_delivered_pictures_of_a_slow_call_are_returned_again_after_a_kill(gateway: RawGateway) -> None:
     gateway.hold()
     with quick(gateway) as server:
         id = call(server, "A fox")
@@ -127,7 +127,7 @@ def test_pictures_of_a_slow_call_are_told_again_at_once_after_a_kill(gateway: Ra
     assert (gateway.posts, len(gateway.charges)) == (1, 1)
 
 
-def test_pictures_that_a_locked_ledger_did_not_take_before_a_kill_are_collected(gateway: RawGateway) -> None:
+def test_pictures_unrecorded_in_a_locked_ledger_are_collected_after_a_kill(gateway: RawGateway) -> None:
     gateway.hold()
     with quick(gateway) as server:
         id = call(server, "A fox")
@@ -155,7 +155,7 @@ async def look_into_the_ledger() -> None:
 
 
 @only_on_posix("signals")
-def test_charge_that_a_locked_ledger_did_not_take_before_a_signal_is_in_it_later(gateway: RawGateway) -> None:
+def test_charge_unrecorded_in_a_locked_ledger_is_settled_after_a_signal(gateway: RawGateway) -> None:
     gateway.hold()
     with running(gateway.settings) as server:
         call(server, "A fox")
@@ -172,7 +172,7 @@ def test_charge_that_a_locked_ledger_did_not_take_before_a_signal_is_in_it_later
     assert rows("SELECT state, charged_micro_usd FROM spending") == [("settled", MICRO_USD)]
 
 
-def test_request_of_a_killed_process_is_told_as_unknown_at_once(gateway: RawGateway) -> None:
+def test_request_of_a_killed_process_is_reported_unknown_at_once(gateway: RawGateway) -> None:
     gateway.hold()
     with quick(gateway) as server:
         call(server, "A fox")
@@ -191,7 +191,7 @@ def test_request_of_a_killed_process_is_told_as_unknown_at_once(gateway: RawGate
     assert gateway.posts == 2
 
 
-def test_refusal_that_was_charged_is_told_as_that_and_once(gateway: RawGateway) -> None:
+def test_charged_refusal_is_reported_as_charged_only_once(gateway: RawGateway) -> None:
     gateway.hold()
     with quick(gateway, BLOCKRUN_IMAGE_CALL_SECONDS="1") as server:
         pending, _ = answer(server, call(server, REFUSED))
@@ -206,7 +206,7 @@ def test_refusal_that_was_charged_is_told_as_that_and_once(gateway: RawGateway) 
 
 
 @only_on_posix("signals")
-def test_job_of_a_stopped_process_is_polled_by_the_process_that_waits_for_it(gateway: RawGateway) -> None:
+def test_job_of_a_stopped_process_is_polled_by_the_waiting_process(gateway: RawGateway) -> None:
     gateway.hold()
     with quick(gateway, BLOCKRUN_IMAGE_CALL_SECONDS="1") as stopped, quick(gateway) as waiting:
         id = call(stopped, f"{JOB}: a fox")
@@ -226,7 +226,7 @@ def test_job_of_a_stopped_process_is_polled_by_the_process_that_waits_for_it(gat
     assert (gateway.posts, len(gateway.charges)) == (1, 1)
 
 
-def test_same_calls_after_an_answer_are_variations_however_slow_the_start_was(gateway: RawGateway) -> None:
+def test_identical_calls_after_the_first_answer_are_separate_purchases(gateway: RawGateway) -> None:
     gateway.hold()
     server = Server(gateway.settings, program=SLOWLY_STARTED)
     with server.process:
@@ -239,7 +239,7 @@ def test_same_calls_after_an_answer_are_variations_however_slow_the_start_was(ga
 
 
 @pytest.mark.parametrize(("program", "purchases"), [(SLOWLY_STARTED, 1), (AT_ONCE, 2)])
-def test_same_calls_that_waited_for_a_slow_start_may_be_one_and_its_repetition(
+def test_identical_calls_queued_during_a_slow_start_are_joined(
     gateway: RawGateway, program: tuple[str, ...], purchases: int
 ) -> None:
     gateway.hold()
@@ -259,7 +259,7 @@ def test_same_calls_that_waited_for_a_slow_start_may_be_one_and_its_repetition(
     assert len(gateway.charges) == purchases
 
 
-def test_call_that_is_cancelled_at_one_host_is_collected_at_another(gateway: RawGateway) -> None:
+def test_call_cancelled_at_one_host_is_collected_at_another(gateway: RawGateway) -> None:
     gateway.hold()
     with quick(gateway) as one, quick(gateway) as other:
         id = call(one, "A fox")

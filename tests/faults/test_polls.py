@@ -33,7 +33,7 @@ POLL_FAULTS: Sequence[Mapping[str, Any]] = [
 ]
 
 
-async def test_a_slow_picture_is_asked_for_until_it_is_there_and_charged_once(sandbox: Sandbox) -> None:
+async def test_job_is_polled_until_done_and_charged_once(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 0.1}])
     response = await generate(sandbox.base_url)
     assert len(response.images) == 1
@@ -41,13 +41,13 @@ async def test_a_slow_picture_is_asked_for_until_it_is_there_and_charged_once(sa
 
 
 @pytest.mark.parametrize("fault", POLL_FAULTS)
-async def test_a_poll_is_free_and_is_sent_again_after(sandbox: Sandbox, fault: Mapping[str, Any]) -> None:
+async def test_failed_poll_is_free_and_is_retried(sandbox: Sandbox, fault: Mapping[str, Any]) -> None:
     sandbox.script([{"slow": True, "polls": [fault] * 3}])
     assert len((await generate(sandbox.base_url)).images) == 1
     assert (sandbox.posts, sandbox.charges) == (1, 1)
 
 
-async def test_a_gateway_that_is_away_for_long_does_not_lose_the_job(sandbox: Sandbox) -> None:
+async def test_long_gateway_outage_does_not_lose_the_job(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "polls": [{"status": 503}] * 3 + [{"cut": "before"}] * 2}])
     impatient = replace(QUICK, max_retry_wait_seconds=0)
     assert len((await generate(sandbox.base_url, impatient)).images) == 1
@@ -55,9 +55,7 @@ async def test_a_gateway_that_is_away_for_long_does_not_lose_the_job(sandbox: Sa
 
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"status": 404}, {"delay_seconds": 0.0}])
-async def test_whoever_reads_the_ledger_is_told_of_the_wait_that_a_poll_asks_for(
-    sandbox: Sandbox, fault: Mapping[str, Any]
-) -> None:
+async def test_ledger_records_the_wait_requested_by_a_poll_answer(sandbox: Sandbox, fault: Mapping[str, Any]) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 5, "polls": [{**fault, "headers": {"Retry-After": "60"}}]}])
     endpoint = Endpoint(sandbox.base_url, {"Authorization": "Bearer brk_test"}, "test")
     told: list[float] = []
@@ -85,7 +83,7 @@ WRONG_POLLS: Sequence[Mapping[str, Any]] = [
 
 
 @pytest.mark.parametrize("poll", WRONG_POLLS)
-async def test_wrong_poll_is_asked_again(sandbox: Sandbox, poll: Mapping[str, Any]) -> None:
+async def test_unusable_poll_answer_is_polled_again(sandbox: Sandbox, poll: Mapping[str, Any]) -> None:
     sandbox.script([{"slow": True, "polls": [poll] * 3}])
     response = await generate(sandbox.base_url)
     assert "x.example" not in str(response.images[0].url)
@@ -93,7 +91,7 @@ async def test_wrong_poll_is_asked_again(sandbox: Sandbox, poll: Mapping[str, An
 
 
 @pytest.mark.parametrize("poll", WRONG_POLLS)
-async def test_job_that_the_gateway_no_longer_tells_of_is_unknown(sandbox: Sandbox, poll: Mapping[str, Any]) -> None:
+async def test_job_the_gateway_no_longer_reports_becomes_unknown(sandbox: Sandbox, poll: Mapping[str, Any]) -> None:
     sandbox.script([{"slow": True, "polls": [poll] * 1_000}])
     with pytest.raises(OutcomeUnknownError, match="no longer reports its state") as caught:
         await generate(sandbox.base_url, replace(QUICK, answer_seconds=0.3))
@@ -101,24 +99,24 @@ async def test_job_that_the_gateway_no_longer_tells_of_is_unknown(sandbox: Sandb
     assert sandbox.posts == 1
 
 
-async def test_charge_that_a_wrong_poll_names_counts(sandbox: Sandbox) -> None:
+async def test_charge_in_an_unusable_poll_answer_counts(sandbox: Sandbox) -> None:
     poll = {"status": 404, "headers": {"x-blockrun-cost-usd": "0.9"}}
     sandbox.script([{"slow": True, "polls": [poll]}])
     assert (await generate(sandbox.base_url)).charged_usd == Decimal("0.9")
 
 
 @pytest.mark.parametrize("poll", [{"status": 504}, {"cut": "during"}, {"status": 200, "body": {"status": "queued"}}])
-async def test_charge_that_any_earlier_poll_names_counts(sandbox: Sandbox, poll: Mapping[str, Any]) -> None:
+async def test_charge_in_any_earlier_poll_answer_counts(sandbox: Sandbox, poll: Mapping[str, Any]) -> None:
     sandbox.script([{"slow": True, "polls": [{**poll, "headers": COST}]}])
     assert (await generate(sandbox.base_url)).charged_usd == Decimal("0.9")
 
 
-async def test_charge_that_the_acceptance_of_a_job_names_counts(sandbox: Sandbox) -> None:
+async def test_charge_in_a_job_acceptance_counts(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "headers": COST}])
     assert (await generate(sandbox.base_url)).charged_usd == Decimal("0.9")
 
 
-async def test_job_whose_acceptance_named_a_charge_was_charged_though_it_failed(sandbox: Sandbox) -> None:
+async def test_failed_job_is_charged_if_its_acceptance_names_a_charge(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "status": 403, "headers": COST}])
     with pytest.raises(ContentPolicyError) as caught:
         await generate(sandbox.base_url)
@@ -126,9 +124,7 @@ async def test_job_whose_acceptance_named_a_charge_was_charged_though_it_failed(
 
 
 @pytest.mark.parametrize("body", [{"status": "completed", "data": []}, "<html>Sign in</html>"])
-async def test_last_success_of_a_job_that_the_gateway_no_longer_tells_of_is_kept(
-    sandbox: Sandbox, body: object
-) -> None:
+async def test_last_success_answer_is_kept_when_a_job_becomes_unknown(sandbox: Sandbox, body: object) -> None:
     sandbox.script([{"slow": True, "polls": [{"status": 200, "body": body}] * 1_000}])
     with pytest.raises(OutcomeUnknownError) as caught:
         await generate(sandbox.base_url, replace(QUICK, answer_seconds=0.3))
@@ -136,7 +132,7 @@ async def test_last_success_of_a_job_that_the_gateway_no_longer_tells_of_is_kept
     assert body == (raw if isinstance(body, str) else json.loads(raw))
 
 
-async def test_job_that_is_told_of_again_is_still_drawn(sandbox: Sandbox) -> None:
+async def test_job_reported_again_after_a_404_stays_pending(sandbox: Sandbox) -> None:
     drawing = {"status": 200, "body": {"status": "in_progress"}}
     sandbox.script([{"slow": True, "polls": [{"status": 404}] + [drawing] * 1_000}])
     with pytest.raises(JobPending):
@@ -144,7 +140,7 @@ async def test_job_that_is_told_of_again_is_still_drawn(sandbox: Sandbox) -> Non
 
 
 @pytest.mark.parametrize(("cost", "charged"), [("9e-1", "0.9"), ("$0.01", "0.05")])
-async def test_cost_that_is_written_oddly_counts_for_no_less_than_is_held(
+async def test_oddly_written_cost_counts_as_at_least_the_reserved_amount(
     sandbox: Sandbox, cost: str, charged: str
 ) -> None:
     sandbox.script([{"headers": {"x-blockrun-cost-usd": cost}}])
@@ -153,13 +149,13 @@ async def test_cost_that_is_written_oddly_counts_for_no_less_than_is_held(
     assert response.charged_usd == Decimal(charged)
 
 
-async def test_a_job_that_takes_too_long_is_left_to_be_asked_after_later(sandbox: Sandbox) -> None:
+async def test_job_past_the_answer_timeout_is_reported_as_pending(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "delay_seconds": 60}])
     with pytest.raises(JobPending):
         await generate(sandbox.base_url, Timings(answer_seconds=0.5, poll_seconds=0.05))
 
 
-async def test_a_job_that_fails_was_not_charged(sandbox: Sandbox) -> None:
+async def test_failed_job_is_not_charged(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "status": 403}])
     with pytest.raises(ContentPolicyError, match="Content policy violation") as caught:
         await generate(sandbox.base_url)

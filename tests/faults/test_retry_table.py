@@ -57,7 +57,7 @@ pytestmark = pytest.mark.anyio
         (599, OutcomeUnknownError, "unknown"),
     ],
 )
-async def test_a_paid_request_is_never_sent_again_after_this_status(
+async def test_paid_request_is_never_resent_after_this_status(
     sandbox: Sandbox, status: int, error: type[GatewayError], charged: Charged
 ) -> None:
     sandbox.script([{"status": status, "headers": {"Location": "/v1/elsewhere"}}])
@@ -69,7 +69,7 @@ async def test_a_paid_request_is_never_sent_again_after_this_status(
     assert not caught.value.retryable
 
 
-async def test_a_rate_limited_request_is_sent_again_after_the_wait_with_the_same_key(sandbox: Sandbox) -> None:
+async def test_rate_limited_request_is_retried_after_the_wait_with_the_same_key(sandbox: Sandbox) -> None:
     sandbox.script([{"status": 429, "headers": {"Retry-After": "0"}}, {"status": 429, "headers": {"Retry-After": "0"}}])
     response = await generate(sandbox.base_url)
     assert len(response.images) == 1
@@ -80,7 +80,7 @@ async def test_a_rate_limited_request_is_sent_again_after_the_wait_with_the_same
     assert all(len(key) == 36 for key in sandbox.idempotency_keys)
 
 
-async def test_a_rate_limited_request_is_sent_again_at_most_twice(sandbox: Sandbox) -> None:
+async def test_rate_limited_request_is_retried_at_most_twice(sandbox: Sandbox) -> None:
     sandbox.script([{"status": 429, "headers": {"Retry-After": "0"}}] * 3)
     with pytest.raises(RateLimitError) as caught:
         await generate(sandbox.base_url)
@@ -89,7 +89,7 @@ async def test_a_rate_limited_request_is_sent_again_at_most_twice(sandbox: Sandb
     assert caught.value.retryable
 
 
-async def test_a_rate_limited_request_is_noted_again_before_it_is_sent_again(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_rate_limited_request_is_recorded_as_sent_again_on_retry(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.script([{"status": 429, "headers": {"Retry-After": "0"}}])
     endpoint = Endpoint(sandbox.base_url, {"Authorization": "Bearer brk_test"}, "test")
     async with (
@@ -102,9 +102,7 @@ async def test_a_rate_limited_request_is_noted_again_before_it_is_sent_again(san
     assert (sandbox.posts, sandbox.charges) == (2, 1)
 
 
-async def test_a_rate_limited_request_whose_process_dies_in_the_wait_counts_for_nothing(
-    sandbox: Sandbox, tmp_path: Path
-) -> None:
+async def test_process_death_during_a_rate_limit_wait_releases_the_attempt(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.script([{"status": 429, "headers": {"Retry-After": "1"}}])
     endpoint = Endpoint(sandbox.base_url, {"Authorization": "Bearer brk_test"}, "test")
     async with (
@@ -124,7 +122,7 @@ async def test_a_rate_limited_request_whose_process_dies_in_the_wait_counts_for_
 @pytest.mark.parametrize(
     ("headers", "seconds"), [({"Retry-After": "3600"}, 3600), ({}, 60), ({"Retry-After": "soon"}, 60)]
 )
-async def test_a_wait_that_no_caller_would_sit_through_is_handed_to_the_caller(
+async def test_long_rate_limit_wait_is_reported_to_the_caller(
     sandbox: Sandbox, headers: Mapping[str, str], seconds: float
 ) -> None:
     sandbox.script([{"status": 429, "headers": headers}])
@@ -144,7 +142,7 @@ async def test_a_wait_that_no_caller_would_sit_through_is_handed_to_the_caller(
         ({"delay_seconds": 30}, 1, "unknown"),
     ],
 )
-async def test_a_paid_request_without_an_answer_is_not_paid_twice(
+async def test_unanswered_paid_request_is_not_resent(
     sandbox: Sandbox, fault: Mapping[str, Any], charges: int, charged: Charged
 ) -> None:
     sandbox.script([fault])
@@ -156,7 +154,7 @@ async def test_a_paid_request_without_an_answer_is_not_paid_twice(
     assert "Do not send it again" in caught.value.hint
 
 
-async def test_a_request_that_never_left_is_tried_three_times_and_not_charged(unused_port: int) -> None:
+async def test_unsent_request_is_tried_three_times_and_not_charged(unused_port: int) -> None:
     told: list[str] = []
     endpoint = Endpoint(f"http://127.0.0.1:{unused_port}/v1", {}, "test")
     async with HttpGateway(endpoint, timings=QUICK) as gateway:
@@ -168,16 +166,14 @@ async def test_a_request_that_never_left_is_tried_three_times_and_not_charged(un
     assert all("could not be reached" in words for words in told)
 
 
-async def test_a_host_that_does_not_exist_is_named_as_that_and_not_charged() -> None:
+async def test_unresolvable_host_is_reported_and_nothing_is_charged() -> None:
     with pytest.raises(GatewayUnavailableError, match=r"^http://no-such-host\.invalid/v1 cannot be found") as caught:
         await generate("http://no-such-host.invalid/v1")
     assert caught.value.charged == "no"
 
 
 @pytest.mark.parametrize(("setting", "hint"), [("BLOCKRUN_API_URL", "or check BLOCKRUN_API_URL."), ("", "the network")])
-async def test_a_port_that_refuses_is_named_with_the_setting_that_names_it(
-    unused_port: int, setting: str, hint: str
-) -> None:
+async def test_refused_connection_names_the_url_and_its_setting(unused_port: int, setting: str, hint: str) -> None:
     base_url = f"http://127.0.0.1:{unused_port}/v1"
     async with HttpGateway(Endpoint(base_url, {}, "test", named_by=setting), timings=QUICK) as gateway:
         with pytest.raises(GatewayUnavailableError) as caught:
@@ -186,7 +182,7 @@ async def test_a_port_that_refuses_is_named_with_the_setting_that_names_it(
     assert hint in caught.value.hint
 
 
-async def test_rate_limit_that_names_a_charge_is_not_sent_again(sandbox: Sandbox) -> None:
+async def test_rate_limited_request_with_a_charge_is_not_resent(sandbox: Sandbox) -> None:
     sandbox.script([{"status": 429, "headers": {"Retry-After": "0", **COST}}])
     with pytest.raises(GatewayError) as caught:
         await generate(sandbox.base_url)
@@ -206,7 +202,7 @@ class SlowlyWritten(FakeAttempt):
         self.notes.append(("refused for now",))
 
 
-async def test_a_request_that_is_noted_too_late_does_not_leave_and_is_not_unknown(sandbox: Sandbox) -> None:
+async def test_request_recorded_too_late_is_not_sent_and_not_charged(sandbox: Sandbox) -> None:
     attempt = SlowlyWritten(REQUEST)
     endpoint = Endpoint(sandbox.base_url, {"Authorization": "Bearer brk_test"}, "test")
     async with HttpGateway(endpoint, timings=QUICK) as gateway:
@@ -218,7 +214,7 @@ async def test_a_request_that_is_noted_too_late_does_not_leave_and_is_not_unknow
 
 
 @pytest.mark.parametrize(("code"), ["PAYMENT_REPLAY", "PAYMENT_INVALID", "SETTLEMENT_FAILED"])
-async def test_job_whose_payment_is_rejected_at_a_poll_is_unknown(sandbox: Sandbox, code: str) -> None:
+async def test_job_is_unknown_if_a_poll_rejects_its_payment(sandbox: Sandbox, code: str) -> None:
     sandbox.script([{"slow": True, "polls": [{}, {"cut": "after"}, *[{"payment_code": code}] * 1_000]}])
     endpoint = Endpoint(f"{sandbox.api_url}/v1", {}, "test", wallet_key=SecretStr(KEY))
     impatient, wallet = replace(QUICK, answer_seconds=1), Wallet(KEY)
@@ -231,7 +227,7 @@ async def test_job_whose_payment_is_rejected_at_a_poll_is_unknown(sandbox: Sandb
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-async def test_refused_payment_with_a_receipt_was_charged_and_is_not_sent_again(sandbox: Sandbox, status: int) -> None:
+async def test_refused_payment_with_a_receipt_is_charged_and_not_resent(sandbox: Sandbox, status: int) -> None:
     sandbox.script([{"on": "paid", "status": status, "headers": {"Retry-After": "0", **RECEIPT}}])
     with pytest.raises(GatewayError) as caught:
         await generate_from_wallet(sandbox)
@@ -240,15 +236,13 @@ async def test_refused_payment_with_a_receipt_was_charged_and_is_not_sent_again(
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_quote_that_was_refused_is_asked_for_again_whatever_charge_it_names(
-    sandbox: Sandbox, status: int
-) -> None:
+async def test_refused_quote_is_requested_again_even_if_it_names_a_charge(sandbox: Sandbox, status: int) -> None:
     sandbox.script([{"on": "quote", "status": status, "headers": {"Retry-After": "0", **COST}}])
     assert (await generate_from_wallet(sandbox)).charged_usd == Decimal("0.042")
     assert (sandbox.posts, sandbox.paid_posts) == (3, 1)
 
 
-async def test_pictures_that_came_without_a_payment_cost_nothing(sandbox: Sandbox) -> None:
+async def test_pictures_received_without_payment_cost_nothing(sandbox: Sandbox) -> None:
     body = {"data": [{"url": "https://x.example/1"}]}
     sandbox.script([{"on": "quote", "status": 200, "body": body, "headers": COST}])
     assert (await generate_from_wallet(sandbox)).charged_usd == Decimal(0)
@@ -256,14 +250,14 @@ async def test_pictures_that_came_without_a_payment_cost_nothing(sandbox: Sandbo
 
 
 @pytest.mark.parametrize("status", [400, 500])
-async def test_refusal_without_a_payment_was_not_charged_whatever_it_names(sandbox: Sandbox, status: int) -> None:
+async def test_refusal_without_payment_is_free_even_if_it_names_a_charge(sandbox: Sandbox, status: int) -> None:
     sandbox.script([{"on": "quote", "status": status, "headers": COST}] * 3)
     with pytest.raises(GatewayError) as caught:
         await generate_from_wallet(sandbox)
     assert (caught.value.charged, sandbox.paid_posts) == ("no", 0)
 
 
-async def test_job_that_was_accepted_without_a_payment_costs_nothing(sandbox: Sandbox) -> None:
+async def test_job_accepted_without_payment_costs_nothing(sandbox: Sandbox) -> None:
     sandbox.script([{"on": "quote", "status": 202, "body": {"id": "job_1"}, "headers": COST}])
     with pytest.raises(OutcomeUnknownError, match="no longer reports") as caught:
         await generate_from_wallet(sandbox, timings=replace(QUICK, answer_seconds=0.5))
@@ -279,7 +273,7 @@ async def test_refused_payment_can_still_be_used(sandbox: Sandbox, fault: Mappin
     assert (caught.value.charged, caught.value.is_payment_open) == ("unknown", True)
 
 
-async def test_payment_counts_for_what_was_signed_whatever_cost_stands_beside_it(sandbox: Sandbox) -> None:
+async def test_payment_counts_as_the_signed_amount_whatever_cost_is_reported(sandbox: Sandbox) -> None:
     sandbox.script([{"on": "paid", "headers": COST}])
     assert (await generate_from_wallet(sandbox)).charged_usd == Decimal("0.042")
 
@@ -292,7 +286,7 @@ class WrittenOnce(FakeAttempt):
         self._broken = ("sent",)
 
 
-async def test_signed_request_is_sent_again_though_the_ledger_can_no_longer_be_written(sandbox: Sandbox) -> None:
+async def test_signed_request_is_resent_even_if_the_ledger_is_unwritable(sandbox: Sandbox) -> None:
     sandbox.script([{"on": "paid", "slow": True, "cut": "after"}])
     attempt = WrittenOnce(REQUEST)
     assert len((await generate_from_wallet(sandbox, attempt)).images) == 1
@@ -300,7 +294,7 @@ async def test_signed_request_is_sent_again_though_the_ledger_can_no_longer_be_w
     assert [note[0] for note in attempt.notes].count("sent") == 1
 
 
-async def test_signed_request_that_was_charged_is_not_told_as_free_though_the_ledger_can_no_longer_be_written(
+async def test_charged_signed_request_is_unknown_if_the_ledger_is_unwritable(
     sandbox: Sandbox,
 ) -> None:
     sandbox.script([{"on": "paid", "cut": "after"}])

@@ -83,7 +83,7 @@ async def test_cancelled_answer_is_unwanted() -> None:
         assert answer.is_unwanted
 
 
-async def test_report_that_fails_is_logged_and_ends_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+async def test_failing_delivery_report_is_logged_without_stopping_others(caplog: pytest.LogCaptureFixture) -> None:
     async def fail(_: DeliveryEvent) -> None:
         raise ZeroDivisionError
 
@@ -97,7 +97,7 @@ async def test_report_that_fails_is_logged_and_ends_nothing_else(caplog: pytest.
     assert "an answer's delivery could not be recorded" in caplog.text
 
 
-async def test_report_is_noted_also_at_the_end() -> None:
+async def test_delivery_report_is_recorded_despite_shutdown() -> None:
     events: list[DeliveryEvent] = []
 
     async def note(event: DeliveryEvent) -> None:
@@ -130,20 +130,20 @@ async def cancelled(served: Served, id: object, cancels: object) -> list[str]:
     return served.ledger.notes
 
 
-async def test_cancellation_after_the_answer_is_noted() -> None:
+async def test_cancellation_after_the_answer_is_recorded() -> None:
     assert await cancelled(Served(), 7, 7) == ["delivered", "delivered and cancelled"]
 
 
 @pytest.mark.parametrize("other", ["8", 8, None, True, [7]])
-async def test_cancellation_of_another_request_says_nothing_of_an_answer(other: object) -> None:
+async def test_cancelling_another_request_does_not_affect_the_answer(other: object) -> None:
     assert await cancelled(Served(), 7, other) == ["delivered"]
 
 
-async def test_cancellation_in_the_other_form_of_an_id_counts_for_an_answer() -> None:
+async def test_cancellation_matches_a_numeric_id_sent_as_text() -> None:
     assert await cancelled(Served(), 7, "7") == ["delivered", "delivered and cancelled"]
 
 
-async def test_cancellation_is_of_the_newest_request_with_its_id() -> None:
+async def test_cancellation_applies_to_the_newest_request_with_its_id() -> None:
     served = Served()
     async with wired(served.backend) as wire:
         for number in (1, 2):
@@ -155,7 +155,7 @@ async def test_cancellation_is_of_the_newest_request_with_its_id() -> None:
     assert served.ledger.noted_prompts[-1].startswith("2 foxes")
 
 
-async def test_cancellation_of_a_waiting_request_leaves_an_answered_one_with_its_id() -> None:
+async def test_cancelling_a_pending_request_spares_an_answered_one_with_its_id() -> None:
     served = Served(is_open=False)
     async with wired(served.backend) as wire:
         served.gateway.gate.set()
@@ -171,7 +171,7 @@ async def test_cancellation_of_a_waiting_request_leaves_an_answered_one_with_its
     assert set(served.ledger.notes) == {"delivered", "abandoned"}
 
 
-async def test_answer_that_is_written_in_spite_of_a_cancellation_is_noted_as_cancelled() -> None:
+async def test_answer_written_despite_cancellation_is_recorded_as_cancelled() -> None:
     answers: list[Answer] = []
 
     class Output:
@@ -194,7 +194,7 @@ async def test_answer_that_is_written_in_spite_of_a_cancellation_is_noted_as_can
         assert client.events == [CANCELLED]
 
 
-async def test_slow_answer_over_a_wire_is_repeatable() -> None:
+async def test_slow_answer_over_the_wire_is_repeatable() -> None:
     served = Served(slow_call_seconds=0)
     async with wired(served.backend) as wire:
         await generate(wire, 7)
@@ -202,7 +202,7 @@ async def test_slow_answer_over_a_wire_is_repeatable() -> None:
         await until(lambda: served.ledger.notes == ["delivered repeatably"])
 
 
-async def test_only_so_many_answers_are_remembered() -> None:
+async def test_number_of_remembered_answers_is_limited() -> None:
     served: Any = Served()
     async with wired(served.backend) as wire:
         await generate(wire, "first")

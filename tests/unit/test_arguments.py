@@ -117,7 +117,7 @@ def short(case: object) -> str:
     ],
     ids=short,
 )
-async def test_bad_input_is_refused_before_the_gateway_with_what_would_be_taken(
+async def test_invalid_argument_is_refused_unsent_with_the_valid_values(
     catalog: Catalog, wrong: Mapping[str, object], says: str, names: str
 ) -> None:
     text = (await refused(catalog, {**GOOD, **wrong})).to_text()
@@ -126,9 +126,7 @@ async def test_bad_input_is_refused_before_the_gateway_with_what_would_be_taken(
 
 
 @pytest.mark.parametrize("size", ["3x3", "huge", 7])
-def test_a_size_that_no_model_has_is_refused_with_those_of_the_model_that_is_named(
-    catalog: Catalog, size: object
-) -> None:
+def test_unknown_size_is_refused_with_the_sizes_of_the_requested_model(catalog: Catalog, size: object) -> None:
     schema = next(each for each in tool_schemas(catalog) if each.name == "generate_image")
     with pytest.raises(InvalidRequestError) as caught:
         check_arguments(schema, {"prompt": "a cat", "model": "dall-e-2", "size": size})
@@ -136,7 +134,7 @@ def test_a_size_that_no_model_has_is_refused_with_those_of_the_model_that_is_nam
 
 
 @pytest.mark.anyio
-async def test_nothing_at_all_is_refused_with_what_is_needed(catalog: Catalog) -> None:
+async def test_empty_call_is_refused_with_the_required_arguments(catalog: Catalog) -> None:
     error = await refused(catalog, {})
     assert error.message == (f"prompt and model must not be missing or empty. Choices for model: {MODELS}.")
     assert error.valid_values == tuple(MODELS.split(", "))
@@ -144,7 +142,7 @@ async def test_nothing_at_all_is_refused_with_what_is_needed(catalog: Catalog) -
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("model", ["vendor-5/landscape-painter-104", "VENDOR-5/Landscape-Painter-104-TURB"])
-async def test_the_closest_of_200_models_are_named(large_catalog: Catalog, model: str) -> None:
+async def test_unknown_model_error_names_the_closest_of_200_models(large_catalog: Catalog, model: str) -> None:
     error = await refused(large_catalog, {"prompt": "a cat", "model": model})
     assert isinstance(error, UnknownModelError)
     assert "vendor-5/landscape-painter-104-turbo" in error.message
@@ -153,7 +151,7 @@ async def test_the_closest_of_200_models_are_named(large_catalog: Catalog, model
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("size", ["1104x1000", "1104x"])
-async def test_of_200_sizes_those_of_the_model_are_named(large_catalog: Catalog, size: str) -> None:
+async def test_size_error_names_only_the_models_own_sizes(large_catalog: Catalog, size: str) -> None:
     error = await refused(large_catalog, {"prompt": "a cat", "model": next(iter(large_catalog.models)), "size": size})
     assert error.message.endswith(f"has no size '{size}'. Its sizes: 1000x1000.")
 
@@ -183,7 +181,7 @@ async def test_a_refusal_stays_short_in_a_catalogue_of_200_models(
 
 
 @pytest.mark.anyio
-async def test_what_is_at_the_limit_reaches_the_gateway_unchanged(catalog: Catalog) -> None:
+async def test_arguments_at_their_limits_reach_the_gateway_unchanged(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL))
     arguments = {"prompt": "🦊" * 4_000, "model": "dall-e-3", "size": "1792x1024", "quality": "hd", "n": 10}
 
@@ -194,7 +192,7 @@ async def test_what_is_at_the_limit_reaches_the_gateway_unchanged(catalog: Catal
 
 
 @pytest.mark.parametrize("n", [3, "3", " 3 ", "+3", 3.0])
-def test_a_whole_number_in_another_guise_becomes_an_integer(catalog: Catalog, n: object) -> None:
+def test_whole_number_in_any_spelling_becomes_an_integer(catalog: Catalog, n: object) -> None:
     checked = check_arguments(tool(catalog, "generate_image"), GOOD | {"n": n})
     assert checked == GOOD | {"n": 3}
     assert type(checked["n"]) is int
@@ -206,19 +204,19 @@ def test_a_number_in_quotes_becomes_a_number(catalog: Catalog, price: object) ->
 
 
 @pytest.mark.parametrize("unset", [None, ""])
-def test_null_and_the_empty_text_mean_that_an_argument_is_not_set(catalog: Catalog, unset: object) -> None:
+def test_null_and_empty_text_count_as_not_set(catalog: Catalog, unset: object) -> None:
     generate_image, list_models = tool(catalog, "generate_image"), tool(catalog, "list_models")
     assert check_arguments(generate_image, GOOD | {"size": unset, "quality": unset, "n": unset}) == GOOD
     assert check_arguments(list_models, {"use_case": unset, "max_price_usd": unset}) == {}
 
 
 @pytest.mark.parametrize("unset", [None, ""])
-def test_a_default_model_takes_the_place_of_one_that_is_not_set(catalog: Catalog, unset: object) -> None:
+def test_unset_model_is_accepted_with_a_default_model(catalog: Catalog, unset: object) -> None:
     generate_image = tool(catalog, "generate_image", "dall-e-2")
     assert check_arguments(generate_image, {"prompt": "a cat", "model": unset}) == {"prompt": "a cat"}
 
 
-def test_the_given_arguments_are_left_as_they_are(catalog: Catalog) -> None:
+def test_checking_does_not_modify_the_given_arguments(catalog: Catalog) -> None:
     given: dict[str, Any] = {"prompt": "a cat", "model": "dall-e-3", "n": "3", "size": None}
     check_arguments(tool(catalog, "generate_image"), given)
     assert given == {"prompt": "a cat", "model": "dall-e-3", "n": "3", "size": None}
@@ -243,7 +241,7 @@ def test_the_given_arguments_are_left_as_they_are(catalog: Catalog) -> None:
         ),
     ],
 )
-def test_the_free_tools_refuse_with_what_would_be_taken(
+def test_free_tools_refuse_invalid_arguments_with_the_valid_ones(
     catalog: Catalog, name: str, wrong: Mapping[str, object], message: str
 ) -> None:
     with pytest.raises(InvalidRequestError) as caught:
@@ -253,7 +251,7 @@ def test_the_free_tools_refuse_with_what_would_be_taken(
 
 
 @pytest.mark.parametrize("price", ["cheap", "1e3", "1_0", "inf", True, [1], {}])
-def test_a_price_that_is_no_number_is_refused(catalog: Catalog, price: object) -> None:
+def test_non_numeric_price_is_refused(catalog: Catalog, price: object) -> None:
     with pytest.raises(InvalidRequestError, match="max_price_usd must be a number"):
         check_arguments(tool(catalog, "list_models"), {"max_price_usd": price})
 
@@ -269,21 +267,19 @@ LIVE = pytest.mark.parametrize(
 
 
 @LIVE
-def test_true_and_false_are_taken_as_words_as_well(
-    catalog: Catalog, given: object, meant: Mapping[str, object]
-) -> None:
+def test_boolean_is_accepted_as_a_word(catalog: Catalog, given: object, meant: Mapping[str, object]) -> None:
     live = next(each for each in tool_schemas(catalog, live=True) if each.name == "estimate_cost")
     assert check_arguments(live, {"live": given}) == meant
 
 
 @pytest.mark.parametrize("given", ["y", 1, 0.0, "1"])
-def test_what_is_neither_true_nor_false_is_refused(catalog: Catalog, given: object) -> None:
+def test_non_boolean_value_is_refused(catalog: Catalog, given: object) -> None:
     live = next(each for each in tool_schemas(catalog, live=True) if each.name == "estimate_cost")
     with pytest.raises(InvalidRequestError, match="live must be true or false"):
         check_arguments(live, {"live": given})
 
 
-def test_where_no_price_is_told_unpaid_there_is_no_such_argument(catalog: Catalog) -> None:
+def test_live_argument_is_refused_without_free_quotes(catalog: Catalog) -> None:
     with pytest.raises(InvalidRequestError, match="no argument 'live'"):
         check_arguments(tool(catalog, "estimate_cost"), {"live": True})
 
@@ -291,13 +287,13 @@ def test_where_no_price_is_told_unpaid_there_is_no_such_argument(catalog: Catalo
 @pytest.mark.parametrize("name", ["generate_image", "estimate_cost"])
 @pytest.mark.parametrize("asked", ["nano-banana", "google/nano-banana"])
 @pytest.mark.parametrize("listed", ["nano-banana", "google/nano-banana"])
-def test_a_model_may_have_either_form_of_its_id(catalog: Catalog, name: str, asked: str, listed: str) -> None:
+def test_model_is_accepted_by_either_form_of_its_id(catalog: Catalog, name: str, asked: str, listed: str) -> None:
     both = joined(catalog, image(listed))
     checked = check_arguments(tool(both, name), {"prompt": "a cat", "model": asked})
     assert checked["model"] == "nano-banana"
 
 
-def test_any_means_all_models_whatever_is_listed(catalog: Catalog) -> None:
+def test_any_means_all_models_even_if_a_model_is_named_any(catalog: Catalog) -> None:
     both = joined(catalog, image("foo/any", 0.01), image("flux"))
     assert check_arguments(tool(both, "estimate_cost"), {"model": "any"}) == {"model": "any"}
 
@@ -305,7 +301,7 @@ def test_any_means_all_models_whatever_is_listed(catalog: Catalog) -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("count", [2, 60])
 @pytest.mark.parametrize("asked", ["dall-e-3", "openai/dall-e-3"])
-async def test_a_model_that_is_gone_is_refused_before_the_gateway(catalog: Catalog, count: int, asked: str) -> None:
+async def test_retired_model_is_refused_before_the_gateway(catalog: Catalog, count: int, asked: str) -> None:
     both = joined(catalog, image("openai/dall-e-4", 0.04), *many(count))
     error = await refused(both, {"prompt": "a cat", "model": asked})
     assert isinstance(error, UnknownModelError)
@@ -315,19 +311,19 @@ async def test_a_model_that_is_gone_is_refused_before_the_gateway(catalog: Catal
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("size", ["big", "7", "0x5", "7x7x7", "16:9", "square", "٧x٧"])
-async def test_a_size_of_a_model_without_sizes_must_be_one(catalog: Catalog, size: str) -> None:
+async def test_size_must_be_well_formed_for_a_model_without_listed_sizes(catalog: Catalog, size: str) -> None:
     error = await refused(joined(catalog, image("flux")), {"prompt": "a cat", "model": "flux", "size": size})
     assert error.message == f"size must be WIDTHxHEIGHT in pixels, such as 1024x1024, not '{size}'."
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("model", [5, ["flux"], True])
-async def test_of_many_models_one_must_still_be_named_by_a_text(catalog: Catalog, model: object) -> None:
+async def test_model_must_be_text_in_a_large_catalogue(catalog: Catalog, model: object) -> None:
     error = await refused(joined(catalog, *many(60)), {"prompt": "a cat", "model": model})
     assert error.message.startswith("model must be text, not ")
 
 
 @pytest.mark.anyio
-async def test_of_many_models_none_is_named_where_one_is_missing(catalog: Catalog) -> None:
+async def test_missing_model_error_names_no_models_in_a_large_catalogue(catalog: Catalog) -> None:
     error = await refused(joined(catalog, *many(60)), {"prompt": "a cat"})
     assert error.message == "model must not be missing or empty."

@@ -24,7 +24,7 @@ SANDBOX = Settings.read({"BLOCKRUN_IMAGE_GATEWAY": "sandbox"})
 
 
 @pytest.mark.parametrize("steps", range(8))
-async def test_ledger_whose_first_call_is_cancelled_is_opened_by_the_next(steps: int) -> None:
+async def test_next_call_opens_the_ledger_after_a_cancelled_opening(steps: int) -> None:
     backend = Backend(SANDBOX, gateway=FakeGateway(Image(URL)))
     async with backend:
         async with anyio.create_task_group() as tasks:
@@ -43,7 +43,7 @@ async def test_ledger_whose_first_call_is_cancelled_is_opened_by_the_next(steps:
     assert ledger.owners.id is None
 
 
-async def test_adapters_that_are_given_take_the_place_of_the_settings() -> None:
+async def test_given_adapters_override_the_settings() -> None:
     gateway, ledger, store = FakeGateway(Image(data=b"png")), NullLedger(), FakeStore()
     async with Backend(Settings(), gateway=gateway, ledger=ledger, store=store) as backend:
         result = await backend.toolset.generate_image("a cat", "dall-e-3")
@@ -63,7 +63,7 @@ async def test_backend_can_be_opened_again() -> None:
     assert ledgers[0] is not ledgers[1]
 
 
-async def test_one_connection_serves_whoever_looks_into_the_ledger_and_whoever_spends() -> None:
+async def test_operator_and_toolset_share_one_ledger_connection() -> None:
     async with Backend(SANDBOX, gateway=FakeGateway(Image(URL))) as backend:
         before = backend.operator_ledger()
         assert await before.recent(9) == []
@@ -74,7 +74,7 @@ async def test_one_connection_serves_whoever_looks_into_the_ledger_and_whoever_s
         assert [entry.prompt[:5] for entry in await before.recent(9)] == ["a cat"]
 
 
-async def test_default_model_is_dropped_by_a_list_that_lacks_it_and_comes_back_with_one_that_has_it(
+async def test_default_model_is_dropped_while_the_list_lacks_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     backend = Backend(Settings(api_key=SecretStr("brk_test_0123456789"), default_model="flux"))
@@ -87,5 +87,5 @@ async def test_default_model_is_dropped_by_a_list_that_lacks_it_and_comes_back_w
     assert "there is no model 'flux'" in caplog.text
 
 
-def test_default_model_that_no_list_can_have_is_dropped_at_once() -> None:
+def test_default_model_is_dropped_at_once_if_no_list_can_contain_it() -> None:
     assert Backend(Settings(gateway="sandbox", default_model="flux")).defaults.model is None

@@ -45,38 +45,38 @@ async def key(catalog: Catalog, defaults: Defaults | None = None, **call: Any) -
         {"lighting": "dusk"},
     ],
 )
-async def test_each_argument_that_is_given_is_part_of_the_key(catalog: Catalog, other: dict[str, Any]) -> None:
+async def test_each_given_argument_is_part_of_the_key(catalog: Catalog, other: dict[str, Any]) -> None:
     assert await key(catalog, **CALL) != await key(catalog, **{**CALL, **other})
 
 
-async def test_same_word_in_another_argument_is_another_call(catalog: Catalog) -> None:
+async def test_same_word_in_another_argument_changes_the_key(catalog: Catalog) -> None:
     others: list[dict[str, Any]] = [{name: "dusk"} for name in ("art_style", "composition", "lighting")]
     keys = [await key(catalog, **CALL, **other) for other in others]
     assert len({*keys}) == 3
 
 
 @pytest.mark.parametrize("unset", [{"size": None}, {"quality": ""}, {"n": None}, {"enrich": None}, {"lighting": ""}])
-async def test_argument_that_is_not_set_is_not_part_of_the_key(catalog: Catalog, unset: dict[str, Any]) -> None:
+async def test_unset_argument_is_not_part_of_the_key(catalog: Catalog, unset: dict[str, Any]) -> None:
     assert await key(catalog, **CALL) == await key(catalog, **CALL, **unset)
 
 
-async def test_defaults_of_the_operator_are_not_part_of_the_key(catalog: Catalog) -> None:
+async def test_operators_defaults_are_not_part_of_the_key(catalog: Catalog) -> None:
     keys = [await key(catalog, Defaults(model), prompt="a cat") for model in ("dall-e-3", "dall-e-2")]
     assert keys[0] == keys[1] != await key(catalog, **CALL)
 
 
-async def test_enrichment_mode_of_the_operator_is_not_part_of_the_key(catalog: Catalog) -> None:
+async def test_operators_enrichment_mode_is_not_part_of_the_key(catalog: Catalog) -> None:
     keys = {await key(catalog, Defaults(enrich=mode), **CALL) for mode in ("auto", "suggest", "off")}
     assert len(keys) == 1
     assert await key(catalog, Defaults(enrich="off"), **CALL, enrich="off") not in keys
 
 
-async def test_models_that_are_listed_are_not_part_of_the_key(catalog: Catalog) -> None:
+async def test_listed_models_are_not_part_of_the_key(catalog: Catalog) -> None:
     listed = joined(catalog, image("openai/dall-e-3", 0.04))
     assert await key(catalog, **CALL) == await key(listed, **CALL)
 
 
-async def test_refused_call_has_the_key_of_the_same_call_that_was_not(catalog: Catalog) -> None:
+async def test_refused_and_accepted_call_have_the_same_key(catalog: Catalog) -> None:
     ledger = FakeLedger(InvalidRequestError("Never raised."))
     toolset = ImageToolset(catalog, FakeGateway(), ledger=ledger)
     with pytest.raises(InvalidRequestError):
@@ -84,14 +84,14 @@ async def test_refused_call_has_the_key_of_the_same_call_that_was_not(catalog: C
     assert ledger.calls[0].key == await key(catalog, **CALL)
 
 
-async def test_lone_surrogates_have_a_key(catalog: Catalog) -> None:
+async def test_prompt_with_lone_surrogates_has_a_key(catalog: Catalog) -> None:
     ledger = FakeLedger(InvalidRequestError("Never raised."))
     with pytest.raises(InvalidRequestError):
         await ImageToolset(catalog, FakeGateway(), ledger=ledger).generate_image("a \udc00 cat", "dall-e-3")
     assert len(ledger.calls[0].key) == 64
 
 
-async def test_argument_that_is_no_json_is_refused_all_the_same(catalog: Catalog) -> None:
+async def test_argument_that_is_not_json_is_refused(catalog: Catalog) -> None:
     wrong: Any = b"2"
     with pytest.raises(InvalidRequestError, match="n must be"):
         await ImageToolset(catalog, FakeGateway()).generate_image("a cat", "dall-e-3", n=wrong)

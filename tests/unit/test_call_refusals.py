@@ -51,7 +51,7 @@ def without(catalog: Catalog, *models: str) -> Catalog:
     return joined(catalog, *(image(model, 0.04) for model in catalog.models if model not in models))
 
 
-async def test_arguments_that_are_refused_today_still_collect(catalog: Catalog, tmp_path: Path) -> None:
+async def test_refused_arguments_still_collect_paid_pictures(catalog: Catalog, tmp_path: Path) -> None:
     gateway = FakeGateway(Image("https://other.example"))
     call: dict[str, Any] = {"prompt": "a cat", "model": "dall-e-3"}
     async with open_ledger(tmp_path / "ledger", Clock(1_700_000_000)) as ledger:
@@ -85,7 +85,7 @@ async def test_retired_model_still_collects(catalog: Catalog, tmp_path: Path) ->
     "call",
     [{"model": "dall-e-9"}, {"model": "dall-e-3", "size": "7x7"}, {"model": "dall-e-3", "enrich": "always"}],
 )
-async def test_refused_call_makes_no_ledger(catalog: Catalog, tmp_path: Path, call: dict[str, Any]) -> None:
+async def test_refused_call_creates_no_ledger(catalog: Catalog, tmp_path: Path, call: dict[str, Any]) -> None:
     path = tmp_path / "ledger"
     async with open_ledger(path, Clock(1_700_000_000)) as ledger:
         with pytest.raises(InvalidRequestError):
@@ -93,14 +93,14 @@ async def test_refused_call_makes_no_ledger(catalog: Catalog, tmp_path: Path, ca
     assert await anyio.to_thread.run_sync(os.listdir, tmp_path) == []
 
 
-async def test_refused_call_tells_that_it_starts(catalog: Catalog) -> None:
+async def test_refused_call_reports_that_it_starts(catalog: Catalog) -> None:
     told: list[str] = []
     with pytest.raises(InvalidRequestError):
         await ImageToolset(catalog, FakeGateway()).generate_image("a cat", "dall-e-9", on_status=told.append)
     assert told == ["starting"]
 
 
-async def test_call_that_a_client_makes_is_refused_only_after_collecting(catalog: Catalog) -> None:
+async def test_invalid_client_call_collects_and_warns_of_its_refusal(catalog: Catalog) -> None:
     ledger = EarlierCall(request(catalog), SETTLED)
     async with Backend(Settings(), catalog, gateway=FakeGateway(), ledger=ledger) as backend:
         result = await called(backend, prompt="a cat", model="dall-e-3", size="7x7")
@@ -131,7 +131,7 @@ async def called(backend: Backend, **arguments: Any) -> Any:
     return await call_tool(context, CallToolRequestParams(name="generate_image", arguments=arguments))
 
 
-def test_unknown_arguments_are_left_out_of_a_refused_call(catalog: Catalog) -> None:
+def test_refused_call_is_normalized_without_unknown_arguments(catalog: Catalog) -> None:
     (schema,) = [each for each in tool_schemas(catalog, Defaults()) if each.name == "generate_image"]
     given = {"prompt": "a cat", "model": "google/nano-banana", "n": "3", "size": None, "quality": "", "style": "x"}
     both = joined(catalog, image("google/nano-banana"))
@@ -155,7 +155,7 @@ async def collected(catalog: Catalog, sent: ImageRequest, **call: Any) -> Genera
     return await toolset.generate_image(**made)
 
 
-async def test_same_request_is_described_by_the_call_itself(catalog: Catalog) -> None:
+async def test_identical_request_is_described_by_the_call(catalog: Catalog) -> None:
     result = await collected(catalog, request(catalog))
     assert result.prompt.original == "a cat"
     assert result.prompt.applied
@@ -171,7 +171,7 @@ DIFFERENCES: Sequence[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("difference", "says"), DIFFERENCES)
-async def test_what_was_sent_describes_the_pictures_and_differences_are_warned_of(
+async def test_collected_result_describes_what_was_sent_and_warns_of_differences(
     catalog: Catalog, difference: dict[str, Any], says: str
 ) -> None:
     sent = request(catalog, **difference)
@@ -190,7 +190,7 @@ async def test_what_was_sent_describes_the_pictures_and_differences_are_warned_o
     )
 
 
-async def test_difference_after_many_words_can_be_seen(catalog: Catalog) -> None:
+async def test_late_difference_in_long_prompts_is_visible(catalog: Catalog) -> None:
     words = "a cat on a mat " * 10
     result = await collected(
         catalog, request(catalog, prompt=f"{words}at noon"), prompt=f"{words}at dusk", enrich="off"
@@ -199,17 +199,17 @@ async def test_difference_after_many_words_can_be_seen(catalog: Catalog) -> None
     assert sent != today.removesuffix(".")
 
 
-async def test_number_of_pictures_is_compared_with_what_was_sent(catalog: Catalog) -> None:
+async def test_image_count_is_compared_with_the_sent_n(catalog: Catalog) -> None:
     result = await collected(catalog, request(catalog, n=3))
     assert "Asked for 3 images, received 1." in result.warnings
     assert "The earlier call had sent n '3' instead of '1'." in result.warnings
 
 
-async def test_spelling_for_the_gateway_is_no_difference(catalog: Catalog) -> None:
+async def test_gateway_spelling_of_the_model_is_not_a_difference(catalog: Catalog) -> None:
     assert (await collected(catalog, request(catalog, sent_as="openai/dall-e-3"))).warnings == [COLLECTED]
 
 
-async def test_refused_call_is_described_by_what_was_sent_and_why_it_is_refused(catalog: Catalog) -> None:
+async def test_refused_call_reports_what_was_sent_and_why_it_is_refused(catalog: Catalog) -> None:
     sent = request(catalog, size="256x256")
     result = await collected(catalog, sent, size="256x256")
     assert result.request == sent
@@ -217,14 +217,14 @@ async def test_refused_call_is_described_by_what_was_sent_and_why_it_is_refused(
     assert result.warnings[1].startswith("Today this call would be refused: dall-e-3 has no size '256x256'")
 
 
-async def test_price_of_a_model_that_nobody_knows_any_more_is_unknown(catalog: Catalog) -> None:
+async def test_price_of_a_collected_unknown_model_is_unknown(catalog: Catalog) -> None:
     result = await collected(catalog, request(catalog, model="dall-e-1"))
     assert (result.estimate.low_usd, result.estimate.high_usd, result.estimate.exact) == (Decimal(0), None, False)
     assert result.estimate.cost()["basis"] == "No price is known for it any more."
     assert (result.request.model, result.charged_usd) == ("dall-e-1", PRICE)
 
 
-async def test_price_of_a_model_that_is_no_longer_listed_is_still_told(catalog: Catalog) -> None:
+async def test_price_of_a_retired_model_is_still_reported(catalog: Catalog) -> None:
     result = await collected(without(catalog, "dall-e-3"), request(catalog))
     assert (result.request.model, result.estimate.high_usd) == ("dall-e-3", PRICE)
 
@@ -239,7 +239,7 @@ async def test_pending_call_is_described_by_what_was_sent(catalog: Catalog) -> N
     assert result.warnings[0].startswith("The earlier call had sent size '1792x1024'")
 
 
-async def test_model_that_the_gateway_has_not_names_others_than_the_sent_one(catalog: Catalog) -> None:
+async def test_model_not_found_hint_omits_the_model_that_was_sent(catalog: Catalog) -> None:
     both = joined(catalog, image("dall-e-3", 0.04), image("flux", 0.04))
     status = AttemptStatus(AttemptState.ACCEPTED, Job("job_1"), is_claimable=True)
     ledger = EarlierCall(request(catalog, model="flux"), status)
@@ -250,7 +250,7 @@ async def test_model_that_the_gateway_has_not_names_others_than_the_sent_one(cat
     assert "flux" not in caught.value.hint
 
 
-async def test_gateway_that_cannot_be_opened_leaves_the_pictures_to_the_call(catalog: Catalog) -> None:
+async def test_call_collects_even_if_the_gateway_cannot_be_opened(catalog: Catalog) -> None:
     class ClosedPorts(FixedPorts):
         async def gateway(self) -> ImageGateway:
             raise ConfigurationError("The wallet cannot be read.")

@@ -49,18 +49,18 @@ def refused(catalog: Catalog, request: ImageArguments) -> InvalidRequestError:
     return error
 
 
-def test_the_models_are_those_of_the_file_in_its_order(catalog: Catalog) -> None:
+def test_models_are_listed_in_the_files_order(catalog: Catalog) -> None:
     assert [model.id for model in catalog] == ["dall-e-3", "dall-e-2", "nano-banana", "nano-banana-pro"]
 
 
-def test_the_catalogue_knows_what_its_models_have_together(catalog: Catalog) -> None:
+def test_catalogue_combines_what_its_models_offer(catalog: Catalog) -> None:
     assert catalog.sizes == ["256x256", "512x512", "1024x1024", "1024x1792", "1792x1024"]
     assert catalog.qualities == ["standard", "hd"]
     assert catalog.use_cases == ["Highest quality", "Multiple variations", "Fast & cheap", "Professional quality"]
     assert (catalog.standard, catalog.default_size, catalog.max_images) == ("standard", "1024x1024", 10)
 
 
-def test_a_model_without_a_limit_of_its_own_makes_as_many_images_as_the_api_allows(catalog: Catalog) -> None:
+def test_model_without_its_own_image_limit_uses_the_apis(catalog: Catalog) -> None:
     assert {model.max_images for model in catalog} == {10}
 
 
@@ -79,9 +79,7 @@ def test_a_model_is_found_by_its_id(catalog: Catalog) -> None:
         ("dalle", ""),
     ],
 )
-def test_an_unknown_model_is_refused_with_all_ids_of_a_small_catalogue(
-    catalog: Catalog, id: str, question: str
-) -> None:
+def test_unknown_model_is_refused_with_all_ids_of_a_small_catalogue(catalog: Catalog, id: str, question: str) -> None:
     error = refused(catalog, ImageArguments("a cat", id, ""))
     assert isinstance(error, UnknownModelError)
     assert error.message == (
@@ -92,7 +90,7 @@ def test_an_unknown_model_is_refused_with_all_ids_of_a_small_catalogue(
     assert error.hint == ""
 
 
-def test_an_unknown_model_is_refused_with_the_closest_ids_of_a_large_catalogue(with_models: WithModels) -> None:
+def test_unknown_model_is_refused_with_close_ids_of_a_large_catalogue(with_models: WithModels) -> None:
     catalog = with_models({f"vendor-{number % 7}/painter-{number:03}": FLUX_ENTRY for number in range(196)})
     error = refused(catalog, ImageArguments("a cat", "vendor-3/painter-10", ""))
     assert "vendor-3/painter-101" in error.message
@@ -105,18 +103,18 @@ def test_the_default_size_is_1024x1024(catalog: Catalog, size: str) -> None:
     assert catalog.resolve(ImageArguments("a cat", "dall-e-2", size)).size == "1024x1024"
 
 
-def test_a_size_that_the_model_has_is_kept(catalog: Catalog) -> None:
+def test_valid_size_is_kept(catalog: Catalog) -> None:
     assert catalog.resolve(ImageArguments("a cat", "dall-e-3", "1792x1024")).size == "1792x1024"
 
 
-def test_a_size_of_another_model_is_refused_with_the_sizes_that_it_has(catalog: Catalog) -> None:
+def test_another_models_size_is_refused_with_the_models_own(catalog: Catalog) -> None:
     error = refused(catalog, ImageArguments("a cat", "dall-e-3", "256x256"))
     assert error.message == "dall-e-3 has no size '256x256'. Its sizes: 1024x1024, 1024x1792, 1792x1024."
     assert error.hint == "Models with this size: dall-e-2."
     assert error.valid_values == ("1024x1024", "1024x1792", "1792x1024")
 
 
-def test_a_size_that_no_model_has_is_refused_without_the_hint_to_look_for_one(catalog: Catalog) -> None:
+def test_unknown_size_is_refused_without_naming_other_models(catalog: Catalog) -> None:
     error = refused(catalog, ImageArguments("a cat", "nano-banana", "7x7"))
     assert error.message == "nano-banana has no size '7x7'. Its sizes: 1024x1024."
     assert error.hint == ""
@@ -127,7 +125,7 @@ def test_a_size_that_no_model_has_is_refused_without_the_hint_to_look_for_one(ca
     ("model", "sent"),
     [("dall-e-3", "standard"), ("dall-e-2", "standard"), ("nano-banana", None), ("nano-banana-pro", None)],
 )
-def test_every_model_takes_the_standard_quality_and_is_sent_it_where_it_has_qualities(
+def test_standard_quality_is_accepted_by_all_and_sent_only_if_supported(
     catalog: Catalog, model: str, sent: str | None, quality: str | None
 ) -> None:
     body = catalog.resolve(ImageArguments("a cat", model, "", quality)).body()
@@ -136,25 +134,23 @@ def test_every_model_takes_the_standard_quality_and_is_sent_it_where_it_has_qual
 
 
 @pytest.mark.parametrize("model", ["dall-e-3", "dall-e-2"])
-def test_a_model_with_qualities_is_sent_hd(catalog: Catalog, model: str) -> None:
+def test_hd_is_sent_to_a_model_with_qualities(catalog: Catalog, model: str) -> None:
     assert catalog.resolve(ImageArguments("a cat", model, "", "hd")).body()["quality"] == "hd"
 
 
-def test_hd_is_refused_for_a_model_without_it_with_the_models_that_can(catalog: Catalog) -> None:
+def test_hd_is_refused_with_the_models_that_support_it(catalog: Catalog) -> None:
     error = refused(catalog, ImageArguments("a cat", "nano-banana", "", "hd"))
     assert error.message == "nano-banana cannot do quality 'hd'. dall-e-3, dall-e-2 can."
     assert error.valid_values == ("standard",)
 
 
 @pytest.mark.parametrize(("model", "qualities"), [("dall-e-3", "standard, hd"), ("nano-banana", "standard")])
-def test_a_quality_that_no_model_has_is_refused_with_the_models_own(
-    catalog: Catalog, model: str, qualities: str
-) -> None:
+def test_unknown_quality_is_refused_with_the_models_own(catalog: Catalog, model: str, qualities: str) -> None:
     error = refused(catalog, ImageArguments("a cat", model, "", "8k"))
     assert error.message == f"{model} cannot do quality '8k'. Its qualities: {qualities}."
 
 
-def test_a_model_whose_qualities_have_other_names_is_sent_its_first_by_default(with_models: WithModels) -> None:
+def test_model_without_standard_quality_defaults_to_its_first(with_models: WithModels) -> None:
     catalog = with_models({FLUX: FLUX_ENTRY | {"qualities": ["draft", "fine"]}})
     assert catalog.resolve(ImageArguments("a cat", FLUX, "")).quality == "draft"
     assert catalog.resolve(ImageArguments("a cat", FLUX, "", "fine")).quality == "fine"
@@ -162,12 +158,12 @@ def test_a_model_whose_qualities_have_other_names_is_sent_its_first_by_default(w
 
 
 @pytest.mark.parametrize("n", [1, 10])
-def test_as_many_images_as_the_model_makes_can_be_asked_for(catalog: Catalog, n: int) -> None:
+def test_up_to_the_models_limit_of_images_can_be_requested(catalog: Catalog, n: int) -> None:
     assert catalog.resolve(ImageArguments("a cat", "dall-e-3", "", n=n)).body()["n"] == n
 
 
 @pytest.mark.parametrize("n", [0, 11, -1, 2.5, 3.0, True, "3"])
-def test_a_number_of_images_out_of_range_is_refused_with_the_range(catalog: Catalog, n: Any) -> None:
+def test_invalid_image_count_is_refused_with_the_range(catalog: Catalog, n: Any) -> None:
     error = refused(catalog, ImageArguments("a cat", "dall-e-3", "", n=n))
     assert error.message == f"n must be a whole number from 1 to 10 for dall-e-3, not '{n}'."
 
@@ -180,7 +176,7 @@ def test_an_empty_prompt_is_refused(catalog: Catalog, prompt: str) -> None:
 
 
 @pytest.mark.parametrize("prompt", [3, None, ["a cat"]])
-def test_a_prompt_that_is_no_text_is_refused(catalog: Catalog, prompt: Any) -> None:
+def test_non_text_prompt_is_refused(catalog: Catalog, prompt: Any) -> None:
     assert "prompt" in refused(catalog, ImageArguments(prompt, "dall-e-3", "")).message
 
 
@@ -195,13 +191,13 @@ def test_a_prompt_at_the_models_limit_is_sent_whole(catalog: Catalog, model: str
 
 
 @pytest.mark.parametrize(("model", "limit"), LIMITS)
-def test_a_prompt_over_the_models_limit_is_refused_and_never_cut(catalog: Catalog, model: str, limit: int) -> None:
+def test_prompt_over_the_models_limit_is_refused_and_not_truncated(catalog: Catalog, model: str, limit: int) -> None:
     error = refused(catalog, ImageArguments("x" * (limit + 1), model, ""))
     assert error.message == f"The prompt has {limit + 1:,} characters; {model} takes at most {limit:,}."
     assert error.hint == "Shorten it; it is never cut for you."
 
 
-def test_a_prompt_keeps_its_blanks_and_lines(catalog: Catalog) -> None:
+def test_prompt_keeps_its_spaces_and_newlines(catalog: Catalog) -> None:
     prompt = "  a cat\n\n\ta dog  "
     assert catalog.resolve(ImageArguments(prompt, "dall-e-3", "")).body()["prompt"] == prompt
 
@@ -219,11 +215,11 @@ def test_a_prompt_with_lone_surrogates_is_refused(catalog: Catalog) -> None:
         ("R&D", "r_and_d"),
     ],
 )
-def test_a_use_case_becomes_a_value_without_blanks_and_signs(words: str, value: str) -> None:
+def test_use_case_becomes_a_slug(words: str, value: str) -> None:
     assert slug(words) == value
 
 
-def test_an_added_model_is_found_and_sent_its_own_first_size(with_models: WithModels) -> None:
+def test_added_model_is_found_and_defaults_to_its_first_size(with_models: WithModels) -> None:
     catalog = with_models({FLUX: FLUX_ENTRY})
     assert catalog.find(FLUX).provider == "Black Forest Labs"
     assert catalog.resolve(ImageArguments("a cat", FLUX, "")).body() == {
@@ -243,7 +239,7 @@ def test_an_added_model_has_its_own_limits(with_models: WithModels) -> None:
     assert "Its sizes: 1440x810, 768x768." in refused(catalog, ImageArguments("a cat", FLUX, "1024x1024")).message
 
 
-def test_a_refusal_stays_short_for_long_ids_many_sizes_and_wide_letters(with_models: WithModels) -> None:
+def test_refusal_stays_short_for_long_ids_and_many_sizes(with_models: WithModels) -> None:
     sizes = [f"{side}x10000" for side in range(20_000, 20_040)]
     id = "m" * 80
     catalog = with_models({id: FLUX_ENTRY | {"sizes": sizes}})
@@ -252,27 +248,27 @@ def test_a_refusal_stays_short_for_long_ids_many_sizes_and_wide_letters(with_mod
 
 
 @pytest.mark.parametrize("size", ["2048x1000", "1x1", "99999x99999"])
-def test_a_size_of_a_model_whose_sizes_are_not_told_is_sent_as_it_is(catalog: Catalog, size: str) -> None:
+def test_any_size_is_sent_to_a_model_without_listed_sizes(catalog: Catalog, size: str) -> None:
     assert joined(catalog, image("flux")).resolve(ImageArguments("a cat", "flux", size)).body()["size"] == size
 
 
 @pytest.mark.parametrize("size", [None, "", "auto"])
-def test_without_a_size_that_of_such_a_model_is_left_to_the_api(catalog: Catalog, size: str | None) -> None:
+def test_no_size_is_sent_by_default_to_a_model_without_listed_sizes(catalog: Catalog, size: str | None) -> None:
     body = joined(catalog, image("flux")).resolve(ImageArguments("a cat", "flux", size)).body()
     assert body == {"model": "flux", "prompt": "a cat", "n": 1}
 
 
 @pytest.mark.parametrize("size", [5, True, ["7x7"], {}, "7x", "100000x1"])
-def test_what_is_no_size_is_refused_for_such_a_model(catalog: Catalog, size: Any) -> None:
+def test_malformed_size_is_refused_for_a_model_without_listed_sizes(catalog: Catalog, size: Any) -> None:
     assert "WIDTHxHEIGHT" in refused(joined(catalog, image("flux")), ImageArguments("a cat", "flux", size)).message
 
 
-def test_a_prompt_of_any_length_is_sent_to_a_model_whose_limit_is_not_told(catalog: Catalog) -> None:
+def test_prompt_of_any_length_is_sent_to_a_model_without_a_listed_limit(catalog: Catalog) -> None:
     request = joined(catalog, image("flux")).resolve(ImageArguments("x" * 1_000_000, "flux"))
     assert len(request.prompt) == 1_000_000
 
 
 @pytest.mark.parametrize(("sizes", "size"), [(["7x7", "1024x1024"], "1024x1024"), (["7x7", "9x9"], "7x7")])
-def test_a_listed_model_has_the_default_size_or_its_own_first(catalog: Catalog, sizes: list[str], size: str) -> None:
+def test_listed_model_uses_the_default_size_or_its_own_first(catalog: Catalog, sizes: list[str], size: str) -> None:
     both = joined(catalog, image("flux", supportedSizes=sizes))
     assert both.resolve(ImageArguments("a cat", "flux", "auto")).size == size

@@ -50,7 +50,7 @@ def seen_by_another(cache: CatalogCache) -> CachedListing:
     return CatalogCache(cache.path.parent, BASE_URL, "account", cache.clock).read()
 
 
-def test_what_one_process_keeps_another_one_reads(cache: CatalogCache, clock: Clock) -> None:
+def test_another_process_reads_the_cached_list(cache: CatalogCache, clock: Clock) -> None:
     cache.note_request()
     cache.keep(listing("openai/dall-e-3"), '"one"')
     kept = seen_by_another(cache)
@@ -59,9 +59,7 @@ def test_what_one_process_keeps_another_one_reads(cache: CatalogCache, clock: Cl
     assert has_mode(cache.path, 0o600)
 
 
-def test_a_failure_is_told_and_the_last_good_list_stays_until_there_is_a_better_one(
-    cache: CatalogCache, clock: Clock
-) -> None:
+def test_failure_is_reported_while_the_last_good_list_is_kept(cache: CatalogCache, clock: Clock) -> None:
     cache.confirm()
     assert cache.read().listing is None
     cache.keep(listing("dall-e-3"), '"one"')
@@ -76,7 +74,7 @@ def test_a_failure_is_told_and_the_last_good_list_stays_until_there_is_a_better_
     assert (seen_by_another(cache).listing, seen_by_another(cache).etag) == (listing("dall-e-2"), "")
 
 
-def test_the_list_of_another_gateway_or_rail_is_none_of_ours(cache: CatalogCache, folder: Path) -> None:
+def test_list_of_another_gateway_or_rail_is_ignored(cache: CatalogCache, folder: Path) -> None:
     cache.keep(listing("dall-e-3"), "")
     others = [
         CatalogCache(folder, "https://other.example/v1", "account"),
@@ -95,7 +93,7 @@ def damaged(**changes: object) -> bytes:
     return json.dumps(kept | changes).encode()
 
 
-def test_what_a_newer_version_adds_is_passed_over(cache: CatalogCache) -> None:
+def test_fields_from_a_newer_version_are_ignored(cache: CatalogCache) -> None:
     cache.path.parent.mkdir(parents=True, exist_ok=True)
     cache.path.write_bytes(damaged(more=1))
     assert cache.read().listing == listing("dall-e-3")
@@ -129,7 +127,7 @@ def changed_list(**changes: object) -> bytes:
     ],
     ids=range(18),
 )
-def test_what_cannot_be_read_holds_nothing_and_is_replaced(cache: CatalogCache, content: bytes) -> None:
+def test_unreadable_file_counts_as_empty_and_is_replaced(cache: CatalogCache, content: bytes) -> None:
     cache.path.parent.mkdir(parents=True)
     cache.path.write_bytes(content)
     assert cache.read() == CachedListing(base_url=BASE_URL, rail="account")
@@ -138,13 +136,13 @@ def test_what_cannot_be_read_holds_nothing_and_is_replaced(cache: CatalogCache, 
     assert seen_by_another(cache).listing == listing("dall-e-2")
 
 
-def test_the_file_that_the_damaged_ones_are_made_of_can_be_read(cache: CatalogCache) -> None:
+def test_undamaged_base_file_is_readable(cache: CatalogCache) -> None:
     cache.path.parent.mkdir(parents=True)
     cache.path.write_bytes(changed_list())
     assert cache.read().listing == listing("dall-e-3")
 
 
-def test_whoever_reads_while_another_writes_gets_one_list_or_the_other_and_never_half_of_one(
+def test_reader_never_sees_a_half_written_list(
     cache: CatalogCache,
 ) -> None:
     long, short = listing(*(f"model-{number}" for number in range(400))), listing("dall-e-3")
@@ -176,7 +174,7 @@ def full_disk(most_bytes: int) -> Generator[None]:
 
 
 @only_on_posix("limits of a process")
-def test_a_write_that_fails_halfway_leaves_the_list_from_before_and_no_litter(cache: CatalogCache) -> None:
+def test_failed_write_keeps_the_old_file_and_leaves_no_litter(cache: CatalogCache) -> None:
     cache.keep(listing("dall-e-3"), "")
     before = cache.path.read_bytes()
     with full_disk(100):
@@ -190,7 +188,7 @@ def test_a_write_that_fails_halfway_leaves_the_list_from_before_and_no_litter(ca
     assert cache.read().listing == listing("dall-e-3")  # what others write counts again
 
 
-def test_where_nothing_can_be_written_the_process_remembers_what_it_has_seen_and_asked(
+def test_process_remembers_lists_and_claims_if_nothing_can_be_written(
     cache: CatalogCache, folder: Path, clock: Clock
 ) -> None:
     folder.parent.mkdir()
@@ -207,7 +205,7 @@ def test_where_nothing_can_be_written_the_process_remembers_what_it_has_seen_and
     assert seen_by_another(cache).listing == cache.read().listing
 
 
-def test_a_folder_in_the_place_of_the_file_is_lived_with(cache: CatalogCache) -> None:
+def test_folder_in_place_of_the_file_is_tolerated(cache: CatalogCache) -> None:
     cache.path.mkdir(parents=True)
     (cache.path / "something").touch()
     cache.keep(listing("dall-e-3"), "")
@@ -216,14 +214,14 @@ def test_a_folder_in_the_place_of_the_file_is_lived_with(cache: CatalogCache) ->
     assert [path.name for path in cache.path.parent.iterdir()] == [cache.path.name]
 
 
-def test_a_base_url_that_is_no_text_is_a_gateway_as_any_other(folder: Path) -> None:
+def test_base_url_that_is_not_valid_text_has_its_own_cache(folder: Path) -> None:
     cache = CatalogCache(folder, "https://api.example/\udcff", "account")
     cache.keep(listing("dall-e-3"), "")
     assert CatalogCache(folder, "https://api.example/\udcff", "account").read() == cache.read()
     assert CatalogCache(folder, "https://api.example/\udcfe", "account").read().listing is None
 
 
-def test_a_gateway_may_be_asked_once_an_hour_whatever_it_answered(cache: CatalogCache, clock: Clock) -> None:
+def test_gateway_is_queried_at_most_once_an_hour_even_after_failures(cache: CatalogCache, clock: Clock) -> None:
     asked: list[bool] = []
     for seconds in (0, 1, HOUR - 2, 1, 0, HOUR - 1, 1):
         clock.now += seconds
@@ -232,7 +230,7 @@ def test_a_gateway_may_be_asked_once_an_hour_whatever_it_answered(cache: Catalog
     assert asked == [True, False, False, True, False, False, True]
 
 
-def test_a_clock_that_was_turned_back_holds_nobody_back(cache: CatalogCache, clock: Clock) -> None:
+def test_clock_set_back_does_not_block_claims(cache: CatalogCache, clock: Clock) -> None:
     assert cache.claim()
     clock.now -= 365 * 24 * HOUR
     assert cache.claim()
@@ -248,15 +246,13 @@ def hold_lock(cache: CatalogCache, since: float) -> Path:
     return lock
 
 
-def test_nobody_asks_while_another_one_is_about_to(cache: CatalogCache) -> None:
+def test_fresh_lock_blocks_all_claims(cache: CatalogCache) -> None:
     lock = hold_lock(cache, NOW - 59)
     assert (cache.claim(), cache.claim(), lock.exists()) == (False, False, True)
 
 
 @pytest.mark.parametrize("seconds", [61, -61, -1e8], ids=["old", "later", "years later"])
-def test_the_lock_of_a_process_that_was_killed_holds_back_one_claim_at_most(
-    cache: CatalogCache, seconds: float
-) -> None:
+def test_stale_lock_of_a_killed_process_blocks_one_claim_at_most(cache: CatalogCache, seconds: float) -> None:
     lock = hold_lock(cache, NOW - seconds)
     assert (cache.claim(), cache.claim(), cache.claim()) == (False, True, False)
     assert not lock.exists()
@@ -281,7 +277,7 @@ def answers(processes: "Sequence[subprocess.Popen[str]]") -> list[str]:
     return [process.stdout.readline().strip() for process in processes if process.stdout is not None]
 
 
-def test_of_many_processes_that_start_at_once_one_asks(tmp_path: Path) -> None:
+def test_one_of_many_simultaneous_processes_claims_the_list(tmp_path: Path) -> None:
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", CLAIMING],

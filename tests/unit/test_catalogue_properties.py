@@ -103,7 +103,7 @@ def answered(catalog: Catalog) -> Iterator[tuple[str, Any]]:
 
 @SETTINGS
 @given(st.one_of(answers, json_like, entries), st.booleans())
-def test_any_answer_makes_a_catalogue_whose_schemas_every_host_takes(answer: object, is_live: bool) -> None:
+def test_any_answer_makes_a_catalogue_with_portable_schemas(answer: object, is_live: bool) -> None:
     catalog = read(answer, is_live=is_live)
     assert catalog.models
     for each in tool_schemas(catalog, live=True):
@@ -112,7 +112,7 @@ def test_any_answer_makes_a_catalogue_whose_schemas_every_host_takes(answer: obj
 
 @SETTINGS
 @given(answers, st.booleans())
-def test_every_result_is_what_its_tools_output_schema_says(answer: object, is_live: bool) -> None:
+def test_every_result_matches_its_tools_output_schema(answer: object, is_live: bool) -> None:
     catalog = read(answer, is_live=is_live)
     assert [each.output for each in tool_schemas(catalog)] == [each.output for each in tool_schemas(CONTRACT)]
     for name, result in answered(catalog):
@@ -122,7 +122,7 @@ def test_every_result_is_what_its_tools_output_schema_says(answer: object, is_li
 
 @SETTINGS
 @given(answers)
-def test_every_model_that_is_told_can_be_asked_for_in_every_size_that_is_told_of_it(answer: object) -> None:
+def test_every_listed_model_is_accepted_in_every_listed_size(answer: object) -> None:
     catalog = read(answer)
     generate_image, estimate_cost = tool(catalog, "generate_image"), tool(catalog, "estimate_cost")
     told: Any = ImageToolset(catalog).list_models().to_dict()
@@ -141,7 +141,7 @@ def test_every_model_that_is_told_can_be_asked_for_in_every_size_that_is_told_of
 
 @SETTINGS
 @given(answers)
-def test_both_forms_of_an_id_are_the_same_model_or_one_of_them_is_none(answer: object) -> None:
+def test_both_forms_of_an_id_never_mean_different_models(answer: object) -> None:
     catalog = read(answer)
     for listed, shown in catalog.listed.items():
         assert catalog.find(listed) is catalog.find(shown)
@@ -161,7 +161,7 @@ def test_both_forms_of_an_id_are_the_same_model_or_one_of_them_is_none(answer: o
 
 @SETTINGS
 @given(answers)
-def test_a_model_is_sent_by_a_spelling_that_is_listed_and_available(answer: dict[str, list[Any]]) -> None:
+def test_model_is_sent_in_a_listed_and_available_spelling(answer: dict[str, list[Any]]) -> None:
     catalog = read(answer)
     if catalog.listing is not None:
         living = {listed.id for listed in catalog.listing.models if listed.is_available}
@@ -184,7 +184,7 @@ def told_prices(entry: dict[str, Any]) -> Iterator[Decimal]:
 
 @SETTINGS
 @given(answers)
-def test_no_estimate_is_below_what_an_entry_says_for_one_image(answer: dict[str, list[Any]]) -> None:
+def test_no_estimate_is_below_an_entrys_price_for_one_image(answer: dict[str, list[Any]]) -> None:
     catalog = read(answer)
     for entry in answer["data"]:
         fields = cast("dict[str, Any]", entry) if isinstance(entry, dict) else {}
@@ -202,7 +202,7 @@ def test_no_estimate_is_below_what_an_entry_says_for_one_image(answer: dict[str,
 
 @SETTINGS
 @given(answers, st.booleans())
-def test_no_other_text_of_an_entry_is_ever_shown(answer: object, is_live: bool) -> None:
+def test_hostile_text_of_an_entry_is_never_shown(answer: object, is_live: bool) -> None:
     catalog = read(answer, is_live=is_live)
     shown = [json.dumps([each.input, each.output, each.description]) for each in tool_schemas(catalog, live=True)]
     shown += [text for _, result in answered(catalog) for text in (result.to_text(), json.dumps(result.to_dict()))]
@@ -227,7 +227,7 @@ def largest() -> Catalog:
     return joined(CONTRACT, *(worst(number) for number in range(1_000)), *many(5_000))
 
 
-def test_a_thousand_of_the_largest_entries_make_results_and_schemas_of_bounded_size(largest: Catalog) -> None:
+def test_thousand_largest_entries_make_results_of_bounded_size(largest: Catalog) -> None:
     assert len(largest.models) == 1_000
     toolset = ImageToolset(largest)
     for result in (toolset.list_models(), toolset.list_models(search="vendor", max_price_usd=2_000)):

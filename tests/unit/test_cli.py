@@ -42,7 +42,7 @@ def test_plain_start_is_read_without_click(arguments: list[str], flags: Mapping[
         ["serve", "more"],
     ],
 )
-def test_other_command_or_mistake_is_left_to_click(arguments: list[str]) -> None:
+def test_other_commands_and_mistakes_go_to_click(arguments: list[str]) -> None:
     assert serve_flags(arguments) is None
 
 

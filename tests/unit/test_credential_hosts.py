@@ -46,9 +46,7 @@ UNREADABLE = "it cannot be read as a URL"
         (f"http://127.0.0.1:8/{PRIVATE_KEY}", "it holds what looks like a private key"),
     ],
 )
-def test_base_url_that_is_not_safe_gets_no_credential_and_is_told_the_rule_that_it_breaks(
-    gateway: str, rule: str
-) -> None:
+def test_unsafe_base_url_gets_no_credential_and_names_the_broken_rule(gateway: str, rule: str) -> None:
     settings = Settings.read({"BLOCKRUN_API_KEY": "brk_1", "BLOCKRUN_IMAGE_GATEWAY": gateway})
     with pytest.raises(ConfigurationError, match="BLOCKRUN_IMAGE_GATEWAY is not a base URL") as caught:
         endpoint_for(settings, CONTRACT)
@@ -64,7 +62,7 @@ def test_base_url_that_is_not_safe_gets_no_credential_and_is_told_the_rule_that_
 @pytest.mark.parametrize(
     ("url", "rule"), [("http://10.0.0.1", LAN), ("w.example", NO_HTTPS), ("https://a:b@c", "user's")]
 )
-def test_each_setting_of_a_host_is_told_the_rule_that_it_breaks(variable: str, url: str, rule: str) -> None:
+def test_error_names_the_url_setting_and_the_rule_it_breaks(variable: str, url: str, rule: str) -> None:
     credential = "brk_1" if variable == "BLOCKRUN_API_KEY_URL" else "token"
     with pytest.raises(ConfigurationError, match=rf"{variable} is not a base URL .*{rule}"):
         endpoint_for(Settings.read({"BLOCKRUN_API_KEY": credential, variable: url}), CONTRACT)
@@ -92,7 +90,7 @@ def test_each_setting_of_a_host_is_told_the_rule_that_it_breaks(variable: str, u
 )
 @pytest.mark.parametrize("variable", ["BLOCKRUN_IMAGE_GATEWAY", "BLOCKRUN_API_URL", "BLOCKRUN_API_KEY_URL"])
 @pytest.mark.parametrize("credential", ["brk_1", "token", PRIVATE_KEY, ""])
-def test_placeholder_in_a_url_sends_no_credential_to_any_host(url: str, variable: str, credential: str) -> None:
+def test_placeholder_in_a_url_prevents_sending_a_credential(url: str, variable: str, credential: str) -> None:
     settings = Settings.read({"BLOCKRUN_API_KEY": credential, variable: url})
     with pytest.raises(ConfigurationError, match=f"{variable} still holds a placeholder"):
         endpoint_for(settings, CONTRACT)
@@ -133,7 +131,7 @@ def test_placeholder_in_a_url_sends_no_credential_to_any_host(url: str, variable
         ),
     ],
 )
-def test_host_that_was_named_for_a_placeholder_gets_no_other_credential(
+def test_host_set_for_an_unfilled_credential_gets_no_other_credential(
     environment: dict[str, str], unfilled: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=f"{unfilled} still holds a placeholder, and") as caught:
@@ -156,19 +154,19 @@ def test_host_that_was_named_for_a_placeholder_gets_no_other_credential(
         ),
     ],
 )
-def test_placeholder_of_a_credential_that_no_other_host_hangs_on_is_not_set(
+def test_unfilled_credential_counts_as_unset_if_no_host_depends_on_it(
     environment: dict[str, str], base_url: str
 ) -> None:
     assert endpoint_for(Settings.read(environment), CONTRACT).base_url == base_url
 
 
-def test_placeholder_as_the_only_credential_is_named() -> None:
+def test_placeholder_as_the_only_credential_is_named_in_the_error() -> None:
     with pytest.raises(ConfigurationError, match="BLOCKRUN_API_KEY still holds a placeholder, so no picture"):
         endpoint_for(Settings.read({"BLOCKRUN_API_KEY": "${user_config.api_key}"}), CONTRACT)
 
 
 @pytest.mark.parametrize("environment", [{}, {"BLOCKRUN_IMAGE_CREDENTIAL": "${X}"}, {"BLOCKRUN_API_KEY": SOLANA}])
-def test_gateway_that_is_named_needs_a_credential_of_its_own(environment: dict[str, str]) -> None:
+def test_configured_gateway_needs_its_own_credential(environment: dict[str, str]) -> None:
     named = {"BLOCKRUN_IMAGE_GATEWAY": "https://g.example/v1", **environment}
     with pytest.raises(ConfigurationError) as caught:
         endpoint_for(Settings.read(named), CONTRACT)

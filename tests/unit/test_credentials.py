@@ -47,7 +47,7 @@ from blockrun_image_mcp.settings import Settings
         ("0x" + "a1" * 20, Shape.TOKEN),
     ],
 )
-def test_a_credential_is_told_by_its_shape(credential: str, shape: Shape) -> None:
+def test_credential_is_recognised_by_its_shape(credential: str, shape: Shape) -> None:
     assert shape_of(credential) is shape
 
 
@@ -85,7 +85,7 @@ def test_a_credential_is_told_by_its_shape(credential: str, shape: Shape) -> Non
         ),
     ],
 )
-def test_a_credential_goes_only_where_its_shape_or_the_operator_says(
+def test_credential_is_sent_only_where_its_shape_or_the_operator_says(
     environment: dict[str, str], base_url: str, bearer: str
 ) -> None:
     endpoint = endpoint_for(Settings.read(environment), CONTRACT)
@@ -98,7 +98,7 @@ def test_a_credential_goes_only_where_its_shape_or_the_operator_says(
 @pytest.mark.parametrize(
     "secret", [f"brk_{PRIVATE_KEY}", f"{PRIVATE_KEY}0", f"key={PRIVATE_KEY[2:]}", SOLANA, "[1,2,3]"]
 )
-def test_a_private_key_within_other_text_is_never_sent_to_any_host(variable: str, gateway: str, secret: str) -> None:
+def test_private_key_inside_other_text_is_never_sent(variable: str, gateway: str, secret: str) -> None:
     settings = Settings.read({variable: secret, "BLOCKRUN_IMAGE_GATEWAY": gateway})
     with pytest.raises(ConfigurationError, match="not sent to anyone") as caught:
         endpoint_for(settings, CONTRACT)
@@ -117,7 +117,7 @@ def test_a_private_key_within_other_text_is_never_sent_to_any_host(variable: str
         ({"BLOCKRUN_IMAGE_GATEWAY": "http://127.0.0.1:8/v1"}, "http://127.0.0.1:8/v1"),
     ],
 )
-def test_a_private_key_signs_and_is_put_into_no_header(
+def test_private_key_signs_and_appears_in_no_header(
     variable: str, key: str, others: dict[str, str], base_url: str
 ) -> None:
     endpoint = endpoint_for(Settings.read({variable: key, **others}), CONTRACT)
@@ -127,7 +127,7 @@ def test_a_private_key_signs_and_is_put_into_no_header(
     assert PRIVATE_KEY[2:] not in repr(endpoint).lower() + str(endpoint).lower()
 
 
-def test_who_pays_has_a_name_that_is_the_same_for_the_same_credential_and_shows_nothing_of_it() -> None:
+def test_principal_is_stable_for_a_credential_and_reveals_nothing() -> None:
     def principal(credential: str) -> str:
         return endpoint_for(Settings.read({"BLOCKRUN_IMAGE_CREDENTIAL": credential}), CONTRACT).principal
 
@@ -138,14 +138,14 @@ def test_who_pays_has_a_name_that_is_the_same_for_the_same_credential_and_shows_
     assert all(re.fullmatch("[0-9a-f]{16}", name) and name not in PRIVATE_KEY for name in same)
 
 
-def test_a_private_key_beside_the_credential_stays_where_it_is() -> None:
+def test_unused_private_key_is_not_exposed() -> None:
     settings = Settings.read({"BLOCKRUN_API_KEY": "brk_1", "BLOCKRUN_WALLET_KEY": PRIVATE_KEY})
     endpoint = endpoint_for(settings, CONTRACT)
     assert PRIVATE_KEY not in repr(endpoint) + str(endpoint.headers)
     assert "brk_1" not in repr(endpoint)
 
 
-def test_without_a_credential_the_setting_is_named() -> None:
+def test_missing_credential_error_names_the_setting() -> None:
     with pytest.raises(ConfigurationError) as caught:
         endpoint_for(Settings(), CONTRACT)
     assert "BLOCKRUN_API_KEY" in caught.value.hint
@@ -166,7 +166,7 @@ AZURE = "https://r.openai.azure.com/openai"
         ("http://127.0.0.1:8/v1?api-version=1", "http://127.0.0.1:8/v1", {"api-version": "1"}),
     ],
 )
-def test_azure_gets_its_version_in_the_query_and_the_key_in_a_header_of_its_own(
+def test_azure_gets_its_version_as_query_and_its_key_as_api_key_header(
     gateway: str, base_url: str, query: dict[str, str]
 ) -> None:
     settings = Settings.read({"BLOCKRUN_IMAGE_CREDENTIAL": "0a1b2c", "BLOCKRUN_IMAGE_GATEWAY": gateway})
@@ -204,7 +204,7 @@ def test_other_gateways_get_a_bearer_token(gateway: str) -> None:
         ("Authorization: Bearer sk-1", "Authorization and the word after it"),
     ],
 )
-def test_what_was_copied_along_with_a_key_is_named_and_the_key_is_not(credential: str, what: str) -> None:
+def test_text_copied_with_a_key_is_named_without_the_key(credential: str, what: str) -> None:
     with pytest.raises(
         ConfigurationError, match=f"BLOCKRUN_API_KEY holds more than the key: leave out {what}"
     ) as caught:
@@ -214,13 +214,13 @@ def test_what_was_copied_along_with_a_key_is_named_and_the_key_is_not(credential
 
 
 @pytest.mark.parametrize("credential", ["token", "key", "a=", "monkey=", "id-1:secret", "bearerless", "tokens-1"])
-def test_credential_that_only_resembles_such_words_is_sent(credential: str) -> None:
+def test_credential_that_resembles_copied_text_is_sent(credential: str) -> None:
     settings = Settings.read({"BLOCKRUN_API_KEY": credential, "BLOCKRUN_IMAGE_GATEWAY": "https://g.example"})
     assert endpoint_for(settings, CONTRACT).headers == {"Authorization": f"Bearer {credential}"}
 
 
 @pytest.mark.parametrize("credential", ["brk_a b", "brk_a\nX-Evil: 1", "brk_é"])
-def test_a_credential_that_would_break_out_of_its_header_is_refused(credential: str) -> None:
+def test_credential_with_invalid_header_characters_is_refused(credential: str) -> None:
     with pytest.raises(ConfigurationError, match="characters that credentials never have") as caught:
         endpoint_for(Settings.read({"BLOCKRUN_API_KEY": credential}), CONTRACT)
     assert credential not in caught.value.to_text()
@@ -246,36 +246,36 @@ def payment(nonce: bytes, words: str) -> str:
 
 @settings(max_examples=60)
 @given(st.binary(min_size=32, max_size=32), st.text(max_size=200))
-def test_a_payment_that_was_signed_may_leave(nonce: bytes, words: str) -> None:
+def test_signed_payment_may_be_sent(nonce: bytes, words: str) -> None:
     assert may_leave("PAYMENT-SIGNATURE", payment(nonce, words), SecretStr(PRIVATE_KEY[2:]))
 
 
 @pytest.mark.parametrize("words", ["hAA" * 17, "ff?" + "fff" * 21 + "ff?"])
-def test_a_payment_may_leave_whose_words_look_like_a_secret(words: str) -> None:
+def test_payment_with_text_that_resembles_a_secret_may_be_sent(words: str) -> None:
     payments = [payment(bytes(32), "." * shift + words) for shift in range(3)]
     assert any(map(is_never_sent, payments))
     assert all(may_leave("PAYMENT-SIGNATURE", each, SecretStr(PRIVATE_KEY[2:])) for each in payments)
 
 
 @pytest.mark.parametrize("key", [PRIVATE_KEY, PRIVATE_KEY[2:], PRIVATE_KEY.upper()])
-def test_the_wallets_own_key_does_not_leave_within_a_payment(key: str) -> None:
+def test_wallets_own_key_is_not_sent_inside_a_payment(key: str) -> None:
     secret = SecretStr(PRIVATE_KEY[2:])
     assert not may_leave("PAYMENT-SIGNATURE", payment(bytes.fromhex(PRIVATE_KEY[2:]), ""), secret)
     assert not may_leave("PAYMENT-SIGNATURE", payment(bytes(32), f"words {key}"), secret)
 
 
 @pytest.mark.parametrize("value", [PRIVATE_KEY, base64.b64encode(b"{}").decode() + PRIVATE_KEY, f"[{'1, ' * 63}2]"])
-def test_what_is_no_payment_is_held_against_the_shapes_of_secrets_in_that_header_too(value: str) -> None:
+def test_payment_header_without_a_payment_is_checked_for_secrets(value: str) -> None:
     assert not may_leave("PAYMENT-SIGNATURE", value)
     assert not may_leave("Authorization", f"Bearer {value}")
 
 
-def test_a_payment_in_another_header_is_held_against_the_shapes_of_secrets() -> None:
+def test_payment_in_another_header_is_checked_for_secrets() -> None:
     payments = [payment(bytes(32), "." * shift + "hAA" * 17) for shift in range(3)]
     assert not all(may_leave("X-Other", each) for each in payments)
 
 
-def test_a_key_is_read_from_a_file_when_it_is_needed_and_its_first_line_counts(tmp_path: Path) -> None:
+def test_key_is_read_on_demand_from_the_first_line_of_its_file(tmp_path: Path) -> None:
     file = tmp_path / "key"
     read = Settings.read({"BLOCKRUN_WALLET_KEY_FILE": str(file)})
     with pytest.raises(ConfigurationError, match="BLOCKRUN_WALLET_KEY_FILE names a file that cannot be read") as caught:
@@ -290,14 +290,14 @@ def test_a_key_is_read_from_a_file_when_it_is_needed_and_its_first_line_counts(t
     assert key.get_secret_value() == PRIVATE_KEY[2:]
 
 
-def test_a_file_that_cannot_be_read_does_not_matter_behind_a_credential_that_counts() -> None:
+def test_unreadable_key_file_is_ignored_if_another_credential_wins() -> None:
     read = Settings.read(
         {"BLOCKRUN_API_KEY": "brk_1", "BLOCKRUN_WALLET_KEY_FILE": "/none", "BLOCKRUN_IMAGE_WALLET": "x"}
     )
     assert endpoint_for(read, CONTRACT).headers == {"Authorization": "Bearer brk_1"}
 
 
-def test_the_session_pays_only_where_the_setting_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_session_key_pays_only_if_the_setting_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("HOME", "USERPROFILE"):
         monkeypatch.setenv(variable, str(tmp_path))
     (tmp_path / ".blockrun").mkdir()

@@ -70,7 +70,7 @@ def steps(ledger: FakeLedger) -> Sequence[Note]:
         ([WRITTEN, CANCELLED], [("delivered",), ("delivered", "cancelled")]),
     ],
 )
-async def test_answer_counts_as_what_its_delivery_reports(
+async def test_answer_is_recorded_as_its_delivery_reports(
     catalog: Catalog, events: Sequence[DeliveryEvent], notes: Sequence[Note]
 ) -> None:
     ledger, delivery = FakeLedger(), FakeDelivery()
@@ -81,7 +81,7 @@ async def test_answer_counts_as_what_its_delivery_reports(
     assert steps(ledger) == notes
 
 
-async def test_slow_answer_that_was_written_can_be_repeated(catalog: Catalog) -> None:
+async def test_slow_written_answer_is_repeatable(catalog: Catalog) -> None:
     ledger, delivery = FakeLedger(), FakeDelivery()
     await toolset(catalog, ledger, timings=SLOW).generate_image("a cat", "dall-e-3", delivery=delivery)
     await delivery.tell(WRITTEN)
@@ -96,7 +96,7 @@ async def test_slow_answer_that_was_written_can_be_repeated(catalog: Catalog) ->
         (SLOW, WRITTEN, ("abandoned",)),
     ],
 )
-async def test_unknown_outcome_that_the_caller_may_have_missed_is_told_again(
+async def test_unknown_outcome_is_abandoned_if_the_caller_may_have_missed_it(
     catalog: Catalog, timings: CallTimings | None, event: DeliveryEvent, noted: tuple[str, ...]
 ) -> None:
     ledger, delivery, gateway = FakeLedger(), FakeDelivery(), FailingGateway(OutcomeUnknownError("Silence."))
@@ -106,7 +106,7 @@ async def test_unknown_outcome_that_the_caller_may_have_missed_is_told_again(
     assert steps(ledger) == [noted]
 
 
-async def test_error_about_a_charge_cannot_be_repeated(catalog: Catalog) -> None:
+async def test_charged_error_is_not_repeatable(catalog: Catalog) -> None:
     ledger, delivery = FakeLedger(), FakeDelivery()
     gateway = FailingGateway(OutcomeUnknownError("No image.", charged="yes"))
     with pytest.raises(OutcomeUnknownError):
@@ -115,7 +115,7 @@ async def test_error_about_a_charge_cannot_be_repeated(catalog: Catalog) -> None
     assert steps(ledger) == [("delivered",)]
 
 
-async def test_answer_is_slow_by_the_call_and_not_by_its_delivery(catalog: Catalog) -> None:
+async def test_slow_delivery_does_not_make_an_answer_repeatable(catalog: Catalog) -> None:
     ledger, delivery = FakeLedger(), FakeDelivery()
     answering = toolset(catalog, ledger)
     await answering.generate_image("a cat", "dall-e-3", delivery=delivery)
@@ -150,7 +150,7 @@ async def test_answer_to_a_call_that_may_have_waited_is_repeatable(catalog: Cata
         (ZeroDivisionError(), [("delivered", "unknown")], [("abandoned",)]),
     ],
 )
-async def test_error_counts_as_what_its_delivery_reports(
+async def test_error_is_recorded_as_its_delivery_reports(
     catalog: Catalog, error: Exception, written: Sequence[Note], lost: Sequence[Note]
 ) -> None:
     for event, notes in ((WRITTEN, written), (LOST, lost)):
@@ -162,7 +162,7 @@ async def test_error_counts_as_what_its_delivery_reports(
         assert steps(ledger) == notes
 
 
-async def test_pending_answer_waits_for_no_delivery(catalog: Catalog) -> None:
+async def test_pending_answer_is_abandoned_without_waiting_for_delivery(catalog: Catalog) -> None:
     ledger, delivery = FakeLedger(), FakeDelivery()
     await toolset(catalog, ledger, FailingGateway(JobPending())).generate_image("a cat", "dall-e-3", delivery=delivery)
     assert steps(ledger) == [("abandoned",)]
@@ -170,7 +170,7 @@ async def test_pending_answer_waits_for_no_delivery(catalog: Catalog) -> None:
         await delivery.tell(WRITTEN)
 
 
-async def test_call_that_reserved_nothing_has_nothing_to_note(catalog: Catalog) -> None:
+async def test_call_without_a_reservation_records_nothing(catalog: Catalog) -> None:
     delivery, ledger = FakeDelivery(), FakeLedger(ConfigurationError("No folder."))
     with pytest.raises(ConfigurationError):
         await toolset(catalog, ledger).generate_image("a cat", "dall-e-3", delivery=delivery)
@@ -234,7 +234,7 @@ async def test_error_is_shared_until_it_is_written(catalog: Catalog) -> None:
     assert len(ledger.calls) == 1
 
 
-async def test_call_whose_result_cannot_be_named_is_closed_and_abandoned(catalog: Catalog) -> None:
+async def test_call_whose_result_cannot_be_built_is_closed_and_abandoned(catalog: Catalog) -> None:
     status = AttemptStatus(AttemptState.SETTLED, response=ImagesResponse([Image(URL)], Decimal("0.042")))
     ledger = EarlierCall(REQUEST, status)
     collecting = ImageToolset(catalog, ledger=ledger, timings=JOINING)
@@ -249,7 +249,7 @@ async def test_call_whose_result_cannot_be_named_is_closed_and_abandoned(catalog
     "gateway",
     [FakeGateway(Image(URL)), FailingGateway(ContentPolicyError("No.")), FailingGateway(JobPending())],
 )
-async def test_call_that_is_answered_is_closed(catalog: Catalog, gateway: FakeGateway) -> None:
+async def test_answered_call_is_closed(catalog: Catalog, gateway: FakeGateway) -> None:
     ledger = FakeLedger()
     answering = toolset(catalog, ledger, gateway, JOINING)
     for _ in range(2):
@@ -258,7 +258,7 @@ async def test_call_that_is_answered_is_closed(catalog: Catalog, gateway: FakeGa
     assert len(ledger.calls) == 2
 
 
-async def test_call_whose_caller_is_cancelled_is_closed(catalog: Catalog) -> None:
+async def test_cancelled_call_is_closed(catalog: Catalog) -> None:
     class Stuck(FakeGateway):
         async def generate(
             self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
@@ -278,7 +278,7 @@ async def test_call_whose_caller_is_cancelled_is_closed(catalog: Catalog) -> Non
     assert [len(ledger.calls), ledger.notes[-1]] == [2, ("delivered",)]
 
 
-async def test_call_that_is_refused_before_anything_was_found_is_closed(catalog: Catalog) -> None:
+async def test_call_refused_during_a_slow_search_is_closed(catalog: Catalog) -> None:
     class SlowLedger(FakeLedger):
         async def begin(self, call: MadeCall, order: Order | None) -> Begun:
             await anyio.sleep_forever()
@@ -307,7 +307,7 @@ def test_uncollected_pictures_are_named_in_one_line() -> None:
 
 
 @pytest.mark.parametrize("urls", [[f"{URL}?{'x' * 500}"], []])
-def test_uncollected_picture_with_a_long_url_is_named_by_the_resource(urls: Sequence[str]) -> None:
+def test_uncollected_picture_with_a_long_url_points_to_the_resource(urls: Sequence[str]) -> None:
     assert uncollected(*urls).to_text().endswith(": see the resource images://recent")
 
 
@@ -317,14 +317,14 @@ def test_only_some_of_many_uncollected_pictures_are_named() -> None:
     assert named.count("https://") == 4
 
 
-def test_long_prompt_of_uncollected_pictures_is_cut() -> None:
+def test_long_prompt_of_uncollected_pictures_is_truncated() -> None:
     named = uncollected(URL, prompt="fox\n" * 100).to_text()
     assert "\n" not in named
     assert len(named) < 250
 
 
 @pytest.mark.parametrize("delivery", [None, FakeDelivery()])
-async def test_uncollected_pictures_are_named_in_the_result_and_noted(
+async def test_uncollected_pictures_are_named_in_the_result_and_recorded(
     catalog: Catalog, delivery: FakeDelivery | None
 ) -> None:
     fox, owl = uncollected(URL), uncollected(OTHER_URL, prompt="an owl", id="attempt-2")
@@ -336,7 +336,7 @@ async def test_uncollected_pictures_are_named_in_the_result_and_noted(
     assert steps(ledger) == [("delivered", "attempt-1", "attempt-2")]
 
 
-async def test_lost_answer_has_named_nothing(catalog: Catalog) -> None:
+async def test_lost_answer_does_not_record_uncollected_pictures(catalog: Catalog) -> None:
     ledger, delivery = FakeLedger(uncollected=[uncollected(URL)]), FakeDelivery()
     await toolset(catalog, ledger).generate_image("a cat", "dall-e-3", delivery=delivery)
     await delivery.tell(LOST)
@@ -367,7 +367,7 @@ async def test_uncollected_pictures_are_named_in_a_refusal(catalog: Catalog) -> 
     assert caught.value.hint.endswith(fox.to_text())
 
 
-async def test_uncollected_pictures_are_named_beside_other_models(catalog: Catalog) -> None:
+async def test_uncollected_pictures_are_named_with_alternative_models(catalog: Catalog) -> None:
     fox, error = uncollected(URL), ModelNotFoundError("There is no such model.", hint="Look at the list.")
     both = joined(catalog, image("dall-e-3"), image("flux"))
     with pytest.raises(ModelNotFoundError) as caught:
@@ -375,7 +375,7 @@ async def test_uncollected_pictures_are_named_beside_other_models(catalog: Catal
     assert caught.value.hint == f"Use another: flux (price not known). {fox.to_text()}"
 
 
-async def test_pictures_that_were_found_last_are_the_ones_that_are_named(catalog: Catalog) -> None:
+async def test_uncollected_pictures_found_last_are_named(catalog: Catalog) -> None:
     fox, owl = uncollected(URL), uncollected(OTHER_URL, prompt="an owl", id="attempt-2")
     released = FakeAttempt(REQUEST, AttemptStatus(AttemptState.RELEASED))
     ledger = FakeLedger(Collected(released, [fox]), Reserved(FakeAttempt(REQUEST), [owl]))

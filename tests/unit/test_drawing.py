@@ -48,14 +48,14 @@ def test_the_same_arguments_give_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize("prompt", ["a dog", "a city at sunset", "something unknown", "a logo", "a robot", "tea"])
-def test_every_variant_is_visibly_another_picture(prompt: str) -> None:
+def test_variants_differ_visibly(prompt: str) -> None:
     pictures = [opened(prompt, variant=variant) for variant in range(10)]
     for index, one in enumerate(pictures):
         assert all(difference(one, other) > 1 for other in pictures[index + 1 :])
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_the_picture_is_a_png_of_exactly_the_size_asked_for(width: int, height: int) -> None:
+def test_picture_is_a_png_of_exactly_the_requested_size(width: int, height: int) -> None:
     image = Image.open(io.BytesIO(draw("two boats on a lake", width=width, height=height)))
     assert (image.format, image.size) == ("PNG", (width, height))
 
@@ -76,7 +76,7 @@ def test_night_is_darker_than_day() -> None:
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
-def test_every_subject_paints_something_of_a_good_size(name: str) -> None:
+def test_every_subject_is_painted_large_enough(name: str) -> None:
     sheet = Sheet.blank(200, 200)
     SUBJECTS[name].paint(Canvas(sheet, (100, 100), 80), SUBJECTS[name].colours[0])
     box = ImageChops.difference(sheet.image, Image.new("RGB", (200, 200), "white")).getbbox()
@@ -89,7 +89,9 @@ def paint_nothing(_canvas: Canvas, _colour: Colour) -> None:
 
 
 @pytest.mark.parametrize(("name", "word"), [(name, subject.one.split()[0]) for name, subject in SUBJECTS.items()])
-def test_every_subject_shows_in_the_picture_of_its_word(name: str, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_subject_is_visible_when_its_word_is_in_the_prompt(
+    name: str, word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with_subject = opened(f"one {word}", size=128)
     monkeypatch.setitem(SUBJECTS, name, replace(SUBJECTS[name], paint=paint_nothing))
     assert difference(with_subject, opened(f"one {word}", size=128)) > 1
@@ -110,7 +112,7 @@ def test_every_subject_shows_in_the_picture_of_its_word(name: str, word: str, mo
         ("portrait of a cat", [Mention("cat")]),
     ],
 )
-def test_whole_words_choose_the_subjects_their_number_and_colour(prompt: str, mentions: list[Mention]) -> None:
+def test_whole_words_set_subject_count_and_colour(prompt: str, mentions: list[Mention]) -> None:
     assert list(mentions_in(words_of(prompt))) == mentions
 
 

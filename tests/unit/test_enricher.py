@@ -30,12 +30,12 @@ def rules(prompt: EnrichedPrompt) -> dict[str, str]:
     return {addition.facet: addition.rule for addition in prompt.applied}
 
 
-def test_a_dog_gains_a_style_a_composition_and_a_light() -> None:
+def test_bare_prompt_gains_style_composition_and_lighting() -> None:
     assert facets(enriched("A dog")) == list(MAIN_FACETS)
 
 
 @pytest.mark.parametrize("size", [None, "1024x1024", "1792x1024", "1024x1792"])
-def test_the_contracts_good_prompt_keeps_its_words_and_its_light(size: str | None) -> None:
+def test_good_prompt_from_the_contract_keeps_its_words_and_lighting(size: str | None) -> None:
     prompt = "A golden retriever puppy sitting in a sunlit meadow, soft focus background"
     result = enriched(prompt, size=size)
     assert result.prompt.startswith(prompt)
@@ -48,7 +48,7 @@ def test_the_contracts_good_prompt_keeps_its_words_and_its_light(size: str | Non
     "quotation",
     ['"at night"', "“at night”", "„at night“", "«at night»", "「at night」", "`at night`", "‘at night’", "'at night'"],
 )
-def test_a_quoted_text_is_neither_read_nor_touched(quotation: str) -> None:
+def test_quoted_text_is_neither_read_nor_changed(quotation: str) -> None:
     result = enriched(f"A dog under a sign {quotation}")
     assert result.prompt.startswith(f"A dog under a sign {quotation}")
     assert "lighting" not in result.present
@@ -56,12 +56,12 @@ def test_a_quoted_text_is_neither_read_nor_touched(quotation: str) -> None:
 
 
 @pytest.mark.parametrize("prompt", ["A dog’s day at night", "A dog isn't 'sad' at night", 'A 6" dog at night'])
-def test_an_apostrophe_or_an_inch_begins_no_quotation(prompt: str) -> None:
+def test_apostrophe_or_inch_mark_does_not_start_a_quotation(prompt: str) -> None:
     assert "lighting" in enriched(prompt).present
 
 
 @pytest.mark.parametrize("negation", ["no sunset", "without a sunset", "don't show a sunset", "don’t show a sunset"])
-def test_what_is_negated_is_not_present(negation: str) -> None:
+def test_negated_facet_counts_as_absent(negation: str) -> None:
     assert "lighting" not in enriched(f"A dog, {negation}").present
     assert "lighting" in enriched(f"A dog, {negation}, at night").present
 
@@ -98,7 +98,7 @@ def test_what_is_negated_is_not_present(negation: str) -> None:
         ("A dog " + "x" * 2_000, RICH),
     ],
 )
-def test_a_prompt_that_had_better_be_left_alone_is_and_says_why(prompt: str, reason: str) -> None:
+def test_unsuitable_prompt_is_left_alone_with_a_reason(prompt: str, reason: str) -> None:
     result = enriched(prompt)
     assert (result.prompt, result.applied, result.reason) == (prompt, [], reason)
     assert bool(result.advice) == (reason in (FEW, FOREIGN))
@@ -118,11 +118,11 @@ def test_a_prompt_that_had_better_be_left_alone_is_and_says_why(prompt: str, rea
         "A dog near the дом",
     ],
 )
-def test_other_prompts_are_not_left_alone(prompt: str) -> None:
+def test_ordinary_prompts_are_enriched(prompt: str) -> None:
     assert "composition" in facets(enriched(prompt))
 
 
-def test_what_stands_late_in_a_prompt_is_read_too() -> None:
+def test_end_of_a_long_prompt_is_read() -> None:
     assert "lighting" in enriched(f"A dog {'x' * 1_900} at sunset").present
 
 
@@ -156,7 +156,7 @@ def test_a_style_is_added_only_to_a_bare_prompt_or_for_a_purpose(prompt: str, ha
         ("Puppies", "animal"),
     ],
 )
-def test_the_longest_term_tells_what_a_prompt_is_about(prompt: str, subject: str) -> None:
+def test_longest_term_decides_the_subject(prompt: str, subject: str) -> None:
     assert rules(enriched(prompt))["style"] == f"subjects.{subject}.style"
 
 
@@ -176,7 +176,7 @@ def test_a_wide_or_tall_size_is_named_in_the_composition(size: str, rule: str) -
     assert rules(enriched("A dog", size=size))["composition"] == rule
 
 
-def test_a_purpose_goes_before_the_size_and_the_subject_and_does_without_what_it_skips() -> None:
+def test_purpose_overrides_size_and_subject_and_skips_facets() -> None:
     assert rules(enriched("A dog", size="1024x1792", purpose="logo_icon")) == {
         "style": "purposes.logo_icon.style",
         "composition": "purposes.logo_icon.tall",
@@ -185,13 +185,13 @@ def test_a_purpose_goes_before_the_size_and_the_subject_and_does_without_what_it
     assert rules(enriched("A photo of a dog", purpose="portrait"))["lighting"] == "purposes.portrait.lighting"
 
 
-def test_what_is_added_does_not_contradict_what_was_added_before_it() -> None:
+def test_addition_does_not_contradict_an_earlier_addition() -> None:
     told = enriched("A ghost", purpose="childrens_illustration").prompt
     assert "Gentle storybook art style" in told
     assert "dramatic" not in told
 
 
-def test_phrases_differ_with_what_a_prompt_is_about() -> None:
+def test_phrases_vary_with_the_subject() -> None:
     animals = ["dog", "cat", "horse", "owl", "fox", "bear", "whale", "frog"]
     assert len({enriched(f"A {animal}").prompt.partition(". ")[2] for animal in animals}) > 3
 
@@ -226,16 +226,14 @@ def test_phrases_differ_with_what_a_prompt_is_about() -> None:
         ),
     ],
 )
-def test_what_is_added_ends_the_clause_before_it_in_the_form_that_the_model_likes(
-    prompt: str, sentence: str, tags: str
-) -> None:
+def test_addition_is_punctuated_in_the_models_preferred_form(prompt: str, sentence: str, tags: str) -> None:
     for model, expected in (("dall-e-3", sentence), ("dall-e-2", tags)):
         result = enriched(prompt, model, art_style="anime", composition="close crop", lighting="")
         assert result.prompt.partition(", clear")[0].rstrip(".") == expected.rstrip(".")
         assert result.prompt.endswith(".") == (model == "dall-e-3")
 
 
-def test_an_argument_is_added_in_its_own_words_or_those_of_the_preset() -> None:
+def test_argument_is_added_in_its_own_or_its_presets_words() -> None:
     result = enriched("A dog", art_style="Ink_Wash", composition="from the sofa, ", lighting=" golden hour ")
     assert [(each.text, each.source) for each in result.applied] == [
         ("ink wash painting style", "argument"),
@@ -244,7 +242,7 @@ def test_an_argument_is_added_in_its_own_words_or_those_of_the_preset() -> None:
     ]
 
 
-def test_an_argument_that_the_prompt_says_already_is_not_added_and_not_warned_of() -> None:
+def test_argument_already_in_the_prompt_is_skipped_without_warning() -> None:
     result = enriched("A dog in the lamp's shadow", lighting="in the lamp's shadow")
     assert "arguments.lighting" not in rules(result).values()
     assert "lighting" not in facets(result)
@@ -259,7 +257,7 @@ def test_an_argument_that_the_prompt_says_already_is_not_added_and_not_warned_of
         ("A dog, as is", {"art_style": "anime"}, f"the prompt was not changed, because {OPT_OUT}"),
     ],
 )
-def test_an_argument_that_cannot_be_added_is_warned_of(prompt: str, asked: dict[str, str], why: str) -> None:
+def test_argument_that_cannot_be_added_causes_a_warning(prompt: str, asked: dict[str, str], why: str) -> None:
     result = enriched(prompt, **asked)
     (warning,) = result.warnings
     assert warning.endswith(f"was not added: {why}.")
@@ -269,19 +267,19 @@ def test_an_argument_that_cannot_be_added_is_warned_of(prompt: str, asked: dict[
 @pytest.mark.parametrize(
     "words", ["(dog)", 'a "dog"', "a\ndog", "dog --ar 2", "<dog>", "{dog}", "12", "x" * 121, "-dog"]
 )
-def test_an_argument_that_is_no_short_phrase_is_refused(words: str) -> None:
+def test_argument_that_is_not_a_short_phrase_is_refused(words: str) -> None:
     with pytest.raises(InvalidRequestError, match="lighting must be a short phrase"):
         enriched("A dog", lighting=words)
 
 
-def test_a_purpose_or_a_model_that_does_not_exist_is_refused() -> None:
+def test_unknown_purpose_or_model_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="no purpose 'meme'"):
         enriched("A dog", purpose="meme")
     with pytest.raises(UnknownModelError):
         enriched("A dog", "dall-e-4")
 
 
-def test_what_does_not_fit_is_left_out_from_the_end_and_arguments_go_first(catalog: Catalog) -> None:
+def test_last_additions_are_dropped_first_and_arguments_kept(catalog: Catalog) -> None:
     model, whole = catalog.find("dall-e-3"), enriched("A dog")
     kept = [facets(enriched("A dog", tight(model, room))) for room in range(len(whole.prompt), 4, -1)]
     assert kept[0] == list(MAIN_FACETS)
@@ -300,7 +298,7 @@ def tight(model: Model, room: int) -> Model:
     return model.model_copy(update={"max_prompt_characters": room})
 
 
-def test_a_suggestion_names_what_is_missing_and_why_it_is_only_one() -> None:
+def test_suggestion_names_missing_facets_and_its_reason() -> None:
     suggested = enriched("A dog").as_advice()
     assert (suggested.prompt, suggested.missing) == ("A dog", list(MAIN_FACETS))
     assert suggested.reason == "only suggestions were requested"
@@ -308,12 +306,12 @@ def test_a_suggestion_names_what_is_missing_and_why_it_is_only_one() -> None:
     assert replace(enriched("A dog at sunset"), missing=["style"]).as_advice().missing == ["style", "composition"]
 
 
-def test_a_prompt_that_is_not_looked_at_warns_of_words_that_are_wasted_and_not_of_a_purpose() -> None:
+def test_untouched_prompt_warns_of_unused_arguments_except_purpose() -> None:
     untouched = EnrichedPrompt.untouched("A dog", {"purpose": "photo", "lighting": "", "art_style": "anime"})
     assert untouched.warnings == ["art_style was not used, because enrich is off."]
 
 
-def test_an_example_of_better_words_leaves_out_what_contradicts_the_rest_of_it() -> None:
+def test_example_omits_phrases_that_contradict_the_rest() -> None:
     advice = [Advice("style", "", "black and white"), Advice("lighting", "", "vivid neon glow")]
     assert example_of(EnrichedPrompt("A dog!", "A dog!", advice=advice)) == "A dog! Black and white."
     assert example_of(EnrichedPrompt("A dog at night,", "", advice=advice[1:])) == "A dog at night, vivid neon glow"
@@ -329,7 +327,7 @@ def test_an_example_of_better_words_leaves_out_what_contradicts_the_rest_of_it()
         ("a cup", "subjects.vessel.lighting"),
     ],
 )
-def test_a_particular_light_takes_a_prompt_whose_every_word_is_known(prompt: str, rule: str) -> None:
+def test_specific_lighting_needs_a_prompt_of_known_words(prompt: str, rule: str) -> None:
     assert rules(enriched(prompt))["lighting"] == rule
 
 
@@ -337,21 +335,19 @@ def test_a_particular_light_takes_a_prompt_whose_every_word_is_known(prompt: str
     ("prompt", "is_lit_by_evening"),
     [("a castle", False), ("a castle by the sea in a meadow", True), ("a castle in the snow, winter", False)],
 )
-def test_a_light_that_needs_a_place_is_added_only_where_the_prompt_has_one(
-    prompt: str, is_lit_by_evening: bool
-) -> None:
+def test_light_that_needs_a_place_is_added_only_if_one_is_named(prompt: str, is_lit_by_evening: bool) -> None:
     offered = {enriched(prompt.replace("castle", castle)).prompt for castle in ("castle", "cottage", "barn", "mill")}
     assert any("golden hour" in each for each in offered) == is_lit_by_evening
 
 
 @pytest.mark.parametrize("prompt", ["a floor plan of a house", "a pencil sketch of a castle", "label of a jam jar"])
-def test_no_scenes_light_falls_on_a_plan_a_line_drawing_or_a_label(prompt: str) -> None:
+def test_plan_line_drawing_or_label_gets_no_scene_lighting(prompt: str) -> None:
     added = [each.text for each in enriched(prompt).applied if each.facet == "lighting"]
     assert added in ([], ["evenly lit throughout"])
     assert "golden hour" in enriched(prompt, lighting="golden hour").prompt
 
 
-def test_an_hour_is_a_light_and_a_name_with_foreign_letters_is_no_foreign_word() -> None:
+def test_hour_counts_as_lighting_and_accented_name_as_english() -> None:
     assert "lighting" in enriched("a fox at 3 a.m.").present
     assert enriched("Zoë and Łukasz on a bench").changed
     assert not enriched("żółty pies na moście").changed

@@ -55,7 +55,7 @@ def added(result: EnrichedPrompt) -> str:
         ("a still life of lemons, chiaroscuro, oil on canvas", "composition"),
     ],
 )
-def test_a_prompt_gains_the_facets_that_it_lacks_and_its_purpose_needs(prompt: str, facets: str) -> None:
+def test_prompt_gains_the_missing_facets_its_purpose_needs(prompt: str, facets: str) -> None:
     assert [each.facet for each in enriched(prompt).applied] == facets.split()
 
 
@@ -85,7 +85,7 @@ def test_a_prompt_gains_the_facets_that_it_lacks_and_its_purpose_needs(prompt: s
         ("a minimalist vase", "intricate|detailed"),
     ],
 )
-def test_nothing_is_added_that_does_not_fit_the_place_the_time_or_the_kind(prompt: str, unfit: str) -> None:
+def test_additions_fit_the_place_time_and_kind(prompt: str, unfit: str) -> None:
     result = enriched(prompt)
     assert result.changed
     assert not re.search(unfit, added(result))
@@ -109,9 +109,7 @@ def test_nothing_is_added_that_does_not_fit_the_place_the_time_or_the_kind(promp
         ("a wedding of two painters", "person"),
     ],
 )
-def test_a_prompt_is_about_its_first_noun_or_the_last_of_a_compound_and_first_of_all_what_is_imagined(
-    prompt: str, kind: str
-) -> None:
+def test_subject_is_the_first_noun_or_a_compounds_last_unless_imaginary(prompt: str, kind: str) -> None:
     rules = [each.rule.split(".")[1] for each in enriched(prompt).applied if each.source == "subject"]
     assert rules
     assert set(rules) == {kind}
@@ -135,7 +133,7 @@ def test_a_prompt_is_about_its_first_noun_or_the_last_of_a_compound_and_first_of
         "an aerial acrobat",
     ],
 )
-def test_words_that_only_look_like_a_facet_do_not_stand_for_it(prompt: str) -> None:
+def test_words_that_only_resemble_a_facet_do_not_count_as_it(prompt: str) -> None:
     assert [each.facet for each in enriched(prompt).applied] == ALL.split()
 
 
@@ -152,7 +150,7 @@ def test_words_that_only_look_like_a_facet_do_not_stand_for_it(prompt: str) -> N
         ("a business card for a photographer", "poster_text"),
     ],
 )
-def test_a_purpose_is_told_by_its_cues_and_not_by_things_in_the_picture(prompt: str, purpose: str) -> None:
+def test_purpose_is_inferred_from_cues_not_from_depicted_things(prompt: str, purpose: str) -> None:
     told = {each.rule.split(".")[1] for each in enriched(prompt).applied if each.source == "purpose"}
     assert told == ({purpose} if purpose else set())
 
@@ -179,7 +177,7 @@ def test_a_purpose_is_told_by_its_cues_and_not_by_things_in_the_picture(prompt: 
         ("a minimalist logo of a mountain, centered on white", "it has what its purpose needs"),
     ],
 )
-def test_a_prompt_is_left_alone_and_told_why(prompt: str, reason: str) -> None:
+def test_prompt_is_left_alone_with_a_reason(prompt: str, reason: str) -> None:
     result = enriched(prompt)
     assert (result.prompt, result.reason) == (prompt, reason)
 
@@ -201,13 +199,13 @@ def test_a_puppy_in_a_sunlit_meadow_keeps_its_light_and_its_focus() -> None:
         ("an owl, no people", "people"),
     ],
 )
-def test_what_a_prompt_rules_out_is_not_added(prompt: str, ruled_out: str) -> None:
+def test_ruled_out_words_are_not_added(prompt: str, ruled_out: str) -> None:
     result = enriched(prompt)
     assert result.changed
     assert not re.search(ruled_out, added(result))
 
 
-def test_to_rule_out_one_light_leaves_the_others() -> None:
+def test_ruling_out_one_light_allows_others() -> None:
     assert "lighting" in [each.facet for each in enriched("a lake, no sunlight").applied]
 
 
@@ -227,11 +225,11 @@ def test_a_wide_or_tall_size_is_named_unless_a_pattern_fills_it(prompt: str, ask
     assert words in added(enriched(prompt, **asked)).split()
 
 
-def test_an_extreme_close_up_stays_one_in_a_wide_size() -> None:
+def test_extreme_close_up_gets_no_composition_in_a_wide_size() -> None:
     assert "composition" not in [each.facet for each in enriched("a close-up of an eye", **WIDE).applied]
 
 
-def test_quoted_text_names_nothing_and_stays_untouched() -> None:
+def test_quoted_text_names_no_facet_and_stays_unchanged() -> None:
     result = enriched('a T-shirt that says "black and white photo at night, logo"')
     assert {"composition", "lighting"} <= {each.facet for each in result.applied}
     assert result.prompt.startswith('a T-shirt that says "black and white photo at night, logo"')
@@ -249,7 +247,7 @@ def test_quoted_text_names_nothing_and_stays_untouched() -> None:
         ("a city at night", {"purpose": "poster_text"}, "bold graphic style"),
     ],
 )
-def test_what_the_call_asks_for_is_added(prompt: str, asked: dict[str, Any], text: str) -> None:
+def test_requested_words_are_added(prompt: str, asked: dict[str, Any], text: str) -> None:
     assert text in [each.text for each in enriched(prompt, **asked).applied]
 
 
@@ -262,16 +260,14 @@ def test_what_the_call_asks_for_is_added(prompt: str, asked: dict[str, Any], tex
         ("a" * 4_000, {"lighting": "morning"}, "there is no room for it"),
     ],
 )
-def test_what_the_call_asks_for_against_the_prompt_is_a_warning(
-    prompt: str, asked: dict[str, Any], warning: str
-) -> None:
+def test_requested_words_that_cannot_be_added_cause_a_warning(prompt: str, asked: dict[str, Any], warning: str) -> None:
     result = enriched(prompt, **asked)
     assert "argument" not in [each.source for each in result.applied]
     assert [each.endswith(f"was not added: {warning}.") for each in result.warnings] == [True]
 
 
 @pytest.mark.parametrize("asked", [{"purpose": "pleasure"}, {"lighting": "sun --no rain"}, {"art_style": "..."}])
-def test_what_cannot_be_asked_for_is_an_error(asked: dict[str, str]) -> None:
+def test_invalid_enrichment_argument_is_an_error(asked: dict[str, str]) -> None:
     with pytest.raises(InvalidRequestError):
         enriched("a dog", **asked)
 
@@ -293,11 +289,11 @@ def test_what_cannot_be_asked_for_is_an_error(asked: dict[str, str]) -> None:
         ),
     ],
 )
-def test_the_tips_follow_the_prompt_as_its_last_sentence_or_its_last_tags(prompt: str, model: str, sent: str) -> None:
+def test_additions_follow_the_prompt_as_a_sentence_or_as_tags(prompt: str, model: str, sent: str) -> None:
     assert enriched(prompt, model=model).prompt == sent
 
 
-def test_what_the_call_asks_for_is_not_said_twice() -> None:
+def test_requested_words_are_not_repeated() -> None:
     result = enriched("a fox, golden glow", lighting="golden glow")
     assert "golden glow" not in added(result)
     assert result.warnings == []
@@ -312,12 +308,12 @@ def test_what_the_call_asks_for_is_not_said_twice() -> None:
         (20, ""),
     ],
 )
-def test_where_there_is_little_room_the_last_tips_go_first(room: int, facets: str) -> None:
+def test_last_additions_are_dropped_first_if_room_is_short(room: int, facets: str) -> None:
     tight = contract().find("dall-e-3").model_copy(update={"max_prompt_characters": room})
     result = enriched("a cat", model=tight)
     assert [each.facet for each in result.applied] == facets.split()
     assert result.reason == ("" if facets else "there is no room for more")
 
 
-def test_a_prompt_that_turns_its_letters_around_is_left_alone() -> None:
+def test_prompt_with_text_direction_overrides_is_left_alone() -> None:
     assert enriched("a \u202edog").reason == "it has characters that change how others are read"

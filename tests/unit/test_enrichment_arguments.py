@@ -21,7 +21,7 @@ def added(result: EnrichedPrompt) -> list[str]:
 
 
 @pytest.mark.parametrize(("facet", "id", "text"), PRESETS)
-def test_a_preset_is_added_in_its_words(facet: str, id: str, text: str) -> None:
+def test_preset_is_added_in_its_own_words(facet: str, id: str, text: str) -> None:
     for spelling in (id, id.replace("_", " "), id.upper()):
         assert added(enriched("Zyx", **{ARGUMENTS[facet]: spelling})) == [text]
 
@@ -75,9 +75,7 @@ def test_a_preset_is_added_in_its_words(facet: str, id: str, text: str) -> None:
         ("a calm, gentle mother", "lighting", "harsh lighting"),
     ],
 )
-def test_an_argument_against_the_prompts_own_words_is_a_warning_and_is_not_added(
-    prompt: str, argument: str, words: str
-) -> None:
+def test_argument_that_contradicts_the_prompt_is_dropped_with_a_warning(prompt: str, argument: str, words: str) -> None:
     result = enriched(prompt, **{argument: words})
     (warning,) = result.warnings
     assert warning.startswith(f"{argument} '")
@@ -123,7 +121,7 @@ def test_an_argument_against_the_prompts_own_words_is_a_warning_and_is_not_added
         ("a tower", "composition", "rule_of_thirds_with_a_road"),
     ],
 )
-def test_an_argument_that_contradicts_nothing_is_added(prompt: str, argument: str, words: str) -> None:
+def test_compatible_argument_is_added(prompt: str, argument: str, words: str) -> None:
     result = enriched(prompt, **{argument: words})
     assert result.warnings == []
     assert len(added(result)) == 1
@@ -142,7 +140,7 @@ def test_an_argument_that_contradicts_nothing_is_added(prompt: str, argument: st
         ({"composition": "midnight street scene", "lighting": "golden hour sun"}, "composition", "lighting"),
     ],
 )
-def test_of_two_arguments_that_contradict_each_other_the_first_is_added_and_the_second_warned_of(
+def test_second_of_two_contradictory_arguments_is_dropped_with_a_warning(
     asked: dict[str, str], first: str, second: str
 ) -> None:
     result = enriched("a fox", **asked)
@@ -166,7 +164,7 @@ def test_of_two_arguments_that_contradict_each_other_the_first_is_added_and_the_
     ],
 )
 @pytest.mark.parametrize("argument", ARGUMENTS.values())
-def test_what_could_be_misread_is_refused_with_what_is_allowed(argument: str, words: str) -> None:
+def test_argument_that_could_be_misread_is_refused_with_what_is_allowed(argument: str, words: str) -> None:
     with pytest.raises(InvalidRequestError, match=f"{argument} must be a short phrase or a preset, not '") as refused:
         enriched("A dog", **{argument: words})
     assert "At most 120 characters: words and numbers, with , . - ' & + % between them; no quotes" in refused.value.hint
@@ -175,13 +173,13 @@ def test_what_could_be_misread_is_refused_with_what_is_allowed(argument: str, wo
     assert len(refused.value.to_text()) < 500
 
 
-def test_presets_near_the_words_are_named_where_they_are_refused() -> None:
+def test_refusal_names_similar_presets() -> None:
     with pytest.raises(InvalidRequestError) as refused:
         enriched("A dog", lighting="golden/hour")
     assert "golden_hour" in refused.value.hint
 
 
-def test_an_argument_is_added_once_to_a_prompt_that_is_too_long_to_be_read_whole() -> None:
+def test_argument_is_added_only_once_to_a_very_long_prompt() -> None:
     once = enriched("a dog " * 400, lighting="at dusk", art_style="anime")
     assert len(added(once)) == 2
     assert enriched(once.prompt, lighting="at dusk", art_style="anime").prompt == once.prompt

@@ -105,7 +105,7 @@ def short_of_room(model: Model, limit: int) -> Model:
 
 @MANY
 @given(prompts, models, arguments)
-def test_the_users_words_come_first_and_verbatim_and_only_what_is_told_is_added(
+def test_users_words_come_first_verbatim_and_all_additions_are_reported(
     prompt: str, model: Model, asked: dict[str, Any]
 ) -> None:
     enriched = enrich(prompt, model=model, **asked)
@@ -129,7 +129,7 @@ def test_enriching_again_changes_nothing_more(prompt: str, model: Model, asked: 
 
 @MANY
 @given(prompts, prompts, models, arguments)
-def test_the_same_call_gives_the_same_prompt_whatever_came_between(
+def test_same_call_gives_the_same_prompt_regardless_of_other_calls(
     prompt: str, other: str, model: Model, asked: dict[str, Any]
 ) -> None:
     first = enrich(prompt, model=model, **asked)
@@ -161,7 +161,7 @@ class Watch:
 WATCH = Watch()
 
 
-def test_the_watch_sees_what_is_opened() -> None:
+def test_watch_detects_an_opened_file() -> None:
     with WATCH as seen, open(os.devnull, encoding="utf-8"):  # noqa: PTH123 - the plainest way to open
         pass
     assert "open" in seen
@@ -169,7 +169,7 @@ def test_the_watch_sees_what_is_opened() -> None:
 
 @MANY
 @given(prompts, models, arguments)
-def test_no_file_socket_or_process_is_touched(prompt: str, model: Model, asked: dict[str, Any]) -> None:
+def test_enrichment_touches_no_file_socket_or_process(prompt: str, model: Model, asked: dict[str, Any]) -> None:
     with WATCH as seen:
         enrich(prompt, model=model, **asked)
     assert not seen
@@ -177,9 +177,7 @@ def test_no_file_socket_or_process_is_touched(prompt: str, model: Model, asked: 
 
 @MANY
 @given(prompts, models, arguments, st.integers(0, 120))
-def test_the_result_fits_the_model_or_is_the_prompt_itself_and_is_stable_where_there_is_little_room(
-    prompt: str, model: Model, asked: dict[str, Any], room: int
-) -> None:
+def test_result_fits_a_tight_limit_and_is_stable(prompt: str, model: Model, asked: dict[str, Any], room: int) -> None:
     tight = short_of_room(model, len(prompt) + room)
     enriched = enrich(prompt, model=tight, **asked)
     assert tight.max_prompt_characters is not None
@@ -189,7 +187,7 @@ def test_the_result_fits_the_model_or_is_the_prompt_itself_and_is_stable_where_t
 
 @MANY
 @given(prompts, models, arguments, st.one_of(st.integers(0, 3), st.integers(0, 150)), st.sampled_from("x ,.\n犬"))
-def test_a_prompt_that_all_but_fills_the_models_own_limit_gains_what_fits_and_no_more(
+def test_nearly_full_prompt_gains_only_what_fits(
     prompt: str, model: Model, asked: dict[str, Any], room: int, filler: str
 ) -> None:
     limit = model.max_prompt_characters
@@ -203,9 +201,7 @@ def test_a_prompt_that_all_but_fills_the_models_own_limit_gains_what_fits_and_no
 
 @MANY
 @given(prompts, models, arguments, st.integers(1, 50))
-def test_a_prompt_beyond_the_limit_stays_as_it_is(
-    prompt: str, model: Model, asked: dict[str, Any], excess: int
-) -> None:
+def test_prompt_over_the_limit_stays_unchanged(prompt: str, model: Model, asked: dict[str, Any], excess: int) -> None:
     assume(prompt)
     enriched = enrich(prompt, model=short_of_room(model, max(0, len(prompt) - excess)), **asked)
     assert (enriched.prompt, enriched.applied) == (prompt, [])
@@ -214,7 +210,7 @@ def test_a_prompt_beyond_the_limit_stays_as_it_is(
 
 @MANY
 @given(prompts, models, arguments)
-def test_something_is_applied_exactly_when_something_changed(prompt: str, model: Model, asked: dict[str, Any]) -> None:
+def test_additions_are_reported_exactly_if_the_prompt_changed(prompt: str, model: Model, asked: dict[str, Any]) -> None:
     enriched = enrich(prompt, model=model, **asked)
     assert bool(enriched.applied) == enriched.changed == (enriched.prompt != prompt) == (not enriched.reason)
 
@@ -235,9 +231,7 @@ def texts_at(rule: str, facet: str, asked: dict[str, Any]) -> list[str]:
 
 @MANY
 @given(prompts, models, arguments)
-def test_every_addition_names_its_facet_its_source_its_rule_and_why(
-    prompt: str, model: Model, asked: dict[str, Any]
-) -> None:
+def test_every_addition_names_facet_source_rule_and_reason(prompt: str, model: Model, asked: dict[str, Any]) -> None:
     enriched = enrich(prompt, model=model, **asked)
     facets = [addition.facet for addition in enriched.applied]
     assert facets == [facet for facet in MAIN_FACETS if facet in facets]
@@ -252,7 +246,7 @@ def test_every_addition_names_its_facet_its_source_its_rule_and_why(
 
 @MANY
 @given(st.lists(words, max_size=6).map(" ".join), st.sampled_from(TERMS), st.sampled_from(QUOTES), models, plain)
-def test_a_quoted_text_counts_for_nothing_and_stays_as_it_is(
+def test_quoted_text_is_ignored_and_unchanged(
     around: str, quoted: str, pair: str, model: Model, asked: dict[str, Any]
 ) -> None:
     assume(not set(around) & set("".join(QUOTES)) and around.isprintable() and not set(quoted) & set(pair))
@@ -271,7 +265,7 @@ def test_a_quoted_text_counts_for_nothing_and_stays_as_it_is(
     models,
     arguments,
 )
-def test_what_is_negated_is_never_added(
+def test_negated_words_are_never_added(
     subject: str, negation: str, negated: str, model: Model, asked: dict[str, Any]
 ) -> None:
     prompt = f"{subject}, {negation} {negated}"
@@ -289,7 +283,7 @@ def test_what_is_negated_is_never_added(
 
 @MANY
 @given(prompts, models, arguments)
-def test_nothing_that_is_added_contradicts_what_is_said_or_the_rest_that_is_added(
+def test_additions_contradict_neither_the_prompt_nor_each_other(
     prompt: str, model: Model, asked: dict[str, Any]
 ) -> None:
     enriched = enrich(prompt, model=model, **asked)
@@ -304,7 +298,7 @@ def test_nothing_that_is_added_contradicts_what_is_said_or_the_rest_that_is_adde
 
 @MANY
 @given(prompts, models, arguments)
-def test_an_argument_is_added_or_said_already_or_warned_of(prompt: str, model: Model, asked: dict[str, Any]) -> None:
+def test_argument_is_added_already_present_or_warned_of(prompt: str, model: Model, asked: dict[str, Any]) -> None:
     enriched = enrich(prompt, model=model, **asked)
     added = [each.rule for each in enriched.applied]
     for argument in ("art_style", "composition", "lighting"):
@@ -324,7 +318,7 @@ def enriched_or_refused(prompt: str, **asked: Any) -> tuple[EnrichedPrompt, Inva
 
 @MANY
 @given(prompts, models, wild)
-def test_no_words_whatever_raise_more_than_a_refusal_that_says_what_is_allowed(
+def test_any_words_are_accepted_or_refused_with_what_is_allowed(
     prompt: str, model: Model, asked: dict[str, str]
 ) -> None:
     for alone in (*({name: words} for name, words in asked.items()), asked):
@@ -342,9 +336,7 @@ def test_no_words_whatever_raise_more_than_a_refusal_that_says_what_is_allowed(
 
 @MANY
 @given(prompts, models, arguments)
-def test_an_example_of_better_words_begins_with_the_users_and_is_short(
-    prompt: str, model: Model, asked: dict[str, Any]
-) -> None:
+def test_example_starts_with_the_users_words_and_is_short(prompt: str, model: Model, asked: dict[str, Any]) -> None:
     enriched = enrich(prompt, model=model, **asked)
     for told in (enriched, enriched.as_advice()):
         example = example_of(told)
@@ -356,7 +348,7 @@ def test_an_example_of_better_words_begins_with_the_users_and_is_short(
 
 @MANY
 @given(prompts, models, arguments)
-def test_only_suggesting_sends_the_prompt_as_it_is_and_loses_no_advice(
+def test_suggestion_leaves_the_prompt_unchanged_and_keeps_all_advice(
     prompt: str, model: Model, asked: dict[str, Any]
 ) -> None:
     enriched = enrich(prompt, model=model, **asked)
@@ -368,7 +360,7 @@ def test_only_suggesting_sends_the_prompt_as_it_is_and_loses_no_advice(
 
 @MANY
 @given(prompts, wishes)
-def test_a_prompt_that_is_not_looked_at_is_sent_as_it_is(prompt: str, wish: str) -> None:
+def test_skipped_prompt_is_sent_unchanged(prompt: str, wish: str) -> None:
     untouched = EnrichedPrompt.untouched(prompt, {"purpose": "photo", "art_style": wish})
     assert (untouched.prompt, untouched.changed) == (prompt, False)
     assert bool(untouched.warnings) == bool(wish)

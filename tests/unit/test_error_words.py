@@ -64,7 +64,7 @@ def refused(status: int, body: object, headers: dict[str, str] | None = None) ->
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_the_words_and_the_code_are_found_wherever_they_stand(body: object, words: str, code: str | None) -> None:
+def test_message_and_code_are_found_in_any_error_format(body: object, words: str, code: str | None) -> None:
     saying = saying_of(answer(400, body))
     assert (saying.words, saying.code) == (words, code)
 
@@ -165,30 +165,30 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("kind", "case"), KINDS, ids=lambda value: str(value)[:60])
-def test_a_refusal_is_told_as_what_it_is_and_holds_no_money(kind: type[GatewayError], case: tuple[int, object]) -> None:
+def test_refusal_is_classified_and_holds_no_money(kind: type[GatewayError], case: tuple[int, object]) -> None:
     told = refused(*case)
     assert (type(told), told.charged) == (kind, "no")
     assert told.retryable is (kind is RateLimitError)
 
 
 @pytest.mark.parametrize(("kind", "case"), KINDS, ids=lambda value: str(value)[:60])
-def test_a_refusal_that_names_a_charge_was_charged(kind: type[GatewayError], case: tuple[int, object]) -> None:
+def test_refusal_that_names_a_charge_counts_as_charged(kind: type[GatewayError], case: tuple[int, object]) -> None:
     assert refused(*case, {"x-blockrun-cost-usd": "0.042"}).charged == "yes"
 
 
 @pytest.mark.parametrize("status", [503, 410, 428, 451, 500, 502])
-def test_a_failure_that_names_neither_model_nor_quota_may_have_been_charged(status: int) -> None:
+def test_unspecific_failure_may_have_been_charged(status: int) -> None:
     assert refused(status, error("Overloaded", code="server_error")).charged == "unknown"
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_failure_that_names_a_charge_was_charged(status: int) -> None:
+def test_failure_that_names_a_charge_counts_as_charged(status: int) -> None:
     told = refused(status, error("Overloaded", code="server_error"), {"x-blockrun-cost-usd": "0.042"})
     assert (told.charged, told.charged_usd) == ("yes", Decimal("0.042"))
 
 
 @pytest.mark.parametrize("cost", ["0,90", "NaN", "0.90 EUR"])
-def test_refusal_beside_a_cost_that_cannot_be_read_may_have_been_charged(cost: str) -> None:
+def test_refusal_with_an_unreadable_cost_may_have_been_charged(cost: str) -> None:
     told = refused(400, error("No."), {"x-blockrun-cost-usd": cost})
     assert (told.charged, told.charged_usd) == ("unknown", None)
 
@@ -222,9 +222,7 @@ SAID = ("message", "msg", "status_msg")
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_an_error_in_a_200_is_quoted_and_told_as_what_it_is(
-    body: dict[str, Any], kind: type[GatewayError], charged: str
-) -> None:
+def test_error_in_a_200_is_quoted_and_classified(body: dict[str, Any], kind: type[GatewayError], charged: str) -> None:
     told = refused(200, body)
     assert (type(told), told.charged) == (kind, charged)
     said = [body.get("error"), body.get("base_resp"), body]
@@ -234,7 +232,7 @@ def test_an_error_in_a_200_is_quoted_and_told_as_what_it_is(
 
 
 @pytest.mark.parametrize("page", ["<!doctype html><title>Sign in</title>", "\ufeff <html><h1>Sign in</h1></html>"])
-def test_a_web_page_in_a_200_names_the_base_url(page: str) -> None:
+def test_error_for_a_web_page_in_a_200_names_the_base_url(page: str) -> None:
     told = refused(200, page)
     assert told.charged == "unknown"
     assert "a web page (HTTP 200" in told.message
@@ -243,7 +241,7 @@ def test_a_web_page_in_a_200_names_the_base_url(page: str) -> None:
     assert "/v1" in told.hint
 
 
-def test_a_redirection_after_a_post_tells_where_it_leads() -> None:
+def test_redirect_after_a_post_reports_its_target() -> None:
     seen_other = refused(303, "", {"location": "https://pictures.example/jobs/1\x07"})
     assert (type(seen_other), seen_other.charged) == (OutcomeUnknownError, "unknown")
     assert "It leads to https://pictures.example/jobs/1." in seen_other.message
@@ -264,13 +262,13 @@ def test_a_redirection_after_a_post_tells_where_it_leads() -> None:
         ({}, "", 60),
     ],
 )
-def test_the_wait_is_the_one_that_is_asked_for(headers: dict[str, str], body: object, seconds: float) -> None:
+def test_retry_delay_is_the_requested_one(headers: dict[str, str], body: object, seconds: float) -> None:
     assert refused(429, body, headers).answer.retry_after_seconds == seconds
 
 
 @pytest.mark.parametrize("state", ["charged", "CHARGED", "settled"])
 @pytest.mark.parametrize("room", ["payment_status", "payment"])
-def test_a_refusal_that_says_it_was_paid_for_is_not_told_as_free(room: str, state: str) -> None:
+def test_refusal_with_a_paid_status_is_not_reported_as_free(room: str, state: str) -> None:
     told: dict[str, Any] = {"payment_status": state} if room == "payment_status" else {"payment": {"status": state}}
     assert refused(400, {"error": {"message": "No."}, **told}).charged == "unknown"
     assert refused(400, {"error": {"message": "No."}, "price": {"amount": "0.04"}, **told}).charged == "yes"

@@ -69,11 +69,11 @@ def drawn() -> Iterator[tuple[str, str]]:
             yield name, above[depth - 1]
 
 
-def test_the_tree_that_is_drawn_is_the_tree_that_exists() -> None:
+def test_documented_error_tree_matches_the_classes() -> None:
     assert sorted(drawn()) == sorted(of_the_module(ImageError))
 
 
-def test_every_class_of_the_tree_is_in_the_table_of_these_tests() -> None:
+def test_every_error_class_is_in_the_test_table() -> None:
     assert {kind.__name__ for kind, *_ in CLASSES} == {"ImageError", *(name for name, _ in of_the_module(ImageError))}
 
 
@@ -84,7 +84,7 @@ def test_every_class_has_a_code_of_its_own(kind: type[ImageError], code: str) ->
 
 
 @pytest.mark.parametrize(("kind", "code", "charged", "retryable"), CLASSES)
-def test_an_error_says_its_type_its_message_whether_it_was_charged_and_whether_to_retry(
+def test_error_content_has_type_message_charge_and_retryability(
     kind: type[ImageError], code: str, charged: Charged, retryable: bool
 ) -> None:
     error: Any = kind("It went wrong.").to_dict()["error"]
@@ -93,7 +93,7 @@ def test_an_error_says_its_type_its_message_whether_it_was_charged_and_whether_t
 
 
 @pytest.mark.parametrize(("kind", "_code", "charged", "retryable"), CLASSES)
-def test_the_text_says_what_of_the_money_and_whether_to_send_it_again(
+def test_error_text_states_the_charge_and_whether_to_resend(
     kind: type[ImageError], _code: str, charged: Charged, retryable: bool
 ) -> None:
     money = {"no": "Nothing was charged.", "yes": "It was charged.", "unknown": "It may have been charged."}[charged]
@@ -105,7 +105,7 @@ def test_the_text_says_what_of_the_money_and_whether_to_send_it_again(
 
 @pytest.mark.parametrize("kind", [kind for kind, *_ in CLASSES if issubclass(kind, GatewayError)])
 @pytest.mark.parametrize("charged", ["no", "yes", "unknown"])
-def test_a_gateways_error_can_be_told_what_was_charged(kind: type[GatewayError], charged: Charged) -> None:
+def test_gateway_error_accepts_what_was_charged(kind: type[GatewayError], charged: Charged) -> None:
     assert kind("It went wrong.", charged=charged).charged == charged
 
 
@@ -113,7 +113,7 @@ def test_an_error_is_an_exception_with_its_message() -> None:
     assert str(ImageError("It went wrong.")) == "It went wrong."
 
 
-def test_a_hint_is_the_last_sentence_of_the_text_and_a_field_of_the_content() -> None:
+def test_hint_ends_the_text_and_is_a_field_of_the_content() -> None:
     error = ImageError("It went wrong.", hint="Ask the operator.")
 
     assert error.to_text().endswith(" Ask the operator.")
@@ -126,14 +126,14 @@ def test_a_hint_is_the_last_sentence_of_the_text_and_a_field_of_the_content() ->
     }
 
 
-def test_valid_values_are_a_list_of_the_content() -> None:
+def test_valid_values_are_a_list_in_the_content() -> None:
     error = InvalidRequestError("It went wrong.", valid_values=("a", "b"))
     content = error.to_dict()["error"]
     assert isinstance(content, dict)
     assert content["valid_values"] == ["a", "b"]
 
 
-def test_a_gateways_error_carries_what_is_known_of_the_answer_and_nothing_else() -> None:
+def test_gateway_error_carries_only_what_is_known_of_the_answer() -> None:
     error = RateLimitError("Slow down.", answer=Answer(status=429, request_id="req_1", retry_after_seconds=2.5))
     assert error.to_dict()["error"] == {
         "type": "rate_limit",

@@ -31,7 +31,7 @@ HASH = "0x" + "ab" * 32
         ({"X-Payment-Receipt": HASH[:-1]}, None),
     ],
 )
-def test_only_a_transactions_hash_proves_that_money_moved(headers: dict[str, str], transaction: str | None) -> None:
+def test_only_a_transaction_hash_proves_a_payment(headers: dict[str, str], transaction: str | None) -> None:
     assert evidence_of(httpx2.Response(400, headers=headers)).transaction == transaction
 
 
@@ -66,7 +66,7 @@ def evidence(*headers: str, body: object = None, status: int = 200) -> Evidence:
         (["9" * 5_000], None, None, True),
     ],
 )
-def test_largest_amount_that_can_be_read_counts(
+def test_largest_readable_amount_counts(
     headers: list[str], price: object, amount: str | None, is_doubtful: bool
 ) -> None:
     found = evidence(*headers, body={"price": price})
@@ -74,18 +74,18 @@ def test_largest_amount_that_can_be_read_counts(
 
 
 @pytest.mark.parametrize("currency", ["USDC", "usdc"])
-def test_price_in_the_wallets_coin_is_one_in_dollars(currency: str) -> None:
+def test_price_in_usdc_counts_as_dollars(currency: str) -> None:
     assert evidence(body={"price": {"amount": "0.5", "currency": currency}}) == Evidence(Decimal("0.5"))
 
 
 @pytest.mark.parametrize(
     ("status", "body"), [(400, {}), (402, {}), (202, {"status": "queued"}), (200, {"status": "failed"})]
 )
-def test_price_beside_no_result_is_no_charge(status: int, body: dict[str, str]) -> None:
+def test_price_without_a_result_is_not_a_charge(status: int, body: dict[str, str]) -> None:
     assert evidence(body=body | {"price": {"amount": "0.05"}}, status=status) == Evidence()
 
 
-def test_transaction_may_stand_in_the_body() -> None:
+def test_transaction_is_found_in_the_body() -> None:
     assert evidence(body={"payment": {"tx_hash": HASH}}, status=500).transaction == HASH
 
 
@@ -100,7 +100,7 @@ def test_transaction_may_stand_in_the_body() -> None:
         (Evidence(transaction=HASH), None, PAYMENT.amount_usd),
     ],
 )
-def test_payment_moves_whole_and_a_doubtful_amount_is_at_least_what_is_held(
+def test_payment_counts_in_full_and_doubtful_charge_is_at_least_the_hold(
     found: Evidence, charged: Decimal | None, from_wallet: Decimal | None
 ) -> None:
     assert found.charged_usd(Decimal("0.05"), None) == charged

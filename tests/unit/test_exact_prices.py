@@ -36,7 +36,7 @@ def says_yes_to(asked: list[NeedsApproval]) -> Callable[[NeedsApproval], Awaitab
         (["0.06", "0.07", "0.07"], ["0.06", "0.07"]),
     ],
 )
-async def test_user_is_asked_about_a_price_above_the_one_that_was_approved(prices: list[str], shown: list[str]) -> None:
+async def test_user_must_confirm_a_price_above_the_approved_one(prices: list[str], shown: list[str]) -> None:
     attempt, asked = AskingAttempt(REQUEST), list[NeedsApproval]()
     ledger = FakeLedger(Reserved(attempt))
     response = await purchase(ledger, QuotingGateway(*prices)).result(9, says_yes_to(asked))
@@ -65,7 +65,7 @@ async def test_attempt_is_released_if_its_price_is_not_approved(error: Exception
     assert attempt.notes == [("quoted", Decimal("0.06")), ("released",)]
 
 
-async def test_approval_that_was_used_before_collects_what_it_has_bought() -> None:
+async def test_used_approval_collects_what_it_bought() -> None:
     attempt, bought = AskingAttempt(REQUEST), FakeAttempt(REQUEST, SETTLED)
     attempt.is_used = True
     ledger = FakeLedger(Reserved(attempt), Collected(bought))
@@ -75,7 +75,7 @@ async def test_approval_that_was_used_before_collects_what_it_has_bought() -> No
     assert [order and order.approval for order in ledger.orders] == [None, Approval("approval-1", Decimal("0.06"))]
 
 
-async def test_attempt_is_released_if_the_asker_leaves(catalog: Catalog) -> None:
+async def test_attempt_is_released_if_the_caller_leaves_during_confirmation(catalog: Catalog) -> None:
     async def approve(*_: object) -> Approval:
         await anyio.sleep_forever()
         raise AssertionError
@@ -87,7 +87,7 @@ async def test_attempt_is_released_if_the_asker_leaves(catalog: Catalog) -> None
     assert attempt.notes == [("quoted", Decimal("0.06")), ("released",)]
 
 
-async def test_price_is_the_one_of_the_moment() -> None:
+async def test_price_is_looked_up_again_after_approval() -> None:
     ledger = FakeLedger(NeedsApproval(PRICE))
     prices = [Decimal("0.05"), Decimal("0.07")]
 
@@ -103,12 +103,12 @@ def no_price(_: ImageRequest) -> ExpectedCost:
     raise UnknownModelError("There is no such model.")
 
 
-async def test_model_that_has_left_the_list_meanwhile_is_refused() -> None:
+async def test_model_retired_during_the_call_is_refused() -> None:
     with pytest.raises(UnknownModelError):
         await made(purchase(FakeLedger(), price=no_price))
 
 
-async def test_pictures_of_a_model_that_has_left_the_list_meanwhile_are_collected() -> None:
+async def test_pictures_of_a_model_retired_meanwhile_are_collected() -> None:
     ledger = earlier(SETTLED)
     assert [image.url for image in (await made(purchase(ledger, price=no_price))).images] == [URL]
     assert ledger.orders == [None]

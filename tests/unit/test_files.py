@@ -67,7 +67,7 @@ def the_file_in(folder: Path) -> Path:
     return path
 
 
-async def test_folder_and_its_new_parents_are_for_their_user_alone(tmp_path: Path) -> None:
+async def test_new_folders_are_private_to_the_user(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir(mode=0o755)
     files.make_folder(tmp_path / "old" / "a" / "b")
     modes = [stat.S_IMODE((tmp_path / "old" / name).stat().st_mode) for name in (".", "a", "a/b")]
@@ -75,7 +75,7 @@ async def test_folder_and_its_new_parents_are_for_their_user_alone(tmp_path: Pat
 
 
 @pytest.mark.usefixtures("windows")
-async def test_folder_on_windows_gets_no_rights_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_folder_on_windows_gets_no_custom_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     modes: list[int] = []
 
     def mkdir(_path: Path, mode: int) -> None:
@@ -86,7 +86,7 @@ async def test_folder_on_windows_gets_no_rights_of_its_own(tmp_path: Path, monke
     assert modes == [0o777]
 
 
-async def test_refused_folder_is_an_error_at_once_and_is_asked_once(tmp_path: Path, refusals: Refusals) -> None:
+async def test_refused_folder_fails_at_once_without_retries(tmp_path: Path, refusals: Refusals) -> None:
     refusals.of(os, "open", ALWAYS)
     with pytest.raises(PermissionError):
         files.write_part(tmp_path / "a", b"x")
@@ -95,7 +95,7 @@ async def test_refused_folder_is_an_error_at_once_and_is_asked_once(tmp_path: Pa
     assert refusals.calls == ["open", "open"]
 
 
-async def test_part_that_the_disk_does_not_take_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failed_write_leaves_no_partial_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -105,16 +105,14 @@ async def test_part_that_the_disk_does_not_take_leaves_nothing(tmp_path: Path, m
     assert names_in(tmp_path) == []
 
 
-async def test_no_file_is_made_where_one_is(tmp_path: Path) -> None:
+async def test_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"mine")
     with pytest.raises(FileExistsError):
         files.create(tmp_path / "a")
 
 
 @pytest.mark.parametrize("times", [1, 7])
-async def test_rename_that_is_refused_for_a_moment_is_tried_again(
-    times: int, tmp_path: Path, refusals: Refusals
-) -> None:
+async def test_temporarily_refused_rename_is_retried(times: int, tmp_path: Path, refusals: Refusals) -> None:
     part = files.write_part(tmp_path / "a", b"x")
     refusals.of(Path, "replace", times)
     files.replace(part, tmp_path / "a")
@@ -122,24 +120,24 @@ async def test_rename_that_is_refused_for_a_moment_is_tried_again(
     assert len(refusals.calls) == times + 1
 
 
-async def test_name_of_the_locks_identity_is_tried_again_too(tmp_path: Path, refusals: Refusals) -> None:
+async def test_rename_of_the_lock_identity_is_retried(tmp_path: Path, refusals: Refusals) -> None:
     part = files.write_part(tmp_path / "a", b"x")
     refusals.of(Path, "rename", 3)
     files.rename(part, tmp_path / "a")
     assert names_in(tmp_path) == ["a"]
 
 
-async def test_rename_that_fails_for_another_reason_is_not_tried_again(tmp_path: Path) -> None:
+async def test_rename_that_fails_for_another_reason_is_not_retried(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         files.replace(tmp_path / "none", tmp_path / "a")
 
 
-async def test_folder_that_can_be_written_is_left_as_it_was(tmp_path: Path) -> None:
+async def test_write_check_leaves_a_writable_folder_unchanged(tmp_path: Path) -> None:
     files.check_writable(tmp_path)
     assert names_in(tmp_path) == []
 
 
-async def test_file_that_is_open_elsewhere_is_not_removed_and_no_error(tmp_path: Path, refusals: Refusals) -> None:
+async def test_removing_a_file_that_is_open_elsewhere_raises_no_error(tmp_path: Path, refusals: Refusals) -> None:
     (tmp_path / "a").touch()
     refusals.of(Path, "unlink", ALWAYS)
     files.remove(tmp_path / "a")
@@ -149,7 +147,7 @@ async def test_file_that_is_open_elsewhere_is_not_removed_and_no_error(tmp_path:
 # what is paid for
 
 
-async def test_picture_that_cannot_be_renamed_is_kept_and_told(tmp_path: Path, refusals: Refusals) -> None:
+async def test_picture_that_cannot_be_renamed_is_kept_and_reported(tmp_path: Path, refusals: Refusals) -> None:
     refusals.of(Path, "replace", ALWAYS)
     response = await with_files(ImagesResponse([Image(data=PNG)]), FolderStore(tmp_path))
     path = the_file_in(tmp_path)
@@ -158,7 +156,7 @@ async def test_picture_that_cannot_be_renamed_is_kept_and_told(tmp_path: Path, r
     assert response.warnings == ["Image 1 is whole and could not be renamed; remove the end of its name."]
 
 
-async def test_picture_whose_folder_refuses_for_a_moment_is_kept_as_it_came(tmp_path: Path, refusals: Refusals) -> None:
+async def test_picture_is_kept_as_received_if_saving_fails_temporarily(tmp_path: Path, refusals: Refusals) -> None:
     refusals.of(os, "open", 1)
     with pytest.raises(StorageError) as caught:
         await with_files(ImagesResponse([Image(data=PNG)]), FolderStore(tmp_path))
@@ -167,7 +165,7 @@ async def test_picture_whose_folder_refuses_for_a_moment_is_kept_as_it_came(tmp_
     assert caught.value.message.endswith(f"Permission denied. It is kept as it came: {path}")
 
 
-async def test_picture_with_a_chosen_name_that_is_taken_keeps_its_own(
+async def test_picture_keeps_its_own_name_if_the_chosen_one_is_refused(
     tmp_path: Path, refusals: Refusals, capsys: pytest.CaptureFixture[str]
 ) -> None:
     picture = tmp_path / "made.png"
@@ -187,9 +185,7 @@ async def test_picture_with_a_chosen_name_that_is_taken_keeps_its_own(
     assert "the picture keeps another name" in capsys.readouterr().err
 
 
-async def test_record_that_cannot_be_renamed_reaches_the_ledger_of_the_next_process(
-    processes: Processes, refusals: Refusals
-) -> None:
+async def test_unrenamed_outbox_record_is_applied_by_the_next_process(processes: Processes, refusals: Refusals) -> None:
     ledger = await processes.start(timings=PATIENT)
     attempt = await sent(ledger)
     with locked(ledger.path), refusals.patch.context() as patched:
@@ -203,9 +199,7 @@ async def test_record_that_cannot_be_renamed_reaches_the_ledger_of_the_next_proc
 # the gateway's list
 
 
-async def test_list_whose_file_cannot_be_replaced_lasts_as_long_as_the_process(
-    tmp_path: Path, refusals: Refusals
-) -> None:
+async def test_list_that_cannot_be_cached_is_kept_in_the_process(tmp_path: Path, refusals: Refusals) -> None:
     cache = CatalogCache(tmp_path, "https://api.example", "account")
     with refusals.patch.context() as patched:
         Refusals(patched).of(Path, "replace", ALWAYS)
@@ -213,7 +207,7 @@ async def test_list_whose_file_cannot_be_replaced_lasts_as_long_as_the_process(
     assert (cache.read().failure, names_in(tmp_path)) == ("It was down.", [])
 
 
-async def test_lock_of_the_list_that_cannot_be_removed_is_no_error(tmp_path: Path, refusals: Refusals) -> None:
+async def test_unremovable_list_lock_raises_no_error(tmp_path: Path, refusals: Refusals) -> None:
     cache = CatalogCache(tmp_path, "https://api.example", "account")
     with refusals.patch.context() as patched:
         Refusals(patched).of(Path, "unlink", ALWAYS)

@@ -67,9 +67,7 @@ def priced(catalog: Catalog, id: str, n: int = 1, **asked: str) -> Estimate:
 @pytest.mark.parametrize("n", [1, 4])
 @pytest.mark.parametrize("rail", ["account", "wallet"])
 @pytest.mark.parametrize(("id", "price"), ROWS.items())
-def test_the_true_charge_lies_within_the_range_that_is_told(
-    catalog: Catalog, id: str, price: str, rail: str, n: int
-) -> None:
+def test_charge_lies_within_the_estimated_range(catalog: Catalog, id: str, price: str, rail: str, n: int) -> None:
     told = priced(today(rail, catalog), id, n)
     assert told.high_usd is not None
     assert told.low_usd <= charged(rail, price, n) == told.high_usd
@@ -77,7 +75,7 @@ def test_the_true_charge_lies_within_the_range_that_is_told(
 
 @pytest.mark.parametrize("rail", ["account", "wallet"])
 @pytest.mark.parametrize(("id", "size", "price"), LARGER)
-def test_what_a_larger_size_costs_lies_above_the_price_that_is_told(
+def test_charge_for_a_larger_size_stays_within_the_estimated_range(
     catalog: Catalog, id: str, size: str, price: str, rail: str
 ) -> None:
     told = priced(today(rail, catalog), id, size=size)
@@ -85,7 +83,7 @@ def test_what_a_larger_size_costs_lies_above_the_price_that_is_told(
     assert told.high_usd is None or told.high_usd >= charged(rail, price, 1)
 
 
-def test_nothing_is_known_of_a_quality_that_is_not_told(catalog: Catalog) -> None:
+def test_price_of_an_unlisted_quality_is_unknown(catalog: Catalog) -> None:
     told = priced(today("account", catalog), "openai/gpt-image-2.5-flare", quality="low")
     assert (told.is_known, told.basis) == (
         False,
@@ -93,7 +91,7 @@ def test_nothing_is_known_of_a_quality_that_is_not_told(catalog: Catalog) -> Non
     )
 
 
-def test_all_models_are_compared_by_what_they_charge(catalog: Catalog) -> None:
+def test_models_are_compared_by_their_final_charge(catalog: Catalog) -> None:
     told = {each.model: each.high_usd for each in compare(today("account", catalog), ImageArguments(n=1))}
     assert told["zai/cogview-4"] == Decimal("0.01575")
     assert next(iter(told)) == "zai/cogview-4"
@@ -108,17 +106,19 @@ def test_all_models_are_compared_by_what_they_charge(catalog: Catalog) -> None:
         ({"transaction_fee": ""}, "$0.0525"),
     ],
 )
-def test_a_row_that_names_a_fee_holds_the_margin(catalog: Catalog, pricing: dict[str, str], amount: str) -> None:
+def test_price_with_a_transaction_fee_includes_the_margin(
+    catalog: Catalog, pricing: dict[str, str], amount: str
+) -> None:
     assert priced(on("account", catalog, row("a/b", "0.05", **pricing)), "a/b").amount() == amount
 
 
-def test_the_dearest_of_several_rows_counts_by_what_it_charges(catalog: Catalog) -> None:
+def test_most_expensive_row_by_final_charge_counts(catalog: Catalog) -> None:
     rows = row("a/b", "0.0520"), row("b", "0.0505", transaction_fee="")
     assert usd(priced(on("account", catalog, *rows), "a/b").low_usd) == "0.053025"
 
 
 @pytest.mark.parametrize("rail", ["account", "wallet"])
-def test_a_final_price_that_is_the_descriptions_keeps_what_that_knows_of_sizes(catalog: Catalog, rail: str) -> None:
+def test_final_price_equal_to_the_descriptions_keeps_its_size_prices(catalog: Catalog, rail: str) -> None:
     listed = on(rail, catalog, row("openai/dall-e-3", "0.042"))
     told = priced(listed, "dall-e-3", size="1792x1024", quality="hd")
     assert (told.exact, told.high_usd) == (True, charged(rail, "0.126", 1))

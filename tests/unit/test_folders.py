@@ -44,7 +44,7 @@ def backend_with(settings: Mapping[str, str]) -> Backend:
     return Backend(Settings.read({**CREDENTIALS, **settings}))
 
 
-def test_nothing_is_kept_under_appdata(windows: Path) -> None:
+def test_nothing_is_stored_under_appdata(windows: Path) -> None:
     backend = backend_with({})
     assert backend.cache is not None
     kept = [backend.ledger_path, backend.cache.path, backend.folder.folder]
@@ -57,7 +57,7 @@ def test_nothing_is_kept_under_appdata(windows: Path) -> None:
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
-def test_elsewhere_they_are_where_the_system_has_them(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_systems_use_their_standard_folders(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", platform)
     assert folders.state_folder() == platformdirs.user_state_path("blockrun-image-mcp")
     assert folders.cache_folder() == platformdirs.user_cache_path("blockrun-image-mcp") / "catalogs"
@@ -65,7 +65,7 @@ def test_elsewhere_they_are_where_the_system_has_them(platform: str, monkeypatch
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
-def test_one_setting_names_the_folder_of_ledger_and_lists(
+def test_state_dir_setting_moves_ledger_and_cached_lists(
     platform: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(sys, "platform", platform)
@@ -76,9 +76,7 @@ def test_one_setting_names_the_folder_of_ledger_and_lists(
 
 
 @pytest.mark.parametrize("folder", ["state", "./state", ".", "%NONE%\\state", "$NONE_SUCH/state", "${workspace}/state"])
-async def test_ledger_in_a_folder_that_depends_on_the_working_folder_pays_nothing(
-    folder: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_relative_state_dir_prevents_paying(folder: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     async with backend_with({"BLOCKRUN_IMAGE_STATE_DIR": folder}) as backend:
         with pytest.raises(LedgerError, match="BLOCKRUN_IMAGE_STATE_DIR is not an absolute path") as caught:
@@ -98,15 +96,13 @@ async def test_ledger_in_a_folder_that_depends_on_the_working_folder_pays_nothin
         (r"$USERPROFILE\Pictures", r"C:\Users\Ann\Pictures"),
     ],
 )
-def test_variables_in_a_path_are_read_as_windows_writes_them(
-    value: str, meant: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_path_variables_are_expanded_in_windows_syntax(value: str, meant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os.path, "expandvars", ntpath.expandvars)
     monkeypatch.setenv("USERPROFILE", r"C:\Users\Ann")
     assert str(Settings.read({"BLOCKRUN_IMAGE_DIR": value}).dir) == meant
 
 
-def test_variables_in_a_path_are_read_as_a_shell_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_path_variables_are_expanded_in_shell_syntax(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ann")
     monkeypatch.delenv("NONE_SUCH", raising=False)
     settings = Settings.read({"BLOCKRUN_IMAGE_DIR": "$HOME/pictures", "BLOCKRUN_IMAGE_SPEC": "${HOME}/spec.json"})
@@ -114,14 +110,14 @@ def test_variables_in_a_path_are_read_as_a_shell_does(monkeypatch: pytest.Monkey
     assert Settings.read({"BLOCKRUN_IMAGE_DIR": "$NONE_SUCH/pictures"}).dir == Path("$NONE_SUCH/pictures")
 
 
-def test_key_of_a_file_is_found_by_a_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_key_file_path_may_contain_a_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("KEYS", str(tmp_path))
     (tmp_path / "key").write_text("brk_1234567890\n", encoding="utf-8")
     assert Settings.read({"BLOCKRUN_API_KEY_FILE": "$KEYS/key"}).sources[0].read() == "brk_1234567890"
 
 
 @pytest.mark.parametrize("folder", ["pictures", "./pictures", "..", "%USERPROFILE%\\x", "$NONE_SUCH/x"])
-async def test_relative_folder_for_pictures_is_told_at_the_start_and_by_doctor(
+async def test_relative_image_dir_is_reported_at_startup_and_by_doctor(
     folder: str, caplog: pytest.LogCaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -132,9 +128,7 @@ async def test_relative_folder_for_pictures_is_told_at_the_start_and_by_doctor(
 
 
 @pytest.mark.parametrize("folder", [".", "", "/pictures", "~/pictures"])
-def test_folder_that_is_absolute_or_the_working_folder_itself_is_not_told(
-    folder: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_absolute_or_working_image_dir_causes_no_warning(folder: str, caplog: pytest.LogCaptureFixture) -> None:
     backend_with({"BLOCKRUN_IMAGE_DIR": folder})
     assert "absolute" not in caplog.text
 
@@ -151,13 +145,13 @@ def test_folder_that_is_absolute_or_the_working_folder_itself_is_not_told(
         r"\\server.local\c$\a b\1.png",
     ],
 )
-def test_url_of_a_file_leads_back_to_it_on_windows(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_url_round_trips_on_windows(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "url2pathname", import_module("nturl2path").url2pathname)
     assert download.path_of(PureWindowsPath(path).as_uri()) == path  # pyright: ignore[reportDeprecated] - as `Path` does there
 
 
 @pytest.mark.parametrize("path", ["/home/josé/a b/#1%20.png", "/1.png"])
-def test_url_of_a_file_leads_back_to_it(path: str) -> None:
+def test_file_url_round_trips(path: str) -> None:
     assert download.path_of(Path(path).as_uri()) == path
     assert download.path_of(Path(path).as_uri().replace("file://", "file://localhost")) == path
 
@@ -202,7 +196,7 @@ def mounts(monkeypatch: pytest.MonkeyPatch) -> None:
         ("/mnt", False),
     ],
 )
-def test_folder_of_another_machine_is_found_on_linux(folder: str, expected: bool) -> None:
+def test_network_folder_is_detected_on_linux(folder: str, expected: bool) -> None:
     assert places.is_on_network(Path(folder)) is expected
 
 
@@ -210,9 +204,7 @@ def test_folder_of_another_machine_is_found_on_linux(folder: str, expected: bool
     ("folder", "expected"),
     [("/Users/ann/Library", False), ("/Volumes/My Home/state", True), ("/Volumes/x", True), ("/Volumes/usb", False)],
 )
-def test_folder_of_another_machine_is_found_on_macos(
-    folder: str, expected: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_network_folder_is_detected_on_macos(folder: str, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(places, "_mount_output", lambda: MOUNT_OUTPUT)
     assert places.is_on_network(Path(folder)) is expected
@@ -222,9 +214,7 @@ def test_folder_of_another_machine_is_found_on_macos(
     ("folder", "expected"),
     [(r"\\server\share\state", True), (r"Z:\state", True), (r"C:\Users\Ann\.blockrun-image-mcp", False)],
 )
-def test_folder_of_another_machine_is_found_on_windows(
-    folder: str, expected: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_network_folder_is_detected_on_windows(folder: str, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(places, "_is_remote_drive", on_drive_z)
     assert places.is_on_network(cast("Path", PureWindowsPath(folder))) is expected
@@ -240,21 +230,21 @@ def test_folder_of_another_machine_is_found_on_windows(
         "/home/ann/Nextcloud",
     ],
 )
-def test_folder_that_is_copied_to_other_machines_is_doubted(folder: str) -> None:
+def test_synced_folder_causes_a_warning(folder: str) -> None:
     assert any("copy it to other machines" in doubt for doubt in places.folder_risks(Path(folder), {}, is_named=True))
 
 
 @pytest.mark.parametrize("folder", ["/home/ann/.local/state/blockrun-image-mcp", "/srv/dropboxes", "/home/onedriver/x"])
-def test_usual_folder_is_not_doubted(folder: str) -> None:
+def test_ordinary_folder_causes_no_warning(folder: str) -> None:
     assert list(places.folder_risks(Path(folder), {}, is_named=True)) == []
 
 
-def test_folder_under_appdata_is_doubted(windows: Path) -> None:
+def test_folder_under_appdata_causes_a_warning(windows: Path) -> None:
     (doubt,) = places.folder_risks(windows / "AppData" / "Local" / "state", {}, is_named=True)
     assert "Packaged programs, such as Claude Desktop, see another folder" in doubt
 
 
-def test_ledger_that_only_the_terminal_sees_is_doubted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ledger_visible_only_in_the_terminal_causes_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     (doubt,) = places.folder_risks(
         Path("/elsewhere/blockrun-image-mcp"), {"XDG_STATE_HOME": "/elsewhere"}, is_named=False
@@ -266,7 +256,7 @@ def test_ledger_that_only_the_terminal_sees_is_doubted(tmp_path: Path, monkeypat
     assert list(places.folder_risks(Path("/named"), {"XDG_STATE_HOME": "/elsewhere"}, is_named=True)) == []
 
 
-def test_ledger_of_a_program_in_a_flatpak_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ledger_inside_a_flatpak_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "home", lambda: tmp_path)
     other = tmp_path / ".var/app/com.visualstudio.code/.local/state/blockrun-image-mcp/ledger.sqlite3"
     other.parent.mkdir(parents=True)
@@ -276,7 +266,7 @@ def test_ledger_of_a_program_in_a_flatpak_is_named(tmp_path: Path, monkeypatch: 
     assert list(places.folder_risks(other.parent, {}, is_named=False)) == []
 
 
-async def test_doctor_prints_where_the_ledger_really_is(tmp_path: Path) -> None:
+async def test_doctor_prints_the_resolved_ledger_path(tmp_path: Path) -> None:
     (tmp_path / "Dropbox").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "Dropbox")
     backend = backend_with(

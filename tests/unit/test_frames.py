@@ -26,7 +26,7 @@ def test_blank_line_needs_no_answer(text: bytes) -> None:
     assert read_frame(text) is None
 
 
-def test_id_stays_as_it_was_sent_where_the_rest_is_mended() -> None:
+def test_id_stays_as_sent_while_the_rest_is_repaired() -> None:
     frame = read_frame(rb'{"jsonrpc":"2.0","id":"fox \ud83e","method":"x","params":{"prompt":"\ud83e"}}')
     assert frame == {"jsonrpc": "2.0", "id": "fox \ud83e", "method": "x", "params": {"prompt": "\ufffd"}}
 
@@ -35,7 +35,7 @@ def test_line_in_another_encoding_is_refused() -> None:
     assert isinstance(read_frame(line().decode().encode("utf-16-le")), ErrorReply)
 
 
-def test_params_that_are_null_are_none() -> None:
+def test_null_params_are_dropped() -> None:
     assert read_frame(line(params=None)) == REQUEST
 
 
@@ -48,7 +48,7 @@ def test_params_that_are_null_are_none() -> None:
         (b'\xef\xbb\xbf{"jsonrpc":"2.0","id":7,"method":"x","params":{"prompt":"fox"}}', "fox"),
     ],
 )
-def test_text_that_no_utf_8_can_hold_is_mended(text: bytes, mended: str) -> None:
+def test_invalid_utf_8_text_is_repaired(text: bytes, mended: str) -> None:
     frame = read_frame(text)
     assert isinstance(frame, dict)
     assert frame["params"] == {"prompt": mended}
@@ -79,7 +79,7 @@ def test_text_that_no_utf_8_can_hold_is_mended(text: bytes, mended: str) -> None
         (line(params="text"), -32602, 7),
     ],
 )
-def test_what_cannot_be_read_is_refused_with_words_and_the_id_that_can(text: bytes, code: int, id: object) -> None:
+def test_unreadable_line_is_refused_with_a_message_and_any_readable_id(text: bytes, code: int, id: object) -> None:
     refusal = read_frame(text)
     assert isinstance(refusal, ErrorReply)
     assert (refusal.code, refusal.id) == (code, id)
@@ -114,7 +114,7 @@ def test_response_and_notification_are_read(message: dict[str, Any]) -> None:
         {"jsonrpc": "2.0", "method": "notifications/initialized", "params": []},
     ],
 )
-def test_wrong_response_or_notification_is_dropped_because_neither_is_ever_answered(message: dict[str, Any]) -> None:
+def test_malformed_response_or_notification_is_dropped(message: dict[str, Any]) -> None:
     assert read_frame(json.dumps(message).encode()) is None
 
 
@@ -128,7 +128,7 @@ KEYS = st.sampled_from(["jsonrpc", "id", "method", "params", "result", "error"])
 
 @given(st.one_of(st.binary(), st.dictionaries(KEYS, JSON | st.just("2.0")).map(lambda m: json.dumps(m).encode())))
 @settings(max_examples=300)
-def test_any_line_is_a_message_or_a_refusal_or_needs_no_answer(text: bytes) -> None:
+def test_any_line_is_a_message_a_refusal_or_ignored(text: bytes) -> None:
     frame = read_frame(text)
     if isinstance(frame, ErrorReply):
         assert json.loads(frame.to_line())["error"]["message"]

@@ -23,7 +23,7 @@ def files_in(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
-async def test_a_picture_is_kept_whole_under_an_absolute_path_of_its_own(tmp_path: Path) -> None:
+async def test_picture_is_saved_whole_under_a_unique_absolute_path(tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "new" / "folder")
     first, second = (await store.save(PNG)).path, (await store.save(PNG)).path
     assert first != second
@@ -34,7 +34,7 @@ async def test_a_picture_is_kept_whole_under_an_absolute_path_of_its_own(tmp_pat
     assert len(files_in(first.parent)) == 2
 
 
-async def test_a_url_is_kept_whole_in_a_text_file_of_its_own(tmp_path: Path) -> None:
+async def test_url_is_saved_whole_in_its_own_text_file(tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "new")
     url = f"https://pictures.example/1.png?{'s' * 20_000}"
     first, second = await store.save_url(url), await store.save_url(url)
@@ -46,13 +46,13 @@ async def test_a_url_is_kept_whole_in_a_text_file_of_its_own(tmp_path: Path) -> 
     assert len(files_in(store.folder)) == 2
 
 
-async def test_answer_is_kept_as_it_came_for_its_owner_alone(tmp_path: Path) -> None:
+async def test_answer_is_saved_as_received_and_private(tmp_path: Path) -> None:
     kept = await FolderStore(tmp_path).keep(b"a paid answer")
     assert (kept.parent, kept.read_bytes()) == (tmp_path, b"a paid answer")
     assert has_mode(kept, 0o600)
 
 
-async def test_pictures_that_are_kept_at_once_leave_the_warnings_of_the_process_as_they_are(tmp_path: Path) -> None:
+async def test_concurrent_saves_leave_the_warning_filters_unchanged(tmp_path: Path) -> None:
     store, before = FolderStore(tmp_path), list(warnings.filters)
     picture = draw("a fox", width=1024, height=1024)
     for _ in range(5):
@@ -95,7 +95,7 @@ HEIC = b"\0\0\0\x18ftypheic" + bytes(40)
         (PNG[:-20] + bytes(4) + PNG[-16:], ".png", False),
     ],
 )
-async def test_a_picture_of_any_known_format_is_kept_as_it_came(
+async def test_picture_of_any_known_format_is_saved_as_received(
     tmp_path: Path, picture: bytes, suffix: str, is_checked: bool
 ) -> None:
     saved = await FolderStore(tmp_path).save(picture)
@@ -106,13 +106,13 @@ async def test_a_picture_of_any_known_format_is_kept_as_it_came(
 @pytest.mark.parametrize(
     "data", [b"", b"<svgs/>", b"\x89PNG", b"BM" + b"\0" * 100, b"RIFF1234WAVE", bytes(4) + b"ftypmp42"]
 )
-async def test_what_is_no_picture_is_not_written(tmp_path: Path, data: bytes) -> None:
+async def test_data_that_is_not_a_picture_is_not_written(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(StorageError, match="an unknown format"):
         await FolderStore(tmp_path).save(data)
     assert files_in(tmp_path) == []
 
 
-async def test_a_folder_that_cannot_be_written_is_named_with_the_setting_that_changes_it(tmp_path: Path) -> None:
+async def test_error_for_an_unwritable_folder_names_its_setting(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="could not be saved") as caught:
         await FolderStore(tmp_path / "file").save(PNG)
@@ -121,7 +121,7 @@ async def test_a_folder_that_cannot_be_written_is_named_with_the_setting_that_ch
         await FolderStore(tmp_path / "file").save_url("https://pictures.example/1.png")
 
 
-async def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -131,7 +131,7 @@ async def test_a_write_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypa
     assert files_in(tmp_path) == []
 
 
-async def test_a_picture_that_is_on_disk_already_is_saved_where_it_is_wanted(tmp_path: Path) -> None:
+async def test_picture_on_disk_is_copied_to_the_requested_folder(tmp_path: Path) -> None:
     path = (await FolderStore(tmp_path / "with space").save(PNG)).path
     saved = await download(path.as_uri(), FolderStore(tmp_path / "wanted"))
     assert saved.parent == tmp_path / "wanted"
@@ -141,13 +141,13 @@ async def test_a_picture_that_is_on_disk_already_is_saved_where_it_is_wanted(tmp
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:99999/", "http://127.0.0.1:abc/", "ftp://127.0.0.1/"])
-async def test_a_url_that_cannot_be_asked_is_said_to_be_one(tmp_path: Path, url: str) -> None:
+async def test_invalid_picture_url_is_reported(tmp_path: Path, url: str) -> None:
     with pytest.raises(StorageError, match="could not be fetched"):
         await download(url, FolderStore(tmp_path))
 
 
 @pytest.mark.parametrize("side", [10_000, 30_000])
-async def test_a_picture_of_huge_dimensions_is_kept_without_a_word_on_stderr(
+async def test_picture_of_huge_dimensions_is_saved_silently(
     tmp_path: Path, side: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     header = side.to_bytes(4) + side.to_bytes(4) + b"\x08\x02\x00\x00\x00"
@@ -158,13 +158,13 @@ async def test_a_picture_of_huge_dimensions_is_kept_without_a_word_on_stderr(
     assert capfd.readouterr().err == ""
 
 
-async def test_a_url_that_gives_no_picture_is_said_to(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_url_without_a_picture_is_reported(sandbox: Sandbox, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="could not be fetched"):
         await download(f"{sandbox.origin}/images/none.png", FolderStore(tmp_path))
     with pytest.raises(StorageError, match="an unknown format"):
         await download(f"{sandbox.origin}/sandbox/settlements", FolderStore(tmp_path))
 
 
-async def test_a_picture_that_does_not_end_is_given_up(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_oversized_download_is_aborted(sandbox: Sandbox, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="could not be fetched"):
         await download(f"{sandbox.origin}/sandbox/settlements", FolderStore(tmp_path), max_bytes=10)

@@ -41,7 +41,7 @@ def answer(status: int, body: object) -> httpx2.Response:
         (202, {"poll_url": "https://pictures.example/v1/images/generations/job"}),
     ],
 )
-def test_a_job_is_followed_by_the_id_that_it_is_told_by(status: int, body: object) -> None:
+def test_job_id_is_found_in_any_format(status: int, body: object) -> None:
     assert READER.job(answer(status, body)) == "job"
 
 
@@ -57,7 +57,7 @@ def test_a_job_is_followed_by_the_id_that_it_is_told_by(status: int, body: objec
         (400, {"id": "job", "status": "queued"}),
     ],
 )
-def test_what_is_no_job_or_has_its_pictures_already_is_not_followed(status: int, body: object) -> None:
+def test_answer_without_a_pending_job_has_no_job_id(status: int, body: object) -> None:
     assert READER.job(answer(status, body)) is None
 
 
@@ -67,18 +67,18 @@ def polled(body: object, status: int = 200) -> ImagesResponse | str | None:
 
 @pytest.mark.parametrize("state", ["completed", "SUCCEEDED", "Success", "done", "Ready", "finished", "painted", None])
 @pytest.mark.parametrize("key", ["status", "state", "task_status"])
-def test_a_job_with_pictures_has_ended_whatever_its_state_is_called(key: str, state: str | None) -> None:
+def test_job_with_pictures_has_ended_in_any_final_state(key: str, state: str | None) -> None:
     found = polled({"id": "job", key: state, **PICTURES})
     assert isinstance(found, ImagesResponse)
     assert [image.url for image in found.images] == [URL]
 
 
 @pytest.mark.parametrize("state", ["failed", "processing"])
-def test_the_apis_own_pictures_are_taken_whatever_the_state_is(state: str) -> None:
+def test_pictures_are_taken_even_if_the_state_disagrees(state: str) -> None:
     assert isinstance(polled({"status": state, **PICTURES}), ImagesResponse)
 
 
-def test_a_link_beside_a_failure_or_a_result_is_no_picture() -> None:
+def test_job_link_is_not_taken_for_a_picture() -> None:
     with pytest.raises(OutcomeUnknownError):
         polled({"status": "failed", "url": "https://api.example/jobs/job"})
     found = polled({"id": "job", "status": "completed", "url": "https://api.example/jobs/job", "output": [URL]})
@@ -87,12 +87,12 @@ def test_a_link_beside_a_failure_or_a_result_is_no_picture() -> None:
 
 
 @pytest.mark.parametrize("state", ["QUEUED", "In Progress", "processing", "in-queue", "NOT_STARTED"])
-def test_a_job_goes_on_while_its_state_says_so(state: str) -> None:
+def test_job_continues_while_its_state_is_unfinished(state: str) -> None:
     assert isinstance(polled({"status": state, "progress": 0.5}), str)
 
 
 @pytest.mark.parametrize("state", ["failed", "FAILURE", "Cancelled", "error", "expired", "Content Moderated"])
-def test_a_job_that_failed_may_have_been_charged_unless_it_says_not(state: str) -> None:
+def test_failed_job_may_have_been_charged_unless_it_denies_it(state: str) -> None:
     failed = {"output": {"task_status": state, "message": "Out of paint"}}
     with pytest.raises(OutcomeUnknownError, match="Out of paint"):
         polled(failed)
@@ -110,7 +110,7 @@ def test_a_job_that_failed_may_have_been_charged_unless_it_says_not(state: str) 
         ("x-blockrun-cost-usd", "0,042", "unknown"),
     ],
 )
-def test_job_that_failed_and_names_a_charge_was_charged(
+def test_failed_job_that_names_a_charge_is_not_free(
     status: dict[str, str], header: str, value: str, charged: str
 ) -> None:
     failed = answer(200, {"id": "job", "status": "failed", **status})
@@ -121,7 +121,7 @@ def test_job_that_failed_and_names_a_charge_was_charged(
     assert (caught.value.charged, caught.value.charged_usd) == (charged, cost)
 
 
-def test_payment_of_a_job_that_failed_can_still_be_used() -> None:
+def test_payment_of_a_failed_job_remains_usable() -> None:
     failed = answer(200, {"id": "job", "status": "failed", "payment_status": "not_charged"})
     with pytest.raises(GatewayError) as caught:
         READER.polled(failed, "job", 1, SentRequest(POLL, PAYMENT))
@@ -129,7 +129,7 @@ def test_payment_of_a_job_that_failed_can_still_be_used() -> None:
     assert (caught.value.charged, caught.value.is_payment_open) == ("unknown", True)
 
 
-def test_a_job_that_failed_for_its_prompt_is_told_as_that() -> None:
+def test_job_that_failed_for_its_prompt_is_a_content_policy_error() -> None:
     with pytest.raises(ContentPolicyError):
         polled({"status": "failed", "error": {"code": "moderation_blocked", "message": "No."}})
 
@@ -148,6 +148,6 @@ def test_pictures_of_another_job_are_not_taken(body: dict[str, Any], is_about: b
     assert isinstance(polled(body), ImagesResponse) is is_about
 
 
-def test_an_id_counts_for_nothing_where_the_pictures_came_at_once() -> None:
+def test_id_is_ignored_if_the_pictures_came_at_once() -> None:
     found = READER.images(answer(201, {"id": "x", "status": "succeeded", "output": [URL]}), 1, SentRequest(BEARER_POST))
     assert [image.url for image in found.images] == [URL]

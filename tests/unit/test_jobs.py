@@ -42,7 +42,7 @@ async def swept(ledger: Ledger, finish: Finish = settle) -> AsyncGenerator[None]
         yield
 
 
-async def test_sweep_finishes_the_jobs_of_the_dead_and_not_those_of_the_living(
+async def test_sweep_finishes_only_jobs_of_dead_processes(
     processes: Processes, caplog: pytest.LogCaptureFixture
 ) -> None:
     gone, living, here = await processes.start(), await processes.start(), await processes.start(timings=QUICK)
@@ -60,7 +60,7 @@ async def test_sweep_finishes_the_jobs_of_the_dead_and_not_those_of_the_living(
     assert f"finished {left.id}, whose process had ended" in caplog.text
 
 
-async def test_sweep_ends_what_the_dead_have_left(processes: Processes) -> None:
+async def test_sweep_ends_attempts_of_dead_processes(processes: Processes) -> None:
     gone, here = await processes.start(), await processes.start(timings=QUICK)
     attempt = await sent(gone)
     die(gone)
@@ -72,7 +72,7 @@ async def test_sweep_ends_what_the_dead_have_left(processes: Processes) -> None:
         await until(is_ended)
 
 
-async def test_sweep_abandons_for_the_callers_of_the_dead(processes: Processes) -> None:
+async def test_sweep_marks_callers_of_dead_processes_as_abandoned(processes: Processes) -> None:
     gone, here = await processes.start(), await processes.start(timings=QUICK)
     await settled(gone)
     die(gone)
@@ -84,7 +84,7 @@ async def test_sweep_abandons_for_the_callers_of_the_dead(processes: Processes) 
         await until(is_abandoned)
 
 
-async def test_failing_job_keeps_no_other_from_its_end_and_is_polled_again(
+async def test_failing_job_blocks_no_other_and_is_polled_again(
     processes: Processes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -160,7 +160,7 @@ async def test_two_sweeps_finish_each_job_once(processes: Processes) -> None:
     assert len(seen) == 6
 
 
-async def test_job_that_another_process_has_claimed_is_left_to_it(processes: Processes) -> None:
+async def test_job_claimed_by_another_process_is_not_polled(processes: Processes) -> None:
     gone, other, here = [await processes.start() for _ in range(3)]
     attempt = await sent(gone, "job_1")
     die(gone)
@@ -176,7 +176,7 @@ async def test_job_that_another_process_has_claimed_is_left_to_it(processes: Pro
     assert polled == []
 
 
-async def test_ledger_that_cannot_be_used_for_a_while_stops_no_sweep(
+async def test_sweeping_resumes_after_the_ledger_was_locked(
     processes: Processes, caplog: pytest.LogCaptureFixture
 ) -> None:
     gone, here = await processes.start(), await processes.start(timings=replace(HASTY, sweep_seconds=0.002))
@@ -198,7 +198,7 @@ async def test_ledger_that_cannot_be_used_for_a_while_stops_no_sweep(
         await until(is_settled)
 
 
-async def test_job_is_not_polled_again_once_it_has_ended(processes: Processes) -> None:
+async def test_ended_job_is_not_polled_again(processes: Processes) -> None:
     gone, here = await processes.start(), await processes.start()
     await sent(gone, "job_1")
     die(gone)
@@ -207,9 +207,7 @@ async def test_job_is_not_polled_again_once_it_has_ended(processes: Processes) -
 
 
 @pytest.mark.parametrize("is_lost", [True, False])
-async def test_only_a_job_of_which_the_gateway_told_nothing_is_asked_after_again(
-    processes: Processes, is_lost: bool
-) -> None:
+async def test_only_a_lost_job_is_polled_again(processes: Processes, is_lost: bool) -> None:
     gone, here, other = [await processes.start() for _ in range(3)]
     attempt = await sent(gone, "job_1")
     die(gone)
@@ -225,7 +223,7 @@ async def test_only_a_job_of_which_the_gateway_told_nothing_is_asked_after_again
     assert [each.id for each in await other.sweep()] == ([attempt.id] if is_lost else [])
 
 
-async def test_finishing_the_jobs_raises_the_first_failure_after_the_last_job(processes: Processes) -> None:
+async def test_finish_jobs_raises_the_first_failure_after_the_last_job(processes: Processes) -> None:
     gone, here = await processes.start(), await processes.start()
     jobs = [await sent(gone, f"job_{number}") for number in range(4)]
     die(gone)

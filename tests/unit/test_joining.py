@@ -49,15 +49,15 @@ def prefixed(contract: Catalog, **ids: str) -> Catalog:
 
 
 @pytest.mark.parametrize("scope", ["contract", "live", "both"])
-def test_without_a_list_the_contract_stays_as_it_is(catalog: Catalog, scope: Scope) -> None:
+def test_contract_is_unchanged_without_a_list(catalog: Catalog, scope: Scope) -> None:
     assert join(catalog, None, scope) is catalog
 
 
-def test_in_the_scope_of_the_contract_no_list_counts(catalog: Catalog) -> None:
+def test_list_is_ignored_in_the_contract_scope(catalog: Catalog) -> None:
     assert joined(catalog, image("flux", 0.01), image("dall-e-3", 9), scope="contract") is catalog
 
 
-def test_in_the_scope_of_the_list_there_are_only_its_models(catalog: Catalog) -> None:
+def test_live_scope_contains_only_listed_models(catalog: Catalog) -> None:
     live = joined(catalog, image("flux", 0.01), image("openai/dall-e-3", 0.04), scope="live")
     assert list(live.models) == ["dall-e-3", "flux"]
     assert live.unavailable == {}
@@ -65,7 +65,7 @@ def test_in_the_scope_of_the_list_there_are_only_its_models(catalog: Catalog) ->
         live.find("dall-e-2")
 
 
-def test_in_the_scope_of_both_what_the_list_lacks_is_gone(catalog: Catalog) -> None:
+def test_unlisted_models_are_retired_in_the_both_scope(catalog: Catalog) -> None:
     both = joined(catalog, image("flux", 0.01), image("openai/dall-e-3", 0.04))
     assert list(both.models) == ["dall-e-3", "flux"]
     assert list(both.unavailable) == ["dall-e-2", "nano-banana", "nano-banana-pro"]
@@ -84,13 +84,11 @@ def test_in_the_scope_of_both_what_the_list_lacks_is_gone(catalog: Catalog) -> N
         [None, "dall-e-3", {"id": "any"}],
     ],
 )
-def test_a_list_without_a_model_that_makes_images_changes_nothing(
-    catalog: Catalog, entries: list[object], scope: Scope
-) -> None:
+def test_list_without_image_models_changes_nothing(catalog: Catalog, entries: list[object], scope: Scope) -> None:
     assert joined(catalog, *entries, scope=scope) is catalog
 
 
-def test_of_a_list_without_categories_only_the_contracts_models_count(catalog: Catalog) -> None:
+def test_list_without_categories_counts_only_the_contracts_models(catalog: Catalog) -> None:
     both = joined(catalog, {"id": "gpt-5"}, {"id": "dall-e-2"}, {"id": "google/nano-banana"}, {"id": "whisper-1"})
     assert list(both.models) == ["dall-e-2", "nano-banana"]
     assert list(both.unavailable) == ["dall-e-3", "nano-banana-pro"]
@@ -98,7 +96,7 @@ def test_of_a_list_without_categories_only_the_contracts_models_count(catalog: C
 
 
 @pytest.mark.parametrize(("alias", "id"), ALIASES.items())
-def test_what_is_listed_by_an_alias_is_shown_by_the_contracts_id_and_sent_by_the_alias(
+def test_model_listed_by_an_alias_is_shown_by_its_id_and_sent_by_the_alias(
     catalog: Catalog, alias: str, id: str
 ) -> None:
     both = joined(catalog, image(alias))
@@ -108,44 +106,44 @@ def test_what_is_listed_by_an_alias_is_shown_by_the_contracts_id_and_sent_by_the
 
 
 @pytest.mark.parametrize("id", CONTRACT)
-def test_what_is_listed_by_the_contracts_own_id_is_sent_by_it_and_found_by_its_alias(catalog: Catalog, id: str) -> None:
+def test_model_listed_by_its_own_id_is_sent_by_it_and_found_by_its_alias(catalog: Catalog, id: str) -> None:
     both = joined(catalog, image(id))
     alias = next(alias for alias, shown in ALIASES.items() if shown == id)
     assert list(both.models) == [id]
     assert (sent(both, id), sent(both, alias)) == (id, id)
 
 
-def test_what_is_listed_in_both_spellings_is_one_model_and_sent_by_the_one_that_is_shown(catalog: Catalog) -> None:
+def test_model_listed_in_both_spellings_is_one_model_sent_as_shown(catalog: Catalog) -> None:
     both = joined(catalog, image("google/nano-banana"), image("nano-banana"))
     assert list(both.models) == ["nano-banana"]
     assert sent(both, "google/nano-banana") == "nano-banana"
 
 
-def test_of_two_spellings_the_one_that_is_available_is_sent(catalog: Catalog) -> None:
+def test_available_one_of_two_spellings_is_sent(catalog: Catalog) -> None:
     both = joined(catalog, image("nano-banana", available=False), image("google/nano-banana"))
     assert list(both.models) == ["nano-banana"]
     assert sent(both, "nano-banana") == sent(both, "google/nano-banana") == "google/nano-banana"
 
 
 @pytest.mark.parametrize("prices", [(0.09, 0.07), (0.07, 0.09), (0.09, None), (None, 0.09)])
-def test_of_two_spellings_the_dearer_one_counts(catalog: Catalog, prices: tuple[float | None, ...]) -> None:
+def test_higher_price_of_two_spellings_counts(catalog: Catalog, prices: tuple[float | None, ...]) -> None:
     both = joined(catalog, image("nano-banana", prices[0]), image("google/nano-banana", prices[1]))
     assert priced(both, "nano-banana") == "$0.0945-0.0955"
 
 
 @pytest.mark.parametrize("prices", [(0.09, 0.07), (0.07, 0.09), (None, 0.09)])
-def test_of_one_id_at_two_prices_the_dearer_one_counts(catalog: Catalog, prices: tuple[float | None, ...]) -> None:
+def test_higher_of_two_prices_for_one_id_counts(catalog: Catalog, prices: tuple[float | None, ...]) -> None:
     both = joined(catalog, *(image("flux", price) for price in prices))
     assert priced(both, "flux") == "$0.0945-0.0955"
 
 
-def test_another_provider_than_an_alias_names_takes_nothing_over(catalog: Catalog) -> None:
+def test_model_of_an_unaliased_provider_replaces_no_contract_model(catalog: Catalog) -> None:
     both = joined(catalog, image("azure/dall-e-3", 0.001))
     assert list(both.models) == ["azure/dall-e-3"]
     assert "dall-e-3" in both.unavailable
 
 
-def test_a_name_of_two_providers_is_two_models_and_by_itself_none(catalog: Catalog) -> None:
+def test_name_shared_by_two_providers_needs_its_provider(catalog: Catalog) -> None:
     both = alone(catalog, image("one/flux", 0.01), image("two/flux", 0.02))
     assert list(both.models) == ["nano-banana-pro", "one/flux", "two/flux"]
     with pytest.raises(UnknownModelError):
@@ -153,7 +151,7 @@ def test_a_name_of_two_providers_is_two_models_and_by_itself_none(catalog: Catal
     assert [sent(both, id) for id in ("one/flux", "two/flux")] == ["one/flux", "two/flux"]
 
 
-def test_a_second_provider_of_a_contracts_model_is_a_model_of_its_own(catalog: Catalog) -> None:
+def test_second_provider_of_a_contract_model_is_a_separate_model(catalog: Catalog) -> None:
     both = joined(catalog, image("openai/dall-e-3", 0.04), image("azure/dall-e-3", 0.01))
     assert list(both.models) == ["dall-e-3", "azure/dall-e-3"]
     assert both.find("dall-e-3").id == both.find("openai/dall-e-3").id == "dall-e-3"
@@ -161,7 +159,7 @@ def test_a_second_provider_of_a_contracts_model_is_a_model_of_its_own(catalog: C
     assert sent(both, "azure/dall-e-3") == "azure/dall-e-3"
 
 
-def test_two_providers_that_no_alias_names_leave_the_contracts_model_gone(catalog: Catalog) -> None:
+def test_unaliased_providers_do_not_keep_a_contract_model_available(catalog: Catalog) -> None:
     both = joined(catalog, image("azure/dall-e-3", 0.01), image("other/dall-e-3", 0.02))
     assert list(both.models) == ["azure/dall-e-3", "other/dall-e-3"]
     assert "dall-e-3" in both.unavailable
@@ -169,12 +167,12 @@ def test_two_providers_that_no_alias_names_leave_the_contracts_model_gone(catalo
         both.find("openai/dall-e-3")
 
 
-def test_a_bare_id_beside_two_providers_is_a_model_of_its_own(catalog: Catalog) -> None:
+def test_bare_id_beside_two_providers_is_a_separate_model(catalog: Catalog) -> None:
     both = alone(catalog, image("flux"), image("one/flux"), image("two/flux"))
     assert [sent(both, id) for id in ("flux", "one/flux", "two/flux")] == ["flux", "one/flux", "two/flux"]
 
 
-def test_both_forms_of_a_model_that_only_the_list_has_are_one_shown_bare(catalog: Catalog) -> None:
+def test_both_forms_of_a_live_model_are_one_model_shown_bare(catalog: Catalog) -> None:
     both = alone(catalog, image("bfl/flux", 0.05), image("flux", 0.04))
     assert list(both.models) == ["nano-banana-pro", "flux"]
     assert (sent(both, "bfl/flux"), priced(both, "flux")) == ("flux", "$0.0525-0.0535")
@@ -188,29 +186,27 @@ def test_both_forms_of_a_model_that_only_the_list_has_are_one_shown_bare(catalog
         (image("flux", provider="BFL"), "flux", "bfl/flux"),
     ],
 )
-def test_a_model_that_only_the_list_has_is_found_in_its_other_form(
-    catalog: Catalog, entry: object, shown: str, other: str
-) -> None:
+def test_live_model_is_found_in_its_other_form(catalog: Catalog, entry: object, shown: str, other: str) -> None:
     both = alone(catalog, entry)
     assert both.find(other) is both.find(shown)
     assert sent(both, other) == shown
 
 
-def test_a_contracts_model_with_a_provider_is_listed_by_its_bare_name(catalog: Catalog) -> None:
+def test_contract_model_with_a_provider_may_be_listed_by_its_bare_name(catalog: Catalog) -> None:
     both = joined(prefixed(catalog, dall_e_3="openai/dall-e-3"), image("dall-e-3", 0.04))
     assert list(both.models) == ["openai/dall-e-3"]
     assert (sent(both, "openai/dall-e-3"), sent(both, "dall-e-3")) == ("dall-e-3", "dall-e-3")
     assert both.source_of("openai/dall-e-3") == "both"
 
 
-def test_a_bare_name_that_two_of_the_contracts_models_have_is_neither_of_them(catalog: Catalog) -> None:
+def test_bare_name_shared_by_two_contract_models_is_a_separate_model(catalog: Catalog) -> None:
     contract = prefixed(catalog, dall_e_3="openai/painter", dall_e_2="azure/painter")
     both = joined(contract, image("painter", 0.01), image("openai/painter", 0.04))
     assert list(both.models) == ["openai/painter", "painter"]
 
 
 @pytest.mark.parametrize("hostile", ["foo/any", "foo/", "any"])
-def test_no_listed_id_takes_the_place_of_all_models_or_of_none(catalog: Catalog, hostile: str) -> None:
+def test_listed_id_cannot_stand_for_any_or_for_no_model(catalog: Catalog, hostile: str) -> None:
     both = joined(catalog, image("dall-e-2"), image(hostile, 0.000001))
     assert list(both.models) == ["dall-e-2"]
     assert not {"any", ""} & set(both.spellings)
@@ -219,7 +215,7 @@ def test_no_listed_id_takes_the_place_of_all_models_or_of_none(catalog: Catalog,
             both.find(id)
 
 
-def test_a_model_that_is_told_to_be_unavailable_is_gone(catalog: Catalog) -> None:
+def test_unavailable_model_is_retired(catalog: Catalog) -> None:
     both = joined(catalog, image("dall-e-3"), image("google/nano-banana", available=False), image("x", available=False))
     assert list(both.models) == ["dall-e-3"]
     assert "nano-banana" in both.unavailable
@@ -227,9 +223,7 @@ def test_a_model_that_is_told_to_be_unavailable_is_gone(catalog: Catalog) -> Non
 
 
 @pytest.mark.parametrize("asked", ["nano-banana", "google/nano-banana"])
-def test_a_model_that_is_gone_is_refused_with_the_closest_living_ones_and_their_prices(
-    catalog: Catalog, asked: str
-) -> None:
+def test_retired_model_is_refused_with_close_alternatives_and_their_prices(catalog: Catalog, asked: str) -> None:
     both = joined(catalog, image("google/nano-banana-2", 0.03), image("flux"), image("dall-e-3", 0.04))
     with pytest.raises(UnknownModelError) as caught:
         both.find(asked)
@@ -242,7 +236,7 @@ def test_a_model_that_is_gone_is_refused_with_the_closest_living_ones_and_their_
     assert both.known("nano-banana").id == "nano-banana"
 
 
-def test_what_was_never_known_is_not_said_to_be_gone(catalog: Catalog) -> None:
+def test_unknown_model_is_not_reported_as_retired(catalog: Catalog) -> None:
     both = joined(catalog, image("dall-e-3"))
     with pytest.raises(UnknownModelError, match="There is no model 'midjourney'"):
         both.find("midjourney")
@@ -250,7 +244,7 @@ def test_what_was_never_known_is_not_said_to_be_gone(catalog: Catalog) -> None:
         both.known("midjourney")
 
 
-def test_of_many_living_models_the_closest_to_the_one_that_is_gone_are_named(catalog: Catalog) -> None:
+def test_refusal_of_a_retired_model_names_the_closest_of_many(catalog: Catalog) -> None:
     both = joined(catalog, *many(300), image("openai/dall-e-4", 0.08))
     with pytest.raises(UnknownModelError) as caught:
         both.find("openai/dall-e-3")
@@ -259,7 +253,7 @@ def test_of_many_living_models_the_closest_to_the_one_that_is_gone_are_named(cat
     assert len(caught.value.to_text().encode()) <= 400
 
 
-def test_where_there_is_one_model_only_there_is_no_other_to_ask(catalog: Catalog) -> None:
+def test_single_model_has_no_alternatives(catalog: Catalog) -> None:
     assert joined(catalog, image("dall-e-3"), scope="live").alternatives("dall-e-3") == ""
 
 
@@ -267,13 +261,13 @@ SOURCES = [("dall-e-3", "both"), ("dall-e-2", "contract"), ("flux", "live")]
 
 
 @pytest.mark.parametrize(("id", "source"), SOURCES)
-def test_it_is_told_where_a_model_comes_from(catalog: Catalog, id: str, source: str) -> None:
+def test_source_of_each_model_is_reported(catalog: Catalog, id: str, source: str) -> None:
     both = joined(catalog, image("openai/dall-e-3"), image("flux"))
     assert both.source_of(id) == source
     assert catalog.source_of("dall-e-3") == "contract"
 
 
-def test_a_model_that_only_the_list_has_is_what_is_told_of_it(catalog: Catalog) -> None:
+def test_live_model_has_the_properties_listed_for_it(catalog: Catalog) -> None:
     told = image(
         "bfl/flux", 0.03, supportedSizes=["7x7"], supportedQualities=["draft"], maxPromptLength=100, owned_by="BFL"
     )
@@ -284,7 +278,7 @@ def test_a_model_that_only_the_list_has_is_what_is_told_of_it(catalog: Catalog) 
 
 
 @pytest.mark.parametrize(("id", "provider"), [("bfl/flux", "bfl"), ("a/b/flux", "a/b"), ("flux", "not listed")])
-def test_a_model_of_which_nothing_is_told_has_no_sizes_price_or_limit(catalog: Catalog, id: str, provider: str) -> None:
+def test_live_model_without_details_has_no_sizes_price_or_limit(catalog: Catalog, id: str, provider: str) -> None:
     flux = alone(catalog, image(id)).find(id)
     assert (flux.provider, flux.sizes, flux.qualities, flux.list_price_usd) == (provider, (), (), None)
     assert flux.max_prompt_characters is None
@@ -300,7 +294,7 @@ PRICES: list[tuple[Mapping[str, Any], Mapping[str, str]]] = [
 
 
 @pytest.mark.parametrize(("fields", "amounts"), PRICES)
-def test_published_prices_stand_only_while_the_list_price_is_the_same(
+def test_published_prices_count_only_while_the_list_price_is_the_same(
     catalog: Catalog, fields: Mapping[str, Any], amounts: Mapping[str, str]
 ) -> None:
     both = joined(catalog, image("openai/dall-e-3", **fields))
@@ -308,7 +302,7 @@ def test_published_prices_stand_only_while_the_list_price_is_the_same(
     assert bool(both.find("dall-e-3").prices) == (fields.get("pricePerImage", 0.04) == 0.04)
 
 
-def test_other_sizes_qualities_and_limits_take_the_place_of_the_contracts(catalog: Catalog) -> None:
+def test_listed_sizes_qualities_and_limits_replace_the_contracts(catalog: Catalog) -> None:
     told = {
         "supportedSizes": ["2048x2048", "1024x1024"],
         "supportedQualities": ["standard", "ultra"],
@@ -321,7 +315,7 @@ def test_other_sizes_qualities_and_limits_take_the_place_of_the_contracts(catalo
     assert (model.requests_per_minute, model.revises_prompt, model.max_images) == (50, True, 10)
 
 
-def test_a_size_or_quality_that_the_contract_does_not_describe_has_no_highest_price(catalog: Catalog) -> None:
+def test_size_or_quality_unknown_to_the_contract_has_no_maximum_price(catalog: Catalog) -> None:
     told = {"supportedSizes": ["1024x1024", "4096x4096"], "supportedQualities": ["standard", "hd", "ultra"]}
     both = joined(catalog, image("dall-e-3", 0.04, **told), image("nano-banana", 0.05, **told))
     assert priced(both, "dall-e-3", "1024x1024", "hd") == "$0.042-0.126"
@@ -332,26 +326,26 @@ def test_a_size_or_quality_that_the_contract_does_not_describe_has_no_highest_pr
     assert [(each["low_usd"], each.get("high_usd")) for each in models[:2]] == [("0.042", None), ("0.0525", None)]
 
 
-def test_a_size_that_is_no_longer_told_is_refused(catalog: Catalog) -> None:
+def test_delisted_size_is_refused(catalog: Catalog) -> None:
     both = joined(catalog, image("dall-e-3", supportedSizes=["1024x1024"]))
     with pytest.raises(InvalidRequestError, match="Its sizes: 1024x1024"):
         both.resolve(ImageArguments("a cat", "dall-e-3", "1792x1024"))
 
 
-def test_a_shorter_limit_is_held(catalog: Catalog) -> None:
+def test_shorter_listed_prompt_limit_is_enforced(catalog: Catalog) -> None:
     both = joined(catalog, image("dall-e-3", maxPromptLength=5))
     with pytest.raises(InvalidRequestError, match="takes at most 5"):
         both.resolve(ImageArguments("a black cat", "dall-e-3"))
 
 
-def test_a_recommendation_of_a_quality_that_is_gone_is_none(catalog: Catalog) -> None:
+def test_recommendation_for_a_delisted_quality_is_dropped(catalog: Catalog) -> None:
     told = {"supportedQualities": ["standard"]}
     both = joined(catalog, image("dall-e-3", **told), image("dall-e-2", **told))
     assert both.use_cases == ["Multiple variations"]
     assert joined(catalog, image("dall-e-3")).use_cases == ["Highest quality"]
 
 
-def test_the_models_of_the_contract_come_first_and_each_part_keeps_its_order(catalog: Catalog) -> None:
+def test_contract_models_come_first_and_each_part_keeps_its_order(catalog: Catalog) -> None:
     both = joined(catalog, image("z"), image("google/nano-banana"), image("a"), image("openai/dall-e-3"))
     assert list(both.models) == ["dall-e-3", "nano-banana", "z", "a"]
 
@@ -364,14 +358,14 @@ def test_joining_changes_neither_the_contract_nor_the_list(catalog: Catalog) -> 
     assert join(both.contract or both, listed).models == both.models
 
 
-def test_the_standard_quality_is_the_default_also_where_it_is_not_the_first_that_is_told(catalog: Catalog) -> None:
+def test_standard_quality_is_the_default_even_if_listed_later(catalog: Catalog) -> None:
     both = joined(catalog, image("flux", 0.04, supportedQualities=["hd", "standard"]), image("dall-e-3"))
     request = both.resolve(ImageArguments("a cat", "flux"))
     assert request.quality == "standard"
     assert [priced(both, "flux", quality=quality) for quality in ("standard", "hd")] == ["$0.042-0.043", "from $0.042"]
 
 
-def test_many_models_of_which_only_an_id_is_known_push_out_none_that_is(catalog: Catalog) -> None:
+def test_many_models_with_only_an_id_displace_no_known_model(catalog: Catalog) -> None:
     strangers = [{"id": f"chat-{number}"} for number in range(3_000)]
     listed = listing({"id": "nano-banana"}, *strangers, {"id": "dall-e-3"}, image("flux"))
     both = join(catalog, listed)
@@ -382,7 +376,7 @@ def test_many_models_of_which_only_an_id_is_known_push_out_none_that_is(catalog:
 
 
 @pytest.mark.parametrize("scope", ["both", "live"])
-def test_a_model_that_only_the_operators_file_describes_is_not_gone(tmp_path: Path, scope: Scope) -> None:
+def test_model_only_in_the_operators_file_is_not_retired(tmp_path: Path, scope: Scope) -> None:
     document = json.loads(CONTRACT_FILE.read_text(encoding="utf-8"))
     document["x-models"]["my-paint"] = {
         "provider": "Mine",

@@ -43,31 +43,31 @@ def test_a_judged_prompt_is_read_with_its_defaults(tmp_path: Path) -> None:
         {"prompt": None},
     ],
 )
-def test_what_the_format_does_not_know_is_refused(tmp_path: Path, changes: Mapping[str, Any]) -> None:
+def test_invalid_judgement_is_refused(tmp_path: Path, changes: Mapping[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"dogs\.json"):
         load(written(tmp_path, **changes))
 
 
 @pytest.mark.parametrize("field", ["prompt", "has", "purpose", "treat", "never"])
-def test_a_field_that_every_judgement_has_is_missed(tmp_path: Path, field: str) -> None:
+def test_missing_required_field_is_refused(tmp_path: Path, field: str) -> None:
     entry = {name: value for name, value in ENTRY.items() if name != field}
     (tmp_path / "dogs.json").write_text(json.dumps({"kind": "dogs", "about": "dogs", "prompts": [entry]}), "utf-8")
     with pytest.raises(ValueError, match=field):
         load(tmp_path)
 
 
-def test_a_prompt_is_refused_that_is_there_already_but_for_case_and_spaces(tmp_path: Path) -> None:
+def test_duplicate_prompt_is_refused_despite_case_and_spaces(tmp_path: Path) -> None:
     written(tmp_path)
     with pytest.raises(ValueError, match=r"there twice.*A  Dog"):
         load(written(tmp_path, "hounds", prompt="A  Dog"))
 
 
 @pytest.mark.parametrize("change", [{"size": "1792x1024"}, {"model": "dall-e-2"}, {"arguments": {"art_style": ""}}])
-def test_a_prompt_that_is_sent_in_another_way_is_another_one(tmp_path: Path, change: Mapping[str, Any]) -> None:
+def test_prompt_with_other_arguments_is_a_separate_one(tmp_path: Path, change: Mapping[str, Any]) -> None:
     assert len(load(written(written(tmp_path), "hounds", **change))) == 2
 
 
-def test_a_file_is_named_for_its_kind(tmp_path: Path) -> None:
+def test_file_name_must_match_its_kind(tmp_path: Path) -> None:
     written(tmp_path).joinpath("dogs.json").rename(tmp_path / "cats.json")
     with pytest.raises(ValueError, match=r"cats\.json is of the kind dogs"):
         load(tmp_path)

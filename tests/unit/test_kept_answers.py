@@ -21,7 +21,7 @@ def unusable(charged: Charged) -> OutcomeUnknownError:
 
 
 @pytest.mark.parametrize("charged", ["yes", "unknown"])
-async def test_answer_that_cannot_be_used_is_kept_as_it_came(charged: Charged) -> None:
+async def test_unusable_answer_is_saved_as_received(charged: Charged) -> None:
     ledger, store = FakeLedger(), FakeStore()
     with pytest.raises(OutcomeUnknownError) as caught:
         await made(purchase(ledger, FailingGateway(unusable(charged)), store=store))
@@ -31,9 +31,7 @@ async def test_answer_that_cannot_be_used_is_kept_as_it_came(charged: Charged) -
 
 
 @pytest.mark.parametrize("charged", ["yes", "unknown"])
-async def test_list_of_attempts_names_the_file_of_an_answer_that_cannot_be_used(
-    ledger: Ledger, charged: Charged
-) -> None:
+async def test_attempt_list_names_the_file_of_an_unusable_answer(ledger: Ledger, charged: Charged) -> None:
     with pytest.raises(OutcomeUnknownError):
         await made(purchase(ledger, FailingGateway(unusable(charged)), store=FakeStore()))
     (entry,) = await ledger.recent(9)
@@ -42,18 +40,18 @@ async def test_list_of_attempts_names_the_file_of_an_answer_that_cannot_be_used(
     assert entry.to_text().endswith(f"\n  {kept}")
 
 
-async def test_answer_that_no_folder_takes_is_said_to_be_lost() -> None:
+async def test_answer_that_cannot_be_saved_is_reported_as_lost() -> None:
     with pytest.raises(OutcomeUnknownError) as caught:
         await made(purchase(FakeLedger(), FailingGateway(unusable("yes")), store=FakeStore(is_full=True)))
     assert caught.value.message == "It is no picture. The disk is full."
 
 
-async def test_answer_is_not_kept_without_a_store() -> None:
+async def test_answer_is_not_saved_without_a_store() -> None:
     with pytest.raises(OutcomeUnknownError, match=r"It is no picture\.$"):
         await made(purchase(FakeLedger(), FailingGateway(unusable("yes"))))
 
 
-async def test_rest_of_an_answer_that_was_used_in_part_is_kept() -> None:
+async def test_rest_of_a_partly_used_answer_is_saved() -> None:
     class Partly(FakeGateway):
         async def generate(self, *_: object, **__: object) -> ImagesResponse:
             await anyio.lowlevel.checkpoint()
@@ -65,7 +63,7 @@ async def test_rest_of_an_answer_that_was_used_in_part_is_kept() -> None:
     assert [*store.kept.values()] == [b"{}"]
 
 
-async def test_folder_that_cannot_be_written_is_found_before_anything_is_sent() -> None:
+async def test_unwritable_folder_is_detected_before_sending() -> None:
     gateway, ledger = FakeGateway(Image(URL)), FakeLedger()
     with pytest.raises(StorageError) as caught:
         await made(purchase(ledger, gateway, store=FakeStore(is_readonly=True)))
@@ -81,14 +79,14 @@ async def test_refusal_with_an_open_payment_is_released_to_be_held() -> None:
     assert ledger.notes[-1] == ("released",)
 
 
-async def test_picture_that_no_folder_takes_is_warned_of(catalog: Catalog) -> None:
+async def test_picture_that_cannot_be_saved_causes_a_warning(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(data=b"lost"), Image(URL), charged="0.084")
     toolset = ImageToolset(catalog, gateway, FakeStore(is_full=True))
     result = await toolset.generate_image("a cat", "dall-e-3", n=2)
     assert result.warnings[0] == "The disk is full. It could not be kept."
 
 
-async def test_picture_that_was_not_checked_is_said_to_be() -> None:
+async def test_unchecked_picture_is_reported() -> None:
     gateway = FakeGateway(Image(data=b"png"), Image(data=b"unchecked"))
     response = await made(purchase(FakeLedger(), gateway, store=FakeStore()))
     assert [each.path is not None for each in response.images] == [True, True]

@@ -38,7 +38,7 @@ from blockrun_image_mcp.timings import DEFAULT
 pytestmark = pytest.mark.anyio
 
 
-async def test_attempt_whose_caller_has_gone_is_collected_by_one_caller_at_a_time(processes: Processes) -> None:
+async def test_abandoned_attempt_is_collected_by_one_caller_at_a_time(processes: Processes) -> None:
     one, other = await processes.start(), await processes.start()
     attempt = await sent(one)
     assert await collected(one) is None
@@ -52,7 +52,7 @@ async def test_attempt_whose_caller_has_gone_is_collected_by_one_caller_at_a_tim
     assert await collected(one) is None
 
 
-async def test_same_call_of_a_caller_who_waits_is_another_purchase(processes: Processes) -> None:
+async def test_same_call_of_a_waiting_caller_is_a_separate_purchase(processes: Processes) -> None:
     one, other = await processes.start(), await processes.start()
     attempts = [await sent(one), await sent(one), await reserve(other), await reserve(one, call=called_by("session"))]
     assert len({each.id for each in attempts}) == 4
@@ -64,7 +64,7 @@ async def test_call_with_other_arguments_collects_nothing(ledger: Ledger) -> Non
     assert isinstance(await ledger.begin(MadeCall("another call"), order()), Reserved)
 
 
-async def test_same_call_collects_what_was_sent_although_it_would_send_another_now(ledger: Ledger) -> None:
+async def test_same_call_collects_what_was_sent_even_if_it_would_now_differ(ledger: Ledger) -> None:
     attempt = await sent(ledger)
     await attempt.mark_abandoned()
     begun = await ledger.begin(CALL, order(Decimal(9), replace(REQUEST, prompt="A better fox", model="dall-e-2")))
@@ -83,7 +83,7 @@ async def test_another_account_collects_nothing_and_polls_no_job(processes: Proc
     assert await collected(mine) == attempt.id
 
 
-async def test_another_account_is_neither_repeated_to_nor_told_of_pictures(processes: Processes) -> None:
+async def test_another_account_gets_no_repeat_and_no_uncollected_pictures(processes: Processes) -> None:
     mine, other = await processes.start(), await processes.start(Account(MINE.gateway, "other"))
     await (await settled(mine)).mark_delivered(is_repeatable=True)
     await (await settled(mine, MadeCall("lost"))).mark_abandoned()
@@ -93,7 +93,7 @@ async def test_another_account_is_neither_repeated_to_nor_told_of_pictures(proce
     assert not begun.uncollected
 
 
-async def test_without_a_file_nothing_is_found_and_none_is_made(processes: Processes) -> None:
+async def test_ledger_without_a_file_finds_nothing_and_creates_none(processes: Processes) -> None:
     ledger = await processes.start()
     assert await ledger.begin(CALL, None) == NothingFound()
     assert not ledger.path.parent.exists()
@@ -109,7 +109,7 @@ async def test_oldest_attempt_is_collected_first(ledger: Ledger, clock: Clock) -
     assert [await collected(ledger), await collected(ledger)] == [each.id for each in attempts]
 
 
-async def test_abandoned_attempt_that_has_not_left_is_released_and_bought_anew(ledger: Ledger) -> None:
+async def test_unsent_abandoned_attempt_is_released_and_bought_again(ledger: Ledger) -> None:
     attempt = await reserve(ledger)
     await attempt.mark_abandoned()
     assert await state_of(ledger, attempt.id) == "reserved"  # who works on it may still be told to wait
@@ -120,7 +120,7 @@ async def test_abandoned_attempt_that_has_not_left_is_released_and_bought_anew(l
         await attempt.sent()
 
 
-async def test_nothing_is_sent_for_callers_who_have_all_gone(processes: Processes) -> None:
+async def test_attempt_is_not_sent_once_all_callers_have_gone(processes: Processes) -> None:
     ledger = await processes.start()
     attempt = await reserve(ledger)
     await attempt.mark_abandoned()
@@ -129,7 +129,7 @@ async def test_nothing_is_sent_for_callers_who_have_all_gone(processes: Processe
     assert await states(ledger) == ["reserved"]
 
 
-async def test_pictures_are_collected_for_a_day_after_the_work_has_ended(processes: Processes) -> None:
+async def test_pictures_are_collectable_for_a_day_after_the_attempt_ended(processes: Processes) -> None:
     ledger, other = await processes.start(), await processes.start()
     attempt = await sent(ledger)
     processes.clock.now += 7_200
@@ -142,7 +142,7 @@ async def test_pictures_are_collected_for_a_day_after_the_work_has_ended(process
     assert await collected(await processes.start()) is None
 
 
-async def test_wrong_wall_clock_keeps_nobody_from_pictures(processes: Processes, clock: Clock) -> None:
+async def test_wrong_wall_clock_does_not_prevent_collecting(processes: Processes, clock: Clock) -> None:
     processes.monotonic = Clock(0.0)
     ledger = await processes.start()
     attempt = await sent(ledger)
@@ -154,7 +154,7 @@ async def test_wrong_wall_clock_keeps_nobody_from_pictures(processes: Processes,
 
 
 @pytest.mark.parametrize("outcome", ["unknown", "charged without pictures"])
-async def test_other_outcomes_are_collected_for_an_hour(processes: Processes, outcome: str) -> None:
+async def test_other_outcomes_are_collectable_for_an_hour(processes: Processes, outcome: str) -> None:
     ledger, other = await processes.start(), await processes.start()
     attempt = await sent(ledger)
     await (attempt.unknown() if outcome == "unknown" else attempt.settled(ImagesResponse((), PRICE)))
@@ -166,14 +166,14 @@ async def test_other_outcomes_are_collected_for_an_hour(processes: Processes, ou
     assert await collected(await processes.start()) is None
 
 
-async def test_attempt_that_goes_on_is_collected_however_old_it_is(ledger: Ledger, clock: Clock) -> None:
+async def test_open_attempt_is_collectable_at_any_age(ledger: Ledger, clock: Clock) -> None:
     attempt = await sent(ledger, "job_1")
     await attempt.mark_abandoned()
     clock.now += 10 * DEFAULT.pictures_seconds
     assert await collected(ledger) == attempt.id
 
 
-async def test_what_was_not_charged_is_not_collected(ledger: Ledger) -> None:
+async def test_uncharged_attempt_is_not_collected(ledger: Ledger) -> None:
     attempt = await sent(ledger)
     await attempt.released()
     await attempt.mark_abandoned()
@@ -182,7 +182,7 @@ async def test_what_was_not_charged_is_not_collected(ledger: Ledger) -> None:
     assert isinstance(await ledger.begin(CALL, order()), Reserved)
 
 
-async def test_collected_attempt_is_told_whole(processes: Processes) -> None:
+async def test_collected_attempt_has_its_full_response(processes: Processes) -> None:
     attempt = await settled(await processes.start())
     await attempt.mark_abandoned()
     begun = await (await processes.start()).begin(CALL, None)
@@ -193,14 +193,14 @@ async def test_missing_attempt_is_unknown(ledger: Ledger) -> None:
     assert await ledger.status("no such attempt") == AttemptStatus(AttemptState.UNKNOWN)
 
 
-async def test_job_is_told_with_what_is_set_aside(ledger: Ledger) -> None:
+async def test_status_of_an_accepted_job_has_its_id_and_no_charge(ledger: Ledger) -> None:
     attempt = await sent(ledger, "job_1")
     nothing = ImagesResponse([], None, [])
     assert await attempt.status() == AttemptStatus(AttemptState.ACCEPTED, Job("job_1"), nothing)
 
 
 @pytest.mark.parametrize("has_ended", [True, False])
-async def test_unknown_outcome_is_told_once(ledger: Ledger, has_ended: bool) -> None:
+async def test_unknown_outcome_is_reported_once(ledger: Ledger, has_ended: bool) -> None:
     attempt = await sent(ledger)
     if has_ended:
         await attempt.unknown()
@@ -211,7 +211,7 @@ async def test_unknown_outcome_is_told_once(ledger: Ledger, has_ended: bool) -> 
     assert isinstance(await ledger.begin(CALL, order()), Reserved)
 
 
-async def test_pictures_that_come_after_their_outcome_was_told_unknown_are_collected(ledger: Ledger) -> None:
+async def test_pictures_that_follow_an_unknown_outcome_are_collected(ledger: Ledger) -> None:
     attempt = await sent(ledger)
     await attempt.unknown()
     await attempt.mark_delivered(is_unknown=True)
@@ -219,7 +219,7 @@ async def test_pictures_that_come_after_their_outcome_was_told_unknown_are_colle
     assert await collected(ledger) == attempt.id
 
 
-async def test_many_told_unknown_outcomes_hide_no_pictures(processes: Processes, clock: Clock) -> None:
+async def test_many_reported_unknown_outcomes_hide_no_pictures(processes: Processes, clock: Clock) -> None:
     ledger = await processes.start()
     for _ in range(51):
         attempt = await sent(ledger)
@@ -234,7 +234,7 @@ async def test_many_told_unknown_outcomes_hide_no_pictures(processes: Processes,
 # several callers
 
 
-async def test_attempt_is_collected_only_once_all_its_callers_have_gone(processes: Processes) -> None:
+async def test_attempt_is_collectable_only_once_all_its_callers_have_gone(processes: Processes) -> None:
     one, other, third = [await processes.start() for _ in range(3)]
     attempt = await sent(one)
     await attempt.mark_abandoned()
@@ -245,7 +245,7 @@ async def test_attempt_is_collected_only_once_all_its_callers_have_gone(processe
     assert await collected(third) == attempt.id
 
 
-async def test_callers_in_several_processes_wait_for_the_attempt_of_one_approval(processes: Processes) -> None:
+async def test_callers_in_several_processes_share_the_attempt_of_one_approval(processes: Processes) -> None:
     one, other = await processes.start(), await processes.start()
     approved = order(approval="approval-1")
     first, second = attempt_of(await one.begin(CALL, approved)), attempt_of(await other.begin(CALL, approved))
@@ -257,7 +257,7 @@ async def test_callers_in_several_processes_wait_for_the_attempt_of_one_approval
 
 
 @pytest.mark.parametrize("is_delivered_first", [True, False])
-async def test_delivery_to_one_caller_wins_over_the_leaving_of_another(
+async def test_delivery_to_one_caller_outweighs_abandonment_by_another(
     processes: Processes, is_delivered_first: bool
 ) -> None:
     one, other = await processes.start(), await processes.start()
@@ -274,7 +274,7 @@ async def test_delivery_to_one_caller_wins_over_the_leaving_of_another(
     assert isinstance(await one.begin(CALL, order()), Reserved)
 
 
-async def test_delivery_to_one_session_of_a_process_leaves_the_other_waiting(ledger: Ledger) -> None:
+async def test_delivery_to_one_session_leaves_another_pending(ledger: Ledger) -> None:
     approved = order(approval="approval-1")
     attempt = attempt_of(await ledger.begin(called_by("session"), approved))
     await ledger.begin(called_by("other session"), approved)
@@ -285,7 +285,7 @@ async def test_delivery_to_one_session_of_a_process_leaves_the_other_waiting(led
     assert callers == [("session", "delivered"), ("other session", "pending")]
 
 
-def test_waits_are_those_that_are_promised() -> None:
+def test_default_timings_are_as_documented() -> None:
     assert DEFAULT.slow_call_seconds == 5
     assert DEFAULT.spill_seconds == 1
     assert "with the same pictures for two minutes" in text_of("hosts.md")
@@ -294,7 +294,7 @@ def test_waits_are_those_that_are_promised() -> None:
     assert DEFAULT.pictures_seconds == 24 * 60 * 60
 
 
-async def test_leaving_after_the_delivery_takes_nothing_back(ledger: Ledger) -> None:
+async def test_abandoning_after_delivery_changes_nothing(ledger: Ledger) -> None:
     attempt = await settled(ledger)
     await attempt.mark_delivered()
     await attempt.mark_abandoned()
@@ -302,7 +302,7 @@ async def test_leaving_after_the_delivery_takes_nothing_back(ledger: Ledger) -> 
     assert rows(ledger.path, "SELECT delivery FROM callers") == [("delivered",)]
 
 
-async def test_caller_who_comes_back_waits_again(ledger: Ledger) -> None:
+async def test_returning_caller_waits_again(ledger: Ledger) -> None:
     attempt = await sent(ledger, call=called_by("session"))
     await attempt.mark_abandoned()
     assert await collected(ledger, called_by("session")) == attempt.id

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.anyio
 
 
 @only_on_posix("modes of files")
-async def test_file_and_its_folder_are_only_for_their_user(ledger: Ledger) -> None:
+async def test_file_and_folder_are_private_to_the_user(ledger: Ledger) -> None:
     await reserve(ledger)
     folder = ledger.path.parent
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -43,12 +43,12 @@ async def test_file_and_its_folder_are_only_for_their_user(ledger: Ledger) -> No
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
 
-async def test_what_was_written_is_there_for_the_next_process(processes: Processes) -> None:
+async def test_next_process_sees_earlier_writes(processes: Processes) -> None:
     await sent(await processes.start())
     assert await spent(await processes.start()) == 42_000
 
 
-async def test_closed_ledger_opens_again(ledger: Ledger) -> None:
+async def test_closed_ledger_can_be_reopened(ledger: Ledger) -> None:
     await reserve(ledger)
     for _ in range(2):
         await ledger.transactions.close()
@@ -80,7 +80,7 @@ def no_folder(path: Path) -> None:
     ("damage", "says"),
     [(corrupt, "not a database"), (newer, "a newer version"), (a_folder, "unable to open"), (no_folder, "exists")],
 )
-async def test_unusable_file_is_an_error_that_names_it(
+async def test_unusable_file_raises_an_error_that_names_it(
     processes: Processes, damage: Callable[[Path], None], says: str
 ) -> None:
     damage(processes.path)
@@ -91,7 +91,7 @@ async def test_unusable_file_is_an_error_that_names_it(
     assert (caught.value.charged, caught.value.is_busy) == ("no", False)
 
 
-async def test_full_disk_refuses_the_reservation_and_leaves_the_file_sound(ledger: Ledger) -> None:
+async def test_full_disk_refuses_the_reservation_and_keeps_the_file_intact(ledger: Ledger) -> None:
     await reserve(ledger)
     connection = ledger.transactions
     assert isinstance(connection, SqliteConnection)
@@ -104,14 +104,14 @@ async def test_full_disk_refuses_the_reservation_and_leaves_the_file_sound(ledge
 
 
 @only_on_linux("names of files that are bytes of no encoding")
-async def test_ledger_in_a_folder_whose_name_is_no_text_is_used(clock: Clock, tmp_path: Path) -> None:
+async def test_folder_with_an_undecodable_name_is_usable(clock: Clock, tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"Jos\xe9") / "ledger.sqlite3"
     async with open_ledger(path, clock) as ledger:
         await reserve(ledger)
     assert path.exists()
 
 
-async def test_disk_of_a_mac_is_told_to_write_at_once(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_mac_disk_is_told_to_flush_fully(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     real, opened = sqlite3.connect, list[sqlite3.Connection]()
 
     def connect(*arguments: Any, **more: Any) -> sqlite3.Connection:
@@ -135,7 +135,7 @@ async def test_every_commit_is_synced(ledger: Ledger) -> None:
     assert full == 2
 
 
-async def test_locked_file_is_an_error_that_names_who_uses_it(processes: Processes) -> None:
+async def test_error_for_a_locked_file_names_the_processes_that_use_it(processes: Processes) -> None:
     ledger, other = await processes.start(timings=HASTY), await processes.start()
     for each in (ledger, other):
         await reserve(each)
@@ -146,7 +146,7 @@ async def test_locked_file_is_an_error_that_names_who_uses_it(processes: Process
     assert await spent(ledger) == 84_000
 
 
-async def test_file_that_another_process_is_making_is_waited_for(processes: Processes) -> None:
+async def test_file_being_created_by_another_process_is_awaited(processes: Processes) -> None:
     ledger = await processes.start()
     ledger.path.parent.mkdir()
     async with anyio.create_task_group() as tasks:
@@ -156,7 +156,7 @@ async def test_file_that_another_process_is_making_is_waited_for(processes: Proc
     assert await spent(ledger) == 42_000
 
 
-async def test_first_calls_of_several_processes_make_one_file(processes: Processes) -> None:
+async def test_first_calls_of_several_processes_create_one_file(processes: Processes) -> None:
     ledgers = [await processes.start() for _ in range(8)]
     async with anyio.create_task_group() as tasks:
         for each in ledgers:
@@ -165,7 +165,7 @@ async def test_first_calls_of_several_processes_make_one_file(processes: Process
 
 
 @pytest.mark.parametrize("refused", ["over the limit", "unreadable", "an approval is missing"])
-async def test_refused_first_call_stops_no_later_one(processes: Processes, refused: str) -> None:
+async def test_refused_first_call_does_not_block_later_ones(processes: Processes, refused: str) -> None:
     ledger = await processes.start(limits=Limits(100_000, None, 50_000))
     match refused:
         case "over the limit":
@@ -180,7 +180,7 @@ async def test_refused_first_call_stops_no_later_one(processes: Processes, refus
     assert await spent(await processes.start()) == 42_000
 
 
-async def test_readers_are_not_stopped_by_a_writer(processes: Processes) -> None:
+async def test_writer_does_not_block_readers(processes: Processes) -> None:
     ledger = await processes.start(timings=HASTY)
     attempt = await sent(ledger)
     with locked(ledger.path):

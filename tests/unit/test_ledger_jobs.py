@@ -29,7 +29,7 @@ IMPATIENT = replace(DEFAULT, write_seconds=0.0, answer_seconds=0.0, poll_seconds
 """Takes what is known for a moment for overdue, and a job whose poll is awaited for missed."""
 
 
-async def test_job_is_claimed_by_one_process_once_its_own_has_gone(processes: Processes) -> None:
+async def test_job_of_a_dead_process_is_claimed_by_one_process(processes: Processes) -> None:
     gone, one, other = [await processes.start() for _ in range(3)]
     attempt = await sent(gone, "job_1")
     die(gone)
@@ -48,7 +48,7 @@ async def test_job_of_a_living_process_is_not_claimed(processes: Processes) -> N
     assert await other.sweep() == {}
 
 
-async def test_job_that_was_given_back_is_claimed_also_by_its_own_process(processes: Processes) -> None:
+async def test_released_claim_can_be_taken_by_any_process(processes: Processes) -> None:
     one, other = await processes.start(), await processes.start()
     attempt = await sent(one, "job_1")
     await attempt.stopped()
@@ -64,7 +64,7 @@ async def test_job_that_was_given_back_is_claimed_also_by_its_own_process(proces
     assert await states(one) == ["settled"]
 
 
-async def test_records_of_a_process_that_claims_its_job_again_are_news(processes: Processes) -> None:
+async def test_records_after_reclaiming_a_job_are_applied(processes: Processes) -> None:
     one, other = await processes.start(), await processes.start()
     attempt = await sent(one, "job_1")
     await attempt.stopped()
@@ -92,7 +92,7 @@ async def test_only_accepted_jobs_are_claimed(processes: Processes, state: str) 
     assert await other.sweep() == {}
 
 
-async def test_job_of_which_the_gateway_told_nothing_is_asked_after_by_another_process(processes: Processes) -> None:
+async def test_lost_job_is_polled_by_another_process(processes: Processes) -> None:
     gone, other = await processes.start(), await processes.start()
     attempt = await sent(gone, "job_1")
     await attempt.unknown(is_over=False)
@@ -105,7 +105,7 @@ async def test_job_of_which_the_gateway_told_nothing_is_asked_after_by_another_p
     assert await states(other) == ["settled"]
 
 
-async def test_job_that_has_failed_is_not_asked_after_again(processes: Processes) -> None:
+async def test_failed_job_is_not_polled_again(processes: Processes) -> None:
     gone, other = await processes.start(), await processes.start()
     attempt = await sent(gone, "job_1")
     await attempt.unknown(is_over=True)
@@ -114,7 +114,7 @@ async def test_job_that_has_failed_is_not_asked_after_again(processes: Processes
     assert await states(other) == ["unknown"]
 
 
-async def test_job_whose_process_has_gone_is_collected_while_another_finishes_it(processes: Processes) -> None:
+async def test_job_of_a_dead_process_is_collectable_while_another_finishes_it(processes: Processes) -> None:
     gone, other, third = [await processes.start() for _ in range(3)]
     attempt = await sent(gone, "job_1")
     die(gone)
@@ -124,7 +124,7 @@ async def test_job_whose_process_has_gone_is_collected_while_another_finishes_it
     assert await collected(third) == attempt.id
 
 
-async def test_job_is_claimed_once_its_polls_were_missed(processes: Processes) -> None:
+async def test_job_is_claimable_once_its_polls_are_overdue(processes: Processes) -> None:
     hanging, other = await processes.start(), await processes.start(timings=IMPATIENT)
     attempt = await sent(hanging, "job_1")
     assert not (await other.status(attempt.id)).is_claimable  # seen for the first time
@@ -138,7 +138,7 @@ async def test_job_is_claimed_once_its_polls_were_missed(processes: Processes) -
     assert rows(other.path, "SELECT owner FROM spending") == [(other.owner,)]
 
 
-async def test_process_does_not_claim_the_job_that_it_polls_itself(processes: Processes) -> None:
+async def test_process_does_not_claim_the_job_it_is_polling(processes: Processes) -> None:
     working = await processes.start(timings=IMPATIENT)
     attempt = await sent(working, "job_1")
     await attempt.status()
@@ -147,7 +147,7 @@ async def test_process_does_not_claim_the_job_that_it_polls_itself(processes: Pr
     assert not await attempt.claim()
 
 
-async def test_job_that_is_polled_rarely_has_missed_no_poll(processes: Processes) -> None:
+async def test_rarely_polled_job_has_not_missed_a_poll(processes: Processes) -> None:
     working = await processes.start()
     watching = await processes.start(timings=replace(IMPATIENT, missed_polls=3))
     attempt = await sent(working, "job_1")
@@ -158,7 +158,7 @@ async def test_job_that_is_polled_rarely_has_missed_no_poll(processes: Processes
 
 
 @pytest.mark.parametrize(("next_seconds", "missed_after"), [(1.0, 9), (60.0, 180)])
-async def test_job_is_claimable_once_three_of_its_polls_were_missed(
+async def test_job_is_claimable_after_three_missed_polls(
     processes: Processes, monkeypatch: pytest.MonkeyPatch, next_seconds: float, missed_after: int
 ) -> None:
     working, watching = await processes.start(), await processes.start()
@@ -170,7 +170,7 @@ async def test_job_is_claimable_once_three_of_its_polls_were_missed(
         assert (await watching.status(attempt.id)).is_claimable == is_claimable
 
 
-async def test_machines_clock_that_is_set_makes_no_poll_missed(
+async def test_setting_the_machines_clock_makes_no_poll_missed(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     working, watching = await processes.start(), await processes.start()
@@ -180,7 +180,7 @@ async def test_machines_clock_that_is_set_makes_no_poll_missed(
     assert not (await watching.status(attempt.id)).is_claimable
 
 
-async def test_lost_job_is_asked_after_at_once_and_then_hourly_for_a_day(
+async def test_lost_job_is_polled_at_once_and_then_hourly_for_a_day(
     processes: Processes, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone, here = await processes.start(), await processes.start()
@@ -204,7 +204,7 @@ async def test_missed_polls_are_measured_by_the_monotonic_clock(processes: Proce
     assert not (await watching.status(attempt.id)).is_claimable
 
 
-async def test_claimed_job_is_settled_by_whoever_hears_of_it_first(processes: Processes) -> None:
+async def test_claimed_job_is_settled_by_the_first_process_with_an_answer(processes: Processes) -> None:
     hanging, other = await processes.start(), await processes.start(timings=IMPATIENT)
     attempt = await sent(hanging, "job_1")
     await other.status(attempt.id)
@@ -214,7 +214,7 @@ async def test_claimed_job_is_settled_by_whoever_hears_of_it_first(processes: Pr
     assert await state_of(other, attempt.id) == "settled"
 
 
-async def test_process_that_lost_its_job_does_not_give_it_back(processes: Processes) -> None:
+async def test_process_that_lost_its_claim_does_not_release_it(processes: Processes) -> None:
     hanging, other, third = await processes.start(), await processes.start(timings=IMPATIENT), await processes.start()
     attempt = await sent(hanging, "job_1")
     await other.status(attempt.id)

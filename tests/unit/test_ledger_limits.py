@@ -35,7 +35,7 @@ pytestmark = pytest.mark.anyio
 ASKING = Limits(100_000, None, confirm_above_micro_usd=42_000)
 
 
-async def test_named_charge_counts_and_an_unnamed_one_counts_as_the_most(ledger: Ledger) -> None:
+async def test_named_charge_counts_and_unnamed_one_counts_as_reserved(ledger: Ledger) -> None:
     named, unnamed = await reserve(ledger), await reserve(ledger)
     assert await spent(ledger) == 84_000
     await named.sent()
@@ -45,7 +45,7 @@ async def test_named_charge_counts_and_an_unnamed_one_counts_as_the_most(ledger:
     assert await spent(ledger) == 40_100 + 42_000
 
 
-async def test_released_attempt_counts_for_nothing_and_an_unknown_one_as_spent(ledger: Ledger) -> None:
+async def test_released_attempt_costs_nothing_and_unknown_one_counts_as_spent(ledger: Ledger) -> None:
     released, lost = await reserve(ledger), await reserve(ledger)
     await released.released()
     await lost.sent()
@@ -54,7 +54,7 @@ async def test_released_attempt_counts_for_nothing_and_an_unknown_one_as_spent(l
     assert await states(ledger) == ["released", "unknown"]
 
 
-async def test_larger_charge_that_is_told_later_counts_and_a_smaller_one_does_not(ledger: Ledger) -> None:
+async def test_only_a_larger_later_charge_replaces_the_counted_one(ledger: Ledger) -> None:
     attempt = await reserve(ledger)
     await attempt.sent()
     for charged, counted in ((None, 42_000), ("0.041", 42_000), ("0.05", 50_000), ("0.049", 50_000)):
@@ -62,7 +62,7 @@ async def test_larger_charge_that_is_told_later_counts_and_a_smaller_one_does_no
         assert await spent(ledger) == counted
 
 
-async def test_call_over_the_limit_is_refused_with_the_setting_that_decides(ledger: Ledger) -> None:
+async def test_call_over_the_limit_is_refused_with_its_setting(ledger: Ledger) -> None:
     await reserve(ledger, Decimal("0.1"))
     with pytest.raises(BudgetExceededError) as caught:
         await reserve(ledger, Decimal("0.1000001"))
@@ -71,7 +71,7 @@ async def test_call_over_the_limit_is_refused_with_the_setting_that_decides(ledg
     assert (caught.value.charged, caught.value.retryable) == ("no", False)
 
 
-async def test_day_is_never_overspent_and_the_refusal_says_what_is_left(ledger: Ledger) -> None:
+async def test_daily_budget_is_never_exceeded_and_the_refusal_says_what_remains(ledger: Ledger) -> None:
     await reserve(ledger, Decimal("0.1"))
     await reserve(ledger, Decimal("0.06"))
     with pytest.raises(BudgetExceededError) as caught:
@@ -82,14 +82,14 @@ async def test_day_is_never_overspent_and_the_refusal_says_what_is_left(ledger: 
     assert await spent(ledger) == 200_000
 
 
-async def test_day_limit_counts_what_other_processes_and_accounts_spend(processes: Processes) -> None:
+async def test_daily_limit_counts_other_processes_and_accounts(processes: Processes) -> None:
     limits = Limits(None, 100_000)
     await reserve(await processes.start(limits=limits), Decimal("0.06"))
     with pytest.raises(BudgetExceededError):
         await reserve(await processes.start(Account("https://other.example/v1", "other"), limits), Decimal("0.06"))
 
 
-async def test_new_utc_day_has_a_budget_of_its_own(ledger: Ledger, clock: Clock) -> None:
+async def test_new_utc_day_has_its_own_budget(ledger: Ledger, clock: Clock) -> None:
     await reserve(ledger, Decimal("0.1"))
     await reserve(ledger, Decimal("0.1"))
     clock.now += 1
@@ -98,7 +98,7 @@ async def test_new_utc_day_has_a_budget_of_its_own(ledger: Ledger, clock: Clock)
     assert (statement.day, statement.spent_micro_usd) == ("2027-01-01", 100_000)
 
 
-async def test_attempt_counts_for_the_day_on_which_it_is_sent(ledger: Ledger, clock: Clock) -> None:
+async def test_attempt_counts_on_the_day_it_is_sent(ledger: Ledger, clock: Clock) -> None:
     attempt = await reserve(ledger)
     clock.now += 1
     assert await spent(ledger) == 0
@@ -109,7 +109,7 @@ async def test_attempt_counts_for_the_day_on_which_it_is_sent(ledger: Ledger, cl
     assert await spent(ledger) == 0
 
 
-async def test_attempt_of_yesterday_is_not_sent_once_today_is_used_up(ledger: Ledger, clock: Clock) -> None:
+async def test_yesterdays_attempt_is_not_sent_once_todays_budget_is_used_up(ledger: Ledger, clock: Clock) -> None:
     attempt = await reserve(ledger, Decimal("0.1"))
     clock.now += 1
     await reserve(ledger, Decimal("0.1"))
@@ -122,7 +122,7 @@ async def test_attempt_of_yesterday_is_not_sent_once_today_is_used_up(ledger: Le
     assert await spent(ledger) == 200_000
 
 
-async def test_attempt_of_today_does_not_count_against_itself(ledger: Ledger) -> None:
+async def test_todays_attempt_does_not_count_against_itself(ledger: Ledger) -> None:
     for attempt in [await reserve(ledger, Decimal("0.1")) for _ in range(2)]:
         await attempt.sent()
     assert await spent(ledger) == 200_000
@@ -146,7 +146,7 @@ FROM_5_CENTS = Limits(None, None, 50_000)
 """The user must approve what costs more than $0.05."""
 
 
-async def test_price_above_the_threshold_must_be_approved(processes: Processes) -> None:
+async def test_price_above_the_threshold_needs_approval(processes: Processes) -> None:
     ledger = await processes.start(limits=FROM_5_CENTS)
     attempt = await reserve(ledger)
     with pytest.raises(PriceNotApproved) as caught:
@@ -156,7 +156,7 @@ async def test_price_above_the_threshold_must_be_approved(processes: Processes) 
     assert await spent(ledger) == 50_000
 
 
-async def test_approval_covers_prices_up_to_the_one_that_was_shown(processes: Processes) -> None:
+async def test_approval_covers_prices_up_to_the_one_shown(processes: Processes) -> None:
     ledger = await processes.start(limits=FROM_5_CENTS)
     attempt = await reserve(ledger)
     assert await attempt.approve(Approval("approval-1", Decimal("0.06")))
@@ -167,14 +167,14 @@ async def test_approval_covers_prices_up_to_the_one_that_was_shown(processes: Pr
     assert not await (await reserve(ledger)).approve(Approval("approval-1", Decimal("0.06")))
 
 
-async def test_price_that_is_not_approved_leaves_the_estimate_set_aside(processes: Processes) -> None:
+async def test_unapproved_price_leaves_the_estimate_reserved(processes: Processes) -> None:
     attempt = await reserve(await processes.start(limits=FROM_5_CENTS))
     with pytest.raises(PriceNotApproved):
         await attempt.quoted(quote(Decimal("0.06")))
     assert attempt.held_usd == PRICE
 
 
-async def test_approval_of_the_order_covers_the_quoted_price_too(processes: Processes) -> None:
+async def test_approval_of_the_order_also_covers_the_quote(processes: Processes) -> None:
     ledger = await processes.start(limits=FROM_5_CENTS)
     approved = replace(order(Decimal("0.06")), approval=Approval("approval-1", Decimal("0.06")))
     attempt = attempt_of(await ledger.begin(CALL, approved))
@@ -183,14 +183,14 @@ async def test_approval_of_the_order_covers_the_quoted_price_too(processes: Proc
     await attempt.quoted(quote(Decimal("0.06")))
 
 
-async def test_approval_up_to_a_price_does_not_cover_one_that_nothing_limits(processes: Processes) -> None:
+async def test_approval_up_to_a_price_does_not_cover_an_unlimited_cost(processes: Processes) -> None:
     ledger = await processes.start(limits=FROM_5_CENTS)
     unpriced = replace(order(ExpectedCost()), approval=Approval("approval-1", Decimal("0.06")))
     assert await ledger.begin(CALL, unpriced) == NeedsApproval(None)
 
 
 @pytest.mark.parametrize(("max_usd", "is_asked"), [("0.0599", True), ("0.06", False), (None, False)])
-async def test_order_that_became_dearer_than_its_approval_is_asked_about_anew(
+async def test_order_above_its_approval_needs_a_new_approval(
     processes: Processes, max_usd: str | None, is_asked: bool
 ) -> None:
     ledger = await processes.start(limits=FROM_5_CENTS)
@@ -201,9 +201,7 @@ async def test_order_that_became_dearer_than_its_approval_is_asked_about_anew(
 
 @pytest.mark.parametrize("limits", [Limits(0, None), Limits(None, 0), Limits(0, 0)])
 @pytest.mark.parametrize("cost", [Decimal(0), PRICE, ExpectedCost()])
-async def test_limit_of_nothing_lets_nothing_through(
-    processes: Processes, limits: Limits, cost: Decimal | ExpectedCost
-) -> None:
+async def test_zero_limit_blocks_every_call(processes: Processes, limits: Limits, cost: Decimal | ExpectedCost) -> None:
     with pytest.raises(BudgetExceededError):
         await reserve(await processes.start(limits=limits), cost)
 
@@ -218,7 +216,7 @@ async def charged(ledger: Ledger, usd: str, request: ImageRequest = REQUEST) -> 
     await attempt.mark_delivered()
 
 
-async def test_dearer_charge_is_held_for_the_next_such_call(processes: Processes, clock: Clock) -> None:
+async def test_higher_charge_is_reserved_for_the_next_such_call(processes: Processes, clock: Clock) -> None:
     ledger, other = await processes.start(), await processes.start(limits=Limits(100_000, None, 70_000))
     await charged(ledger, "0.08")
     assert await ledger.charged_lately([REQUEST, replace(REQUEST, size="x")]) == [Decimal("0.08"), None]
@@ -232,31 +230,31 @@ async def test_dearer_charge_is_held_for_the_next_such_call(processes: Processes
 
 
 @pytest.mark.parametrize("other", [{"quality": "hd"}, {"model": "dall-e-2"}])
-async def test_charge_of_another_quality_or_model_says_nothing(ledger: Ledger, other: dict[str, str]) -> None:
+async def test_charge_for_another_quality_or_model_is_ignored(ledger: Ledger, other: dict[str, str]) -> None:
     await charged(ledger, "0.08")
     assert await ledger.charged_lately([replace(REQUEST, **other), REQUEST]) == [None, Decimal("0.08")]
 
 
-async def test_charge_at_another_gateway_says_nothing(processes: Processes) -> None:
+async def test_charge_at_another_gateway_is_ignored(processes: Processes) -> None:
     await charged(await processes.start(), "0.08")
     elsewhere = await processes.start(Account("https://other.example/v1", "mine"))
     assert await elsewhere.charged_lately([REQUEST]) == [None]
 
 
-async def test_charge_is_known_for_a_whole_day(ledger: Ledger, clock: Clock) -> None:
+async def test_charge_is_remembered_for_a_whole_day(ledger: Ledger, clock: Clock) -> None:
     await charged(ledger, "0.08")
     clock.now += 86_399
     assert await ledger.charged_lately([REQUEST]) == [Decimal("0.08")]
 
 
-async def test_lower_charge_clears_a_dearer_one(ledger: Ledger, clock: Clock) -> None:
+async def test_lower_charge_replaces_a_higher_one(ledger: Ledger, clock: Clock) -> None:
     for usd in ("0.08", "0.04"):
         await charged(ledger, usd)
         clock.now += 1
     assert (await reserve(ledger)).max_usd == PRICE
 
 
-async def test_charge_of_several_images_is_divided_among_them(ledger: Ledger) -> None:
+async def test_charge_for_several_images_is_divided_among_them(ledger: Ledger) -> None:
     await charged(ledger, "0.1", replace(REQUEST, n=2))
     assert await ledger.charged_lately([REQUEST]) == [Decimal("0.05")]
     assert (await reserve(ledger)).max_usd == Decimal("0.05")
@@ -278,7 +276,7 @@ async def test_unknown_price_is_at_least_the_last_charge(processes: Processes) -
         (UNLIMITED, ExpectedCost(), 1),
     ],
 )
-async def test_unpriced_call_reserves_the_most_that_it_may_cost(
+async def test_unpriced_call_reserves_the_most_it_may_cost(
     processes: Processes, limits: Limits, cost: ExpectedCost, held: int
 ) -> None:
     ledger = await processes.start(limits=limits)
@@ -288,7 +286,7 @@ async def test_unpriced_call_reserves_the_most_that_it_may_cost(
     assert await spent(ledger) == 42_000 + held
 
 
-async def test_no_limit_allows_everything_and_a_limit_of_nothing_nothing(processes: Processes) -> None:
+async def test_missing_limit_allows_any_cost_and_zero_limit_allows_none(processes: Processes) -> None:
     without = await processes.start()
     await reserve(without, Decimal(1_000_000))
     for limits in (Limits(0, None), Limits(None, 0)):
@@ -307,7 +305,7 @@ async def test_no_limit_allows_everything_and_a_limit_of_nothing_nothing(process
         (Limits(None, None, 0), order(ExpectedCost(Decimal("0.05"))), None),
     ],
 )
-async def test_dear_call_needs_approval_and_reserves_nothing(
+async def test_expensive_call_needs_approval_and_reserves_nothing(
     processes: Processes, limits: Limits, asked: Order, max_usd: Decimal | None
 ) -> None:
     ledger = await processes.start(limits=limits)
@@ -322,7 +320,7 @@ async def test_cheap_or_approved_call_needs_no_approval(processes: Processes) ->
     assert await spent(ledger) == 142_000
 
 
-async def test_nobody_approves_a_call_that_the_limits_forbid(processes: Processes) -> None:
+async def test_call_beyond_the_limits_is_refused_without_asking_for_approval(processes: Processes) -> None:
     ledger = await processes.start(limits=ASKING)
     with pytest.raises(BudgetExceededError):
         await reserve(ledger, Decimal("0.100001"))
@@ -345,7 +343,7 @@ def test_limit_is_an_amount_none_or_the_default(text: str, limit: int | None) ->
 
 @pytest.mark.parametrize("text", ["-1", "1e9", "ten", "nan", "inf", "1,50", "0x10", "1 000", "unlimited", "NaN"])
 @pytest.mark.parametrize("field", ["max_cost_usd", "daily_budget_usd"])
-def test_unreadable_limit_is_an_error_that_names_it(text: str, field: str) -> None:
+def test_unreadable_limit_raises_an_error_that_names_it(text: str, field: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{VARIABLES[field]} cannot be read"):
         Limits.of(Settings.read({VARIABLES[field]: text}))
 
@@ -358,11 +356,11 @@ def test_amounts_are_rounded_up_to_millionths() -> None:
 @pytest.mark.parametrize(
     ("text", "above"), [("", None), ("none", None), ("0", 0), ("0.50", 500_000), ("$2", 2_000_000)]
 )
-def test_nobody_is_asked_unless_an_amount_is_set(text: str, above: int | None) -> None:
+def test_confirmation_is_off_unless_an_amount_is_set(text: str, above: int | None) -> None:
     assert confirm_above_micro_usd(Settings.read({VARIABLES["confirm_above_usd"]: text})) == above
 
 
 @pytest.mark.parametrize("text", ["-1", "yes", "0,5", "always", "nan"])
-def test_unreadable_amount_to_ask_above_is_an_error_that_names_it(text: str) -> None:
+def test_unreadable_confirmation_amount_raises_an_error_that_names_it(text: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{VARIABLES['confirm_above_usd']} cannot be read"):
         confirm_above_micro_usd(Settings.read({VARIABLES["confirm_above_usd"]: text}))

@@ -46,7 +46,7 @@ IMPATIENT = replace(DEFAULT, write_seconds=0.0, answer_seconds=0.0, poll_seconds
 """Takes what is known for a moment for overdue, and a job whose poll is awaited for missed."""
 
 
-async def test_attempt_of_a_living_process_is_left_alone_however_old_it_is(processes: Processes, clock: Clock) -> None:
+async def test_attempt_of_a_living_process_is_left_alone_at_any_age(processes: Processes, clock: Clock) -> None:
     living, other = await processes.start(), await processes.start()
     ids = [(await reserve(living)).id, (await sent(living)).id, (await sent(living, "job_1")).id]
     clock.now += 30 * 86_400
@@ -56,7 +56,7 @@ async def test_attempt_of_a_living_process_is_left_alone_however_old_it_is(proce
         assert [await state_of(each, id) for id in ids] == ["reserved", "sent", "accepted"]
 
 
-async def test_dead_processs_attempt_is_released_if_unsent_and_otherwise_unknown(
+async def test_attempt_of_a_dead_process_is_released_if_unsent_else_unknown(
     processes: Processes,
 ) -> None:
     gone, other = await processes.start(), await processes.start()
@@ -72,7 +72,7 @@ async def test_dead_processs_attempt_is_released_if_unsent_and_otherwise_unknown
 
 
 @pytest.mark.parametrize("way", ["begin", "sweep", "statement"])
-async def test_whoever_looks_ends_what_dead_processes_have_left(processes: Processes, way: str) -> None:
+async def test_any_access_ends_attempts_of_dead_processes(processes: Processes, way: str) -> None:
     gone, other = await processes.start(), await processes.start()
     attempt = await sent(gone)
     die(gone)
@@ -86,7 +86,7 @@ async def test_whoever_looks_ends_what_dead_processes_have_left(processes: Proce
     assert rows(other.path, "SELECT state FROM spending WHERE id = ?", attempt.id) == [("unknown",)]
 
 
-async def test_dead_processs_attempt_is_seen_as_ended_before_anybody_ends_it(processes: Processes) -> None:
+async def test_attempt_of_a_dead_process_reads_as_ended_before_it_is_written(processes: Processes) -> None:
     gone, other = await processes.start(), await processes.start()
     attempt = await sent(gone)
     await other.begin(MadeCall("another call"), None)
@@ -95,7 +95,7 @@ async def test_dead_processs_attempt_is_seen_as_ended_before_anybody_ends_it(pro
     assert rows(other.path, "SELECT state FROM spending") == [("sent",)]
 
 
-async def test_callers_of_a_dead_process_no_longer_wait(processes: Processes) -> None:
+async def test_callers_of_a_dead_process_count_as_abandoned(processes: Processes) -> None:
     gone, other = await processes.start(), await processes.start()
     attempt = await settled(gone)
     assert await collected(other) is None
@@ -103,7 +103,7 @@ async def test_callers_of_a_dead_process_no_longer_wait(processes: Processes) ->
     assert await collected(other) == attempt.id
 
 
-async def test_idle_ledger_is_only_read_by_a_sweep(processes: Processes) -> None:
+async def test_sweep_of_an_idle_ledger_only_reads(processes: Processes) -> None:
     ledger, other = await processes.start(timings=HASTY), await processes.start()
     await sent(other, "job_1")
     await ledger.statement()
@@ -114,7 +114,7 @@ async def test_idle_ledger_is_only_read_by_a_sweep(processes: Processes) -> None
             await ledger.sweep()
 
 
-async def test_attempt_that_another_process_owns_is_not_sent(processes: Processes) -> None:
+async def test_attempt_owned_by_another_process_is_not_sent(processes: Processes) -> None:
     ledger, other = await processes.start(), await processes.start()
     attempt = await reserve(ledger)
     await reserve(other)
@@ -123,7 +123,7 @@ async def test_attempt_that_another_process_owns_is_not_sent(processes: Processe
         await attempt.sent()
 
 
-async def test_dead_processs_payment_that_was_refused_is_held_on(processes: Processes, clock: Clock) -> None:
+async def test_refused_payment_of_a_dead_process_stays_held(processes: Processes, clock: Clock) -> None:
     gone, other = await processes.start(), await processes.start()
     attempt = await reserve(gone)
     await attempt.signed(replace(PAYMENT, valid_before=int(clock.now) + 300))
@@ -138,7 +138,7 @@ def locks(ledger: Ledger) -> set[str]:
     return {path.stem for path in ledger.path.with_name(f"{ledger.path.name}.locks").glob("*.lock")}
 
 
-async def test_process_that_ends_leaves_its_lock_file_only_while_it_is_named(processes: Processes) -> None:
+async def test_ended_process_keeps_its_lock_file_only_while_it_is_referenced(processes: Processes) -> None:
     ledgers = [await processes.start() for _ in range(3)]
     await (await settled(ledgers[0])).mark_delivered()
     await sent(ledgers[1])
@@ -153,9 +153,7 @@ async def test_process_that_ends_leaves_its_lock_file_only_while_it_is_named(pro
 
 
 @pytest.mark.parametrize("has_sent", [True, False])
-async def test_sweep_removes_a_dead_processs_lock_file_once_it_is_not_named(
-    processes: Processes, has_sent: bool
-) -> None:
+async def test_sweep_removes_the_unreferenced_lock_file_of_a_dead_process(processes: Processes, has_sent: bool) -> None:
     gone, other = await processes.start(), await processes.start()
     attempt = await sent(gone) if has_sent else await settled(gone)
     await attempt.mark_delivered()
@@ -169,7 +167,7 @@ async def test_sweep_removes_a_dead_processs_lock_file_once_it_is_not_named(
 
 
 @pytest.mark.parametrize("way", ["statement", "sweep"])
-async def test_own_attempt_is_worked_on_before_its_reservation_is_known(
+async def test_own_attempt_is_not_ended_before_its_reservation_returns(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     write = ledger.write
@@ -188,7 +186,7 @@ async def test_own_attempt_is_worked_on_before_its_reservation_is_known(
     await attempt.sent()
 
 
-async def test_begin_after_a_long_sleep_buys_nothing_twice(processes: Processes) -> None:
+async def test_begin_after_a_long_sleep_does_not_buy_twice(processes: Processes) -> None:
     gone, here = await processes.start(), await processes.start()
     attempt = await sent(gone)
     die(gone)
@@ -200,7 +198,7 @@ async def test_begin_after_a_long_sleep_buys_nothing_twice(processes: Processes)
     assert await spent(here) == 84_000
 
 
-async def test_own_attempt_without_work_is_ended_like_that_of_a_dead_process(ledger: Ledger) -> None:
+async def test_own_attempt_without_work_is_ended_as_if_its_process_were_dead(ledger: Ledger) -> None:
     reserved, left = await reserve(ledger), await sent(ledger)
     for attempt in (reserved, left):
         ledger.memory.working.discard(attempt.id)
@@ -211,7 +209,7 @@ async def test_own_attempt_without_work_is_ended_like_that_of_a_dead_process(led
 # overdue answers
 
 
-async def test_answer_is_overdue_once_it_was_awaited_for_longer_than_any_takes(processes: Processes) -> None:
+async def test_answer_is_overdue_after_the_longest_allowed_wait(processes: Processes) -> None:
     working, patient, impatient = (
         await processes.start(),
         await processes.start(),
@@ -226,7 +224,7 @@ async def test_answer_is_overdue_once_it_was_awaited_for_longer_than_any_takes(p
     assert (status.is_overdue, status.state.value) == (True, "sent")
 
 
-async def test_answer_is_overdue_330_seconds_after_it_was_first_seen_to_be_awaited(
+async def test_answer_is_overdue_330_seconds_after_first_seen_pending(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     working, other = await processes.start(), await processes.start()
@@ -243,7 +241,7 @@ async def test_answer_is_overdue_330_seconds_after_it_was_first_seen_to_be_await
     assert await is_overdue()
 
 
-async def test_machines_clock_that_is_set_makes_no_answer_overdue(
+async def test_setting_the_machines_clock_makes_no_answer_overdue(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     working, other = await processes.start(), await processes.start()
@@ -253,7 +251,7 @@ async def test_machines_clock_that_is_set_makes_no_answer_overdue(
     assert not (await other.status(attempt.id)).is_overdue
 
 
-async def test_clock_that_is_set_makes_no_answer_overdue(processes: Processes, clock: Clock) -> None:
+async def test_setting_the_ledgers_clock_makes_no_answer_overdue(processes: Processes, clock: Clock) -> None:
     working, other = await processes.start(), await processes.start()
     attempt = await sent(working)
     await other.status(attempt.id)

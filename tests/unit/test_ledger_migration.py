@@ -107,7 +107,7 @@ def settled(**values: object) -> Mapping[str, object]:
     return {"charged_micro_usd": 40_000, "images": json.dumps(OLD_IMAGES), "warnings": '["Odd."]', **values}
 
 
-async def test_rows_of_all_states_are_kept_and_count_as_before(processes: Processes) -> None:
+async def test_rows_in_all_states_are_kept_and_count_as_before(processes: Processes) -> None:
     old_ledger(processes.path)
     payment = json.dumps(asdict(replace(PAYMENT, valid_before=int(time.time()) + 300)), default=str)
     insert(processes.path, "reserved", "reserved")
@@ -145,7 +145,7 @@ async def test_held_row_stays_held_until_the_operator_releases_it(processes: Pro
 
 
 @pytest.mark.parametrize("caller", ["waiting", "left"])
-async def test_pictures_that_nobody_has_are_collected_by_the_same_request(processes: Processes, caller: str) -> None:
+async def test_uncollected_pictures_are_collected_by_the_same_request(processes: Processes, caller: str) -> None:
     old_ledger(processes.path)
     insert(processes.path, "lost", "settled", caller=caller, **settled())
     ledger = await processes.start()
@@ -156,7 +156,7 @@ async def test_pictures_that_nobody_has_are_collected_by_the_same_request(proces
     assert await begun.attempt.status() == AttemptStatus(AttemptState.SETTLED, None, response)
 
 
-async def test_pictures_that_were_told_are_bought_anew(processes: Processes) -> None:
+async def test_delivered_pictures_are_bought_again(processes: Processes) -> None:
     old_ledger(processes.path)
     insert(processes.path, "told", "settled", **settled())
     begun = await (await processes.start()).begin(CALL, order())
@@ -165,7 +165,7 @@ async def test_pictures_that_were_told_are_bought_anew(processes: Processes) -> 
 
 
 @pytest.mark.parametrize(("age_seconds", "told"), [(80_000, ["lost"]), (90_000, [])])
-async def test_uncollected_pictures_of_the_last_day_are_told(
+async def test_uncollected_pictures_of_the_last_day_are_reported(
     processes: Processes, age_seconds: int, told: list[str]
 ) -> None:
     old_ledger(processes.path)
@@ -176,7 +176,7 @@ async def test_uncollected_pictures_of_the_last_day_are_told(
     assert [each.attempt_id for each in begun.uncollected] == told
 
 
-async def test_job_is_finished_by_whoever_comes_next(processes: Processes) -> None:
+async def test_job_is_finished_by_the_next_process(processes: Processes) -> None:
     old_ledger(processes.path)
     payment = json.dumps(asdict(PAYMENT), default=str)
     insert(processes.path, "job", "accepted", caller="left", job="job_1", payment=payment)
@@ -207,7 +207,7 @@ async def test_trusted_payee_stays_trusted(processes: Processes) -> None:
         await (await reserve(ledger)).quoted(quote())
 
 
-async def test_ledger_of_before_approvals_keeps_its_attempts(processes: Processes) -> None:
+async def test_ledger_older_than_approvals_keeps_its_attempts(processes: Processes) -> None:
     old_ledger(processes.path, steps=1)
     today = time.strftime("%Y-%m-%d", time.gmtime())
     with closing(sqlite3.connect(processes.path, isolation_level=None)) as connection:
@@ -223,7 +223,7 @@ async def test_ledger_of_before_approvals_keeps_its_attempts(processes: Processe
     assert (old.id, old.images, old.size, old.prompt) == ("old", [Image(URL)], "256x256", "A fox")
 
 
-async def test_migrated_file_says_its_version(processes: Processes) -> None:
+async def test_migrated_file_has_the_new_version(processes: Processes) -> None:
     old_ledger(processes.path)
     ledger = await processes.start()
     await ledger.statement()
@@ -250,7 +250,7 @@ async def test_live_lease_of_an_old_server_postpones_the_migration(processes: Pr
 
 
 @pytest.mark.parametrize("state", ["settled", "unknown", "released"])
-async def test_lease_of_what_has_ended_postpones_nothing(processes: Processes, state: str) -> None:
+async def test_lease_of_an_ended_attempt_postpones_nothing(processes: Processes, state: str) -> None:
     old_ledger(processes.path)
     insert(processes.path, "collected", state, lease_until=time.time() + 90, caller="waiting")
     insert(processes.path, "held", "sent", lease_until=time.time() + 90, refused=1)
@@ -284,7 +284,7 @@ async def test_old_server_cannot_pay_after_the_migration(processes: Processes, s
         old.execute("ROLLBACK")
 
 
-async def test_old_server_that_starts_after_the_migration_sees_a_newer_file(processes: Processes) -> None:
+async def test_old_server_started_after_the_migration_sees_a_newer_file(processes: Processes) -> None:
     await (await processes.start()).statement()
     taken = {name for (name,) in rows(processes.path, "SELECT name FROM migrations")}
     assert taken - OLD_STEPS.keys() == {
@@ -293,7 +293,7 @@ async def test_old_server_that_starts_after_the_migration_sees_a_newer_file(proc
     }  # which it refuses
 
 
-async def test_failed_migration_leaves_the_old_file_as_it_was(processes: Processes) -> None:
+async def test_failed_migration_leaves_the_old_file_unchanged(processes: Processes) -> None:
     old_ledger(processes.path)
     insert(processes.path, "old", "settled", **settled())
     with closing(sqlite3.connect(processes.path, isolation_level=None)) as connection:

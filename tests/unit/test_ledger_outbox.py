@@ -42,7 +42,7 @@ pytestmark = pytest.mark.anyio
 posix_only = only_on_posix("open files that can be moved, and folders that can be synced")
 
 
-async def test_settlement_that_a_locked_database_does_not_take_is_spilled(processes: Processes) -> None:
+async def test_settlement_is_spilled_if_the_database_is_locked(processes: Processes) -> None:
     ledger = await processes.start(timings=PATIENT)
     attempt = await sent(ledger)
     with locked(ledger.path):
@@ -52,7 +52,7 @@ async def test_settlement_that_a_locked_database_does_not_take_is_spilled(proces
         assert rows(ledger.path, "SELECT state FROM spending") == [("sent",)]
 
 
-async def test_spilled_record_is_applied_by_another_processs_next_transaction(processes: Processes) -> None:
+async def test_next_transaction_of_another_process_applies_a_spilled_record(processes: Processes) -> None:
     ledger, other = await processes.start(timings=PATIENT), await processes.start()
     attempt = await spilled_settlement(ledger)
     assert (await states(other), spilled(other)) == (["settled"], [])
@@ -60,7 +60,7 @@ async def test_spilled_record_is_applied_by_another_processs_next_transaction(pr
 
 
 @pytest.mark.parametrize("way", ["status", "sweep", "begin", "recent"])
-async def test_whoever_looks_applies_spilled_records_first(processes: Processes, way: str) -> None:
+async def test_any_access_applies_spilled_records_first(processes: Processes, way: str) -> None:
     ledger, other = await processes.start(timings=PATIENT), await processes.start()
     attempt = await spilled_settlement(ledger)
     if way == "begin":
@@ -78,7 +78,7 @@ async def test_whoever_looks_applies_spilled_records_first(processes: Processes,
     assert spilled(other) == []
 
 
-async def test_spilled_file_stays_until_what_it_says_is_committed(processes: Processes) -> None:
+async def test_spilled_file_remains_until_its_record_is_committed(processes: Processes) -> None:
     ledger, other = await processes.start(timings=PATIENT), await processes.start()
     await spilled_settlement(ledger)
     files = spilled(ledger)
@@ -89,7 +89,7 @@ async def test_spilled_file_stays_until_what_it_says_is_committed(processes: Pro
 
 
 @posix_only
-async def test_spilled_file_is_whole_and_synced_before_it_has_its_name(
+async def test_spilled_file_is_complete_and_synced_before_its_final_rename(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger = await processes.start(timings=PATIENT)
@@ -116,9 +116,7 @@ async def test_spilled_file_is_whole_and_synced_before_it_has_its_name(
     assert synced == [path.stat().st_ino, path.parent.stat().st_ino]
 
 
-async def test_record_whose_file_is_cut_off_leaves_no_file(
-    processes: Processes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_failed_spill_leaves_no_file(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = await processes.start(timings=PATIENT)
     attempt = await sent(ledger)
 
@@ -132,7 +130,7 @@ async def test_record_whose_file_is_cut_off_leaves_no_file(
     assert (spilled(ledger), await states(ledger)) == ([], ["settled"])
 
 
-async def test_record_of_a_cancelled_call_is_on_disk_before_the_call_has_gone(processes: Processes) -> None:
+async def test_record_of_a_cancelled_call_is_on_disk_before_the_call_ends(processes: Processes) -> None:
     ledger = await processes.start(timings=PATIENT)
     attempt = await sent(ledger)
     with locked(ledger.path), anyio.CancelScope() as scope:
@@ -141,7 +139,7 @@ async def test_record_of_a_cancelled_call_is_on_disk_before_the_call_has_gone(pr
     assert len(spilled(ledger)) == 1
 
 
-async def test_living_process_writes_what_it_has_spilled_and_removes_the_files(processes: Processes) -> None:
+async def test_living_process_writes_its_spilled_records_and_removes_the_files(processes: Processes) -> None:
     ledger = await processes.start(timings=HASTY)
     attempt = await sent(ledger, "job_1")
     with locked(ledger.path):
@@ -162,7 +160,7 @@ async def test_process_sees_its_own_records_before_they_are_written(processes: P
     assert await state_of(ledger, attempt.id) == "settled"
 
 
-async def test_jobs_whose_ends_are_not_written_yet_are_no_abandoned_ones(processes: Processes) -> None:
+async def test_jobs_with_unwritten_ends_are_not_swept(processes: Processes) -> None:
     ledger = await processes.start(timings=PATIENT)
     attempts = [await sent(ledger, "job_1"), await sent(ledger, "job_2")]
     with locked(ledger.path):
@@ -174,7 +172,7 @@ async def test_jobs_whose_ends_are_not_written_yet_are_no_abandoned_ones(process
     assert await ledger.sweep() == {}
 
 
-async def test_file_of_a_record_that_is_written_meanwhile_is_removed(processes: Processes) -> None:
+async def test_file_of_a_record_written_meanwhile_is_removed(processes: Processes) -> None:
     ledger = await processes.start(timings=HASTY)
     attempt = await sent(ledger)
 
@@ -198,13 +196,13 @@ async def test_answer_is_not_delayed_by_a_locked_database(processes: Processes) 
     await until_written(ledger)
 
 
-async def test_record_that_is_written_in_time_is_never_spilled(processes: Processes) -> None:
+async def test_record_written_in_time_is_never_spilled(processes: Processes) -> None:
     ledger = await processes.start()
     await (await settled(ledger)).mark_delivered()
     assert not ledger.outbox.folder.exists()
 
 
-async def test_ended_process_leaves_its_unwritten_records_as_files(processes: Processes, clock: Clock) -> None:
+async def test_ended_process_spills_its_unwritten_records(processes: Processes, clock: Clock) -> None:
     timings, other = replace(PATIENT, spill_seconds=600.0), await processes.start()
     connection = SqliteConnection(processes.path, timings)
     ledger = Ledger(connection, processes.path, UNLIMITED, MINE, clock=clock, timings=timings)
@@ -225,7 +223,7 @@ async def test_ended_process_leaves_its_unwritten_records_as_files(processes: Pr
 
 
 @pytest.mark.parametrize("is_folder_missing", [True, False])
-async def test_record_without_a_place_on_disk_is_kept_in_memory_and_warned_of(
+async def test_record_that_cannot_be_spilled_stays_in_memory_with_a_warning(
     processes: Processes, is_folder_missing: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     ledger = await processes.start(timings=HASTY)
@@ -243,7 +241,7 @@ async def test_record_without_a_place_on_disk_is_kept_in_memory_and_warned_of(
 
 
 @posix_only
-async def test_record_without_a_place_on_disk_is_written_once_the_moved_file_is_back(processes: Processes) -> None:
+async def test_unspilled_record_is_written_once_the_moved_database_is_back(processes: Processes) -> None:
     ledger = await processes.start(timings=HASTY)
     attempt, away = await sent(ledger), processes.path.with_name("away")
     ledger.outbox.folder.write_bytes(b"a file where the folder should be")
@@ -254,7 +252,7 @@ async def test_record_without_a_place_on_disk_is_written_once_the_moved_file_is_
     assert await states(ledger) == ["settled"]
 
 
-async def test_record_without_a_place_on_disk_is_written_once_the_full_disk_has_room(processes: Processes) -> None:
+async def test_unspilled_record_is_written_once_the_full_disk_has_room(processes: Processes) -> None:
     ledger = await processes.start(timings=HASTY)
     attempt = await sent(ledger)
     ledger.outbox.folder.write_bytes(b"a file where the folder should be")
@@ -275,7 +273,7 @@ def small_disk(ledger: Ledger) -> sqlite3.Connection:
     return inner
 
 
-async def test_acceptance_without_a_place_on_disk_is_told_so(processes: Processes) -> None:
+async def test_unspilled_acceptance_is_reported(processes: Processes) -> None:
     ledger = await processes.start(timings=HASTY)
     attempt = await sent(ledger)
     ledger.outbox.folder.write_bytes(b"a file where the folder should be")
@@ -285,7 +283,9 @@ async def test_acceptance_without_a_place_on_disk_is_told_so(processes: Processe
     assert await states(ledger) == ["accepted"]
 
 
-async def test_files_that_cannot_be_removed_stop_nothing(processes: Processes, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_files_that_cannot_be_removed_block_nothing(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ledger, other = await processes.start(timings=PATIENT), await processes.start()
     attempt = await spilled_settlement(ledger)
 
@@ -300,7 +300,7 @@ async def test_files_that_cannot_be_removed_stop_nothing(processes: Processes, m
     assert await state_of(ledger, attempt.id) == "settled"
 
 
-async def test_record_is_applied_once_although_it_was_spilled_and_written(processes: Processes, clock: Clock) -> None:
+async def test_record_both_spilled_and_written_is_applied_once(processes: Processes, clock: Clock) -> None:
     ledger, other = await processes.start(timings=PATIENT), await processes.start()
     attempt = await spilled_settlement(ledger)
     (path,) = spilled(ledger)
@@ -328,7 +328,7 @@ async def test_records_of_an_attempt_are_applied_in_order(processes: Processes) 
     assert rows(ledger.path, "SELECT state, job FROM spending") == [("settled", "job_1")]
 
 
-async def test_caller_who_waits_again_is_not_abandoned_by_an_old_record(processes: Processes) -> None:
+async def test_old_record_does_not_abandon_a_caller_who_waits_again(processes: Processes) -> None:
     ledger = await processes.start(timings=replace(HASTY, busy_seconds=20.0))
     attempt = await sent(ledger)
     begun: list[str | None] = []

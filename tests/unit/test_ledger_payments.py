@@ -44,7 +44,7 @@ async def signed(ledger: Ledger, clock: Clock) -> LedgerAttempt:
 
 @pytest.mark.parametrize("job", [None, "job_1"])
 @pytest.mark.parametrize("later_seconds", [0, 361, 86_400 * 30])
-async def test_refused_payment_is_held_whenever_it_ends(
+async def test_refused_payment_is_held_even_after_it_expires(
     processes: Processes, clock: Clock, job: str | None, later_seconds: int
 ) -> None:
     ledger, other = await processes.start(), await processes.start()
@@ -60,9 +60,7 @@ async def test_refused_payment_is_held_whenever_it_ends(
     assert await ledger.write(lambda store: store.spent_on(day)) == 42_000
 
 
-async def test_held_attempt_is_released_by_the_operator_a_minute_after_its_payments_end(
-    ledger: Ledger, clock: Clock
-) -> None:
+async def test_operator_can_release_a_held_attempt_a_minute_after_expiry(ledger: Ledger, clock: Clock) -> None:
     attempt, end = await signed(ledger, clock), int(clock.now) + 300
     await attempt.sent()
     await attempt.released()
@@ -74,7 +72,7 @@ async def test_held_attempt_is_released_by_the_operator_a_minute_after_its_payme
     assert await ledger.recent(9) == []
 
 
-async def test_unknown_attempt_with_a_payment_is_released_no_earlier(ledger: Ledger, clock: Clock) -> None:
+async def test_unknown_attempt_with_a_payment_is_not_released_before_expiry(ledger: Ledger, clock: Clock) -> None:
     attempt = await signed(ledger, clock)
     await attempt.sent()
     await attempt.unknown()
@@ -83,20 +81,20 @@ async def test_unknown_attempt_with_a_payment_is_released_no_earlier(ledger: Led
     assert await ledger.release(attempt.id) is None
 
 
-async def test_payment_that_never_left_is_released_at_once(ledger: Ledger, clock: Clock) -> None:
+async def test_unsent_payment_is_released_at_once(ledger: Ledger, clock: Clock) -> None:
     attempt = await signed(ledger, clock)
     await attempt.released()
     assert await states(ledger) == ["released"]
 
 
-async def test_stopped_attempt_whose_payment_has_left_is_held(ledger: Ledger, clock: Clock) -> None:
+async def test_stopped_attempt_with_a_sent_payment_is_held(ledger: Ledger, clock: Clock) -> None:
     attempt = await signed(ledger, clock)
     await attempt.sent()
     await attempt.stopped()
     assert await states(ledger) == ["held"]
 
 
-async def test_held_attempt_is_settled_by_an_answer_that_comes_after_all(ledger: Ledger, clock: Clock) -> None:
+async def test_late_answer_settles_a_held_attempt(ledger: Ledger, clock: Clock) -> None:
     attempt = await signed(ledger, clock)
     await attempt.sent()
     await attempt.released()
@@ -104,7 +102,7 @@ async def test_held_attempt_is_settled_by_an_answer_that_comes_after_all(ledger:
     assert await states(ledger) == ["settled"]
 
 
-async def test_held_attempt_becomes_a_job_by_an_answer_that_comes_after_all(ledger: Ledger, clock: Clock) -> None:
+async def test_late_acceptance_turns_a_held_attempt_into_a_job(ledger: Ledger, clock: Clock) -> None:
     attempt = await signed(ledger, clock)
     await attempt.sent()
     await attempt.released()
@@ -112,7 +110,7 @@ async def test_held_attempt_becomes_a_job_by_an_answer_that_comes_after_all(ledg
     assert await states(ledger) == ["accepted"]
 
 
-async def test_caller_of_a_held_attempt_does_not_wait_for_the_payments_end(ledger: Ledger, clock: Clock) -> None:
+async def test_caller_of_a_held_attempt_does_not_wait_for_expiry(ledger: Ledger, clock: Clock) -> None:
     attempt = await signed(ledger, clock)
     await attempt.sent()
     await attempt.accepted("job_1")
@@ -133,7 +131,7 @@ async def test_job_is_polled_with_its_payment(processes: Processes, clock: Clock
 
 
 @pytest.mark.parametrize("step", ["quoted", "signed"])
-async def test_nothing_is_quoted_or_signed_once_the_attempt_was_given_up(processes: Processes, step: str) -> None:
+async def test_nothing_is_quoted_or_signed_for_a_released_attempt(processes: Processes, step: str) -> None:
     ledger, other = await processes.start(), await processes.start()
     attempt = await reserve(ledger)
     await attempt.mark_abandoned()
@@ -142,7 +140,7 @@ async def test_nothing_is_quoted_or_signed_once_the_attempt_was_given_up(process
         await (attempt.quoted(quote()) if step == "quoted" else attempt.signed(PAYMENT))
 
 
-async def test_nothing_is_signed_while_it_cannot_be_written_down(processes: Processes) -> None:
+async def test_nothing_is_signed_while_the_ledger_cannot_be_written(processes: Processes) -> None:
     ledger = await processes.start(timings=HASTY)
     attempt = await reserve(ledger)
     with locked(ledger.path):
@@ -151,7 +149,7 @@ async def test_nothing_is_signed_while_it_cannot_be_written_down(processes: Proc
                 await step
 
 
-async def test_only_what_is_unknown_or_held_can_be_released_by_the_operator(ledger: Ledger) -> None:
+async def test_operator_can_release_only_unknown_or_held_attempts(ledger: Ledger) -> None:
     attempt = await sent(ledger)
     assert await ledger.release(attempt.id) == "That attempt is sent: only one that is unknown or held can be released."
     await attempt.unknown()
@@ -161,7 +159,7 @@ async def test_only_what_is_unknown_or_held_can_be_released_by_the_operator(ledg
     assert await spent(ledger) == 0
 
 
-async def test_attempt_that_a_process_works_on_is_not_released_by_another(processes: Processes) -> None:
+async def test_attempt_in_progress_is_not_released_by_another_process(processes: Processes) -> None:
     working, other = await processes.start(), await processes.start()
     attempt = await sent(working)
     change(working.path, "UPDATE spending SET state = 'unknown'")  # as a version might that tells it early
@@ -170,13 +168,13 @@ async def test_attempt_that_a_process_works_on_is_not_released_by_another(proces
     assert await other.release(attempt.id) is None
 
 
-async def test_attempt_that_its_own_process_works_on_is_not_released(ledger: Ledger) -> None:
+async def test_attempt_in_progress_is_not_released_by_its_own_process(ledger: Ledger) -> None:
     attempt = await sent(ledger)
     change(ledger.path, "UPDATE spending SET state = 'unknown'")
     assert "still works on it" in str(await ledger.release(attempt.id))
 
 
-async def test_charge_that_is_named_after_a_release_is_written_down(processes: Processes) -> None:
+async def test_charge_named_after_a_release_is_recorded(processes: Processes) -> None:
     working, other = await processes.start(), await processes.start()
     attempt = await sent(working)
     await attempt.unknown()
@@ -185,7 +183,7 @@ async def test_charge_that_is_named_after_a_release_is_written_down(processes: P
     assert (await states(other), await spent(other)) == (["settled"], 900_000)
 
 
-async def test_charge_that_an_accepted_job_names_counts_from_then_on(ledger: Ledger) -> None:
+async def test_charge_named_by_an_accepted_job_counts_at_once(ledger: Ledger) -> None:
     attempt = await sent(ledger)
     await attempt.accepted("job_1", Decimal("0.9"))
     assert await spent(ledger) == 900_000
@@ -194,7 +192,7 @@ async def test_charge_that_an_accepted_job_names_counts_from_then_on(ledger: Led
 
 
 @pytest.mark.parametrize("end", ["released", "stopped"])
-async def test_failed_job_that_has_named_a_charge_was_charged(ledger: Ledger, end: str) -> None:
+async def test_failed_job_that_named_a_charge_counts_as_charged(ledger: Ledger, end: str) -> None:
     attempt = await sent(ledger)
     await attempt.accepted("job_1", Decimal("0.05"))
     await getattr(attempt, end)()
@@ -202,9 +200,7 @@ async def test_failed_job_that_has_named_a_charge_was_charged(ledger: Ledger, en
     assert await spent(ledger) == 50_000
 
 
-async def test_refusal_that_nobody_was_told_is_told_before_the_same_call_pays_again(
-    ledger: Ledger, clock: Clock
-) -> None:
+async def test_undelivered_refusal_is_reported_before_the_same_call_pays_again(ledger: Ledger, clock: Clock) -> None:
     attempt = await signed(ledger, clock)
     await attempt.sent()
     await attempt.released()
@@ -233,7 +229,7 @@ async def paid(ledger: Ledger, clock: Clock, payee: str = PAYEE) -> LedgerAttemp
     return attempt
 
 
-async def test_payee_is_trusted_once_a_payment_was_accepted(processes: Processes, clock: Clock) -> None:
+async def test_payee_is_trusted_once_a_payment_is_accepted(processes: Processes, clock: Clock) -> None:
     ledger, other = await processes.start(), await processes.start()
     await (await paid(ledger, clock)).settled(RESPONSE)
     clock.now += 400
@@ -252,7 +248,7 @@ async def test_payee_of_an_accepted_job_is_trusted(ledger: Ledger, clock: Clock)
         await quoted(ledger, OTHER_PAYEE)
 
 
-async def test_payee_that_the_operator_trusts_stays_when_the_former_one_delivers(ledger: Ledger, clock: Clock) -> None:
+async def test_operator_trusted_payee_survives_delivery_by_the_former_one(ledger: Ledger, clock: Clock) -> None:
     attempt = await paid(ledger, clock)
     await ledger.trust("blockrun.ai", OTHER_PAYEE)
     await attempt.settled(RESPONSE)
@@ -262,9 +258,7 @@ async def test_payee_that_the_operator_trusts_stays_when_the_former_one_delivers
     await quoted(ledger, OTHER_PAYEE)
 
 
-async def test_payee_that_the_operator_trusts_is_not_paid_while_the_former_ones_job_goes_on(
-    ledger: Ledger, clock: Clock
-) -> None:
+async def test_trusted_payee_is_not_paid_while_the_former_payees_job_is_open(ledger: Ledger, clock: Clock) -> None:
     await (await paid(ledger, clock)).accepted("job_1")
     await ledger.trust("blockrun.ai", OTHER_PAYEE)
     with pytest.raises(PaymentRequiredError, match=r"a payment to '0xAbAb\w+' can still be used"):
@@ -274,19 +268,19 @@ async def test_payee_that_the_operator_trusts_is_not_paid_while_the_former_ones_
 
 
 @pytest.mark.parametrize("end", ["released", "unknown"])
-async def test_payee_that_gave_nothing_is_not_trusted(ledger: Ledger, clock: Clock, end: str) -> None:
+async def test_payee_that_delivered_nothing_is_not_trusted(ledger: Ledger, clock: Clock, end: str) -> None:
     await getattr(await paid(ledger, clock), end)()
     clock.now += 361
     await quoted(ledger, OTHER_PAYEE)
 
 
-async def test_payee_of_a_quote_that_was_not_paid_is_not_trusted(ledger: Ledger) -> None:
+async def test_payee_of_an_unpaid_quote_is_not_trusted(ledger: Ledger) -> None:
     await (await quoted(ledger)).released()
     await quoted(ledger, OTHER_PAYEE)
 
 
 @pytest.mark.parametrize("end", ["nothing", "released", "unknown"])
-async def test_no_second_payee_is_paid_while_a_payment_to_the_first_can_be_used(
+async def test_second_payee_is_not_paid_while_the_first_payment_is_usable(
     processes: Processes, clock: Clock, end: str
 ) -> None:
     ledger, other = await processes.start(), await processes.start()
@@ -299,7 +293,7 @@ async def test_no_second_payee_is_paid_while_a_payment_to_the_first_can_be_used(
     await quoted(other)
 
 
-async def test_of_two_payees_that_are_quoted_at_once_the_first_is_paid(processes: Processes) -> None:
+async def test_first_of_two_payees_quoted_at_once_is_paid(processes: Processes) -> None:
     ledger, other = await processes.start(), await processes.start()
     first = await quoted(ledger)
     with pytest.raises(PaymentRequiredError, match="can still be used"):
@@ -332,7 +326,7 @@ async def held(ledger: Ledger) -> LedgerAttempt:
 
 
 @pytest.mark.parametrize("end", [released, held])
-async def test_approval_of_an_attempt_that_failed_is_used_up(processes: Processes, end: Callable[..., object]) -> None:
+async def test_approval_of_a_failed_attempt_is_used_up(processes: Processes, end: Callable[..., object]) -> None:
     ledger, other = await processes.start(), await processes.start()
     attempt = await (released(ledger) if end is released else held(ledger))
     for each in (ledger, other):
@@ -345,7 +339,7 @@ async def test_approval_of_an_attempt_that_failed_is_used_up(processes: Processe
 
 
 @pytest.mark.parametrize("is_delivered", [True, False])
-async def test_used_approval_collects_the_attempt_that_it_bought(processes: Processes, is_delivered: bool) -> None:
+async def test_used_approval_collects_the_attempt_it_bought(processes: Processes, is_delivered: bool) -> None:
     ledger, other = await processes.start(), await processes.start()
     attempt = attempt_of(await approved(ledger))
     await attempt.sent()
@@ -359,13 +353,13 @@ async def test_used_approval_collects_the_attempt_that_it_bought(processes: Proc
     assert await spent(ledger) == 42_000
 
 
-async def test_approval_whose_reservation_was_refused_is_not_used_up(ledger: Ledger) -> None:
+async def test_approval_of_a_refused_reservation_is_not_used_up(ledger: Ledger) -> None:
     with pytest.raises(BudgetExceededError):
         await reserve(ledger, Decimal(9), approval="approval-1")
     await reserve(ledger, approval="approval-1")
 
 
-async def test_of_two_processes_with_the_same_approval_one_reserves(processes: Processes) -> None:
+async def test_one_of_two_processes_with_the_same_approval_reserves(processes: Processes) -> None:
     ledgers = [await processes.start() for _ in range(2)]
     begun: list[Collected | Reserved] = []
 

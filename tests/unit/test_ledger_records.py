@@ -68,7 +68,7 @@ async def test_older_record_is_skipped(processes: Processes) -> None:
     assert (await states(ledger), spilled(ledger)) == (["unknown"], [])
 
 
-async def test_settled_record_whose_row_is_missing_writes_the_row(processes: Processes) -> None:
+async def test_settled_record_recreates_a_missing_row(processes: Processes) -> None:
     ledger, other = await processes.start(timings=PATIENT), await processes.start()
     attempt = await spilled_settlement(ledger)
     change(ledger.path, "DELETE FROM spending")  # restored from an older copy
@@ -78,7 +78,7 @@ async def test_settled_record_whose_row_is_missing_writes_the_row(processes: Pro
     assert await collected(other) == attempt.id
 
 
-async def test_row_that_a_record_writes_counts_at_the_quoted_price_on_the_day_it_was_sent(
+async def test_recreated_row_counts_at_the_quoted_price_on_the_day_it_was_sent(
     processes: Processes, clock: Clock
 ) -> None:
     ledger, other = await processes.start(timings=PATIENT), await processes.start()
@@ -92,7 +92,7 @@ async def test_row_that_a_record_writes_counts_at_the_quoted_price_on_the_day_it
     assert (await states(other), await spent(other)) == (["settled"], 50_000)
 
 
-async def test_settled_record_of_a_row_that_is_back_at_reserved_settles_it(processes: Processes) -> None:
+async def test_settled_record_settles_a_row_restored_to_reserved(processes: Processes) -> None:
     ledger, other = await processes.start(timings=PATIENT), await processes.start()
     await spilled_settlement(ledger)
     change(ledger.path, "UPDATE spending SET state = 'reserved'")  # restored from an older copy
@@ -110,16 +110,14 @@ async def spilled_and_missing(ledger: Ledger, event: Event, **values: object) ->
 
 
 @pytest.mark.parametrize("event", [Event.RELEASED, Event.DELIVERED, Event.ABANDONED])
-async def test_record_that_cost_nothing_and_whose_row_is_missing_writes_nothing(
-    processes: Processes, event: Event
-) -> None:
+async def test_record_without_cost_does_not_recreate_a_missing_row(processes: Processes, event: Event) -> None:
     ledger, other = await processes.start(timings=PATIENT), await processes.start()
     await spilled_and_missing(ledger, event)
     assert (await states(other), spilled(other)) == ([], [])
 
 
 @pytest.mark.parametrize(("event", "values"), [(Event.UNKNOWN, {}), (Event.ACCEPTED, {"job": "job_1"})])
-async def test_record_that_may_have_cost_money_and_whose_row_is_missing_writes_it(
+async def test_record_that_may_have_cost_money_recreates_a_missing_row(
     processes: Processes, event: Event, values: dict[str, object]
 ) -> None:
     ledger, other = await processes.start(timings=PATIENT), await processes.start()
@@ -128,7 +126,7 @@ async def test_record_that_may_have_cost_money_and_whose_row_is_missing_writes_i
     assert (await other.statement()).spent_micro_usd == 42_000
 
 
-async def test_record_of_another_ledger_is_left(processes: Processes) -> None:
+async def test_record_of_another_ledger_is_left_in_place(processes: Processes) -> None:
     ledger, other = await processes.start(timings=PATIENT), await processes.start()
     await spilled_settlement(ledger)
     (path,) = spilled(ledger)
@@ -163,7 +161,7 @@ UNSTORABLE: dict[str, Callable[[LedgerAttempt], object]] = {
 
 
 @pytest.mark.parametrize("kind", [*UNREADABLE, *UNSTORABLE])
-async def test_broken_file_is_left_and_harms_nothing(processes: Processes, kind: str) -> None:
+async def test_broken_file_is_kept_and_harmless(processes: Processes, kind: str) -> None:
     ledger, other = await processes.start(), await processes.start()
     attempt = await sent(ledger)
     path = spill(ledger, (UNREADABLE | UNSTORABLE)[kind](attempt))
@@ -178,7 +176,7 @@ async def test_broken_file_is_left_and_harms_nothing(processes: Processes, kind:
     assert [*other.outbox.refused] == ([] if kind in UNREADABLE else [left])
 
 
-async def test_two_sequences_that_cannot_be_compared_harm_nothing(processes: Processes) -> None:
+async def test_incomparable_sequences_are_harmless(processes: Processes) -> None:
     ledger, other = await processes.start(), await processes.start()
     attempt = await sent(ledger)
     for number, sequence in enumerate((3, "x")):
@@ -186,7 +184,7 @@ async def test_two_sequences_that_cannot_be_compared_harm_nothing(processes: Pro
     assert await states(other) == ["sent"]
 
 
-async def test_second_row_with_the_same_approval_harms_nothing(processes: Processes) -> None:
+async def test_second_row_with_the_same_approval_is_harmless(processes: Processes) -> None:
     ledger, other = await processes.start(timings=PATIENT), await processes.start()
     attempt = attempt_of(await ledger.begin(CALL, order(approval="approval-1")))
     await attempt.sent()
@@ -210,14 +208,14 @@ async def test_unfinished_file_is_not_read(processes: Processes) -> None:
     assert (await states(ledger), spilled(ledger)) == (["sent"], [path])
 
 
-async def test_whole_file_that_could_not_be_renamed_is_read(processes: Processes) -> None:
+async def test_complete_file_that_was_not_renamed_is_read(processes: Processes) -> None:
     ledger = await processes.start()
     attempt = await sent(ledger)
     spill(ledger, record_of(attempt, Event.UNKNOWN)).rename(ledger.outbox.folder / "a.part")
     assert (await states(ledger), spilled(ledger)) == (["unknown"], [])
 
 
-async def test_spilled_files_are_only_for_their_user(processes: Processes) -> None:
+async def test_spilled_files_are_private_to_the_user(processes: Processes) -> None:
     ledger = await processes.start(timings=PATIENT)
     await spilled_settlement(ledger)
     (path,) = spilled(ledger)
@@ -225,7 +223,7 @@ async def test_spilled_files_are_only_for_their_user(processes: Processes) -> No
     assert has_mode(path.parent, 0o700)
 
 
-async def test_refusal_for_now_of_a_lost_attempt_changes_nothing(processes: Processes) -> None:
+async def test_temporary_refusal_of_a_lost_attempt_changes_nothing(processes: Processes) -> None:
     ledger, other = await processes.start(timings=PATIENT), await processes.start()
     attempt = await sent(ledger)
     with locked(ledger.path):
@@ -235,7 +233,7 @@ async def test_refusal_for_now_of_a_lost_attempt_changes_nothing(processes: Proc
     assert rows(other.path, "SELECT state FROM spending") == [("unknown",)]
 
 
-async def test_polls_are_not_kept_for_later(processes: Processes) -> None:
+async def test_polls_are_not_spilled(processes: Processes) -> None:
     ledger = await processes.start(timings=HASTY)
     attempt = await sent(ledger, "job_1")
     with locked(ledger.path):
@@ -245,7 +243,7 @@ async def test_polls_are_not_kept_for_later(processes: Processes) -> None:
     assert spilled(ledger) == []
 
 
-async def test_delivery_to_a_caller_of_another_session_is_its_own(ledger: Ledger) -> None:
+async def test_delivery_is_recorded_for_its_own_session(ledger: Ledger) -> None:
     attempt = await settled(ledger, called_by("session", MadeCall("x")))
     await attempt.mark_delivered()
     assert rows(ledger.path, "SELECT caller, delivery FROM callers") == [("session", "delivered")]

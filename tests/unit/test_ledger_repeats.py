@@ -50,7 +50,7 @@ async def test_pictures_are_repeated_only_to_a_caller_who_may_have_given_up(ledg
     assert await repeated(ledger, SESSION) == attempt.id
 
 
-async def test_repeated_pictures_cost_nothing_and_are_delivered_once_more(ledger: Ledger) -> None:
+async def test_repeated_pictures_are_free_and_delivered_again(ledger: Ledger) -> None:
     attempt = await settled(ledger)
     await attempt.mark_delivered(is_repeatable=True)
     begun = await ledger.begin(CALL, order())
@@ -62,7 +62,7 @@ async def test_repeated_pictures_cost_nothing_and_are_delivered_once_more(ledger
     assert await repeated(ledger, CALL) == attempt.id
 
 
-async def test_repeated_pictures_that_are_lost_once_more_are_collected(ledger: Ledger) -> None:
+async def test_lost_repeated_pictures_are_collected(ledger: Ledger) -> None:
     attempt = await settled(ledger)
     await attempt.mark_delivered(is_repeatable=True)
     await attempt_of(await ledger.begin(CALL, None)).mark_abandoned()
@@ -71,7 +71,7 @@ async def test_repeated_pictures_that_are_lost_once_more_are_collected(ledger: L
     assert (begun.attempt.id, begun.is_repeat) == (attempt.id, False)
 
 
-async def test_pictures_of_a_cancelled_call_are_repeated_to_anyone(processes: Processes) -> None:
+async def test_pictures_of_a_cancelled_call_are_repeated_to_any_caller(processes: Processes) -> None:
     ledger, other = await processes.start(), await processes.start()
     attempt = await settled(ledger, SESSION)
     await attempt.mark_delivered()
@@ -83,7 +83,7 @@ async def test_pictures_of_a_cancelled_call_are_repeated_to_anyone(processes: Pr
     assert await repeated(other, OTHER) == attempt.id
 
 
-async def test_pictures_of_a_cancelled_call_stay_anyones_after_a_slow_repetition(processes: Processes) -> None:
+async def test_slow_repeat_keeps_a_cancelled_calls_pictures_open_to_any_caller(processes: Processes) -> None:
     ledger, other = await processes.start(), await processes.start()
     await (await settled(ledger, SESSION)).mark_delivered(is_cancelled=True)
     again = attempt_of(await other.begin(OTHER, None))
@@ -91,7 +91,7 @@ async def test_pictures_of_a_cancelled_call_stay_anyones_after_a_slow_repetition
     assert await repeated(other, called_by("a third session")) == again.id
 
 
-async def test_pictures_of_a_dead_process_are_repeated_to_anyone(processes: Processes) -> None:
+async def test_pictures_of_a_dead_process_are_repeated_to_any_caller(processes: Processes) -> None:
     gone, here = await processes.start(), await processes.start()
     attempt = await settled(gone, SESSION)
     await attempt.mark_delivered(is_repeatable=True)
@@ -100,7 +100,7 @@ async def test_pictures_of_a_dead_process_are_repeated_to_anyone(processes: Proc
     assert await repeated(here, OTHER) == attempt.id
 
 
-async def test_pictures_are_repeated_for_two_minutes_by_the_wall_clock_of_another_process(
+async def test_another_process_repeats_pictures_for_two_minutes_of_wall_time(
     processes: Processes, clock: Clock
 ) -> None:
     gone, here = await processes.start(), await processes.start()
@@ -115,9 +115,7 @@ async def test_pictures_are_repeated_for_two_minutes_by_the_wall_clock_of_anothe
 
 
 @pytest.mark.parametrize("step", [86_400, -86_400])
-async def test_wrong_wall_clock_makes_no_process_buy_what_was_just_delivered(
-    processes: Processes, clock: Clock, step: int
-) -> None:
+async def test_wrong_wall_clock_does_not_cause_a_second_purchase(processes: Processes, clock: Clock, step: int) -> None:
     monotonic = processes.monotonic = Clock(0.0)
     ledger = await processes.start()
     await (await settled(ledger)).mark_delivered(is_repeatable=True)
@@ -127,7 +125,7 @@ async def test_wrong_wall_clock_makes_no_process_buy_what_was_just_delivered(
     assert await repeated(await processes.start(), CALL) is not None
 
 
-async def test_monotonic_clock_that_began_anew_counts_for_nothing(processes: Processes, clock: Clock) -> None:
+async def test_restarted_monotonic_clock_is_ignored(processes: Processes, clock: Clock) -> None:
     monotonic = processes.monotonic = Clock(1_000.0)
     ledger = await processes.start()
     await (await settled(ledger)).mark_delivered(is_repeatable=True)
@@ -140,7 +138,7 @@ async def test_monotonic_clock_that_began_anew_counts_for_nothing(processes: Pro
 
 
 @pytest.mark.parametrize(("waited", "is_repeat"), [(0, False), (9, False), (11, True), (60, True), (None, False)])
-async def test_the_two_minutes_are_held_against_the_time_at_which_the_call_came(
+async def test_repeat_window_is_measured_to_the_calls_arrival(
     processes: Processes, clock: Clock, waited: float | None, is_repeat: bool
 ) -> None:
     ledger = await processes.start()
@@ -181,7 +179,7 @@ async def lost(ledger: Ledger, key: str = "a lost call", call: MadeCall = CALL) 
     return attempt.id
 
 
-async def test_uncollected_pictures_are_told_with_any_other_call(ledger: Ledger) -> None:
+async def test_uncollected_pictures_are_reported_with_any_other_call(ledger: Ledger) -> None:
     id = await lost(ledger)
     begun = await ledger.begin(CALL, order())
     assert isinstance(begun, Reserved)
@@ -190,7 +188,7 @@ async def test_uncollected_pictures_are_told_with_any_other_call(ledger: Ledger)
     assert each.to_text() == f'An earlier call paid for 1 image that nobody received: "A red fox" by dall-e-3: {URL}'
 
 
-async def test_uncollected_pictures_are_told_until_an_answer_has_named_them(ledger: Ledger) -> None:
+async def test_uncollected_pictures_are_reported_until_an_answer_names_them(ledger: Ledger) -> None:
     id = await lost(ledger)
     assert told(await ledger.begin(CALL, order())) == [id]  # in an answer that is lost
     begun = await ledger.begin(CALL, order())
@@ -209,19 +207,19 @@ async def test_named_pictures_are_still_collected_by_the_same_call(ledger: Ledge
     assert begun.attempt.id == id
 
 
-async def test_call_that_collects_pictures_is_not_told_of_them(ledger: Ledger) -> None:
+async def test_call_that_collects_pictures_gets_no_report_of_them(ledger: Ledger) -> None:
     id, other = await lost(ledger), await lost(ledger, "another lost call")
     begun = await ledger.begin(MadeCall("a lost call"), None)
     assert isinstance(begun, Collected)
     assert (begun.attempt.id, told(begun)) == (id, [other])
 
 
-async def test_pictures_that_a_caller_waits_for_are_not_told(ledger: Ledger) -> None:
+async def test_pictures_a_caller_waits_for_are_not_reported(ledger: Ledger) -> None:
     await settled(ledger, MadeCall("a call whose answer is under way"))
     assert told(await ledger.begin(CALL, None)) == []
 
 
-async def test_pictures_of_a_living_processs_other_caller_are_not_told(processes: Processes) -> None:
+async def test_pictures_of_another_live_caller_are_not_reported(processes: Processes) -> None:
     ledger, other = await processes.start(), await processes.start()
     id = await lost(ledger, call=SESSION)
     assert told(await ledger.begin(OTHER, None)) == []
@@ -231,21 +229,21 @@ async def test_pictures_of_a_living_processs_other_caller_are_not_told(processes
     assert told(await other.begin(OTHER, None)) == [id]
 
 
-async def test_call_without_pictures_is_not_told(ledger: Ledger) -> None:
+async def test_attempt_without_pictures_is_not_reported(ledger: Ledger) -> None:
     attempt = await sent(ledger, call=MadeCall("charged for nothing"))
     await attempt.settled(ImagesResponse((), PRICE))
     await attempt.mark_abandoned()
     assert told(await ledger.begin(CALL, None)) == []
 
 
-async def test_refused_call_is_told_of_uncollected_pictures_too(ledger: Ledger) -> None:
+async def test_refused_call_also_reports_uncollected_pictures(ledger: Ledger) -> None:
     await lost(ledger)
     with pytest.raises(BudgetExceededError) as caught:
         await reserve(ledger, PRICE * 100)
     assert f'paid for 1 image that nobody received: "A red fox" by dall-e-3: {URL}' in caught.value.hint
 
 
-async def test_newest_three_uncollected_pictures_are_told(processes: Processes, clock: Clock) -> None:
+async def test_newest_three_uncollected_pictures_are_reported(processes: Processes, clock: Clock) -> None:
     ledger = await processes.start()
     ids: list[str] = []
     for number in range(4):
@@ -254,7 +252,7 @@ async def test_newest_three_uncollected_pictures_are_told(processes: Processes, 
     assert told(await ledger.begin(CALL, None)) == ids[:0:-1]
 
 
-async def test_picture_with_a_url_that_would_flood_the_file_is_not_kept(ledger: Ledger) -> None:
+async def test_picture_with_an_oversized_url_is_not_stored(ledger: Ledger) -> None:
     attempt = await sent(ledger)
     await attempt.settled(ImagesResponse([Image(f"https://x/{'1' * 100_000}"), Image(URL), Image(None, data=b"x")]))
     response = (await attempt.status()).response
@@ -262,7 +260,7 @@ async def test_picture_with_a_url_that_would_flood_the_file_is_not_kept(ledger: 
     assert [image.url for image in response.images] == [URL]
 
 
-async def test_delivery_time_is_that_of_the_last_one_that_may_have_been_missed(ledger: Ledger, clock: Clock) -> None:
+async def test_delivery_time_is_that_of_the_last_possibly_missed_delivery(ledger: Ledger, clock: Clock) -> None:
     attempt = await settled(ledger)
     await attempt.mark_delivered()
     clock.now += 60
@@ -273,7 +271,7 @@ async def test_delivery_time_is_that_of_the_last_one_that_may_have_been_missed(l
     assert rows(ledger.path, "SELECT delivered_at FROM spending") == [(missed,)]
 
 
-async def test_pictures_that_were_missed_again_can_be_had_for_as_long_again(processes: Processes, clock: Clock) -> None:
+async def test_pictures_missed_again_stay_repeatable_for_the_same_time(processes: Processes, clock: Clock) -> None:
     ledger = await processes.start()
     attempt = await settled(ledger)
     await attempt.mark_delivered(is_cancelled=True)

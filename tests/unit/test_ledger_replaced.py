@@ -58,7 +58,7 @@ def replace_with(copy: Path, path: Path) -> None:
 
 @posix_only
 @pytest.mark.parametrize("is_log_removed", [True, False])
-async def test_deleted_file_is_not_made_anew_by_a_living_process(processes: Processes, is_log_removed: bool) -> None:
+async def test_deleted_file_is_not_recreated_by_a_living_process(processes: Processes, is_log_removed: bool) -> None:
     ledger = await processes.start()
     attempt = await reserve(ledger)
     for path in ledger.path.parent.glob(f"{ledger.path.name}{'*' if is_log_removed else ''}"):
@@ -82,7 +82,7 @@ async def test_moved_file_is_used_again_once_it_is_back(processes: Processes) ->
 
 
 @posix_only
-async def test_other_ledger_in_its_place_is_not_used(processes: Processes, tmp_path: Path) -> None:
+async def test_another_ledger_in_its_place_is_not_used(processes: Processes, tmp_path: Path) -> None:
     ledger = await processes.start()
     attempt = await reserve(ledger)
     other = SqliteConnection(tmp_path / "other.sqlite3")
@@ -108,7 +108,7 @@ async def test_empty_file_in_its_place_is_not_used(processes: Processes, tmp_pat
 
 @posix_only
 @pytest.mark.parametrize("is_in_place", [True, False])
-async def test_older_copy_that_lacks_a_sent_request_is_not_used(
+async def test_older_copy_without_a_sent_request_is_not_used(
     processes: Processes, tmp_path: Path, is_in_place: bool
 ) -> None:
     ledger = await processes.start(timings=HASTY)
@@ -130,7 +130,7 @@ async def test_older_copy_that_lacks_a_sent_request_is_not_used(
 
 @posix_only
 @pytest.mark.parametrize("kind", ["an older copy", "another ledger", "another ledger with more sent requests"])
-async def test_new_process_uses_no_replaced_file_while_the_old_ones_user_lives(
+async def test_new_process_rejects_a_replaced_file_while_the_old_user_lives(
     processes: Processes, tmp_path: Path, kind: str
 ) -> None:
     ledger = await processes.start()
@@ -164,7 +164,7 @@ async def test_copy_that_lacks_nothing_is_used(processes: Processes, tmp_path: P
 
 
 @posix_only
-async def test_older_copy_beside_the_newer_log_loses_no_sent_request(processes: Processes, tmp_path: Path) -> None:
+async def test_older_copy_with_the_newer_log_loses_no_sent_request(processes: Processes, tmp_path: Path) -> None:
     ledger = await processes.start()
     copied = await sent(ledger)
     copy_to(ledger.path, tmp_path / "copy")
@@ -176,7 +176,7 @@ async def test_older_copy_beside_the_newer_log_loses_no_sent_request(processes: 
 
 
 @posix_only
-async def test_reservation_that_a_copy_lacks_is_not_sent(processes: Processes, tmp_path: Path) -> None:
+async def test_reservation_missing_from_a_copy_is_not_sent(processes: Processes, tmp_path: Path) -> None:
     ledger = await processes.start()
     await sent(ledger)
     copy_to(ledger.path, tmp_path / "copy")
@@ -187,9 +187,7 @@ async def test_reservation_that_a_copy_lacks_is_not_sent(processes: Processes, t
 
 
 @posix_only
-async def test_other_processes_see_what_is_written_to_a_file_that_was_copied_back(
-    processes: Processes, tmp_path: Path
-) -> None:
+async def test_other_processes_see_writes_to_a_restored_file(processes: Processes, tmp_path: Path) -> None:
     ledger, other = await processes.start(), await processes.start()
     for each in (ledger, other):
         await sent(each)
@@ -203,14 +201,14 @@ async def test_other_processes_see_what_is_written_to_a_file_that_was_copied_bac
 
 
 @posix_only
-async def test_file_that_goes_while_it_is_written_takes_no_step(processes: Processes) -> None:
+async def test_file_moved_during_a_write_commits_nothing(processes: Processes) -> None:
     ledger = await processes.start()
     await reserve(ledger)
     with pytest.raises(LedgerError, match="another file has taken its place"):
         await ledger.write(lambda store: ledger.path.rename(ledger.path.with_name("away")))
 
 
-async def test_file_that_a_newer_version_has_changed_is_no_longer_used(processes: Processes) -> None:
+async def test_file_changed_by_a_newer_version_is_not_used(processes: Processes) -> None:
     ledger = await processes.start()
     attempt = await reserve(ledger)
     change(ledger.path, f"PRAGMA user_version = {VERSION + 1}")
@@ -233,7 +231,7 @@ def use_new_locks(ledger: Ledger) -> None:
     change(ledger.path, "UPDATE ledger SET lock_folder = ''")
 
 
-async def test_replaced_lock_folder_stops_all_that_used_the_old_one(processes: Processes) -> None:
+async def test_replaced_lock_folder_stops_processes_that_used_the_old_one(processes: Processes) -> None:
     ledger, other = await processes.start(timings=HASTY), await processes.start()
     attempt, left = await reserve(ledger), await sent(ledger)
     remove_locks(ledger)
@@ -248,7 +246,7 @@ async def test_replaced_lock_folder_stops_all_that_used_the_old_one(processes: P
 
 
 @posix_only
-async def test_replaced_lock_folder_stops_them_also_once_others_use_the_new_one(processes: Processes) -> None:
+async def test_replaced_lock_folder_stops_them_even_once_others_use_the_new_one(processes: Processes) -> None:
     ledger, other = await processes.start(timings=HASTY), await processes.start()
     attempt = await reserve(ledger)
     remove_locks(ledger)
@@ -260,7 +258,7 @@ async def test_replaced_lock_folder_stops_them_also_once_others_use_the_new_one(
 
 
 @posix_only
-async def test_lock_folder_that_is_back_stops_them_once_others_have_used_another(processes: Processes) -> None:
+async def test_restored_lock_folder_stops_them_once_others_used_another(processes: Processes) -> None:
     ledger, other = await processes.start(timings=HASTY), await processes.start()
     attempt = await reserve(ledger)
     locks = ledger.path.with_name(f"{ledger.path.name}.locks")

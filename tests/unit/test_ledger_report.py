@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 T = TypeVar("T")
 
 
-async def test_newest_attempts_are_told_first_with_their_charges_and_pictures(ledger: Ledger) -> None:
+async def test_newest_attempts_come_first_with_their_charges_and_pictures(ledger: Ledger) -> None:
     named, unnamed = await settled(ledger), await sent(ledger)
     await unnamed.settled(ImagesResponse(()))
     released = await sent(ledger)
@@ -43,7 +43,7 @@ async def test_newest_attempts_are_told_first_with_their_charges_and_pictures(le
     assert [entry.id for entry in await ledger.recent(1)] == [unnamed.id]
 
 
-async def test_attempts_in_some_states_are_told_alone(ledger: Ledger) -> None:
+async def test_attempts_are_filtered_by_state(ledger: Ledger) -> None:
     job, unknown = await sent(ledger, "job_1"), await sent(ledger)
     await unknown.unknown()
     await settled(ledger)
@@ -52,7 +52,7 @@ async def test_attempts_in_some_states_are_told_alone(ledger: Ledger) -> None:
     assert [entry.job for entry in await ledger.recent(9, AttemptState.ACCEPTED)] == ["job_1"]
 
 
-async def test_statement_tells_what_is_held_unknown_and_left(ledger: Ledger) -> None:
+async def test_statement_reports_held_unknown_and_remaining_amounts(ledger: Ledger) -> None:
     unknown = await sent(ledger)
     await unknown.unknown()
     await sent(ledger)
@@ -78,7 +78,7 @@ async def test_statement_tells_what_is_held_unknown_and_left(ledger: Ledger) -> 
     assert "Unknown: sent, and never answered" in statement.to_text()
 
 
-async def test_charge_beyond_what_was_set_aside_is_told_apart(ledger: Ledger) -> None:
+async def test_charge_beyond_the_reservation_is_reported_separately(ledger: Ledger) -> None:
     for charged in ("0.04", "0.9"):
         await (await sent(ledger)).settled(ImagesResponse([Image(URL)], Decimal(charged)))
     statement = await ledger.statement()
@@ -86,7 +86,7 @@ async def test_charge_beyond_what_was_set_aside_is_told_apart(ledger: Ledger) ->
     assert "Gateways have charged $0.858 more than was set aside for these calls." in statement.to_text()
 
 
-async def test_attempt_and_totals_are_told_in_lines(ledger: Ledger) -> None:
+async def test_attempt_and_totals_are_shown_as_text(ledger: Ledger) -> None:
     await (await sent(ledger)).settled(RESPONSE)
     (entry,) = await ledger.recent(9)
     assert (
@@ -102,7 +102,7 @@ async def test_attempt_and_totals_are_told_in_lines(ledger: Ledger) -> None:
     ]
 
 
-async def test_settled_and_released_attempts_of_earlier_days_are_removed_alone(
+async def test_only_settled_and_released_attempts_of_earlier_days_are_removed(
     processes: Processes, clock: Clock
 ) -> None:
     ledger = await processes.start()
@@ -120,7 +120,7 @@ async def test_settled_and_released_attempts_of_earlier_days_are_removed_alone(
     assert (spent["spent_usd"], spent["since"], spent["until"]) == ("0.084", "2026-12-31", "2026-12-31")
 
 
-async def test_files_are_noted_for_the_pictures_that_were_saved(ledger: Ledger) -> None:
+async def test_files_are_recorded_for_saved_pictures(ledger: Ledger) -> None:
     await settled(ledger)
     await ledger.note_files({URL: Path("/pictures/1.png"), "https://pictures.example/other.png": Path("/x.png")})
     (entry,) = await ledger.recent(9)
@@ -165,7 +165,7 @@ class StepwiseGateway(FakeGateway):
 
 
 @pytest.mark.parametrize(("polls", "writes"), [(0, 4), (1, 6), (3, 8)])
-async def test_call_takes_four_transactions_and_its_job_one_for_each_step(
+async def test_call_takes_four_transactions_and_its_job_one_per_step(
     tmp_path: Path, clock: Clock, catalog: Catalog, polls: int, writes: int
 ) -> None:
     path = tmp_path / "ledger.sqlite3"
@@ -185,7 +185,7 @@ async def test_call_takes_four_transactions_and_its_job_one_for_each_step(
     [("0.05", 50_000, (0, 5)), (None, 40_000, (1, 5)), ("0.06", 50_000, (1, 7))],
     ids=["a quote", "a question", "two quotes and a question"],
 )
-async def test_quote_and_question_take_a_transaction_each(
+async def test_quote_and_confirmation_take_one_transaction_each(
     tmp_path: Path, catalog: Catalog, price: str | None, confirm_above: int, asked_and_written: tuple[int, int]
 ) -> None:
     path = tmp_path / "ledger.sqlite3"

@@ -30,9 +30,7 @@ async def book(ledger: Ledger, send_seconds: float, **others: Any) -> float:
     return begun.seconds if isinstance(begun, SlotBooked) else 0
 
 
-async def test_minutes_slots_are_taken_at_once_and_the_next_waits_for_the_first(
-    processes: Processes, clock: Clock
-) -> None:
+async def test_first_slots_of_a_minute_are_immediate_and_the_next_must_wait(processes: Processes, clock: Clock) -> None:
     one, other = await processes.start(), await processes.start()
     assert [await book(each, 40) for each in (one, other, one)] == [0, 0, 0]
     clock.now += 25
@@ -41,7 +39,7 @@ async def test_minutes_slots_are_taken_at_once_and_the_next_waits_for_the_first(
     assert await book(one, 40) == 95
 
 
-async def test_other_models_and_accounts_have_slots_of_their_own(processes: Processes) -> None:
+async def test_other_models_and_accounts_have_their_own_slots(processes: Processes) -> None:
     ledger = await processes.start()
     assert [await book(ledger, 40) for _ in range(4)] == [0, 0, 0, 60]
     assert await book(ledger, 40, request=replace(REQUEST, model="dall-e-2")) == 0
@@ -65,7 +63,7 @@ async def test_slot_in_the_future_reserves_nothing(processes: Processes) -> None
     assert [total.attempts for total in (await ledger.statement()).totals] == [3]
 
 
-async def test_slot_that_is_too_far_away_has_no_id(processes: Processes) -> None:
+async def test_slot_beyond_the_send_deadline_is_not_booked(processes: Processes) -> None:
     ledger = await processes.start()
     for _ in range(3):
         await book(ledger, 60)
@@ -85,7 +83,7 @@ async def test_booked_slot_is_used_once_its_time_has_come(processes: Processes, 
     assert [await book(ledger, 0), await book(ledger, 0), await book(ledger, 0)] == [0, 0, 60]
 
 
-async def test_slot_that_is_gone_is_booked_anew(processes: Processes) -> None:
+async def test_missing_slot_is_booked_again(processes: Processes) -> None:
     ledger = await processes.start()
     for _ in range(3):
         await book(ledger, 60)
@@ -135,13 +133,11 @@ class Slots(SqliteStore):
     per_minute=st.integers(1, 4),
     steps=st.lists(st.tuples(st.integers(0, 40_000), st.sampled_from([0, 1_000, 30_000, 60_000])), max_size=40),
 )
-def test_no_minute_ever_holds_more_slots_than_the_model_takes(
-    per_minute: int, steps: Sequence[tuple[int, int]]
-) -> None:
+def test_no_minute_holds_more_slots_than_the_rate_limit(per_minute: int, steps: Sequence[tuple[int, int]]) -> None:
     check_slots(per_minute, steps)
 
 
-def test_calls_that_may_wait_for_long_overbook_no_minute() -> None:
+def test_long_waiting_calls_overbook_no_minute() -> None:
     check_slots(1, [(0, 240_000)] * 5)
 
 

@@ -15,7 +15,7 @@ from blockrun_image_mcp.ledger.limits import Limits
 pytestmark = pytest.mark.anyio
 
 
-async def test_answer_is_believed_after_the_attempt_was_given_up(processes: Processes) -> None:
+async def test_answer_settles_an_unknown_or_released_attempt(processes: Processes) -> None:
     ledger, other = await processes.start(), await processes.start()
     unknown, released = await sent(ledger), await sent(ledger)
     await unknown.unknown()
@@ -25,7 +25,7 @@ async def test_answer_is_believed_after_the_attempt_was_given_up(processes: Proc
     assert await states(other) == ["settled"]
 
 
-async def test_job_is_believed_after_the_attempt_was_given_up(ledger: Ledger) -> None:
+async def test_acceptance_reopens_an_unknown_attempt(ledger: Ledger) -> None:
     attempt = await sent(ledger)
     await attempt.unknown()
     await attempt.accepted("job_1")
@@ -33,7 +33,7 @@ async def test_job_is_believed_after_the_attempt_was_given_up(ledger: Ledger) ->
     assert row == ("accepted", "job_1", None)
 
 
-async def test_nothing_that_comes_after_the_charge_takes_it_back(ledger: Ledger) -> None:
+async def test_later_records_do_not_undo_a_charge(ledger: Ledger) -> None:
     attempt = await settled(ledger)
     for late in (attempt.released, attempt.unknown, attempt.stopped, attempt.refused_for_now):
         await late()
@@ -63,7 +63,7 @@ async def test_larger_charge_without_pictures_keeps_the_pictures(ledger: Ledger)
     assert response.images == RESPONSE.images
 
 
-async def test_stopped_attempt_is_released_before_it_is_accepted(ledger: Ledger) -> None:
+async def test_stopped_attempt_is_released_unless_accepted(ledger: Ledger) -> None:
     reserved, again = await reserve(ledger), await sent(ledger)
     await reserved.stopped()
     await again.stopped()
@@ -78,7 +78,7 @@ async def test_accepted_job_stays_accepted_when_its_work_is_stopped(ledger: Ledg
     assert await states(ledger) == ["settled"]
 
 
-async def test_attempt_that_was_refused_for_its_rate_passes_sent_again(ledger: Ledger) -> None:
+async def test_rate_limited_attempt_can_be_sent_again(ledger: Ledger) -> None:
     attempt = await sent(ledger)
     with pytest.raises(LedgerError):
         await attempt.sent()  # it has left, and was not refused
@@ -90,7 +90,7 @@ async def test_attempt_that_was_refused_for_its_rate_passes_sent_again(ledger: L
     assert await states(ledger) == ["settled"]
 
 
-async def test_attempt_that_was_refused_for_its_rate_is_not_sent_again_above_the_budget(processes: Processes) -> None:
+async def test_rate_limited_attempt_is_not_sent_again_above_the_budget(processes: Processes) -> None:
     ledger, other = await processes.start(limits=Limits(None, 100_000)), await processes.start()
     attempt = await sent(ledger)
     await attempt.refused_for_now()
@@ -100,9 +100,7 @@ async def test_attempt_that_was_refused_for_its_rate_is_not_sent_again_above_the
     assert await states(ledger) == ["reserved"]
 
 
-async def test_attempt_that_was_refused_for_its_rate_counts_on_the_day_it_is_sent_again(
-    ledger: Ledger, clock: Clock
-) -> None:
+async def test_rate_limited_attempt_counts_on_the_day_it_is_sent_again(ledger: Ledger, clock: Clock) -> None:
     attempt = await sent(ledger)
     await attempt.refused_for_now()
     clock.now += 1  # the next day
@@ -111,7 +109,7 @@ async def test_attempt_that_was_refused_for_its_rate_counts_on_the_day_it_is_sen
     assert await spent(ledger) == 42_000
 
 
-async def test_attempt_that_was_refused_for_its_rate_is_not_sent_again_for_nobody(ledger: Ledger) -> None:
+async def test_rate_limited_attempt_is_not_sent_again_without_a_caller(ledger: Ledger) -> None:
     attempt = await sent(ledger)
     await attempt.refused_for_now()
     await attempt.mark_abandoned()
@@ -120,7 +118,7 @@ async def test_attempt_that_was_refused_for_its_rate_is_not_sent_again_for_nobod
     assert await states(ledger) == ["reserved"]
 
 
-async def test_attempt_that_has_ended_cannot_be_sent(ledger: Ledger) -> None:
+async def test_ended_attempt_cannot_be_sent(ledger: Ledger) -> None:
     attempt = await reserve(ledger)
     await attempt.released()
     with pytest.raises(LedgerError, match="was given up"):

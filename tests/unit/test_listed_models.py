@@ -19,7 +19,7 @@ def cells(table: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
 
 
-def test_the_models_table_is_markdown_with_everything_that_tells_them_apart(catalog: Catalog) -> None:
+def test_models_table_is_markdown_with_all_distinguishing_columns(catalog: Catalog) -> None:
     heads, rule, *rows = cells(ImageToolset(catalog).list_models().to_table())
     assert heads == HEADS
     assert all(set(cell) == {"-"} and len(cell) >= 3 for cell in rule)
@@ -37,7 +37,7 @@ def test_the_models_table_is_markdown_with_everything_that_tells_them_apart(cata
     ]
 
 
-def test_the_tables_lines_are_of_one_width(catalog: Catalog) -> None:
+def test_table_lines_have_equal_width(catalog: Catalog) -> None:
     assert len({len(line) for line in ImageToolset(catalog).list_models().to_table().splitlines()}) == 1
 
 
@@ -47,7 +47,7 @@ def test_the_cheapest_model_is_named_below_the_table(catalog: Catalog) -> None:
     assert cheapest == "Cheapest: dall-e-2 standard 1024x1024 at $0.021 an image."
 
 
-def test_a_structured_model_has_what_the_table_says(catalog: Catalog) -> None:
+def test_structured_model_matches_the_table(catalog: Catalog) -> None:
     content: Any = ImageToolset(catalog).list_models().to_dict()
     assert content["models"][0] == {
         "id": "dall-e-3",
@@ -66,7 +66,7 @@ def test_a_model_without_a_published_limit_has_no_requests_per_minute(catalog: C
     assert limits == {"dall-e-3": 50, "dall-e-2": 100, "nano-banana": 100, "nano-banana-pro": "none"}
 
 
-def test_the_recommendations_are_the_apis_own_and_the_cheapest_is_marked_apart(catalog: Catalog) -> None:
+def test_recommendations_are_the_apis_own_and_the_cheapest_is_separate(catalog: Catalog) -> None:
     content: Any = ImageToolset(catalog).list_models().to_dict()
     assert content["recommendations"] == [
         {"use_case": "Highest quality", "model": "dall-e-3", "quality": "hd"},
@@ -77,13 +77,13 @@ def test_the_recommendations_are_the_apis_own_and_the_cheapest_is_marked_apart(c
     assert (content["cheapest"]["model"], content["cheapest"]["estimated_usd"]) == ("dall-e-2", "0.021")
 
 
-def test_an_empty_list_says_how_to_ask_again(catalog: Catalog) -> None:
+def test_empty_list_says_how_to_search_again(catalog: Catalog) -> None:
     result = ModelList(catalog, [])
     assert result.to_text() == "No model matches. Try a higher max_price_usd, or without use_case or search."
     assert result.to_dict() == {"models": []}
 
 
-def test_an_added_model_is_a_row_of_the_table_and_may_have_no_use_of_its_own(tmp_path: Path) -> None:
+def test_added_model_is_a_table_row_and_may_have_no_use_case(tmp_path: Path) -> None:
     document = json.loads(CONTRACT_FILE.read_text(encoding="utf-8"))
     document["x-models"]["flux"] = {
         "provider": "Black Forest Labs",
@@ -107,7 +107,7 @@ def test_an_added_model_is_a_row_of_the_table_and_may_have_no_use_of_its_own(tmp
     ]
 
 
-def test_a_table_with_a_list_tells_the_source_of_each_model_and_what_is_gone(catalog: Catalog) -> None:
+def test_table_of_a_live_list_shows_sources_and_retired_models(catalog: Catalog) -> None:
     result = ImageToolset(joined(catalog, image("flux"), image("openai/dall-e-3", 0.05))).list_models()
     heads, _, *rows = cells(result.to_table())
     assert heads == [*HEADS, "Source"]
@@ -125,7 +125,7 @@ def test_a_table_with_a_list_tells_the_source_of_each_model_and_what_is_gone(cat
     )
 
 
-def test_a_structured_list_tells_the_source_of_each_model_when_it_was_seen_and_what_is_gone(catalog: Catalog) -> None:
+def test_structured_live_list_shows_sources_time_and_retired_models(catalog: Catalog) -> None:
     content: Any = ImageToolset(joined(catalog, image("flux"), image("dall-e-3"))).list_models().to_dict()
     assert content["models"][1] == {"id": "flux", "provider": "not listed", "source": "live"}
     assert content["listed"] == {"gateway": "pictures.example", "seen": "2025-11-25T00:00:00Z"}
@@ -140,12 +140,12 @@ def test_a_structured_list_tells_the_source_of_each_model_when_it_was_seen_and_w
     assert content["cheapest"]["model"] == "dall-e-3"
 
 
-def test_where_nothing_is_gone_nothing_is_said_of_it(catalog: Catalog) -> None:
+def test_retired_models_are_not_mentioned_if_there_are_none(catalog: Catalog) -> None:
     text = ImageToolset(joined(catalog, image("flux"), scope="live")).list_models().to_text()
     assert text.endswith("\n\nModels of pictures.example as listed at 2025-11-25T00:00:00Z.")
 
 
-def test_of_many_models_40_are_told_and_the_cheapest_is_that_of_all(catalog: Catalog) -> None:
+def test_forty_of_many_models_are_listed_with_the_overall_cheapest(catalog: Catalog) -> None:
     result = ImageToolset(joined(catalog, *many(100), scope="live")).list_models()
     content: Any = result.to_dict()
     assert ([model["id"] for model in content["models"]][-1], content["more"]) == ("vendor-3/painter-0039", 60)
@@ -159,18 +159,18 @@ def test_of_many_models_40_are_told_and_the_cheapest_is_that_of_all(catalog: Cat
     ("search", "found"),
     [("PAINTER-0007", ["vendor-7/painter-0007"]), ("google", ["nano-banana", "nano-banana-pro"]), ("nothing", [])],
 )
-def test_a_search_finds_models_by_a_part_of_the_id_or_provider(catalog: Catalog, search: str, found: list[str]) -> None:
+def test_search_finds_models_by_part_of_their_id_or_provider(catalog: Catalog, search: str, found: list[str]) -> None:
     result = ImageToolset(joined(catalog, *many(100))).list_models(search=search)
     assert ([model.id for model in result.models], result.more) == (found, 0)
 
 
-def test_a_highest_price_leaves_out_what_may_cost_more_and_what_nobody_knows(catalog: Catalog) -> None:
+def test_price_limit_excludes_models_that_may_cost_more_or_are_unpriced(catalog: Catalog) -> None:
     entries = [image("unknown"), image("free", 0), image("exact", "0.0476"), image("over", "0.048"), image("dall-e-2")]
     result = ImageToolset(joined(catalog, *entries, scope="live")).list_models(max_price_usd=0.051)
     assert [model.id for model in result.models] == ["dall-e-2", "free", "exact"]
 
 
-def test_of_many_prices_40_are_told_cheapest_first(catalog: Catalog) -> None:
+def test_forty_of_many_prices_are_listed_cheapest_first(catalog: Catalog) -> None:
     result = ImageToolset(joined(catalog, *many(100), scope="live")).estimate_cost()
     content: Any = result.to_dict()
     assert (len(content["estimates"]), content["more"]) == (40, 60)

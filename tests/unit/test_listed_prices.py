@@ -17,16 +17,14 @@ LISTED = "list price at pictures.example (2025-11-25)"
 
 
 @pytest.mark.parametrize("size", ["", "auto", "1024x1024"])
-def test_a_listed_price_is_for_the_size_of_a_request_that_names_none_plus_margin_and_fee(
-    catalog: Catalog, size: str
-) -> None:
+def test_listed_price_applies_to_the_default_size_plus_margin_and_fee(catalog: Catalog, size: str) -> None:
     flux = priced(joined(catalog, image("flux", 0.04)), "flux", size)
     assert (flux.low_usd, flux.high_usd, flux.exact) == (Decimal("0.042"), Decimal("0.043"), False)
     assert flux.basis == f"The {LISTED} of $0.04 plus the 5 % margin and a fee of at most $0.001."
 
 
 @pytest.mark.parametrize("n", [1, 3, 10])
-def test_the_fee_is_paid_once_for_a_request_and_the_margin_for_every_image(catalog: Catalog, n: int) -> None:
+def test_fee_is_added_once_per_request_and_margin_per_image(catalog: Catalog, n: int) -> None:
     flux = priced(joined(catalog, image("flux", "0.05")), "flux", n=n)
     assert (flux.low_usd, flux.high_usd) == (Decimal("0.0525") * n, Decimal("0.0525") * n + Decimal("0.001"))
 
@@ -41,7 +39,7 @@ def test_the_fee_is_paid_once_for_a_request_and_the_margin_for_every_image(catal
         ("", "fine", False),
     ],
 )
-def test_a_listed_price_is_the_least_for_any_other_size_or_quality(
+def test_listed_price_is_the_minimum_for_other_sizes_and_qualities(
     catalog: Catalog, size: str, quality: str | None, is_own: bool
 ) -> None:
     told = {"supportedSizes": ["768x768", "7x7"], "supportedQualities": ["draft", "fine"]}
@@ -55,12 +53,12 @@ def test_a_listed_price_is_the_least_for_any_other_size_or_quality(
         assert flux.cost() == {"low_usd": "0.084", "exact": False, "basis": flux.basis}
 
 
-def test_any_size_of_a_model_without_sizes_is_asked_for_as_it_is_and_can_be_dearer(catalog: Catalog) -> None:
+def test_arbitrary_size_is_kept_and_has_only_a_minimum_price(catalog: Catalog) -> None:
     flux = priced(joined(catalog, image("flux", 0.04)), "flux", "2048x1000")
     assert (flux.size, flux.amount()) == ("2048x1000", "from $0.042")
 
 
-def test_a_price_that_nobody_tells_is_unknown(catalog: Catalog) -> None:
+def test_unlisted_price_is_unknown(catalog: Catalog) -> None:
     flux = priced(joined(catalog, image("flux")), "flux", n=2)
     assert (flux.amount(), flux.high_usd, flux.is_known) == ("unknown", None, False)
     assert flux.to_dict() == {
@@ -72,7 +70,7 @@ def test_a_price_that_nobody_tells_is_unknown(catalog: Catalog) -> None:
     }
 
 
-def test_a_price_of_nothing_is_one_and_bears_no_fee(catalog: Catalog) -> None:
+def test_zero_price_is_known_and_has_no_fee(catalog: Catalog) -> None:
     flux = priced(joined(catalog, image("flux", 0)), "flux", n=3)
     assert (flux.amount(), flux.is_known) == ("$0.00", True)
     assert flux.cost()["estimated_usd"] == "0.00"
@@ -88,7 +86,7 @@ def test_a_description_without_a_fee_adds_none(tmp_path: Path) -> None:
     assert flux.basis == f"The {LISTED} of $0.05 plus the 10 % margin."
 
 
-def test_a_described_list_price_without_a_highest_one_is_the_descriptions_own(tmp_path: Path) -> None:
+def test_described_price_is_not_attributed_to_the_gateways_list(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.json"
     models = {"flux": {"provider": "BFL", "sizes": ["7x7", "9x9"], "list_price_usd": {"low": "0.05"}}}
     path.write_text(json.dumps({"x-models": models}), encoding="utf-8")
@@ -99,7 +97,7 @@ def test_a_described_list_price_without_a_highest_one_is_the_descriptions_own(tm
     assert cheapest_offer(gone, gone.known("flux")).basis == basis
 
 
-def test_what_is_known_to_cost_least_is_first_and_what_is_not_known_at_all_is_last(catalog: Catalog) -> None:
+def test_comparison_puts_known_cheapest_first_and_unknown_last(catalog: Catalog) -> None:
     told = {"supportedSizes": ["1024x1024", "7x7"]}
     both = joined(
         catalog, image("unknown"), image("dear", 0.5, **told), image("free", 0), image("cheap", 0.01), image("dall-e-2")
@@ -130,7 +128,7 @@ def test_what_is_known_to_cost_least_is_first_and_what_is_not_known_at_all_is_la
         ({"pricePerImage": 0, "free": True}, "0", "0"),
     ],
 )
-def test_the_prices_of_a_listed_model_have_a_highest_one_where_it_is_known_for_all_that_it_offers(
+def test_listed_models_range_has_a_maximum_only_if_all_offers_are_priced(
     catalog: Catalog, fields: dict[str, Any], low: str, high: str | None
 ) -> None:
     both = joined(catalog, image("flux", **fields))
@@ -138,17 +136,17 @@ def test_the_prices_of_a_listed_model_have_a_highest_one_where_it_is_known_for_a
     assert prices == Span(Decimal(low), None if high is None else Decimal(high))
 
 
-def test_a_model_without_a_price_has_no_prices(catalog: Catalog) -> None:
+def test_model_without_a_price_has_no_price_range(catalog: Catalog) -> None:
     both = joined(catalog, image("flux", supportedSizes=["1024x1024", "7x7"]))
     assert price_range(both, both.find("flux")) is None
 
 
-def test_a_price_of_nothing_for_the_own_size_alone_is_known(catalog: Catalog) -> None:
+def test_zero_price_for_the_default_size_alone_has_no_maximum(catalog: Catalog) -> None:
     both = joined(catalog, image("flux", 0, supportedSizes=["1024x1024", "7x7"]))
     assert price_range(both, both.find("flux")) == Span(Decimal(0), None)
 
 
-def test_a_margin_that_makes_a_price_very_high_is_added_all_the_same(tmp_path: Path) -> None:
+def test_margin_is_added_even_to_a_very_high_price(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.json"
     models = {"flux": {"provider": "BFL", "sizes": ["7x7"], "list_price_usd": {"low": "900000"}}}
     pricing = {"currency": "USD", "margin": "0.5"}
@@ -157,7 +155,7 @@ def test_a_margin_that_makes_a_price_very_high_is_added_all_the_same(tmp_path: P
     assert price_range(contract, contract.find("flux")) == Span(Decimal(1_350_000), Decimal(1_350_000))
 
 
-def test_estimate_is_at_least_what_such_images_were_charged_lately(catalog: Catalog) -> None:
+def test_estimate_is_at_least_the_last_charge_for_such_images(catalog: Catalog) -> None:
     expected = priced(catalog, "dall-e-3", n=2)
     dearer = expected.at_least(Decimal("0.05"))
     assert (dearer.amount(), dearer.exact, dearer.expected_cost.max_usd) == ("$0.084-0.10", False, Decimal("0.10"))
@@ -166,6 +164,6 @@ def test_estimate_is_at_least_what_such_images_were_charged_lately(catalog: Cata
         assert expected.at_least(lower) is expected
 
 
-def test_unknown_estimate_begins_at_what_such_images_were_charged_lately(catalog: Catalog) -> None:
+def test_unknown_estimate_starts_at_the_last_charge_for_such_images(catalog: Catalog) -> None:
     flux = priced(joined(catalog, image("flux")), "flux", n=2)
     assert (flux.amount(), flux.at_least(Decimal("0.05")).amount()) == ("unknown", "from $0.10")

@@ -30,7 +30,7 @@ class PricedGateway(FakeGateway):
         return Decimal(9) / 10 - Decimal(len(self.requests)) / 1_000_000
 
 
-async def test_live_estimate_is_the_gateways_own_price_for_what_would_be_sent(catalog: Catalog) -> None:
+async def test_live_estimate_is_the_gateways_quote_for_what_would_be_sent(catalog: Catalog) -> None:
     gateway = PricedGateway()
     toolset = ImageToolset(catalog, gateway)
     (priced,) = (await toolset.estimate_cost_live(live=True, model="dall-e-3", prompt="a cat", n=2)).estimates
@@ -40,7 +40,7 @@ async def test_live_estimate_is_the_gateways_own_price_for_what_would_be_sent(ca
     assert gateway.requests == [ImageRequest(sent, "dall-e-3", "1024x1024", "standard", 2)]
 
 
-async def test_live_estimates_come_cheapest_first_and_warn_of_untold_prices(
+async def test_live_estimates_come_cheapest_first_and_warn_of_missing_prices(
     catalog: Catalog,
 ) -> None:
     gateway = PricedGateway("dall-e-3")
@@ -52,7 +52,7 @@ async def test_live_estimates_come_cheapest_first_and_warn_of_untold_prices(
     assert {request.prompt for request in gateway.requests} == {"A picture"}
 
 
-async def test_live_estimate_without_any_price_is_the_first_error(catalog: Catalog) -> None:
+async def test_live_estimate_without_any_price_raises_the_first_error(catalog: Catalog) -> None:
     with pytest.raises(GatewayUnavailableError):
         await ImageToolset(catalog, PricedGateway(*catalog.models)).estimate_cost_live(live=True)
     with pytest.raises(ConfigurationError, match="only one that a wallet pays does"):
@@ -61,7 +61,7 @@ async def test_live_estimate_without_any_price_is_the_first_error(catalog: Catal
         await ImageToolset(catalog).estimate_cost_live(live=True, model="dall-e-3")
 
 
-async def test_estimate_that_is_not_live_asks_nobody(catalog: Catalog) -> None:
+async def test_ordinary_estimate_sends_no_request(catalog: Catalog) -> None:
     gateway = PricedGateway()
     toolset = ImageToolset(catalog, gateway)
     told = await toolset.estimate_cost_live(model="dall-e-3", prompt="a cat")
@@ -80,7 +80,7 @@ class Charging(FakeLedger):
 
 
 @pytest.mark.parametrize(("broken", "estimated"), [([], "2.00"), (["charged_lately"], "0.084")])
-async def test_estimate_knows_what_was_charged_lately_if_that_can_be_read(
+async def test_estimate_uses_recent_charges_if_the_ledger_is_readable(
     catalog: Catalog, broken: Sequence[str], estimated: str
 ) -> None:
     toolset = ImageToolset(catalog, ledger=Charging(broken=broken))

@@ -16,12 +16,12 @@ from blockrun_image_mcp.logs import Redactor, configure_logging
         f"[{'12, ' * 50}",
     ],
 )
-def test_what_has_the_shape_of_a_credential_is_taken_out_of_any_text(secret: str) -> None:
+def test_text_shaped_like_a_credential_is_redacted(secret: str) -> None:
     assert Redactor()(f"key {secret}, and 0x12") == "key [redacted], and 0x12"
 
 
 @pytest.mark.parametrize("around", ["k_{}", "x{}", "{}_", "/tmp/{}/x"])
-def test_a_private_key_is_taken_out_whatever_it_is_glued_to(around: str) -> None:
+def test_private_key_is_redacted_inside_other_text(around: str) -> None:
     assert "ab12" not in Redactor()(around.format("ab12" * 16))
 
 
@@ -33,15 +33,15 @@ def test_a_private_key_is_taken_out_whatever_it_is_glued_to(around: str) -> None
         "https://pictures.example/[1, 2, 3].png",
     ],
 )
-def test_the_url_of_a_picture_stays_whole(url: str) -> None:
+def test_picture_url_is_not_redacted(url: str) -> None:
     assert Redactor()(url) == url
 
 
-def test_a_bearer_token_is_taken_out_whatever_its_shape() -> None:
+def test_bearer_token_of_any_shape_is_redacted() -> None:
     assert Redactor()("Authorization: Bearer abc.def'") == "Authorization: Bearer [redacted]'"
 
 
-def test_what_it_is_told_of_is_taken_out_and_the_rest_stays() -> None:
+def test_given_secrets_are_redacted_and_nothing_else() -> None:
     redact = Redactor(["open sesame", "", "open sesame seed"])
     assert redact("say open sesame seed or open sesame") == "say [redacted] or [redacted]"
     assert redact("nothing secret here") == "nothing secret here"
@@ -64,5 +64,5 @@ def test_a_logged_secret_does_not_reach_stderr(capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize(
     ("secret", "is_kept"), [("any", True), ("unused", True), ("1234567", True), ("12345678", False)]
 )
-def test_a_secret_that_is_no_longer_than_a_word_is_not_taken_out_of_sentences(secret: str, is_kept: bool) -> None:
+def test_short_secret_is_not_redacted_from_sentences(secret: str, is_kept: bool) -> None:
     assert (Redactor([secret])(f"It takes {secret} more.") == f"It takes {secret} more.") == is_kept

@@ -77,7 +77,7 @@ async def looking(gateway: Gateway, catalog: Catalog, folder: Path) -> AsyncGene
         yield look
 
 
-async def test_a_list_is_asked_for_when_it_is_a_day_old_and_no_sooner(look: Looks, gateway: Gateway) -> None:
+async def test_list_is_refreshed_once_it_is_a_day_old(look: Looks, gateway: Gateway) -> None:
     asked: list[int] = []
     for hours in (0, 0, 1, 22, 1, 0.5, 1, 24):
         gateway.now += hours * HOUR
@@ -87,7 +87,7 @@ async def test_a_list_is_asked_for_when_it_is_a_day_old_and_no_sooner(look: Look
     assert gateway.etags == ["", '"one"', '"one"']
 
 
-async def test_a_gateway_that_has_no_list_is_asked_once_an_hour(look: Looks, gateway: Gateway) -> None:
+async def test_gateway_without_a_list_is_queried_once_an_hour(look: Looks, gateway: Gateway) -> None:
     gateway.fails_with = GatewayUnavailableError("It is down.")
     asked: list[int] = []
     for hours in (0, 0.5, 0.5, 1, 1):
@@ -97,9 +97,7 @@ async def test_a_gateway_that_has_no_list_is_asked_once_an_hour(look: Looks, gat
     assert asked == [1, 1, 2, 3, 4]
 
 
-async def test_a_list_that_is_doubted_is_asked_for_before_it_is_old_and_still_once_an_hour(
-    look: Looks, gateway: Gateway
-) -> None:
+async def test_stale_list_is_refreshed_early_but_at_most_once_an_hour(look: Looks, gateway: Gateway) -> None:
     live = await look()
     asked: list[int] = []
     for hours in (0, 0.5, 0.5, 1):
@@ -110,14 +108,14 @@ async def test_a_list_that_is_doubted_is_asked_for_before_it_is_old_and_still_on
     assert asked == [1, 1, 2, 3]
 
 
-async def test_a_clock_that_was_turned_back_holds_no_look_back(look: Looks, gateway: Gateway) -> None:
+async def test_clock_set_back_does_not_prevent_a_refresh(look: Looks, gateway: Gateway) -> None:
     await look()
     gateway.now -= 365 * 24 * HOUR
     live = await look()
     assert (gateway.asked, live.catalog.listing and live.catalog.listing.seen_at) == (2, gateway.now)
 
 
-async def test_what_another_process_has_seen_is_taken_on_without_asking(
+async def test_list_seen_by_another_process_is_used_without_a_request(
     look: Looks, gateway: Gateway, catalog: Catalog, tmp_path: Path
 ) -> None:
     async with looking(gateway, catalog, tmp_path) as another:
@@ -127,7 +125,7 @@ async def test_what_another_process_has_seen_is_taken_on_without_asking(
     assert ours.catalog == theirs.catalog
 
 
-async def test_a_look_that_fails_as_nobody_foresaw_is_logged_and_the_next_one_comes(
+async def test_unexpected_refresh_failure_is_logged_and_later_retried(
     look: Looks, gateway: Gateway, caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway.fails_with = ValueError("Nobody foresaw this.")
@@ -140,7 +138,7 @@ async def test_a_look_that_fails_as_nobody_foresaw_is_logged_and_the_next_one_co
     assert live.catalog.listing is not None
 
 
-async def test_a_first_list_is_not_waited_for_once_a_look_has_failed(
+async def test_first_list_is_not_awaited_after_a_failed_refresh(
     look: Looks, gateway: Gateway, catalog: Catalog
 ) -> None:
     gateway.fails_with = ValueError("Nobody foresaw this.")
@@ -150,7 +148,7 @@ async def test_a_first_list_is_not_waited_for_once_a_look_has_failed(
     assert live.catalog is catalog
 
 
-async def test_a_first_list_is_not_waited_for_where_another_process_was_killed_that_asked(
+async def test_first_list_is_not_awaited_after_a_killed_process_claimed_it(
     gateway: Gateway, catalog: Catalog, tmp_path: Path, look: Looks
 ) -> None:
     assert CatalogCache(tmp_path, "https://api.example", "account", gateway.clock).claim()
@@ -161,7 +159,7 @@ async def test_a_first_list_is_not_waited_for_where_another_process_was_killed_t
     assert (gateway.asked, live.catalog.listing) == (0, None)
 
 
-async def test_a_host_of_a_very_long_name_may_have_a_list(look: Looks, gateway: Gateway) -> None:
+async def test_host_with_a_very_long_name_may_have_a_list(look: Looks, gateway: Gateway) -> None:
     gateway.answer = ModelsAnswer("a." * 120 + "example", 200, {"data": [WONDER]})
     live = await look()
     assert "acme/wonder" in live.catalog.models
@@ -170,7 +168,7 @@ async def test_a_host_of_a_very_long_name_may_have_a_list(look: Looks, gateway: 
 @pytest.mark.parametrize(
     "body", [None, [], {}, {"data": None}, {"data": []}, {"data": [None, 7]}, {"data": [{"id": "acme/chat"}]}, "x"]
 )
-async def test_an_answer_without_image_models_changes_nothing_and_is_an_error_where_it_was_asked_for(
+async def test_answer_without_image_models_changes_nothing_and_fails_a_refresh(
     look: Looks, gateway: Gateway, body: Any
 ) -> None:
     before = (await look()).catalog
@@ -182,9 +180,7 @@ async def test_an_answer_without_image_models_changes_nothing_and_is_an_error_wh
     assert (live.catalog.models, live.catalog.listing, gateway.asked) == (before.models, before.listing, 3)
 
 
-async def test_another_list_is_told_with_the_catalogue_that_is_in_force_from_now_on(
-    look: Looks, gateway: Gateway
-) -> None:
+async def test_changed_list_is_announced_with_the_new_catalogue(look: Looks, gateway: Gateway) -> None:
     live = await look()
     told: list[Catalog] = []
 
@@ -199,9 +195,7 @@ async def test_another_list_is_told_with_the_catalogue_that_is_in_force_from_now
     assert (list(live.catalog.models), next(iter(live.catalog.unavailable))) == (["acme/wonder"], "dall-e-3")
 
 
-async def test_the_first_list_is_waited_for_once_however_many_ask(
-    gateway: Gateway, catalog: Catalog, tmp_path: Path
-) -> None:
+async def test_first_list_is_awaited_only_once(gateway: Gateway, catalog: Catalog, tmp_path: Path) -> None:
     cache = CatalogCache(tmp_path, "https://api.example", "account", gateway.clock)
 
     async def never(etag: str) -> ModelsAnswer:

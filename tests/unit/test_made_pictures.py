@@ -20,7 +20,7 @@ from blockrun_image.toolset import ImageToolset
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("charged", "known"), [(None, "unknown"), ("0.042", "yes")])
-async def test_a_gateway_that_gives_no_picture_at_all_is_an_error_with_what_is_known_of_the_money(
+async def test_answer_without_a_picture_is_an_error_with_its_charge(
     catalog: Catalog, charged: str | None, known: str
 ) -> None:
     with pytest.raises(ImageError) as caught:
@@ -34,7 +34,7 @@ def times(text: str, result: Any) -> tuple[int, int]:
 
 
 @pytest.mark.anyio
-async def test_each_url_prompt_and_revision_stands_once_in_the_text_and_once_in_the_content(catalog: Catalog) -> None:
+async def test_url_prompt_and_revision_appear_once_in_text_and_content(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL, revised_prompt="Ein Hund 🐕"), Image(OTHER_URL, revised_prompt="Ein Fuchs 🦊"))
     result = await ImageToolset(catalog, gateway).generate_image("an animal", "dall-e-3", n=2)
     for part in (URL, OTHER_URL, "Ein Hund 🐕", "Ein Fuchs 🦊"):
@@ -43,7 +43,7 @@ async def test_each_url_prompt_and_revision_stands_once_in_the_text_and_once_in_
 
 
 @pytest.mark.anyio
-async def test_a_revision_that_all_pictures_share_is_told_once(catalog: Catalog) -> None:
+async def test_revision_shared_by_all_pictures_is_reported_once(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL, revised_prompt="Ein Hund"), Image(OTHER_URL, revised_prompt="Ein Hund"))
     result = await ImageToolset(catalog, gateway).generate_image("an animal", "dall-e-3", n=2)
     assert times("Ein Hund", result) == (1, 1)
@@ -51,7 +51,7 @@ async def test_a_revision_that_all_pictures_share_is_told_once(catalog: Catalog)
 
 
 @pytest.mark.anyio
-async def test_a_revision_that_is_the_prompt_itself_is_not_told(catalog: Catalog) -> None:
+async def test_revision_equal_to_an_unenriched_prompt_is_not_reported(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL, revised_prompt="an animal"), Image(OTHER_URL))
     result = await ImageToolset(catalog, gateway).generate_image("an animal", "dall-e-3", n=2, enrich="off")
     assert times("an animal", result) == (0, 1)
@@ -59,7 +59,7 @@ async def test_a_revision_that_is_the_prompt_itself_is_not_told(catalog: Catalog
 
 
 @pytest.mark.anyio
-async def test_a_revision_that_is_the_asked_or_the_sent_prompt_is_not_told(catalog: Catalog) -> None:
+async def test_revision_equal_to_the_original_or_sent_prompt_is_not_reported(catalog: Catalog) -> None:
     sent = enrich("an animal", model="dall-e-3").prompt
     gateway = FakeGateway(Image(URL, revised_prompt="an animal"), Image(OTHER_URL, revised_prompt=sent))
     result = await ImageToolset(catalog, gateway).generate_image("an animal", "dall-e-3", n=2)
@@ -69,7 +69,7 @@ async def test_a_revision_that_is_the_asked_or_the_sent_prompt_is_not_told(catal
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("n", [1, 2, 10])
-async def test_the_revisions_of_a_result_share_4_000_bytes(catalog: Catalog, n: int) -> None:
+async def test_revisions_of_a_result_share_4_000_bytes(catalog: Catalog, n: int) -> None:
     gateway = FakeGateway(*(Image(URL, revised_prompt=f"{number}{'犬' * 2_000}") for number in range(n)))
     result = await ImageToolset(catalog, gateway).generate_image("a dog", "dall-e-3", n=n)
     told = [(image.revised_prompt or "").encode() for image in result.images]
@@ -77,14 +77,14 @@ async def test_the_revisions_of_a_result_share_4_000_bytes(catalog: Catalog, n: 
 
 
 @pytest.mark.anyio
-async def test_an_empty_revision_is_none(catalog: Catalog) -> None:
+async def test_empty_revision_is_omitted(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL, revised_prompt=""), Image(OTHER_URL, revised_prompt=""))
     content: Any = (await ImageToolset(catalog, gateway).generate_image("a cat", "dall-e-3", n=2)).to_dict()
     assert content["images"] == [{"url": URL}, {"url": OTHER_URL}]
 
 
 @pytest.mark.anyio
-async def test_a_charge_over_the_estimate_is_warned_of(catalog: Catalog) -> None:
+async def test_charge_above_the_estimate_causes_a_warning(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL), charged="0.0421")
     result = await ImageToolset(catalog, gateway).generate_image("a cat", "dall-e-3")
     warning = "$0.0421 was charged, more than the estimate of $0.042."
@@ -94,7 +94,7 @@ async def test_a_charge_over_the_estimate_is_warned_of(catalog: Catalog) -> None
 
 @pytest.mark.anyio
 @pytest.mark.parametrize(("charged", "reported"), [("0.126", "0.126"), ("0.01", "0.01"), (None, None)])
-async def test_a_charge_within_the_estimate_or_unknown_is_not_warned_of(
+async def test_charge_within_the_estimate_or_unknown_causes_no_warning(
     catalog: Catalog, charged: str | None, reported: str | None
 ) -> None:
     gateway = FakeGateway(Image(URL), charged=charged)
@@ -104,7 +104,7 @@ async def test_a_charge_within_the_estimate_or_unknown_is_not_warned_of(
 
 
 @pytest.mark.anyio
-async def test_fewer_pictures_than_asked_for_are_warned_of(catalog: Catalog) -> None:
+async def test_fewer_pictures_than_requested_cause_a_warning(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL), warnings=["The gateway is slow today."])
     result = await ImageToolset(catalog, gateway).generate_image("a cat", "dall-e-3", n=3)
     assert result.warnings == ["The gateway is slow today.", "Asked for 3 images, received 1."]
@@ -112,7 +112,7 @@ async def test_fewer_pictures_than_asked_for_are_warned_of(catalog: Catalog) -> 
 
 
 @pytest.mark.anyio
-async def test_pictures_that_come_as_data_are_stored_and_come_back_as_file_urls(catalog: Catalog) -> None:
+async def test_pictures_sent_as_data_are_saved_and_returned_as_file_urls(catalog: Catalog) -> None:
     store = FakeStore()
     gateway = FakeGateway(Image(data=b"png", revised_prompt="Ein Hund"), Image(OTHER_URL))
     result = await ImageToolset(catalog, gateway, store).generate_image("a dog", "dall-e-3", n=2)
@@ -123,7 +123,7 @@ async def test_pictures_that_come_as_data_are_stored_and_come_back_as_file_urls(
 
 
 @pytest.mark.anyio
-async def test_a_picture_that_could_not_be_stored_is_warned_of_and_the_other_comes_back(catalog: Catalog) -> None:
+async def test_unsaved_picture_causes_a_warning_and_the_other_is_returned(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(data=b"lost"), Image(data=b"png"), charged="0.084")
     result = await ImageToolset(catalog, gateway, FakeStore()).generate_image("a cat", "dall-e-3", n=2)
     assert [image.url for image in result.images] == ["file:///pictures/2.png"]
@@ -135,14 +135,14 @@ async def test_a_picture_that_could_not_be_stored_is_warned_of_and_the_other_com
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("lost", [Image(data=b"lost"), Image(f"{URL}?lost={'s' * 20_000}")])
-async def test_what_keeps_several_pictures_from_a_file_is_warned_of_once(catalog: Catalog, lost: Image) -> None:
+async def test_shared_reason_for_unsaved_pictures_is_reported_once(catalog: Catalog, lost: Image) -> None:
     gateway = FakeGateway(*([lost] * 9), Image(URL), warnings=["The disk is full."])
     result = await ImageToolset(catalog, gateway, FakeStore()).generate_image("a cat", "dall-e-3", n=10)
     assert result.warnings.count("The disk is full.") == 1
 
 
 @pytest.mark.anyio
-async def test_when_no_picture_could_be_stored_the_error_says_that_it_was_charged(catalog: Catalog) -> None:
+async def test_error_says_it_was_charged_if_no_picture_could_be_saved(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(data=b"lost"), Image(data=b"lost"))
     with pytest.raises(StorageError, match="The disk is full") as caught:
         await ImageToolset(catalog, gateway, FakeStore()).generate_image("a cat", "dall-e-3", n=2)
@@ -151,14 +151,14 @@ async def test_when_no_picture_could_be_stored_the_error_says_that_it_was_charge
 
 
 @pytest.mark.anyio
-async def test_data_without_a_store_is_an_error_that_says_that_it_was_charged(catalog: Catalog) -> None:
+async def test_error_says_it_was_charged_if_data_has_no_store(catalog: Catalog) -> None:
     with pytest.raises(StorageError, match="no store") as caught:
         await ImageToolset(catalog, FakeGateway(Image(data=b"png"))).generate_image("a cat", "dall-e-3")
     assert caught.value.charged == "yes"
 
 
 @pytest.mark.anyio
-async def test_a_call_that_is_cancelled_still_stores_the_pictures_that_are_paid_for(catalog: Catalog) -> None:
+async def test_cancelled_call_still_saves_paid_pictures(catalog: Catalog) -> None:
     store = FakeStore()
     gateway = FakeGateway(Image(data=b"one"), Image(data=b"two"))
     with anyio.CancelScope() as call:

@@ -51,7 +51,7 @@ async def examined(settings: Mapping[str, str]) -> str:
         ({"BLOCKRUN_IMAGE_GATEWAY": "https://no-such-host.invalid/v1", "BLOCKRUN_IMAGE_CREDENTIAL": "x"}, "looked up"),
     ],
 )
-async def test_what_is_set_wrong_is_named_by_the_call_and_by_doctor(settings: Mapping[str, str], words: str) -> None:
+async def test_mistaken_setting_is_named_by_the_call_and_by_doctor(settings: Mapping[str, str], words: str) -> None:
     async with started(settings) as backend:
         with pytest.raises(ImageError) as caught:
             await backend.toolset.generate_image("A fox", "dall-e-3")
@@ -77,7 +77,7 @@ async def test_a_misspelt_limit_does_not_hide_what_was_spent() -> None:
         ({"a": {"provider": "X", "max_images": "lots"}}, "x-models.a.max_images: must be a number, not 'lots'"),
     ],
 )
-async def test_a_catalogues_fault_is_told_in_plain_words(tmp_path: Path, models: object, words: str) -> None:
+async def test_catalogue_fault_is_reported_in_plain_words(tmp_path: Path, models: object, words: str) -> None:
     file = tmp_path / "own.json"
     file.write_text(json.dumps({"x-models": models}), encoding="utf-8")
     settings = {"BLOCKRUN_IMAGE_SPEC": str(file), "BLOCKRUN_IMAGE_GATEWAY": "sandbox"}

@@ -27,7 +27,7 @@ async def test_null_ledger_allows_every_order_and_finds_nothing() -> None:
     assert (one.attempt.request, one.attempt.max_usd) == (REQUEST, PRICE)
 
 
-async def test_null_attempt_is_unknown_and_nobodys() -> None:
+async def test_null_attempt_is_unknown_and_cannot_be_claimed() -> None:
     attempt = NullAttempt(REQUEST)
     assert (await attempt.status()).state is AttemptState.UNKNOWN
     assert not await attempt.claim()

@@ -72,7 +72,7 @@ async def test_other_call_or_caller_joins_nothing(other: MadeCall) -> None:
     assert len(purchases(first, calls.call(other))) == 2
 
 
-async def test_repetition_joins_the_oldest_call_that_none_has_joined() -> None:
+async def test_repetition_joins_the_oldest_unjoined_call() -> None:
     calls = Calls()
     first, second, third = calls.call(), calls.call(), calls.call()
     calls.grow_older()
@@ -91,7 +91,7 @@ async def test_five_variations_repeated_three_times_stay_five_purchases() -> Non
         assert len(purchases(*each)) == 5
 
 
-async def test_more_repetitions_than_open_calls_buy_again() -> None:
+async def test_excess_repetitions_buy_again() -> None:
     calls = Calls()
     first = calls.call()
     calls.grow_older()
@@ -111,7 +111,7 @@ async def test_repetition_joins_the_repetition_before_it() -> None:
     assert len(purchases(first, second, third)) == 1
 
 
-async def test_place_of_a_caller_that_has_gone_is_free() -> None:
+async def test_repetition_can_replace_a_caller_that_has_gone() -> None:
     calls = Calls()
     first = calls.call()
     calls.grow_older()
@@ -122,7 +122,7 @@ async def test_place_of_a_caller_that_has_gone_is_free() -> None:
     assert third.purchase is first.purchase
 
 
-async def test_call_that_is_answered_is_not_joined() -> None:
+async def test_answered_call_is_not_joined() -> None:
     calls = Calls()
     first = calls.call()
     calls.grow_older()
@@ -130,7 +130,7 @@ async def test_call_that_is_answered_is_not_joined() -> None:
     assert calls.call().purchase is not first.purchase
 
 
-async def test_repetition_of_a_call_that_has_gone_is_still_joined() -> None:
+async def test_repetition_of_a_closed_call_is_still_joined() -> None:
     calls = Calls()
     first = calls.call()
     calls.grow_older()
@@ -164,7 +164,7 @@ class Waiting(SharedTask[Any]):
         await anyio.sleep(timeout_seconds)
 
 
-async def test_call_that_was_answered_before_the_ledger_had_its_purchase_is_joined_all_the_same() -> None:
+async def test_answered_call_is_joined_until_its_purchase_is_in_the_ledger() -> None:
     calls = Calls()
     first = calls.call()
     first.purchase.run = Waiting
@@ -181,7 +181,7 @@ async def test_call_that_was_answered_before_the_ledger_had_its_purchase_is_join
 
 
 @pytest.mark.parametrize("is_written", [False, True])
-async def test_call_that_was_answered_is_not_joined_once_its_purchase_is_in_the_ledger_or_over(
+async def test_answered_call_is_not_joined_once_its_purchase_is_recorded_or_over(
     is_written: bool,
 ) -> None:
     calls = Calls()
@@ -199,7 +199,7 @@ async def test_call_that_was_answered_is_not_joined_once_its_purchase_is_in_the_
     assert calls.call().purchase not in (first.purchase, second.purchase)
 
 
-async def test_last_call_of_a_purchase_is_told_as_such() -> None:
+async def test_closing_reports_the_last_call_of_a_purchase() -> None:
     calls = Calls()
     first, variation = calls.call(), calls.call()
     calls.grow_older()
@@ -220,7 +220,7 @@ async def test_call_that_may_have_waited_joins_at_once() -> None:
     assert calls.call(has_waited=True).joined is first
 
 
-async def test_call_that_may_have_waited_is_old() -> None:
+async def test_call_that_may_have_waited_counts_as_old() -> None:
     calls = Calls()
     first = calls.call(has_waited=True)
     assert first.seconds > CallTimings().slow_call_seconds
@@ -233,7 +233,7 @@ async def test_other_call_that_may_have_waited_joins_nothing() -> None:
     assert calls.call(MadeCall("another", MADE.caller), has_waited=True).purchase is not first.purchase
 
 
-async def test_a_call_is_as_old_as_when_it_was_read_whatever_it_waited_for_since() -> None:
+async def test_age_of_a_call_is_measured_from_its_arrival() -> None:
     calls, now = OpenCalls(CallTimings().join_seconds), anyio.current_time()
 
     def new() -> Purchase:

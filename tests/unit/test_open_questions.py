@@ -22,7 +22,7 @@ def test_same_question_has_the_same_id_until_it_is_answered() -> None:
     assert questions.id_of("A fox for $0.042?") != id
 
 
-def test_each_question_has_an_id_of_its_own() -> None:
+def test_each_question_has_its_own_id() -> None:
     questions = OpenQuestions()
     assert len({questions.id_of(f"{number} foxes?") for number in range(9)}) == 9
 
@@ -51,7 +51,7 @@ def test_oldest_of_too_many_questions_is_forgotten() -> None:
     assert questions.id_of("0 foxes?") != ids[0]
 
 
-def test_open_question_is_not_forgotten_by_asking_it_again() -> None:
+def test_repeating_a_question_does_not_forget_another() -> None:
     questions = OpenQuestions()
     ids = [questions.id_of(f"{number} foxes?") for number in range(1_000)]
     for _ in range(3):

@@ -16,29 +16,29 @@ letters = st.text(st.sampled_from("ab .,\t 犬🦊é\u0301\u200d\x1b\u202e\ud800
 
 
 @given(letters, st.integers(2, 30))
-def test_no_line_is_wider_than_the_terminal_and_nothing_but_space_is_lost(text: str, columns: int) -> None:
+def test_wrapped_lines_fit_the_terminal_and_lose_only_spaces(text: str, columns: int) -> None:
     lines = wrapped(shown(text), columns)
     assert all(columns_of(line) <= columns or not line.strip() for line in lines)
     assert "".join("".join(lines).split()) == "".join(shown(text).split())
 
 
-def test_lines_break_at_spaces_and_keep_what_leads_them() -> None:
+def test_lines_break_at_spaces_and_keep_their_indent() -> None:
     assert wrapped("a red fox in the snow", 9) == ["a red fox", "in the", "snow"]
     assert wrapped("  a red fox", 7) == ["  a red", "fox"]
     assert wrapped("photographically", 7) == ["photogr", "aphical", "ly"]
     assert wrapped("", 7) == [""]
 
 
-def test_wide_letters_take_two_columns_and_marks_on_others_none() -> None:
+def test_wide_letters_take_two_columns_and_combining_marks_none() -> None:
     assert (columns_of("犬"), columns_of("🦊"), columns_of("e\u0301"), columns_of("é")) == (2, 2, 1, 1)
     assert wrapped("犬犬犬", 4) == ["犬犬", "犬"]
 
 
-def test_what_would_steer_the_terminal_is_a_mark() -> None:
+def test_terminal_control_characters_are_replaced() -> None:
     assert shown("a\x1b[31m\u202edog\ud800\r\n\tin 👩\u200d👧") == "a\ufffd[31m\ufffddog\ufffd\n    in 👩\u200d👧"
 
 
-def test_a_row_has_its_head_once_and_is_cut_where_it_is_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_shows_its_head_once_and_is_truncated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     assert row("Yours", "a fox that runs\nand runs") == (
         "Yours               a fox that runs\n                    and runs"

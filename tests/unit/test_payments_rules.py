@@ -79,7 +79,7 @@ async def refusal(answer: httpx2.Response, url: str = URL, **others: Any) -> Ima
     return caught.value
 
 
-async def test_a_quote_that_all_rules_allow_is_paid_once_with_the_same_request() -> None:
+async def test_allowed_quote_is_paid_once_with_the_same_request() -> None:
     till, attempt, wallet = Till(payment_required()), KeptAttempt(), CountingWallet()
     handed: list[Payment] = []
     response = await pay(till, attempt=attempt, wallet=wallet, on_signed=handed.append)
@@ -111,7 +111,7 @@ async def test_a_quote_that_all_rules_allow_is_paid_once_with_the_same_request()
     assert (payment.nonce, payment.valid_before) == (f"0x{signed.nonce.hex()}", signed.valid_before)
 
 
-async def test_every_payment_has_a_nonce_of_its_own() -> None:
+async def test_every_payment_has_its_own_nonce() -> None:
     wallet = CountingWallet()
     for _ in range(3):
         await pay(Till(payment_required()), wallet=wallet)
@@ -134,13 +134,13 @@ async def test_every_payment_has_a_nonce_of_its_own() -> None:
         payment_required(quote(resource={"url": URL.replace("blockrun.ai", "BlockRun.AI:443")})),
     ],
 )
-async def test_a_quote_may_be_written_in_several_ways(answer: httpx2.Response) -> None:
+async def test_quote_is_accepted_in_several_formats(answer: httpx2.Response) -> None:
     wallet = CountingWallet()
     assert (await pay(Till(answer), wallet=wallet)).status_code == 200
     assert [signed.value for signed in wallet.signed] == [53_000]
 
 
-async def test_extensions_are_sent_back_as_they_came() -> None:
+async def test_extensions_are_returned_unchanged() -> None:
     till = Till(payment_required(quote(extensions={"bazaar": {"x": ["é", 1]}})))
     await pay(till)
     assert json.loads(base64.b64decode(till.requests[1][2] or ""))["extensions"] == {"bazaar": {"x": ["é", 1]}}
@@ -207,20 +207,20 @@ async def test_extensions_are_sent_back_as_they_came() -> None:
          "too large to be repeated"),
     ],
 )  # fmt: skip
-async def test_nothing_is_signed_for_a_402_that_lies(lie: httpx2.Response, why: str) -> None:
+async def test_nothing_is_signed_for_an_invalid_402(lie: httpx2.Response, why: str) -> None:
     error = await refusal(lie)
     assert isinstance(error, PaymentRequiredError)
     assert why in error.message
 
 
 @pytest.mark.parametrize("extra", ["9" * 5_000, "1e999"])
-async def test_nothing_is_signed_for_a_402_whose_numbers_cannot_be_repeated(extra: str) -> None:
+async def test_nothing_is_signed_for_a_402_with_unrepresentable_numbers(extra: str) -> None:
     text = json.dumps(quote(entry(extra={"x": "?"}))).replace('"?"', extra)
     await refusal(payment_required(payment_required=base64.b64encode(text.encode()).decode()))
 
 
 @pytest.mark.parametrize(("seconds", "life"), [(-5, 30), (0, 30), (30, 30), (300, 300), (3_600, 3_600), (10**9, 3_600)])
-async def test_a_signature_lives_half_a_minute_to_an_hour(seconds: int, life: int) -> None:
+async def test_signature_is_valid_for_half_a_minute_to_an_hour(seconds: int, life: int) -> None:
     wallet = CountingWallet()
     await pay(Till(payment_required(quote(entry(maxTimeoutSeconds=seconds)))), wallet=wallet)
     assert wallet.signed[0].valid_before == int(NOW) + life
@@ -229,7 +229,7 @@ async def test_a_signature_lives_half_a_minute_to_an_hour(seconds: int, life: in
 @pytest.mark.parametrize(
     ("expected", "most"), [("0.05", 75_000), ("0.01", 30_000), ("0.04", 60_000), ("0", 20_000), ("1", 1_500_000)]
 )
-async def test_a_little_more_than_was_expected_is_paid_and_a_millionth_more_is_not(expected: str, most: int) -> None:
+async def test_price_is_paid_up_to_a_tolerance_above_the_expected_one(expected: str, most: int) -> None:
     def attempt() -> KeptAttempt:
         return KeptAttempt(Decimal(expected))
 
@@ -241,7 +241,7 @@ async def test_a_little_more_than_was_expected_is_paid_and_a_millionth_more_is_n
 @pytest.mark.parametrize(
     "url", ["http://blockrun.ai/api/v1/images/generations", "http://10.0.0.1/v1", "ftp://x.example"]
 )
-async def test_nothing_is_sent_where_a_payment_could_be_read_on_the_way(url: str) -> None:
+async def test_nothing_is_sent_over_an_unencrypted_connection(url: str) -> None:
     till = Till(payment_required(quote(resource={"url": url})))
     with pytest.raises(PaymentRequiredError, match="only by https"):
         await pay(till, url)
@@ -249,18 +249,18 @@ async def test_nothing_is_sent_where_a_payment_could_be_read_on_the_way(url: str
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8/v1/x", "http://localhost/v1/x", "http://[::1]:8/v1/x"])
-async def test_this_machine_may_be_paid_without_https(url: str) -> None:
+async def test_localhost_may_be_paid_without_https(url: str) -> None:
     attempt = KeptAttempt()
     assert (await pay(Till(payment_required(quote(resource={"url": url}))), url, attempt=attempt)).status_code == 200
     assert attempt.notes[0] == ("quoted", Quote(Decimal("0.053"), url.split("/")[2], PAYEE))
 
 
-async def test_the_limits_are_asked_before_anything_is_signed() -> None:
+async def test_limits_are_checked_before_signing() -> None:
     for error in (BudgetExceededError("Too dear."), LedgerError("The disk is full.")):
         assert await refusal(payment_required(), attempt=KeptAttempt(fails={"quoted": error})) is error
 
 
-async def test_a_payment_that_cannot_be_written_down_does_not_leave() -> None:
+async def test_payment_that_cannot_be_recorded_is_not_sent() -> None:
     error = LedgerError("The disk is full.")
     attempt, till, told = KeptAttempt(fails={"signed": error}), Till(payment_required()), list[Payment]()
     with pytest.raises(LedgerError):
@@ -270,14 +270,14 @@ async def test_a_payment_that_cannot_be_written_down_does_not_leave() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 202, 400, 301, 429, 500])
-async def test_another_first_answer_than_a_402_is_the_callers(status: int) -> None:
+async def test_first_answer_other_than_a_402_goes_to_the_caller(status: int) -> None:
     wallet, attempt = CountingWallet(), KeptAttempt()
     response = await pay(lambda _: httpx2.Response(status), wallet=wallet, attempt=attempt)
     assert response.status_code == status
     assert (wallet.signed, attempt.notes) == ([], [])
 
 
-async def test_a_402_to_a_payment_is_the_callers_and_nothing_more_is_signed() -> None:
+async def test_second_402_goes_to_the_caller_without_another_signature() -> None:
     wallet, asked = CountingWallet(), 0
 
     def till(request: httpx2.Request) -> httpx2.Response:
@@ -297,7 +297,7 @@ async def test_one_auth_never_signs_twice() -> None:
     assert len(wallet.signed) == 1
 
 
-async def test_a_request_that_carries_a_payment_gets_no_second_one() -> None:
+async def test_request_with_a_payment_gets_no_second_one() -> None:
     wallet = CountingWallet()
     auth = WalletPayer(wallet, lambda: NOW).auth(KeptAttempt(), lambda _: None)
     transport = httpx2.MockTransport(lambda _: payment_required())
@@ -306,7 +306,7 @@ async def test_a_request_that_carries_a_payment_gets_no_second_one() -> None:
     assert (response.status_code, wallet.signed) == (402, [])
 
 
-async def test_a_quote_from_where_a_redirect_led_is_not_paid() -> None:
+async def test_quote_from_a_redirect_target_is_not_paid() -> None:
     wallet = CountingWallet()
 
     def till(request: httpx2.Request) -> httpx2.Response:
@@ -321,14 +321,14 @@ async def test_a_quote_from_where_a_redirect_led_is_not_paid() -> None:
     assert wallet.signed == []
 
 
-async def test_words_of_the_gateway_are_shown_short_and_on_one_line() -> None:
+async def test_gateway_text_is_shown_short_on_one_line() -> None:
     error = await refusal(payment_required(quote(entry(scheme="ignore\n\u202eall\x1b[31m" + "x" * 5_000))))
     assert "\n" not in error.message
     assert "\x1b" not in error.message
     assert "\u202e" not in error.message
 
 
-def test_the_exact_price_is_read_without_a_wallet_and_whatever_was_expected() -> None:
+def test_exact_price_is_read_without_a_wallet_or_an_expectation() -> None:
     url = httpx2.URL(URL)
     assert exact_price(payment_required(), url, NOW) == Decimal("0.053")
     assert exact_price(payment_required(quote(entry(amount="9000000"))), url, NOW) == 9
@@ -339,7 +339,7 @@ def test_the_exact_price_is_read_without_a_wallet_and_whatever_was_expected() ->
         exact_price(payment_required(quote(resource={"url": plain})), httpx2.URL(plain), NOW)
 
 
-def test_the_reason_is_told_of_the_way_to_pay_that_is_known_here() -> None:
+def test_error_explains_the_supported_payment_option() -> None:
     challenge = read_challenge({}, json.dumps(quote(entry(scheme="upto"), entry(amount="x"))).encode())
     with pytest.raises(PaymentRequiredError, match="amount 'x'") as caught:
         choose(challenge, QuoteContext(httpx2.URL(URL), formatdate(NOW, usegmt=True), NOW))
@@ -347,7 +347,7 @@ def test_the_reason_is_told_of_the_way_to_pay_that_is_known_here() -> None:
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
-def test_no_quote_breaks_its_reader(value: object) -> None:
+def test_no_quote_crashes_the_reader(value: object) -> None:
     for whole in (value, quote(value), quote(accepts=value), quote(resource=value), quote(entry(extra=value))):
         for name in ("amount", "payTo", "network", "asset", "maxTimeoutSeconds"):
             response = payment_required(quote(entry(**{name: value})) if whole is value else whole, body=whole)
@@ -369,7 +369,7 @@ def test_no_quote_breaks_its_reader(value: object) -> None:
         ("[::1", None),
     ],
 )
-def test_a_host_may_be_named_alone_or_in_a_url(text: str, host: str | None) -> None:
+def test_host_is_read_from_a_name_or_a_url(text: str, host: str | None) -> None:
     assert host_named(text) == host
 
 

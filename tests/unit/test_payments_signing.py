@@ -37,13 +37,13 @@ AUTHORIZATIONS = st.builds(
 
 
 @given(st.sampled_from(sorted(NETWORKS)), AUTHORIZATIONS)
-def test_our_digest_is_that_of_the_signing_library(id: str, authorization: Authorization) -> None:
+def test_digest_equals_that_of_the_signing_library(id: str, authorization: Authorization) -> None:
     network = NETWORKS[id]
     message = encode_typed_data(full_message=typed_data(network, authorization))
     assert digest(network, authorization, keccak) == keccak(b"\x19\x01" + message.header + message.body)
 
 
-def test_the_domain_and_the_type_are_those_of_the_contract_on_base() -> None:
+def test_domain_and_type_match_the_contract_on_base() -> None:
     separator = "02fa7265e7c5d81118673727957699e4d68f74cd74b7db77da710fe8a2c7834f"
     assert domain_separator(BASE, keccak).hex() == separator
     assert type_hash(keccak).hex() == "7c7c6cdb67a18743f49ec6fa9b35f50d52ed05cbed4cc592e13b44501c1a2267"
@@ -52,7 +52,7 @@ def test_the_domain_and_the_type_are_those_of_the_contract_on_base() -> None:
 
 @settings(max_examples=30)
 @given(st.integers(1, SECPK1_N - 1), ADDRESSES, st.integers(1, 10**15), UINT256, st.binary(min_size=32, max_size=32))
-def test_a_signature_is_the_wallets_own_and_of_the_form_that_the_contract_takes(
+def test_signature_is_the_wallets_own_in_canonical_form(
     key: int, payee: str, value: int, valid_before: int, nonce: bytes
 ) -> None:
     wallet = Wallet(f"{key:064x}")
@@ -65,7 +65,7 @@ def test_a_signature_is_the_wallets_own_and_of_the_form_that_the_contract_takes(
     assert signature[64] in (27, 28)
 
 
-async def test_of_the_two_forms_of_a_signature_the_one_is_handed_out_that_the_contract_takes(
+async def test_high_s_signature_is_normalized(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     authorization = Authorization(ADDRESS, PAYEE, 1, 0, 2, bytes(32))
@@ -84,21 +84,21 @@ async def test_of_the_two_forms_of_a_signature_the_one_is_handed_out_that_the_co
 
 
 @pytest.mark.parametrize("key", [KEY, KEY[2:], KEY.upper(), f" {KEY}\n"])
-async def test_a_key_may_be_written_with_0x_or_without(key: str) -> None:
+async def test_key_is_accepted_with_or_without_0x(key: str) -> None:
     assert await Wallet(key).address() == ADDRESS
 
 
 @pytest.mark.parametrize(
     "key", ["", "0x", KEY[:-1], f"{KEY}0", f"brk_{KEY}", "0x" + "0" * 64, f"{SECPK1_N:064x}", "f" * 64, "g" * 64]
 )
-def test_what_is_no_key_is_refused_without_being_quoted(key: str) -> None:
+def test_invalid_key_is_refused_without_being_quoted(key: str) -> None:
     with pytest.raises(ConfigurationError, match="is not the private key") as caught:
         Wallet(key)
     said = caught.value.to_text() + "".join(traceback.format_exception(caught.value))
     assert len(key) < 10 or key not in said
 
 
-async def test_a_wallet_shows_its_key_nowhere_and_cannot_be_copied() -> None:
+async def test_wallet_hides_its_key_and_cannot_be_copied() -> None:
     wallet = Wallet(KEY)
     await wallet.address()
     assert repr(wallet) == str(wallet) == "Wallet(...)"
@@ -107,13 +107,13 @@ async def test_a_wallet_shows_its_key_nowhere_and_cannot_be_copied() -> None:
             copied(wallet)
 
 
-async def test_a_signature_for_another_payer_is_not_handed_out() -> None:
+async def test_signature_for_another_payer_is_not_returned() -> None:
     with pytest.raises(UnexpectedError, match="was not sent") as caught:
         await Wallet(KEY).sign(BASE, Authorization(PAYEE, PAYEE, 1, 0, 2, bytes(32)))
     assert caught.value.charged == "no"
 
 
-async def test_a_signature_under_another_digest_than_ours_is_not_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_signature_of_another_digest_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     def more(network: Network, authorization: Authorization) -> dict[str, Any]:
         return typed_data(network, replace(authorization, value=2))
 
@@ -128,7 +128,7 @@ async def test_another_domain_makes_another_signature() -> None:
     assert await Wallet(KEY).sign(BASE, authorization) != await Wallet(KEY).sign(other, authorization)
 
 
-async def test_windows_on_arm_for_which_the_extra_has_no_build_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_error_names_windows_on_arm_as_lacking_a_wallet_build(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "eth_account", None)
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setattr(platform, "machine", lambda: "ARM64")
@@ -137,7 +137,7 @@ async def test_windows_on_arm_for_which_the_extra_has_no_build_is_named(monkeypa
     assert "ckzg has no build for Windows on ARM" in caught.value.hint
 
 
-async def test_without_the_extra_it_is_named_and_nothing_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_missing_wallet_extra_is_named_and_nothing_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "eth_account", None)
     wallet = Wallet(KEY)
     wallet.preload()
@@ -149,7 +149,7 @@ async def test_without_the_extra_it_is_named_and_nothing_is_signed(monkeypatch: 
     assert 'pip install "blockrun-image-mcp[wallet]"' in caught.value.hint
 
 
-def test_what_signs_is_imported_only_where_it_is_needed_and_leaves_the_recursion_limit_alone() -> None:
+def test_signing_library_is_imported_lazily_with_recursion_limit_intact() -> None:
     program = f"""
 import sys, time, anyio
 from blockrun_image_mcp.payments.auth import WalletPayer

@@ -59,7 +59,7 @@ def assert_pending(result: GeneratedImages, held: str) -> None:
         assert addition.text in result.to_text()
 
 
-async def test_call_that_outlasts_its_caller_is_pending_with_what_is_held(catalog: Catalog) -> None:
+async def test_slow_call_is_pending_with_the_held_amount(catalog: Catalog) -> None:
     ledger = earlier(AttemptStatus(AttemptState.SENT))
     async with TaskSupervisor() as tasks:
         timings = CallTimings(call_timeout_seconds=0.02)
@@ -69,7 +69,7 @@ async def test_call_that_outlasts_its_caller_is_pending_with_what_is_held(catalo
     assert ledger.notes == [("abandoned",)]
 
 
-async def test_repetition_after_pending_joins_the_purchase_that_a_locked_ledger_has_not_taken_yet(
+async def test_repetition_joins_a_pending_purchase_not_yet_in_a_locked_ledger(
     catalog: Catalog,
 ) -> None:
     unlocked = anyio.Event()
@@ -100,14 +100,14 @@ async def test_nothing_is_held_before_there_is_an_attempt(catalog: Catalog) -> N
     assert_pending(await toolset.generate_image("a cat", "dall-e-3"), held="0.00")
 
 
-async def test_job_that_is_polled_for_long_enough_is_pending_as_well(catalog: Catalog) -> None:
+async def test_job_polled_for_too_long_is_pending(catalog: Catalog) -> None:
     ledger = FakeLedger()
     toolset = ImageToolset(catalog, FailingGateway(JobPending()), ledger=ledger)
     assert_pending(await toolset.generate_image("a cat", "dall-e-3"), held=str(HELD))
     assert ledger.notes[-2:] == [("stopped",), ("abandoned",)]
 
 
-async def test_purchase_whose_callers_have_gone_is_abandoned() -> None:
+async def test_purchase_without_callers_is_abandoned() -> None:
     ledger = earlier(SENT)
     async with TaskSupervisor() as tasks:
         leaving = purchase(ledger, run=tasks.run)
@@ -118,7 +118,7 @@ async def test_purchase_whose_callers_have_gone_is_abandoned() -> None:
     assert ledger.notes == [("abandoned",)]
 
 
-async def test_attempt_that_is_found_after_its_callers_have_gone_is_abandoned() -> None:
+async def test_attempt_begun_after_its_callers_have_gone_is_abandoned() -> None:
     found = anyio.Event()
 
     class SlowLedger(FakeLedger):
@@ -136,6 +136,6 @@ async def test_attempt_that_is_found_after_its_callers_have_gone_is_abandoned() 
     assert ledger.notes == [("reserved", "dall-e-3", PRICE), ("abandoned",), ("released",)]
 
 
-async def test_null_ledger_follows_a_call_that_outlasts_its_caller(catalog: Catalog) -> None:
+async def test_null_ledger_supports_pending_calls(catalog: Catalog) -> None:
     toolset = ImageToolset(catalog, FailingGateway(JobPending()))
     assert_pending(await toolset.generate_image("a cat", "dall-e-3"), held="0.00")

@@ -74,7 +74,7 @@ def event(**fields: Any) -> str:
     ],
     ids=lambda body: json.dumps(body)[:40],
 )
-def test_the_url_is_found_wherever_a_gateway_puts_it(body: object) -> None:
+def test_url_is_found_in_any_gateway_format(body: object) -> None:
     assert usable(body) == [URL]
 
 
@@ -102,7 +102,7 @@ def test_the_url_is_found_wherever_a_gateway_puts_it(body: object) -> None:
         ("HTTPS://cdn.example/1", "https://cdn.example/1"),
     ],
 )
-def test_a_url_is_told_as_it_was_meant(told: str, meant: str) -> None:
+def test_url_is_extracted_and_normalized(told: str, meant: str) -> None:
     assert usable({"data": [{"url": told}]}) == [meant]
 
 
@@ -138,11 +138,11 @@ def test_a_url_is_told_as_it_was_meant(told: str, meant: str) -> None:
     ],
     ids=lambda body: str(body)[:40],
 )
-def test_the_data_is_found_and_unpacked_however_it_is_written(body: object) -> None:
+def test_image_data_is_decoded_from_any_format(body: object) -> None:
     assert usable(body) == [PNG]
 
 
-def test_a_picture_that_is_escaped_text_is_unescaped() -> None:
+def test_escaped_svg_is_unescaped() -> None:
     assert usable({"data": [{"url": f"data:image/svg+xml,{quote(SVG)}"}]}) == [SVG.encode()]
     assert usable(SVG) == [SVG.encode()]
 
@@ -178,14 +178,14 @@ def test_nothing_else_in_an_answer_is_taken_for_a_picture(body: object) -> None:
     assert usable(body) == []
 
 
-def test_the_apis_own_shape_counts_alone_and_each_picture_once() -> None:
+def test_documented_format_takes_precedence_and_each_picture_counts_once() -> None:
     both = {"data": [{"url": URL}], "images": ["https://cdn.example/2.png"]}
     assert usable(both) == [URL]
     assert usable(event(type="completed", url=URL) * 2) == [URL]
     assert usable({"images": [URL, "https://cdn.example/2.png"]}) == [URL, "https://cdn.example/2.png"]
 
 
-def test_a_revision_comes_with_its_picture_in_either_spelling() -> None:
+def test_revised_prompt_is_read_in_either_spelling() -> None:
     told = entries_of(answer({"images": [{"image_url": {"url": URL}, "revisedPrompt": "A red fox"}]}))
     assert [(entry.url, entry.revised_prompt) for entry in told] == [(URL, "A red fox")]
 
@@ -204,11 +204,11 @@ def test_a_revision_comes_with_its_picture_in_either_spelling() -> None:
     ids=lambda body: str(body)[:20],
 )
 @pytest.mark.timeout(20)
-def test_hostile_text_takes_no_time(body: bytes) -> None:
+def test_hostile_text_is_parsed_quickly(body: bytes) -> None:
     assert len(usable(body)) <= 1
 
 
-def test_a_web_page_is_told_from_a_picture_and_from_text() -> None:
+def test_web_page_is_distinguished_from_picture_and_text() -> None:
     assert is_web_page(answer('<?xml version="1.0"?><!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0"><html/>'))
     assert not is_web_page(answer(SVG))
     assert not is_web_page(answer("<Error><Code>AccessDenied</Code></Error>"))

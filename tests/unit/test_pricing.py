@@ -48,7 +48,7 @@ def with_flux(tmp_path: Path) -> Catalog:
         ("nano-banana-pro", ("1024x1024",), "0.105"),
     ],
 )
-def test_a_published_price_is_the_estimate_times_n(
+def test_estimate_is_the_published_price_times_n(
     catalog: Catalog, model: str, size_and_quality: tuple[str, ...], price: str, n: int
 ) -> None:
     expected = priced(catalog, model, *size_and_quality, n=n)
@@ -74,7 +74,7 @@ RANGES = {"dall-e-3": ("0.042", "0.126", "$0.04-0.12"), "dall-e-2": ("0.021", "0
         ("dall-e-2", "hd", "1024x1024"),
     ],
 )
-def test_without_a_published_price_the_models_range_with_the_margin_is_the_estimate(
+def test_estimate_without_a_published_price_is_the_list_range_with_margin(
     catalog: Catalog, model: str, quality: str, size: str, n: int
 ) -> None:
     expected = priced(catalog, model, size, quality, n=n)
@@ -86,7 +86,7 @@ def test_without_a_published_price_the_models_range_with_the_margin_is_the_estim
     )
 
 
-def test_the_structured_estimate_is_the_high_end_and_shows_both_ends_of_a_range(catalog: Catalog) -> None:
+def test_structured_estimate_of_a_range_has_its_high_and_low_ends(catalog: Catalog) -> None:
     assert priced(catalog, "dall-e-2", "256x256", n=2).to_dict() == {
         "model": "dall-e-2",
         "size": "256x256",
@@ -133,7 +133,7 @@ def test_no_amount_is_ever_a_float(catalog: Catalog) -> None:
     assert all(isinstance(content["estimated_usd"], str) for content in contents)
 
 
-def test_the_dearest_call_costs_1_26(catalog: Catalog) -> None:
+def test_most_expensive_call_costs_1_26(catalog: Catalog) -> None:
     assert max(estimate(catalog, request) for request in every_request(catalog)).amount() == "$1.26"
 
 
@@ -141,7 +141,7 @@ def test_the_dearest_call_costs_1_26(catalog: Catalog) -> None:
     ("model", "size", "words"),
     [("dall-e-3", "1024x1024", "$0.042"), ("dall-e-3", "1024x1792", "$0.042-0.126"), ("nano-banana", "", "$0.053")],
 )
-def test_an_estimate_says_its_money_in_words(catalog: Catalog, model: str, size: str, words: str) -> None:
+def test_estimate_is_formatted_in_dollars(catalog: Catalog, model: str, size: str, words: str) -> None:
     assert priced(catalog, model, size).amount() == words
 
 
@@ -162,7 +162,7 @@ def test_an_amount_is_written_exactly_with_at_least_two_decimals(amount: str, wr
     assert usd(Decimal(amount)) == written
 
 
-def test_a_spread_of_equal_ends_is_one_amount() -> None:
+def test_range_with_equal_ends_is_shown_as_one_amount() -> None:
     assert spread(Decimal("0.10"), Decimal("0.1")) == "$0.10"
     assert spread(Decimal("0.1"), Decimal("0.25")) == "$0.10-0.25"
 
@@ -185,13 +185,13 @@ def test_all_models_are_compared_cheapest_first(catalog: Catalog, size: str) -> 
         ("", "hd", [("dall-e-2", "$0.021-0.042"), ("dall-e-3", "$0.042-0.126")]),
     ],
 )
-def test_only_models_that_can_do_what_is_asked_are_compared(
+def test_only_models_that_support_the_request_are_compared(
     catalog: Catalog, size: str, quality: str | None, compared: list[tuple[str, str]]
 ) -> None:
     assert named(compare(catalog, ImageArguments("", "any", size, quality))) == compared
 
 
-def test_a_comparison_goes_by_the_high_end_of_a_range(with_flux: Catalog) -> None:
+def test_comparison_uses_the_high_end_of_a_range(with_flux: Catalog) -> None:
     assert named(compare(with_flux, ImageArguments("", "any", ""))) == [
         ("dall-e-2", "$0.021"),
         ("dall-e-3", "$0.042"),
@@ -201,19 +201,19 @@ def test_a_comparison_goes_by_the_high_end_of_a_range(with_flux: Catalog) -> Non
     ]
 
 
-def test_what_no_model_can_do_is_refused_with_what_was_asked(catalog: Catalog) -> None:
+def test_request_that_no_model_supports_is_refused_and_described(catalog: Catalog) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         compare(catalog, ImageArguments("", "any", "256x256", "hd", 11))
     assert caught.value.message == "No model can do size '256x256', quality 'hd', n '11'."
     assert caught.value.hint == "Sizes: 256x256, 512x512, 1024x1024, 1024x1792, 1792x1024; n up to 10."
 
 
-def test_a_prompt_that_no_model_takes_is_refused_with_the_limit_of_the_one_that_takes_most(with_flux: Catalog) -> None:
+def test_too_long_prompt_is_refused_with_the_largest_limit(with_flux: Catalog) -> None:
     with pytest.raises(InvalidRequestError, match="nano-banana-pro takes at most 65,536"):
         compare(with_flux, ImageArguments("x" * 100_000, "any"))
 
 
-def test_a_refused_comparison_names_only_what_was_asked_for(catalog: Catalog) -> None:
+def test_refused_comparison_names_only_the_requested_arguments(catalog: Catalog) -> None:
     with pytest.raises(InvalidRequestError, match="No model can do n '0'\\."):
         compare(catalog, ImageArguments("", "any", "", n=0))
 
@@ -227,15 +227,13 @@ def test_a_refused_comparison_names_only_what_was_asked_for(catalog: Catalog) ->
         ("nano-banana-pro", "0.105", "0.105"),
     ],
 )
-def test_a_models_prices_range_over_everything_that_it_offers(
-    catalog: Catalog, model: str, low: str, high: str
-) -> None:
+def test_models_price_range_covers_everything_it_offers(catalog: Catalog, model: str, low: str, high: str) -> None:
     prices = price_range(catalog, catalog.find(model))
     assert prices is not None
     assert (prices.low, prices.high) == (Decimal(low), Decimal(high))
 
 
-def test_a_models_cheapest_offer_is_one_image_with_the_lowest_high_end(catalog: Catalog) -> None:
+def test_cheapest_offer_is_one_image_with_the_lowest_high_end(catalog: Catalog) -> None:
     offer = cheapest_offer(catalog, catalog.find("dall-e-2"))
     assert (offer.size, offer.quality, offer.n, offer.amount()) == ("1024x1024", "standard", 1, "$0.021")
 

@@ -39,10 +39,10 @@ async def test_a_result_warns_of_a_transparent_background(catalog: Catalog) -> N
     "prompt",
     ["A transparent glass bottle", "A girl in a transparent raincoat on a red background", "Glass with transparency"],
 )
-def test_what_is_transparent_in_the_picture_is_not_warned_of(catalog: Catalog, prompt: str) -> None:
+def test_transparent_object_causes_no_warning(catalog: Catalog, prompt: str) -> None:
     assert catalog.find("dall-e-3").cannot_promise(prompt) == []
 
 
-def test_a_model_that_promises_it_is_not_warned_of() -> None:
+def test_model_with_transparent_backgrounds_causes_no_warning() -> None:
     model = Model(id="fox", provider="Fox", max_images=1, transparent_background=True)
     assert model.cannot_promise(ASKING[0]) == []

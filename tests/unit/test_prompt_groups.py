@@ -91,18 +91,18 @@ UNSAID = {
 }
 
 
-def test_each_group_has_examples_of_what_it_covers_and_of_what_it_does_not() -> None:
+def test_each_group_has_positive_and_negative_examples() -> None:
     assert set(GROUPS) == set(SAID) == set(UNSAID)
 
 
 @pytest.mark.parametrize(("group", "text"), [(group, text) for group, texts in SAID.items() for text in texts])
-def test_a_group_covers_what_it_means(group: str, text: str) -> None:
+def test_group_matches_its_positive_examples(group: str, text: str) -> None:
     assert hits(text, [f"@{group}"])
     assert hits(text.upper(), [f"@{group}"])
 
 
 @pytest.mark.parametrize(("group", "text"), [(group, text) for group, texts in UNSAID.items() for text in texts])
-def test_a_group_does_not_cover_what_only_sounds_like_it(group: str, text: str) -> None:
+def test_group_does_not_match_its_negative_examples(group: str, text: str) -> None:
     assert hits(text, [f"@{group}"]) == []
 
 
@@ -126,11 +126,11 @@ def test_a_word_is_matched_whole_and_in_its_plural() -> None:
         ("a house without a roof in clear light", {"roof"}),
     ],
 )
-def test_the_words_that_a_prompt_negates_are_known(prompt: str, words: set[str]) -> None:
+def test_negated_words_of_a_prompt_are_found(prompt: str, words: set[str]) -> None:
     assert negated(prompt) == words
 
 
-def test_every_purpose_has_a_view_of_what_fits_it_in_known_terms() -> None:
+def test_every_purpose_has_fitting_terms_from_known_groups() -> None:
     assert set(FITS) == set(PURPOSES) - {"auto"}
     terms = [term for fit in FITS.values() for term in (*fit.foreign, *fit.fitting)]
     assert {term[1:] for term in terms if term.startswith("@")} <= set(GROUPS)

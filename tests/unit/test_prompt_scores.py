@@ -93,7 +93,7 @@ def test_every_metric_has_an_enricher_that_fails_it() -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_a_bad_enricher_misses_the_bar_and_is_told_why(metric: str) -> None:
+def test_bad_enricher_misses_the_bar_with_a_reason(metric: str) -> None:
     enrich, prompt = BAD[metric]
     bar, _ = METRICS[metric]
     found = score(metric, enrich, prompt)
@@ -119,16 +119,16 @@ def test_a_bad_enricher_misses_the_bar_and_is_told_why(metric: str) -> None:
         ("shape_named", judged(size="1024x1792", arguments={"composition": "overhead"})),
     ],
 )
-def test_a_metric_leaves_out_the_prompts_that_it_does_not_concern(metric: str, prompt: JudgedPrompt) -> None:
+def test_metric_skips_irrelevant_prompts(metric: str, prompt: JudgedPrompt) -> None:
     assert score(metric, adding({}), prompt) == Score(None, [])
 
 
-def test_what_the_prompt_negates_is_a_contradiction_and_what_an_addition_denies_is_none() -> None:
+def test_added_negated_word_contradicts_but_a_repeated_negation_does_not() -> None:
     assert score("contradictions", adding({"lighting": "soft neon light"}), judged("a city, no neon")).value == 100
     assert score("contradictions", adding({"style": "poster, no text"}), judged("a poster, no text")).value == 0
 
 
-def test_what_must_be_said_is_missed_where_it_is_not() -> None:
+def test_missing_required_words_fail_the_purpose_fit() -> None:
     prompt = judged("the lion, not a cartoon", must=("@photo", "lifelike"))
     assert score("purpose_fit", adding({"lighting": "soft daylight"}), prompt).value == 0
     assert score("purpose_fit", adding({"style": "lifelike style"}), prompt).value == 100
@@ -143,7 +143,7 @@ def test_what_must_be_said_is_missed_where_it_is_not() -> None:
         ({"composition": "framed by hand"}, ("style",), 100),
     ],
 )
-def test_additions_fit_a_purpose_if_one_is_of_it_and_none_is_foreign(
+def test_purpose_fits_if_one_addition_matches_and_none_is_foreign(
     texts: Mapping[str, str], has: tuple[str, ...], share: float
 ) -> None:
     assert score("purpose_fit", adding(texts), judged(purpose="logo_icon", has=has)).value == share
@@ -162,12 +162,12 @@ def test_additions_fit_a_purpose_if_one_is_of_it_and_none_is_foreign(
         {"reason": "it is detailed enough"},
     ],
 )
-def test_a_report_that_says_other_than_what_was_done_is_no_honest_one(changes: Mapping[str, Any]) -> None:
+def test_report_that_differs_from_the_changes_is_dishonest(changes: Mapping[str, Any]) -> None:
     assert score("report_honesty", adding(FITTING)).value == 100
     assert score("report_honesty", adding(FITTING, **changes)).value == 0
 
 
-def test_what_the_call_asks_for_is_not_the_enrichers_choice() -> None:
+def test_requested_words_do_not_count_as_the_enrichers_choice() -> None:
     asked = [replace(each, source="argument") for each in applied(FITTING)]
     prompt = judged(has=("lighting",), purpose="logo_icon")
     scores = measured([tried(adding(FITTING, applied=asked), prompt)])
@@ -175,7 +175,7 @@ def test_what_the_call_asks_for_is_not_the_enrichers_choice() -> None:
     assert not any(failure.why.startswith("foreign") for failure in scores["purpose_fit"].failures)
 
 
-def test_a_prompt_that_was_rightly_not_read_is_not_counted_as_detected() -> None:
+def test_rightly_skipped_prompt_is_excluded_from_detection() -> None:
     enrich = adding({}, reason="it is not recognisably English")
     assert score("detection_recall", enrich, judged(has=("style",), treat="alone")).value is None
     assert score("detection_recall", enrich, judged(has=("style",), treat="either")).value == 0
@@ -188,12 +188,12 @@ def test_detection_is_averaged_over_facets_not_over_prompts() -> None:
     assert score("detection_recall", enrich, *prompts).value == pytest.approx(200 / 3)
 
 
-def test_a_percentile_is_a_value_that_so_many_are_not_above() -> None:
+def test_percentile_is_the_nearest_rank_value() -> None:
     assert [percentile(range(1, 101), each) for each in (50, 95, 99, 100)] == [50, 95, 99, 100]
     assert (percentile([7], 95), percentile([], 95)) == (7, None)
 
 
-def test_a_bar_is_read_as_it_is_held() -> None:
+def test_bar_is_shown_as_it_is_applied() -> None:
     assert (str(Bar(0.2, unit="ms")), str(Bar(90, is_least=True))) == ("at most 0.2 ms", "at least 90 %")
     assert [Bar(5).is_met(value) for value in (None, 5, 5.01)] == [True, True, False]
     assert [shown(value) for value in (None, 0, 100, 2.346)] == ["-", "0", "100", "2.35"]
@@ -207,12 +207,12 @@ def test_the_enricher_and_the_baselines_are_judged_alike(
     assert [scores[name].value for name in ("verbatim", "idempotent", "no_exception", "report_honesty")] == [100] * 4
 
 
-def test_the_fixed_suffix_says_the_same_to_every_prompt() -> None:
+def test_fixed_suffix_adds_the_same_to_every_prompt() -> None:
     assert score("commonest_addition", fixed_suffix, *PROMPTS).value == 100
     assert score("over_enrichment", fixed_suffix, *PROMPTS).value == 100
 
 
-def test_the_call_is_made_as_the_judged_prompt_says() -> None:
+def test_call_uses_the_judged_prompts_arguments() -> None:
     asked = {"purpose": "product", "lighting": "soft morning light"}
     result = ours(judged("cup of tea", size="1792x1024", model="nano-banana", arguments=asked), "cup of tea")
     assert "soft morning light" in result.prompt

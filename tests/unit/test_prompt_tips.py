@@ -75,7 +75,7 @@ def test_the_vocabulary_has_no_faults() -> None:
     assert faults(DATA) == []
 
 
-def test_the_schema_is_one_and_describes_each_of_its_parts() -> None:
+def test_schema_is_valid_and_describes_each_of_its_parts() -> None:
     Draft202012Validator.check_schema(SCHEMA)  # pyright: ignore[reportUnknownMemberType] - of jsonschema
     parts = {**SCHEMA["properties"], **SCHEMA["$defs"]}
     assert [name for name, part in parts.items() if not part.get("description")] == []
@@ -85,7 +85,7 @@ def test_an_editor_finds_the_schema_beside_the_file() -> None:
     assert packaged(DATA["$schema"].removeprefix("./")) == SCHEMA
 
 
-def test_the_schema_knows_the_purposes_that_can_be_asked_for_and_the_class_of_what_has_none() -> None:
+def test_schema_lists_all_purposes_facets_and_the_fallback_subject() -> None:
     assert {"auto", *SCHEMA["properties"]["purposes"]["required"]} == set(PURPOSES)
     assert OTHER in SCHEMA["properties"]["subjects"]["required"]
     assert SCHEMA["properties"]["phrases"]["required"] == list(MAIN_FACETS)
@@ -116,7 +116,7 @@ def test_the_schema_knows_the_purposes_that_can_be_asked_for_and_the_class_of_wh
         *((term(text, "guards"), "guards.") for text in ("Zyx", "zyx\n", "zyx-zyx", " zyx", "zyx!", "été", "x" * 41)),
     ],
 )
-def test_a_wrong_form_is_found_at_its_place_with_what_it_is_to_be(change: Change, place: str) -> None:
+def test_schema_fault_is_reported_with_its_place_and_expectation(change: Change, place: str) -> None:
     (fault,) = faults(changed(change))
     assert re.fullmatch(rf"{re.escape(place)}[^:]*: .+ \([A-Z].+\)", fault)
 
@@ -190,7 +190,7 @@ def test_a_wrong_form_is_found_at_its_place_with_what_it_is_to_be(change: Change
         ("subjects.person.nouns: 'dogs' tells animal", [term("dogs", "subjects", "person", "nouns")]),
     ],
 )
-def test_each_kind_of_fault_is_found_at_its_place(fault: str, changes: Sequence[Change]) -> None:
+def test_each_kind_of_fault_is_reported_with_its_place(fault: str, changes: Sequence[Change]) -> None:
     assert fault in faults(changed(*changes))
 
 
@@ -206,11 +206,11 @@ def test_each_kind_of_fault_is_found_at_its_place(fault: str, changes: Sequence[
         [drop("$schema")],
     ],
 )
-def test_what_a_vocabulary_may_hold_is_no_fault(changes: Sequence[Change]) -> None:
+def test_valid_variation_has_no_faults(changes: Sequence[Change]) -> None:
     assert faults(changed(*changes)) == []
 
 
-def test_where_nothing_but_the_code_refuses_a_vocabulary_that_is_its_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusal_by_the_code_alone_is_reported_as_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: Any) -> Tips:
         raise ValueError("purposes: zyx")
 
@@ -218,12 +218,12 @@ def test_where_nothing_but_the_code_refuses_a_vocabulary_that_is_its_fault(monke
     assert faults(DATA) == ["purposes: zyx"]
 
 
-def test_the_lint_prints_that_there_are_no_faults() -> None:
+def test_lint_reports_no_faults() -> None:
     result = CliRunner().invoke(main)
     assert (result.output, result.exit_code) == ("prompt_tips.json has no faults.\n", 0)
 
 
-def test_the_lint_prints_each_fault_on_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lint_prints_one_fault_per_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def damaged(_: str) -> Any:
         return changed(phrase("style", "dog zyx"))
 
@@ -233,7 +233,7 @@ def test_the_lint_prints_each_fault_on_a_line_of_its_own(monkeypatch: pytest.Mon
     assert result.exit_code == 1
 
 
-def test_the_lint_says_where_the_file_is_no_json_and_which_name_is_there_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lint_locates_invalid_json_and_duplicate_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for text, said in (
         ("{", "line 1 column 2"),
         ('{"tags": {"day": [], "day": []}}', "day stands twice in one object"),
@@ -275,5 +275,5 @@ def test_a_noun_has_its_regular_plural(word: str, many: str) -> None:
 
 
 @pytest.mark.parametrize(("word", "one"), [("dogs", "dog"), ("dog", "dog"), ("glass", "glass"), ("bus", "bus")])
-def test_only_the_ending_of_a_plural_is_taken_from_a_word(word: str, one: str) -> None:
+def test_only_a_plural_ending_is_removed_from_a_word(word: str, one: str) -> None:
     assert singular(word) == one

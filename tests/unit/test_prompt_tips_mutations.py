@@ -276,9 +276,7 @@ def broken_promises(tips: Tips, ask: Ask) -> Iterator[str]:
 
 @SOME
 @given(mutants(), asks)
-def test_a_damaged_vocabulary_is_refused_or_has_faults_or_breaks_no_promise(
-    mutant: Mutant, asked: Sequence[Ask]
-) -> None:
+def test_damaged_vocabulary_is_refused_faulty_or_harmless(mutant: Mutant, asked: Sequence[Ask]) -> None:
     try:
         tips = Tips.read(mutant.data)
     except ValueError as error:
@@ -291,7 +289,7 @@ def test_a_damaged_vocabulary_is_refused_or_has_faults_or_breaks_no_promise(
 
 @FEW
 @given(mutants())
-def test_whatever_cannot_be_read_has_faults(mutant: Mutant) -> None:
+def test_unreadable_vocabulary_has_faults(mutant: Mutant) -> None:
     found = faults(mutant.data)
     assert all(isinstance(fault, str) and fault.isprintable() for fault in found)
     try:

@@ -10,12 +10,12 @@ def members(name: str) -> dict[str, Any]:
     return dict(vars(kind))
 
 
-def test_the_public_names_are_sorted_and_named_once() -> None:
+def test_public_names_are_sorted_and_unique() -> None:
     assert list(blockrun_image.__all__) == sorted(set(blockrun_image.__all__))
 
 
 @pytest.mark.parametrize("name", blockrun_image.__all__)
-def test_every_public_name_exists_and_has_a_docstring_of_its_own(name: str) -> None:
+def test_every_public_name_exists_and_has_its_own_docstring(name: str) -> None:
     described = getattr(blockrun_image, name).__doc__
     assert described
     assert not described.startswith(f"{name}("), "the signature that a dataclass writes for want of a docstring"

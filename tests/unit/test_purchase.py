@@ -61,7 +61,7 @@ pytestmark = pytest.mark.anyio
 # what an earlier call has bought
 
 
-async def test_what_an_earlier_call_has_bought_is_collected_and_nothing_sent() -> None:
+async def test_earlier_purchase_is_collected_without_sending_a_request() -> None:
     gateway, ledger = FakeGateway(Image(OTHER_URL)), earlier(SETTLED)
     response = await made(purchase(ledger, gateway))
     assert ([image.url for image in response.images], response.charged_usd) == ([URL], PRICE)
@@ -69,7 +69,7 @@ async def test_what_an_earlier_call_has_bought_is_collected_and_nothing_sent() -
     assert (gateway.requests, gateway.polled, ledger.notes) == ([], [], [])
 
 
-async def test_pictures_of_a_repetition_say_how_to_get_others() -> None:
+async def test_repeated_pictures_explain_how_to_get_others() -> None:
     attempt = FakeAttempt(REQUEST, SETTLED)
     response = await made(purchase(FakeLedger(Collected(attempt, is_repeat=True))))
     assert response.warnings[-1].startswith("These pictures are from the same call moments ago")
@@ -99,7 +99,7 @@ async def test_job_of_an_earlier_call_is_claimed_polled_and_settled() -> None:
         (replace(ACCEPTED, is_claimable=False), {}, []),
     ],
 )
-async def test_what_others_still_work_on_is_waited_for(
+async def test_attempt_in_progress_elsewhere_is_awaited(
     status: AttemptStatus, more: dict[str, Any], notes: Sequence[Note]
 ) -> None:
     told, ledger, gateway = list[str](), earlier(status, SETTLED, **more), FakeGateway()
@@ -109,7 +109,7 @@ async def test_what_others_still_work_on_is_waited_for(
     assert (ledger.notes, gateway.polled) == (notes, [])
 
 
-async def test_earlier_call_that_cost_nothing_is_followed_by_a_purchase() -> None:
+async def test_released_earlier_attempt_is_followed_by_a_purchase() -> None:
     gateway, ledger = FakeGateway(Image(OTHER_URL), charged="0.05"), earlier(AttemptStatus(AttemptState.RELEASED))
     buying = purchase(ledger, gateway)
     assert (await made(buying)).images[0].url == OTHER_URL
@@ -119,7 +119,7 @@ async def test_earlier_call_that_cost_nothing_is_followed_by_a_purchase() -> Non
     assert buying.attempt is not ledger.attempt
 
 
-async def test_attempt_that_cost_nothing_is_forgotten() -> None:
+async def test_released_earlier_attempt_is_forgotten() -> None:
     released = FakeAttempt(REQUEST, AttemptStatus(AttemptState.RELEASED))
     buying = purchase(FakeLedger(Collected(released), BudgetExceededError("Too dear.")))
     with pytest.raises(BudgetExceededError):
@@ -131,9 +131,7 @@ UNKNOWN_ONES = [AttemptStatus(AttemptState.HELD), AttemptStatus(AttemptState.UNK
 
 
 @pytest.mark.parametrize("status", UNKNOWN_ONES)
-async def test_earlier_call_whose_outcome_is_unknown_is_an_error_and_buys_nothing(
-    catalog: Catalog, status: AttemptStatus
-) -> None:
+async def test_unknown_earlier_outcome_is_an_error_and_buys_nothing(catalog: Catalog, status: AttemptStatus) -> None:
     gateway, ledger = FakeGateway(Image(URL)), earlier(status)
     with pytest.raises(OutcomeUnknownError, match="nothing was sent now") as caught:
         await ImageToolset(catalog, gateway, ledger=ledger).generate_image("a cat", "dall-e-3")
@@ -142,7 +140,7 @@ async def test_earlier_call_whose_outcome_is_unknown_is_an_error_and_buys_nothin
     assert ledger.notes == [("delivered", "unknown")]
 
 
-async def test_earlier_call_that_was_charged_without_a_picture_is_told_so(catalog: Catalog) -> None:
+async def test_earlier_charge_without_a_picture_is_reported_as_charged(catalog: Catalog) -> None:
     ledger = earlier(replace(SETTLED, response=ImagesResponse((), PRICE)))
     with pytest.raises(OutcomeUnknownError) as caught:
         await ImageToolset(catalog, FakeGateway(), ledger=ledger).generate_image("a cat", "dall-e-3")
@@ -159,7 +157,7 @@ ENDS_OF_JOBS: Sequence[tuple[Exception, Note]] = [
 
 
 @pytest.mark.parametrize(("error", "ending"), ENDS_OF_JOBS)
-async def test_each_end_of_a_job_is_noted_as_what_it_means_for_the_money(error: Exception, ending: Note) -> None:
+async def test_each_end_of_a_job_is_recorded_by_its_charge(error: Exception, ending: Note) -> None:
     ledger = earlier(ACCEPTED)
     with pytest.raises(type(error)):
         await made(purchase(ledger, FailingGateway(error)))
@@ -173,7 +171,7 @@ async def test_each_end_of_a_job_is_noted_as_what_it_means_for_the_money(error: 
         (earlier(ACCEPTED, broken=["status"]), FakeGateway(Image(URL))),
     ],
 )
-async def test_failure_on_this_side_leaves_an_earlier_purchase_to_the_next_call(
+async def test_local_failure_abandons_an_earlier_attempt_for_the_next_call(
     catalog: Catalog, ledger: EarlierCall, gateway: FakeGateway
 ) -> None:
     with pytest.raises(ImageError):
@@ -181,7 +179,7 @@ async def test_failure_on_this_side_leaves_an_earlier_purchase_to_the_next_call(
     assert (ledger.notes[-1], gateway.requests) == (("abandoned",), [])
 
 
-async def test_earlier_call_that_cannot_be_looked_at_may_have_been_charged() -> None:
+async def test_unreadable_earlier_attempt_may_have_been_charged() -> None:
     with pytest.raises(LedgerError) as caught:
         await made(purchase(earlier(SENT, broken=["status"])))
     assert (caught.value.charged, caught.value.message) == ("unknown", "The disk is full.")
@@ -196,7 +194,7 @@ async def test_claimed_job_is_finished_without_a_caller() -> None:
     assert ledger.notes == [("polled", 0.0), ("settled", None, [URL])]
 
 
-async def test_job_that_goes_on_can_be_polled_by_the_next() -> None:
+async def test_claim_on_an_unfinished_job_is_released() -> None:
     ledger = earlier(ACCEPTED)
     with pytest.raises(JobPending):
         await purchase(FakeLedger(), FailingGateway(JobPending()), order=None).finish(ledger.attempt, Job("job_1"))
@@ -216,7 +214,7 @@ class Leaving(FakeGateway):
         raise AssertionError
 
 
-async def test_job_whose_collector_is_cancelled_is_left_to_the_next() -> None:
+async def test_cancelled_collector_releases_its_claim_and_abandons() -> None:
     ledger = earlier(ACCEPTED)
     with anyio.CancelScope() as scope:
         await made(purchase(ledger, Leaving(scope)))
@@ -227,19 +225,19 @@ async def test_job_whose_collector_is_cancelled_is_left_to_the_next() -> None:
 # what nobody has bought before
 
 
-async def test_nothing_to_buy_and_nothing_to_collect_is_the_refusal() -> None:
+async def test_refusal_is_raised_if_nothing_can_be_collected() -> None:
     refusal = InvalidRequestError("There is no such size.")
     with pytest.raises(InvalidRequestError) as caught:
         await made(purchase(NullLedger(), order=None, refusal=refusal))
     assert caught.value is refusal
 
 
-async def test_purchase_without_an_order_and_a_refusal_says_so() -> None:
+async def test_purchase_without_order_or_refusal_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="nothing to buy"):
         await made(purchase(FakeLedger(NothingFound()), order=None))
 
 
-async def test_gateway_that_cannot_be_opened_still_lets_collect() -> None:
+async def test_purchase_collects_even_if_the_gateway_cannot_be_opened() -> None:
     class ClosedPorts(FixedPorts):
         async def gateway(self) -> ImageGateway:
             raise ConfigurationError("There is no key.")
@@ -254,7 +252,7 @@ async def test_gateway_that_cannot_be_opened_still_lets_collect() -> None:
 
 
 @pytest.mark.parametrize("error", [ConfigurationError("No folder."), LedgerError("The disk is full.")])
-async def test_refusal_is_raised_rather_than_a_fault_of_the_ledger(error: ImageError) -> None:
+async def test_refusal_takes_precedence_over_a_ledger_error(error: ImageError) -> None:
     refusal = InvalidRequestError("There is no such size.")
     with pytest.raises(InvalidRequestError):
         await made(purchase(FakeLedger(error), order=None, refusal=refusal))
@@ -262,7 +260,7 @@ async def test_refusal_is_raised_rather_than_a_fault_of_the_ledger(error: ImageE
         await made(purchase(FakeLedger(error)))
 
 
-async def test_limit_that_forbids_an_order_is_raised() -> None:
+async def test_order_over_a_limit_raises_and_sends_nothing() -> None:
     gateway = FakeGateway(Image(URL))
     with pytest.raises(BudgetExceededError):
         await made(purchase(FakeLedger(BudgetExceededError("Too dear.")), gateway))
@@ -275,7 +273,7 @@ async def test_limit_that_forbids_an_order_is_raised() -> None:
 # callers that leave
 
 
-async def test_held_is_what_its_attempt_holds() -> None:
+async def test_held_amount_is_that_of_its_attempt() -> None:
     assert purchase(NullLedger()).held_usd == 0
     assert purchase(NullLedger(), attempt=FakeAttempt(REQUEST, broken=["status"])).held_usd == HELD
 
@@ -291,7 +289,7 @@ async def test_request_is_the_one_that_was_sent() -> None:
 
 
 @pytest.mark.parametrize("charged", [PRICE, None])
-async def test_an_earlier_call_that_was_charged_for_nothing_is_told_as_that(charged: Decimal | None) -> None:
+async def test_earlier_charge_without_pictures_names_the_saved_answer(charged: Decimal | None) -> None:
     kept = ImagesResponse((), charged, ["The answer is saved as it came: /pictures/1.bin"])
     attempt = FakeAttempt(REQUEST, AttemptStatus(AttemptState.SETTLED, response=kept))
     with pytest.raises(OutcomeUnknownError, match=r"returned no picture\. The answer is saved as it came") as caught:

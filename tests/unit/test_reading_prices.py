@@ -45,7 +45,7 @@ def test_a_price_is_read_in_each_spelling_and_form(spelling: str, told: object, 
 
 @spelled
 @pytest.mark.parametrize("told", ["0", 0, 0.0, "0.00"])
-def test_price_of_nothing_is_one_only_if_it_is_told_as_free(spelling: str, told: object) -> None:
+def test_zero_price_counts_only_if_marked_free(spelling: str, told: object) -> None:
     entry = {"id": "flux", **priced(**{spelling: told})}
     assert only(entry).price_usd is None
     assert only(entry | {"free": "yes"}).price_usd is None
@@ -82,28 +82,28 @@ def test_price_of_nothing_is_one_only_if_it_is_told_as_free(spelling: str, told:
         {"usd": 0.05},
     ],
 )
-def test_what_is_no_amount_is_no_price(spelling: str, told: object) -> None:
+def test_invalid_amount_is_not_a_price(spelling: str, told: object) -> None:
     assert only({"id": "flux", **priced(**{spelling: told})}).price_usd is None
 
 
 @spelled
 @pytest.mark.parametrize("told", [1000.01, "1000.000001", 1_000_000, 1e21, "9" * 40, "9e999", 10**30])
-def test_a_model_at_a_price_that_no_picture_has_is_left_out(spelling: str, told: object) -> None:
+def test_model_with_an_implausible_price_is_skipped(spelling: str, told: object) -> None:
     assert refused({"id": "flux", **priced(**{spelling: told})}) == 1
 
 
 @pytest.mark.parametrize("pricing", [None, "0.05", 0.05, [], ["flat"], True])
-def test_pricing_that_is_no_object_tells_no_price(pricing: object) -> None:
+def test_pricing_that_is_not_an_object_gives_no_price(pricing: object) -> None:
     assert only({"id": "flux", "pricing": pricing}).price_usd is None
 
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.permutations(SPELLINGS, 2)))
-def test_of_two_prices_of_one_model_the_higher_one_counts(one: str, other: str) -> None:
+def test_higher_of_two_prices_counts(one: str, other: str) -> None:
     assert only({"id": "flux", **priced(**{one: 0.07, other: "0.02"})}).price_usd == Decimal("0.07")
 
 
 @pytest.mark.parametrize("other", ["free", None, -1, 0])
-def test_beside_what_is_no_amount_a_price_still_counts(other: object) -> None:
+def test_valid_price_counts_beside_an_invalid_one(other: object) -> None:
     assert only({"id": "flux", "flat_price": 0.02, "pricePerImage": other}).price_usd == Decimal("0.02")
 
 

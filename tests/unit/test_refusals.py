@@ -18,12 +18,12 @@ from blockrun_image_mcp.gateway.error_words import ErrorWords
     ],
 )
 @pytest.mark.parametrize("status", [400, 404])
-def test_a_refusal_of_the_model_is_known_by_its_words(status: int, said: str) -> None:
+def test_model_not_found_is_recognised_by_its_words(status: int, said: str) -> None:
     assert refusals.classify(status, "no", ErrorWords(said, ("400",))).error is ModelNotFoundError
 
 
 @pytest.mark.parametrize("code", ["model_not_found", "unknown_model", "MODEL_NOT_SUPPORTED", "model_retired"])
-def test_a_refusal_of_the_model_is_known_by_its_code(code: str) -> None:
+def test_model_not_found_is_recognised_by_its_code(code: str) -> None:
     assert refusals.classify(400, "no", ErrorWords("No.", (code,))).error is ModelNotFoundError
 
 
@@ -37,16 +37,16 @@ def test_a_refusal_of_the_model_is_known_by_its_code(code: str) -> None:
         "Invalid prompt: 'a model not found in any catalogue'",
     ],
 )
-def test_another_refusal_that_names_a_model_is_none_of_the_model(said: str) -> None:
+def test_other_refusal_that_names_a_model_is_not_model_not_found(said: str) -> None:
     assert refusals.classify(400, "no", ErrorWords(said, ("invalid_request",))).error is GatewayError
 
 
-def test_a_refused_prompt_about_a_model_is_a_refusal_of_its_content() -> None:
+def test_refused_prompt_about_a_model_is_a_content_refusal() -> None:
     said = "Content policy violation: a retired model on a catwalk"
     assert refusals.classify(400, "no", ErrorWords(said, ("content_policy_violation",))).error is ContentPolicyError
 
 
 @pytest.mark.parametrize("status", [401, 402, 413, 500, 502])
-def test_a_status_that_decides_nothing_is_no_refusal_of_the_model(status: int) -> None:
+def test_inconclusive_status_is_not_model_not_found(status: int) -> None:
     saying = ErrorWords("Model x not found", ("model_not_found",))
     assert refusals.classify(status, "unknown", saying).error is not ModelNotFoundError

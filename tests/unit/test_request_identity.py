@@ -35,7 +35,7 @@ async def use(backend: Backend) -> None:
                 await free.models()
 
 
-async def test_models_generations_polls_and_downloads_name_the_program_and_its_version(gateway: RawGateway) -> None:
+async def test_every_request_names_the_program_and_its_version(gateway: RawGateway) -> None:
     await use(backend_of(gateway.settings, poll_seconds=0.05))
     with pytest.raises(StorageError):
         await download(f"{gateway.base_url}/picture.png", FakeStore())
@@ -44,7 +44,7 @@ async def test_models_generations_polls_and_downloads_name_the_program_and_its_v
     assert user_agent() == f"blockrun-image-mcp/{version('blockrun-image-mcp')}"
 
 
-async def test_azures_version_is_in_each_request_and_its_key_in_no_other_header(gateway: RawGateway) -> None:
+async def test_azure_requests_carry_the_version_and_only_an_api_key_header(gateway: RawGateway) -> None:
     azure = {"BLOCKRUN_IMAGE_GATEWAY": f"{gateway.base_url}?api-version=2024-02-01"}
     await use(backend_of({**gateway.settings, **azure}, poll_seconds=0.05))
     assert {target for target, _ in gateway.seen} == {f"{target}?api-version=2024-02-01" for target in REQUESTS}
@@ -53,7 +53,7 @@ async def test_azures_version_is_in_each_request_and_its_key_in_no_other_header(
     assert json.dumps([headers for _, headers in gateway.seen]).count("brk_raw") == len(gateway.seen)
 
 
-async def test_other_gateways_get_neither(gateway: RawGateway) -> None:
+async def test_other_gateways_get_a_bearer_token_and_no_version(gateway: RawGateway) -> None:
     await use(backend_of(gateway.settings, poll_seconds=0.05))
     assert {headers["authorization"] for _, headers in gateway.seen} == {"Bearer brk_raw_0123456789"}
     assert not [target for target, headers in gateway.seen if "?" in target or "api-key" in headers]

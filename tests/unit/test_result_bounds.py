@@ -21,9 +21,7 @@ def wire_bytes(result: GeneratedImages) -> int:
 @pytest.mark.parametrize("letter", ["x", "犬", "🦊", "\\", "\n"])
 @pytest.mark.parametrize("words", [1, 40])
 @pytest.mark.parametrize("length", [200, 1_600, 4_000, 65_000])
-async def test_the_largest_result_of_all_that_is_allowed_is_at_most_60_kilobytes(
-    catalog: Catalog, letter: str, words: int, length: int
-) -> None:
+async def test_largest_result_is_at_most_60_kilobytes(catalog: Catalog, letter: str, words: int, length: int) -> None:
     url = "https://pictures.example/"
     images = [
         Image(url + "u" * (length - len(url) - 1) + str(number), revised_prompt=f"{number} " + letter * 1_990)
@@ -41,7 +39,7 @@ async def test_the_largest_result_of_all_that_is_allowed_is_at_most_60_kilobytes
 
 
 @pytest.mark.anyio
-async def test_the_longest_prompt_of_all_does_not_flood_the_result(catalog: Catalog) -> None:
+async def test_longest_prompt_does_not_inflate_the_result(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL))
     result = await ImageToolset(catalog, gateway).generate_image("犬" * 65_536, "nano-banana-pro")
     assert gateway.requests[0].prompt == "犬" * 65_536
@@ -49,7 +47,7 @@ async def test_the_longest_prompt_of_all_does_not_flood_the_result(catalog: Cata
 
 
 @pytest.mark.anyio
-async def test_a_url_that_is_too_long_to_tell_is_in_a_file_whole_and_one_alone_may_be_longer(catalog: Catalog) -> None:
+async def test_overlong_url_goes_to_a_file_unless_it_is_the_only_one(catalog: Catalog) -> None:
     store = FakeStore()
     long = f"{URL}?{'s' * 9_000}"
     toolset = ImageToolset(catalog, FakeGateway(Image(long), Image(OTHER_URL)), store)
@@ -75,7 +73,7 @@ async def test_the_urls_of_a_result_share_16_000_characters(catalog: Catalog, n:
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("has_store", [True, False])
-async def test_a_url_that_cannot_be_put_into_a_file_is_told_all_the_same(catalog: Catalog, has_store: bool) -> None:
+async def test_overlong_url_is_returned_if_it_cannot_be_saved(catalog: Catalog, has_store: bool) -> None:
     long = f"{URL}?lost={'s' * 20_000}"
     store = FakeStore() if has_store else None
     result = await ImageToolset(catalog, FakeGateway(Image(long)), store).generate_image("a cat", "dall-e-3")

@@ -41,7 +41,7 @@ def two_pictures(catalog: Catalog) -> GeneratedImages:
     )
 
 
-def test_the_pictures_structured_content_is_complete(two_pictures: GeneratedImages) -> None:
+def test_structured_content_of_pictures_is_complete(two_pictures: GeneratedImages) -> None:
     assert two_pictures.to_dict() == {
         "status": "complete",
         "images": [
@@ -65,7 +65,7 @@ def test_the_pictures_structured_content_is_complete(two_pictures: GeneratedImag
     }
 
 
-def test_the_pictures_text_is_complete(two_pictures: GeneratedImages) -> None:
+def test_text_of_pictures_is_complete(two_pictures: GeneratedImages) -> None:
     assert two_pictures.to_text() == (
         "2 images by dall-e-3 standard 1024x1792, charged $0.10.\n"
         "Revised prompt of image 1: a black cat on a mat\n"
@@ -78,7 +78,7 @@ def test_the_pictures_text_is_complete(two_pictures: GeneratedImages) -> None:
     )
 
 
-def test_one_picture_without_a_revision_a_choice_of_quality_or_a_reported_charge(catalog: Catalog) -> None:
+def test_optional_parts_of_a_picture_are_left_out(catalog: Catalog) -> None:
     result = generated(catalog, ImageArguments("a cat", "nano-banana", ""), Image("https://pictures.example/1.png"))
     assert result.to_text() == (
         "1 image by nano-banana 1024x1024. The gateway did not report the charge (estimated $0.053).\n"
@@ -96,7 +96,7 @@ def test_one_picture_without_a_revision_a_choice_of_quality_or_a_reported_charge
     }
 
 
-def test_a_charge_of_nothing_is_reported_as_such(catalog: Catalog) -> None:
+def test_zero_charge_is_reported_as_such(catalog: Catalog) -> None:
     request = ImageArguments("a cat", "nano-banana", "")
     result: Any = generated(catalog, request, Image("https://pictures.example/1.png"), charged="0")
     assert result.to_dict()["cost"]["charged_usd"] == "0.00"
@@ -104,7 +104,7 @@ def test_a_charge_of_nothing_is_reported_as_such(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize(("charged", "simulated"), [("0.05", "0.05"), ("0", "0.00"), (None, None)])
-def test_the_sandbox_charges_nothing_and_tells_what_a_real_call_costs(
+def test_sandbox_charges_nothing_and_reports_what_a_real_call_costs(
     catalog: Catalog, charged: str | None, simulated: str | None
 ) -> None:
     plain = generated(catalog, ImageArguments("a cat", "nano-banana"), Image("http://127.0.0.1/1.png"), charged=charged)
@@ -118,14 +118,14 @@ def test_the_sandbox_charges_nothing_and_tells_what_a_real_call_costs(
 
 
 @pytest.mark.parametrize(("charged", "words"), [("0.05", " ($0.05)"), (None, "")])
-def test_a_collected_picture_is_not_told_to_be_charged_again(catalog: Catalog, charged: str | None, words: str) -> None:
+def test_collected_picture_is_not_reported_as_charged_again(catalog: Catalog, charged: str | None, words: str) -> None:
     plain = generated(catalog, ImageArguments("a cat", "nano-banana"), Image("u"), charged=charged)
     first, *_ = replace(plain, is_collected=True).to_text().splitlines()
     assert first == f"1 image by nano-banana 1024x1024, paid by an earlier call{words}; nothing more was charged."
 
 
 @pytest.mark.parametrize("is_sandbox", [False, True])
-def test_a_pending_call_says_what_to_do_in_its_last_line(catalog: Catalog, is_sandbox: bool) -> None:
+def test_pending_call_says_what_to_do_in_its_last_line(catalog: Catalog, is_sandbox: bool) -> None:
     plain = generated(catalog, ImageArguments("a cat", "nano-banana"))
     pending = PendingImages(
         plain.request,
@@ -153,9 +153,7 @@ def test_the_fixed_part_of_ten_pictures_is_at_most_1_2_kilobytes(catalog: Catalo
 
 
 @pytest.mark.parametrize("prompt", ["A dog", "A cat at sunset", "A photo of a train, no people, not in close-up"])
-def test_the_fixed_part_of_an_enriched_picture_is_at_most_1_2_kilobytes_in_both_forms_together(
-    catalog: Catalog, prompt: str
-) -> None:
+def test_fixed_part_of_an_enriched_picture_is_at_most_1_2_kilobytes(catalog: Catalog, prompt: str) -> None:
     enriched = enrich(prompt, model="dall-e-3")
     plain = generated(catalog, ImageArguments(prompt, "dall-e-3", "1024x1792"), Image("u"), charged="0.126")
     result = replace(plain, prompt=enriched)
@@ -168,7 +166,7 @@ def test_the_fixed_part_of_an_enriched_picture_is_at_most_1_2_kilobytes_in_both_
     assert sum(map(len, forms)) - sum(map(len, variable)) <= 1200
 
 
-def test_the_text_names_what_was_added_and_not_the_prompt(catalog: Catalog) -> None:
+def test_text_names_the_additions_and_not_the_prompt(catalog: Catalog) -> None:
     plain = generated(catalog, ImageArguments("A dog", "dall-e-3"), Image("https://pictures.example/1.png"))
     added = replace(plain, prompt=enrich("A dog", model="dall-e-3", art_style="ink on old paper")).to_text()
     assert "Added to the prompt: ink on old paper (style);" in added
@@ -177,13 +175,13 @@ def test_the_text_names_what_was_added_and_not_the_prompt(catalog: Catalog) -> N
     assert "Missing from the prompt: style, such as " in missing
 
 
-def test_where_only_a_style_is_missing_the_reason_is_that_none_is_added_unasked(catalog: Catalog) -> None:
+def test_reason_for_a_missing_style_says_when_styles_are_added(catalog: Catalog) -> None:
     enriched = enrich("A dog at sunset in close-up", model="dall-e-3")
     assert (enriched.missing, [each.facet for each in enriched.advice]) == (["style"], ["style"])
     assert enriched.reason == "a style is added only to a bare prompt or for a purpose"
 
 
-def test_original_and_sent_are_both_told_only_where_they_differ(catalog: Catalog) -> None:
+def test_original_and_sent_prompt_are_both_reported_only_if_they_differ(catalog: Catalog) -> None:
     changed: Any = enrich("A dog", model="dall-e-3").to_dict()["prompt"]
     assert changed["original"] == "A dog"
     assert changed["sent"].startswith("A dog. ")
@@ -191,26 +189,26 @@ def test_original_and_sent_are_both_told_only_where_they_differ(catalog: Catalog
     assert same == {"sent": "A dog, exactly as written", "reason": "it asks to be sent unchanged"}
 
 
-def test_a_result_does_not_repeat_the_prompt_that_the_caller_wrote(catalog: Catalog) -> None:
+def test_result_does_not_repeat_the_callers_prompt(catalog: Catalog) -> None:
     prompt = "A dog " * 40
     plain = generated(catalog, ImageArguments(prompt, "dall-e-3"), Image("u"))
     told = replace(plain, prompt=enrich(prompt, model="dall-e-3", lighting="dusk")).to_dict()
     assert json.dumps(told).count(prompt.strip()) == 1
 
 
-def test_a_facet_with_advice_is_not_told_to_be_missing_besides() -> None:
+def test_facet_with_advice_is_not_also_reported_as_missing() -> None:
     told: Any = enrich("A dog at sunset", model="dall-e-3").to_dict()
     assert {each["facet"] for each in told["advice"]}.isdisjoint(told.get("missing", []))
 
 
-def test_a_picture_in_a_file_is_told_by_its_path_and_its_url(catalog: Catalog) -> None:
+def test_saved_picture_is_reported_with_its_path_and_url(catalog: Catalog) -> None:
     image = Image("file:///pictures/1.png", Path("/pictures/1.png"))
     result: Any = generated(catalog, ImageArguments("a cat", "dall-e-3"), image)
     assert result.to_dict()["images"] == [{"url": "file:///pictures/1.png", "path": "/pictures/1.png"}]
     assert result.to_text().endswith("\nfile:///pictures/1.png\n/pictures/1.png")
 
 
-def test_a_dry_run_tells_what_each_model_would_be_sent(catalog: Catalog) -> None:
+def test_dry_run_reports_what_each_model_would_be_sent(catalog: Catalog) -> None:
     result = ImageToolset(catalog).estimate_cost(prompt="A dog")
     content: Any = result.to_dict()
     assert content["prompt"]["sent"].startswith("A dog, ")
@@ -221,7 +219,7 @@ def test_a_dry_run_tells_what_each_model_would_be_sent(catalog: Catalog) -> None
         assert result.to_text().count(sent) == 1
 
 
-def test_a_dry_run_tells_why_each_phrase_is_added_and_what_is_missing_with_an_example_of_better_words(
+def test_dry_run_explains_each_suggestion_and_gives_an_example(
     catalog: Catalog,
 ) -> None:
     result = ImageToolset(catalog).estimate_cost(prompt="A dog at sunset", purpose="photo", enrich="suggest")
@@ -235,7 +233,7 @@ def test_a_dry_run_tells_why_each_phrase_is_added_and_what_is_missing_with_an_ex
     assert all(f"{each['facet']}, such as {each['example']} (" in missing for each in content["advice"])
 
 
-def test_a_dry_run_tells_the_reason_of_each_addition_once_for_all_models(catalog: Catalog) -> None:
+def test_dry_run_gives_the_reason_of_each_addition_once_for_all_models(catalog: Catalog) -> None:
     result = ImageToolset(catalog).estimate_cost(prompt="A dog", lighting="at dusk")
     assert result.to_text().count("at dusk (the call asks for it: arguments.lighting)") == 1
     complete = ImageToolset(catalog).estimate_cost(prompt="A dog")
@@ -244,14 +242,14 @@ def test_a_dry_run_tells_the_reason_of_each_addition_once_for_all_models(catalog
 
 
 @pytest.mark.parametrize("prompt", ["a red dog " * 4, "un perro " * 4, "un perro" + "o" * 1_500, "犬" * 1_900, "x."])
-def test_an_example_of_better_words_is_short(catalog: Catalog, prompt: str) -> None:
+def test_example_of_a_better_prompt_is_short(catalog: Catalog, prompt: str) -> None:
     text = ImageToolset(catalog).estimate_cost("nano-banana", prompt=prompt, enrich="suggest").to_text()
     examples = [line for line in text.splitlines() if line.startswith("Example: ")]
     assert len(examples) == 1
     assert len(examples[0].encode()) <= 300
 
 
-def test_a_prompt_that_is_shown_cut_is_said_to_be_sent_whole(catalog: Catalog) -> None:
+def test_truncated_prompt_is_reported_as_sent_whole(catalog: Catalog) -> None:
     result = ImageToolset(catalog).estimate_cost("nano-banana", prompt="x" * 7_000)
     content: Any = result.to_dict()
     assert content["prompt"]["sent"].endswith("…")
@@ -259,7 +257,7 @@ def test_a_prompt_that_is_shown_cut_is_said_to_be_sent_whole(catalog: Catalog) -
     assert "Warning: The prompt is sent whole" in result.to_text()
 
 
-def test_a_dry_run_of_one_model_tells_the_warnings_too(catalog: Catalog) -> None:
+def test_dry_run_of_one_model_includes_the_warnings(catalog: Catalog) -> None:
     result = ImageToolset(catalog).estimate_cost("dall-e-3", prompt="A dog", enrich="off", art_style="anime")
     content: Any = result.to_dict()
     assert content["warnings"] == ["art_style was not used, because enrich is off."]
@@ -267,7 +265,7 @@ def test_a_dry_run_of_one_model_tells_the_warnings_too(catalog: Catalog) -> None
     assert "Warning: art_style was not used" in result.to_text()
 
 
-def test_a_comparison_is_a_line_for_each_model_and_then_what_the_prices_rest_on(catalog: Catalog) -> None:
+def test_comparison_has_one_line_per_model_followed_by_its_basis(catalog: Catalog) -> None:
     result = ImageToolset(catalog).estimate_cost(quality="hd", n=2)
     assert result.to_text() == (
         "dall-e-2 hd 1024x1024, n=2: $0.042-0.084\n"
@@ -277,7 +275,7 @@ def test_a_comparison_is_a_line_for_each_model_and_then_what_the_prices_rest_on(
     )
 
 
-def test_what_several_prices_rest_on_is_said_once(catalog: Catalog) -> None:
+def test_shared_basis_of_several_prices_is_stated_once(catalog: Catalog) -> None:
     assert ImageToolset(catalog).estimate_cost().to_text() == (
         "dall-e-2 standard 1024x1024, n=1: $0.021\n"
         "dall-e-3 standard 1024x1024, n=1: $0.042\n"
@@ -287,7 +285,7 @@ def test_what_several_prices_rest_on_is_said_once(catalog: Catalog) -> None:
     )
 
 
-def test_a_structured_comparison_holds_every_estimate(catalog: Catalog) -> None:
+def test_structured_comparison_holds_every_estimate(catalog: Catalog) -> None:
     result = ImageToolset(catalog).estimate_cost("dall-e-3", n=3)
     assert result.to_dict() == {
         "estimates": [

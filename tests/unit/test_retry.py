@@ -43,7 +43,7 @@ from blockrun_image_mcp.timings import DEFAULT
         (451, 0, "unknown"),
     ],
 )
-def test_a_paid_request_is_resent_only_where_nothing_can_have_been_charged(
+def test_paid_request_is_resent_only_if_nothing_can_have_been_charged(
     outcome: Outcome, resends: int, charged: str
 ) -> None:
     assert [may_resend(BEARER_POST, outcome, done) for done in range(4)] == [done < resends for done in range(4)]
@@ -68,7 +68,7 @@ def test_a_paid_request_is_resent_only_where_nothing_can_have_been_charged(
         (303, 0),
     ],
 )
-def test_a_request_without_a_payment_is_resent_and_never_charged(outcome: Outcome, resends: int) -> None:
+def test_unpaid_request_is_resent_and_never_charged(outcome: Outcome, resends: int) -> None:
     assert [may_resend(UNPAID_QUOTE, outcome, done) for done in range(4)] == [done < resends for done in range(4)]
     assert rule_for(UNPAID_QUOTE, outcome).charged == ("unknown" if outcome == 303 else "no")
 
@@ -91,7 +91,7 @@ def test_a_request_without_a_payment_is_resent_and_never_charged(outcome: Outcom
         (303, 0, "unknown"),
     ],
 )
-def test_a_signed_request_is_resent_where_its_signature_may_still_be_needed(
+def test_signed_request_is_resent_if_its_signature_may_still_be_needed(
     outcome: Outcome, resends: int, charged: str
 ) -> None:
     assert [may_resend(SIGNED_POST, outcome, done) for done in range(4)] == [done < resends for done in range(4)]
@@ -109,7 +109,7 @@ def test_a_signed_request_is_resent_where_its_signature_may_still_be_needed(
         ([500, 429], "unknown"),
     ],
 )
-def test_a_refusal_says_nothing_of_the_copies_that_were_sent_before(outcomes: list[Outcome], charged: str) -> None:
+def test_refusal_does_not_clear_earlier_copies_of_a_request(outcomes: list[Outcome], charged: str) -> None:
     assert charged_after(SIGNED_POST, outcomes) == charged
 
 
@@ -128,14 +128,14 @@ def test_a_refusal_says_nothing_of_the_copies_that_were_sent_before(outcomes: li
         (None, "", [], Rejection.UNCLEAR),
     ],
 )
-def test_a_rejected_payment_is_told_by_its_code_and_by_what_came_before(
+def test_rejected_payment_is_classified_by_its_code_and_earlier_outcomes(
     code: str | None, words: str, earlier: list[Outcome], rejection: Rejection
 ) -> None:
     assert rejection_of(code, words, earlier) is rejection
 
 
 @pytest.mark.parametrize("outcome", [Failure.NEVER_SENT, Failure.OUTCOME_UNKNOWN, 429, 502, 503, 504])
-def test_a_poll_is_resent_as_long_as_the_call_lasts(outcome: Outcome) -> None:
+def test_poll_is_resent_for_the_whole_call(outcome: Outcome) -> None:
     assert may_resend(POLL, outcome, 1_000)
 
 
@@ -156,7 +156,7 @@ def test_a_poll_is_resent_as_long_as_the_call_lasts(outcome: Outcome) -> None:
         (httpx2.CloseError, Failure.OUTCOME_UNKNOWN),
     ],
 )
-def test_a_failure_counts_as_sent_unless_it_provably_came_before(
+def test_failure_counts_as_sent_unless_it_provably_came_before(
     error: type[httpx2.TransportError], fault: Failure
 ) -> None:
     assert failure_of(error("x")) is fault
@@ -181,11 +181,11 @@ def test_a_failure_counts_as_sent_unless_it_provably_came_before(
         ("\u0663", None),
     ],
 )
-def test_a_wait_can_be_asked_for_in_seconds(header: str | None, seconds: float | None) -> None:
+def test_retry_after_is_read_in_seconds(header: str | None, seconds: float | None) -> None:
     assert retry_after_seconds(header, DEFAULT) == seconds
 
 
-def test_a_wait_can_be_asked_for_as_a_date() -> None:
+def test_retry_after_is_read_as_a_date() -> None:
     now = datetime.now(UTC)
     assert 3500 < (retry_after_seconds(format_datetime(now + timedelta(hours=1), usegmt=True), DEFAULT) or 0) <= 3600
     assert retry_after_seconds(format_datetime(now - timedelta(hours=1)), DEFAULT) == 0
@@ -194,15 +194,15 @@ def test_a_wait_can_be_asked_for_as_a_date() -> None:
     assert retry_after_seconds("Sun, 06 Nov 99994 08:49:37 GMT", DEFAULT) is None
 
 
-def test_what_the_answer_asks_for_is_waited_for() -> None:
+def test_requested_wait_is_used() -> None:
     assert wait_seconds(503, 0, 9, DEFAULT) == 9
 
 
-def test_a_rate_limit_without_a_time_means_a_minute() -> None:
+def test_rate_limit_without_a_time_means_a_minute() -> None:
     assert wait_seconds(429, 0, None, DEFAULT) == 60
 
 
-def test_other_waits_are_random_below_a_doubling_and_bounded_ceiling() -> None:
+def test_other_waits_are_random_below_a_doubling_bounded_ceiling() -> None:
     for resends, ceiling in ((0, 0.5), (1, 1.0), (2, 2.0), (40, 8.0)):
         waits = [wait_seconds(Failure.NEVER_SENT, resends, None, DEFAULT) for _ in range(200)]
         assert 0 <= min(waits) < ceiling / 2 < max(waits) <= ceiling

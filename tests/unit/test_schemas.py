@@ -72,9 +72,7 @@ def tool(catalog: Catalog, name: str, default_model: str | None = None) -> ToolS
 
 @pytest.mark.parametrize("default_model", [None, "nano-banana"])
 @pytest.mark.parametrize("name", TOOLS)
-def test_an_input_schema_keeps_to_what_every_host_takes(
-    each_catalog: Catalog, name: str, default_model: str | None
-) -> None:
+def test_input_schema_is_portable_to_every_host(each_catalog: Catalog, name: str, default_model: str | None) -> None:
     assert list(not_portable(tool(each_catalog, name, default_model).input)) == []
 
 
@@ -90,11 +88,11 @@ def test_an_input_schema_keeps_to_what_every_host_takes(
         {"anyOf": [{"type": "string"}], "description": "Text"},
     ],
 )
-def test_what_some_host_would_not_take_is_noticed(described: Schema) -> None:
+def test_non_portable_schema_is_detected(described: Schema) -> None:
     assert list(not_portable({"type": "object", "properties": {"a": described}}))
 
 
-def test_there_are_three_tools_and_one_of_them_spends(catalog: Catalog) -> None:
+def test_three_tools_exist_and_one_of_them_spends(catalog: Catalog) -> None:
     assert [(each.name, each.title, each.spends) for each in tool_schemas(catalog)] == [
         ("generate_image", "Generate image (costs money)", True),
         ("list_models", "List image models (free)", False),
@@ -102,7 +100,7 @@ def test_there_are_three_tools_and_one_of_them_spends(catalog: Catalog) -> None:
     ]
 
 
-def test_the_choices_and_limits_are_those_of_the_catalogue(catalog: Catalog) -> None:
+def test_choices_and_limits_are_those_of_the_catalogue(catalog: Catalog) -> None:
     arguments = tool(catalog, "generate_image").properties
     assert arguments["model"]["enum"] == ["dall-e-3", "dall-e-2", "nano-banana", "nano-banana-pro"]
     assert arguments["size"]["enum"] == ["auto", "256x256", "512x512", "1024x1024", "1024x1792", "1792x1024"]
@@ -110,7 +108,7 @@ def test_the_choices_and_limits_are_those_of_the_catalogue(catalog: Catalog) -> 
     assert (arguments["n"]["minimum"], arguments["n"]["maximum"]) == (1, 10)
 
 
-def test_every_optional_choice_has_a_value_that_means_its_default(catalog: Catalog) -> None:
+def test_every_optional_choice_has_a_value_for_its_default(catalog: Catalog) -> None:
     estimate_cost, list_models = tool(catalog, "estimate_cost"), tool(catalog, "list_models")
     assert (estimate_cost.required, list_models.required) == ([], [])
     assert estimate_cost.properties["model"]["enum"][0] == "any"
@@ -125,13 +123,13 @@ def test_every_optional_choice_has_a_value_that_means_its_default(catalog: Catal
     assert list_models.properties["max_price_usd"]["minimum"] == 0
 
 
-def test_the_model_is_required_and_has_no_default(catalog: Catalog) -> None:
+def test_model_is_required_and_has_no_default(catalog: Catalog) -> None:
     generate_image = tool(catalog, "generate_image")
     assert generate_image.input["required"] == ["prompt", "model"]
     assert "Default" not in generate_image.properties["model"]["description"]
 
 
-def test_a_default_model_makes_the_model_optional_and_is_named(catalog: Catalog) -> None:
+def test_default_model_makes_the_model_optional_and_is_named(catalog: Catalog) -> None:
     generate_image = tool(catalog, "generate_image", "nano-banana")
     assert generate_image.input["required"] == ["prompt"]
     assert generate_image.properties["model"]["description"].endswith(". Default nano-banana.")
@@ -139,12 +137,12 @@ def test_a_default_model_makes_the_model_optional_and_is_named(catalog: Catalog)
 
 @pytest.mark.parametrize("name", ["generate_image", "estimate_cost"])
 @pytest.mark.parametrize("mode", ["auto", "suggest", "off"])
-def test_how_a_prompt_is_enriched_by_default_is_the_operators_and_named(catalog: Catalog, name: str, mode: str) -> None:
+def test_operators_default_enrichment_is_named(catalog: Catalog, name: str, mode: str) -> None:
     schema = next(each for each in tool_schemas(catalog, Defaults(enrich=mode)) if each.name == name)
     assert schema.properties["enrich"]["description"].endswith(f"Default {mode}.")
 
 
-def test_an_added_model_is_in_every_schema_that_names_models_sizes_and_uses(changed: Changed) -> None:
+def test_added_model_is_in_every_schema_with_models_sizes_and_uses(changed: Changed) -> None:
     catalog = changed(lambda models: models.update(flux=FLUX))
     for name in ("generate_image", "estimate_cost"):
         arguments = tool(catalog, name).properties
@@ -154,20 +152,20 @@ def test_an_added_model_is_in_every_schema_that_names_models_sizes_and_uses(chan
     assert tool(catalog, "list_models").properties["use_case"]["enum"][-1] == "wide_and_large_pictures"
 
 
-def test_an_added_models_qualities_can_be_chosen(changed: Changed) -> None:
+def test_qualities_of_an_added_model_can_be_chosen(changed: Changed) -> None:
     catalog = changed(lambda models: models.update(flux=FLUX | {"qualities": ["standard", "fine"]}))
     quality = tool(catalog, "generate_image").properties["quality"]
     assert quality["enum"] == ["standard", "hd", "fine"]
     assert quality["description"] == "Default standard; others only for dall-e-3, dall-e-2, flux."
 
 
-def test_many_models_with_qualities_are_not_listed_one_by_one(changed: Changed) -> None:
+def test_many_models_with_qualities_are_not_listed_individually(changed: Changed) -> None:
     many = {f"flux-{number}": FLUX | {"qualities": ["standard", "hd"]} for number in range(3)}
     catalog = changed(lambda models: models.update(many))
     assert tool(catalog, "generate_image").properties["quality"]["description"] == "Default standard."
 
 
-def test_where_no_model_has_qualities_none_are_spoken_of(changed: Changed) -> None:
+def test_quality_description_names_no_models_without_qualities(changed: Changed) -> None:
     catalog = changed(lambda models: [models.pop(id) for id in ("dall-e-3", "dall-e-2")])
     assert tool(catalog, "generate_image").properties["quality"] == {
         "type": "string",
@@ -196,7 +194,7 @@ def words(schema: Schema) -> Sequence[str]:
 
 @pytest.mark.filterwarnings("ignore:open_binary is deprecated:DeprecationWarning")  # in the tokenizer
 @pytest.mark.parametrize("default_model", [None, "dall-e-3", "nano-banana-pro"])
-def test_the_tools_take_few_tokens_as_a_model_sees_them(catalog: Catalog, default_model: str | None) -> None:
+def test_tools_take_few_tokens(catalog: Catalog, default_model: str | None) -> None:
     import bpe_openai  # pyright: ignore[reportMissingTypeStubs]
 
     def tokens(described: object) -> int:
@@ -212,7 +210,7 @@ def test_the_tools_take_few_tokens_as_a_model_sees_them(catalog: Catalog, defaul
 
 
 @pytest.mark.parametrize("words", ["costs real money", "repeat it unchanged"])
-def test_the_first_160_characters_of_generate_image_warn_of_the_money(catalog: Catalog, words: str) -> None:
+def test_first_160_characters_of_generate_image_warn_of_the_cost(catalog: Catalog, words: str) -> None:
     assert words in tool(catalog, "generate_image").description[:160].lower()
 
 
@@ -260,9 +258,7 @@ def results(catalog: Catalog) -> Mapping[str, Sequence[Result]]:
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_an_output_schema_holds_its_tools_results_and_names_all_that_is_in_them(
-    each_catalog: Catalog, name: str
-) -> None:
+def test_output_schema_accepts_and_names_everything_in_its_results(each_catalog: Catalog, name: str) -> None:
     holds = validator(tool(each_catalog, name).output)
     for result in results(each_catalog)[name]:
         holds.validate(result.to_dict())
@@ -270,29 +266,27 @@ def test_an_output_schema_holds_its_tools_results_and_names_all_that_is_in_them(
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("name", TOOLS)
-def test_an_output_schema_holds_every_error(catalog: Catalog, name: str, error: ImageError) -> None:
+def test_output_schema_accepts_every_error(catalog: Catalog, name: str, error: ImageError) -> None:
     validator(tool(catalog, name).output).validate(error.to_dict())
 
 
-def test_an_output_schema_does_not_hold_an_amount_that_is_a_float(catalog: Catalog) -> None:
+def test_output_schema_rejects_a_float_amount(catalog: Catalog) -> None:
     content: Any = ImageToolset(catalog).estimate_cost("dall-e-3").to_dict()
     content["estimates"][0]["estimated_usd"] = 0.042
     assert not validator(tool(catalog, "estimate_cost").output).is_valid(content)
 
 
 @pytest.mark.parametrize("name", TOOLS)
-def test_an_output_schema_has_one_type_for_each_value_requires_nothing_and_refers_to_nothing(
-    each_catalog: Catalog, name: str
-) -> None:
+def test_output_schema_has_single_types_and_no_requirements_or_references(each_catalog: Catalog, name: str) -> None:
     assert list(not_plain_output(tool(each_catalog, name).output)) == []
 
 
-def test_the_output_schemas_together_take_at_most_3_kilobytes(each_catalog: Catalog) -> None:
+def test_output_schemas_take_at_most_3_kilobytes_together(each_catalog: Catalog) -> None:
     written = [json.dumps(each.output, separators=(",", ":")) for each in tool_schemas(each_catalog)]
     assert 1_000 < len("".join(written)) <= 3_000
 
 
-def test_the_models_and_sizes_of_a_list_can_be_chosen(catalog: Catalog) -> None:
+def test_models_and_sizes_of_a_list_can_be_chosen(catalog: Catalog) -> None:
     both = joined(catalog, image("flux", supportedSizes=["7x7"], supportedQualities=["fine"]), image("dall-e-3"))
     arguments = tool(both, "generate_image").properties
     assert arguments["model"]["enum"] == ["dall-e-3", "flux"]
@@ -301,7 +295,7 @@ def test_the_models_and_sizes_of_a_list_can_be_chosen(catalog: Catalog) -> None:
     assert tool(both, "estimate_cost").properties["model"]["enum"] == ["any", "dall-e-3", "flux"]
 
 
-def test_where_the_sizes_of_a_model_are_not_told_the_size_is_any_text(catalog: Catalog) -> None:
+def test_size_is_any_text_if_a_model_lists_no_sizes(catalog: Catalog) -> None:
     size = tool(joined(catalog, image("flux"), image("dall-e-3")), "generate_image").properties["size"]
     assert set(size) == {"type", "description"}
     assert "WIDTHxHEIGHT" in size["description"]
@@ -323,9 +317,7 @@ def test_up_to_8_qualities_are_choices(catalog: Catalog, count: int, are_choices
 
 
 @pytest.mark.parametrize(("count", "are_choices"), [(40, True), (41, False)])
-def test_up_to_40_models_are_choices_and_more_of_them_are_found_by_list_models(
-    catalog: Catalog, count: int, are_choices: bool
-) -> None:
+def test_up_to_40_models_are_choices_and_more_need_a_search(catalog: Catalog, count: int, are_choices: bool) -> None:
     listed = joined(catalog, *many(count), scope="live")
     for name in ("generate_image", "estimate_cost"):
         model = tool(listed, name).properties["model"]
@@ -334,6 +326,6 @@ def test_up_to_40_models_are_choices_and_more_of_them_are_found_by_list_models(
     assert ("search" in tool(listed, "list_models").properties) != are_choices
 
 
-def test_models_that_are_gone_are_searched_with_the_others(catalog: Catalog) -> None:
+def test_retired_models_count_towards_the_search_threshold(catalog: Catalog) -> None:
     assert "search" not in tool(joined(catalog, *many(36)), "list_models").properties
     assert "search" in tool(joined(catalog, *many(37)), "list_models").properties

@@ -111,7 +111,7 @@ async def test_repetitions_share_one_purchase(catalog: Catalog) -> None:
     assert [note[0] for note in ledger.notes].count("reserved") == 2
 
 
-async def test_same_calls_at_once_are_bought_each(catalog: Catalog) -> None:
+async def test_simultaneous_identical_calls_are_bought_separately(catalog: Catalog) -> None:
     gateway = GatedGateway(is_open=True)
     async with shop(catalog, gateway, FakeLedger(), join_seconds=2.0) as open_shop:
         for _ in range(3):
@@ -119,7 +119,7 @@ async def test_same_calls_at_once_are_bought_each(catalog: Catalog) -> None:
     assert len(gateway.requests) == 3
 
 
-async def test_error_reaches_all_that_share_it(catalog: Catalog) -> None:
+async def test_error_reaches_all_callers_that_share_it(catalog: Catalog) -> None:
     class Refusing(GatedGateway):
         async def generate(
             self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
@@ -183,7 +183,7 @@ async def test_work_is_cancelled_only_with_its_last_caller(catalog: Catalog) -> 
     assert len(gateway.requests) == 1
 
 
-async def test_one_that_stays_gets_the_pictures_of_those_that_left(catalog: Catalog) -> None:
+async def test_remaining_caller_gets_the_pictures_after_others_have_left(catalog: Catalog) -> None:
     gateway, ledger = GatedGateway(), FakeLedger()
     async with shop(catalog, gateway, ledger) as open_shop:
         first, second = [await open_shop.call() for _ in range(2)]
@@ -193,7 +193,7 @@ async def test_one_that_stays_gets_the_pictures_of_those_that_left(catalog: Cata
     assert [note[0] for note in ledger.notes] == ["reserved", "settled", "delivered"]
 
 
-async def test_lost_answer_is_the_last_after_another_caller_has_left(catalog: Catalog) -> None:
+async def test_lost_answer_abandons_the_purchase_after_another_caller_left(catalog: Catalog) -> None:
     gateway, ledger, delivery = GatedGateway(), FakeLedger(), FakeDelivery()
     async with shop(catalog, gateway, ledger) as open_shop:
         await open_shop.call(delivery=delivery)
@@ -204,7 +204,7 @@ async def test_lost_answer_is_the_last_after_another_caller_has_left(catalog: Ca
     assert ledger.notes[-1] == ("abandoned",)
 
 
-async def test_lost_answer_is_the_last_after_another_caller_ran_out_of_time(catalog: Catalog) -> None:
+async def test_lost_answer_abandons_the_purchase_after_another_timed_out(catalog: Catalog) -> None:
     gateway, ledger, delivery = GatedGateway(), FakeLedger(), FakeDelivery()
     async with shop(catalog, gateway, ledger, seconds=0.02) as open_shop:
         first = await open_shop.call()
@@ -216,7 +216,7 @@ async def test_lost_answer_is_the_last_after_another_caller_ran_out_of_time(cata
     assert ledger.notes[-1] == ("abandoned",)
 
 
-async def test_all_that_wait_are_told_what_for_until_they_leave(catalog: Catalog) -> None:
+async def test_waiting_callers_receive_status_until_they_leave(catalog: Catalog) -> None:
     class Telling(GatedGateway):
         async def generate(
             self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
@@ -261,7 +261,7 @@ class User:
         await the_others()
 
 
-async def test_user_is_asked_once_for_all_that_share_a_purchase(catalog: Catalog) -> None:
+async def test_user_is_asked_once_for_all_callers_that_share_a_purchase(catalog: Catalog) -> None:
     user, gateway, ledger = User(), GatedGateway(is_open=True), FakeLedger(NEEDS_APPROVAL)
     async with shop(catalog, gateway, ledger) as open_shop:
         callers = [await open_shop.call(user.by(name)) for name in ("first", "second", "third")]
@@ -273,7 +273,7 @@ async def test_user_is_asked_once_for_all_that_share_a_purchase(catalog: Catalog
     assert len(gateway.requests) == 1
 
 
-async def test_oldest_that_waits_asks_when_the_asker_leaves(catalog: Catalog) -> None:
+async def test_oldest_waiting_caller_asks_if_the_asking_one_leaves(catalog: Catalog) -> None:
     user, gateway, ledger = User(), GatedGateway(is_open=True), FakeLedger(NEEDS_APPROVAL)
     async with shop(catalog, gateway, ledger) as open_shop:
         first, second, third = [await open_shop.call(user.by(name)) for name in ("first", "second", "third")]
@@ -285,7 +285,7 @@ async def test_oldest_that_waits_asks_when_the_asker_leaves(catalog: Catalog) ->
     assert len(gateway.requests) == 1
 
 
-async def test_price_that_is_asked_about_stays_set_aside_when_the_asker_leaves(catalog: Catalog) -> None:
+async def test_price_being_confirmed_stays_reserved_if_the_asking_caller_leaves(catalog: Catalog) -> None:
     user, attempt = User(), AskingAttempt(REQUEST)
     gateway, ledger = QuotingGateway("0.06", "0.06"), FakeLedger(Reserved(attempt))
     async with shop(catalog, gateway, ledger) as open_shop:
@@ -298,7 +298,7 @@ async def test_price_that_is_asked_about_stays_set_aside_when_the_asker_leaves(c
     assert [note[0] for note in attempt.notes] == ["quoted", "approved", "quoted", "settled", "delivered"]
 
 
-async def test_declined_question_is_declined_for_all(catalog: Catalog) -> None:
+async def test_declined_confirmation_is_declined_for_all_callers(catalog: Catalog) -> None:
     user, gateway, ledger = User(), GatedGateway(is_open=True), FakeLedger(NEEDS_APPROVAL)
     user.says_no = True
     async with shop(catalog, gateway, ledger) as open_shop:
@@ -309,7 +309,7 @@ async def test_declined_question_is_declined_for_all(catalog: Catalog) -> None:
     assert (gateway.requests, ledger.notes) == ([], [])
 
 
-async def test_call_after_a_declined_one_is_asked_anew(catalog: Catalog) -> None:
+async def test_call_after_a_declined_one_asks_again(catalog: Catalog) -> None:
     user, gateway = User(), GatedGateway(is_open=True)
     user.says_no = True
     async with shop(catalog, gateway, FakeLedger(NEEDS_APPROVAL, NEEDS_APPROVAL)) as open_shop:
@@ -321,7 +321,7 @@ async def test_call_after_a_declined_one_is_asked_anew(catalog: Catalog) -> None
     assert urls(second) == [URL]
 
 
-async def test_asker_that_ends_without_an_answer_leaves_the_question_to_the_next(catalog: Catalog) -> None:
+async def test_confirmation_without_an_answer_passes_to_the_next_caller(catalog: Catalog) -> None:
     user, gateway, ledger = User(), GatedGateway(is_open=True), FakeLedger(NEEDS_APPROVAL)
     go_on = anyio.Event()
 
@@ -340,7 +340,7 @@ async def test_asker_that_ends_without_an_answer_leaves_the_question_to_the_next
     assert urls(second) == [URL]
 
 
-async def test_one_that_waits_for_anothers_answer_does_so_within_its_timeout(catalog: Catalog) -> None:
+async def test_waiting_for_another_callers_answer_respects_the_timeout(catalog: Catalog) -> None:
     user, gateway = User(), GatedGateway(is_open=True)
     async with shop(catalog, gateway, FakeLedger(NEEDS_APPROVAL), seconds=0.2) as open_shop:
         first, second = [await open_shop.call(user.by(name)) for name in ("first", "second")]
@@ -352,7 +352,7 @@ async def test_one_that_waits_for_anothers_answer_does_so_within_its_timeout(cat
     assert user.asked == ["first"]
 
 
-async def test_work_takes_its_time_anew_after_the_answer(catalog: Catalog) -> None:
+async def test_time_to_send_restarts_after_the_answer(catalog: Catalog) -> None:
     class Watched(FakeLedger):
         async def begin(self, call: MadeCall, order: Order | None) -> Begun:
             assert order is not None

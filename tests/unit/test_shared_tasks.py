@@ -68,7 +68,7 @@ async def test_work_is_cancelled_only_with_its_last_caller() -> None:
         assert sorted(steps) == ["cancelled", "left"]
 
 
-async def test_caller_that_runs_out_of_time_leaves_the_work_only_as_the_last() -> None:
+async def test_callers_timeout_abandons_the_work_only_if_it_is_the_last() -> None:
     left: list[str] = []
 
     async with TaskSupervisor(ignore) as background, anyio.create_task_group() as callers:
@@ -89,7 +89,7 @@ async def test_caller_that_runs_out_of_time_leaves_the_work_only_as_the_last() -
     assert left == ["patient"]
 
 
-async def test_result_that_a_later_caller_gets_is_no_orphans() -> None:
+async def test_result_received_by_a_later_caller_is_not_orphaned() -> None:
     told: list[object] = []
     go_on = anyio.Event()
 
@@ -105,7 +105,7 @@ async def test_result_that_a_later_caller_gets_is_no_orphans() -> None:
     assert told == []
 
 
-async def test_result_that_another_caller_still_waits_for_is_no_orphans() -> None:
+async def test_result_awaited_by_another_caller_is_not_orphaned() -> None:
     told: list[object] = []
     go_on = anyio.Event()
 
@@ -121,7 +121,7 @@ async def test_result_that_another_caller_still_waits_for_is_no_orphans() -> Non
     assert told == []
 
 
-async def test_ended_work_gives_its_result_to_whoever_comes_later() -> None:
+async def test_finished_work_returns_its_result_to_later_callers() -> None:
     async def work() -> str:
         return "picture"
 
@@ -131,7 +131,7 @@ async def test_ended_work_gives_its_result_to_whoever_comes_later() -> None:
         assert await task.wait(0, nothing) == "picture"
 
 
-async def test_work_that_is_cancelled_at_the_end_is_an_error_for_those_that_wait() -> None:
+async def test_work_cancelled_at_the_end_is_an_error_for_waiting_callers() -> None:
     errors: list[str] = []
     async with TaskSupervisor(ignore) as background, anyio.create_task_group() as callers:
         task = background.run(anyio.sleep_forever)

@@ -41,7 +41,7 @@ def queue(seconds: float, id: str | None = "slot-1") -> FakeLedger:
 
 
 @pytest.mark.parametrize(("seconds", "id"), [(12.34, "slot-1"), (12.34, None), (0.0, None)])
-async def test_slot_that_comes_too_late_is_an_error_with_the_wait(seconds: float, id: str | None) -> None:
+async def test_slot_that_is_too_late_raises_with_the_wait(seconds: float, id: str | None) -> None:
     gateway, ledger = FakeGateway(Image(URL)), queue(seconds, id)
     with pytest.raises(RateLimitError) as caught:
         await made(purchase(ledger, gateway, timings=CallTimings(call_timeout_seconds=12.5)))
@@ -53,7 +53,7 @@ async def test_slot_that_comes_too_late_is_an_error_with_the_wait(seconds: float
     assert (gateway.requests, ledger.notes) == ([], [])
 
 
-async def test_slot_that_comes_in_time_is_waited_for_and_used() -> None:
+async def test_slot_in_time_is_awaited_and_used() -> None:
     gateway, told, ledger = FakeGateway(Image(URL)), list[str](), queue(0.02)
     await made(purchase(ledger, gateway, listeners=[told.append]))
     assert told == ["waiting 0 s for its slot: dall-e-3 takes 50 requests a minute", "drawing"]
@@ -61,7 +61,7 @@ async def test_slot_that_comes_in_time_is_waited_for_and_used() -> None:
     assert ledger.orders == [ORDER, replace(ORDER, slot="slot-1")]
 
 
-async def test_order_says_how_long_its_request_may_still_wait() -> None:
+async def test_order_carries_the_remaining_time_to_send() -> None:
     class Watched(NullLedger):
         async def begin(self, call: MadeCall, order: Order | None) -> Reserved | NothingFound:
             assert order is not None
@@ -73,7 +73,7 @@ async def test_order_says_how_long_its_request_may_still_wait() -> None:
     assert 9 < seen[0] <= 10
 
 
-async def test_gateway_is_told_how_long_its_request_may_still_wait() -> None:
+async def test_gateway_receives_the_remaining_time_to_send() -> None:
     class Watched(FakeGateway):
         async def generate(
             self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
@@ -86,7 +86,7 @@ async def test_gateway_is_told_how_long_its_request_may_still_wait() -> None:
     assert 9 < seen[0] <= 10
 
 
-async def test_order_knows_its_models_rate_limit(catalog: Catalog) -> None:
+async def test_order_carries_its_models_rate_limit(catalog: Catalog) -> None:
     ledger = FakeLedger()
     toolset = ImageToolset(catalog, FakeGateway(Image(URL)), ledger=ledger)
     await toolset.generate_image("a cat", "nano-banana-pro")

@@ -53,7 +53,7 @@ def refusal(path: Path) -> str:
     return caught.value.message.replace(str(path), "SPEC")
 
 
-def test_the_built_in_description_is_a_valid_openapi_3_1_document(document: dict[str, Any]) -> None:
+def test_built_in_description_is_a_valid_openapi_3_1_document(document: dict[str, Any]) -> None:
     assert document["openapi"].startswith("3.1")
     validate(document, cls=OpenAPIV31SpecValidator)
 
@@ -71,19 +71,17 @@ def test_the_built_in_description_is_a_valid_openapi_3_1_document(document: dict
     ],
     ids=lambda place: place[-1],
 )
-def test_an_example_of_the_description_keeps_to_its_own_schema(
-    document: dict[str, Any], place: tuple[str, ...]
-) -> None:
+def test_example_of_the_description_matches_its_schema(document: dict[str, Any], place: tuple[str, ...]) -> None:
     content = at(document, *place, "content", "application/json")
     validator: Any = Draft202012Validator(content["schema"] | {"components": document["components"]})
     validator.validate(content["example"])
 
 
-def test_every_example_of_the_description_is_held_against_a_schema(document: dict[str, Any]) -> None:
+def test_every_example_of_the_description_is_tested(document: dict[str, Any]) -> None:
     assert json.dumps(document).count('"example": ') == 7
 
 
-def test_every_published_price_lies_in_the_list_prices_range_with_the_margin() -> None:
+def test_published_prices_lie_within_the_list_price_range_with_margin() -> None:
     catalog = Catalog.load()
     factor = 1 + catalog.spec.margin
     mill = Decimal("0.001")
@@ -96,7 +94,7 @@ def test_every_published_price_lies_in_the_list_prices_range_with_the_margin() -
         assert model.prices
 
 
-def test_the_description_tells_where_the_api_is_and_what_it_adds_to_prices() -> None:
+def test_description_gives_the_api_location_and_price_additions() -> None:
     spec = Spec.load()
     assert (spec.base_url, spec.generations_path) == ("https://blockrun.ai/api/v1", PATH)
     assert (spec.margin, spec.currency) == (Decimal("0.05"), "USD")
@@ -105,7 +103,7 @@ def test_the_description_tells_where_the_api_is_and_what_it_adds_to_prices() -> 
     assert spec.source == "the built-in openapi.json"
 
 
-def test_the_description_tells_of_every_error_status_with_an_example_body() -> None:
+def test_description_covers_every_error_status_with_an_example() -> None:
     errors = Spec.load().errors
     assert {status: error.example["error"]["code"] for status, error in errors.items()} == {
         400: "invalid_request",
@@ -117,7 +115,7 @@ def test_the_description_tells_of_every_error_status_with_an_example_body() -> N
     assert errors[402].description == "Payment required (insufficient balance)"
 
 
-def test_an_error_may_be_described_in_its_place_rather_than_by_reference(
+def test_error_may_be_described_inline_instead_of_by_reference(
     document: dict[str, Any], written: Callable[[object], Path]
 ) -> None:
     body = {"description": "Gone", "content": {"application/json": {"example": {"error": {"message": "Gone"}}}}}
@@ -127,14 +125,14 @@ def test_an_error_may_be_described_in_its_place_rather_than_by_reference(
 
 
 @pytest.mark.parametrize("status", ["default", "5XX", "202"])
-def test_a_response_that_is_no_errors_status_is_passed_over(
+def test_response_without_an_error_status_is_ignored(
     document: dict[str, Any], written: Callable[[object], Path], status: str
 ) -> None:
     at(document, *RESPONSES)[status] = {"$ref": "#/components/responses/ServerError"}
     assert sorted(Spec.load(written(document)).errors) == [400, 402, 403, 429, 500]
 
 
-def test_a_margin_that_is_written_as_a_number_prices_as_the_same_margin_in_quotes(
+def test_margin_may_be_written_as_a_number_or_in_quotes(
     document: dict[str, Any], written: Callable[[object], Path]
 ) -> None:
     document["x-pricing"]["margin"] = 0.05
@@ -142,7 +140,7 @@ def test_a_margin_that_is_written_as_a_number_prices_as_the_same_margin_in_quote
     assert toolset.estimate_cost("dall-e-2", "256x256").estimates[0].amount() == "$0.021-0.042"
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_missing_file_is_named(tmp_path: Path) -> None:
     assert "No such file" in refusal(tmp_path / "absent.json")
 
 
@@ -151,14 +149,14 @@ def test_a_folder_is_not_a_description(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"openapi: 3.1.0", b'{"openapi": ', b"\xff\xfe\x00", b"[" * 100_000])
-def test_what_is_not_json_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_content_that_is_not_json_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.json"
     path.write_bytes(content)
     assert refusal(path).startswith("Cannot read SPEC: ")
 
 
 @pytest.mark.parametrize("document", [[], "openapi", 3, None])
-def test_json_that_is_no_object_is_refused(document: object, written: Callable[[object], Path]) -> None:
+def test_json_that_is_not_an_object_is_refused(document: object, written: Callable[[object], Path]) -> None:
     assert refusal(written(document)).startswith("SPEC: the document: ")
 
 
@@ -194,7 +192,7 @@ def test_json_that_is_no_object_is_refused(document: object, written: Callable[[
     ],
     ids=lambda steps: ".".join(str(step) for step in steps),
 )
-def test_a_part_that_the_tools_are_derived_from_is_named_when_it_is_missing(
+def test_missing_required_part_is_named(
     document: dict[str, Any], written: Callable[[object], Path], steps: tuple[Step, ...]
 ) -> None:
     *above, last = steps
@@ -202,7 +200,7 @@ def test_a_part_that_the_tools_are_derived_from_is_named_when_it_is_missing(
     assert refusal(written(document)) == f"SPEC: {'.'.join(map(str, steps))}: is missing"
 
 
-def test_a_reference_to_nothing_is_refused(document: dict[str, Any], written: Callable[[object], Path]) -> None:
+def test_dangling_reference_is_refused(document: dict[str, Any], written: Callable[[object], Path]) -> None:
     del document["components"]["responses"]["ServerError"]
     assert "#/components/responses/ServerError leads nowhere" in refusal(written(document))
 
@@ -231,7 +229,7 @@ def test_a_reference_to_nothing_is_refused(document: dict[str, Any], written: Ca
         ((*REQUEST, "prompt", "description"), ""),
     ],
 )
-def test_a_part_in_an_unusable_form_is_refused_with_its_place(
+def test_malformed_part_is_refused_with_its_place(
     document: dict[str, Any], written: Callable[[object], Path], steps: tuple[Step, ...], value: object
 ) -> None:
     *above, last = steps
@@ -261,7 +259,7 @@ def test_a_part_in_an_unusable_form_is_refused_with_its_place(
     ],
     ids=lambda case: json.dumps(case) if isinstance(case, dict) else None,
 )
-def test_a_model_that_cannot_be_used_is_refused_with_its_place(
+def test_invalid_model_is_refused_with_its_place(
     document: dict[str, Any], written: Callable[[object], Path], change: dict[str, object], place: str, words: str
 ) -> None:
     document["x-models"]["nano-banana"].update(change)
@@ -270,12 +268,12 @@ def test_a_model_that_cannot_be_used_is_refused_with_its_place(
     assert words in message
 
 
-def test_a_models_id_that_is_no_id_is_refused(document: dict[str, Any], written: Callable[[object], Path]) -> None:
+def test_invalid_model_id_is_refused(document: dict[str, Any], written: Callable[[object], Path]) -> None:
     document["x-models"]["my\u202emodel"] = document["x-models"]["nano-banana"]
     assert refusal(written(document)).startswith("SPEC: x-models.my model.id: must be of another form")
 
 
-def test_a_description_of_ones_own_takes_the_place_of_the_built_in_one(
+def test_custom_description_replaces_the_built_in_one(
     document: dict[str, Any], written: Callable[[object], Path]
 ) -> None:
     document["x-pricing"]["margin"] = "0.5"
@@ -303,7 +301,7 @@ CATALOGUE = {
 }
 
 
-def test_a_catalogues_keys_take_the_place_of_the_built_in_ones_and_the_rest_stays(
+def test_keys_of_a_catalogue_replace_the_built_in_ones(
     document: dict[str, Any], written: Callable[[object], Path]
 ) -> None:
     path = written(CATALOGUE)
@@ -316,7 +314,7 @@ def test_a_catalogues_keys_take_the_place_of_the_built_in_ones_and_the_rest_stay
     assert catalog.spec.base_url == Spec.load().base_url
 
 
-def test_a_catalogue_may_name_where_its_api_is_and_leave_the_models_as_they_are(
+def test_catalogue_may_set_the_api_location_and_keep_the_models(
     written: Callable[[object], Path],
 ) -> None:
     spec = Spec.load(written({"servers": [{"url": "https://images.example/v1"}]}))
@@ -336,13 +334,13 @@ def test_a_catalogue_may_name_where_its_api_is_and_leave_the_models_as_they_are(
     ],
     ids=lambda case: case if isinstance(case, str) else None,
 )
-def test_a_catalogue_with_a_wrong_key_is_refused_with_its_place(
+def test_unknown_key_of_a_catalogue_is_refused_with_its_place(
     written: Callable[[object], Path], catalogue: object, place: str
 ) -> None:
     assert refusal(written(catalogue)).startswith(f"SPEC: {place}: ")
 
 
-def test_a_wrong_key_of_a_catalogue_is_refused_with_the_right_ones(written: Callable[[object], Path]) -> None:
+def test_unknown_key_of_a_catalogue_is_refused_with_the_valid_keys(written: Callable[[object], Path]) -> None:
     assert refusal(written({"models": {}})).endswith(
         "openapi, info, x-sources, servers, security, paths, components, x-pricing, x-aliases, x-models"
     )
@@ -357,7 +355,7 @@ def test_a_wrong_key_of_a_catalogue_is_refused_with_the_right_ones(written: Call
         {"description": "Gone", "content": {"application/json": {}}},
     ],
 )
-def test_an_error_status_without_a_description_and_an_example_is_refused(
+def test_error_status_without_description_and_example_is_refused(
     document: dict[str, Any], written: Callable[[object], Path], response: object
 ) -> None:
     at(document, *RESPONSES)["400"] = response
@@ -365,21 +363,19 @@ def test_an_error_status_without_a_description_and_an_example_is_refused(
 
 
 @pytest.mark.parametrize("use_case", ["!!", "Any"])
-def test_a_use_case_that_cannot_be_asked_for_is_refused(
+def test_unusable_use_case_is_refused(
     document: dict[str, Any], written: Callable[[object], Path], use_case: str
 ) -> None:
     at(document, "x-models", "dall-e-3")["recommended_for"] = [{"use_case": use_case}]
     assert "x-models.dall-e-3.recommended_for.0" in refusal(written(document))
 
 
-def test_a_model_cannot_be_called_what_stands_for_all_models(
-    document: dict[str, Any], written: Callable[[object], Path]
-) -> None:
+def test_model_cannot_be_named_any(document: dict[str, Any], written: Callable[[object], Path]) -> None:
     document["x-models"]["any"] = document["x-models"]["nano-banana"]
     assert "any stands for all models" in refusal(written(document))
 
 
-def test_a_price_that_no_request_can_match_is_refused(
+def test_price_that_no_request_can_match_is_refused(
     document: dict[str, Any], written: Callable[[object], Path]
 ) -> None:
     del at(document, "x-models", "dall-e-2", "prices", 0)["quality"]

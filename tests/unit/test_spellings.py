@@ -37,7 +37,7 @@ def test_words_for_nothing_set_no_optional_argument(catalog: Catalog, word: str)
             assert given.get(name) in {None, switched_off.get(name), *kept}, name
 
 
-def test_all_is_nothing_where_nothing_means_all(catalog: Catalog) -> None:
+def test_all_counts_as_unset_where_the_default_is_all(catalog: Catalog) -> None:
     many = joined(catalog, *(image(f"a/{id}") for id in range(50)))
     assert check_arguments(tool(many, "list_models"), {"search": "All", "use_case": "all"}) == {}
     assert check_arguments(tool(many, "estimate_cost"), {"model": "everything"}) == {}
@@ -45,13 +45,13 @@ def test_all_is_nothing_where_nothing_means_all(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize("words", ["No-wave poster", "none of the lamps lit", "Auto-Union racing poster", "anyone's"])
-def test_words_that_only_begin_like_nothing_are_words(catalog: Catalog, words: str) -> None:
+def test_words_that_only_begin_like_nothing_are_kept(catalog: Catalog, words: str) -> None:
     assert check_arguments(tool(catalog, "generate_image"), GOOD | {"art_style": words})["art_style"] == words
     assert not is_nothing(words)
 
 
 @pytest.mark.parametrize("prompt", ["None", "-", "auto"])
-def test_a_required_prompt_is_never_nothing(catalog: Catalog, prompt: str) -> None:
+def test_required_prompt_is_never_nothing(catalog: Catalog, prompt: str) -> None:
     assert check_arguments(tool(catalog, "generate_image"), GOOD | {"prompt": prompt})["prompt"] == prompt
 
 
@@ -78,34 +78,34 @@ def test_a_required_prompt_is_never_nothing(catalog: Catalog, prompt: str) -> No
         ({"n": "\uff12"}, {"n": 2}),
     ],
 )
-def test_what_is_nearly_right_is_what_was_meant(
+def test_near_miss_becomes_the_intended_value(
     catalog: Catalog, written: dict[str, object], meant: dict[str, object]
 ) -> None:
     assert check_arguments(tool(catalog, "generate_image"), GOOD | written) == GOOD | meant
 
 
-def test_a_default_model_and_a_size_that_is_free_may_be_spelled_nearly_right(catalog: Catalog) -> None:
+def test_default_model_and_free_size_may_be_misspelt(catalog: Catalog) -> None:
     both = joined(catalog, image("openai/gpt-image-2", 0.06))
     assert both.find("GPT image 2").id == "openai/gpt-image-2"
     checked = check_arguments(tool(both, "generate_image"), {"prompt": "a", "model": "gptimage2", "size": "640 x 480"})
     assert checked == {"prompt": "a", "model": "openai/gpt-image-2", "size": "640x480"}
 
 
-def test_where_two_are_meant_none_is_taken(catalog: Catalog) -> None:
+def test_ambiguous_spelling_is_refused(catalog: Catalog) -> None:
     both = joined(catalog, image("a/paint-1.5", 0.01), image("b/paint-15", 0.01))
     with pytest.raises(InvalidRequestError, match="There is no model 'Paint 15'"):
         check_arguments(tool(both, "generate_image"), {"prompt": "a", "model": "Paint 15"})
     assert check_arguments(tool(both, "generate_image"), {"prompt": "a", "model": "paint-15"})["model"] == "b/paint-15"
 
 
-def test_a_text_that_is_near_to_nothing_stays_as_it_is() -> None:
+def test_text_without_a_close_match_stays_unchanged() -> None:
     assert nearest("banana", ["apple"]) == "banana"
     assert nearest("A", ["a", "a."]) == "A"
     assert as_size("16:9") == "16:9"
     assert as_size("1024x1024x3") == "1024x1024x3"
 
 
-def test_a_quality_of_a_model_whose_qualities_are_not_told_is_passed_on(catalog: Catalog) -> None:
+def test_quality_is_passed_on_to_a_model_without_listed_qualities(catalog: Catalog) -> None:
     both = joined(catalog, image("openai/gpt-image-2.5-flare", 0.28), image("dall-e-2"))
     request = both.resolve(ImageArguments(prompt="a", model="gpt-image-2.5-flare", quality="xhigh"))
     assert request.body()["quality"] == "xhigh"
@@ -115,7 +115,7 @@ def test_a_quality_of_a_model_whose_qualities_are_not_told_is_passed_on(catalog:
         both.resolve(ImageArguments(prompt="a", model="dall-e-2", quality="xhigh"))
 
 
-def test_the_exact_id_of_a_model_that_is_listed_otherwise_is_no_other_model(catalog: Catalog) -> None:
+def test_exact_id_of_an_unconfirmed_model_is_not_taken_for_another(catalog: Catalog) -> None:
     both = replace(joined(catalog, image("b/flux-1.1", 0.01), image("e/y", 0.01)), strangers=("flux-11",))
     assert both.id_of("flux-11") == "flux-11"
     assert both.id_of("Flux 1.1") == "b/flux-1.1"

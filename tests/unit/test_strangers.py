@@ -45,7 +45,7 @@ def refusal(catalog: Catalog, id: str) -> UnknownModelError:
     ],
     ids=["alone", "among chat models", "beside a described one", "beside one told to be an image", "beside all kinds"],
 )
-async def test_refusal_of_a_model_that_the_gateway_lists_tells_so_and_how_to_describe_it(others: list[Any]) -> None:
+async def test_refusal_of_an_unconfirmed_listed_model_says_how_to_describe_it(others: list[Any]) -> None:
     backend = await taken({"id": "gpt-image-1", "object": "model"}, *others)
     told = refusal(backend.catalog, "gpt-image-1")
     assert told.message.startswith(
@@ -57,7 +57,7 @@ async def test_refusal_of_a_model_that_the_gateway_lists_tells_so_and_how_to_des
         backend.toolset.estimate_cost("gpt-image-1")
 
 
-async def test_a_model_that_the_list_tells_to_be_something_else_is_told_so_too() -> None:
+async def test_model_listed_as_another_kind_is_refused_the_same_way() -> None:
     backend = await taken(IMAGE, {"id": "gpt-image-1", "categories": ["multimodal"]}, {"id": 7, "categories": []})
     assert refusal(backend.catalog, "gpt-image-1").message.startswith("The gateway lists 'gpt-image-1' without a price")
     assert backend.catalog.listing is not None
@@ -68,12 +68,12 @@ async def test_a_model_that_the_list_tells_to_be_something_else_is_told_so_too()
     ("listed", "asked"),
     [("openai/gpt-image-1", "gpt-image-1"), ("gpt-image-1", "openai/gpt-image-1"), ("GPT-Image-1", "gpt-image-1")],
 )
-async def test_either_form_of_an_id_and_any_case_is_recognised(listed: str, asked: str) -> None:
+async def test_listed_id_is_recognised_in_either_form_and_any_case(listed: str, asked: str) -> None:
     assert "The gateway lists" in refusal((await taken({"id": listed})).catalog, asked).message
 
 
 @pytest.mark.parametrize("entry", [{"id": "flux\n", "categories": ["chat"]}, {"id": "flux\n"}, {"name": "flux"}, IMAGE])
-async def test_model_that_is_not_listed_is_unknown(entry: Any) -> None:
+async def test_unlisted_model_is_unknown(entry: Any) -> None:
     told = refusal((await taken(entry, {"id": "other"})).catalog, "flux")
     assert told.message.startswith("There is no model 'flux'.")
     assert "BLOCKRUN_IMAGE_SPEC" not in told.hint
@@ -88,19 +88,19 @@ async def test_another_process_knows_what_was_listed_until_a_list_lacks_it() -> 
     assert "acme/wonder" in another.catalog.models
 
 
-async def test_answer_without_a_list_changes_nothing_of_what_was_listed() -> None:
+async def test_answer_without_a_list_keeps_what_was_listed() -> None:
     backend = await taken({"id": "gpt-image-1"})
     with pytest.raises(GatewayError):
         await backend.models.take(ModelsAnswer("g.example", 500, None))
     assert backend.catalog.strangers == ("gpt-image-1",)
 
 
-async def test_no_more_than_a_thousand_are_kept() -> None:
+async def test_at_most_a_thousand_unconfirmed_models_are_kept() -> None:
     backend = await taken(*({"id": f"chat-{number}"} for number in range(3_000)))
     assert len(backend.catalog.strangers) == 1_000
 
 
-async def test_model_that_the_operator_describes_is_one_like_any_other(tmp_path: Path) -> None:
+async def test_model_described_by_the_operator_is_an_ordinary_model(tmp_path: Path) -> None:
     spec = tmp_path / "own.json"
     spec.write_text('{"x-models": {"gpt-image-1": {"provider": "OpenAI", "sizes": ["1024x1024"]}}}')
     backend = await taken({"id": "gpt-image-1"}, BLOCKRUN_IMAGE_SPEC=str(spec))

@@ -15,7 +15,7 @@ from blockrun_image_mcp.tasks import Lazy, TaskSupervisor, run_alongside, run_in
 pytestmark = pytest.mark.anyio
 
 
-async def test_work_gives_its_result_or_its_error_to_its_caller() -> None:
+async def test_work_returns_its_result_or_error_to_its_caller() -> None:
     async def fail() -> None:
         raise LookupError("lost")
 
@@ -28,7 +28,7 @@ async def test_work_gives_its_result_or_its_error_to_its_caller() -> None:
             await background.run(fail).wait(math.inf, nothing)
 
 
-async def test_a_caller_that_leaves_cancels_its_work() -> None:
+async def test_leaving_caller_cancels_its_work() -> None:
     ended = anyio.Event()
 
     async def work() -> None:
@@ -44,7 +44,7 @@ async def test_a_caller_that_leaves_cancels_its_work() -> None:
         await background.drain()
 
 
-async def test_work_that_shields_itself_goes_on_without_its_caller_and_its_result_is_told() -> None:
+async def test_shielded_work_continues_without_its_caller_and_reports_its_result() -> None:
     told: list[object] = []
     go_on = anyio.Event()
 
@@ -77,7 +77,7 @@ async def test_a_resource_stays_open_until_the_end() -> None:
     assert not open_now
 
 
-async def test_a_resource_that_cannot_be_opened_harms_only_who_asked() -> None:
+async def test_resource_that_fails_to_open_affects_only_its_user() -> None:
     @asynccontextmanager
     async def resource() -> AsyncGenerator[str]:
         raise LookupError("no key")
@@ -88,7 +88,7 @@ async def test_a_resource_that_cannot_be_opened_harms_only_who_asked() -> None:
             await background.enter(resource())
 
 
-async def test_what_is_opened_on_demand_is_opened_once_for_all_and_closed_at_the_end() -> None:
+async def test_lazy_resource_is_opened_once_for_all_and_closed_at_the_end() -> None:
     seen: list[str] = []
 
     @asynccontextmanager
@@ -108,7 +108,7 @@ async def test_what_is_opened_on_demand_is_opened_once_for_all_and_closed_at_the
     assert seen == ["opening", "closed"]
 
 
-async def test_what_could_not_be_opened_on_demand_or_whose_user_left_is_opened_for_the_next() -> None:
+async def test_lazy_resource_is_reopened_after_a_failure_or_a_lost_user() -> None:
     faults: list[Exception | None] = [LookupError("lost"), None, None]
     go_on = anyio.Event()
 
@@ -133,7 +133,7 @@ async def test_what_could_not_be_opened_on_demand_or_whose_user_left_is_opened_f
             await Lazy(background, resource).get()
 
 
-async def test_an_error_of_the_block_is_not_wrapped_in_a_group_and_ends_what_runs_beside_it() -> None:
+async def test_error_of_the_block_is_not_grouped_and_ends_concurrent_work() -> None:
     ended: list[str] = []
 
     async def work() -> None:
@@ -152,7 +152,7 @@ async def test_an_error_of_the_block_is_not_wrapped_in_a_group_and_ends_what_run
     assert ended == ["work"]
 
 
-async def test_a_caller_that_asyncio_itself_cancels_does_not_take_the_work_along() -> None:
+async def test_caller_cancelled_by_asyncio_does_not_cancel_shielded_work() -> None:
     told: list[object] = []
     go_on = anyio.Event()
 
@@ -169,7 +169,7 @@ async def test_a_caller_that_asyncio_itself_cancels_does_not_take_the_work_along
     assert told == ["picture"]
 
 
-async def test_after_its_end_it_takes_no_more_work() -> None:
+async def test_closed_supervisor_takes_no_more_work() -> None:
     async def work() -> None:
         pass
 
@@ -179,7 +179,7 @@ async def test_after_its_end_it_takes_no_more_work() -> None:
         await background.run(work).wait(math.inf, nothing)
 
 
-async def test_work_that_ends_in_the_moment_its_caller_leaves_is_told() -> None:
+async def test_work_that_ends_as_its_caller_leaves_is_reported() -> None:
     told: list[object] = []
 
     async with TaskSupervisor(told.append) as background:
@@ -194,7 +194,7 @@ async def test_work_that_ends_in_the_moment_its_caller_leaves_is_told() -> None:
     assert told == ["picture"]
 
 
-async def test_work_that_takes_longer_than_its_caller_waits_goes_on_and_its_result_is_told() -> None:
+async def test_work_that_outlasts_its_caller_continues_and_reports_its_result() -> None:
     told: list[object] = []
     steps: list[str] = []
     go_on = anyio.Event()
@@ -215,7 +215,7 @@ async def test_work_that_takes_longer_than_its_caller_waits_goes_on_and_its_resu
     assert told == ["picture"]
 
 
-async def test_work_that_ends_while_its_caller_is_about_to_leave_gives_its_result() -> None:
+async def test_work_that_ends_before_its_caller_has_left_returns_its_result() -> None:
     told: list[object] = []
     go_on = anyio.Event()
 
@@ -232,7 +232,7 @@ async def test_work_that_ends_while_its_caller_is_about_to_leave_gives_its_resul
     assert told == []
 
 
-async def test_a_cancelled_caller_is_noted_as_gone_and_keeps_nobody_waiting_for_that() -> None:
+async def test_cancelled_caller_is_recorded_as_gone_without_delaying_others() -> None:
     steps: list[str] = []
 
     async def noted() -> None:
@@ -248,7 +248,7 @@ async def test_a_cancelled_caller_is_noted_as_gone_and_keeps_nobody_waiting_for_
     assert steps == ["left"]
 
 
-async def test_what_goes_on_without_its_caller_is_cancelled_at_the_end_unless_it_shields_itself() -> None:
+async def test_abandoned_work_is_cancelled_at_the_end_unless_shielded() -> None:
     told: list[object] = []
 
     async def work() -> str:
@@ -263,7 +263,7 @@ async def test_what_goes_on_without_its_caller_is_cancelled_at_the_end_unless_it
     assert told == ["picture"]
 
 
-async def test_drain_does_not_wait_for_work_that_is_cancelled_from_outside() -> None:
+async def test_drain_does_not_wait_for_externally_cancelled_work() -> None:
     drained: list[bool] = []
     with anyio.CancelScope() as scope:
         async with TaskSupervisor(ignore) as tasks, anyio.create_task_group() as callers:
@@ -276,7 +276,7 @@ async def test_drain_does_not_wait_for_work_that_is_cancelled_from_outside() -> 
     assert drained == [True]
 
 
-async def test_nothing_is_opened_after_the_end() -> None:
+async def test_closed_supervisor_opens_nothing() -> None:
     @asynccontextmanager
     async def resource() -> AsyncGenerator[None]:
         yield
@@ -296,7 +296,7 @@ async def test_blocking_work_returns_and_raises_for_its_caller() -> None:
         await run_in_daemon_thread(fail)
 
 
-async def test_blocking_work_is_abandoned_at_a_cancellation() -> None:
+async def test_blocking_work_is_abandoned_on_cancellation() -> None:
     may_end = threading.Event()
     with anyio.move_on_after(0.01) as scope:
         await run_in_daemon_thread(lambda: may_end.wait(20))

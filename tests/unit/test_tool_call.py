@@ -109,14 +109,14 @@ async def call(
     return result
 
 
-async def test_progress_is_reported_at_every_change_and_at_every_interval() -> None:
+async def test_progress_is_reported_at_every_change_and_interval() -> None:
     client = Client()
     assert not (await call(SlowGateway(client), client)).is_error
     assert client.heard[0] == "starting (0 s)"
     assert client.heard[2:6] == ["drawing (0 s)"] * 4
 
 
-async def test_progress_has_no_message_for_a_client_whose_protocol_lacks_it() -> None:
+async def test_progress_has_no_message_if_the_clients_protocol_lacks_it() -> None:
     client = Client()
     await call(SlowGateway(client), client, version="2024-11-05")
     assert set(client.heard) == {None}
@@ -131,9 +131,7 @@ async def test_same_words_are_not_reported_again_before_the_interval() -> None:
 
 
 @pytest.mark.parametrize(("timeout_seconds", "total"), [(50.0, 50.0), (0.0, None)])
-async def test_progress_rises_and_its_total_is_the_time_after_which_the_call_is_answered(
-    timeout_seconds: float, total: float | None
-) -> None:
+async def test_progress_rises_and_its_total_is_the_call_timeout(timeout_seconds: float, total: float | None) -> None:
     client = Client()
     timings = Timings(progress_seconds=0.01, call_timeout_seconds=timeout_seconds)
     await call(SlowGateway(client) if total else FakeGateway(Image(URL)), client, timings=timings)
@@ -155,12 +153,12 @@ async def test_progress_is_reported_at_least_every_five_seconds(monkeypatch: pyt
     assert max(len(list(same)) for _, same in groupby(words)) >= 1 + SilentGateway.seconds // 5
 
 
-async def test_client_that_has_stopped_listening_does_not_end_the_call() -> None:
+async def test_client_that_stopped_listening_does_not_end_the_call() -> None:
     client = Client(gone=True)
     assert not (await call(SlowGateway(client), client)).is_error
 
 
-async def test_unforeseen_exception_becomes_one_plain_sentence_without_its_text(
+async def test_unexpected_exception_becomes_one_plain_sentence_without_its_text(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     result = await call(BrokenGateway(), Client())
@@ -171,7 +169,7 @@ async def test_unforeseen_exception_becomes_one_plain_sentence_without_its_text(
     assert "secret" in caplog.text
 
 
-async def test_unknown_tool_is_refused_with_the_tools_that_exist() -> None:
+async def test_unknown_tool_is_refused_with_the_existing_tools() -> None:
     result = await call(FakeGateway(), Client(), "draw\nimage", {})
     assert result.is_error
     assert "generate_image, list_models, estimate_cost" in words(result)
@@ -181,7 +179,9 @@ async def test_unknown_tool_is_refused_with_the_tools_that_exist() -> None:
     ("version", "is_structured"),
     [("2024-11-05", False), ("2025-03-26", False), ("2025-06-18", True), ("2026-07-28", True)],
 )
-async def test_result_has_structured_content_only_where_the_protocol_has_it(version: str, is_structured: bool) -> None:
+async def test_result_has_structured_content_only_if_the_protocol_supports_it(
+    version: str, is_structured: bool
+) -> None:
     for arguments in (FOX, {**FOX, "size": "9x9"}):
         result = await call(FakeGateway(Image(URL)), Client(), arguments=arguments, version=version)
         assert (result.structured_content is not None) == is_structured

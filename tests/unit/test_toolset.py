@@ -17,7 +17,7 @@ from blockrun_image.toolset import ImageToolset
 
 
 @pytest.mark.anyio
-async def test_a_request_reaches_the_gateway_once_with_its_defaults_filled_in(catalog: Catalog) -> None:
+async def test_request_reaches_the_gateway_once_with_its_defaults(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL))
     result = await ImageToolset(catalog, gateway).generate_image("a cat", "dall-e-3")
     sent = gateway.requests[0].prompt
@@ -28,7 +28,7 @@ async def test_a_request_reaches_the_gateway_once_with_its_defaults_filled_in(ca
 
 
 @pytest.mark.anyio
-async def test_everything_that_is_asked_for_reaches_the_gateway(catalog: Catalog) -> None:
+async def test_all_requested_arguments_reach_the_gateway(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL), Image(OTHER_URL))
     await ImageToolset(catalog, gateway).generate_image("a cat", "dall-e-3", "1792x1024", "hd", 2, enrich="off")
     assert gateway.requests[0].body() == {
@@ -41,7 +41,7 @@ async def test_everything_that_is_asked_for_reaches_the_gateway(catalog: Catalog
 
 
 @pytest.mark.anyio
-async def test_hd_of_a_model_without_a_price_for_it_goes_through_with_the_range(catalog: Catalog) -> None:
+async def test_hd_without_its_own_price_is_sent_and_estimated_as_a_range(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL))
     result = await ImageToolset(catalog, gateway).generate_image("a cat", "dall-e-2", quality="hd")
     assert gateway.requests[0].body()["quality"] == "hd"
@@ -49,14 +49,14 @@ async def test_hd_of_a_model_without_a_price_for_it_goes_through_with_the_range(
 
 
 @pytest.mark.anyio
-async def test_a_call_tells_what_it_waits_for(catalog: Catalog) -> None:
+async def test_call_reports_what_it_waits_for(catalog: Catalog) -> None:
     told: list[str] = []
     await ImageToolset(catalog, FakeGateway(Image(URL))).generate_image("a cat", "dall-e-3", on_status=told.append)
     assert told == ["waiting for dall-e-3", "drawing"]
 
 
 @pytest.mark.anyio
-async def test_the_default_model_is_asked_where_none_is_named(catalog: Catalog) -> None:
+async def test_default_model_is_used_if_none_is_named(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL))
     toolset = ImageToolset(catalog, gateway, defaults=Defaults("nano-banana"))
     await toolset.generate_image("a cat")
@@ -86,7 +86,7 @@ async def test_the_default_model_is_asked_where_none_is_named(catalog: Catalog) 
         ({"prompt": "a \udc00 cat", "model": "dall-e-3"}, "lone surrogates"),
     ],
 )
-async def test_the_library_refuses_what_the_model_does_not_take_before_the_gateway(
+async def test_library_refuses_unsupported_arguments_before_the_gateway(
     catalog: Catalog, arguments: dict[str, Any], says: str
 ) -> None:
     gateway = FakeGateway(Image(URL))
@@ -99,7 +99,7 @@ async def test_the_library_refuses_what_the_model_does_not_take_before_the_gatew
 
 
 @pytest.mark.anyio
-async def test_a_default_model_that_is_not_in_the_catalogue_is_refused(catalog: Catalog) -> None:
+async def test_unknown_default_model_is_refused(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL))
     with pytest.raises(UnknownModelError, match="midjourney"):
         await ImageToolset(catalog, gateway, defaults=Defaults("midjourney")).generate_image("a cat")
@@ -107,14 +107,14 @@ async def test_a_default_model_that_is_not_in_the_catalogue_is_refused(catalog: 
 
 
 @pytest.mark.anyio
-async def test_without_a_gateway_no_picture_can_be_made(catalog: Catalog) -> None:
+async def test_no_picture_is_made_without_a_gateway(catalog: Catalog) -> None:
     with pytest.raises(ConfigurationError, match="no gateway") as caught:
         await ImageToolset(catalog).generate_image("a cat", "dall-e-3")
     assert caught.value.charged == "no"
 
 
 @pytest.mark.anyio
-async def test_a_gateways_error_comes_through_as_it_is(catalog: Catalog) -> None:
+async def test_gateway_error_is_passed_through_unchanged(catalog: Catalog) -> None:
     error = OutcomeUnknownError("It fell silent.")
 
     class SilentGateway(FakeGateway):
@@ -131,7 +131,7 @@ async def test_a_gateways_error_comes_through_as_it_is(catalog: Catalog) -> None
 @pytest.mark.anyio
 @pytest.mark.parametrize("default", ["auto", "suggest", "off"])
 @pytest.mark.parametrize("mode", [None, "auto", "suggest", "off"])
-async def test_only_auto_adds_to_the_prompt_and_the_operators_default_holds_where_none_is_named(
+async def test_only_auto_enriches_and_the_operators_default_applies_if_unset(
     catalog: Catalog, default: str, mode: str | None
 ) -> None:
     gateway = FakeGateway(Image(URL))
@@ -143,14 +143,14 @@ async def test_only_auto_adds_to_the_prompt_and_the_operators_default_holds_wher
 
 
 @pytest.mark.anyio
-async def test_a_way_to_enrich_that_does_not_exist_is_refused_before_anything_is_sent(catalog: Catalog) -> None:
+async def test_unknown_enrichment_mode_is_refused_before_sending(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL))
     with pytest.raises(InvalidRequestError, match="auto, suggest, off"):
         await ImageToolset(catalog, gateway).generate_image("A dog", "dall-e-3", enrich="always")
     assert gateway.requests == []
 
 
-def test_a_dry_run_sends_what_the_generation_would(catalog: Catalog) -> None:
+def test_dry_run_prompt_equals_the_generated_one(catalog: Catalog) -> None:
     asked: Any = {"prompt": "A dog", "purpose": "portrait", "enrich": "auto", "lighting": "dusk"}
     gateway = FakeGateway(Image(URL))
     toolset = ImageToolset(catalog, gateway)
@@ -158,7 +158,7 @@ def test_a_dry_run_sends_what_the_generation_would(catalog: Catalog) -> None:
     assert toolset.estimate_cost("dall-e-3", "1792x1024", **asked).prompts == {"dall-e-3": made.prompt}
 
 
-def test_a_dry_run_leaves_out_the_models_that_do_not_take_the_prompt(catalog: Catalog) -> None:
+def test_dry_run_omits_models_that_cannot_take_the_prompt(catalog: Catalog) -> None:
     compared = ImageToolset(catalog).estimate_cost(prompt="a dog " * 500)
     assert [each.model for each in compared.estimates] == ["dall-e-3", "nano-banana", "nano-banana-pro"]
 
@@ -172,6 +172,6 @@ def test_a_dry_run_leaves_out_the_models_that_do_not_take_the_prompt(catalog: Ca
         ("dall-e-3", "\ud800 dog", "lone surrogates"),
     ],
 )
-def test_a_dry_run_refuses_what_the_generation_would(catalog: Catalog, model: str, prompt: str, says: str) -> None:
+def test_dry_run_refuses_the_same_prompts_as_generation(catalog: Catalog, model: str, prompt: str, says: str) -> None:
     with pytest.raises(InvalidRequestError, match=says):
         ImageToolset(catalog).estimate_cost(model, prompt=prompt)

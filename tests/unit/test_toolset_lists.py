@@ -27,7 +27,7 @@ def listed(toolset: ImageToolset, *filters: Any) -> list[str]:
 
 
 @pytest.mark.parametrize("filters", [(), ("any",), ("any", 0), (None, 0.0), ("", Decimal(0))])
-def test_without_a_filter_all_models_are_listed(catalog: Catalog, filters: tuple[Any, ...]) -> None:
+def test_all_models_are_listed_without_a_filter(catalog: Catalog, filters: tuple[Any, ...]) -> None:
     assert listed(ImageToolset(catalog), *filters) == ALL
 
 
@@ -40,7 +40,7 @@ def test_without_a_filter_all_models_are_listed(catalog: Catalog, filters: tuple
         ("professional_quality", "nano-banana-pro"),
     ],
 )
-def test_a_use_case_lists_the_model_that_the_api_recommends(catalog: Catalog, use_case: str, model: str) -> None:
+def test_use_case_lists_the_model_the_api_recommends(catalog: Catalog, use_case: str, model: str) -> None:
     assert listed(ImageToolset(catalog), use_case) == [model]
 
 
@@ -55,25 +55,25 @@ def test_a_use_case_lists_the_model_that_the_api_recommends(catalog: Catalog, us
         (1, ALL),
     ],
 )
-def test_a_price_limit_lists_models_with_an_image_at_most_that_dear(
+def test_price_limit_lists_models_with_an_image_within_it(
     catalog: Catalog, price: float | Decimal, models: list[str]
 ) -> None:
     assert listed(ImageToolset(catalog), None, price) == models
 
 
-def test_both_filters_hold_together(catalog: Catalog) -> None:
+def test_both_filters_apply_together(catalog: Catalog) -> None:
     assert listed(ImageToolset(catalog), "fast_and_cheap", 0.05) == []
     assert listed(ImageToolset(catalog), "fast_and_cheap", 0.06) == ["nano-banana"]
 
 
 @pytest.mark.parametrize("price", [-1, -0.01, float("nan"), float("inf"), Decimal("-Infinity")])
-def test_a_price_limit_that_is_none_is_refused(catalog: Catalog, price: float | Decimal) -> None:
+def test_invalid_price_limit_is_refused(catalog: Catalog, price: float | Decimal) -> None:
     with pytest.raises(InvalidRequestError, match="max_price_usd must be at least 0, not ") as caught:
         ImageToolset(catalog).list_models(max_price_usd=price)
     assert caught.value.charged == "no"
 
 
-def test_an_unknown_use_case_is_refused_with_the_known_ones(catalog: Catalog) -> None:
+def test_unknown_use_case_is_refused_with_the_known_ones(catalog: Catalog) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         ImageToolset(catalog).list_models("logos")
     assert caught.value.message == (
@@ -84,12 +84,12 @@ def test_an_unknown_use_case_is_refused_with_the_known_ones(catalog: Catalog) ->
 
 
 @pytest.mark.parametrize("model", [None, "", "any"])
-def test_without_a_model_all_that_can_do_it_are_compared_cheapest_first(catalog: Catalog, model: str | None) -> None:
+def test_all_capable_models_are_compared_cheapest_first_without_a_model(catalog: Catalog, model: str | None) -> None:
     compared = ImageToolset(catalog).estimate_cost(model, "1024x1024").estimates
     assert [each.model for each in compared] == ["dall-e-2", "dall-e-3", "nano-banana", "nano-banana-pro"]
 
 
-def test_with_a_model_only_that_one_is_priced(catalog: Catalog) -> None:
+def test_only_the_named_model_is_priced(catalog: Catalog) -> None:
     (only,) = ImageToolset(catalog).estimate_cost("dall-e-3", "1792x1024", "hd", 10).estimates
     assert (only.amount(), only.exact) == ("$1.26", True)
 
@@ -105,9 +105,7 @@ def test_with_a_model_only_that_one_is_priced(catalog: Catalog) -> None:
         ((None, "1x1"), "No model can do size '1x1'."),
     ],
 )
-def test_an_estimate_of_what_cannot_be_asked_for_is_refused(
-    catalog: Catalog, asked: tuple[Any, ...], says: str
-) -> None:
+def test_estimate_of_an_invalid_request_is_refused(catalog: Catalog, asked: tuple[Any, ...], says: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         ImageToolset(catalog).estimate_cost(*asked)
     assert says in caught.value.message
@@ -115,7 +113,7 @@ def test_an_estimate_of_what_cannot_be_asked_for_is_refused(
 
 
 @pytest.mark.anyio
-async def test_an_added_model_can_be_listed_priced_and_asked_with_its_own_defaults(tmp_path: Path) -> None:
+async def test_added_model_is_listed_priced_and_sent_with_its_own_defaults(tmp_path: Path) -> None:
     document = json.loads(CONTRACT_FILE.read_text(encoding="utf-8"))
     document["x-models"]["flux"] = {
         "provider": "Black Forest Labs",
@@ -140,9 +138,7 @@ async def test_an_added_model_can_be_listed_priced_and_asked_with_its_own_defaul
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("asked", ["nano-banana", "google/nano-banana"])
-async def test_the_gateway_is_sent_the_spelling_that_it_lists_and_the_result_shows_the_other(
-    catalog: Catalog, asked: str
-) -> None:
+async def test_gateway_gets_its_listed_spelling_and_the_result_shows_the_other(catalog: Catalog, asked: str) -> None:
     gateway = FakeGateway(Image(URL))
     result = await ImageToolset(joined(catalog, image("google/nano-banana")), gateway).generate_image("a cat", asked)
     assert gateway.requests[0].body()["model"] == "google/nano-banana"
@@ -151,7 +147,7 @@ async def test_the_gateway_is_sent_the_spelling_that_it_lists_and_the_result_sho
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("entries", [[image("dall-e-3")], [image("dall-e-3"), image("flux")]])
-async def test_a_model_that_the_gateway_no_longer_has_is_refused_with_the_others_if_there_are_any(
+async def test_model_missing_at_the_gateway_is_refused_with_any_alternatives(
     catalog: Catalog, entries: list[object]
 ) -> None:
     class ForgetfulGateway(FakeGateway):
@@ -167,7 +163,7 @@ async def test_a_model_that_the_gateway_no_longer_has_is_refused_with_the_others
 
 
 @pytest.mark.anyio
-async def test_a_call_at_a_price_that_nobody_knows_goes_through_and_warns_of_no_excess(catalog: Catalog) -> None:
+async def test_unpriced_call_is_sent_without_an_overcharge_warning(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL), charged="0.5")
     result = await ImageToolset(joined(catalog, image("flux")), gateway).generate_image("a cat", "flux", enrich="off")
     assert gateway.requests[0].body() == {"model": "flux", "prompt": "a cat", "n": 1}

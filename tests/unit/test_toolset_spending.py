@@ -43,9 +43,7 @@ async def make(catalog: Catalog, gateway: FakeGateway, ledger: FakeLedger, store
 
 
 @pytest.mark.parametrize("charged", [None, "0.05"])
-async def test_most_that_a_call_can_cost_is_reserved_and_its_charge_settled(
-    catalog: Catalog, charged: str | None
-) -> None:
+async def test_maximum_cost_is_reserved_and_the_charge_settled(catalog: Catalog, charged: str | None) -> None:
     ledger = FakeLedger()
     await make(catalog, FakeGateway(Image(URL), Image(data=b"png"), charged=charged), ledger, FakeStore())
     kept = [URL, "file:///pictures/1.png"]
@@ -61,7 +59,7 @@ ENDINGS: Sequence[tuple[Exception, Sequence[Note]]] = [
 
 
 @pytest.mark.parametrize(("error", "endings"), ENDINGS)
-async def test_each_failure_is_noted_as_what_it_means_for_the_money(
+async def test_each_failure_is_recorded_by_its_charge(
     catalog: Catalog, error: BaseException, endings: Sequence[Note]
 ) -> None:
     ledger = FakeLedger()
@@ -70,7 +68,7 @@ async def test_each_failure_is_noted_as_what_it_means_for_the_money(
     assert ledger.notes == [RESERVED, ("sent",), *endings]
 
 
-async def test_charge_that_an_error_knows_is_settled(catalog: Catalog) -> None:
+async def test_charge_known_to_an_error_is_settled(catalog: Catalog) -> None:
     ledger, error = FakeLedger(), OutcomeUnknownError("Useless.", charged="yes")
     error.charged_usd = Decimal("0.07")
     with pytest.raises(OutcomeUnknownError):
@@ -85,7 +83,7 @@ WITHOUT_PICTURES: Sequence[tuple[str | None, Sequence[Note]]] = [
 
 
 @pytest.mark.parametrize(("charged", "endings"), WITHOUT_PICTURES)
-async def test_answer_without_a_picture_is_noted_with_what_was_charged(
+async def test_answer_without_a_picture_is_recorded_with_its_charge(
     catalog: Catalog, charged: str | None, endings: Sequence[Note]
 ) -> None:
     ledger = FakeLedger()
@@ -94,7 +92,7 @@ async def test_answer_without_a_picture_is_noted_with_what_was_charged(
     assert ledger.notes == [RESERVED, *endings]
 
 
-async def test_call_that_a_gateway_lets_be_cancelled_is_stopped(catalog: Catalog) -> None:
+async def test_cancelled_call_is_stopped_if_the_gateway_allows_it(catalog: Catalog) -> None:
     class WaitingGateway(FakeGateway):
         async def generate(
             self, request: ImageRequest, attempt: Attempt, on_status: OnStatus, within_seconds: float
@@ -164,7 +162,7 @@ async def test_call_that_shares_a_cancelled_one_in_place_still_buys(catalog: Cat
             assert [image.url for image in result.images] == [URL]
 
 
-async def test_pictures_that_could_not_be_kept_are_settled_all_the_same(catalog: Catalog) -> None:
+async def test_pictures_that_could_not_be_saved_are_still_settled(catalog: Catalog) -> None:
     ledger = FakeLedger()
     with pytest.raises(StorageError):
         await make(catalog, FakeGateway(Image(data=b"lost"), charged="0.05"), ledger, FakeStore())
@@ -172,7 +170,7 @@ async def test_pictures_that_could_not_be_kept_are_settled_all_the_same(catalog:
 
 
 @pytest.mark.parametrize("broken", ["reserved", "sent"])
-async def test_what_cannot_be_noted_before_is_not_sent(catalog: Catalog, broken: str) -> None:
+async def test_request_that_cannot_be_recorded_first_is_not_sent(catalog: Catalog, broken: str) -> None:
     ledger = FakeLedger(broken=[broken])
     with pytest.raises(LedgerError) as caught:
         await make(catalog, FailingGateway(ZeroDivisionError()), ledger)
@@ -180,7 +178,7 @@ async def test_what_cannot_be_noted_before_is_not_sent(catalog: Catalog, broken:
     assert ledger.notes == ([] if broken == "reserved" else [RESERVED, ("released",), ("abandoned",)])
 
 
-async def test_warning_of_the_ledger_reaches_the_result(catalog: Catalog) -> None:
+async def test_ledger_warning_reaches_the_result(catalog: Catalog) -> None:
     class Unwritten(FakeLedger):
         async def begin(self, call: MadeCall, order: Order | None) -> Begun:
             reserved: Any = await super().begin(call, order)
@@ -209,7 +207,7 @@ async def test_caller_of_a_call_reaches_the_ledger(catalog: Catalog) -> None:
 # approvals
 
 
-async def test_user_approves_a_call_with_its_own_words_and_price(catalog: Catalog) -> None:
+async def test_user_approves_a_call_by_its_original_prompt_and_price(catalog: Catalog) -> None:
     ledger = FakeLedger(NeedsApproval(Decimal("0.126")))
     asked: list[tuple[str, Decimal | None]] = []
 
@@ -226,7 +224,7 @@ async def test_user_approves_a_call_with_its_own_words_and_price(catalog: Catalo
     assert ledger.notes[0] == (*RESERVED, Approval("approval-1"))
 
 
-async def test_user_is_not_asked_where_the_ledger_does_not_want_it(catalog: Catalog) -> None:
+async def test_user_is_not_asked_unless_the_ledger_requires_it(catalog: Catalog) -> None:
     async def approve(request: ImageRequest, expected: Estimate, needed: NeedsApproval) -> Approval:
         raise AssertionError
 
@@ -234,7 +232,7 @@ async def test_user_is_not_asked_where_the_ledger_does_not_want_it(catalog: Cata
     await toolset.generate_image("a cat", "dall-e-3", approve=approve)
 
 
-async def test_call_that_is_not_approved_reserves_and_sends_nothing(catalog: Catalog) -> None:
+async def test_unapproved_call_reserves_and_sends_nothing(catalog: Catalog) -> None:
     gateway, ledger = FakeGateway(Image(URL)), FakeLedger(NeedsApproval(Decimal("0.126")))
 
     async def refuse(request: ImageRequest, expected: Estimate, needed: NeedsApproval) -> Approval:
@@ -246,16 +244,14 @@ async def test_call_that_is_not_approved_reserves_and_sends_nothing(catalog: Cat
     assert (gateway.requests, ledger.notes) == ([], [])
 
 
-async def test_approval_that_nobody_can_give_is_an_error(catalog: Catalog) -> None:
+async def test_required_approval_without_a_user_is_an_error(catalog: Catalog) -> None:
     gateway, ledger = FakeGateway(Image(URL)), FakeLedger(NeedsApproval(None))
     with pytest.raises(ConfirmationError, match="no user can be asked"):
         await ImageToolset(catalog, gateway, ledger=ledger).generate_image("a cat", "dall-e-3")
     assert (gateway.requests, ledger.notes) == ([], [])
 
 
-async def test_user_is_asked_anew_about_the_price_of_a_list_that_came_meanwhile(
-    catalog: Catalog, processes: Processes
-) -> None:
+async def test_user_is_asked_again_about_the_price_of_a_newer_list(catalog: Catalog, processes: Processes) -> None:
     shown: list[Decimal | None] = []
 
     async def approve(_: ImageRequest, __: Estimate, needed: NeedsApproval) -> Approval:
@@ -271,7 +267,7 @@ async def test_user_is_asked_anew_about_the_price_of_a_list_that_came_meanwhile(
 
 
 @pytest.mark.parametrize(("is_sandbox", "charged"), [(True, "yes"), (True, "unknown"), (True, "no"), (False, "yes")])
-async def test_an_error_on_the_sandbox_says_that_no_real_money_is_spent(
+async def test_sandbox_error_says_that_no_real_money_is_spent(
     catalog: Catalog, is_sandbox: bool, charged: Charged
 ) -> None:
     gateway = FailingGateway(GatewayError("It went wrong.", charged=charged))

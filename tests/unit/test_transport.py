@@ -54,7 +54,7 @@ class Network(httpx2.AsyncBaseTransport):
         {"X-Anything": "[12, 34, 56]"},
     ],
 )
-async def test_a_request_whose_headers_hold_a_private_key_does_not_leave(headers: dict[str, str]) -> None:
+async def test_request_with_a_private_key_in_a_header_is_not_sent(headers: dict[str, str]) -> None:
     network = Network()
     async with httpx2.AsyncClient(transport=GuardedTransport(network)) as client:
         with pytest.raises(ConfigurationError, match="private key") as caught:
@@ -63,7 +63,7 @@ async def test_a_request_whose_headers_hold_a_private_key_does_not_leave(headers
     assert PRIVATE_KEY[2:] not in str(caught.value)
 
 
-async def test_other_requests_leave_and_the_network_is_closed_at_the_end() -> None:
+async def test_other_requests_are_sent_and_the_network_is_closed_at_the_end() -> None:
     network = Network()
     transport = RetryingTransport(GuardedTransport(network), Timings())
     async with httpx2.AsyncClient(transport=transport) as client:
@@ -82,7 +82,7 @@ async def test_other_requests_leave_and_the_network_is_closed_at_the_end() -> No
         ("SSL_CERT_FILE", "/none/such", "The trusted certificates cannot be read"),
     ],
 )
-async def test_an_unusable_environment_is_named_and_nothing_is_sent(
+async def test_unusable_environment_is_named_and_nothing_is_sent(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, what: str
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -94,7 +94,7 @@ async def test_an_unusable_environment_is_named_and_nothing_is_sent(
 @pytest.mark.parametrize(
     "proxy", ["http://127.0.0.1:1", "127.0.0.1:1", "socks5://127.0.0.1:1", "socks5h://127.0.0.1:1"]
 )
-async def test_a_proxy_of_a_usual_kind_can_be_set_up(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+async def test_common_kinds_of_proxy_are_supported(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
     monkeypatch.setenv("all_proxy", proxy)
     await (await open_transport("https://x.example", Timings())).aclose()
 
@@ -114,14 +114,14 @@ async def test_a_proxy_of_a_usual_kind_can_be_set_up(monkeypatch: pytest.MonkeyP
         ("", "http://127.0.0.1:8080"),
     ],
 )
-def test_no_proxy_is_taken_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch, no_proxy: str, url: str) -> None:
+def test_no_proxy_setting_excludes_its_hosts(monkeypatch: pytest.MonkeyPatch, no_proxy: str, url: str) -> None:
     for name, value in (("all_proxy", "http://proxy.example:3128"), ("no_proxy", no_proxy)):
         monkeypatch.setenv(name, value)
     assert proxy_for(httpx2.URL(url)) is None
     assert proxy_for(httpx2.URL("https://other.example")) == (None if no_proxy == "*" else "http://proxy.example:3128")
 
 
-async def test_look_up_of_a_proxy_that_stalls_holds_nobody_else_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stalled_proxy_lookup_does_not_block_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """On Windows it asks a name server for each host that the system's settings may leave out."""
     has_ticked = Event()
 
@@ -136,7 +136,7 @@ async def test_look_up_of_a_proxy_that_stalls_holds_nobody_else_up(monkeypatch: 
         has_ticked.set()
 
 
-async def test_look_up_of_a_proxy_that_stalls_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stalled_proxy_lookup_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     has_ended = Event()
     monkeypatch.setattr(urllib.request, "proxy_bypass", lambda _host: has_ended.wait(20))  # pyright: ignore[reportUnknownArgumentType, reportUnknownLambdaType]
     with anyio.move_on_after(0.05) as scope:
@@ -145,7 +145,7 @@ async def test_look_up_of_a_proxy_that_stalls_can_be_cancelled(monkeypatch: pyte
     assert scope.cancelled_caught
 
 
-async def test_this_machine_needs_no_proxy_to_be_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_localhost_needs_no_proxy_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> dict[str, str]:
         raise AssertionError
 
@@ -153,28 +153,26 @@ async def test_this_machine_needs_no_proxy_to_be_looked_up(monkeypatch: pytest.M
     await (await open_transport("http://127.0.0.1:9/v1", Timings())).aclose()
 
 
-async def test_certificates_of_the_environment_count_for_downloads(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_environment_certificates_apply_to_downloads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/none/such")
     with pytest.raises(StorageError, match="FileNotFoundError"):
         await download("https://x.example/1.png", FolderStore(tmp_path))
 
 
-def test_the_proxy_of_a_scheme_counts_before_the_one_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_for_a_scheme_takes_precedence_over_all_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("all_proxy", "http://all.example:1")
     monkeypatch.setenv("https_proxy", "http://https.example:1")
     assert proxy_for(httpx2.URL("https://pictures.example")) == "http://https.example:1"
     assert proxy_for(httpx2.URL("http://pictures.example")) == "http://all.example:1"
 
 
-def test_a_call_lasts_as_long_as_the_readme_says_and_waits_less_than_hosts_do() -> None:
+def test_call_timings_match_the_readme_and_stay_below_host_timeouts() -> None:
     assert "a request that was sent is given ten seconds" in text_of("command-line.md")
     assert (DEFAULT.answer_seconds, DEFAULT.drain_seconds) == (300, 10)
     assert DEFAULT.max_retry_wait_seconds < float(CALL_SECONDS)
 
 
-async def test_the_guard_is_part_of_the_transport(sandbox: Sandbox) -> None:
+async def test_guard_is_part_of_the_transport(sandbox: Sandbox) -> None:
     async with httpx2.AsyncClient(transport=await open_transport(sandbox.origin, Timings())) as client:
         with pytest.raises(ConfigurationError, match="private key"):
             await client.post(f"{sandbox.base_url}/images/generations", headers={"Authorization": PRIVATE_KEY})
@@ -187,7 +185,7 @@ def test_each_phase_of_a_request_has_its_own_limit() -> None:
 
 
 @pytest.mark.parametrize("proxy", ["http://127.0.0.1:{port}", "127.0.0.1:{port}"])
-async def test_the_proxy_of_the_environment_is_used_but_not_for_this_machine(
+async def test_environment_proxy_is_used_but_not_for_localhost(
     monkeypatch: pytest.MonkeyPatch, unused_port: int, sandbox_origin: str, proxy: str
 ) -> None:
     for name in ("http_proxy", "https_proxy"):
@@ -222,9 +220,7 @@ async def test_the_proxy_of_the_environment_is_used_but_not_for_this_machine(
         ("gzip", BOMB, BOMB),
     ],
 )
-async def test_what_a_server_packed_unasked_is_unpacked_within_bounds(
-    encoding: str, packed: bytes, read: bytes
-) -> None:
+async def test_compressed_answer_is_decompressed_within_bounds(encoding: str, packed: bytes, read: bytes) -> None:
     def answer(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, headers={"content-encoding": encoding}, stream=httpx2.ByteStream(packed))
 

@@ -42,7 +42,7 @@ def backend_with(spec: str) -> Backend:
         (__file__, "cannot be used: Cannot read "),
     ],
 )
-async def test_description_that_cannot_be_used_refuses_all_but_the_list_of_tools(spec: str, why: str) -> None:
+async def test_unusable_description_refuses_everything_but_the_tool_list(spec: str, why: str) -> None:
     backend = backend_with(spec)
     assert len(backend.schemas()) == 3
     async with backend:
@@ -57,7 +57,7 @@ async def test_description_that_cannot_be_used_refuses_all_but_the_list_of_tools
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"x-models": {}}', '{"paths": {}}', '{"x-model": {}}', "[" * 100_000])
-async def test_file_that_is_no_description_is_named_with_what_is_wrong(content: str, tmp_path: Path) -> None:
+async def test_invalid_description_file_is_named_with_its_fault(content: str, tmp_path: Path) -> None:
     (tmp_path / "own.json").write_text(content)
     with pytest.raises(ConfigurationError, match=r"BLOCKRUN_IMAGE_SPEC cannot be used: .*own\.json") as caught:
         backend_with(str(tmp_path / "own.json")).check_description()
@@ -73,7 +73,7 @@ async def test_file_that_is_no_description_is_named_with_what_is_wrong(content: 
         "/tmp/" + "x" * 300,
     ],
 )
-async def test_images_folder_that_cannot_be_made_is_found_before_anything_is_paid(
+async def test_unusable_images_folder_is_detected_before_paying(
     folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -87,9 +87,7 @@ async def test_images_folder_that_cannot_be_made_is_found_before_anything_is_pai
     assert files_in(tmp_path) == []
 
 
-async def test_answer_that_is_kept_elsewhere_can_be_read_by_its_owner_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_answer_saved_elsewhere_is_private_to_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     kept = await FolderStore(Path(__file__) / "pictures").keep(b"a paid answer")
     assert kept.parent == tmp_path
@@ -97,7 +95,7 @@ async def test_answer_that_is_kept_elsewhere_can_be_read_by_its_owner_alone(
 
 
 @only_on_posix("a working directory that can be removed")
-async def test_relative_folder_in_a_working_directory_that_is_gone_cannot_be_written(
+async def test_relative_folder_in_a_deleted_working_directory_is_unwritable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = tmp_path / "gone"
@@ -119,7 +117,7 @@ def unexpanded(name: str) -> Path:
 
 
 @pytest.mark.parametrize("find", [homeless, unexpanded])
-async def test_without_a_home_folder_nothing_is_spent_and_nothing_is_written(
+async def test_nothing_is_spent_or_written_without_a_home_folder(
     find: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -137,9 +135,7 @@ async def test_without_a_home_folder_nothing_is_spent_and_nothing_is_written(
     assert files_in(tmp_path) == []
 
 
-def test_list_is_not_kept_in_a_folder_that_depends_on_the_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_list_is_not_cached_in_a_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     cache = CatalogCache(Path("~"), "https://api.example", "account")
     cache.fail("It was down.")

@@ -50,7 +50,7 @@ def ask_on(tmp_path: Path) -> Ask:
     return lambda system: ask(Place(system, "3.12"), needed, ["--no-index", "--find-links", str(tmp_path)])
 
 
-def test_package_without_a_wheel_is_named_with_the_older_version_that_has_one(ask_on: Ask) -> None:
+def test_package_without_a_wheel_is_named_with_any_older_version(ask_on: Ask) -> None:
     windows, mac = ask_on(WINDOWS), ask_on(MAC)
     assert (windows.older, mac.older) == (
         {"once": "1.0", "never": None},
@@ -61,7 +61,7 @@ def test_package_without_a_wheel_is_named_with_the_older_version_that_has_one(as
     )
 
 
-def test_what_cannot_be_resolved_is_no_answer(tmp_path: Path) -> None:
+def test_unresolvable_requirement_is_an_error(tmp_path: Path) -> None:
     needed = tmp_path / "requirements.txt"
     needed.write_text("nowhere\n", encoding="utf-8")
     with pytest.raises(ClickException, match="nowhere was not found"):
@@ -69,7 +69,7 @@ def test_what_cannot_be_resolved_is_no_answer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("system", "extra"), KNOWN)
-def test_gap_that_opens_or_closes_is_a_change_and_one_that_is_known_is_none(system: str, extra: str) -> None:
+def test_only_gaps_that_open_or_close_are_changes(system: str, extra: str) -> None:
     place, known = Place(system, "3.12", extra), KNOWN[system, extra]
     assert list(changes({place: known})) == []
     opened = Gap("pillow", has_older=False)
@@ -80,7 +80,7 @@ def test_gap_that_opens_or_closes_is_a_change_and_one_that_is_known_is_none(syst
         assert len(list(changes({place: known - {gap} | {other}}))) == 2
 
 
-def test_gap_where_none_is_known_is_a_change() -> None:
+def test_unknown_gap_is_a_change() -> None:
     place = Place("Windows x64", "3.11", "wallet")
     (change,) = changes({place: frozenset({Gap("ckzg", has_older=True)})})
     assert change == "Windows x64, Python 3.11, with wallet: ckzg has no wheel, and an older version has one"

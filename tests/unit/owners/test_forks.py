@@ -45,7 +45,7 @@ else:
 
 
 @posix_only
-def test_a_forked_child_has_an_id_of_its_own_and_does_not_keep_its_parent_alive(
+def test_forked_child_has_its_own_id_and_does_not_keep_its_parent_alive(
     owners: Owners, folder: Path, start: Start
 ) -> None:
     process = start(ORPHANING, folder)
@@ -92,9 +92,7 @@ else:
 
 
 @posix_only
-def test_a_child_forked_while_a_lock_is_taken_does_not_keep_its_parent_alive(
-    owners: Owners, folder: Path, start: Start
-) -> None:
+def test_child_forked_during_locking_does_not_keep_its_parent_alive(owners: Owners, folder: Path, start: Start) -> None:
     process = start(FORKING_MEANWHILE, folder)
     id, forked = sorted([line(process), line(process)], key=len, reverse=True)
     assert forked == "forked"  # until then it still has what its parent has
@@ -115,9 +113,7 @@ sys.stdin.read()
 """
 
 
-def test_a_program_that_a_process_has_started_does_not_keep_it_alive(
-    owners: Owners, folder: Path, start: Start
-) -> None:
+def test_started_program_does_not_keep_its_process_alive(owners: Owners, folder: Path, start: Start) -> None:
     process = start(STARTING_A_PROGRAM, folder)
     id = line(process)
     assert line(process) == "started"

@@ -37,7 +37,7 @@ def test_processes_that_start_together_agree_on_the_identity(tmp_path: Path, sta
 
 @posix_only
 @pytest.mark.parametrize("faster", ["a sweep", "another process"])
-def test_an_identity_is_written_whole_or_read_from_whoever_was_faster(
+def test_identity_is_written_whole_or_read_from_a_faster_process(
     owners: Owners, make_owners: MakeOwners, folder: Path, monkeypatch: pytest.MonkeyPatch, faster: str
 ) -> None:
     link, fsync = Path.hardlink_to, os.fsync
@@ -67,7 +67,7 @@ def test_an_identity_is_written_whole_or_read_from_whoever_was_faster(
 
 
 @pytest.mark.parametrize("text", ["", "me", "\xe9" * 32])
-def test_what_is_no_identity_is_an_error_until_it_is_mended(owners: Owners, folder: Path, text: str) -> None:
+def test_invalid_identity_is_an_error_until_repaired(owners: Owners, folder: Path, text: str) -> None:
     folder.mkdir(parents=True)
     (folder / "identity").write_text(text, encoding="utf-8")
     with pytest.raises(OSError, match="identity"):
@@ -79,7 +79,7 @@ def test_what_is_no_identity_is_an_error_until_it_is_mended(owners: Owners, fold
 
 
 @posix_only
-def test_identity_is_one_for_all_where_there_are_no_hard_links(
+def test_identity_is_shared_without_hard_links(
     owners: Owners, make_owners: MakeOwners, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create, others = ledger_owners.create, list[str]()

@@ -32,7 +32,7 @@ posix_only = only_on_posix("signals, forks and flock")
 NOBODY = "0" * 32
 
 
-def test_a_process_has_a_random_id_once_it_has_asked_for_one(owners: Owners, make_owners: MakeOwners) -> None:
+def test_process_has_a_random_id_once_it_acquires_one(owners: Owners, make_owners: MakeOwners) -> None:
     assert owners.id is None
     id = owners.acquire()
     assert (owners.id, owners.acquire()) == (id, id)
@@ -43,7 +43,7 @@ def test_a_process_has_a_random_id_once_it_has_asked_for_one(owners: Owners, mak
 
 
 @posix_only
-def test_the_folder_and_its_files_are_for_their_user_alone(owners: Owners, folder: Path) -> None:
+def test_folder_and_files_are_private_to_the_user(owners: Owners, folder: Path) -> None:
     before = os.umask(0)
     try:
         owners.acquire()
@@ -80,7 +80,7 @@ def test_a_stopped_process_is_alive(owners: Owners, folder: Path, start: Start) 
     assert owners.is_alive(id)
 
 
-def test_nobody_is_alive_whose_id_is_unknown_or_no_id(owners: Owners, folder: Path, tmp_path: Path) -> None:
+def test_unknown_or_invalid_id_is_not_alive(owners: Owners, folder: Path, tmp_path: Path) -> None:
     living = Owners(tmp_path / "elsewhere")
     elsewhere = living.acquire()
     assert not owners.is_alive(NOBODY)  # there is no folder yet
@@ -93,7 +93,7 @@ def test_nobody_is_alive_whose_id_is_unknown_or_no_id(owners: Owners, folder: Pa
     living.release(remove=True)
 
 
-def test_nobody_is_alive_where_a_file_has_the_folders_place(owners: Owners, folder: Path) -> None:
+def test_no_owner_is_alive_if_a_file_replaces_the_folder(owners: Owners, folder: Path) -> None:
     folder.parent.mkdir()
     folder.write_text("")
     assert not owners.is_alive(NOBODY)
@@ -101,9 +101,7 @@ def test_nobody_is_alive_where_a_file_has_the_folders_place(owners: Owners, fold
         owners.acquire()
 
 
-def test_the_folder_stays_where_it_was_when_the_process_goes_elsewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folder_stays_the_same_after_changing_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     here, there = Owners(Path("owners")), Owners(Path("owners"))
     id = here.acquire()
@@ -124,7 +122,7 @@ def test_two_owners_in_one_process_see_one_another(make_owners: MakeOwners) -> N
 
 
 @pytest.mark.parametrize("remove", [True, False])
-def test_who_gives_its_id_up_is_dead_and_can_come_back_as_another(
+def test_released_owner_is_dead_and_can_acquire_a_new_id(
     owners: Owners, make_owners: MakeOwners, folder: Path, remove: bool
 ) -> None:
     owners.release(remove=remove)
@@ -158,7 +156,7 @@ def test_a_file_is_removed_while_its_lock_is_held(
 
 
 @posix_only
-def test_who_cannot_remove_its_file_is_dead_all_the_same(
+def test_owner_that_cannot_remove_its_file_is_still_dead(
     owners: Owners, make_owners: MakeOwners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(path: Path, missing_ok: bool = False) -> None:
@@ -173,7 +171,7 @@ def test_who_cannot_remove_its_file_is_dead_all_the_same(
 
 
 @posix_only
-def test_a_living_process_outlives_its_folder(owners: Owners, make_owners: MakeOwners, folder: Path) -> None:
+def test_process_stays_alive_after_its_folder_is_deleted(owners: Owners, make_owners: MakeOwners, folder: Path) -> None:
     other = make_owners()
     id, others = owners.acquire(), other.acquire()
     for path in folder.iterdir():
@@ -185,7 +183,7 @@ def test_a_living_process_outlives_its_folder(owners: Owners, make_owners: MakeO
     owners.release(remove=True)
 
 
-def test_the_pids_of_the_living_can_be_read(
+def test_pids_of_living_processes_are_readable(
     owners: Owners, make_owners: MakeOwners, folder: Path, start: Start
 ) -> None:
     assert living_pids(owners) == {}
@@ -198,16 +196,14 @@ def test_the_pids_of_the_living_can_be_read(
 
 
 @pytest.mark.parametrize("note", ["", "{", "[]", "{}", '{"pid": null}', '{"pid": "many"}'])
-def test_a_pid_that_cannot_be_read_is_left_out(
-    owners: Owners, make_owners: MakeOwners, folder: Path, note: str
-) -> None:
+def test_unreadable_pid_is_skipped(owners: Owners, make_owners: MakeOwners, folder: Path, note: str) -> None:
     readable = make_owners().acquire()
     (folder / f"{owners.acquire()}.lock").write_text(note)
     assert living_pids(owners) == {readable: os.getpid()}
 
 
 @posix_only
-def test_a_lock_that_cannot_be_tried_is_an_error_and_no_death(
+def test_failed_lock_check_is_an_error_and_not_a_death(
     owners: Owners, make_owners: MakeOwners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = make_owners()
@@ -225,7 +221,7 @@ def test_a_lock_that_cannot_be_tried_is_an_error_and_no_death(
 
 
 @posix_only
-def test_those_who_ask_at_once_do_not_see_one_another(owners: Owners, make_owners: MakeOwners, folder: Path) -> None:
+def test_concurrent_check_does_not_count_as_alive(owners: Owners, make_owners: MakeOwners, folder: Path) -> None:
     id = dead(make_owners)
     with (folder / f"{id}.lock").open() as file:
         fcntl.flock(file, fcntl.LOCK_SH)
@@ -241,7 +237,7 @@ say(*[sum(owners.is_alive(id) for _ in range(200)) for id in others])
 
 
 @posix_only
-def test_many_who_ask_at_once_neither_revive_the_dead_nor_free_the_locks_of_the_living(
+def test_concurrent_checks_neither_revive_the_dead_nor_free_live_locks(
     owners: Owners, make_owners: MakeOwners, folder: Path, start: Start
 ) -> None:
     gone, living = dead(make_owners), owners.acquire()
@@ -253,7 +249,7 @@ def test_many_who_ask_at_once_neither_revive_the_dead_nor_free_the_locks_of_the_
     assert [make_owners().is_alive(id) for id in (gone, living)] == [False, True]
 
 
-def test_to_ask_leaves_nothing_open(owners: Owners, make_owners: MakeOwners, folder: Path) -> None:
+def test_checks_leave_no_file_open(owners: Owners, make_owners: MakeOwners, folder: Path) -> None:
     gone, living = dead(make_owners), make_owners().acquire()
     before = lowest_free_descriptor()
     for _ in range(3):
@@ -268,7 +264,7 @@ def test_to_ask_leaves_nothing_open(owners: Owners, make_owners: MakeOwners, fol
     assert lowest_free_descriptor() == before
 
 
-def test_living_processes_tell_what_they_have_seen_of_their_ledger(make_owners: MakeOwners) -> None:
+def test_living_processes_publish_what_they_saw_of_their_ledger(make_owners: MakeOwners) -> None:
     one, other = make_owners(), make_owners()
     one.note("a ledger", 1)  # without an id there is nobody to tell it
     one.acquire()

@@ -22,7 +22,7 @@ if sys.platform != "win32":
 
 @posix_only
 @pytest.mark.parametrize("moment", ["before the lock", "after the lock", "at the lock"])
-def test_a_sweep_between_a_file_and_its_lock_costs_another_try(
+def test_acquire_retries_if_a_sweep_interferes_with_its_new_file(
     owners: Owners, make_owners: MakeOwners, folder: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     flock: Callable[[int, int], None] = fcntl.flock
@@ -51,7 +51,7 @@ def test_a_sweep_between_a_file_and_its_lock_costs_another_try(
 
 
 @posix_only
-def test_a_file_is_locked_and_whole_before_others_see_it(
+def test_file_is_locked_and_complete_before_others_see_it(
     owners: Owners, make_owners: MakeOwners, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever looks before any step sees an unfinished file at most, which is nobody's."""
@@ -80,7 +80,7 @@ def test_a_file_is_locked_and_whole_before_others_see_it(
 
 
 @posix_only
-def test_where_locks_keep_nobody_out_nobody_else_can_be_judged(
+def test_ineffective_locks_prevent_judging_other_processes(
     owners: Owners, make_owners: MakeOwners, folder: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lock_nothing(descriptor: int, operation: int) -> None:
@@ -103,7 +103,7 @@ def test_where_locks_keep_nobody_out_nobody_else_can_be_judged(
 
 @posix_only
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.EWOULDBLOCK])
-def test_where_there_are_no_locks_no_id_is_to_be_had_and_nothing_is_left(
+def test_acquire_fails_cleanly_without_lock_support(
     owners: Owners, folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def fail(descriptor: int, operation: int) -> None:

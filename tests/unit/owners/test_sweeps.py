@@ -19,7 +19,7 @@ if sys.platform != "win32":
     import fcntl
 
 
-def test_a_sweep_leaves_the_living_and_the_named(owners: Owners, make_owners: MakeOwners, folder: Path) -> None:
+def test_sweep_keeps_living_and_referenced_owners(owners: Owners, make_owners: MakeOwners, folder: Path) -> None:
     own, living = owners.acquire(), make_owners().acquire()
     named, *gone = dead(make_owners), dead(make_owners), dead(make_owners)
     identity = owners.identity()
@@ -37,7 +37,7 @@ def test_a_sweep_leaves_the_living_and_the_named(owners: Owners, make_owners: Ma
 
 
 @posix_only
-def test_a_sweep_removes_unfinished_files_that_nobody_holds(owners: Owners, folder: Path) -> None:
+def test_sweep_removes_unlocked_unfinished_files(owners: Owners, folder: Path) -> None:
     owners.identity()
     gone, held = folder / f"{'a' * 32}.new", folder / f"{'b' * 32}.new"
     for path in (gone, held):
@@ -49,7 +49,7 @@ def test_a_sweep_removes_unfinished_files_that_nobody_holds(owners: Owners, fold
 
 
 @posix_only
-def test_a_sweep_leaves_a_file_that_has_taken_the_place_of_a_dead_ones(
+def test_sweep_keeps_a_file_that_replaced_a_dead_owners(
     owners: Owners, make_owners: MakeOwners, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone, living = dead(make_owners), make_owners().acquire()
@@ -85,7 +85,7 @@ def test_a_file_is_swept_while_its_lock_is_held(
 
 
 @posix_only
-def test_a_sweep_that_another_is_ahead_of_goes_on(
+def test_sweep_continues_if_another_is_faster(
     owners: Owners, make_owners: MakeOwners, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = [dead(make_owners) for _ in range(3)]
@@ -99,7 +99,7 @@ def test_a_sweep_that_another_is_ahead_of_goes_on(
 
 
 @posix_only
-def test_a_sweep_leaves_what_another_user_has_made(
+def test_sweep_keeps_files_of_another_user(
     owners: Owners, make_owners: MakeOwners, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     theirs = dead(make_owners)
