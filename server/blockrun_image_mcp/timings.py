@@ -1,4 +1,4 @@
-"""Every wait, time limit and grace period of the server."""
+"""Every wait, time limit and grace period of the server, but for the file system's: those are in files.py."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -82,6 +82,10 @@ class Timings(CallTimings):
     """How long the same call collects undelivered pictures, from the end of the work."""
     repeatable_seconds: float = 120.0
     """How long the same call returns delivered pictures again that a caller may have missed."""
+    recent_charge_seconds: float = 86_400.0
+    """How far back a charge counts in the price that a call may have."""
+    expired_payment_seconds: float = 60.0
+    """How long a payment counts as usable after it has expired, because the gateway's clock may be slow."""
     rate_window_seconds: float = 60.0
     """The window of a model's rate limit."""
 

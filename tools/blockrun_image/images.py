@@ -1,5 +1,7 @@
 """Requests to the gateway, and its responses."""
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -18,6 +20,16 @@ class ImageArguments:
     size: str | None = None
     quality: str | None = None
     n: int | None = None
+
+    def key(self, **others: object) -> str:
+        """Return the key of a call with these and other arguments, before defaults and enrichment.
+
+        Equal keys make the same call. It stays the same if another version enriches differently or the operator
+        changes the defaults.
+        """
+        # Arguments that are not set are left out, so that new ones do not change the keys of old calls.
+        given = {name: value for name, value in {**vars(self), **others}.items() if value}
+        return hashlib.sha256(json.dumps(given, sort_keys=True, default=str).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

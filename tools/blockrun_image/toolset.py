@@ -1,7 +1,5 @@
 """The three tools as a library: `generate_image`, `list_models` and `estimate_cost`."""
 
-import hashlib
-import json
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -117,7 +115,7 @@ class ImageToolset:
         # Without an offer, an earlier call may still have bought this, so the refusal waits.
         on_status("starting" if offer is None else f"waiting for {offer.request.model}")
         arrived_at = anyio.current_time() if arrived_at is None else arrived_at
-        key = _key(arguments, enrich, wishes)
+        key = arguments.key(enrich=enrich, **wishes)
         made = MadeCall(key, caller, arrived_at if math.isfinite(arrived_at) else None)
         call = self._calls.open(made, lambda: self._purchase(made, offer, refused), arrived_at)
         call.purchase.listeners.append(on_status)
@@ -397,16 +395,6 @@ async def _approval(offer: _Offer | None, approve: Approve | None, needed: Needs
     if offer is None or approve is None:
         raise ConfirmationError("This call needs the user's approval, and no user can be asked.")
     return await approve(replace(offer.request, prompt=offer.prompt.original), offer.estimate, needed)
-
-
-def _key(arguments: ImageArguments, mode: str | None, wishes: PromptOptions) -> str:
-    """Return the key of a call's arguments, before defaults and enrichment.
-
-    So a call stays the same if another version enriches differently or the operator changes the defaults.
-    """
-    # Arguments that are not set are left out, so that new ones do not change the keys of old calls.
-    given = {name: value for name, value in {**vars(arguments), "enrich": mode, **wishes}.items() if value}
-    return hashlib.sha256(json.dumps(given, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _with_telling_revisions(prompt: EnrichedPrompt, images: Sequence[Image]) -> Sequence[Image]:

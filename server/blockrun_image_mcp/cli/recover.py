@@ -9,6 +9,7 @@ from blockrun_image.text import clean, usd
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.cli import options
 from blockrun_image_mcp.payments.networks import NETWORKS
+from blockrun_image_mcp.timings import Timings
 
 _MAX_EXPLAINED = 100
 _EXPLANATIONS = {
@@ -60,12 +61,12 @@ async def _recover(backend: Backend) -> None:
         states = (AttemptState.ACCEPTED, AttemptState.UNKNOWN, AttemptState.HELD)
         entries = await backend.operator_ledger().recent(_MAX_EXPLAINED, *states)
     for entry in entries:
-        payment = "" if entry.payment is None else f"\n  {_payment_facts(entry.payment)}"
+        payment = "" if entry.payment is None else f"\n  {_payment_facts(entry.payment, backend.timings)}"
         click.echo(f"{entry.to_text()}\n  {_EXPLANATIONS[entry.state]}{payment}\n  {entry.id}")
     click.echo("Nothing is unresolved." if not entries else f"{len(entries)} left.")
 
 
-def _payment_facts(payment: Payment) -> str:
+def _payment_facts(payment: Payment, timings: Timings) -> str:
     """Return where to find out whether a signed payment was used."""
     from blockrun_image_mcp.ledger.payees import end_of  # noqa: PLC0415 - 4 modules of the ledger, 11 to 21 ms
 
@@ -73,6 +74,6 @@ def _payment_facts(payment: Payment) -> str:
     token = clean(payment.network, 40) if network is None else f"{network.token} on {network.id}"
     return (
         f"Payment of ${usd(payment.amount_usd)} from {payer} to {clean(payment.payee, 60)}, usable until"
-        f" {end_of(payment)}.\n  Nonce {clean(payment.nonce, 80)}. The token {token} shows whether it was used:"
-        f" authorizationState(payer, nonce), or the payer's transfers in a block explorer."
+        f" {end_of(payment, timings)}.\n  Nonce {clean(payment.nonce, 80)}. The token {token} shows whether it was"
+        f" used: authorizationState(payer, nonce), or the payer's transfers in a block explorer."
     )

@@ -21,6 +21,7 @@ from blockrun_image_mcp.ledger.owners import Owners
 from blockrun_image_mcp.ledger.payees import check_payee
 from blockrun_image_mcp.ledger.records import Event, Record, settlement
 from blockrun_image_mcp.ledger.store import AttemptStore, Header, Moment, NewAttempt, Repeatable, StoredAttempt
+from blockrun_image_mcp.timings import Timings
 
 T = TypeVar("T")
 
@@ -32,6 +33,7 @@ class AttemptLedger(Protocol):
 
     limits: Limits
     outbox: Outbox
+    timings: Timings
     owners: Owners
     memory: Memory
 
@@ -219,7 +221,7 @@ class LedgerAttempt:
 
     def _quoted(self, store: AttemptStore, quote: Quote) -> None:
         row, limits, price = self._own(store), self.ledger.limits, micro_usd(quote.amount_usd)
-        check_payee(store, quote, self.id, self.ledger.now())
+        check_payee(store, quote, self.id, self.ledger.now(), self.ledger.timings)
         limits.check(price, store.spent_on(row.day) - row.held_micro_usd)
         is_approved = self.approval is not None and self.approval.covers(quote.amount_usd)
         if limits.is_above_confirmation(price) and not is_approved:

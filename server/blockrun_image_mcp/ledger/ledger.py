@@ -9,7 +9,6 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -25,7 +24,7 @@ from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import Begun, Collected, NeedsApproval, NothingFound, Reserved, SlotBooked
 from blockrun_image_mcp.ledger.attempt import LedgerAttempt
 from blockrun_image_mcp.ledger.earlier import EarlierAttempts, IsAlive, keys_of
-from blockrun_image_mcp.ledger.limits import Limits, from_micro_usd
+from blockrun_image_mcp.ledger.limits import Limits, from_micro_usd, utc_day
 from blockrun_image_mcp.ledger.memory import Memory
 from blockrun_image_mcp.ledger.payees import end_of, is_usable
 from blockrun_image_mcp.ledger.rate_limits import book_slot
@@ -45,7 +44,6 @@ from blockrun_image_mcp.timings import DEFAULT, Timings
 T = TypeVar("T")
 
 _MAX_SAVED = 100
-_LATELY_SECONDS = 86_400
 
 
 @dataclass(eq=False)
@@ -95,7 +93,7 @@ class Ledger:
 
     def today(self) -> str:
         """Return the current UTC day."""
-        return datetime.fromtimestamp(self.clock(), UTC).strftime("%Y-%m-%d")
+        return utc_day(self.clock())
 
     async def begin(self, call: MadeCall, order: Order | None) -> Begun:
         """Collect the result of an earlier call, or begin the order, in one transaction.
@@ -271,7 +269,7 @@ class Ledger:
         return replace(cost, max_usd=max(cost.max_usd, charged_usd))
 
     def _charged_lately(self, store: AttemptStore, request: ImageRequest) -> Decimal | None:
-        charge = store.last_charge(self.account, request, self.clock() - _LATELY_SECONDS)
+        charge = store.last_charge(self.account, request, self.clock() - self.timings.recent_charge_seconds)
         return None if charge is None else from_micro_usd(charge[0]) / charge[1]
 
     def _stored(self, row: StoredAttempt, caller: str) -> LedgerAttempt:
@@ -366,8 +364,10 @@ class Ledger:
             return f"That attempt is {row.state.value}: only one that is unknown or held can be released."
         if row.owner and self._liveness()(row.owner):
             return "The server that sent it still works on it: close that one, or try again later."
-        if row.payment is not None and is_usable(row.payment, self.now()):  # the gateway can still move the money
-            return f"Its payment can be used until {end_of(row.payment)}: try again after that."
+        if row.payment is not None and is_usable(
+            row.payment, self.now(), self.timings
+        ):  # the gateway can still move the money
+            return f"Its payment can be used until {end_of(row.payment, self.timings)}: try again after that."
         store.change(id, state=AttemptState.RELEASED)
         return None
 

@@ -1,6 +1,7 @@
 """The operator's limits on spending; tool arguments cannot raise them."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import ROUND_CEILING, Decimal
 
 from blockrun_image.attempts import ExpectedCost
@@ -26,6 +27,11 @@ def from_micro_usd(amount_micro_usd: int) -> Decimal:
 def in_usd(amount_micro_usd: int) -> str:
     """Format an amount in millionths of a dollar, such as `$0.042`."""
     return f"${usd(from_micro_usd(amount_micro_usd))}"
+
+
+def utc_day(seconds: float) -> str:
+    """Return the day whose budget counts at a time in seconds since 1970, such as `2026-11-22`."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
 
 
 @dataclass(frozen=True)

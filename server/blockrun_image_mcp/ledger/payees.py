@@ -10,12 +10,10 @@ from blockrun_image.attempts import Payment, Quote
 from blockrun_image.errors import refused_quote
 from blockrun_image.text import quoted
 from blockrun_image_mcp.ledger.store import AttemptStore, Moment
-
-_SKEW_SECONDS = 60
-"""How long a payment counts as usable after it has expired, because the gateway's clock may be slow."""
+from blockrun_image_mcp.timings import Timings
 
 
-def check_payee(store: AttemptStore, quote: Quote, id: str, now: Moment) -> None:
+def check_payee(store: AttemptStore, quote: Quote, id: str, now: Moment, timings: Timings) -> None:
     """Raise `PaymentRequiredError` if the quote's address must not be paid.
 
     It must not be paid if the host has another trusted address, or if another attempt's payment to another address of
@@ -31,7 +29,7 @@ def check_payee(store: AttemptStore, quote: Quote, id: str, now: Moment) -> None
         )
     for other, payee, payment in store.payments_at(host):
         # None: the other attempt is about to sign its payment
-        if other != id and payee.lower() != address and (payment is None or is_usable(payment, now)):
+        if other != id and payee.lower() != address and (payment is None or is_usable(payment, now, timings)):
             raise refused_quote(
                 f"{quoted(host, 80)} asks to be paid at {quote.payee}, but a payment to {quoted(payee, 50)} can still"
                 " be used",
@@ -39,11 +37,12 @@ def check_payee(store: AttemptStore, quote: Quote, id: str, now: Moment) -> None
             )
 
 
-def is_usable(payment: Payment, now: Moment) -> bool:
+def is_usable(payment: Payment, now: Moment, timings: Timings) -> bool:
     """Return whether a signed payment can still be used."""
-    return now.wall <= payment.valid_before + _SKEW_SECONDS
+    return now.wall <= payment.valid_before + timings.expired_payment_seconds
 
 
-def end_of(payment: Payment) -> str:
+def end_of(payment: Payment, timings: Timings) -> str:
     """Format the time at which a signed payment stops being usable."""
-    return f"{datetime.fromtimestamp(payment.valid_before + _SKEW_SECONDS, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    end = datetime.fromtimestamp(payment.valid_before + timings.expired_payment_seconds, UTC)
+    return f"{end:%Y-%m-%d %H:%M:%S} UTC"
