@@ -10,9 +10,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -143,10 +142,12 @@ def test_charge_still_counts_after_a_program_is_interrupted_twice(
     everything = {**sandbox.environment, **settings}
     with running(settings=everything, program=("-c", LIBRARY)) as process:
         wait_until(sandbox, posts=1)
-        process.send_signal(signal.SIGINT)
-        time.sleep(1)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        for _ in range(20):  # on a busy machine, two signals may reach it as one
+            process.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=1)
+                break
+    assert process.returncode is not None
     assert b"unknown" in run("spend", settings=everything).stdout
 
 

@@ -45,7 +45,7 @@ def test_recover_skips_and_reports_the_job_of_a_live_process(sandbox: Sandbox) -
     with running(sandbox.environment) as server:
         started_job(server)
         done = run("recover", settings=sandbox.environment)
-        assert "is still being made" in done.stdout
+        assert "still being made" in done.stdout
         assert states() == {"accepted": 1}
 
 

@@ -26,7 +26,7 @@ QUICK = (str(QUICK_SERVER),)
 ENTRY = "from blockrun_image_mcp.cli.main import main; main()"
 STARTED = "import blockrun_image_mcp; blockrun_image_mcp.STARTED_AT {}; " + ENTRY
 SLOWLY_STARTED, AT_ONCE = ("-c", STARTED.format("-= 2")), ("-c", STARTED.format("+= 600"))
-REPEATED = "answered moments ago"
+REPEATED = "the same call moments ago"
 UNDER_WAY = "still under way"
 VISITS = 3
 

@@ -167,7 +167,7 @@ def test_proxy_for_a_scheme_takes_precedence_over_all_proxy(monkeypatch: pytest.
 
 
 def test_call_timings_match_the_readme_and_stay_below_host_timeouts() -> None:
-    assert "a request that was sent is given ten seconds" in text_of("command-line.md")
+    assert "a request that was sent gets ten seconds" in text_of("command-line.md")
     assert (DEFAULT.answer_seconds, DEFAULT.drain_seconds) == (300, 10)
     assert DEFAULT.max_retry_wait_seconds < float(CALL_SECONDS)
 
