@@ -16,7 +16,7 @@ from pathlib import Path
 
 import anyio
 
-from blockrun_image.attempts import ExpectedCost, MadeCall, Order
+from blockrun_image.attempts import CallInfo, ExpectedCost, Order
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import Reserved
 from blockrun_image_mcp.ledger.ledger import Ledger
@@ -38,7 +38,7 @@ def ledger_at(path: Path) -> Ledger:
 async def call(ledger: Ledger) -> None:
     """Write down all that a plain call writes down."""
     order = Order(_REQUEST, ExpectedCost(Decimal(0), Decimal("0.042")))
-    begun = await ledger.begin(MadeCall("same"), order)
+    begun = await ledger.begin(CallInfo("same"), order)
     if not isinstance(begun, Reserved):
         raise TypeError(f"the call was not reserved: {begun}")
     await begun.attempt.sent()
@@ -106,11 +106,11 @@ async def measure(folder: Path) -> None:
     bare.execute("CREATE TABLE t (x TEXT)")
     async with ledger_at(folder / "small.sqlite3") as small, ledger_at(folder / "large.sqlite3") as large:
         for ledger, rows in ((small, _SMALL), (large, _LARGE)):
-            await ledger.statement()
+            await ledger.spending_today()
             await anyio.to_thread.run_sync(fill, ledger.path, rows, ledger.today())
         works: dict[str, Callable[[Ledger], Awaitable[object]]] = {
             "call": call,
-            "spend": lambda ledger: ledger.statement(),
+            "spend": lambda ledger: ledger.spending_today(),
             "sweep": lambda ledger: ledger.sweep(),
         }
         for name, work in works.items():

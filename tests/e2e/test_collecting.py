@@ -22,7 +22,7 @@ from tests.support.servers import (
 )
 from tests.support.setting_names import BUDGET, CONFIRM_ABOVE, MOST, SECONDS
 
-from blockrun_image.attempts import ExpectedCost, MadeCall, Order
+from blockrun_image.attempts import CallInfo, ExpectedCost, Order
 from blockrun_image.catalog import Catalog
 from blockrun_image.images import ImageRequest
 from blockrun_image.ports import Reserved
@@ -298,10 +298,10 @@ async def test_call_over_the_rate_limit_waits_for_its_slot_or_is_refused(catalog
     error = data(refused)["error"]
     assert (error["type"], error["charged"], error["retryable"]) == ("rate_limit", "no", True)
     assert 0 < error["retry_after_seconds"] <= 4
-    assert f"dall-e-3 takes {most} requests a minute" in text(refused)
+    assert f"dall-e-3 accepts {most} requests a minute" in text(refused)
     assert not unlimited.is_error
     assert not waited.is_error
-    assert "for its slot" in "".join(heard)
+    assert ", because dall-e-3 accepts" in "".join(heard)
     assert sandbox.charges == 2
 
 
@@ -311,6 +311,6 @@ async def book(slots: int, sandbox: Sandbox, timings: Mapping[str, float]) -> No
         ledger = await backend.ledger()
         for number in range(slots):
             order = Order(ImageRequest("A fox", "dall-e-3", "1024x1024", "standard", 1), ExpectedCost(), slots)
-            begun = await ledger.begin(MadeCall(f"call {number}"), order)
+            begun = await ledger.begin(CallInfo(f"call {number}"), order)
             assert isinstance(begun, Reserved)
             await begun.attempt.released()

@@ -96,7 +96,7 @@ def test_prompt_warns_about_features_the_model_does_not_promise() -> None:
 def test_prompt_previews_the_enrichment_and_sends_nothing(sandbox: Sandbox) -> None:
     asked = ("prompt", "A dog with a sign 'no'", "--lighting", "at dusk", "--size", "1792x1024")
     shown = run(*asked, settings=sandbox.environment).stdout
-    for words in ("Your words", "It names", "subject", "arguments.lighting", "For dall-e-3", ", at dusk."):
+    for words in ("Your words", "Found in it", "subject", "arguments.lighting", "For dall-e-3", ", at dusk."):
         assert words in shown
     alone = run("prompt", "A cat, exactly as written", "--art-style", "anime").stdout
     assert "Not added           it asks to be sent unchanged\n" in alone
@@ -155,7 +155,7 @@ def test_prompt_output_keeps_its_columns_for_any_content(tmp_path: Path) -> None
     assert shown == (
         "Your words          A \ufffd[31mdog\n"
         "                      in a box, as is\n"
-        "It names            subject\n"
+        "Found in it         subject\n"
         "Not added           it asks to be sent unchanged\n"
         "Missing             style, composition, lighting\n"
         f"For {id} your words unchanged\n"

@@ -211,7 +211,7 @@ def test_lone_surrogate_in_an_argument_causes_no_traceback(tmp_path: Path) -> No
 PAYS = """
 import sys, uuid, anyio
 from pathlib import Path
-from blockrun_image.attempts import MadeCall
+from blockrun_image.attempts import CallInfo
 from blockrun_image.errors import LedgerError
 from blockrun_image_mcp.ledger.ledger import Ledger
 from blockrun_image_mcp.ledger.limits import Limits
@@ -223,7 +223,7 @@ async def main(path):
     async with Ledger(database, path, Limits(None, None)) as ledger:
         for line in sys.stdin:
             try:
-                await (await sent(ledger, call=MadeCall(str(uuid.uuid4())))).settled(RESPONSE)
+                await (await sent(ledger, call=CallInfo(str(uuid.uuid4())))).settled(RESPONSE)
                 print("paid", flush=True)
             except LedgerError as error:
                 print(error.message, flush=True)

@@ -104,7 +104,7 @@ async def test_fewer_pictures_than_requested_are_returned_with_a_warning(ask: As
     assert [image.url for image in result.images] == [URL]
     (file,) = ask.folder.iterdir()
     assert result.warnings == [
-        f"Part of the gateway's answer could not be used. The answer is saved as it came: {file}",
+        f"Part of the gateway's answer could not be used. The answer is saved unchanged: {file}",
         "Asked for 3 images, received 1.",
     ]
 

@@ -35,7 +35,7 @@ from tests.support.injection import (
     faults,
 )
 
-from blockrun_image.attempts import Job, MadeCall
+from blockrun_image.attempts import CallInfo, Job
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ImageError
 from blockrun_image.fixed_ports import FixedPorts, run_in_place
@@ -225,7 +225,7 @@ class Batch:
     async def evidence(self) -> Evidence:
         """Ask the till, let the ledger end what was left, and return what they say."""
         async with self._ledger(Account()) as ledger:
-            await ledger.statement()
+            await ledger.spending_today()
         till = (await self.http.get("/sandbox/settlements")).json()
         with closing(sqlite3.connect(self.path)) as connection:
             rows = [_row(*row) for row in connection.execute(_ROWS)]
@@ -353,7 +353,7 @@ class Process:
 
     async def finish(self, attempt: Attempt, job: Job) -> None:
         """Poll a job that another process has left."""
-        await Purchase(self.ports, MadeCall(""), None, QUICK, run_in_place).finish(attempt, job)
+        await Purchase(self.ports, CallInfo(""), None, QUICK, run_in_place).finish(attempt, job)
 
     def kill(self) -> None:
         """Let nothing of this process reach the disk any more."""

@@ -59,7 +59,7 @@ async def test_100_kills_leave_an_intact_ledger_and_resolve_every_attempt(tmp_pa
         said += killed([spend(path, "1000000", 1_000_000, env) for _ in range(4)], dice)
     before = dict(rows(path, "SELECT id, state FROM spending"))
     database = SqliteConnection(path)
-    await Ledger(database, path, Limits(None, None)).statement()
+    await Ledger(database, path, Limits(None, None)).spending_today()
     await database.close()
     after = dict(rows(path, "SELECT id, state FROM spending"))
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]

@@ -175,7 +175,7 @@ async def test_unresolvable_host_is_reported_and_nothing_is_charged() -> None:
 @pytest.mark.parametrize(("setting", "hint"), [("BLOCKRUN_API_URL", "or check BLOCKRUN_API_URL."), ("", "the network")])
 async def test_refused_connection_names_the_url_and_its_setting(unused_port: int, setting: str, hint: str) -> None:
     base_url = f"http://127.0.0.1:{unused_port}/v1"
-    async with HttpGateway(Endpoint(base_url, {}, "test", named_by=setting), timings=QUICK) as gateway:
+    async with HttpGateway(Endpoint(base_url, {}, "test", set_by=setting), timings=QUICK) as gateway:
         with pytest.raises(GatewayUnavailableError) as caught:
             await gateway.generate(REQUEST, NullAttempt(REQUEST), lambda status: None, 60)
     assert caught.value.message == f"{base_url} refused the connection."

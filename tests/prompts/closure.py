@@ -55,7 +55,7 @@ class Closure:
             yield f"it names a subject, {reading.subject.word} ({reading.subject.kind})"
         if any(NEGATION in labels for _, labels in self.tips.lexicon.walk(words_of(phrase.text))):
             yield "it rules something out"
-        reason = reading.untouchable or reading.unclear
+        reason = reading.why_untouchable or reading.why_unclear
         if reason:
             yield f"a prompt with it is left alone, because {reason}"
         clash = self.tips.conflict(phrase.tags, phrase.tags)

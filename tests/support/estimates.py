@@ -14,4 +14,4 @@ def priced(catalog: Catalog, model: str, size: str = "", quality: str | None = N
 
 def named(estimates: Any) -> list[tuple[str, str]]:
     """Return the models and amounts of estimates."""
-    return [(each.model, each.amount()) for each in estimates]
+    return [(each.model, each.price_text()) for each in estimates]

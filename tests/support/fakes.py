@@ -13,9 +13,9 @@ from blockrun_image.attempts import (
     Approval,
     AttemptState,
     AttemptStatus,
+    CallInfo,
     ExpectedCost,
     Job,
-    MadeCall,
     Order,
     Quote,
     UncollectedPictures,
@@ -136,7 +136,7 @@ class FakeAttempt(NullAttempt):
         notes: list[Note] | None = None,
     ) -> None:
         super().__init__(request)
-        self.held_usd = HELD
+        self.reserved_usd = HELD
         self.notes: list[Note] = [] if notes is None else notes
         self._statuses = list(statuses) or [AttemptStatus(AttemptState.UNKNOWN)]
         self._is_claimed = claimed
@@ -165,7 +165,7 @@ class FakeAttempt(NullAttempt):
     async def released(self) -> None:
         await self.note("released")
 
-    async def unknown(self, warnings: Sequence[str] = (), *, is_over: bool = False) -> None:
+    async def mark_unknown(self, warnings: Sequence[str] = (), *, is_over: bool = False) -> None:
         await self.note("unknown", *warnings)
 
     async def approve(self, approval: Approval) -> bool:
@@ -194,10 +194,10 @@ class FakeAttempt(NullAttempt):
         is_repeatable: bool = False,
         is_cancelled: bool = False,
         is_unknown: bool = False,
-        named: Sequence[str] = (),
+        mentioned_ids: Sequence[str] = (),
     ) -> None:
         told = {"repeatable": is_repeatable, "cancelled": is_cancelled, "unknown": is_unknown}
-        await self.note("delivered", *(word for word, is_so in told.items() if is_so), *named)
+        await self.note("delivered", *(word for word, is_so in told.items() if is_so), *mentioned_ids)
 
 
 class FakeLedger:
@@ -209,14 +209,14 @@ class FakeLedger:
     def __init__(
         self, *begun: Begun | Exception, broken: Sequence[str] = (), uncollected: Sequence[UncollectedPictures] = ()
     ) -> None:
-        self.calls: list[MadeCall] = []
+        self.calls: list[CallInfo] = []
         self.orders: list[Order | None] = []
         self.notes: list[Note] = []
         self._begun = [*begun]
         self._broken = broken
         self._uncollected = uncollected
 
-    async def begin(self, call: MadeCall, order: Order | None) -> Begun:
+    async def begin(self, call: CallInfo, order: Order | None) -> Begun:
         await anyio.lowlevel.checkpoint()
         self.calls.append(call)
         self.orders.append(None if order is None else replace(order, send_seconds=0.0))

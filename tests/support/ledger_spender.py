@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio
 
-from blockrun_image.attempts import ExpectedCost, MadeCall, Order
+from blockrun_image.attempts import CallInfo, ExpectedCost, Order
 from blockrun_image.errors import BudgetExceededError
 from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import Reserved
@@ -24,7 +24,7 @@ async def main(path: Path, cap_usd: str, attempts: int) -> None:
     database = SqliteConnection(path)
     async with Ledger(database, path, Limits(None, micro_usd(Decimal(cap_usd)))) as ledger:
         for _ in range(attempts):
-            call = MadeCall(str(uuid.uuid4()))
+            call = CallInfo(str(uuid.uuid4()))
             try:
                 begun = await ledger.begin(call, Order(REQUEST, ExpectedCost(max_usd=CENT)))
             except BudgetExceededError:

@@ -13,7 +13,7 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 from tests.support.fakes import Clock, at_most
 
-from blockrun_image.attempts import Approval, ExpectedCost, MadeCall, Order, Payment, Quote
+from blockrun_image.attempts import Approval, CallInfo, ExpectedCost, Order, Payment, Quote
 from blockrun_image.callers import Caller
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import Begun, Collected, Reserved
@@ -27,7 +27,7 @@ from blockrun_image_mcp.timings import DEFAULT, Timings
 NEW_YEARS_EVE = 1_798_761_599.0  # 2026-12-31 23:59:59 UTC
 REQUEST = ImageRequest("A red fox", "dall-e-3", "1024x1024", "standard", 1)
 PRICE = Decimal("0.042")
-CALL = MadeCall("the same call")
+CALL = CallInfo("the same call")
 URL = "https://pictures.example/1.png"
 PAYEE, OTHER_PAYEE = "0x" + "Ab" * 20, "0x" + "cd" * 20
 RESPONSE = ImagesResponse([Image(URL, Path("/1.png"), None, "A vixen")], PRICE, ["Odd."])
@@ -114,12 +114,12 @@ def quote(amount_usd: Decimal = PRICE, host: str = "blockrun.ai", payee: str = P
     return Quote(amount_usd, host, payee)
 
 
-def called_by(name: str, call: MadeCall = CALL) -> MadeCall:
-    return MadeCall(call.key, Caller(name))
+def called_by(name: str, call: CallInfo = CALL) -> CallInfo:
+    return CallInfo(call.key, Caller(name))
 
 
 async def reserve(
-    ledger: Ledger, cost: Decimal | ExpectedCost = PRICE, call: MadeCall = CALL, **others: Any
+    ledger: Ledger, cost: Decimal | ExpectedCost = PRICE, call: CallInfo = CALL, **others: Any
 ) -> LedgerAttempt:
     """Begin a call that buys, and return its attempt."""
     begun = await ledger.begin(call, order(cost, **others))
@@ -127,7 +127,7 @@ async def reserve(
     return attempt_of(begun)
 
 
-async def sent(ledger: Ledger, job: str | None = None, call: MadeCall = CALL) -> LedgerAttempt:
+async def sent(ledger: Ledger, job: str | None = None, call: CallInfo = CALL) -> LedgerAttempt:
     """Return an attempt whose request has left, and become a job if that is named."""
     attempt = await reserve(ledger, call=call)
     await attempt.sent()
@@ -136,7 +136,7 @@ async def sent(ledger: Ledger, job: str | None = None, call: MadeCall = CALL) ->
     return attempt
 
 
-async def settled(ledger: Ledger, call: MadeCall = CALL) -> LedgerAttempt:
+async def settled(ledger: Ledger, call: CallInfo = CALL) -> LedgerAttempt:
     """Return an attempt whose pictures have come, and whose caller waits for them."""
     attempt = await sent(ledger, call=call)
     assert await attempt.settled(RESPONSE) == ()
@@ -152,7 +152,7 @@ async def spilled_settlement(ledger: Ledger) -> LedgerAttempt:
     return attempt
 
 
-async def collected(ledger: Ledger, call: MadeCall = CALL) -> str | None:
+async def collected(ledger: Ledger, call: CallInfo = CALL) -> str | None:
     """Return the id of the attempt that the same call collects, which buys nothing."""
     begun = await ledger.begin(call, None)
     return begun.attempt.id if isinstance(begun, Collected) else None
@@ -170,11 +170,11 @@ async def state_of(ledger: Ledger, id: str) -> str:
 
 
 async def spent(ledger: Ledger) -> int:
-    return (await ledger.statement()).spent_micro_usd
+    return (await ledger.spending_today()).spent_micro_usd
 
 
 async def states(ledger: Ledger) -> list[str]:
-    return [total.state for total in (await ledger.statement()).totals]
+    return [total.state for total in (await ledger.spending_today()).totals]
 
 
 def rows(path: Path, query: str, *values: object) -> Sequence[tuple[Any, ...]]:

@@ -102,7 +102,7 @@ async def priced(client: Client, model: str, **more: object) -> dict[str, Any]:
 async def statement(settings: Mapping[str, str]) -> DailySpending:
     """Return what the ledger says of today."""
     async with backend_of(settings) as backend:
-        return await backend.operator_ledger().statement()
+        return await backend.operator_ledger().spending_today()
 
 
 async def until(is_so: Callable[[], bool]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.support.fakes import OTHER_URL, URL, EarlierCall, FakeGateway, at_most
 
-from blockrun_image.attempts import Approval, AttemptState, AttemptStatus, Job, MadeCall, Order
+from blockrun_image.attempts import Approval, AttemptState, AttemptStatus, CallInfo, Job, Order
 from blockrun_image.fixed_ports import FixedPorts, run_in_place
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import ImageGateway, ImageStore, NeedsApproval, SpendLedger
@@ -37,7 +37,7 @@ def purchase(
     """Return a purchase of the order, from a gateway that draws at once."""
     ports = FixedPorts(gateway or FakeGateway(Image(OTHER_URL), charged="0.05"), ledger, store)
     defaults: dict[str, Any] = {"order": ORDER, "timings": QUICK, "run": run_in_place}
-    return Purchase(ports, MadeCall("key"), **{**defaults, **more})
+    return Purchase(ports, CallInfo("key"), **{**defaults, **more})
 
 
 async def made(purchase: Purchase) -> ImagesResponse:

@@ -14,7 +14,7 @@ import anyio.lowlevel
 import anyio.to_thread
 from tests.support.fakes import GatedGateway
 
-from blockrun_image.attempts import MadeCall, Order
+from blockrun_image.attempts import CallInfo, Order
 from blockrun_image.callers import Caller
 from blockrun_image.images import ImageRequest
 from blockrun_image.null_ledger import NullAttempt
@@ -143,7 +143,7 @@ def _readable(descriptor: int) -> int:
 
 
 @asynccontextmanager
-async def wired(backend: Backend, read_before: bytes = b"", *, blocking: bool = True) -> AsyncGenerator[Wire]:
+async def wired(backend: Backend, already_read: bytes = b"", *, blocking: bool = True) -> AsyncGenerator[Wire]:
     """Serve a client on two pipes; at the end of the block stdin closes, and the server must end."""
     its_stdin, client_out = os.pipe()
     client_in, its_stdout = os.pipe()
@@ -156,7 +156,7 @@ async def wired(backend: Backend, read_before: bytes = b"", *, blocking: bool = 
     async def serve() -> None:
         try:
             with scope:
-                await serve_streams(build_server(backend), backend.timings, its_stdin, its_stdout, read_before)
+                await serve_streams(build_server(backend), backend.timings, its_stdin, its_stdout, already_read)
         finally:  # threads that still read or write then find the other side gone
             os.close(its_stdout)
             os.close(its_stdin)
@@ -188,7 +188,7 @@ class Ledger:
         self.noted_prompts: list[str] = []
         self._asks = asks
 
-    async def begin(self, call: MadeCall, order: Order | None) -> Begun:
+    async def begin(self, call: CallInfo, order: Order | None) -> Begun:
         await anyio.lowlevel.checkpoint()
         self.callers.append(call.caller)
         if order is None:
@@ -212,7 +212,7 @@ class _NotedAttempt(NullAttempt):
         is_repeatable: bool = False,
         is_cancelled: bool = False,
         is_unknown: bool = False,
-        named: Sequence[str] = (),
+        mentioned_ids: Sequence[str] = (),
     ) -> None:
         told = {" repeatably": is_repeatable, " and cancelled": is_cancelled}
         await self._note("delivered" + "".join(words for words, is_so in told.items() if is_so))

@@ -69,7 +69,7 @@ async def test_answer_reports_each_event(is_result: bool, steps: list[str], even
                 case "cancel":
                     client.answer.cancel()
                 case _:
-                    client.answer.settle(is_written=step == "written")
+                    client.answer.close(is_written=step == "written")
             await anyio.wait_all_tasks_blocked()
         assert client.events == events
         assert client.forgotten == len({"written", "lost"} & set(steps)) - ("written" in steps and "lost" in steps)
@@ -91,7 +91,7 @@ async def test_failing_delivery_report_is_logged_without_stopping_others(caplog:
         client = Client(reports)
         client.answer.on_report(fail)
         client.listen()
-        client.answer.settle(is_written=True)
+        client.answer.close(is_written=True)
         await anyio.wait_all_tasks_blocked()
         assert client.events == [WRITTEN]
     assert "an answer's delivery could not be recorded" in caplog.text
@@ -108,7 +108,7 @@ async def test_delivery_report_is_recorded_despite_shutdown() -> None:
         async with anyio.create_task_group() as reports:
             client = Client(reports)
             client.answer.on_report(note)
-            client.answer.settle(is_written=True)
+            client.answer.close(is_written=True)
             await anyio.lowlevel.checkpoint()
             scope.cancel()
     assert events == [WRITTEN]
@@ -189,7 +189,7 @@ async def test_answer_written_despite_cancellation_is_recorded_as_cancelled() ->
         await conversation.put(SessionMessage(JSONRPCResponse(jsonrpc="2.0", id=1, result={})))
         client = Client(reports)
         answer.on_report(client.note)
-        answers[0].settle(is_written=True)
+        answers[0].close(is_written=True)
         await anyio.wait_all_tasks_blocked()
         assert client.events == [CANCELLED]
 

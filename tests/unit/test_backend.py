@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 from tests.support.fakes import URL, FakeGateway, FakeStore
 
-from blockrun_image.attempts import AttemptState, ExpectedCost, MadeCall, Order
+from blockrun_image.attempts import AttemptState, CallInfo, ExpectedCost, Order
 from blockrun_image.images import Image, ImageRequest
 from blockrun_image.null_ledger import NullLedger
 from blockrun_image.ports import Reserved
@@ -34,7 +34,7 @@ async def test_next_call_opens_the_ledger_after_a_cancelled_opening(steps: int) 
             tasks.cancel_scope.cancel()
         ledger = await backend.ledger()
         assert isinstance(ledger, Ledger)
-        begun = await ledger.begin(MadeCall("key"), ORDER)
+        begun = await ledger.begin(CallInfo("key"), ORDER)
         assert isinstance(begun, Reserved)
         await begun.attempt.released()  # which the ledger's own task writes
         assert (await begun.attempt.status()).state is AttemptState.RELEASED

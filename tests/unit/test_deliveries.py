@@ -23,7 +23,7 @@ from tests.support.fakes import (
 )
 from tests.support.listings import image, joined
 
-from blockrun_image.attempts import AttemptState, AttemptStatus, MadeCall, Order, UncollectedPictures
+from blockrun_image.attempts import AttemptState, AttemptStatus, CallInfo, Order, UncollectedPictures
 from blockrun_image.callers import DeliveryEvent
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import (
@@ -280,7 +280,7 @@ async def test_cancelled_call_is_closed(catalog: Catalog) -> None:
 
 async def test_call_refused_during_a_slow_search_is_closed(catalog: Catalog) -> None:
     class SlowLedger(FakeLedger):
-        async def begin(self, call: MadeCall, order: Order | None) -> Begun:
+        async def begin(self, call: CallInfo, order: Order | None) -> Begun:
             await anyio.sleep_forever()
             raise AssertionError
 

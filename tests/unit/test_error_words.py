@@ -16,7 +16,7 @@ from blockrun_image.errors import (
     PaymentRequiredError,
     RateLimitError,
 )
-from blockrun_image_mcp.gateway.error_words import saying_of
+from blockrun_image_mcp.gateway.error_words import error_words_of
 from blockrun_image_mcp.gateway.responses import Reader, SentRequest
 from blockrun_image_mcp.gateway.retry import BEARER_POST
 from blockrun_image_mcp.logs import Redactor
@@ -65,8 +65,8 @@ def refused(status: int, body: object, headers: dict[str, str] | None = None) ->
     ids=lambda value: str(value)[:40],
 )
 def test_message_and_code_are_found_in_any_error_format(body: object, words: str, code: str | None) -> None:
-    saying = saying_of(answer(400, body))
-    assert (saying.words, saying.code) == (words, code)
+    error_words = error_words_of(answer(400, body))
+    assert (error_words.words, error_words.code) == (words, code)
 
 
 def error(message: str, **fields: Any) -> dict[str, Any]:

@@ -162,7 +162,7 @@ async def test_picture_is_kept_as_received_if_saving_fails_temporarily(tmp_path:
         await with_files(ImagesResponse([Image(data=PNG)]), FolderStore(tmp_path))
     path = the_file_in(tmp_path)
     assert path.read_bytes() == PNG
-    assert caught.value.message.endswith(f"Permission denied. It is kept as it came: {path}")
+    assert caught.value.message.endswith(f"Permission denied. It is kept unchanged: {path}")
 
 
 async def test_picture_keeps_its_own_name_if_the_chosen_one_is_refused(

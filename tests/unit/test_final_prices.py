@@ -109,7 +109,7 @@ def test_models_are_compared_by_their_final_charge(catalog: Catalog) -> None:
 def test_price_with_a_transaction_fee_includes_the_margin(
     catalog: Catalog, pricing: dict[str, str], amount: str
 ) -> None:
-    assert priced(on("account", catalog, row("a/b", "0.05", **pricing)), "a/b").amount() == amount
+    assert priced(on("account", catalog, row("a/b", "0.05", **pricing)), "a/b").price_text() == amount
 
 
 def test_most_expensive_row_by_final_charge_counts(catalog: Catalog) -> None:

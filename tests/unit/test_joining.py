@@ -31,7 +31,7 @@ def alone(catalog: Catalog, *entries: object) -> Catalog:
 
 
 def priced(catalog: Catalog, model: str, size: str = "", quality: str | None = None) -> str:
-    return estimate(catalog, catalog.resolve(ImageArguments("a cat", model, size, quality))).amount()
+    return estimate(catalog, catalog.resolve(ImageArguments("a cat", model, size, quality))).price_text()
 
 
 def sent(catalog: Catalog, model: str) -> object:

@@ -25,7 +25,7 @@ async def test_unusable_answer_is_saved_as_received(charged: Charged) -> None:
     ledger, store = FakeLedger(), FakeStore()
     with pytest.raises(OutcomeUnknownError) as caught:
         await made(purchase(ledger, FailingGateway(unusable(charged)), store=store))
-    assert caught.value.message == "It is no picture. The answer is saved as it came: /pictures/1.bin"
+    assert caught.value.message == "It is no picture. The answer is saved unchanged: /pictures/1.bin"
     assert [*store.kept.values()] == [b"<html>"]
     assert ledger.notes[-1][0] == ("settled" if charged == "yes" else "unknown")
 
@@ -35,7 +35,7 @@ async def test_attempt_list_names_the_file_of_an_unusable_answer(ledger: Ledger,
     with pytest.raises(OutcomeUnknownError):
         await made(purchase(ledger, FailingGateway(unusable(charged)), store=FakeStore()))
     (entry,) = await ledger.recent(9)
-    kept = "It is no picture. The answer is saved as it came: /pictures/1.bin"
+    kept = "It is no picture. The answer is saved unchanged: /pictures/1.bin"
     assert (entry.state, entry.to_dict()["warnings"]) == ("settled" if charged == "yes" else "unknown", [kept])
     assert entry.to_text().endswith(f"\n  {kept}")
 
@@ -59,7 +59,7 @@ async def test_rest_of_a_partly_used_answer_is_saved() -> None:
 
     store = FakeStore()
     response = await made(purchase(FakeLedger(), Partly(), store=store))
-    assert response.warnings[0].endswith("could not be used. The answer is saved as it came: /pictures/1.bin")
+    assert response.warnings[0].endswith("could not be used. The answer is saved unchanged: /pictures/1.bin")
     assert [*store.kept.values()] == [b"{}"]
 
 

@@ -26,7 +26,7 @@ from tests.support.ledgers import (
 )
 from tests.support.pages import text_of
 
-from blockrun_image.attempts import AttemptState, AttemptStatus, Job, MadeCall
+from blockrun_image.attempts import AttemptState, AttemptStatus, CallInfo, Job
 from blockrun_image.errors import LedgerError
 from blockrun_image.images import ImagesResponse
 from blockrun_image.ports import Collected, NothingFound, Reserved
@@ -60,8 +60,8 @@ async def test_same_call_of_a_waiting_caller_is_a_separate_purchase(processes: P
 
 async def test_call_with_other_arguments_collects_nothing(ledger: Ledger) -> None:
     await (await sent(ledger)).mark_abandoned()
-    assert await collected(ledger, MadeCall("another call")) is None
-    assert isinstance(await ledger.begin(MadeCall("another call"), order()), Reserved)
+    assert await collected(ledger, CallInfo("another call")) is None
+    assert isinstance(await ledger.begin(CallInfo("another call"), order()), Reserved)
 
 
 async def test_same_call_collects_what_was_sent_even_if_it_would_now_differ(ledger: Ledger) -> None:
@@ -86,7 +86,7 @@ async def test_another_account_collects_nothing_and_polls_no_job(processes: Proc
 async def test_another_account_gets_no_repeat_and_no_uncollected_pictures(processes: Processes) -> None:
     mine, other = await processes.start(), await processes.start(Account(MINE.gateway, "other"))
     await (await settled(mine)).mark_delivered(is_repeatable=True)
-    await (await settled(mine, MadeCall("lost"))).mark_abandoned()
+    await (await settled(mine, CallInfo("lost"))).mark_abandoned()
     die(mine)
     begun = await other.begin(CALL, None)
     assert isinstance(begun, NothingFound)
@@ -157,7 +157,7 @@ async def test_wrong_wall_clock_does_not_prevent_collecting(processes: Processes
 async def test_other_outcomes_are_collectable_for_an_hour(processes: Processes, outcome: str) -> None:
     ledger, other = await processes.start(), await processes.start()
     attempt = await sent(ledger)
-    await (attempt.unknown() if outcome == "unknown" else attempt.settled(ImagesResponse((), PRICE)))
+    await (attempt.mark_unknown() if outcome == "unknown" else attempt.settled(ImagesResponse((), PRICE)))
     await attempt.mark_abandoned()
     processes.clock.now += DEFAULT.collectable_seconds - 1
     assert await collected(other) == attempt.id
@@ -203,7 +203,7 @@ async def test_status_of_an_accepted_job_has_its_id_and_no_charge(ledger: Ledger
 async def test_unknown_outcome_is_reported_once(ledger: Ledger, has_ended: bool) -> None:
     attempt = await sent(ledger)
     if has_ended:
-        await attempt.unknown()
+        await attempt.mark_unknown()
     await attempt.mark_abandoned()
     again = attempt_of(await ledger.begin(CALL, None))
     await again.mark_delivered(is_unknown=True)
@@ -213,7 +213,7 @@ async def test_unknown_outcome_is_reported_once(ledger: Ledger, has_ended: bool)
 
 async def test_pictures_that_follow_an_unknown_outcome_are_collected(ledger: Ledger) -> None:
     attempt = await sent(ledger)
-    await attempt.unknown()
+    await attempt.mark_unknown()
     await attempt.mark_delivered(is_unknown=True)
     await attempt.settled(RESPONSE)
     assert await collected(ledger) == attempt.id
@@ -223,7 +223,7 @@ async def test_many_reported_unknown_outcomes_hide_no_pictures(processes: Proces
     ledger = await processes.start()
     for _ in range(51):
         attempt = await sent(ledger)
-        await attempt.unknown()
+        await attempt.mark_unknown()
         await attempt.mark_delivered(is_unknown=True)
     clock.now += 1
     attempt = await settled(ledger)

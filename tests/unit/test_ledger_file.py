@@ -119,7 +119,7 @@ async def test_mac_disk_is_told_to_flush_fully(ledger: Ledger, monkeypatch: pyte
         return opened[-1]
 
     monkeypatch.setattr(sqlite3, "connect", connect)
-    await ledger.statement()
+    await ledger.spending_today()
     (connection,) = opened
     for name in ("fullfsync", "checkpoint_fullfsync"):
         assert connection.execute(f"PRAGMA {name}").fetchone() == (1,)

@@ -84,7 +84,7 @@ async def test_only_accepted_jobs_are_claimed(processes: Processes, state: str) 
         case "settled":
             await attempt.settled(RESPONSE)
         case "unknown":
-            await attempt.unknown()
+            await attempt.mark_unknown()
         case _:
             pass
     die(gone)
@@ -95,7 +95,7 @@ async def test_only_accepted_jobs_are_claimed(processes: Processes, state: str) 
 async def test_lost_job_is_polled_by_another_process(processes: Processes) -> None:
     gone, other = await processes.start(), await processes.start()
     attempt = await sent(gone, "job_1")
-    await attempt.unknown(is_over=False)
+    await attempt.mark_unknown(is_over=False)
     die(gone)
     ((found, job),) = (await other.sweep()).items()
     assert (found.id, job, await state_of(other, attempt.id)) == (attempt.id, Job("job_1"), "unknown")
@@ -108,7 +108,7 @@ async def test_lost_job_is_polled_by_another_process(processes: Processes) -> No
 async def test_failed_job_is_not_polled_again(processes: Processes) -> None:
     gone, other = await processes.start(), await processes.start()
     attempt = await sent(gone, "job_1")
-    await attempt.unknown(is_over=True)
+    await attempt.mark_unknown(is_over=True)
     die(gone)
     assert (await other.sweep(), await other.claim(attempt.id)) == ({}, None)
     assert await states(other) == ["unknown"]
@@ -134,7 +134,7 @@ async def test_job_is_claimable_once_its_polls_are_overdue(processes: Processes)
     assert not (await other.status(attempt.id)).is_claimable
     await anyio.sleep(0.001)
     assert await other.claim(attempt.id) is not None
-    await hanging.statement()
+    await hanging.spending_today()
     assert rows(other.path, "SELECT owner FROM spending") == [(other.owner,)]
 
 
@@ -186,7 +186,7 @@ async def test_lost_job_is_polled_at_once_and_then_hourly_for_a_day(
     gone, here = await processes.start(), await processes.start()
     attempt, monotonic = await sent(gone, "job_1"), Clock(1_000.0)
     monkeypatch.setattr(memory, "time", SimpleNamespace(monotonic=monotonic, time=time.time))
-    await attempt.unknown()
+    await attempt.mark_unknown()
     die(gone)
     asked: list[float] = []
     for seconds in (0, 1, 3_598, 1, 3_600, 86_400 - 7_200 - 1, 1, 3_600):

@@ -49,7 +49,7 @@ async def test_released_attempt_costs_nothing_and_unknown_one_counts_as_spent(le
     released, lost = await reserve(ledger), await reserve(ledger)
     await released.released()
     await lost.sent()
-    await lost.unknown()
+    await lost.mark_unknown()
     assert await spent(ledger) == 42_000
     assert await states(ledger) == ["released", "unknown"]
 
@@ -94,7 +94,7 @@ async def test_new_utc_day_has_its_own_budget(ledger: Ledger, clock: Clock) -> N
     await reserve(ledger, Decimal("0.1"))
     clock.now += 1
     await reserve(ledger, Decimal("0.1"))
-    statement = await ledger.statement()
+    statement = await ledger.spending_today()
     assert (statement.day, statement.spent_micro_usd) == ("2027-01-01", 100_000)
 
 
@@ -171,7 +171,7 @@ async def test_unapproved_price_leaves_the_estimate_reserved(processes: Processe
     attempt = await reserve(await processes.start(limits=FROM_5_CENTS))
     with pytest.raises(PriceNotApproved):
         await attempt.quoted(quote(Decimal("0.06")))
-    assert attempt.held_usd == PRICE
+    assert attempt.reserved_usd == PRICE
 
 
 async def test_approval_of_the_order_also_covers_the_quote(processes: Processes) -> None:
@@ -293,8 +293,8 @@ async def test_missing_limit_allows_any_cost_and_zero_limit_allows_none(processe
         for cost in (Decimal("0.000001"), ExpectedCost()):
             with pytest.raises(BudgetExceededError):
                 await reserve(await processes.start(limits=limits), cost)
-    assert (await without.statement()).to_dict()["left_usd"] is None
-    assert "no daily limit" in (await without.statement()).to_text()
+    assert (await without.spending_today()).to_dict()["left_usd"] is None
+    assert "no daily limit" in (await without.spending_today()).to_text()
 
 
 @pytest.mark.parametrize(

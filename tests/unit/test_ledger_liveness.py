@@ -30,7 +30,7 @@ from tests.support.ledgers import (
     states,
 )
 
-from blockrun_image.attempts import MadeCall
+from blockrun_image.attempts import CallInfo
 from blockrun_image.errors import LedgerError
 from blockrun_image.ports import Collected, Reserved
 from blockrun_image_mcp.ledger import memory
@@ -51,7 +51,7 @@ async def test_attempt_of_a_living_process_is_left_alone_at_any_age(processes: P
     ids = [(await reserve(living)).id, (await sent(living)).id, (await sent(living, "job_1")).id]
     clock.now += 30 * 86_400
     for each in (other, living):
-        await each.statement()
+        await each.spending_today()
         assert await each.sweep() == {}
         assert [await state_of(each, id) for id in ids] == ["reserved", "sent", "accepted"]
 
@@ -78,18 +78,18 @@ async def test_any_access_ends_attempts_of_dead_processes(processes: Processes, 
     die(gone)
     match way:
         case "begin":
-            await other.begin(MadeCall("another call"), None)
+            await other.begin(CallInfo("another call"), None)
         case "sweep":
             await other.sweep()
         case _:
-            await other.statement()
+            await other.spending_today()
     assert rows(other.path, "SELECT state FROM spending WHERE id = ?", attempt.id) == [("unknown",)]
 
 
 async def test_attempt_of_a_dead_process_reads_as_ended_before_it_is_written(processes: Processes) -> None:
     gone, other = await processes.start(), await processes.start()
     attempt = await sent(gone)
-    await other.begin(MadeCall("another call"), None)
+    await other.begin(CallInfo("another call"), None)
     die(gone)
     assert await state_of(other, attempt.id) == "unknown"
     assert rows(other.path, "SELECT state FROM spending") == [("sent",)]
@@ -106,7 +106,7 @@ async def test_callers_of_a_dead_process_count_as_abandoned(processes: Processes
 async def test_sweep_of_an_idle_ledger_only_reads(processes: Processes) -> None:
     ledger, other = await processes.start(timings=HASTY), await processes.start()
     await sent(other, "job_1")
-    await ledger.statement()
+    await ledger.spending_today()
     with locked(ledger.path):
         assert await ledger.sweep() == {}
         die(other)
@@ -157,7 +157,7 @@ async def test_sweep_removes_the_unreferenced_lock_file_of_a_dead_process(proces
     gone, other = await processes.start(), await processes.start()
     attempt = await sent(gone) if has_sent else await settled(gone)
     await attempt.mark_delivered()
-    await other.begin(MadeCall("another call"), None)
+    await other.begin(CallInfo("another call"), None)
     dead = gone.owner
     die(gone)
     await other.sweep()  # which ends what the dead one has left
@@ -203,7 +203,7 @@ async def test_own_attempt_without_work_is_ended_as_if_its_process_were_dead(led
     for attempt in (reserved, left):
         ledger.memory.working.discard(attempt.id)
     assert await states(ledger) == ["released", "unknown"]
-    assert (await ledger.statement()).to_dict()["unknown_usd"] == "0.042"
+    assert (await ledger.spending_today()).to_dict()["unknown_usd"] == "0.042"
 
 
 # overdue answers

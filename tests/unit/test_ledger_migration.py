@@ -226,7 +226,7 @@ async def test_ledger_older_than_approvals_keeps_its_attempts(processes: Process
 async def test_migrated_file_has_the_new_version(processes: Processes) -> None:
     old_ledger(processes.path)
     ledger = await processes.start()
-    await ledger.statement()
+    await ledger.spending_today()
     assert rows(processes.path, "PRAGMA user_version") == [(VERSION,)]
     assert len(rows(processes.path, "SELECT identity FROM ledger")) == 1
     assert rows(processes.path, "PRAGMA integrity_check") == [("ok",)]
@@ -254,7 +254,7 @@ async def test_lease_of_an_ended_attempt_postpones_nothing(processes: Processes,
     old_ledger(processes.path)
     insert(processes.path, "collected", state, lease_until=time.time() + 90, caller="waiting")
     insert(processes.path, "held", "sent", lease_until=time.time() + 90, refused=1)
-    await (await processes.start()).statement()
+    await (await processes.start()).spending_today()
 
 
 OF_OLD_SERVERS: dict[str, str] = {
@@ -277,7 +277,7 @@ async def test_old_server_cannot_pay_after_the_migration(processes: Processes, s
         old.execute("BEGIN IMMEDIATE")
         old.execute(OF_OLD_SERVERS[statement])
         old.execute("ROLLBACK")
-        await (await processes.start()).statement()
+        await (await processes.start()).spending_today()
         old.execute("BEGIN IMMEDIATE")
         with pytest.raises(sqlite3.OperationalError, match="no such table"):
             old.execute(OF_OLD_SERVERS[statement])
@@ -285,7 +285,7 @@ async def test_old_server_cannot_pay_after_the_migration(processes: Processes, s
 
 
 async def test_old_server_started_after_the_migration_sees_a_newer_file(processes: Processes) -> None:
-    await (await processes.start()).statement()
+    await (await processes.start()).spending_today()
     taken = {name for (name,) in rows(processes.path, "SELECT name FROM migrations")}
     assert taken - OLD_STEPS.keys() == {
         "m006_callers_apart",
@@ -299,7 +299,7 @@ async def test_failed_migration_leaves_the_old_file_unchanged(processes: Process
     with closing(sqlite3.connect(processes.path, isolation_level=None)) as connection:
         connection.execute("CREATE TABLE slots (id TEXT)")  # in the way
     with pytest.raises(LedgerError, match="slots already exists"):
-        await (await processes.start()).statement()
+        await (await processes.start()).spending_today()
     tables = {name for (name,) in rows(processes.path, "SELECT name FROM sqlite_master WHERE type = 'table'")}
     assert {"attempts", "turns"} <= tables
     assert not {"spending", "callers", "ledger"} & tables

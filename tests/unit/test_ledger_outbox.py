@@ -218,7 +218,7 @@ async def test_ended_process_spills_its_unwritten_records(processes: Processes, 
         assert path.name.startswith(attempt.id)
         lock.__exit__(None, None, None)
         assert (await state_of(other, attempt.id), spilled(ledger)) == ("settled", [])
-        await ledger.statement()  # which ends the task
+        await ledger.spending_today()  # which ends the task
     await connection.close()
 
 
@@ -305,11 +305,11 @@ async def test_record_both_spilled_and_written_is_applied_once(processes: Proces
     attempt = await spilled_settlement(ledger)
     (path,) = spilled(ledger)
     copy = path.read_bytes()
-    await ledger.statement()
+    await ledger.spending_today()
     (before,) = rows(ledger.path, "SELECT * FROM spending")
     clock.now += 60
     path.write_bytes(copy)  # as if it had been killed between the commit and the removal
-    await other.statement()
+    await other.spending_today()
     assert rows(ledger.path, "SELECT * FROM spending") == [before]
     assert spilled(ledger) == []
     assert await state_of(other, attempt.id) == "settled"
@@ -324,7 +324,7 @@ async def test_records_of_an_attempt_are_applied_in_order(processes: Processes) 
             attempt.sequence += 1
         await attempt.settled(RESPONSE)
     assert [each.name.split("-")[-1] for each in spilled(ledger)] == ["settled.json", "accepted.json"]
-    await other.statement()
+    await other.spending_today()
     assert rows(ledger.path, "SELECT state, job FROM spending") == [("settled", "job_1")]
 
 
@@ -341,7 +341,7 @@ async def test_old_record_does_not_abandon_a_caller_who_waits_again(processes: P
             await attempt.mark_abandoned()
             tasks.start_soon(call_again)
             await anyio.wait_all_tasks_blocked()
-            tasks.start_soon(ledger.statement)
+            tasks.start_soon(ledger.spending_today)
             await anyio.wait_all_tasks_blocked()
     assert begun == [attempt.id]
     assert rows(ledger.path, "SELECT delivery FROM callers") == [("pending",)]

@@ -27,7 +27,7 @@ from tests.support.ledgers import (
     states,
 )
 
-from blockrun_image.attempts import AttemptState, Job, MadeCall
+from blockrun_image.attempts import AttemptState, CallInfo, Job
 from blockrun_image.errors import BudgetExceededError, ConfirmationError, LedgerError, PaymentRequiredError
 from blockrun_image.ports import Collected, Reserved
 from blockrun_image_mcp.ledger.attempt import LedgerAttempt
@@ -75,7 +75,7 @@ async def test_operator_can_release_a_held_attempt_a_minute_after_expiry(ledger:
 async def test_unknown_attempt_with_a_payment_is_not_released_before_expiry(ledger: Ledger, clock: Clock) -> None:
     attempt = await signed(ledger, clock)
     await attempt.sent()
-    await attempt.unknown()
+    await attempt.mark_unknown()
     assert "can be used until" in str(await ledger.release(attempt.id))
     clock.now += 361
     assert await ledger.release(attempt.id) is None
@@ -152,7 +152,7 @@ async def test_nothing_is_signed_while_the_ledger_cannot_be_written(processes: P
 async def test_operator_can_release_only_unknown_or_held_attempts(ledger: Ledger) -> None:
     attempt = await sent(ledger)
     assert await ledger.release(attempt.id) == "That attempt is sent: only one that is unknown or held can be released."
-    await attempt.unknown()
+    await attempt.mark_unknown()
     assert await ledger.release(attempt.id) is None
     assert "is released" in str(await ledger.release(attempt.id))
     assert await ledger.release("no such attempt") == "There is no attempt with that id."
@@ -177,7 +177,7 @@ async def test_attempt_in_progress_is_not_released_by_its_own_process(ledger: Le
 async def test_charge_named_after_a_release_is_recorded(processes: Processes) -> None:
     working, other = await processes.start(), await processes.start()
     attempt = await sent(working)
-    await attempt.unknown()
+    await attempt.mark_unknown()
     assert await other.release(attempt.id) is None
     await attempt.settled(replace(RESPONSE, charged_usd=Decimal("0.9")))
     assert (await states(other), await spent(other)) == (["settled"], 900_000)
@@ -306,7 +306,7 @@ async def test_first_of_two_payees_quoted_at_once_is_paid(processes: Processes) 
 
 
 async def approved(ledger: Ledger, key: str = "another call") -> Collected | Reserved:
-    begun = await ledger.begin(MadeCall(key), order(approval="approval-1"))
+    begun = await ledger.begin(CallInfo(key), order(approval="approval-1"))
     assert isinstance(begun, Collected | Reserved)
     return begun
 

@@ -34,7 +34,7 @@ from tests.support.ledgers import (
 )
 from tests.support.platforms import has_mode
 
-from blockrun_image.attempts import MadeCall
+from blockrun_image.attempts import CallInfo
 from blockrun_image.images import ImagesResponse
 from blockrun_image.ports import Reserved
 from blockrun_image_mcp.ledger.attempt import LedgerAttempt
@@ -123,7 +123,7 @@ async def test_record_that_may_have_cost_money_recreates_a_missing_row(
     ledger, other = await processes.start(timings=PATIENT), await processes.start()
     await spilled_and_missing(ledger, event, **values)
     assert (await states(other), spilled(other)) == ([event.value], [])
-    assert (await other.statement()).spent_micro_usd == 42_000
+    assert (await other.spending_today()).spent_micro_usd == 42_000
 
 
 async def test_record_of_another_ledger_is_left_in_place(processes: Processes) -> None:
@@ -191,9 +191,9 @@ async def test_second_row_with_the_same_approval_is_harmless(processes: Processe
     with locked(ledger.path):
         await attempt.settled(RESPONSE)
     change(ledger.path, "UPDATE spending SET id = 'another'")  # restored, and approved once more
-    await other.statement()
-    await ledger.statement()
-    await reserve(other, call=MadeCall("another call"))
+    await other.spending_today()
+    await ledger.spending_today()
+    await reserve(other, call=CallInfo("another call"))
     (path,) = other.outbox.refused
     assert attempt.id in path.name
     assert ledger.outbox.pending == []
@@ -244,7 +244,7 @@ async def test_polls_are_not_spilled(processes: Processes) -> None:
 
 
 async def test_delivery_is_recorded_for_its_own_session(ledger: Ledger) -> None:
-    attempt = await settled(ledger, called_by("session", MadeCall("x")))
+    attempt = await settled(ledger, called_by("session", CallInfo("x")))
     await attempt.mark_delivered()
     assert rows(ledger.path, "SELECT caller, delivery FROM callers") == [("session", "delivered")]
-    assert isinstance(await ledger.begin(MadeCall("x"), order()), Reserved)
+    assert isinstance(await ledger.begin(CallInfo("x"), order()), Reserved)

@@ -23,7 +23,7 @@ from tests.support.ledgers import (
     spent,
 )
 
-from blockrun_image.attempts import MadeCall, UncollectedPictures
+from blockrun_image.attempts import CallInfo, UncollectedPictures
 from blockrun_image.errors import BudgetExceededError
 from blockrun_image.images import Image, ImagesResponse
 from blockrun_image.ports import Begun, Collected, NothingFound, Reserved
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.anyio
 SESSION, OTHER = called_by("session"), called_by("other session")
 
 
-async def repeated(ledger: Ledger, call: MadeCall) -> str | None:
+async def repeated(ledger: Ledger, call: CallInfo) -> str | None:
     begun = await ledger.begin(call, None)
     assert not isinstance(begun, Collected) or begun.is_repeat
     return begun.attempt.id if isinstance(begun, Collected) else None
@@ -158,11 +158,11 @@ async def test_several_variations_are_repeated_in_turn(ledger: Ledger) -> None:
 
 async def test_undelivered_pictures_come_before_repeated_ones(ledger: Ledger) -> None:
     await (await settled(ledger)).mark_delivered(is_repeatable=True)
-    lost = attempt_of(await ledger.begin(MadeCall("x"), order()))
+    lost = attempt_of(await ledger.begin(CallInfo("x"), order()))
     await lost.sent()
     await lost.settled(RESPONSE)
     await lost.mark_abandoned()
-    begun = await ledger.begin(MadeCall("x"), None)
+    begun = await ledger.begin(CallInfo("x"), None)
     assert isinstance(begun, Collected)
     assert not begun.is_repeat
 
@@ -172,7 +172,7 @@ def told(begun: Begun) -> Sequence[str]:
     return [each.attempt_id for each in begun.uncollected]
 
 
-async def lost(ledger: Ledger, key: str = "a lost call", call: MadeCall = CALL) -> str:
+async def lost(ledger: Ledger, key: str = "a lost call", call: CallInfo = CALL) -> str:
     """Return the id of an attempt whose pictures nobody has received."""
     attempt = await settled(ledger, replace(call, key=key))
     await attempt.mark_abandoned()
@@ -195,27 +195,27 @@ async def test_uncollected_pictures_are_reported_until_an_answer_names_them(ledg
     assert told(begun) == [id]
     attempt = attempt_of(begun)
     await attempt.sent()
-    await attempt.mark_delivered(named=[id])
+    await attempt.mark_delivered(mentioned_ids=[id])
     assert told(await ledger.begin(CALL, order())) == []
 
 
 async def test_named_pictures_are_still_collected_by_the_same_call(ledger: Ledger) -> None:
     id = await lost(ledger)
-    await (await settled(ledger)).mark_delivered(named=[id])
-    begun = await ledger.begin(MadeCall("a lost call"), None)
+    await (await settled(ledger)).mark_delivered(mentioned_ids=[id])
+    begun = await ledger.begin(CallInfo("a lost call"), None)
     assert isinstance(begun, Collected)
     assert begun.attempt.id == id
 
 
 async def test_call_that_collects_pictures_gets_no_report_of_them(ledger: Ledger) -> None:
     id, other = await lost(ledger), await lost(ledger, "another lost call")
-    begun = await ledger.begin(MadeCall("a lost call"), None)
+    begun = await ledger.begin(CallInfo("a lost call"), None)
     assert isinstance(begun, Collected)
     assert (begun.attempt.id, told(begun)) == (id, [other])
 
 
 async def test_pictures_a_caller_waits_for_are_not_reported(ledger: Ledger) -> None:
-    await settled(ledger, MadeCall("a call whose answer is under way"))
+    await settled(ledger, CallInfo("a call whose answer is under way"))
     assert told(await ledger.begin(CALL, None)) == []
 
 
@@ -230,7 +230,7 @@ async def test_pictures_of_another_live_caller_are_not_reported(processes: Proce
 
 
 async def test_attempt_without_pictures_is_not_reported(ledger: Ledger) -> None:
-    attempt = await sent(ledger, call=MadeCall("charged for nothing"))
+    attempt = await sent(ledger, call=CallInfo("charged for nothing"))
     await attempt.settled(ImagesResponse((), PRICE))
     await attempt.mark_abandoned()
     assert told(await ledger.begin(CALL, None)) == []

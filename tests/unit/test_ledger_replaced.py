@@ -150,7 +150,7 @@ async def test_new_process_rejects_a_replaced_file_while_the_old_user_lives(
         with pytest.raises(LedgerError, match=f"replaced while the server with the process id {os.getpid()} used it"):
             await reserve(new)
     die(ledger)
-    await new.statement()
+    await new.spending_today()
 
 
 @posix_only
@@ -251,7 +251,7 @@ async def test_replaced_lock_folder_stops_them_even_once_others_use_the_new_one(
     attempt = await reserve(ledger)
     remove_locks(ledger)
     use_new_locks(other)  # it has not used the old one
-    await other.statement()
+    await other.spending_today()
     with pytest.raises(LedgerError):
         await attempt.sent()
     await nothing_is_paid(ledger, "lock folder of the ledger was replaced")
@@ -264,7 +264,7 @@ async def test_restored_lock_folder_stops_them_once_others_used_another(processe
     locks = ledger.path.with_name(f"{ledger.path.name}.locks")
     away = locks.rename(locks.with_name("away"))
     use_new_locks(other)
-    await other.statement()  # it sees nobody
+    await other.spending_today()  # it sees nobody
     shutil.rmtree(locks)
     away.rename(locks)
     with pytest.raises(LedgerError, match="lock folder of the ledger was replaced"):

@@ -45,7 +45,7 @@ async def test_newest_attempts_come_first_with_their_charges_and_pictures(ledger
 
 async def test_attempts_are_filtered_by_state(ledger: Ledger) -> None:
     job, unknown = await sent(ledger, "job_1"), await sent(ledger)
-    await unknown.unknown()
+    await unknown.mark_unknown()
     await settled(ledger)
     wanted = (AttemptState.ACCEPTED, AttemptState.UNKNOWN)
     assert [entry.id for entry in await ledger.recent(9, *wanted)] == [unknown.id, job.id]
@@ -54,11 +54,11 @@ async def test_attempts_are_filtered_by_state(ledger: Ledger) -> None:
 
 async def test_statement_reports_held_unknown_and_remaining_amounts(ledger: Ledger) -> None:
     unknown = await sent(ledger)
-    await unknown.unknown()
+    await unknown.mark_unknown()
     await sent(ledger)
     attempt = await sent(ledger)
     await attempt.settled(ImagesResponse([Image(URL)], Decimal("0.04")))
-    statement = await ledger.statement()
+    statement = await ledger.spending_today()
     assert statement.to_dict() == {
         "day": "2026-12-31",
         "spent_usd": "0.124",
@@ -81,7 +81,7 @@ async def test_statement_reports_held_unknown_and_remaining_amounts(ledger: Ledg
 async def test_charge_beyond_the_reservation_is_reported_separately(ledger: Ledger) -> None:
     for charged in ("0.04", "0.9"):
         await (await sent(ledger)).settled(ImagesResponse([Image(URL)], Decimal(charged)))
-    statement = await ledger.statement()
+    statement = await ledger.spending_today()
     assert statement.to_dict()["excess_usd"] == "0.858"
     assert "Gateways have charged $0.858 more than was set aside for these calls." in statement.to_text()
 
@@ -93,7 +93,7 @@ async def test_attempt_and_totals_are_shown_as_text(ledger: Ledger) -> None:
         entry.to_text()
         == f"2026-12-31 23:59:59  settled     $0.042  dall-e-3 1024x1024\n  A red fox\n  {URL}\n  Saved: /1.png\n  Odd."
     )
-    assert (await ledger.statement()).to_text().splitlines()[1].split() == [
+    assert (await ledger.spending_today()).to_text().splitlines()[1].split() == [
         "dall-e-3",
         "settled",
         "1",
@@ -107,7 +107,7 @@ async def test_only_settled_and_released_attempts_of_earlier_days_are_removed(
 ) -> None:
     ledger = await processes.start()
     kept = [await sent(ledger) for _ in range(2)]
-    await kept[0].unknown()
+    await kept[0].mark_unknown()
     await settled(ledger)
     released = await sent(ledger)
     await released.released()
@@ -244,7 +244,7 @@ LOOK_UPS: Mapping[str, tuple[str, Callable[[SqliteStore], object]]] = {
 @pytest.mark.parametrize("name", LOOK_UPS)
 async def test_look_up_uses_its_index(ledger: Ledger, name: str) -> None:
     index, look_up = LOOK_UPS[name]
-    await ledger.statement()
+    await ledger.spending_today()
     with closing(sqlite3.connect(ledger.path)) as connection:
         statements: list[str] = []
         connection.set_trace_callback(statements.append)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.fakes import Clock
 from tests.support.ledgers import CALL, MINE, REQUEST, Processes, order, reserve
 
-from blockrun_image.attempts import MadeCall
+from blockrun_image.attempts import CallInfo
 from blockrun_image.errors import BudgetExceededError
 from blockrun_image.ports import Collected, Reserved, SlotBooked
 from blockrun_image_mcp.ledger.ledger import Ledger
@@ -48,7 +48,7 @@ async def test_other_models_and_accounts_have_their_own_slots(processes: Process
 
 async def test_model_without_a_rate_needs_no_slot(ledger: Ledger) -> None:
     for _ in range(4):
-        assert isinstance(await ledger.begin(MadeCall("x"), order()), Reserved)
+        assert isinstance(await ledger.begin(CallInfo("x"), order()), Reserved)
 
 
 async def test_slot_in_the_future_reserves_nothing(processes: Processes) -> None:
@@ -56,18 +56,18 @@ async def test_slot_in_the_future_reserves_nothing(processes: Processes) -> None
     for _ in range(3):
         await book(ledger, 60)
     wanted = order(per_minute=3, send_seconds=60)
-    begun = await ledger.begin(MadeCall("x"), wanted)
+    begun = await ledger.begin(CallInfo("x"), wanted)
     assert isinstance(begun, SlotBooked)
     assert begun.id is not None
     assert (begun.order, begun.seconds) == (wanted, 60)
-    assert [total.attempts for total in (await ledger.statement()).totals] == [3]
+    assert [total.attempts for total in (await ledger.spending_today()).totals] == [3]
 
 
 async def test_slot_beyond_the_send_deadline_is_not_booked(processes: Processes) -> None:
     ledger = await processes.start()
     for _ in range(3):
         await book(ledger, 60)
-    begun = await ledger.begin(MadeCall("x"), order(per_minute=3, send_seconds=59))
+    begun = await ledger.begin(CallInfo("x"), order(per_minute=3, send_seconds=59))
     assert isinstance(begun, SlotBooked)
     assert (begun.id, begun.seconds) == (None, 60)
 
@@ -98,8 +98,8 @@ async def test_call_that_collects_or_is_refused_takes_no_slot(processes: Process
         await attempt.mark_abandoned()
         assert isinstance(await ledger.begin(CALL, order(per_minute=1, send_seconds=0)), Collected)
         with pytest.raises(BudgetExceededError):
-            await ledger.begin(MadeCall("x"), order(Decimal(1), per_minute=1))
-    assert isinstance(await ledger.begin(MadeCall("x"), order(per_minute=1)), Reserved)
+            await ledger.begin(CallInfo("x"), order(Decimal(1), per_minute=1))
+    assert isinstance(await ledger.begin(CallInfo("x"), order(per_minute=1)), Reserved)
 
 
 async def test_slot_further_ahead_than_a_window_is_ignored(processes: Processes, clock: Clock) -> None:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 async def test_answer_settles_an_unknown_or_released_attempt(processes: Processes) -> None:
     ledger, other = await processes.start(), await processes.start()
     unknown, released = await sent(ledger), await sent(ledger)
-    await unknown.unknown()
+    await unknown.mark_unknown()
     await released.released()
     for attempt in (unknown, released):
         await attempt.settled(RESPONSE)
@@ -27,7 +27,7 @@ async def test_answer_settles_an_unknown_or_released_attempt(processes: Processe
 
 async def test_acceptance_reopens_an_unknown_attempt(ledger: Ledger) -> None:
     attempt = await sent(ledger)
-    await attempt.unknown()
+    await attempt.mark_unknown()
     await attempt.accepted("job_1")
     (row,) = rows(ledger.path, "SELECT state, job, ended_at FROM spending")
     assert row == ("accepted", "job_1", None)
@@ -35,7 +35,7 @@ async def test_acceptance_reopens_an_unknown_attempt(ledger: Ledger) -> None:
 
 async def test_later_records_do_not_undo_a_charge(ledger: Ledger) -> None:
     attempt = await settled(ledger)
-    for late in (attempt.released, attempt.unknown, attempt.stopped, attempt.refused_for_now):
+    for late in (attempt.released, attempt.mark_unknown, attempt.stopped, attempt.refused_for_now):
         await late()
     assert not await attempt.settled(ImagesResponse((), Decimal("0.01")))
     assert (await states(ledger), await spent(ledger)) == (["settled"], 42_000)

@@ -46,7 +46,7 @@ def test_listed_price_is_the_minimum_for_other_sizes_and_qualities(
     flux = priced(joined(catalog, image("flux", 0.04, **told)), "flux", size, quality, n=2)
     assert (flux.low_usd, flux.high_usd) == (Decimal("0.084"), Decimal("0.085") if is_own else None)
     if not is_own:
-        assert flux.amount() == "from $0.084"
+        assert flux.price_text() == "from $0.084"
         assert flux.basis == (
             f"At least the {LISTED} of $0.04 plus the 5 % margin: other sizes and qualities may cost more."
         )
@@ -55,12 +55,12 @@ def test_listed_price_is_the_minimum_for_other_sizes_and_qualities(
 
 def test_arbitrary_size_is_kept_and_has_only_a_minimum_price(catalog: Catalog) -> None:
     flux = priced(joined(catalog, image("flux", 0.04)), "flux", "2048x1000")
-    assert (flux.size, flux.amount()) == ("2048x1000", "from $0.042")
+    assert (flux.size, flux.price_text()) == ("2048x1000", "from $0.042")
 
 
 def test_unlisted_price_is_unknown(catalog: Catalog) -> None:
     flux = priced(joined(catalog, image("flux")), "flux", n=2)
-    assert (flux.amount(), flux.high_usd, flux.is_known) == ("unknown", None, False)
+    assert (flux.price_text(), flux.high_usd, flux.is_known) == ("unknown", None, False)
     assert flux.to_dict() == {
         "model": "flux",
         "size": "auto",
@@ -72,17 +72,17 @@ def test_unlisted_price_is_unknown(catalog: Catalog) -> None:
 
 def test_zero_price_is_known_and_has_no_fee(catalog: Catalog) -> None:
     flux = priced(joined(catalog, image("flux", 0)), "flux", n=3)
-    assert (flux.amount(), flux.is_known) == ("$0.00", True)
+    assert (flux.price_text(), flux.is_known) == ("$0.00", True)
     assert flux.cost()["estimated_usd"] == "0.00"
     assert flux.basis == f"The {LISTED} of $0.00 plus the 5 % margin."
-    assert priced(joined(catalog, image("flux", 0)), "flux", "7x7").amount() == "unknown"
+    assert priced(joined(catalog, image("flux", 0)), "flux", "7x7").price_text() == "unknown"
 
 
 def test_a_description_without_a_fee_adds_none(tmp_path: Path) -> None:
     path = tmp_path / "catalogue.json"
     path.write_text(json.dumps({"x-pricing": {"currency": "USD", "margin": "0.1"}}), encoding="utf-8")
     flux = priced(joined(Catalog.load(path), image("flux", 0.05)), "flux", n=2)
-    assert flux.amount() == "$0.11"
+    assert flux.price_text() == "$0.11"
     assert flux.basis == f"The {LISTED} of $0.05 plus the 10 % margin."
 
 
@@ -158,12 +158,12 @@ def test_margin_is_added_even_to_a_very_high_price(tmp_path: Path) -> None:
 def test_estimate_is_at_least_the_last_charge_for_such_images(catalog: Catalog) -> None:
     expected = priced(catalog, "dall-e-3", n=2)
     dearer = expected.at_least(Decimal("0.05"))
-    assert (dearer.amount(), dearer.exact, dearer.expected_cost.max_usd) == ("$0.084-0.10", False, Decimal("0.10"))
-    assert dearer.basis == "The published price, rounded. But the last such image was charged $0.05."
+    assert (dearer.price_text(), dearer.exact, dearer.expected_cost.max_usd) == ("$0.084-0.10", False, Decimal("0.10"))
+    assert dearer.basis == "The published price, rounded. But the last such image cost $0.05."
     for lower in (None, Decimal("0.042"), Decimal(0)):
         assert expected.at_least(lower) is expected
 
 
 def test_unknown_estimate_starts_at_the_last_charge_for_such_images(catalog: Catalog) -> None:
     flux = priced(joined(catalog, image("flux")), "flux", n=2)
-    assert (flux.amount(), flux.at_least(Decimal("0.05")).amount()) == ("unknown", "from $0.10")
+    assert (flux.price_text(), flux.at_least(Decimal("0.05")).price_text()) == ("unknown", "from $0.10")

@@ -128,7 +128,7 @@ async def test_unsaved_picture_causes_a_warning_and_the_other_is_returned(catalo
     result = await ImageToolset(catalog, gateway, FakeStore()).generate_image("a cat", "dall-e-3", n=2)
     assert [image.url for image in result.images] == ["file:///pictures/2.png"]
     assert result.warnings == [
-        "The disk is full. It is kept as it came: /pictures/1.bin",
+        "The disk is full. It is kept unchanged: /pictures/1.bin",
         "Asked for 2 images, received 1.",
     ]
 

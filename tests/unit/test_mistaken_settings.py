@@ -65,7 +65,7 @@ async def test_mistaken_setting_is_named_by_the_call_and_by_doctor(settings: Map
 
 async def test_a_misspelt_limit_does_not_hide_what_was_spent() -> None:
     async with started({"BLOCKRUN_IMAGE_DAILY_BUGDET_USD": "1", "BLOCKRUN_IMAGE_GATEWAY": "sandbox"}) as backend:
-        assert (await backend.operator_ledger().statement()).spent_micro_usd == 0
+        assert (await backend.operator_ledger().spending_today()).spent_micro_usd == 0
 
 
 @pytest.mark.parametrize(

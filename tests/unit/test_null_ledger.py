@@ -7,7 +7,7 @@ from tests.support.purchases import (
     REQUEST,
 )
 
-from blockrun_image.attempts import Approval, AttemptState, MadeCall
+from blockrun_image.attempts import Approval, AttemptState, CallInfo
 from blockrun_image.images import ImagesResponse
 from blockrun_image.null_ledger import NullAttempt, NullLedger
 from blockrun_image.ports import (
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_null_ledger_allows_every_order_and_finds_nothing() -> None:
-    assert await NullLedger().begin(MadeCall("key"), None) == NothingFound()
-    one, other = [await NullLedger().begin(MadeCall("key"), ORDER) for _ in range(2)]
+    assert await NullLedger().begin(CallInfo("key"), None) == NothingFound()
+    one, other = [await NullLedger().begin(CallInfo("key"), ORDER) for _ in range(2)]
     assert isinstance(one, Reserved)
     assert isinstance(other, Reserved)
     assert one.attempt.id != other.attempt.id

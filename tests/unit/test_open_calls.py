@@ -8,7 +8,7 @@ import pytest
 from tests.support.fakes import FakeAttempt
 from tests.support.purchases import REQUEST, nobody_is_asked
 
-from blockrun_image.attempts import MadeCall
+from blockrun_image.attempts import CallInfo
 from blockrun_image.callers import Caller
 from blockrun_image.errors import ConfigurationError
 from blockrun_image.fixed_ports import FixedPorts, run_in_place
@@ -19,7 +19,7 @@ from blockrun_image.timings import CallTimings
 
 pytestmark = pytest.mark.anyio
 
-MADE = MadeCall("key", Caller("client"))
+MADE = CallInfo("key", Caller("client"))
 
 
 class Calls(OpenCalls):
@@ -29,7 +29,7 @@ class Calls(OpenCalls):
         super().__init__(CallTimings().join_seconds)
         self.opened: list[OpenCall] = []
 
-    def call(self, made: MadeCall = MADE, *, has_waited: bool = False) -> OpenCall:
+    def call(self, made: CallInfo = MADE, *, has_waited: bool = False) -> OpenCall:
         def new() -> Purchase:
             return Purchase(FixedPorts(), made, None, CallTimings(), run_in_place)
 
@@ -64,8 +64,8 @@ async def test_same_call_after_two_seconds_joins_the_earlier_one() -> None:
     assert second.purchase is first.purchase
 
 
-@pytest.mark.parametrize("other", [MadeCall("another", MADE.caller), MadeCall("key", Caller("other")), MadeCall("key")])
-async def test_other_call_or_caller_joins_nothing(other: MadeCall) -> None:
+@pytest.mark.parametrize("other", [CallInfo("another", MADE.caller), CallInfo("key", Caller("other")), CallInfo("key")])
+async def test_other_call_or_caller_joins_nothing(other: CallInfo) -> None:
     calls = Calls()
     first = calls.call()
     calls.grow_older()
@@ -230,7 +230,7 @@ async def test_call_that_may_have_waited_counts_as_old() -> None:
 async def test_other_call_that_may_have_waited_joins_nothing() -> None:
     calls = Calls()
     first = calls.call()
-    assert calls.call(MadeCall("another", MADE.caller), has_waited=True).purchase is not first.purchase
+    assert calls.call(CallInfo("another", MADE.caller), has_waited=True).purchase is not first.purchase
 
 
 async def test_age_of_a_call_is_measured_from_its_arrival() -> None:

@@ -29,7 +29,7 @@ from blockrun_image import BudgetExceededError, ImageError, LedgerError, Payment
 from blockrun_image.attempts import Payment, Quote
 from blockrun_image_mcp.payments.auth import WalletPayer
 from blockrun_image_mcp.payments.challenge import read_challenge
-from blockrun_image_mcp.payments.rules import QuoteContext, choose, exact_price, host_named, is_address
+from blockrun_image_mcp.payments.rules import QuoteContext, choose, exact_price, is_address, parse_host
 
 pytestmark = pytest.mark.anyio
 
@@ -165,8 +165,8 @@ async def test_extensions_are_returned_unchanged() -> None:
         (payment_required(quote(accepts={})), "no payment option"),
         (payment_required(quote(accepts=[])), "no payment option"),
         (payment_required(quote(*[entry(scheme="upto")] * 21)), "too many"),
-        (payment_required(quote("exact")), "scheme 'None' is not exact"),
-        (payment_required(quote(entry(scheme="upto"))), "scheme 'upto' is not exact"),
+        (payment_required(quote("exact")), "scheme 'None' is not supported: only 'exact' is"),
+        (payment_required(quote(entry(scheme="upto"))), "scheme 'upto' is not supported: only 'exact' is"),
         (payment_required(quote(entry(network="eip155:1"))), "network 'eip155:1' is not one of"),
         (payment_required(quote(entry(network=["eip155:8453"]))), "is not one of"),
         (payment_required(quote(entry(network="base"))), "network 'base' is not one of"),
@@ -174,13 +174,13 @@ async def test_extensions_are_returned_unchanged() -> None:
         (payment_required(quote(entry(network="eip155:84532"))), "is not the USDC of eip155:84532"),
         (payment_required(quote(entry(extra={"assetTransferMethod": "permit2"}))), "'permit2' is not eip3009"),
         *(
-            (payment_required(quote(entry(amount=amount))), "is not a positive number of millionths")
+            (payment_required(quote(entry(amount=amount))), "is not a positive number of millionths of a USDC")
             for amount in ("0", "-1", "+53000", "053000", "53000.0", "5e4", "0x1", " 53000", "", "٥", 53_000, None)
         ),
-        (payment_required(quote(entry(amount="9" * 16))), "is not a positive number of millionths"),
+        (payment_required(quote(entry(amount="9" * 16))), "is not a positive number of millionths of a USDC"),
         (payment_required(quote(entry(amount="75001"))), "asks for $0.075001; $0.05 was expected"),
-        (payment_required(body={"price": {"amount": "0.05"}}), "asks for $0.053, and the answer names $0.05"),
-        (payment_required(body={"price": {"amount": "0.0530001"}}), "the answer names $0.0530001"),
+        (payment_required(body={"price": {"amount": "0.05"}}), "asks for $0.053 in one place and for $0.05 in another"),
+        (payment_required(body={"price": {"amount": "0.0530001"}}), "and for $0.0530001 in another"),
         (payment_required(body={"price": {"amount": "much"}}), "the price beside it cannot be read"),
         (payment_required(body={"price": {"amount": True}}), "the price beside it cannot be read"),
         (payment_required(body={"price": {"amount": [1]}}), "the price beside it cannot be read"),
@@ -370,7 +370,7 @@ def test_no_quote_crashes_the_reader(value: object) -> None:
     ],
 )
 def test_host_is_read_from_a_name_or_a_url(text: str, host: str | None) -> None:
-    assert host_named(text) == host
+    assert parse_host(text) == host
 
 
 def test_an_address_is_0x_and_40_hex_digits_and_not_zero() -> None:

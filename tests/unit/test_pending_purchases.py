@@ -21,7 +21,7 @@ from tests.support.purchases import (
     purchase,
 )
 
-from blockrun_image.attempts import AttemptState, AttemptStatus, MadeCall, Order
+from blockrun_image.attempts import AttemptState, AttemptStatus, CallInfo, Order
 from blockrun_image.catalog import Catalog
 from blockrun_image.images import Image
 from blockrun_image.ports import (
@@ -75,7 +75,7 @@ async def test_repetition_joins_a_pending_purchase_not_yet_in_a_locked_ledger(
     unlocked = anyio.Event()
 
     class LockedLedger(FakeLedger):
-        async def begin(self, call: MadeCall, order: Order | None) -> Begun:
+        async def begin(self, call: CallInfo, order: Order | None) -> Begun:
             await unlocked.wait()
             return await super().begin(call, order)
 
@@ -122,7 +122,7 @@ async def test_attempt_begun_after_its_callers_have_gone_is_abandoned() -> None:
     found = anyio.Event()
 
     class SlowLedger(FakeLedger):
-        async def begin(self, call: MadeCall, order: Order | None) -> Begun:
+        async def begin(self, call: CallInfo, order: Order | None) -> Begun:
             with anyio.CancelScope(shield=True):
                 await found.wait()
             return await super().begin(call, order)

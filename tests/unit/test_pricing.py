@@ -12,7 +12,7 @@ from tests.support.sandbox import CONTRACT_FILE
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.images import ImageArguments, ImageRequest
-from blockrun_image.pricing import cheapest_offer, compare, estimate, price_range, spread
+from blockrun_image.pricing import cheapest_offer, compare, estimate, price_range, range_text
 from blockrun_image.text import usd
 
 PUBLISHED = "The published price, rounded."
@@ -134,7 +134,7 @@ def test_no_amount_is_ever_a_float(catalog: Catalog) -> None:
 
 
 def test_most_expensive_call_costs_1_26(catalog: Catalog) -> None:
-    assert max(estimate(catalog, request) for request in every_request(catalog)).amount() == "$1.26"
+    assert max(estimate(catalog, request) for request in every_request(catalog)).price_text() == "$1.26"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_most_expensive_call_costs_1_26(catalog: Catalog) -> None:
     [("dall-e-3", "1024x1024", "$0.042"), ("dall-e-3", "1024x1792", "$0.042-0.126"), ("nano-banana", "", "$0.053")],
 )
 def test_estimate_is_formatted_in_dollars(catalog: Catalog, model: str, size: str, words: str) -> None:
-    assert priced(catalog, model, size).amount() == words
+    assert priced(catalog, model, size).price_text() == words
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,8 @@ def test_an_amount_is_written_exactly_with_at_least_two_decimals(amount: str, wr
 
 
 def test_range_with_equal_ends_is_shown_as_one_amount() -> None:
-    assert spread(Decimal("0.10"), Decimal("0.1")) == "$0.10"
-    assert spread(Decimal("0.1"), Decimal("0.25")) == "$0.10-0.25"
+    assert range_text(Decimal("0.10"), Decimal("0.1")) == "$0.10"
+    assert range_text(Decimal("0.1"), Decimal("0.25")) == "$0.10-0.25"
 
 
 @pytest.mark.parametrize("size", ["", "auto", "1024x1024"])
@@ -235,13 +235,13 @@ def test_models_price_range_covers_everything_it_offers(catalog: Catalog, model:
 
 def test_cheapest_offer_is_one_image_with_the_lowest_high_end(catalog: Catalog) -> None:
     offer = cheapest_offer(catalog, catalog.find("dall-e-2"))
-    assert (offer.size, offer.quality, offer.n, offer.amount()) == ("1024x1024", "standard", 1, "$0.021")
+    assert (offer.size, offer.quality, offer.n, offer.price_text()) == ("1024x1024", "standard", 1, "$0.021")
 
 
 def test_an_added_model_is_priced_by_its_own_entry(with_flux: Catalog) -> None:
-    assert priced(with_flux, "flux", "768x768", n=4).amount() == "$0.044"
+    assert priced(with_flux, "flux", "768x768", n=4).price_text() == "$0.044"
     unpublished = priced(with_flux, "flux")
-    assert (unpublished.size, unpublished.amount(), unpublished.exact) == ("1440x810", "$0.0105-0.063", False)
+    assert (unpublished.size, unpublished.price_text(), unpublished.exact) == ("1440x810", "$0.0105-0.063", False)
     assert unpublished.basis.startswith("No published price for flux 1440x810: ")
     assert cheapest_offer(with_flux, with_flux.find("flux")).size == "768x768"
 

@@ -31,7 +31,7 @@ from tests.support.purchases import (
     purchase,
 )
 
-from blockrun_image.attempts import AttemptState, AttemptStatus, Job, MadeCall
+from blockrun_image.attempts import AttemptState, AttemptStatus, CallInfo, Job
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import (
     BudgetExceededError,
@@ -243,10 +243,10 @@ async def test_purchase_collects_even_if_the_gateway_cannot_be_opened() -> None:
             raise ConfigurationError("There is no key.")
 
     ledger = earlier(SETTLED)
-    collecting = Purchase(ClosedPorts(None, ledger), MadeCall("key"), ORDER, QUICK, run_in_place)
+    collecting = Purchase(ClosedPorts(None, ledger), CallInfo("key"), ORDER, QUICK, run_in_place)
     assert (await made(collecting)).images[0].url == URL
     assert ledger.orders == [None]
-    refused = Purchase(ClosedPorts(None, NullLedger()), MadeCall("key"), ORDER, QUICK, run_in_place)
+    refused = Purchase(ClosedPorts(None, NullLedger()), CallInfo("key"), ORDER, QUICK, run_in_place)
     with pytest.raises(ConfigurationError, match="There is no key"):
         await made(refused)
 
@@ -274,8 +274,8 @@ async def test_order_over_a_limit_raises_and_sends_nothing() -> None:
 
 
 async def test_held_amount_is_that_of_its_attempt() -> None:
-    assert purchase(NullLedger()).held_usd == 0
-    assert purchase(NullLedger(), attempt=FakeAttempt(REQUEST, broken=["status"])).held_usd == HELD
+    assert purchase(NullLedger()).reserved_usd == 0
+    assert purchase(NullLedger(), attempt=FakeAttempt(REQUEST, broken=["status"])).reserved_usd == HELD
 
 
 async def test_request_is_the_one_that_was_sent() -> None:
@@ -290,8 +290,8 @@ async def test_request_is_the_one_that_was_sent() -> None:
 
 @pytest.mark.parametrize("charged", [PRICE, None])
 async def test_earlier_charge_without_pictures_names_the_saved_answer(charged: Decimal | None) -> None:
-    kept = ImagesResponse((), charged, ["The answer is saved as it came: /pictures/1.bin"])
+    kept = ImagesResponse((), charged, ["The answer is saved unchanged: /pictures/1.bin"])
     attempt = FakeAttempt(REQUEST, AttemptStatus(AttemptState.SETTLED, response=kept))
-    with pytest.raises(OutcomeUnknownError, match=r"returned no picture\. The answer is saved as it came") as caught:
+    with pytest.raises(OutcomeUnknownError, match=r"returned no picture\. The answer is saved unchanged") as caught:
         await made(purchase(FakeLedger(Collected(attempt))))
     assert (caught.value.charged, caught.value.charged_usd) == ("yes", charged)

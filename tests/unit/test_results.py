@@ -178,7 +178,7 @@ def test_text_names_the_additions_and_not_the_prompt(catalog: Catalog) -> None:
 def test_reason_for_a_missing_style_says_when_styles_are_added(catalog: Catalog) -> None:
     enriched = enrich("A dog at sunset in close-up", model="dall-e-3")
     assert (enriched.missing, [each.facet for each in enriched.advice]) == (["style"], ["style"])
-    assert enriched.reason == "a style is added only to a bare prompt or for a purpose"
+    assert enriched.reason == "a style is added only to a very short prompt, or if its purpose has one"
 
 
 def test_original_and_sent_prompt_are_both_reported_only_if_they_differ(catalog: Catalog) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 from blockrun_image_mcp.gateway.retry import (
     BEARER_POST,
+    NEVER_CHARGED,
     POLL,
     SIGNED_POST,
-    UNPAID_QUOTE,
     Failure,
     Outcome,
     Rejection,
@@ -69,8 +69,8 @@ def test_paid_request_is_resent_only_if_nothing_can_have_been_charged(
     ],
 )
 def test_unpaid_request_is_resent_and_never_charged(outcome: Outcome, resends: int) -> None:
-    assert [may_resend(UNPAID_QUOTE, outcome, done) for done in range(4)] == [done < resends for done in range(4)]
-    assert rule_for(UNPAID_QUOTE, outcome).charged == ("unknown" if outcome == 303 else "no")
+    assert [may_resend(NEVER_CHARGED, outcome, done) for done in range(4)] == [done < resends for done in range(4)]
+    assert rule_for(NEVER_CHARGED, outcome).charged == ("unknown" if outcome == 303 else "no")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 from tests.support.fakes import URL, AskingAttempt, FakeDelivery, FakeGateway, FakeLedger, GatedGateway, QuotingGateway
 from tests.support.purchases import REQUEST
 
-from blockrun_image.attempts import Approval, MadeCall, Order
+from blockrun_image.attempts import Approval, CallInfo, Order
 from blockrun_image.callers import DeliveryEvent
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ConfirmationError, ContentPolicyError, ImageError
@@ -354,7 +354,7 @@ async def test_waiting_for_another_callers_answer_respects_the_timeout(catalog: 
 
 async def test_time_to_send_restarts_after_the_answer(catalog: Catalog) -> None:
     class Watched(FakeLedger):
-        async def begin(self, call: MadeCall, order: Order | None) -> Begun:
+        async def begin(self, call: CallInfo, order: Order | None) -> Begun:
             assert order is not None
             left.append(order.send_seconds)
             return await super().begin(call, order)

@@ -15,7 +15,7 @@ from tests.support.purchases import (
     purchase,
 )
 
-from blockrun_image.attempts import MadeCall, Order
+from blockrun_image.attempts import CallInfo, Order
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import (
     RateLimitError,
@@ -46,7 +46,7 @@ async def test_slot_that_is_too_late_raises_with_the_wait(seconds: float, id: st
     with pytest.raises(RateLimitError) as caught:
         await made(purchase(ledger, gateway, timings=CallTimings(call_timeout_seconds=12.5)))
     error = caught.value
-    assert error.message == f"dall-e-3 takes 50 requests a minute, and its next slot is in {seconds:.0f} s."
+    assert error.message == f"dall-e-3 accepts 50 requests a minute; the next one can be sent in {seconds:.0f} s."
     assert (error.code, error.charged, error.retryable) == ("rate_limit", "no", True)
     assert error.answer.retry_after_seconds == round(seconds, 1)
     assert f"Wait {seconds:.0f} seconds" in error.hint
@@ -56,14 +56,14 @@ async def test_slot_that_is_too_late_raises_with_the_wait(seconds: float, id: st
 async def test_slot_in_time_is_awaited_and_used() -> None:
     gateway, told, ledger = FakeGateway(Image(URL)), list[str](), queue(0.02)
     await made(purchase(ledger, gateway, listeners=[told.append]))
-    assert told == ["waiting 0 s for its slot: dall-e-3 takes 50 requests a minute", "drawing"]
+    assert told == ["waiting 0 s, because dall-e-3 accepts 50 requests a minute", "drawing"]
     assert gateway.requests == [REQUEST]
     assert ledger.orders == [ORDER, replace(ORDER, slot="slot-1")]
 
 
 async def test_order_carries_the_remaining_time_to_send() -> None:
     class Watched(NullLedger):
-        async def begin(self, call: MadeCall, order: Order | None) -> Reserved | NothingFound:
+        async def begin(self, call: CallInfo, order: Order | None) -> Reserved | NothingFound:
             assert order is not None
             seen.append(order.send_seconds)
             return await super().begin(call, order)

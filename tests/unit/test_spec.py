@@ -137,7 +137,7 @@ def test_margin_may_be_written_as_a_number_or_in_quotes(
 ) -> None:
     document["x-pricing"]["margin"] = 0.05
     toolset = ImageToolset(Catalog.load(written(document)))
-    assert toolset.estimate_cost("dall-e-2", "256x256").estimates[0].amount() == "$0.021-0.042"
+    assert toolset.estimate_cost("dall-e-2", "256x256").estimates[0].price_text() == "$0.021-0.042"
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ async def test_hd_without_its_own_price_is_sent_and_estimated_as_a_range(catalog
     gateway = FakeGateway(Image(URL))
     result = await ImageToolset(catalog, gateway).generate_image("a cat", "dall-e-2", quality="hd")
     assert gateway.requests[0].body()["quality"] == "hd"
-    assert result.estimate.amount() == "$0.021-0.042"
+    assert result.estimate.price_text() == "$0.021-0.042"
 
 
 @pytest.mark.anyio

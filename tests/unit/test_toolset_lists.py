@@ -91,7 +91,7 @@ def test_all_capable_models_are_compared_cheapest_first_without_a_model(catalog:
 
 def test_only_the_named_model_is_priced(catalog: Catalog) -> None:
     (only,) = ImageToolset(catalog).estimate_cost("dall-e-3", "1792x1024", "hd", 10).estimates
-    assert (only.amount(), only.exact) == ("$1.26", True)
+    assert (only.price_text(), only.exact) == ("$1.26", True)
 
 
 @pytest.mark.parametrize(
@@ -167,4 +167,4 @@ async def test_unpriced_call_is_sent_without_an_overcharge_warning(catalog: Cata
     gateway = FakeGateway(Image(URL), charged="0.5")
     result = await ImageToolset(joined(catalog, image("flux")), gateway).generate_image("a cat", "flux", enrich="off")
     assert gateway.requests[0].body() == {"model": "flux", "prompt": "a cat", "n": 1}
-    assert (result.estimate.amount(), result.charged_usd, result.warnings) == ("unknown", Decimal("0.5"), [])
+    assert (result.estimate.price_text(), result.charged_usd, result.warnings) == ("unknown", Decimal("0.5"), [])

@@ -12,7 +12,7 @@ from tests.support.fakes import URL, FailingGateway, FakeGateway, FakeLedger, Fa
 from tests.support.ledgers import Processes, open_ledger
 from tests.support.listings import image, joined
 
-from blockrun_image.attempts import Approval, Job, MadeCall, Order
+from blockrun_image.attempts import Approval, CallInfo, Job, Order
 from blockrun_image.callers import Caller
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import (
@@ -180,7 +180,7 @@ async def test_request_that_cannot_be_recorded_first_is_not_sent(catalog: Catalo
 
 async def test_ledger_warning_reaches_the_result(catalog: Catalog) -> None:
     class Unwritten(FakeLedger):
-        async def begin(self, call: MadeCall, order: Order | None) -> Begun:
+        async def begin(self, call: CallInfo, order: Order | None) -> Begun:
             reserved: Any = await super().begin(call, order)
 
             async def settled(response: ImagesResponse) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""Attempts to spend money: their states, and the known facts."""
+"""An attempt to spend money: its states, and the data that describe it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,14 +40,15 @@ class AttemptState(StrEnum):
 
 
 _LATE = (AttemptState.ACCEPTED, AttemptState.SETTLED)
-"""A late response counts, even if the attempt was given up before."""
+"""The states that a late response leads to, even from an attempt that was given up."""
 
 _NEXT: Mapping[AttemptState, Sequence[AttemptState]] = MappingProxyType(
     {
         AttemptState.RESERVED: (
             AttemptState.SENT,
             AttemptState.RELEASED,
-            AttemptState.UNKNOWN,  # this and the late ones after the ledger was restored from an older copy
+            # this and `_LATE` only if the ledger was restored from a copy made before the request was sent
+            AttemptState.UNKNOWN,
             *_LATE,
         ),
         AttemptState.SENT: (
@@ -101,7 +102,7 @@ class Quote:
 class Approval:
     """The user's approval of one attempt, at a price of up to `max_usd`.
 
-    `None` is any price.
+    Without `max_usd`, any price is approved.
     """
 
     id: str
@@ -110,7 +111,7 @@ class Approval:
     def covers(self, price_usd: Decimal | None) -> bool:
         """Return whether the approval covers a price.
 
-        `None` is a price without a limit.
+        `price_usd` is the most that the attempt can cost, `None` if nothing limits that.
         """
         return self.max_usd is None or (price_usd is not None and price_usd <= self.max_usd)
 
@@ -119,7 +120,7 @@ class Approval:
 class Job:
     """A job accepted by a gateway.
 
-    A wallet's job has the payment that its polls carry.
+    For a wallet, `payment` is what every poll must carry as proof.
     """
 
     id: str
@@ -141,8 +142,8 @@ class ExpectedCost:
 class AttemptStatus:
     """An attempt's state, job and result, as far as they are known.
 
-    A job is claimable if no process polls it. A request is overdue if its response has taken longer than any response
-    takes.
+    A job is claimable if no process polls it. A request is overdue if its response has taken longer than a live
+    process would wait for it.
     """
 
     state: AttemptState
@@ -153,11 +154,11 @@ class AttemptStatus:
 
 
 @dataclass(frozen=True)
-class MadeCall:
-    """A call with its arguments as given.
+class CallInfo:
+    """Which call it is, who made it, and when.
 
-    Calls with equal arguments have the same `key`. Without a `caller`, the call is the process's own. `arrived_at` is
-    in seconds by anyio's clock, `None` if unknown.
+    Calls whose arguments are the same, as the client wrote them, have the same `key`. Without a `caller`, the process
+    itself counts as the caller. `arrived_at` is in seconds by anyio's clock, `None` if unknown.
     """
 
     key: str

@@ -28,10 +28,11 @@ _MAX_ALTERNATIVES_CHARACTERS = 180
 class Catalog:
     """The models on offer, and the rules for all of them.
 
-    After a gateway's list was joined in: `contract` is the catalogue without the list. `listed` maps each listed id to
-    the public one; a model is requested by the first id that maps to it. `unavailable` are the contract's models that
-    the list lacks or marks so. `strangers` are ids that the gateway lists without saying that they make images; they
-    cannot be requested. `has_fee` says whether the gateway's fee is paid, as it is from a wallet.
+    After a gateway's list was joined in: `contract` is the catalogue without the list, from the API's description
+    alone. `listed` maps each listed id to the public one; a model is requested by the first id that maps to it.
+    `unavailable` are the contract's models that the list lacks or marks so. `strangers` are ids that the gateway lists
+    without saying that they make images; they cannot be requested. `has_fee` says whether the gateway's fee is paid, as
+    it is from a wallet.
     """
 
     spec: Spec

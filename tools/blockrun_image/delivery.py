@@ -45,7 +45,7 @@ async def _with_the_bytes_kept(error: StorageError, picture: bytes, store: Image
     """Save an unstorable picture as raw bytes, and add their path to the error."""
     try:
         if store is not None:
-            error.message += f" It is kept as it came: {await store.keep(picture)}"
+            error.message += f" It is kept unchanged: {await store.keep(picture)}"
     except StorageError as failure:
         if failure.message not in error.message:
             error.message += f" {failure.message}"

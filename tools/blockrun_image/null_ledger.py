@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from decimal import Decimal
 
-from blockrun_image.attempts import Approval, AttemptState, AttemptStatus, MadeCall, Order, Payment, Quote
+from blockrun_image.attempts import Approval, AttemptState, AttemptStatus, CallInfo, Order, Payment, Quote
 from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import NothingFound, Reserved
 
@@ -12,7 +12,7 @@ from blockrun_image.ports import NothingFound, Reserved
 class NullLedger:
     """A `SpendLedger` without limits or earlier calls."""
 
-    async def begin(self, call: MadeCall, order: Order | None) -> Reserved | NothingFound:
+    async def begin(self, call: CallInfo, order: Order | None) -> Reserved | NothingFound:
         """Return an attempt at the order."""
         return NothingFound() if order is None else Reserved(NullAttempt(order.request, order.cost.max_usd))
 
@@ -28,7 +28,7 @@ class NullAttempt:
         self.id = str(uuid.uuid4())
         self.request = request
         self.max_usd = max_usd
-        self.held_usd = Decimal(0)
+        self.reserved_usd = Decimal(0)
 
     async def quoted(self, quote: Quote) -> None:
         """Record nothing."""
@@ -60,7 +60,7 @@ class NullAttempt:
     async def released(self) -> None:
         """Record nothing."""
 
-    async def unknown(self, warnings: Sequence[str] = (), *, is_over: bool = False) -> None:
+    async def mark_unknown(self, warnings: Sequence[str] = (), *, is_over: bool = False) -> None:
         """Record nothing."""
 
     async def stopped(self) -> None:
@@ -83,6 +83,6 @@ class NullAttempt:
         is_repeatable: bool = False,
         is_cancelled: bool = False,
         is_unknown: bool = False,
-        named: Sequence[str] = (),
+        mentioned_ids: Sequence[str] = (),
     ) -> None:
         """Record nothing."""

@@ -9,8 +9,8 @@ from typing import Protocol, TypeAlias, TypeVar
 from blockrun_image.attempts import (
     Approval,
     AttemptStatus,
+    CallInfo,
     Job,
-    MadeCall,
     Order,
     Payment,
     Quote,
@@ -55,7 +55,7 @@ class Attempt(Protocol):
         ...
 
     @property
-    def held_usd(self) -> Decimal:
+    def reserved_usd(self) -> Decimal:
         """The amount in US dollars set aside, as far as this process knows."""
         ...
 
@@ -120,7 +120,7 @@ class Attempt(Protocol):
         """Record that nothing was charged."""
         ...
 
-    async def unknown(self, warnings: Sequence[str] = (), *, is_over: bool = False) -> None:
+    async def mark_unknown(self, warnings: Sequence[str] = (), *, is_over: bool = False) -> None:
         """Record that it may have been charged, with warnings to show.
 
         If it `is_over`, its job is not polled again.
@@ -146,7 +146,7 @@ class Attempt(Protocol):
         ...
 
     async def mark_abandoned(self) -> None:
-        """Record that its caller has gone; an equal call then collects its result."""
+        """Record that its caller has gone; an identical call then collects its result."""
         ...
 
     async def mark_delivered(
@@ -155,14 +155,15 @@ class Attempt(Protocol):
         is_repeatable: bool = False,
         is_cancelled: bool = False,
         is_unknown: bool = False,
-        named: Sequence[str] = (),
+        mentioned_ids: Sequence[str] = (),
     ) -> None:
         """Record that its caller was answered.
 
-        An equal call is then another purchase. If `is_repeatable`, an equal call of this caller gets the same pictures
-        for some minutes, and so does any other caller once its process has ended; if `is_cancelled`, an equal call of
-        any caller does. With `is_unknown`, the answer said that the outcome is unknown; pictures that come later can
-        still be collected. `named` are the ids of uncollected pictures that the answer mentioned.
+        An identical call is then another purchase. If `is_repeatable`, an identical call of this caller gets the same
+        pictures for some minutes, and so does any other caller once its process has ended; if `is_cancelled`, an
+        identical call of any caller does. With `is_unknown`, the answer said that the outcome is unknown; pictures that
+        come later can still be collected. `mentioned_ids` are the attempts whose uncollected pictures the answer
+        mentioned.
         """
         ...
 
@@ -225,7 +226,7 @@ Begun: TypeAlias = Reserved | Collected | SlotBooked | NeedsApproval | NothingFo
 class SpendLedger(Protocol):
     """Records attempts to spend, and keeps them within the operator's limits."""
 
-    async def begin(self, call: MadeCall, order: Order | None) -> Begun:
+    async def begin(self, call: CallInfo, order: Order | None) -> Begun:
         """Collect an earlier call's purchase, or begin the order.
 
         It runs in one transaction. Without an order, it only looks for a purchase. Raises `BudgetExceededError` if the
@@ -293,7 +294,7 @@ class ImageStore(Protocol):
         ...
 
     async def keep(self, content: bytes) -> Path:
-        """Write unusable but paid content as it came, and return its absolute path.
+        """Write unusable but paid content unchanged, and return its absolute path.
 
         Raises `StorageError` if it cannot be written to any folder.
         """
@@ -344,7 +345,7 @@ class SharedTask(Protocol[T_co]):
 
 
 class Runner(Protocol):
-    """Starts paid work, which may outlive its callers."""
+    """Starts work that may be charged, and may outlive its callers."""
 
     def __call__(self, work: Callable[[], Awaitable[T]], /) -> SharedTask[T]:
         """Start the work."""

@@ -1,4 +1,4 @@
-"""Estimates the cost of requests in exact decimals, and its certainty."""
+"""Estimates what requests cost, as decimals, and says how certain that is."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,14 +14,17 @@ from blockrun_image.model import Model, PriceRange
 from blockrun_image.text import choices, quoted, usd
 
 _PUBLISHED = "The published price, rounded."
-_OPERATORS = "The price in the file that BLOCKRUN_IMAGE_SPEC names."
+_FROM_OPERATORS_FILE = "The price in the file that BLOCKRUN_IMAGE_SPEC names."
 
 
 @dataclass(frozen=True)
 class Estimate:
     """The price of a request in US dollars, for all its images.
 
-    `low_usd` and `high_usd` differ only if not `exact`; without a `high_usd`, the highest price is unknown.
+    `exact` means that the price is published for this very size and quality, or quoted by the gateway for this request.
+    `low_usd` and `high_usd` then differ at most by the fee of a payment from a wallet, and a published price may be
+    rounded. A price derived from a list price, or raised to an earlier charge, is not `exact`, even without a range.
+    Without a `high_usd`, the highest price is unknown.
     """
 
     model: str
@@ -53,13 +56,13 @@ class Estimate:
         basis = {} if self.basis == _PUBLISHED else {"basis": self.basis}
         return {**high, **low, "exact": self.exact, **basis}
 
-    def what(self) -> str:
-        """Return the model, quality and size in words, such as `dall-e-3 hd 1792x1024`."""
-        return _named(self.model, self.quality, self.size)
+    def label(self) -> str:
+        """Return the model, quality and size as text, such as `dall-e-3 hd 1792x1024`."""
+        return _label(self.model, self.quality, self.size)
 
-    def amount(self) -> str:
-        """Return the price in words, such as `$0.042` or `$0.042-0.126`."""
-        return spread(self.low_usd, self.high_usd)
+    def price_text(self) -> str:
+        """Return the price as text, such as `$0.042` or `$0.042-0.126`."""
+        return range_text(self.low_usd, self.high_usd)
 
     def at_least(self, image_usd: Decimal | None) -> "Estimate":
         """Return the estimate, raised to the latest charge if that was higher.
@@ -69,9 +72,9 @@ class Estimate:
         total_usd = (image_usd or Decimal(0)) * self.n
         if image_usd is None or total_usd <= (self.low_usd if self.high_usd is None else self.high_usd):
             return self
-        ends = {"low_usd": total_usd} if self.high_usd is None else {"high_usd": total_usd}
-        basis = f"{self.basis} But the last such image was charged ${usd(image_usd)}."
-        return replace(self, **ends, exact=False, basis=basis)
+        raised = {"low_usd": total_usd} if self.high_usd is None else {"high_usd": total_usd}
+        basis = f"{self.basis} But the last such image cost ${usd(image_usd)}."
+        return replace(self, **raised, exact=False, basis=basis)
 
     def __lt__(self, other: "Estimate") -> bool:
         return self._rank() < other._rank()
@@ -108,8 +111,8 @@ def estimate(catalog: Catalog, request: ImageRequest) -> Estimate:
     It is the published price if there is one, and otherwise derived from the list price.
     """
     model = catalog.known(request.model)
-    published = _published(catalog, model, request)
-    cost = _listed(catalog, model, request) if published is None else published
+    published = _published_cost(catalog, model, request)
+    cost = _listed_cost(catalog, model, request) if published is None else published
     return Estimate(
         model=model.id,
         size=request.size,
@@ -144,9 +147,11 @@ def compare(catalog: Catalog, arguments: ImageArguments) -> Sequence[Estimate]:
         if refusals:
             raise refusals[max(refusals)]  # of the model that takes the longest prompts
         constraints = {"size": arguments.size, "quality": arguments.quality, "n": arguments.n}
-        named = ", ".join(f"{name} {quoted(value)}" for name, value in constraints.items() if value not in (None, ""))
+        asked_for = ", ".join(
+            f"{name} {quoted(value)}" for name, value in constraints.items() if value not in (None, "")
+        )
         raise InvalidRequestError(
-            f"No model can do {named}.",
+            f"No model can do {asked_for}.",
             hint=f"Sizes: {choices(catalog.sizes, str(arguments.size))}; n up to {catalog.max_images}.",
         )
     return sorted(estimates)
@@ -157,21 +162,21 @@ def price_range(catalog: Catalog, model: Model) -> Span | None:
 
     The margin is included. The high end is `None` if unknown, and so is the range itself if no price is known.
     """
-    offers = [estimate(catalog, offer) for offer in _offers(catalog, model)]
-    ends = [each.high_usd for each in offers if each.high_usd is not None]
-    lows = [each.low_usd for each in offers if each.is_known]
+    estimates = [estimate(catalog, request) for request in _priced_requests(catalog, model)]
+    highs = [each.high_usd for each in estimates if each.high_usd is not None]
+    lows = [each.low_usd for each in estimates if each.is_known]
     if not lows:
         return None
-    return Span(low=min(lows), high=max(ends) if len(ends) == len(offers) else None)
+    return Span(low=min(lows), high=max(highs) if len(highs) == len(estimates) else None)
 
 
 def cheapest_offer(catalog: Catalog, model: Model) -> Estimate:
     """Return the estimate of the model's cheapest image, by the high end."""
-    return min(estimate(catalog, offer) for offer in _offers(catalog, model))
+    return min(estimate(catalog, request) for request in _priced_requests(catalog, model))
 
 
-def spread(low_usd: Decimal, high_usd: Decimal | None) -> str:
-    """Return an amount, or a range of amounts, in words."""
+def range_text(low_usd: Decimal, high_usd: Decimal | None) -> str:
+    """Return an amount, or a range of amounts, as text."""
     if high_usd is None:
         return f"from ${usd(low_usd)}" if low_usd else "unknown"
     return f"${usd(low_usd)}" if low_usd == high_usd else f"${usd(low_usd)}-{usd(high_usd)}"
@@ -187,55 +192,58 @@ class _Cost:
     fee_usd: Decimal = Decimal(0)
 
 
-def _offers(catalog: Catalog, model: Model) -> Sequence[ImageRequest]:
+def _priced_requests(catalog: Catalog, model: Model) -> Sequence[ImageRequest]:
     """Return one request for each of the model's prices."""
-    # A long list has many combinations with the same price: they are estimated only once.
-    own = (catalog.size_for(model, None), catalog.quality_for(model, None))
-    priced_apart = {own, *((price.size, price.quality) for price in model.prices)}
-    offers: dict[object, ImageRequest] = {}
-    for offer in product(model.sizes or [AUTO], model.qualities or [None]):
-        kind = offer if offer in priced_apart else _is_described(catalog, model, *offer)
-        if kind not in offers:
-            offers[kind] = ImageRequest("", model.id, *offer, n=1)
-    return list(offers.values())
+    # With many sizes and qualities, most have the same price. One request stands for all combinations that are not
+    # priced by themselves: one for the described ones, one for the rest.
+    default = (catalog.size_for(model, None), catalog.quality_for(model, None))
+    with_own_price = {default, *((price.size, price.quality) for price in model.prices)}
+    requests: dict[object, ImageRequest] = {}
+    for size, quality in product(model.sizes or [AUTO], model.qualities or [None]):
+        has_own_price = (size, quality) in with_own_price
+        price_group = (size, quality) if has_own_price else _is_described(catalog, model, size, quality)
+        if price_group not in requests:
+            requests[price_group] = ImageRequest("", model.id, size, quality, n=1)
+    return list(requests.values())
 
 
-def _published(catalog: Catalog, model: Model, request: ImageRequest) -> "_Cost | None":
+def _published_cost(catalog: Catalog, model: Model, request: ImageRequest) -> "_Cost | None":
     """Return the published price, which is rounded, or `None`.
 
-    Returns `None` if there is no such price, or if a list has the exact one.
+    Returns `None` if there is no such price, or if the gateway lists the price that it will really charge.
     """
     listed = model.list_price_usd
-    final = None if listed is None or listed.fee_usd is None else listed
-    if final and _is_its_own(catalog, model, request):
-        return None  # the gateway's price with margin is what will be charged; the published one is rounded
-    asked = (request.size, request.quality)
-    usd = next((price.usd for price in model.prices if (price.size, price.quality) == asked), None)
-    fee_usd = _fee_usd(catalog, final) if final else Decimal(0)
-    basis = _OPERATORS if catalog.spec.has_own_models else _PUBLISHED
+    # a list with a fee has the gateway's own final prices, margin included
+    with_fee = None if listed is None or listed.fee_usd is None else listed
+    if with_fee and _is_listed_size_and_quality(catalog, model, request):
+        return None
+    size_and_quality = (request.size, request.quality)
+    usd = next((price.usd for price in model.prices if (price.size, price.quality) == size_and_quality), None)
+    fee_usd = _fee_usd(catalog, with_fee) if with_fee else Decimal(0)
+    basis = _FROM_OPERATORS_FILE if catalog.spec.has_own_models else _PUBLISHED
     return None if usd is None else _Cost(usd, usd, basis, fee_usd)
 
 
-def _listed(catalog: Catalog, model: Model, request: ImageRequest) -> _Cost:
+def _listed_cost(catalog: Catalog, model: Model, request: ImageRequest) -> _Cost:
     """Return the cost derived from the list price, margin included."""
     listed, spec = model.list_price_usd, catalog.spec
     if listed is None:
         return _Cost(Decimal(0), None, "Its price is not known before it is charged.")
     low_usd, high_usd = listed.with_margin(spec.margin)
     margin = f" plus the {(spec.margin * 100).normalize():f} % margin" if listed.fee_usd is None else ""
-    what = f"{_lister(catalog, model)} of ${usd(listed.low)}{margin}"
+    list_price = f"{_list_price_label(catalog, model)} of ${usd(listed.low)}{margin}"
     is_ranged = high_usd is not None and _is_described(catalog, model, request.size, request.quality)
-    if _is_its_own(catalog, model, request) and (not is_ranged or listed.fee_usd is not None):
+    if _is_listed_size_and_quality(catalog, model, request) and (not is_ranged or listed.fee_usd is not None):
         fee_usd = _fee_usd(catalog, listed)
         fee = f" and a fee of at most ${usd(fee_usd)}" if fee_usd else ""
-        return _Cost(low_usd, low_usd, f"The {what}{fee}.", fee_usd)
+        return _Cost(low_usd, low_usd, f"The {list_price}{fee}.", fee_usd)
     if is_ranged:
-        what = f"list price of {spread(listed.low, listed.high)}{margin}"
-        named = f"No published price for {_named(request.model, request.quality, request.size)}: {what}."
-        return _Cost(low_usd, high_usd, named)
+        label = _label(request.model, request.quality, request.size)
+        prices = f"list price of {range_text(listed.low, listed.high)}{margin}"
+        return _Cost(low_usd, high_usd, f"No published price for {label}: {prices}.")
     if request.quality and catalog.takes_any_quality(model):
-        return _Cost(Decimal(0), None, f"The {what} may be for another quality than {request.quality}.")
-    return _Cost(low_usd, None, f"At least the {what}: other sizes and qualities may cost more.")
+        return _Cost(Decimal(0), None, f"The {list_price} may be for another quality than {request.quality}.")
+    return _Cost(low_usd, None, f"At least the {list_price}: other sizes and qualities may cost more.")
 
 
 def _fee_usd(catalog: Catalog, listed: PriceRange) -> Decimal:
@@ -256,17 +264,17 @@ def _is_described(catalog: Catalog, model: Model, size: str, quality: str | None
     return size in (described.sizes or [size]) and quality in (described.qualities or [None])
 
 
-def _lister(catalog: Catalog, model: Model) -> str:
+def _list_price_label(catalog: Catalog, model: Model) -> str:
     if catalog.listing is None or catalog.source_of(model.id) == "contract":
         return "list price"
     return f"list price at {catalog.listing.gateway} ({catalog.listing.day})"
 
 
-def _is_its_own(catalog: Catalog, model: Model, request: ImageRequest) -> bool:
+def _is_listed_size_and_quality(catalog: Catalog, model: Model, request: ImageRequest) -> bool:
     """Return whether the list price is for the request's size and quality."""
     sizes = (catalog.size_for(model, None), *(() if model.sizes else (catalog.default_size,)))
     return request.size in sizes and request.quality == catalog.quality_for(model, None)
 
 
-def _named(model: str, quality: str | None, size: str) -> str:
+def _label(model: str, quality: str | None, size: str) -> str:
     return " ".join(part for part in (model, quality, size) if part)

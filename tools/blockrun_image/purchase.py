@@ -11,9 +11,9 @@ from blockrun_image.attempts import (
     Approval,
     AttemptState,
     AttemptStatus,
+    CallInfo,
     ExpectedCost,
     Job,
-    MadeCall,
     Order,
     UncollectedPictures,
 )
@@ -54,11 +54,11 @@ Approve: TypeAlias = Callable[[NeedsApproval], Awaitable[Approval]]
 
 _COLLECTED = "An earlier call with the same arguments paid for this; nothing more was charged."
 _REPEATED = (
-    "These pictures are from the same call moments ago; nothing more was charged. For others, change the prompt, or ask"
-    " for several with n if the model takes it."
+    "These pictures are from the same call moments ago; nothing more was charged. For different ones, change the"
+    " prompt, or ask for several at once with n, if the model supports n."
 )
-_BUYS_ANEW = "Check the account first: repeating the call buys a new picture."
-_STILL_THERE = "Its request may have been sent: repeating the call collects it."
+_BUYS_ANEW = "First check whether the earlier call was charged: repeating it buys a new picture."
+_STILL_THERE = "The request may have been sent. Repeat the call to collect its pictures."
 
 
 @dataclass(eq=False)
@@ -66,11 +66,11 @@ class Purchase:
     """A purchase, shared by all calls that joined it.
 
     Without an `order`, it only collects; `refusal` is then the reason why it cannot order. `price` returns a request's
-    current cost, because the model list may change while the user is asked.
+    current cost; it is a function, because the cost may change while the user is asked.
     """
 
     ports: Ports
-    made: MadeCall
+    call: CallInfo
     order: Order | None
     timings: CallTimings
     run: Runner
@@ -85,7 +85,7 @@ class Purchase:
     _confirming: anyio.Lock = field(default_factory=anyio.Lock)
     _declined: ConfirmationError | None = None
     _approval: Approval | None = None
-    _waiting: Attempt | None = None
+    _unapproved: Attempt | None = None
 
     @property
     def request(self) -> ImageRequest | None:
@@ -95,7 +95,7 @@ class Purchase:
         return None if self.order is None else self.order.request
 
     @property
-    def is_unwritten(self) -> bool:
+    def is_not_in_ledger_yet(self) -> bool:
         """Whether the purchase is running, but not in the ledger yet.
 
         Then only this process knows of it.
@@ -103,7 +103,7 @@ class Purchase:
         return self._task is not None and self.attempt is None and not self._is_over
 
     async def result(self, timeout_seconds: float, approve: Approve) -> ImagesResponse | None:
-        """Return the pictures, all with URLs, or `None` at the timeout.
+        """Return the pictures, all with URLs, or `None` at the timeout or while a job goes on for minutes.
 
         `approve` asks the user, for as long as that takes; the timeout then starts again. The oldest waiting call asks;
         if it leaves before the user answers, the next one asks. Raises `ImageError`.
@@ -121,12 +121,12 @@ class Purchase:
             if not isinstance(outcome, NeedsApproval):
                 return outcome
             # anyio's lock is first come, first served: the oldest waiting call asks the user.
-            with anyio.move_on_after(deadline - anyio.current_time()) as waiting:
+            with anyio.move_on_after(deadline - anyio.current_time()) as scope:
                 await self._confirming.acquire()
-            if waiting.cancelled_caught:
+            if scope.cancelled_caught:
                 return None
             try:
-                if self._task is task:  # no other call has asked by now
+                if self._task is task:  # no other call has asked meanwhile
                     await self._ask(approve, outcome)
                     deadline = anyio.current_time() + timeout_seconds
             finally:
@@ -141,16 +141,16 @@ class Purchase:
         return await self._poll(attempt, job)
 
     async def withdraw(self) -> None:
-        """Release the money that was set aside while the user was asked.
+        """Release the money that stays set aside while the user is asked.
 
         Called when no call waits for the answer any more.
         """
-        if self._waiting is not None:
-            waiting, self._waiting = self._waiting, None
-            await waiting.released()
+        if self._unapproved is not None:
+            unapproved, self._unapproved = self._unapproved, None
+            await unapproved.released()
 
     async def abandon(self) -> None:
-        """Record that the callers have gone; an equal call then collects the purchase."""
+        """Record that the callers have gone; an identical call then collects the purchase."""
         self.is_abandoned = True
         if self.attempt is not None:
             await self.attempt.mark_abandoned()
@@ -163,26 +163,28 @@ class Purchase:
         attempt = self.attempt
         if attempt is None:
             return
-        is_missed = was_slow or event is DeliveryEvent.CANCELLED
-        is_unknown = error is not None and not _is_certain(error)
+        may_be_missed = was_slow or event is DeliveryEvent.CANCELLED
+        is_unknown = error is not None and not (_was_charged(error) or _was_not_charged(error))
         if event is DeliveryEvent.LOST or isinstance(error, ConfigurationError | LedgerError):
-            await attempt.mark_abandoned()  # a purchase that an earlier call began can still be collected
-        elif _is_free(error):
+            # the answer was lost, or says nothing about the purchase: an identical call may still collect it
+            await attempt.mark_abandoned()
+        elif _was_not_charged(error):
             return
-        elif is_unknown and is_missed:
-            await attempt.mark_abandoned()  # the caller may have missed the warning, so it is repeated before buying
+        elif is_unknown and may_be_missed:
+            # the caller may have missed the warning: the next identical call gets it again, instead of buying
+            await attempt.mark_abandoned()
         else:
             await attempt.mark_delivered(
                 is_repeatable=error is None and was_slow,
                 is_cancelled=error is None and event is DeliveryEvent.CANCELLED,
                 is_unknown=is_unknown,
-                named=[each.attempt_id for each in self.uncollected],
+                mentioned_ids=[each.attempt_id for each in self.uncollected],
             )
 
     @property
-    def held_usd(self) -> Decimal:
+    def reserved_usd(self) -> Decimal:
         """The amount set aside for the purchase, in US dollars."""
-        return Decimal(0) if self.attempt is None else self.attempt.held_usd
+        return Decimal(0) if self.attempt is None else self.attempt.reserved_usd
 
     async def _ask(self, approve: Approve, needed: NeedsApproval) -> None:
         if self._declined is not None:
@@ -197,14 +199,14 @@ class Purchase:
 
     async def _work(self) -> ImagesResponse | NeedsApproval:
         try:
-            return await self._bought()
+            return await self._collect_or_buy()
         finally:
             self._is_over = True
 
-    async def _bought(self) -> ImagesResponse | NeedsApproval:
+    async def _collect_or_buy(self) -> ImagesResponse | NeedsApproval:
         deadline = anyio.current_time() + self.timings.send_seconds
         while True:
-            begun = await self._resumed() or await self._begin(deadline)
+            begun = await self._resume() or await self._begin(deadline)
             match begun:
                 case NeedsApproval():
                     return begun
@@ -214,7 +216,7 @@ class Purchase:
                     try:
                         return await self._buy(attempt, deadline)
                     except PriceNotApproved as error:
-                        self._waiting = attempt
+                        self._unapproved = attempt
                         return NeedsApproval(error.price_usd, is_exact=True)
                 case Collected(attempt):
                     response = await self._collect(attempt, is_repeat=begun.is_repeat)
@@ -224,21 +226,22 @@ class Purchase:
                 case _:  # nothing was found
                     raise self.refusal or ConfigurationError("There is nothing to buy.")
 
-    async def _resumed(self) -> Reserved | None:
+    async def _resume(self) -> Reserved | None:
         """Resume the attempt with the approved price, unless the approval was used before."""
-        waiting, approval = self._waiting, self._approval
-        if waiting is None or approval is None:
+        unapproved, approval = self._unapproved, self._approval
+        if unapproved is None or approval is None:
             return None
-        if await waiting.approve(approval):
-            self._waiting = None
-            return Reserved(waiting, self.uncollected)
+        if await unapproved.approve(approval):
+            self._unapproved = None
+            return Reserved(unapproved, self.uncollected)
         await self.withdraw()
         return None
 
     async def _begin(self, deadline: float) -> Begun:
         """Collect or reserve.
 
-        An error about the order is raised only if there is nothing to collect.
+        An error about the order is kept in `refusal`. It is raised only if there is nothing to collect, or if the
+        ledger fails.
         """
         order = self.order
         if order is not None:
@@ -246,11 +249,11 @@ class Purchase:
                 cost = order.cost if self.price is None else self.price(order.request)
                 send_seconds = deadline - anyio.current_time()
                 order = replace(order, cost=cost, send_seconds=send_seconds, approval=self._approval)
-                await self.ports.gateway()  # fails before money is reserved if none is configured
+                await self.ports.gateway()  # if no gateway is configured, fail before money is reserved
             except (ConfigurationError, InvalidRequestError) as error:
                 order, self.refusal = None, error
         try:
-            begun = await (await self.ports.ledger()).begin(self.made, order)
+            begun = await (await self.ports.ledger()).begin(self.call, order)
         except (ConfigurationError, LedgerError) as error:
             raise self.refusal or error from error
         self._take(begun)
@@ -265,14 +268,14 @@ class Purchase:
             self.attempt = begun.attempt
 
     async def _wait_for_slot(self, slot: SlotBooked, deadline: float) -> None:
-        limit = f"{slot.order.request.model} takes {slot.order.per_minute} requests a minute"
+        limit = f"{slot.order.request.model} accepts {slot.order.per_minute} requests a minute"
         if slot.id is None or slot.seconds > deadline - anyio.current_time():
             raise RateLimitError(
-                f"{limit}, and its next slot is in {slot.seconds:.0f} s.",
+                f"{limit}; the next one can be sent in {slot.seconds:.0f} s.",
                 hint=f"Wait {slot.seconds:.0f} seconds before the next call, or use another model.",
                 answer=Answer(retry_after_seconds=round(slot.seconds, 1)),
             )
-        self._report(f"waiting {slot.seconds:.0f} s for its slot: {limit}")
+        self._report(f"waiting {slot.seconds:.0f} s, because {limit}")
         await anyio.sleep(slot.seconds)
         self.order = replace(slot.order, slot=slot.id)
 
@@ -286,7 +289,7 @@ class Purchase:
             send_seconds = deadline - anyio.current_time()
             return await gateway.generate(attempt.request, attempt, self._report, send_seconds)
 
-        return await self._paid(attempt, generate)
+        return await self._run_and_record(attempt, generate)
 
     async def _collect(self, attempt: Attempt, *, is_repeat: bool) -> ImagesResponse | None:
         """Wait for an earlier attempt, and return its pictures.
@@ -299,7 +302,7 @@ class Purchase:
                 if status.job is not None and status.is_claimable and await attempt.claim():
                     return await self._poll(attempt, status.job)
                 if not status.state.is_open or status.is_overdue:
-                    return _collected(status, _REPEATED if is_repeat else _COLLECTED)
+                    return _response_from(status, _REPEATED if is_repeat else _COLLECTED)
                 self._report("an earlier call with the same arguments is still under way")
                 await anyio.sleep(self.timings.attempt_poll_seconds)
         except LedgerError as error:
@@ -310,22 +313,23 @@ class Purchase:
             gateway = await self.ports.gateway()
             return await gateway.poll(job, attempt, self._report)
 
-        return await self._paid(attempt, poll)
+        return await self._run_and_record(attempt, poll)
 
-    async def _paid(self, attempt: Attempt, work: Callable[[], Awaitable[ImagesResponse]]) -> ImagesResponse:
+    async def _run_and_record(self, attempt: Attempt, work: Callable[[], Awaitable[ImagesResponse]]) -> ImagesResponse:
         """Run chargeable work, and record its end before any caller is answered."""
         try:
-            response = _useful(await work())
+            response = await work()
+            _require_images(response)
         except (Exception, anyio.get_cancelled_exc_class()) as error:
             with anyio.CancelScope(shield=True):
                 if isinstance(error, GatewayError) and error.raw:
                     error.message += await self._save_raw(error.raw)
                 await _end(attempt, error)
             raise
-        return await self._settled(attempt, response)
+        return await self._store_and_settle(attempt, response)
 
-    async def _settled(self, attempt: Attempt, response: ImagesResponse) -> ImagesResponse:
-        """Record the charge and the URLs, and return the response with data in files."""
+    async def _store_and_settle(self, attempt: Attempt, response: ImagesResponse) -> ImagesResponse:
+        """Record the charge and the URLs, and return the response, with pictures that came as data in files."""
         stored: ImagesResponse = replace(response, images=())
         warnings: Sequence[str] = ()
         # Point of no return: the pictures are paid for, so a cancellation must not lose them.
@@ -345,11 +349,11 @@ class Purchase:
         return f"Part of the gateway's answer could not be used.{await self._save_raw(raw)}"
 
     async def _save_raw(self, raw: bytes) -> str:
-        """Save a response as it came, and return a sentence with its path."""
+        """Save a response unchanged, and return a sentence with its path."""
         if self.ports.store is None:
             return ""
         try:
-            return f" The answer is saved as it came: {await self.ports.store.keep(raw)}"
+            return f" The answer is saved unchanged: {await self.ports.store.keep(raw)}"
         except StorageError as error:
             return f" {error.message}"
 
@@ -358,24 +362,28 @@ class Purchase:
             listener(status)
 
 
-def _is_free(error: Exception | None) -> bool:
+def _was_not_charged(error: Exception | None) -> bool:
     return isinstance(error, ImageError) and error.charged == "no"
 
 
-def _is_certain(error: Exception) -> bool:
+def _was_charged(error: Exception | None) -> bool:
     return isinstance(error, ImageError) and error.charged == "yes"
 
 
-def _useful(response: ImagesResponse) -> ImagesResponse:
+def _require_images(response: ImagesResponse) -> None:
     if response.images:
-        return response
+        return
     charged = "yes" if response.charged_usd else "unknown"
     error = OutcomeUnknownError("The gateway made no image.", charged=charged)
     error.charged_usd = response.charged_usd
     raise error
 
 
-def _collected(status: AttemptStatus, warning: str) -> ImagesResponse | None:
+def _response_from(status: AttemptStatus, warning: str) -> ImagesResponse | None:
+    """Return the pictures of an earlier attempt that is over, or `None` if it was not charged.
+
+    Raises `OutcomeUnknownError` if it was or may have been charged, and has no pictures.
+    """
     if status.state is AttemptState.SETTLED and status.response is not None:
         if not status.response.images:
             raise _charged_for_nothing(status.response)
@@ -387,8 +395,8 @@ def _collected(status: AttemptStatus, warning: str) -> ImagesResponse | None:
         )
     if status.state is AttemptState.HELD:
         raise OutcomeUnknownError(
-            "An earlier call with the same arguments was refused, but its signed payment can still be used, and counts"
-            " today; nothing was sent now.",
+            "An earlier call with the same arguments was refused, but its signed payment can still be used,"
+            " so it counts towards today's budget; nothing was sent now.",
             hint=_BUYS_ANEW,
         )
     return None
@@ -397,20 +405,19 @@ def _collected(status: AttemptStatus, warning: str) -> ImagesResponse | None:
 def _charged_for_nothing(response: ImagesResponse) -> OutcomeUnknownError:
     """Return the error for an earlier call that was charged without a picture."""
     words = " ".join(["An earlier call with the same arguments returned no picture.", *response.warnings])
-    error = OutcomeUnknownError(words, hint=_BUYS_ANEW, charged="yes")
+    error = OutcomeUnknownError(words, hint="Repeating the call buys a new picture.", charged="yes")
     error.charged_usd = response.charged_usd
     return error
 
 
-def _unusable_answer(error: Exception) -> Sequence[str]:
+def _warnings_of(error: Exception) -> Sequence[str]:
     return [error.message] if isinstance(error, GatewayError) and error.raw else ()
 
 
 async def _end(attempt: Attempt, error: BaseException) -> None:
     """Record the charge that an error implies.
 
-    Work that could be cancelled was not charged. A `ConfigurationError` says nothing about a job that was accepted
-    before.
+    A `ConfigurationError` says nothing about a job that was accepted before.
     """
     match error:
         case PriceNotApproved():
@@ -420,9 +427,9 @@ async def _end(attempt: Attempt, error: BaseException) -> None:
         case ImageError(charged="no") | GatewayError(is_payment_open=True):
             await attempt.released()
         case ImageError(charged="yes"):
-            await attempt.settled(ImagesResponse((), error.charged_usd, _unusable_answer(error)))
+            await attempt.settled(ImagesResponse((), error.charged_usd, _warnings_of(error)))
         case Exception():
             is_over = isinstance(error, GatewayError) and not error.is_job_lost
-            await attempt.unknown(_unusable_answer(error), is_over=is_over)
-        case _:  # cancelled
+            await attempt.mark_unknown(_warnings_of(error), is_over=is_over)
+        case _:  # cancelled, so either nothing chargeable was sent, or it is a job, which another process can poll
             await attempt.stopped()

@@ -9,7 +9,7 @@ from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import EnrichedPrompt, example_of
 from blockrun_image.images import Image, ImageRequest
 from blockrun_image.model import Model, Recommendation
-from blockrun_image.pricing import Estimate, cheapest_offer, price_range, spread
+from blockrun_image.pricing import Estimate, cheapest_offer, price_range, range_text
 from blockrun_image.schemas import MAX_CHOICES
 from blockrun_image.text import usd
 
@@ -76,14 +76,14 @@ class GeneratedImages:
 
     def _first_line(self) -> str:
         pictures = "1 image" if len(self.images) == 1 else f"{len(self.images)} images"
-        made = f"{pictures} by {self.estimate.what()}"
+        made = f"{pictures} by {self.estimate.label()}"
         charged = None if self.charged_usd is None else f"${usd(self.charged_usd)}"
         if self.is_sandbox:  # before all others: a simulated charge must not look real
-            return f"{made}. Sandbox: nothing was charged (a real call: {charged or self.estimate.amount()})."
+            return f"{made}. Sandbox: nothing was charged (a real call: {charged or self.estimate.price_text()})."
         if self.is_collected:
             return f"{made}, paid by an earlier call{f' ({charged})' if charged else ''}; nothing more was charged."
         if charged is None:
-            return f"{made}. The gateway did not report the charge (estimated {self.estimate.amount()})."
+            return f"{made}. The gateway did not report the charge (estimated {self.estimate.price_text()})."
         return f"{made}, charged {charged}."
 
     def _revisions(self) -> list[str]:
@@ -112,7 +112,7 @@ class GeneratedImages:
 class PendingImages(GeneratedImages):
     """Pictures still in progress, with `held_usd` set aside.
 
-    An equal call collects them.
+    An identical call collects them.
     """
 
     held_usd: Decimal = Decimal(0)
@@ -128,7 +128,7 @@ class PendingImages(GeneratedImages):
         Some hosts cut the text between.
         """
         held = "sandbox: no money" if self.is_sandbox else f"${usd(self.held_usd)} is held"
-        first = f"Pending: {self.estimate.what()} is still being made ({held})."
+        first = f"Pending: {self.estimate.label()} is still being made ({held})."
         return "\n".join([first, *self._details(), _COLLECT])
 
 
@@ -186,7 +186,7 @@ class CostComparison:
         return [_Group(ids, self.prompts[ids[0]]) for ids in models.values()]
 
     def _line(self, each: Estimate) -> str:
-        return f"{each.what()}, n={each.n}: {each.amount()}"
+        return f"{each.label()}, n={each.n}: {each.price_text()}"
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ class ModelList:
         if not self.models:
             return "No model matches. Try a higher max_price_usd, or without use_case or search."
         offer = self._cheapest()
-        cheapest = [f"Cheapest: {offer.what()} at {offer.amount()} an image."] if offer else []
+        cheapest = [f"Cheapest: {offer.label()} at {offer.price_text()} an image."] if offer else []
         more = [f"{self.more} more: narrow the list with search, use_case or max_price_usd."] if self.more else []
         return f"{self.to_table()}\n\n" + "\n".join([*more, *self._listed(), *cheapest])
 
@@ -301,7 +301,7 @@ class ModelList:
             model.provider,
             ", ".join(model.sizes) or "not listed",
             ", ".join(model.qualities) or "-",
-            "unknown" if prices is None else spread(prices.low, prices.high),
+            "unknown" if prices is None else range_text(prices.low, prices.high),
             str(model.requests_per_minute or "-"),
             ", ".join(_use_case(each) for each in model.recommended_for) or "-",
             *([source if is_available else f"{source}, unavailable"] if self.catalog.listing else []),

@@ -13,7 +13,7 @@ class CallTimings:
     send_share: float = 0.8
     """The share of the timeout in which the request may be sent; the rest is for the response."""
     join_seconds: float = 2.0
-    """The time after which an equal call is a repetition; an earlier one asks for a variation."""
+    """The time after which an identical call is a repetition; an earlier one asks for a variation."""
     slow_call_seconds: float = 5.0
     """The time after which a caller may have given up before the answer came."""
     attempt_poll_seconds: float = 0.25

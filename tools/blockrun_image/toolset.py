@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, Unpack
 
 import anyio
 
-from blockrun_image.attempts import Approval, ExpectedCost, MadeCall, Order
+from blockrun_image.attempts import Approval, CallInfo, ExpectedCost, Order
 from blockrun_image.callers import Caller, Delivery, DeliveryEvent
 from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import MODES, EnrichedPrompt, PromptOptions, enrich
@@ -25,7 +25,7 @@ from blockrun_image.images import Defaults, Image, ImageArguments, ImageRequest,
 from blockrun_image.model import ANY, Model, slug
 from blockrun_image.open_calls import OpenCall, OpenCalls
 from blockrun_image.ports import Attempt, ImageGateway, ImageStore, NeedsApproval, OnStatus, Ports, Runner, SpendLedger
-from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, spread
+from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, range_text
 from blockrun_image.purchase import Purchase
 from blockrun_image.results import CostComparison, GeneratedImages, ModelList, PendingImages
 from blockrun_image.schemas import MAX_CHOICES
@@ -95,32 +95,32 @@ class ImageToolset:
         delivery: Delivery | None = None,
         arrived_at: float | None = None,
         refusal: InvalidRequestError | None = None,
-        **wishes: Unpack[PromptOptions],
+        **options: Unpack[PromptOptions],
     ) -> GeneratedImages:
         """Make images; this costs money.
 
         `on_status` is called with what the call is waiting for. A purchase that takes longer than the call's timeout
-        continues, and an equal call collects it without paying again. `approve` is awaited if the user must approve the
-        call; until then, no more than the estimate is set aside. `caller` is the call's owner. With a `delivery`, the
-        answer counts as delivered once that reports it; without one, once this returns. `arrived_at` is the time of the
-        call by anyio's clock, in seconds, by default now; minus infinity means that it may have waited for an unknown
-        time.
+        continues, and an identical call collects it without paying again. `approve` is awaited if the user must approve
+        the call; until then, no more than the estimate is set aside. `caller` is the call's owner. With a `delivery`,
+        the answer counts as delivered once that reports it; without one, once this returns. `arrived_at` is the time of
+        the call by anyio's clock, in seconds, by default now; minus infinity means that it may have waited for an
+        unknown time.
 
         Raises `InvalidRequestError` if the model does not take the arguments, or the `refusal` of the arguments, and
         the other kinds of `ImageError` with what is known of the money. An earlier call's paid pictures are returned in
         any case.
         """
         arguments = ImageArguments(prompt, model, size, quality, n)
-        offer, refused = self._offer_or_refusal(arguments, enrich, wishes, refusal)
+        offer, refused = self._offer_or_refusal(arguments, enrich, options, refusal)
         # Without an offer, an earlier call may still have bought this, so the refusal waits.
         on_status("starting" if offer is None else f"waiting for {offer.request.model}")
         arrived_at = anyio.current_time() if arrived_at is None else arrived_at
-        key = arguments.key(enrich=enrich, **wishes)
-        made = MadeCall(key, caller, arrived_at if math.isfinite(arrived_at) else None)
-        call = self._calls.open(made, lambda: self._purchase(made, offer, refused), arrived_at)
+        key = arguments.key(enrich=enrich, **options)
+        info = CallInfo(key, caller, arrived_at if math.isfinite(arrived_at) else None)
+        call = self._calls.open(info, lambda: self._purchase(info, offer, refused), arrived_at)
         call.purchase.listeners.append(on_status)
         try:
-            return await self._answered(call, offer, approve, delivery)
+            return await self._answer(call, offer, approve, delivery)
         finally:
             call.purchase.listeners.remove(on_status)
 
@@ -153,7 +153,7 @@ class ImageToolset:
         *,
         prompt: str = "",
         enrich: str | None = None,
-        **wishes: Unpack[PromptOptions],
+        **options: Unpack[PromptOptions],
     ) -> CostComparison:
         """Estimate a request's price without making it.
 
@@ -169,7 +169,7 @@ class ImageToolset:
             request = self.catalog.resolve(arguments) if prompt else self.catalog.fill_in(chosen, arguments)
             found = [estimate(self.catalog, request)]
         estimates = found[:MAX_CHOICES]
-        dry_run = self._dry_run(arguments, estimates, enrich, wishes) if prompt else {}
+        dry_run = self._dry_run(arguments, estimates, enrich, options) if prompt else {}
         return CostComparison(estimates, dry_run, more=len(found) - len(estimates))
 
     async def estimate_cost_live(self, *, live: bool = False, **arguments: Any) -> CostComparison:  # noqa: ANN401 - those of estimate_cost
@@ -188,7 +188,7 @@ class ImageToolset:
         for each in comparison.estimates:
             sent = comparison.prompts[each.model].prompt if each.model in comparison.prompts else prompt
             try:
-                estimates.append(await self._quoted(each, sent))
+                estimates.append(await self._quote(each, sent))
             except ImageError as error:
                 failures.append(error)
                 estimates.append(each)
@@ -206,7 +206,7 @@ class ImageToolset:
         pairs = zip(comparison.estimates, charged, strict=True)
         return replace(comparison, estimates=sorted(each.at_least(image_usd) for each, image_usd in pairs))
 
-    async def _quoted(self, expected: Estimate, prompt: str) -> Estimate:
+    async def _quote(self, expected: Estimate, prompt: str) -> Estimate:
         sent_as = self.catalog.sent_as(expected.model)
         request = ImageRequest(prompt, expected.model, expected.size, expected.quality, expected.n, sent_as)
         price = await (await self._ports.gateway()).quote(request)
@@ -215,20 +215,20 @@ class ImageToolset:
         return replace(expected, low_usd=price, high_usd=price, exact=True, basis=_QUOTED)
 
     def _dry_run(
-        self, arguments: ImageArguments, estimates: Sequence[Estimate], mode: str | None, wishes: PromptOptions
+        self, arguments: ImageArguments, estimates: Sequence[Estimate], mode: str | None, options: PromptOptions
     ) -> dict[str, EnrichedPrompt]:
         requests = [self.catalog.fill_in(self.catalog.find(each.model), arguments) for each in estimates]
-        return {request.model: self._enriched(request, mode, wishes) for request in requests}
+        return {request.model: self._enrich(request, mode, options) for request in requests}
 
-    def _enriched(self, request: ImageRequest, mode: str | None, wishes: PromptOptions) -> EnrichedPrompt:
+    def _enrich(self, request: ImageRequest, mode: str | None, options: PromptOptions) -> EnrichedPrompt:
         mode = mode or self.defaults.enrich
         if mode not in MODES:
             raise InvalidRequestError(f"enrich cannot be {quoted(mode)}. Choices: {choices(MODES, mode)}.")
         model = self.catalog.find(request.model)
         if mode == "off":
-            enriched = EnrichedPrompt.untouched(request.prompt, wishes)
+            enriched = EnrichedPrompt.untouched(request.prompt, options)
         else:
-            enriched = enrich(request.prompt, model=model, size=request.size, **wishes)
+            enriched = enrich(request.prompt, model=model, size=request.size, **options)
         enriched = enriched.as_advice() if mode == "suggest" else enriched
         return replace(enriched, warnings=[*enriched.warnings, *model.cannot_promise(request.prompt)])
 
@@ -246,32 +246,32 @@ class ImageToolset:
         return lowest is not None and lowest <= highest_usd
 
     def _offer_or_refusal(
-        self, arguments: ImageArguments, mode: str | None, wishes: PromptOptions, refusal: ImageError | None
+        self, arguments: ImageArguments, mode: str | None, options: PromptOptions, refusal: ImageError | None
     ) -> tuple[_Offer | None, ImageError | None]:
         if refusal is not None:
             return None, refusal
         try:
-            return self._offer(arguments, mode, wishes), None
+            return self._offer(arguments, mode, options), None
         except ImageError as error:
             return None, error
 
-    def _offer(self, arguments: ImageArguments, mode: str | None, wishes: PromptOptions) -> _Offer:
+    def _offer(self, arguments: ImageArguments, mode: str | None, options: PromptOptions) -> _Offer:
         catalog = self.catalog
         request = catalog.resolve(replace(arguments, model=arguments.model or self.defaults.model))
-        enriched = self._enriched(request, mode, wishes)
+        enriched = self._enrich(request, mode, options)
         return _Offer(replace(request, prompt=enriched.prompt), enriched, estimate(catalog, request))
 
-    def _purchase(self, made: MadeCall, offer: _Offer | None, refusal: ImageError | None) -> Purchase:
+    def _purchase(self, info: CallInfo, offer: _Offer | None, refusal: ImageError | None) -> Purchase:
         order = None
         if offer is not None:
             per_minute = self.catalog.find(offer.request.model).requests_per_minute
             order = Order(offer.request, offer.estimate.expected_cost, per_minute)
-        return Purchase(self._ports, made, order, self._timings, self._run, refusal, self._cost_of)
+        return Purchase(self._ports, info, order, self._timings, self._run, refusal, self._cost_of)
 
     def _cost_of(self, request: ImageRequest) -> ExpectedCost:
         return estimate(self.catalog, request).expected_cost
 
-    async def _answered(
+    async def _answer(
         self, call: OpenCall, offer: _Offer | None, approve: Approve | None, delivery: Delivery | None
     ) -> GeneratedImages:
         """Return the result, and record the delivery of it or of an error."""
@@ -299,7 +299,7 @@ class ImageToolset:
         if isinstance(error, ModelNotFoundError) and purchase.request is not None:
             error.instead(self.catalog.alternatives(purchase.request.model))
         if isinstance(error, ImageError):
-            error.append_hints(_named(purchase))
+            error.append_hints(_uncollected_notes(purchase))
             if self._ports.is_sandbox and error.charged != "no":
                 error.append_hints([_NO_MONEY])
 
@@ -308,7 +308,6 @@ class ImageToolset:
         offer, warnings = self._described(purchase.request, offer, purchase.refusal)
         offer = replace(offer, estimate=self._estimate_of(offer.request, purchase.attempt))
         if response is None:
-            held = purchase.held_usd
             return PendingImages(
                 offer.request,
                 offer.prompt,
@@ -318,7 +317,7 @@ class ImageToolset:
                 gateway,
                 warnings,
                 is_sandbox=self._ports.is_sandbox,
-                held_usd=held,
+                held_usd=purchase.reserved_usd,
             )
         return GeneratedImages(
             request=offer.request,
@@ -327,7 +326,7 @@ class ImageToolset:
             estimate=offer.estimate,
             charged_usd=response.charged_usd,
             gateway=gateway,
-            warnings=[*_warnings(offer.estimate, response), *warnings, *_named(purchase)],
+            warnings=[*_warnings(offer.estimate, response), *warnings, *_uncollected_notes(purchase)],
             is_sandbox=self._ports.is_sandbox,
             is_collected=response.is_collected,
         )
@@ -387,7 +386,7 @@ def _apart(one: str, other: str) -> tuple[str, str]:
     return quoted(one[start:], _SHOWN_CHARACTERS), quoted(other[start:], _SHOWN_CHARACTERS)
 
 
-def _named(purchase: Purchase) -> Sequence[str]:
+def _uncollected_notes(purchase: Purchase) -> Sequence[str]:
     return [each.to_text() for each in purchase.uncollected]
 
 
@@ -415,6 +414,6 @@ def _warnings(expected: Estimate, response: ImagesResponse) -> Sequence[str]:
         warnings.append(f"Asked for {expected.n} images, received {len(response.images)}.")
     charged = response.charged_usd
     if charged is not None and expected.high_usd is not None and charged > expected.high_usd:
-        estimated = spread(expected.low_usd, expected.high_usd)
+        estimated = range_text(expected.low_usd, expected.high_usd)
         warnings.append(f"${usd(charged)} was charged, more than the estimate of {estimated}.")
     return warnings

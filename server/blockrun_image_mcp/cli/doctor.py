@@ -214,7 +214,7 @@ async def _ledger(backend: Backend) -> Finding:
         check_names(backend.settings)
         confirm_above_micro_usd(backend.settings)
         ledger = backend.operator_ledger()
-        statement = await ledger.statement()
+        spending = await ledger.spending_today()
     except ImageError as error:
         return Finding("ledger", error.message, error.hint, is_trouble=True)
     refused = [clean(path, 200) for path in ledger.outbox.refused]
@@ -223,7 +223,7 @@ async def _ledger(backend: Backend) -> Finding:
     used = f"; used by the processes {users}" if users else ""
     where = _real(ledger.path)
     simulated = ", all of it simulated" if backend.is_sandbox else ""
-    return Finding("ledger", f"{statement.summary()}{simulated}{used} ({where})", advice, is_trouble=bool(refused))
+    return Finding("ledger", f"{spending.summary()}{simulated}{used} ({where})", advice, is_trouble=bool(refused))
 
 
 def _folder_risks(backend: Backend, environ: Mapping[str, str]) -> Sequence[Finding]:

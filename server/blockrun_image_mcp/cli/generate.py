@@ -47,7 +47,7 @@ def generate(
     arguments = {name: flags.pop(name) for name in _ARGUMENTS} | {"prompt": prompt}
     backend = options.start(sandbox, flags)
     arguments["model"] = arguments["model"] or backend.defaults.model
-    terminal.take_first_list(backend, arguments["model"])  # before the check, which refuses unknown models
+    terminal.fetch_list_if_needed(backend, arguments["model"])  # before the check, which refuses unknown models
     if arguments["model"] is None:
         raise _no_model(backend, arguments)
     checked = options.checked(backend, "generate_image", arguments)
@@ -68,6 +68,6 @@ def _no_model(backend: Backend, arguments: Mapping[str, str | None]) -> Exceptio
     wanted = options.checked(backend, "estimate_cost", {name: arguments[name] for name in ("size", "quality", "n")})
     cheapest = backend.toolset.estimate_cost(**wanted).estimates[0]
     return click.UsageError(
-        f"Name a model with --model. The cheapest for this call is {cheapest.what()} ({cheapest.amount()}): --model"
-        f" {cheapest.model}. {VARIABLES['default_model']} sets a default."
+        f"Name a model with --model. The cheapest for this call is {cheapest.label()} ({cheapest.price_text()}):"
+        f" --model {cheapest.model}. {VARIABLES['default_model']} sets a default."
     )

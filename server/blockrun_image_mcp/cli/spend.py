@@ -26,6 +26,6 @@ def spend(since: str | None, until: str | None, by: "GroupedBy | None", sandbox:
         days = options.days_from(since, until)
         terminal.show(options.ask_ledger(backend, lambda ledger: ledger.spending(days, by or "day")), as_json)
     else:
-        terminal.show(options.ask_ledger(backend, lambda ledger: ledger.statement()), as_json)
+        terminal.show(options.ask_ledger(backend, lambda ledger: ledger.spending_today()), as_json)
     if backend.is_sandbox and not as_json:
         click.echo("Sandbox: none of this was charged.")

@@ -44,7 +44,7 @@ async def generate(backend: Backend, call: Call, destination: Destination | None
 
     Raises `click.Abort` if a signal comes before the result, or while the pictures are saved.
     """
-    if destination is None and backend.is_sandbox:  # its URLs stop working with this command
+    if destination is None and backend.is_sandbox:  # its URLs stop working when this command ends
         destination = Destination(backend.folder)
     stop = _Stop(backend)
     async with run_alongside(stop.on_signals), backend:
@@ -76,8 +76,8 @@ async def estimate(backend: Backend, arguments: Mapping[str, Any], *, live: bool
         show(await backend.toolset.estimate_cost_live(live=live, **arguments), as_json)
 
 
-def take_first_list(backend: Backend, model: str | None) -> None:
-    """Fetch the gateway's first list if the model is otherwise unknown."""
+def fetch_list_if_needed(backend: Backend, model: str | None) -> None:
+    """Fetch the gateway's list if none was fetched before, and the model is unknown without it."""
     catalog = backend.catalog
     is_known = model is None or catalog.spellings.get(model, model) in catalog.models
     cache = None if is_known or catalog.listing is not None else backend.cache
@@ -91,7 +91,8 @@ async def refresh(backend: Backend) -> None:
     if backend.cache is None:
         raise ConfigurationError(
             "There is no gateway whose list could be used.",
-            hint=f"It needs a credential, and {VARIABLES['catalog']} set to live or both. The sandbox has no list.",
+            hint=f"To use a gateway's list, set a credential, and {VARIABLES['catalog']} to live or both. The sandbox"
+            " has no list.",
         )
     await backend.models.refresh()
 
@@ -112,13 +113,13 @@ def show_enrichment(enriched: EnrichedPrompt, model: str, as_json: bool) -> None
         return
     yours = enriched.original
     is_cut = len(yours) > _SHOWN_CHARACTERS or yours.count("\n") >= _SHOWN_LINES
-    rows = [("Your words", clip(yours, _SHOWN_CHARACTERS)), ("It names", ", ".join(enriched.present) or "no facet")]
+    rows = [("Your words", clip(yours, _SHOWN_CHARACTERS)), ("Found in it", ", ".join(enriched.present) or "nothing")]
     rows += [("Added", f"{each.text}\n{each.why} [{each.rule}]") for each in enriched.applied]
     rows += [("Not added", enriched.reason)] if enriched.reason else []
     rows += [("Missing", words) for words in _missing(enriched)]
     rows += [("Example", example)] if (example := example_of(enriched)) else []
     rows += [("Warning", warning) for warning in enriched.warnings]
-    rows.append((f"For {model}", _sent(enriched, is_cut)))
+    rows.append((f"For {model}", _prompt_to_send(enriched, is_cut)))
     rows += [("Note", f"The prompt has {len(yours):,} characters; it is cut only here.")] if is_cut else []
     for head, words in rows:
         click.echo(output.row(head, words, _SHOWN_LINES))
@@ -131,7 +132,7 @@ def _missing(enriched: EnrichedPrompt) -> Sequence[str]:
     return [*advice, *([others] if others else [])]
 
 
-def _sent(enriched: EnrichedPrompt, is_cut: bool) -> str:
+def _prompt_to_send(enriched: EnrichedPrompt, is_cut: bool) -> str:
     """Return the prompt to send; of a long one, only the end with the additions."""
     if not enriched.changed:
         return "your words unchanged"
@@ -161,8 +162,8 @@ class _Stop:
 async def _save_and_show(stop: _Stop, result: GeneratedImages, destination: Destination | None, as_json: bool) -> None:
     """Save the pictures of a result, and print it.
 
-    JSON is one document with the paths. A signal stops the saving, but the result is still printed, because it is paid
-    for.
+    As JSON, everything is one document, which includes the paths. A signal stops the saving, but the result is still
+    printed, because it is paid for.
     """
     backend, saving = stop.backend, _Saving(stop.backend, result, destination)
     stop.scope = anyio.CancelScope()
@@ -173,7 +174,7 @@ async def _save_and_show(stop: _Stop, result: GeneratedImages, destination: Dest
         if backend.is_sandbox and result.images:
             click.echo("Its URL stops working when this command ends." if len(result.images) == 1 else _URLS_END)
         click.echo("".join(f"Saved: {path}\n" for path in saving.paths.values()), nl=False)
-    with suppress(ImageError):  # then only the command images lacks the paths
+    with suppress(ImageError):  # if that fails, only the output of the `images` command lacks the paths
         await backend.operator_ledger().note_files(saving.paths)
     if stop.scope.cancelled_caught:
         raise click.Abort
@@ -184,7 +185,7 @@ async def _save_and_show(stop: _Stop, result: GeneratedImages, destination: Dest
 
 @dataclass
 class _Saving:
-    """Saves the pictures of a result; `paths` are those of the saved URLs."""
+    """Saves the pictures of a result; `paths` maps the URL of each saved picture to its file."""
 
     backend: Backend
     result: GeneratedImages

@@ -45,13 +45,13 @@ def wallet_trust(host: str, address: str, sandbox: bool) -> None:
 
     Example: blockrun-image-mcp wallet trust blockrun.ai 0x4a7b1c9e2d3f5a6b8c0d1e2f3a4b5c6d7e8f9a0b
     """
-    from blockrun_image_mcp.payments.rules import host_named, is_address  # noqa: PLC0415 - loads httpx2
+    from blockrun_image_mcp.payments.rules import is_address, parse_host  # noqa: PLC0415 - loads httpx2
 
     backend = options.start(sandbox, {})
-    named = host_named(host)
-    if named is None:
+    parsed_host = parse_host(host)
+    if parsed_host is None:
         raise click.UsageError("HOST must be a host such as blockrun.ai, with its port if it has one.")
     if not is_address(address):
         raise click.UsageError("ADDRESS must be 0x and 40 hex digits.")
-    options.ask_ledger(backend, lambda ledger: ledger.trust(named, address))
-    click.echo(f"{named} is paid at {address} from now on.")
+    options.ask_ledger(backend, lambda ledger: ledger.trust(parsed_host, address))
+    click.echo(f"{parsed_host} is paid at {address} from now on.")

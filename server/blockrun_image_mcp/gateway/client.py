@@ -1,6 +1,6 @@
 """An `ImageGateway` over HTTP.
 
-It never pays twice, and it reads every paid response to its end.
+It never pays twice, and it reads the response to every request that may be charged to its end.
 """
 
 import math
@@ -23,14 +23,14 @@ from blockrun_image.ports import Attempt, JobPending, OnStatus
 from blockrun_image.text import clean
 from blockrun_image_mcp.gateway import refusals
 from blockrun_image_mcp.gateway.credentials import Endpoint
-from blockrun_image_mcp.gateway.error_words import saying_of
+from blockrun_image_mcp.gateway.error_words import error_words_of
 from blockrun_image_mcp.gateway.evidence import NO_EVIDENCE, Evidence, evidence_of
 from blockrun_image_mcp.gateway.responses import ModelsAnswer, Reader, SentRequest
 from blockrun_image_mcp.gateway.retry import (
     BEARER_POST,
+    NEVER_CHARGED,
     POLL,
     SIGNED_POST,
-    UNPAID_QUOTE,
     Failure,
     Outcome,
     Rule,
@@ -97,7 +97,7 @@ class HttpGateway:
         self._timings = timings
         self._payer = payer
         self._max_answer_bytes = max_answer_bytes
-        self._calls: set[_PaidCall] = set()
+        self._calls: set[_ChargeableCall] = set()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -125,13 +125,13 @@ class HttpGateway:
         await self._stack.aclose()
 
     def begin_shutdown(self) -> None:
-        """Limit the calls under way to `drain_seconds` more."""
+        """Give the calls under way at most `drain_seconds`."""
         for call in self._calls:
             call.end_within(self._timings.drain_seconds)
 
     @property
     def unanswered(self) -> int:
-        """The number of paid requests without an answer yet."""
+        """The number of requests that may be charged and have no answer yet."""
         return sum(call.scope.shield for call in self._calls)
 
     async def generate(
@@ -139,28 +139,28 @@ class HttpGateway:
     ) -> ImagesResponse:
         """Make the pictures with one request that may be charged.
 
-        Raises `GatewayError`, `LedgerError`, `BudgetExceededError` or `PriceNotApproved` if the wallet may not pay the
-        price, and `JobPending` if the gateway's job goes on for minutes.
+        Raises `GatewayError` and `LedgerError`; `BudgetExceededError` or `PriceNotApproved` if the wallet may not pay
+        the price; and `JobPending` if the gateway's job goes on for minutes.
         """
-        call = _PaidCall(self._timings, attempt, on_status, within_seconds, is_paid=self._payer is None)
+        call = _ChargeableCall(self._timings, attempt, on_status, within_seconds, is_chargeable=self._payer is None)
         response = await self._post(request, call)
         id = self._reader.job(response)
         if id is None:
             return self._reader.images(response, request.n, call.what_was_sent())
-        named = evidence_of(response) if call.is_paid else NO_EVIDENCE
+        evidence_so_far = evidence_of(response) if call.is_chargeable else NO_EVIDENCE
         job = Job(id, call.payment)
         is_on_disk = False
-        with anyio.CancelScope(shield=True):  # without this note, a paid job is lost
-            is_on_disk = await attempt.accepted(job.id, named.charged_usd(attempt.held_usd, job.payment))
+        with anyio.CancelScope(shield=True):  # without this record, a charged job is lost
+            is_on_disk = await attempt.accepted(job.id, evidence_so_far.charged_usd(attempt.reserved_usd, job.payment))
         with anyio.CancelScope(shield=not is_on_disk):  # no other process could find a job that is not on disk
-            return await self._watch(job, attempt, on_status, named)
+            return await self._watch(job, attempt, on_status, evidence_so_far)
         raise JobPending  # for the type checker: nothing cancels the scope
 
     async def poll(self, job: Job, attempt: Attempt, on_status: OnStatus) -> ImagesResponse:
         """Poll an accepted job to its end, for free; raises `JobPending` after minutes.
 
-        Polling goes on after an answer that is not about the job. Raises `OutcomeUnknownError` if the last answer was
-        one.
+        An answer that does not report this job's state, such as an error or a page about something else, does not end
+        the polling. If the last answer was of that kind, `OutcomeUnknownError` is raised instead of `JobPending`.
         """
         return await self._watch(job, attempt, on_status, NO_EVIDENCE)
 
@@ -173,32 +173,32 @@ class HttpGateway:
             return None
         try:
             response = await self._http.post(
-                _GENERATIONS, json=request.body(), extensions={RULES: lambda: UNPAID_QUOTE}
+                _GENERATIONS, json=request.body(), extensions={RULES: lambda: NEVER_CHARGED}
             )
         except httpx2.TransportError as error:
-            raise _failure(error, SentRequest(UNPAID_QUOTE, is_paid=False), self._endpoint) from error
+            raise _failure(error, SentRequest(NEVER_CHARGED, is_chargeable=False), self._endpoint) from error
         if response.status_code != 402:
-            raise self._reader.refusal(response, SentRequest(UNPAID_QUOTE, is_paid=False))
+            raise self._reader.refusal(response, SentRequest(NEVER_CHARGED, is_chargeable=False))
         return self._payer.price(response)
 
     async def models(self, etag: str = "") -> ModelsAnswer:
         """Return the gateway's answer to a request for its models, which is free.
 
-        It is a 304 if the list still has the ETag. Raises `GatewayUnavailableError` if there is no answer within
-        `connect_seconds`, and `GatewayError` for a certificate that is not trusted.
+        It is a 304 if the list has not changed since `etag`. Raises `GatewayUnavailableError` if there is no answer
+        within `connect_seconds`, and `GatewayError` for a certificate that is not trusted.
         """
         try:
             with anyio.fail_after(self._timings.connect_seconds):
                 response = await self._http.get(_MODELS, headers={"If-None-Match": etag} if etag else {})
         except httpx2.TransportError as error:
-            raise _failure(error, SentRequest(UNPAID_QUOTE, is_paid=False), self._endpoint) from error
+            raise _failure(error, SentRequest(NEVER_CHARGED, is_chargeable=False), self._endpoint) from error
         except TimeoutError as error:
             raise GatewayUnavailableError(
                 f"{clean(self._endpoint.base_url, 200)} did not answer in time.", hint="Try again later."
             ) from error
         return self._reader.models(response, self.name)
 
-    async def _post(self, request: ImageRequest, call: "_PaidCall") -> httpx2.Response:
+    async def _post(self, request: ImageRequest, call: "_ChargeableCall") -> httpx2.Response:
         """Send the request that may be charged; raises `GatewayError` without an answer in time."""
         self._calls.add(call)
         try:
@@ -219,19 +219,24 @@ class HttpGateway:
         except httpx2.TransportError as error:
             raise _failure(error, call.what_was_sent(), self._endpoint) from error
         except anyio.get_cancelled_exc_class():
-            if call.is_sent and call.is_paid:  # by asyncio itself, whose cancellations no shield stops
+            if (
+                call.is_in_flight and call.is_chargeable
+            ):  # cancelled by asyncio itself: an anyio shield does not stop that
                 raise call.gave_up() from None
             raise
         finally:
             self._calls.discard(call)
         raise call.gave_up()
 
-    async def _watch(self, job: Job, attempt: Attempt, on_status: OnStatus, named: Evidence) -> ImagesResponse:
-        is_paid = self._payer is None or job.payment is not None
-        watch = _Watch(job, attempt, on_status, SentRequest(POLL, job.payment, (), attempt.held_usd, is_paid, named))
+    async def _watch(
+        self, job: Job, attempt: Attempt, on_status: OnStatus, evidence_so_far: Evidence
+    ) -> ImagesResponse:
+        is_chargeable = self._payer is None or job.payment is not None
+        sent = SentRequest(POLL, job.payment, (), attempt.reserved_usd, is_chargeable, evidence_so_far)
+        watch = _Watch(job, attempt, on_status, sent)
         with anyio.move_on_after(self._timings.answer_seconds):
             return await self._poll(watch)
-        raise JobPending if watch.wrong is None else self._reader.lost_job(watch.wrong, watch.sent)
+        raise JobPending if watch.last_stray is None else self._reader.lost_job(watch.last_stray, watch.sent)
 
     async def _poll(self, watch: "_Watch") -> ImagesResponse:
         job, n = watch.job, watch.attempt.request.n
@@ -252,75 +257,81 @@ class HttpGateway:
                 if isinstance(polled, ImagesResponse):
                     return polled
                 status = polled or status
-                watch.wrong = response if polled is None else None
-            watch.sent = replace(watch.sent, named=watch.sent.named | evidence_of(response))
+                watch.last_stray = response if polled is None else None
+            watch.sent = replace(watch.sent, evidence_so_far=watch.sent.evidence_so_far | evidence_of(response))
             pause = max(self._timings.poll_seconds, requested_wait_seconds(response, self._timings) or 0.0)
 
 
 @dataclass
 class _Watch:
-    """A polled job; `wrong` is the last answer if it is not about the job."""
+    """A polled job; `last_stray` is the last answer if it does not report the job's state."""
 
     job: Job
     attempt: Attempt
     on_status: OnStatus
     sent: SentRequest
-    wrong: httpx2.Response | None = None
+    last_stray: httpx2.Response | None = None
 
 
-class _PaidCall:
-    """One call, shielded from cancellation while a paid request has no answer."""
+class _ChargeableCall:
+    """One call, shielded from cancellation while a request that may be charged has no answer."""
 
     def __init__(
-        self, timings: Timings, attempt: Attempt, on_status: OnStatus, within_seconds: float, *, is_paid: bool
+        self, timings: Timings, attempt: Attempt, on_status: OnStatus, within_seconds: float, *, is_chargeable: bool
     ) -> None:
         self._answer_seconds = timings.answer_seconds
-        self._leaves_by = anyio.current_time() + min(within_seconds, timings.answer_seconds)
-        self.scope = anyio.CancelScope(deadline=self._leaves_by)
+        self._send_deadline = anyio.current_time() + min(within_seconds, timings.answer_seconds)
+        self.scope = anyio.CancelScope(deadline=self._send_deadline)
         self.attempt = attempt
         self.on_status = on_status
         self.payment: Payment | None = None
-        self.is_sent = False
-        self._was_sent = False
-        self.is_paid = is_paid
-        self._ends_by = math.inf
+        self.is_in_flight = False
+        self._was_ever_sent = False
+        self.is_chargeable = is_chargeable
+        self._shutdown_deadline = math.inf
         self._earlier: list[Outcome] = []
 
     def on_signed(self, payment: Payment) -> None:
         self.payment = payment
-        self.is_paid = True
-        self._earlier.clear()  # those outcomes are the unpaid request's
+        self.is_chargeable = True
+        self._earlier.clear()  # those outcomes are of the request without a payment
 
     def rules(self) -> Mapping[Outcome, Rule]:
-        if not self.is_paid:
-            return UNPAID_QUOTE
+        if not self.is_chargeable:
+            return NEVER_CHARGED
         if self.payment is None:
             return BEARER_POST
         # a gateway could only refuse an expired payment
         return SIGNED_POST if time.time() < self.payment.valid_before else _FINAL
 
     def is_final(self, response: httpx2.Response) -> bool:
-        """Return whether an answer proves a charge, or reports a used-up quota."""
-        is_charged = self.is_paid and evidence_of(response).is_proof
-        return is_charged or (response.status_code == 429 and refusals.is_out_of_quota(saying_of(response)))
+        """Return whether the request must not be sent again.
+
+        If so, the answer proves a charge, or the quota is used up.
+        """
+        is_charged = self.is_chargeable and evidence_of(response).is_proof
+        return is_charged or (response.status_code == 429 and refusals.is_out_of_quota(error_words_of(response)))
 
     def what_was_sent(self) -> SentRequest:
         rules = SIGNED_POST if self.payment else self.rules()
-        return SentRequest(rules, self.payment, self._earlier, self.attempt.held_usd, self.is_paid)
+        return SentRequest(rules, self.payment, self._earlier, self.attempt.reserved_usd, self.is_chargeable)
 
     async def on_trace(self, event: str, info: Mapping[str, Any]) -> None:
-        if self.is_paid and event.endswith(".send_request_headers.started") and info["request"].method == b"POST":
-            self.scope.shield = True  # a cancellation must not fall between the note on disk and the request
-            if self.payment is None or not self._was_sent:  # a payment cannot move twice, however often it is sent
+        if self.is_chargeable and event.endswith(".send_request_headers.started") and info["request"].method == b"POST":
+            self.scope.shield = True  # a cancellation must not fall between the record on disk and the request
+            # a payment cannot move twice, however often it is sent: so only the first time needs a record
+            if self.payment is None or not self._was_ever_sent:
                 await self.attempt.sent()
                 await self._stop_if_late()
-            self.is_sent = self._was_sent = True  # the point of no return: from here on, the gateway may charge
-            self.scope.deadline = min(self._ends_by, anyio.current_time() + self._answer_seconds)
+            self.is_in_flight = self._was_ever_sent = (
+                True  # the point of no return: from here on, the gateway may charge
+            )
+            self.scope.deadline = min(self._shutdown_deadline, anyio.current_time() + self._answer_seconds)
 
     async def _stop_if_late(self) -> None:
-        """Withdraw the note of sending if the deadline passed while it was written.
+        """Undo the record `sent` if the deadline passed while it was being written.
 
-        The request is then cancelled before anything leaves.
+        The request is then cancelled before any of it leaves.
         """
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()
@@ -332,19 +343,19 @@ class _PaidCall:
     async def on_wait(self, outcome: Outcome, seconds: float) -> None:
         self._earlier.append(outcome)
         if outcome in (Failure.NEVER_SENT, 429) and self.payment is None:  # nothing can have been charged
-            if self.is_sent:
+            if self.is_in_flight:
                 await self.attempt.refused_for_now()
-            self.scope.shield = self.is_sent = False
-            self.scope.deadline = self._leaves_by
+            self.scope.shield = self.is_in_flight = False
+            self.scope.deadline = self._send_deadline
         why = f"the gateway answered {outcome}" if isinstance(outcome, int) else "the gateway could not be reached"
         self.on_status(f"{why}; trying again in {seconds:.0f} s")
 
     def end_within(self, seconds: float) -> None:
-        self._ends_by = anyio.current_time() + seconds
-        self.scope.deadline = min(self.scope.deadline, self._ends_by)
+        self._shutdown_deadline = anyio.current_time() + seconds
+        self.scope.deadline = min(self.scope.deadline, self._shutdown_deadline)
 
     def gave_up(self) -> GatewayError:
-        if self.is_sent:
+        if self.is_in_flight:
             return OutcomeUnknownError("The request was sent, and no answer came in time.")
         if 429 in self._earlier[-1:]:
             return RateLimitError("The gateway accepts no more requests for now.", hint="Wait before the next call.")
@@ -353,7 +364,7 @@ class _PaidCall:
 
 def _failure(error: httpx2.TransportError, sent: SentRequest, endpoint: Endpoint) -> GatewayError:
     if charged_after(sent.rules, [*sent.earlier, failure_of(error)]) == "no":
-        why, hint = refusals.describe_failure(error, endpoint.named_by)
+        why, hint = refusals.describe_failure(error, endpoint.set_by)
         kind = GatewayError if refusals.is_lasting(error) else GatewayUnavailableError
         return kind(f"{clean(endpoint.base_url, 200)} {why}.", hint=hint)
     return OutcomeUnknownError(

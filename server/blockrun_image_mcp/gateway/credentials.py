@@ -73,7 +73,7 @@ class Address:
     """
 
     base_url: str
-    named_by: str
+    set_by: str
     rail: Rail
     query: Mapping[str, str]
 
@@ -83,8 +83,8 @@ class Endpoint:
     """The base URL, headers and payer of requests.
 
     `principal` is the same for the same credential and reveals nothing of it. If there is a `wallet_key`, it signs
-    payments, and the headers hold no credential. `query` is the end of each request's URL. `named_by` is the setting
-    that names the base URL, if any.
+    payments, and the headers hold no credential. `query` is the end of each request's URL. `set_by` is the setting
+    that holds the base URL, if any.
     """
 
     base_url: str
@@ -93,7 +93,7 @@ class Endpoint:
     principal: str = ""
     wallet_key: SecretStr | None = field(default=None, repr=False)
     query: Mapping[str, str] = field(default_factory=dict[str, str])
-    named_by: str = ""
+    set_by: str = ""
 
 
 def shape_of(credential: str) -> Shape:
@@ -130,26 +130,26 @@ def endpoint_for(settings: Settings, contract_base_url: str) -> Endpoint:
     sources, unfilled = settings.sources, settings.unfilled
     if not sources:
         if settings.gateway:  # a wrong base URL, such as a misspelt `sandbox`, is the mistake to report first
-            _checked(_split(settings.gateway)[0], VARIABLES["gateway"])
+            _check_base(_split(settings.gateway)[0], VARIABLES["gateway"])
         what = f"{unfilled[0]} still holds a placeholder" if unfilled else "No credential is set"
         raise ConfigurationError(f"{what}, so no picture can be made.", hint=_another(settings))
     variable, credential = sources[0].variable, sources[0].read()
     address = _address(variable, credential, settings, contract_base_url)
-    if unfilled and (address.named_by in VARIABLES.values() or settings.spec is not None):
+    if unfilled and (address.set_by in VARIABLES.values() or settings.spec is not None):
         raise ConfigurationError(  # the host was named for one key, and must not get another
             f"{unfilled[0]} still holds a placeholder, and {variable} is not sent to another host instead.",
             hint=f"Set {unfilled[0]} to the key itself, or leave it out if {variable} is the one to use.",
         )
-    host = _checked(address.base_url, address.named_by)
+    host = _check_base(address.base_url, address.set_by)
     digits = wallet_digits(credential)
     return Endpoint(
         base_url=address.base_url,
-        headers={} if digits else _authorization(host, address.query, _checked_header(variable, credential)),
+        headers={} if digits else _authorization(host, address.query, _check_header(variable, credential)),
         name=host,
         principal=_principal(digits or credential),
         wallet_key=SecretStr(digits) if digits else None,
         query=address.query,
-        named_by=address.named_by if address.named_by in VARIABLES.values() else "",
+        set_by=address.set_by if address.set_by in VARIABLES.values() else "",
     )
 
 
@@ -177,8 +177,8 @@ def wallet_digits(credential: str) -> str | None:
 
 
 def _address(variable: str, credential: str, settings: Settings, contract_base_url: str) -> Address:
-    base_url, query, named_by = _base_for(variable, credential, settings, contract_base_url)
-    return Address(base_url, named_by, "wallet" if wallet_digits(credential) else "account", query)
+    base_url, query, set_by = _base_for(variable, credential, settings, contract_base_url)
+    return Address(base_url, set_by, "wallet" if wallet_digits(credential) else "account", query)
 
 
 def _base_for(
@@ -247,7 +247,7 @@ def _check_host_settings(settings: Settings) -> None:
             )
 
 
-def _checked(base_url: str, named_by: str) -> str:
+def _check_base(base_url: str, set_by: str) -> str:
     """Return the host of a base URL.
 
     Raises `ConfigurationError` if a credential may not be sent to that URL.
@@ -261,7 +261,7 @@ def _checked(base_url: str, named_by: str) -> str:
         url, fault = None, ("it cannot be read as a URL", "Write it as in https://api.blockrun.ai/v1.")
     if fault is not None or url is None:
         what, remedy = fault or ("", "")
-        raise ConfigurationError(f"{named_by} is not a base URL that a credential may be sent to: {what}.", hint=remedy)
+        raise ConfigurationError(f"{set_by} is not a base URL that a credential may be sent to: {what}.", hint=remedy)
     return url.host
 
 
@@ -323,7 +323,7 @@ def _authorization(host: str, query: Mapping[str, str], credential: str) -> Mapp
     return {"api-key": credential} if is_azure else {AUTHORIZATION: f"Bearer {credential}"}
 
 
-def _checked_header(variable: str, credential: str) -> str:
+def _check_header(variable: str, credential: str) -> str:
     for pattern, what in _AROUND_A_KEY:
         if pattern.match(credential):
             raise ConfigurationError(

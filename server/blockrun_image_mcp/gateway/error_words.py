@@ -66,7 +66,7 @@ class ErrorWords:
         return named[0] if named else None
 
 
-def saying_of(response: httpx2.Response) -> ErrorWords:
+def error_words_of(response: httpx2.Response) -> ErrorWords:
     """Return an answer's words and codes."""
     body = json_from(response.content)
     if body is None:

@@ -54,15 +54,15 @@ class Evidence:
             self.transaction or other.transaction,
         )
 
-    def charged_usd(self, held_usd: Decimal, payment: Payment | None) -> Decimal | None:
+    def charged_usd(self, reserved_usd: Decimal, payment: Payment | None) -> Decimal | None:
         """Return the charged amount in US dollars; `None` if unknown.
 
-        A payment moves whole or not at all. Without a payment, a doubtful amount counts as at least `held_usd`.
+        A payment moves whole or not at all. Without a payment, a doubtful amount counts as at least `reserved_usd`.
         """
         if payment is not None:
             return payment.amount_usd if self.is_proof else None
         if self.is_doubtful and self.amount_usd is not None:
-            return max(self.amount_usd, held_usd)
+            return max(self.amount_usd, reserved_usd)
         return self.amount_usd
 
 

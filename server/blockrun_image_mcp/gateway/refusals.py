@@ -235,19 +235,19 @@ _FREE_IF_NAMED = (410, 428, 451, 503)
 """The statuses that cost nothing if a code names the model or the quota as the reason."""
 
 
-def classify(status: int, charged: Charged, saying: ErrorWords, *, is_web_page: bool = False) -> Refusal:
+def classify(status: int, charged: Charged, error_words: ErrorWords, *, is_web_page: bool = False) -> Refusal:
     """Classify a refusal by its status, codes and words.
 
     Some refusals have the status of a success.
     """
-    named = _named(saying, _kinds_of(status))
-    if status == 403 and (is_web_page or (named in (None, _NO_ACCESS) and _WALL.search(saying.words))):
+    named = _named(error_words, _kinds_of(status))
+    if status == 403 and (is_web_page or (named in (None, _NO_ACCESS) and _WALL.search(error_words.words))):
         return _BOT_WALL
-    if status == 429 and is_out_of_quota(saying):
+    if status == 429 and is_out_of_quota(error_words):
         return _NO_CREDIT
     if named is not None:
         return named
-    told = (saying.status or 0) if status < 300 else status
+    told = (error_words.status or 0) if status < 300 else status
     return _BY_STATUS.get(told) or _FALLBACKS.get((charged == "unknown", 300 <= status < 400), _FAILURE)
 
 
@@ -291,36 +291,36 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def is_out_of_quota(saying: ErrorWords) -> bool:
+def is_out_of_quota(error_words: ErrorWords) -> bool:
     """Return whether a 429 is about money, not about the rate: waiting does not help."""
-    if any(map(_QUOTA.codes.search, saying.codes)) or _NEVER.search(saying.words):
+    if any(map(_QUOTA.codes.search, error_words.codes)) or _NEVER.search(error_words.words):
         return True
     # a rate limit is often called a quota, too, so words alone count only if nothing else is about the rate
-    is_about_rate = any(map(_RATE.codes.search, saying.codes)) or _RATE_WORDS.search(saying.words)
-    return _QUOTA.words.search(saying.words) is not None and not is_about_rate
+    is_about_rate = any(map(_RATE.codes.search, error_words.codes)) or _RATE_WORDS.search(error_words.words)
+    return _QUOTA.words.search(error_words.words) is not None and not is_about_rate
 
 
-def is_free(status: int, saying: ErrorWords) -> bool:
+def is_free(status: int, error_words: ErrorWords) -> bool:
     """Return whether a refusal was free, by its status and the codes of its reason."""
     return status in _FREE_IF_NAMED and any(
-        signs.codes.search(code) for signs in (_MODEL, _QUOTA) for code in saying.codes
+        signs.codes.search(code) for signs in (_MODEL, _QUOTA) for code in error_words.codes
     )
 
 
-def is_before_drawing(saying: ErrorWords) -> bool:
+def is_before_drawing(error_words: ErrorWords) -> bool:
     """Return whether a code proves a refusal before anything was drawn.
 
     Words are not proof.
     """
-    by_code = _named(replace(saying, words=""), _KINDS)
+    by_code = _named(replace(error_words, words=""), _KINDS)
     return by_code in (_NO_CREDIT, _NO_MODEL, _NO_SERVICE, _NO_ACCESS, _BY_STATUS[401], _BY_STATUS[429]) or (
-        by_code is None and saying.status in (401, 402, 404, 429)
+        by_code is None and error_words.status in (401, 402, 404, 429)
     )
 
 
-def is_policy(saying: ErrorWords) -> bool:
+def is_policy(error_words: ErrorWords) -> bool:
     """Return whether a refusal is about the prompt's content."""
-    return _named(saying, _KINDS) is _CONTENT
+    return _named(error_words, _KINDS) is _CONTENT
 
 
 _KINDS: Mapping[_Signs, Refusal] = {
@@ -347,16 +347,16 @@ def _kinds_of(status: int) -> Mapping[_Signs, Refusal]:
     return {_MODEL: _NO_MODEL} if status == 404 else {}
 
 
-def _named(saying: ErrorWords, kinds: Mapping[_Signs, Refusal]) -> Refusal | None:
+def _named(error_words: ErrorWords, kinds: Mapping[_Signs, Refusal]) -> Refusal | None:
     """Return the kind of a refusal by its codes, or else by its words.
 
     Quotations do not count: they may be of the prompt. A code about access counts after the words, because proxies give
     one to every 403.
     """
-    by_code = [signs for code in saying.codes for signs in kinds if signs.codes.search(code)]
-    own_words = _QUOTATION.sub("", saying.words)
+    by_code = [signs for code in error_words.codes for signs in kinds if signs.codes.search(code)]
+    own_words = _QUOTATION.sub("", error_words.words)
     by_words = [signs for signs in kinds if signs is not _MODEL and signs.words.search(own_words)]
-    if _MODEL in kinds and _MODEL.words.match(saying.words):
+    if _MODEL in kinds and _MODEL.words.match(error_words.words):
         by_words.insert(0, _MODEL)
     exact = [signs for signs in by_code if signs is not _ACCESS]
     return next((kinds[signs] for signs in (*exact, *by_words, *by_code)), None)

@@ -27,13 +27,13 @@ from blockrun_image.text import clean, usd
 from blockrun_image_mcp.bounded_json import json_from, json_object
 from blockrun_image_mcp.gateway import jobs, refusals
 from blockrun_image_mcp.gateway.credentials import is_never_sent
-from blockrun_image_mcp.gateway.error_words import ErrorWords, saying_of
+from blockrun_image_mcp.gateway.error_words import ErrorWords, error_words_of
 from blockrun_image_mcp.gateway.evidence import NO_EVIDENCE, Evidence, evidence_of
 from blockrun_image_mcp.gateway.jobs import State
 from blockrun_image_mcp.gateway.pictures import PictureEntry, entries_of, is_web_page, is_web_url, own_entries_of
 from blockrun_image_mcp.gateway.refusals import Refusal
 from blockrun_image_mcp.gateway.retry import (
-    UNPAID_QUOTE,
+    NEVER_CHARGED,
     Outcome,
     Rejection,
     Rule,
@@ -63,33 +63,33 @@ _LOOK_AT_THE_BASE = (
 class SentRequest:
     """A sent request, with its rules, its payment, and the outcomes of earlier attempts.
 
-    `held_usd` is set aside for it. `is_paid` is false for a request without a credential or a payment. `named` is the
-    evidence of a charge in earlier answers.
+    `reserved_usd` is set aside for it. `is_chargeable` is false for a request that cannot be charged, because it has
+    no credential or payment, or is free. `evidence_so_far` is the evidence of a charge in earlier answers.
     """
 
     rules: Mapping[Outcome, Rule]
     payment: Payment | None = None
     earlier: Sequence[Outcome] = ()
-    held_usd: Decimal = Decimal(0)
-    is_paid: bool = True
-    named: Evidence = NO_EVIDENCE
+    reserved_usd: Decimal = Decimal(0)
+    is_chargeable: bool = True
+    evidence_so_far: Evidence = NO_EVIDENCE
 
     def charge(self, response: httpx2.Response, otherwise: Charged) -> tuple[Charged, Decimal | None]:
         """Return whether it was charged, and the US dollars if known.
 
         If the answers prove nothing and leave no doubt, it is `otherwise`.
         """
-        if not self.is_paid:
+        if not self.is_chargeable:
             return "no", Decimal(0)
-        evidence = self.named | evidence_of(response)
+        evidence = self.evidence_so_far | evidence_of(response)
         if evidence.is_proof:
-            return "yes", evidence.charged_usd(self.held_usd, self.payment)
+            return "yes", evidence.charged_usd(self.reserved_usd, self.payment)
         return "unknown" if evidence.is_doubtful else otherwise, None
 
     def price(self, response: httpx2.Response) -> Decimal | None:
         """Return the price of delivered pictures, in US dollars; `None` if no answer names it."""
-        evidence = self.named | evidence_of(response)
-        return evidence.charged_usd(self.held_usd, self.payment) if self.is_paid else Decimal(0)
+        evidence = self.evidence_so_far | evidence_of(response)
+        return evidence.charged_usd(self.reserved_usd, self.payment) if self.is_chargeable else Decimal(0)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Reader:
         """Return up to `max_images` images; raises `GatewayError` if the answer has none."""
         if not response.is_success:
             raise self.refusal(response, sent)
-        entries = own_entries_of(response) if saying_of(response).is_refusal else entries_of(response)
+        entries = own_entries_of(response) if error_words_of(response).is_refusal else entries_of(response)
         usable = [entry for entry in entries if entry.is_usable]
         if not usable:
             raise self._unusable(response, sent)
@@ -177,13 +177,13 @@ class Reader:
 
     def lost_job(self, response: httpx2.Response, sent: SentRequest) -> GatewayError:
         """Return the error for a job no longer reported by the gateway."""
-        saying = saying_of(response)
+        error_words = error_words_of(response)
         charged, charged_usd = sent.charge(response, "unknown")
         error = OutcomeUnknownError(
             f"The gateway accepted the job, and no longer reports its state (HTTP {response.status_code})"
-            f"{self._says(saying)}.",
+            f"{self._says(error_words)}.",
             charged=charged,
-            answer=self._answer(response, saying),
+            answer=self._answer(response, error_words),
         )
         error.charged_usd = charged_usd
         error.is_job_lost = True
@@ -192,30 +192,30 @@ class Reader:
 
     def refusal(self, response: httpx2.Response, sent: SentRequest) -> GatewayError:
         """Return the error for a refusal, with whether it was charged."""
-        saying, status = saying_of(response), response.status_code
-        is_free = sent.payment is None and refusals.is_free(status, saying)
+        error_words, status = error_words_of(response), response.status_code
+        is_free = sent.payment is None and refusals.is_free(status, error_words)
         outcomes = [*sent.earlier, *(() if is_free else (status,))]
         charged, charged_usd = sent.charge(response, charged_after(sent.rules, outcomes))
         if status == 402 and sent.payment is not None:
-            rejection = rejection_of(saying.code, saying.words, sent.earlier)
+            rejection = rejection_of(error_words.code, error_words.words, sent.earlier)
             refusal = refusals.REJECTIONS[rejection]
             charged = "no" if rejection is Rejection.REFUSED and charged != "yes" else charged
         else:
-            refusal = refusals.classify(status, charged, saying, is_web_page=is_web_page(response))
-        return self._error(response, saying, refusal, (charged, charged_usd), sent)
+            refusal = refusals.classify(status, charged, error_words, is_web_page=is_web_page(response))
+        return self._error(response, error_words, refusal, (charged, charged_usd), sent)
 
     def _error(
         self,
         response: httpx2.Response,
-        saying: ErrorWords,
+        error_words: ErrorWords,
         refusal: Refusal,
         charge: tuple[Charged, Decimal | None],
         sent: SentRequest,
     ) -> GatewayError:
-        answer = self._answer(response, saying, is_limited=refusal.error is RateLimitError)
+        answer = self._answer(response, error_words, is_limited=refusal.error is RateLimitError)
         wait, where = answer.retry_after_seconds, self._where_to(response)
         error = refusal.error(
-            f"{refusal.what} (HTTP {response.status_code}){self._says(saying)}.{where}",
+            f"{refusal.what} (HTTP {response.status_code}){self._says(error_words)}.{where}",
             hint=refusal.hint if wait is None else f"Wait {wait:.0f} seconds before the next call.",
             charged=charge[0],
             answer=answer,
@@ -226,34 +226,36 @@ class Reader:
     def _refuses_credential(self, response: httpx2.Response) -> bool:
         if response.status_code < 400:
             return False
-        refusal = self.refusal(response, SentRequest(UNPAID_QUOTE, is_paid=False))
+        refusal = self.refusal(response, SentRequest(NEVER_CHARGED, is_chargeable=False))
         is_forbidden = response.status_code == 403 and not is_web_page(response)
         return is_forbidden or isinstance(refusal, AuthenticationError)
 
     def _failed(self, response: httpx2.Response, body: Mapping[str, Any], sent: SentRequest) -> GatewayError:
-        saying = saying_of(response)
+        error_words = error_words_of(response)
         is_free = body.get("payment_status") == "not_charged"
         charged, charged_usd = sent.charge(response, "no" if is_free else "unknown")
         kind = OutcomeUnknownError if charged == "unknown" else GatewayError
-        error = (ContentPolicyError if refusals.is_policy(saying) else kind)(
-            f"The gateway's job failed{self._says(saying)}.", charged=charged, answer=self._answer(response, saying)
+        error = (ContentPolicyError if refusals.is_policy(error_words) else kind)(
+            f"The gateway's job failed{self._says(error_words)}.",
+            charged=charged,
+            answer=self._answer(response, error_words),
         )
         error.charged_usd = charged_usd if charged == "yes" else None
         return _with_open_payment(error, sent.payment)
 
     def _unusable(self, response: httpx2.Response, sent: SentRequest) -> GatewayError:
         """Return the error for a success without a picture; some gateways refuse in this way."""
-        saying = saying_of(response)
-        refusal = refusals.classify(response.status_code, "unknown", saying)
-        if (saying.is_fault or refusal.error is ContentPolicyError) and refusal.error is not OutcomeUnknownError:
-            otherwise: Charged = "no" if refusals.is_before_drawing(saying) else "unknown"
-            error = self._error(response, saying, refusal, sent.charge(response, otherwise), sent)
+        error_words = error_words_of(response)
+        refusal = refusals.classify(response.status_code, "unknown", error_words)
+        if (error_words.is_fault or refusal.error is ContentPolicyError) and refusal.error is not OutcomeUnknownError:
+            otherwise: Charged = "no" if refusals.is_before_drawing(error_words) else "unknown"
+            error = self._error(response, error_words, refusal, sent.charge(response, otherwise), sent)
         else:
-            error = self._empty(response, saying, sent)
-        error.raw = response.content if sent.is_paid and error.charged != "no" else b""
+            error = self._empty(response, error_words, sent)
+        error.raw = response.content if sent.is_chargeable and error.charged != "no" else b""
         return error
 
-    def _empty(self, response: httpx2.Response, saying: ErrorWords, sent: SentRequest) -> OutcomeUnknownError:
+    def _empty(self, response: httpx2.Response, error_words: ErrorWords, sent: SentRequest) -> OutcomeUnknownError:
         cut = response.extensions.get(CUT)
         is_json = json_from(response.content) is not None
         what = "an answer without a usable image" if is_json else "a cut answer" if cut else "a malformed answer"
@@ -263,10 +265,10 @@ class Reader:
         charged, charged_usd = sent.charge(response, "unknown")
         error = OutcomeUnknownError(
             f"The gateway sent {'a web page' if is_page else what} (HTTP {response.status_code},"
-            f" {len(response.content):,} bytes){f', {cut}' if cut else ''}{self._says(saying)}.{urls}",
+            f" {len(response.content):,} bytes){f', {cut}' if cut else ''}{self._says(error_words)}.{urls}",
             hint=_LOOK_AT_THE_BASE if is_page else "",
             charged=charged,
-            answer=self._answer(response, saying),
+            answer=self._answer(response, error_words),
         )
         error.charged_usd = charged_usd if charged == "yes" else None
         return error
@@ -278,10 +280,10 @@ class Reader:
     def _quoted(self, text: str, limit: int) -> str:
         return clean(self.redact(text[: 4 * limit]), limit)
 
-    def _answer(self, response: httpx2.Response, saying: ErrorWords, *, is_limited: bool = False) -> Answer:
+    def _answer(self, response: httpx2.Response, error_words: ErrorWords, *, is_limited: bool = False) -> Answer:
         return Answer(
             status=response.status_code,
-            code=self._quoted(saying.code, 64) if saying.code else None,
+            code=self._quoted(error_words.code, 64) if error_words.code else None,
             request_id=self._request_id(response),
             retry_after_seconds=_wait(response, self.timings) if is_limited else None,
         )
@@ -295,9 +297,9 @@ class Reader:
         id = response.headers.get("x-blockrun-request-id") or response.headers.get("x-request-id")
         return self._quoted(id, 128) if id else None
 
-    def _says(self, saying: ErrorWords) -> str:
+    def _says(self, error_words: ErrorWords) -> str:
         """Return the gateway's own words, as a clause."""
-        words = self._quoted(saying.words, _MAX_MESSAGE_CHARACTERS).rstrip(".")
+        words = self._quoted(error_words.words, _MAX_MESSAGE_CHARACTERS).rstrip(".")
         return f": {words}" if words else ""
 
 

@@ -77,14 +77,17 @@ BEARER_POST: Mapping[Outcome, Rule] = MappingProxyType(
 )
 """A generation with an account key or a token; other outcomes are final and unknown."""
 
-UNPAID_QUOTE: Mapping[Outcome, Rule] = MappingProxyType(
+NEVER_CHARGED: Mapping[Outcome, Rule] = MappingProxyType(
     {
         **dict.fromkeys((*Failure, 429, 502, 503, 504), _TWICE),
         500: Rule(1, "no"),
         **dict.fromkeys((402, *_REFUSALS), _REFUSED),
     }
 )
-"""A generation without a credential or a payment; its 402 is the price quote."""
+"""A request that is never charged.
+
+It is free, or a generation without a credential or a payment, whose 402 is the price quote.
+"""
 
 SIGNED_POST: Mapping[Outcome, Rule] = MappingProxyType(
     {

@@ -64,9 +64,9 @@ class AttemptLedger(Protocol):
         ...
 
     async def claim(self, id: str) -> int | None:
-        """Claim a job, and return the number of this process's last record of it.
+        """Claim a job, and return the sequence number of this process's last record about it.
 
-        Return `None` if the job is not free.
+        Return 0 if there is no such record, and `None` if the job is not free.
         """
         ...
 
@@ -83,7 +83,7 @@ class LedgerAttempt:
     id: str
     request: ImageRequest
     caller: str
-    held_usd: Decimal
+    reserved_usd: Decimal
     max_usd: Decimal | None = None
     new: NewAttempt | None = None
     approval: Approval | None = None
@@ -91,8 +91,8 @@ class LedgerAttempt:
 
     async def quoted(self, quote: Quote) -> None:
         """Reserve the exact price instead of the estimate, within the limits."""
-        await self.ledger.write(lambda store: self._quoted(store, quote))
-        self.held_usd = quote.amount_usd
+        await self.ledger.write(lambda store: self._reserve_price(store, quote))
+        self.reserved_usd = quote.amount_usd
         self.new = self.new and replace(self.new, held_micro_usd=micro_usd(quote.amount_usd))
 
     async def approve(self, approval: Approval) -> bool:
@@ -103,12 +103,12 @@ class LedgerAttempt:
 
     async def signed(self, payment: Payment) -> None:
         """Record a payment before it is sent."""
-        await self.ledger.write(lambda store: self._signed(store, payment))
+        await self.ledger.write(lambda store: self._record_payment(store, payment))
 
     async def sent(self) -> None:
         """Record that the request is about to be sent, if still allowed."""
         # the point of no return: once this is on disk, the request counts as spent until its outcome is known
-        day, header = await self.ledger.write(self._sent)
+        day, header = await self.ledger.write(self._record_sent)
         self.new = self.new and replace(self.new, day=day)
         # other processes compare this count with the file's, to detect an older copy in its place
         self.ledger.owners.note(header.identity, header.sent_count)
@@ -125,7 +125,7 @@ class LedgerAttempt:
     async def polled(self, next_seconds: float) -> None:
         """Record a poll of the job, if the ledger can be written now."""
         with suppress(LedgerError):  # others take the job over only after several missed polls
-            await self.ledger.write(lambda store: self._polled(store, next_seconds))
+            await self.ledger.write(lambda store: self._record_poll(store, next_seconds))
 
     async def settled(self, response: ImagesResponse) -> Sequence[str]:
         """Record the charge and the pictures, even of an attempt that had ended."""
@@ -140,7 +140,7 @@ class LedgerAttempt:
         """
         await self._end(Event.RELEASED)
 
-    async def unknown(self, warnings: Sequence[str] = (), *, is_over: bool = False) -> None:
+    async def mark_unknown(self, warnings: Sequence[str] = (), *, is_over: bool = False) -> None:
         """Record that the charge is unknown."""
         await self._end(Event.UNKNOWN, warnings=list(warnings), is_over=is_over)
 
@@ -169,7 +169,7 @@ class LedgerAttempt:
         is_repeatable: bool = False,
         is_cancelled: bool = False,
         is_unknown: bool = False,
-        named: Sequence[str] = (),
+        mentioned_ids: Sequence[str] = (),
     ) -> None:
         """Record that its caller got the answer."""
         await self._put(
@@ -178,7 +178,7 @@ class LedgerAttempt:
             at=astuple(self.ledger.now()),
             repeatable=Repeatable.BY_ANYONE if is_cancelled else Repeatable(is_repeatable),
             is_unknown=is_unknown,
-            named=list(named),
+            named=list(mentioned_ids),
         )
 
     @property
@@ -207,7 +207,7 @@ class LedgerAttempt:
             raise LedgerError(f"Attempt {self.id} was given up. Nothing was sent.")
         return row
 
-    def _sent(self, store: AttemptStore) -> tuple[str, Header]:
+    def _record_sent(self, store: AttemptStore) -> tuple[str, Header]:
         row = self._own(store)
         if not any(caller.is_pending for caller in store.callers(self.id)):
             raise LedgerError("This call was abandoned. Nothing was sent.")
@@ -219,7 +219,7 @@ class LedgerAttempt:
         store.count_sent()
         return day, store.header()
 
-    def _quoted(self, store: AttemptStore, quote: Quote) -> None:
+    def _reserve_price(self, store: AttemptStore, quote: Quote) -> None:
         row, limits, price = self._own(store), self.ledger.limits, micro_usd(quote.amount_usd)
         check_payee(store, quote, self.id, self.ledger.now(), self.ledger.timings)
         limits.check(price, store.spent_on(row.day) - row.held_micro_usd)
@@ -235,11 +235,11 @@ class LedgerAttempt:
         store.change(row.id, approval=approval.id)
         return True
 
-    def _signed(self, store: AttemptStore, payment: Payment) -> None:
+    def _record_payment(self, store: AttemptStore, payment: Payment) -> None:
         self._own(store)
         store.change(self.id, payment=payment)
 
-    def _polled(self, store: AttemptStore, next_seconds: float) -> None:
+    def _record_poll(self, store: AttemptStore, next_seconds: float) -> None:
         row = store.find(self.id)
         if row is not None:
             store.change(self.id, polls=row.polls + 1, poll_seconds=next_seconds)

@@ -73,7 +73,7 @@ def confirming(ask: Ask) -> "Approve":
     async def approve(request: "ImageRequest", expected: "Estimate", needed: "NeedsApproval") -> "Approval":
         images = "1 image" if expected.n == 1 else f"{expected.n} images"
         prompt = f'The prompt is: "{clean(request.prompt, _SHOWN_CHARACTERS)}"'
-        about = f"Make {images} with {expected.what()}?"
+        about = f"Make {images} with {expected.label()}?"
         return await ask(Question(about, _price(expected, needed), prompt, needed.max_usd))
 
     return approve
@@ -94,11 +94,11 @@ def _price(expected: "Estimate", needed: "NeedsApproval") -> str:
     max_usd = needed.max_usd
     limit = "without a limit" if max_usd is None else f"at most ${usd(max_usd)}"
     if needed.is_exact:
-        return f"The gateway's price is ${usd(max_usd or Decimal(0))}; the estimate was {expected.amount()}."
+        return f"The gateway's price is ${usd(max_usd or Decimal(0))}; the estimate was {expected.price_text()}."
     if expected.high_usd is None:
-        return f"The price is not known: {expected.amount()}, {limit}."
+        return f"The price is not known: {expected.price_text()}, {limit}."
     if max_usd is not None and max_usd > expected.high_usd:
-        return f"It can cost {limit}: such images recently cost more than the estimate of {expected.amount()}."
+        return f"It can cost {limit}: such images recently cost more than the estimate of {expected.price_text()}."
     if expected.exact:
-        return f"It costs {expected.amount()}."
-    return f"The estimate is {expected.amount()}."
+        return f"It costs {expected.price_text()}."
+    return f"The estimate is {expected.price_text()}."

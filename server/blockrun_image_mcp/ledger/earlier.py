@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from blockrun_image.attempts import AttemptState, MadeCall, Order, UncollectedPictures
+from blockrun_image.attempts import AttemptState, CallInfo, Order, UncollectedPictures
 from blockrun_image.errors import ConfirmationError
 from blockrun_image_mcp.ledger.memory import Memory
 from blockrun_image_mcp.ledger.records import ending
@@ -105,7 +105,7 @@ class EarlierAttempts:
         return any(each.caller == self.caller or not self.is_alive(each.process) for each in delivered.callers)
 
 
-def keys_of(call: MadeCall, order: Order | None) -> Sequence[str]:
+def keys_of(call: CallInfo, order: Order | None) -> Sequence[str]:
     """Return a call's key, and its key in ledgers of older versions."""
     if order is None:
         return [call.key]

@@ -1,4 +1,4 @@
-"""The rules of spending, over any database.
+"""The rules of spending, independent of the database.
 
 Each attempt is owned by the process working on it, and has callers, perhaps in other processes. A process counts as
 alive while it holds its lock. If a live process is taken for dead, it does no harm: it sends a request only if it still
@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 
 import anyio
 
-from blockrun_image.attempts import AttemptState, AttemptStatus, ExpectedCost, Job, MadeCall, Order
+from blockrun_image.attempts import AttemptState, AttemptStatus, CallInfo, ExpectedCost, Job, Order
 from blockrun_image.callers import Caller
 from blockrun_image.errors import BudgetExceededError, LedgerError
 from blockrun_image.images import ImageRequest, ImagesResponse
@@ -43,15 +43,16 @@ from blockrun_image_mcp.timings import DEFAULT, Timings
 
 T = TypeVar("T")
 
-_MAX_SAVED = 100
+_SEARCHED_FOR_FILES = 100  # of the newest attempts
 
 
 @dataclass(eq=False)
 class Ledger:
-    """Keeps attempts in a database, within the limits. Every method raises `LedgerError`.
+    """Keeps attempts in a database, and spending within the limits. Every method may raise `LedgerError`.
 
     One folder beside `path` holds the locks of the processes using it, another the records waiting for the database.
-    Attempts can be made only inside `async with`. `process` is the caller of calls without one.
+    Attempts can be made only inside `async with`. `process` stands in as the caller of calls that
+    name none.
     """
 
     transactions: Transactions
@@ -84,7 +85,7 @@ class Ledger:
 
     @property
     def owner(self) -> str:
-        """The id of this process; others check its lock by it."""
+        """The id of this process, by which others find its lock."""
         return self.owners.id or ""
 
     def now(self) -> Moment:
@@ -95,7 +96,7 @@ class Ledger:
         """Return the current UTC day."""
         return utc_day(self.clock())
 
-    async def begin(self, call: MadeCall, order: Order | None) -> Begun:
+    async def begin(self, call: CallInfo, order: Order | None) -> Begun:
         """Collect the result of an earlier call, or begin the order, in one transaction.
 
         Raises `BudgetExceededError`, and `ConfirmationError` if the approval was used for an attempt that failed.
@@ -106,7 +107,7 @@ class Ledger:
         if call.arrived_at is not None:
             arrived_at = self.monotonic() - (anyio.current_time() - call.arrived_at)
         id = str(uuid.uuid4())
-        self.memory.working.add(id)  # first: another task must not see the new row as abandoned
+        self.memory.working.add(id)  # first, or another task could release the new row, as nobody works on it
         try:
             begun = await self.write(lambda store: self._begin(store, call, order, id, arrived_at))
         except BaseException:
@@ -117,7 +118,7 @@ class Ledger:
         return begun
 
     async def write(self, work: Callable[[AttemptStore], T]) -> T:
-        """Run work in a transaction, after the records waiting for the database."""
+        """Run work in a transaction that first applies the records waiting in the outbox."""
         return await self.database.write(work)
 
     async def status(self, id: str) -> AttemptStatus:
@@ -125,9 +126,9 @@ class Ledger:
         return await self.database.read_after_records(lambda store: self._status(store.find(id)))
 
     async def claim(self, id: str) -> int | None:
-        """Claim a job, and return the number of this process's last record of it.
+        """Claim a job, and return the sequence number of this process's last record about it.
 
-        Return `None` if the job is not free.
+        Return 0 if there is no such record, and `None` if the job is not free.
         """
         return await self.write(lambda store: self._claim(store, id))
 
@@ -140,11 +141,11 @@ class Ledger:
         jobs, is_tidy = await self.database.read(self._survey)
         if not is_tidy or self.outbox.has_spilled:
             await self.write(lambda store: self._end_dead(store, self._liveness()))
-        return {self._stored(row, self.process.id): job for row, job in jobs}
+        return {self._attempt_from(row, self.process.id): job for row, job in jobs}
 
-    async def statement(self) -> DailySpending:
+    async def spending_today(self) -> DailySpending:
         """Return the spending of the current UTC day."""
-        return await self.write(self._statement)
+        return await self.write(self._spending_today)
 
     async def spending(self, days: Days, by: GroupedBy) -> Spending:
         """Return the spending in a range of days, by day or by model."""
@@ -201,7 +202,7 @@ class Ledger:
     # the rules: each method below runs inside a transaction, in a thread
 
     def _begin(
-        self, store: AttemptStore, call: MadeCall, order: Order | None, id: str, arrived_at: float | None
+        self, store: AttemptStore, call: CallInfo, order: Order | None, id: str, arrived_at: float | None
     ) -> Begun:
         owner, is_alive = self.owners.acquire(), self._liveness()
         caller = (call.caller or self.process).id
@@ -216,7 +217,7 @@ class Ledger:
         uncollected = attempts.uncollected(earlier)
         if earlier is not None:
             store.add_caller(earlier.id, caller, owner)
-            return Collected(self._stored(earlier, caller), uncollected, is_repeat=repeated is not None)
+            return Collected(self._attempt_from(earlier, caller), uncollected, is_repeat=repeated is not None)
         if order is None:
             return NothingFound(uncollected)
         try:
@@ -227,7 +228,7 @@ class Ledger:
         return Reserved(reserved, uncollected) if isinstance(reserved, LedgerAttempt) else reserved
 
     def _reserve(
-        self, store: AttemptStore, call: MadeCall, order: Order, id: str, caller: str
+        self, store: AttemptStore, call: CallInfo, order: Order, id: str, caller: str
     ) -> LedgerAttempt | SlotBooked | NeedsApproval:
         """Reserve the order, unless it needs an approval or must wait for a slot.
 
@@ -235,11 +236,11 @@ class Ledger:
         """
         day, cost, approval = self.today(), self._cost(store, order), order.approval
         spent = store.spent_on(day)
-        held = self.limits.held_for(cost, spent)
-        self.limits.check(held, spent)
-        is_open = cost.max_usd is None and self.limits.call_micro_usd is None
-        price_usd = None if is_open else from_micro_usd(held)
-        if self.limits.needs_approval(cost, held) and not (approval and approval.covers(price_usd)):
+        amount = self.limits.amount_to_reserve(cost, spent)
+        self.limits.check(amount, spent)
+        has_no_upper_limit = cost.max_usd is None and self.limits.call_micro_usd is None
+        price_usd = None if has_no_upper_limit else from_micro_usd(amount)
+        if self.limits.needs_approval(cost, amount) and not (approval and approval.covers(price_usd)):
             return NeedsApproval(price_usd)
         # last, because an order that is refused or waits for the user must not take a slot
         slot = book_slot(store, self.account, order, self.clock(), self.timings.rate_window_seconds)
@@ -251,17 +252,17 @@ class Ledger:
             account=self.account,
             key=call.key,
             request=order.request,
-            held_micro_usd=held,
+            held_micro_usd=amount,
             day=day,
             created_at=self.clock(),
             approval=approval and approval.id,
         )
         store.add(new)
         store.add_caller(id, caller, self.owner)
-        return LedgerAttempt(self, id, order.request, caller, from_micro_usd(held), cost.max_usd, new, approval)
+        return LedgerAttempt(self, id, order.request, caller, from_micro_usd(amount), cost.max_usd, new, approval)
 
     def _cost(self, store: AttemptStore, order: Order) -> ExpectedCost:
-        """Return the cost of an order: the list price, or the last charge if higher."""
+        """Return the cost of an order: the estimate, or the last charge if that was higher."""
         image_usd, cost = self._charged_lately(store, order.request), order.cost
         charged_usd = (image_usd or Decimal(0)) * order.request.n
         if cost.max_usd is None:
@@ -272,11 +273,11 @@ class Ledger:
         charge = store.last_charge(self.account, request, self.clock() - self.timings.recent_charge_seconds)
         return None if charge is None else from_micro_usd(charge[0]) / charge[1]
 
-    def _stored(self, row: StoredAttempt, caller: str) -> LedgerAttempt:
+    def _attempt_from(self, row: StoredAttempt, caller: str) -> LedgerAttempt:
         return LedgerAttempt(self, row.id, row.request, caller, from_micro_usd(row.held_micro_usd))
 
     def _end_dead(self, store: AttemptStore, is_alive: IsAlive) -> None:
-        """End the attempts without a live owner, and abandon the callers of dead processes.
+        """End the attempts without a live owner, and mark those as abandoned whose callers were in dead processes.
 
         A reserved attempt is released, and a sent one becomes unknown. An accepted job stays for another process to
         poll.
@@ -297,7 +298,9 @@ class Ledger:
         return gone.get(row.state, row.state)
 
     def _is_worked_on(self, row: StoredAttempt, is_alive: IsAlive) -> bool:
-        if row.owner == self.owner:  # our lock says nothing of our tasks, and a record in the outbox is work, too
+        if row.owner == self.owner:
+            # this process is alive, but perhaps none of its tasks works on the attempt; a record still in the outbox
+            # counts as work
             return row.id in self.memory.working or self.outbox.holds(row.id)
         return is_alive(row.owner)
 
@@ -371,7 +374,7 @@ class Ledger:
         store.change(id, state=AttemptState.RELEASED)
         return None
 
-    def _statement(self, store: AttemptStore) -> DailySpending:
+    def _spending_today(self, store: AttemptStore) -> DailySpending:
         self._end_dead(store, self._liveness())
         day = self.today()
         return DailySpending(day, self.limits, store.totals(day))
@@ -384,7 +387,7 @@ class Ledger:
 
 def _note_files(store: AttemptStore, files: Mapping[str, Path]) -> None:
     """Record the files of saved pictures in their attempts; only the newest are searched."""
-    for entry in store.recent(_MAX_SAVED):
+    for entry in store.recent(_SEARCHED_FOR_FILES):
         if any(image.url in files for image in entry.images):
             images = [replace(image, path=files.get(image.url or "", image.path)) for image in entry.images]
             store.change(entry.id, response=ImagesResponse(images, None, entry.warnings))

@@ -55,7 +55,7 @@ class Limits:
             confirm_above_micro_usd(settings),
         )
 
-    def held_for(self, cost: ExpectedCost, spent_micro_usd: int) -> int:
+    def amount_to_reserve(self, cost: ExpectedCost, spent_micro_usd: int) -> int:
         """Return the amount to reserve for a call.
 
         If its highest cost is unknown, this is the limit for one call, or without one the rest of the day's budget. It
@@ -66,11 +66,13 @@ class Limits:
         remaining = 0 if self.day_micro_usd is None else self.day_micro_usd - spent_micro_usd
         return max(remaining if self.call_micro_usd is None else self.call_micro_usd, micro_usd(cost.min_usd), 1)
 
-    def needs_approval(self, cost: ExpectedCost, held_micro_usd: int) -> bool:
+    def needs_approval(self, cost: ExpectedCost, reserved_micro_usd: int) -> bool:
         """Return whether the user must approve a call with this reservation."""
-        # the price of an open call has no upper limit, however little is reserved for it
-        is_open = cost.max_usd is None and self.call_micro_usd is None
-        return self.is_above_confirmation(held_micro_usd) or (is_open and self.confirm_above_micro_usd is not None)
+        # however little is reserved, the price may be any
+        has_no_upper_limit = cost.max_usd is None and self.call_micro_usd is None
+        return self.is_above_confirmation(reserved_micro_usd) or (
+            has_no_upper_limit and self.confirm_above_micro_usd is not None
+        )
 
     def is_above_confirmation(self, price_micro_usd: int) -> bool:
         """Return whether the user must approve a price."""

@@ -24,29 +24,36 @@ from blockrun_image_mcp.files import create, make_folder, remove, rename
 
 _LOCK = ".lock"
 _UNFINISHED = ".new"
-_RANDOM = re.compile(r"[0-9a-f]{32}")
+_HEX_ID = re.compile(r"[0-9a-f]{32}")
 _TRIES = 10
 _IDENTITY = "identity"
 _IDENTITY_PAUSE_SECONDS = 0.02
 _FACTS_BYTES = 200
-"""A fixed length: a shorter text overwrites all of a longer one."""
+"""Every text is padded to this length, so that it replaces the whole earlier one."""
 
-_FORKS_WAIT = RLock()
-"""Held while a descriptor is open that no `Owners` knows yet: a child forked then would keep the lock alive."""
+_NO_FORK = RLock()
+"""Blocks forks while a lock file is open that no `Owners` knows of.
+
+A child forked at that moment would inherit the descriptor and could not close it, so the file would stay locked after
+the parent's death.
+"""
 
 
 @dataclass(frozen=True)
 class LiveProcess:
-    """A live process, and the identity and sent requests it has seen in its ledger."""
+    """A live process.
+
+    `ledger_identity` is the identity of its ledger, and `sent_count` the number of sent requests it has seen there.
+    """
 
     id: str
     pid: int
-    ledger: str
+    ledger_identity: str
     sent_count: int
 
 
 @dataclass(frozen=True)
-class _Held:
+class _OwnLock:
     id: str
     path: Path
     descriptor: int
@@ -60,58 +67,58 @@ class Owners:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.absolute()
-        self._held: _Held | None = None
-        self.can_judge = True
-        """Whether locks work in the folder, as found by `acquire`; if not, no other process counts as alive."""
-        with _FORKS_WAIT:
+        self._own_lock: _OwnLock | None = None
+        self.locks_work = True
+        """As found by `acquire`; if not, no other process counts as alive."""
+        with _NO_FORK:
             _all.add(self)
 
     @property
     def id(self) -> str | None:
         """This process's id, `None` before `acquire`."""
-        held = self._held
-        return held and held.id
+        own_lock = self._own_lock
+        return own_lock and own_lock.id
 
     def acquire(self) -> str:
         """Lock a file for this process, if it has none yet, and return the process's id."""
-        with _FORKS_WAIT:
-            if self._held is None:
-                self._held = self._take()
-            return self._held.id
+        with _NO_FORK:
+            if self._own_lock is None:
+                self._own_lock = self._take()
+            return self._own_lock.id
 
     def release(self, *, remove: bool) -> None:
         """Free the lock, and remove its file if `remove`; otherwise a later sweep removes it."""
-        with _FORKS_WAIT:
-            held, self._held = self._held, None
-            if held is None:
+        with _NO_FORK:
+            own_lock, self._own_lock = self._own_lock, None
+            if own_lock is None:
                 return
             if remove:
-                _remove(held.path, held.descriptor)
+                _remove(own_lock.path, own_lock.descriptor)
             else:
-                os.close(held.descriptor)
+                os.close(own_lock.descriptor)
 
     def is_alive(self, id: str) -> bool:
         """Return whether a process is alive; in doubt, it counts as dead."""
         if id == self.id:
             return True
-        if not self.can_judge or _RANDOM.fullmatch(id) is None:
+        if not self.locks_work or _HEX_ID.fullmatch(id) is None:
             return False
         try:
             return not _is_free(self._path(id))
         except (FileNotFoundError, NotADirectoryError):
             return False
 
-    def note(self, ledger: str, sent_count: int) -> None:
+    def note(self, ledger_identity: str, sent_count: int) -> None:
         """Publish the identity and the number of sent requests of this process's ledger."""
-        if self._held is not None:
+        if self._own_lock is not None:
             with suppress(OSError):  # other processes then detect a replaced ledger later
-                _write_facts(self._held.descriptor, ledger, sent_count)
+                _write_facts(self._own_lock.descriptor, ledger_identity, sent_count)
 
     def live_processes(self) -> Sequence[LiveProcess]:
         """Return the live processes, without those with an unreadable file."""
         return [process for path in self._files(_LOCK) if (process := self._live_process(path)) is not None]
 
-    def identity(self) -> str:
+    def folder_identity(self) -> str:
         """Return the folder's random identity, written by its first process."""
         for _ in range(_TRIES - 1):
             with suppress(FileNotFoundError):
@@ -119,8 +126,8 @@ class Owners:
             self._write_identity()
         return self._read_identity()
 
-    def mend_identity(self) -> None:
-        """Remove an identity that cannot be read; the next process writes another."""
+    def mend_folder_identity(self) -> None:
+        """Remove a folder's identity that cannot be read; the next process writes another."""
         try:
             self._read_identity()
         except FileNotFoundError:
@@ -128,34 +135,35 @@ class Owners:
         except OSError:
             remove(self._folder / _IDENTITY)
 
-    def sweep(self, named: Callable[[str], bool] | AbstractSet[str]) -> int:
+    def sweep(self, in_use: Callable[[str], bool] | AbstractSet[str]) -> int:
         """Remove the lock files of dead processes, and return their number.
 
-        Those with an id in `named` stay. Unfinished files are removed, too.
+        Those of processes `in_use`, which the ledger still refers to, stay. `.new` files that a crash left behind are
+        removed, too.
         """
-        is_named = named if callable(named) else named.__contains__
-        ended = [path for path in self._files(_LOCK) if not is_named(path.stem)]
+        is_in_use = in_use if callable(in_use) else in_use.__contains__
+        ended = [path for path in self._files(_LOCK) if not is_in_use(path.stem)]
         return sum(_remove_if_free(path) for path in [*ended, *self._files(_UNFINISHED)])
 
     def forget_parent(self) -> None:
         """In a forked child, close the copy of the descriptor; the parent keeps the lock."""
-        held, self._held = self._held, None
-        if held is not None:
-            os.close(held.descriptor)  # unlocking it would free the parent's lock too
+        own_lock, self._own_lock = self._own_lock, None
+        if own_lock is not None:
+            os.close(own_lock.descriptor)  # unlocking it would free the parent's lock too
 
     def _path(self, id: str) -> Path:
         return self._folder / f"{id}{_LOCK}"
 
     def _files(self, suffix: str) -> list[Path]:
-        return [path for path in self._folder.glob(f"*{suffix}") if _RANDOM.fullmatch(path.stem)]
+        return [path for path in self._folder.glob(f"*{suffix}") if _HEX_ID.fullmatch(path.stem)]
 
-    def _take(self) -> _Held:
+    def _take(self) -> _OwnLock:
         for _ in range(_TRIES - 1):
             with suppress(FileNotFoundError, BlockingIOError):  # a sweep came between making and locking it
                 return self._try_to_take()
         return self._try_to_take()
 
-    def _try_to_take(self) -> _Held:
+    def _try_to_take(self) -> _OwnLock:
         id = uuid4().hex
         path = self._path(id)
         # the file gets its final name once it is locked, except on Windows, where a locked file cannot be renamed
@@ -163,7 +171,7 @@ class Owners:
         descriptor = self._create(first)
         try:
             _lock_or_raise(descriptor, first)
-            self.can_judge = not _is_free(first)  # some file systems grant every lock
+            self.locks_work = not _is_free(first)  # some file systems grant every lock
             _write_facts(descriptor, "", 0)
             if first != path:
                 first.rename(path)
@@ -171,7 +179,7 @@ class Owners:
             with suppress(OSError):  # the first error says more
                 _remove(first, descriptor)
             raise
-        return _Held(id, path, descriptor)
+        return _OwnLock(id, path, descriptor)
 
     def _create(self, path: Path) -> int:
         make_folder(self._folder)
@@ -189,10 +197,11 @@ class Owners:
     def _read_identity(self) -> str:
         path = self._folder / _IDENTITY
         text, tries = path.read_text("ascii", "replace"), _TRIES
-        while not text and tries:  # without hard links, it is written under its own name
+        # on a file system without hard links, `_publish` creates the file first and fills it afterwards
+        while not text and tries:
             time.sleep(_IDENTITY_PAUSE_SECONDS)
             text, tries = path.read_text("ascii", "replace"), tries - 1
-        if _RANDOM.fullmatch(text) is None:
+        if _HEX_ID.fullmatch(text) is None:
             raise OSError(errno.EINVAL, "not the identity of a folder", str(path))
         return text
 
@@ -216,10 +225,10 @@ class Owners:
 _all: WeakSet[Owners] = WeakSet()
 
 
-def _end_waiting_in_child() -> None:
+def _leave_locks_to_parent() -> None:
     for owners in _all:
         owners.forget_parent()
-    _FORKS_WAIT.release()
+    _NO_FORK.release()
 
 
 if sys.platform == "win32":
@@ -227,11 +236,11 @@ if sys.platform == "win32":
 
     _PROBES = 5  # another prober may hold the lock for a moment
     _PROBE_PAUSE_SECONDS = 0.002
-    _FAR_FROM_THE_PID = 1 << 30  # a locked byte cannot be read
+    _LOCK_OFFSET = 1 << 30  # beyond the facts: a locked byte cannot be read
 
     def _lock(descriptor: int, *, shared: bool) -> bool:  # noqa: ARG001 - the C library has no shared locks
         """Lock the file, and return whether that was possible."""
-        os.lseek(descriptor, _FAR_FROM_THE_PID, os.SEEK_SET)
+        os.lseek(descriptor, _LOCK_OFFSET, os.SEEK_SET)
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except PermissionError:
@@ -247,7 +256,7 @@ else:
     _PROBE_PAUSE_SECONDS = 0
 
     os.register_at_fork(
-        before=_FORKS_WAIT.acquire, after_in_parent=_FORKS_WAIT.release, after_in_child=_end_waiting_in_child
+        before=_NO_FORK.acquire, after_in_parent=_NO_FORK.release, after_in_child=_leave_locks_to_parent
     )
 
     def _lock(descriptor: int, *, shared: bool) -> bool:
@@ -259,8 +268,8 @@ else:
         return True
 
 
-def _write_facts(descriptor: int, ledger: str, sent_count: int) -> None:
-    facts = {"pid": os.getpid(), "ledger": ledger, "sent_count": sent_count}
+def _write_facts(descriptor: int, ledger_identity: str, sent_count: int) -> None:
+    facts = {"pid": os.getpid(), "ledger": ledger_identity, "sent_count": sent_count}
     os.lseek(descriptor, 0, os.SEEK_SET)
     os.write(descriptor, json.dumps(facts).ljust(_FACTS_BYTES).encode())
 
@@ -313,7 +322,7 @@ def _remove(path: Path, descriptor: int) -> None:
 
 def _remove_if_free(path: Path) -> bool:
     try:
-        with _FORKS_WAIT, _opened(path, os.O_RDWR) as descriptor:
+        with _NO_FORK, _opened(path, os.O_RDWR) as descriptor:
             # a lock proves nothing if locks do not work here, or if the path now leads to another file
             if not _lock(descriptor, shared=False) or _is_free(path):
                 return False
@@ -322,7 +331,8 @@ def _remove_if_free(path: Path) -> bool:
             if sys.platform != "win32":
                 path.unlink()
                 return True
-        path.unlink()  # refused if another process has opened it since
+        # Windows, where a file can be removed only after it is closed; refused if another process has opened it since
+        path.unlink()
     except (FileNotFoundError, PermissionError):  # another sweep was faster, or the file is another user's
         return False
     return True

@@ -125,7 +125,7 @@ def _changes(row: StoredAttempt, record: Record, now: Moment) -> Mapping[str, An
             charged = record.values.get("charged_micro_usd")
             changes = changes if charged is None else {**changes, "charged_micro_usd": charged}
         case Event.SETTLED:
-            changes = _settled(row, record.values, now)
+            changes = _settle(row, record.values, now)
         case Event.UNKNOWN if row.state.can_become(AttemptState.UNKNOWN):
             response = replace(row.response, warnings=[*row.response.warnings, *record.values.get("warnings", ())])
             job = None if record.values.get("is_over") else row.job
@@ -146,7 +146,7 @@ def _is_accepted(changes: Mapping[str, Any]) -> bool:
     return changes.get("state") is AttemptState.ACCEPTED or (response is not None and bool(response.images))
 
 
-def _settled(row: StoredAttempt, values: Mapping[str, Any], now: Moment) -> Mapping[str, Any]:
+def _settle(row: StoredAttempt, values: Mapping[str, Any], now: Moment) -> Mapping[str, Any]:
     charged: int | None = values["charged_micro_usd"]
     earlier = row.charged_micro_usd
     counted = row.held_micro_usd if earlier is None else earlier

@@ -91,7 +91,7 @@ class SharedDatabase:
         """
         await self.transactions.check_alone()
         with suppress(OSError):
-            await anyio.to_thread.run_sync(self.owners.mend_identity)
+            await anyio.to_thread.run_sync(self.owners.mend_folder_identity)
         self._adopts_locks = True
         await self.write(_nothing)
 
@@ -121,7 +121,7 @@ class SharedDatabase:
 
         Return the lock folder's identity. Raises `LedgerError`.
         """
-        folder = self.owners.identity()
+        folder = self.owners.folder_identity()
         if not self.identity:
             self._check_others(header)
             if header.lock_folder != folder:
@@ -137,8 +137,9 @@ class SharedDatabase:
     def _check_others(self, header: Header) -> None:
         """Raise `LedgerError` if a live process uses another ledger, or a newer copy of this one."""
         for each in self.owners.live_processes():
+            is_another = each.ledger_identity != header.identity
             # an older copy lacks sent requests, and would let the budget pay for them again
-            if each.ledger and (each.ledger != header.identity or each.sent_count > header.sent_count):
+            if each.ledger_identity and (is_another or each.sent_count > header.sent_count):
                 raise LedgerError(
                     f"The ledger was replaced while the server with the process id {each.pid} used it:"
                     f" {clean(self.path, 200)}",

@@ -18,7 +18,7 @@ class Answer:
     """The answer to one request; it implements `Delivery` for the call.
 
     `client_id` is the client's own id of the request, `token` its progress token, and `session` the number of
-    handshakes up to then. The reports run in `reports`. `forget` is called when the answer is settled. An unwanted
+    handshakes up to then. The reports run in `reports`. `forget` is called when the answer is closed. An unwanted
     answer is not written.
     """
 
@@ -38,11 +38,11 @@ class Answer:
     def on_report(self, report: OnDelivery) -> None:
         """Await `report` for each event of the delivery."""
         self._on_report.append(report)
-        if self._is_written is not None:  # too late: the answer was settled before
+        if self._is_written is not None:  # too late: the answer was closed before
             self.reports.start_soon(_run, report, DeliveryEvent.LOST)
 
-    def settle(self, *, is_written: bool) -> None:
-        """Report the answer as written or lost; later calls do nothing."""
+    def close(self, *, is_written: bool) -> None:
+        """Close the answer, and report it as written or lost; later calls do nothing."""
         if self._is_written is not None:
             return
         self._is_written = is_written

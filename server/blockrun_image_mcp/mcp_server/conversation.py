@@ -42,7 +42,7 @@ Era: TypeAlias = Literal["modern", "handshake"]
 """Since 2026-07-28, each request names its protocol version; before, a handshake set it."""
 
 _PROBE = "server/discover"
-_MAX_SETTLED = 256
+_MAX_CLOSED = 256
 """The number of answers remembered for late cancellations."""
 
 _log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class Output(Protocol):
     """Writes whole lines, in order."""
 
     async def send(self, line: bytes, answer: Answer | None = None) -> None:
-        """Queue a line, and settle `answer` once the line is written or lost."""
+        """Queue a line, and close `answer` once the line is written or lost."""
         ...
 
 
@@ -81,7 +81,7 @@ class Conversation:
         self._loops: dict[Era, MemoryObjectSendStream[SessionMessage | Exception]] = {}
         self._ids = itertools.count(1)
         self._answers: dict[int, Answer] = {}
-        self._settled: deque[Answer] = deque(maxlen=_MAX_SETTLED)
+        self._closed: deque[Answer] = deque(maxlen=_MAX_CLOSED)
         self._session = 0
 
     async def __aenter__(self) -> Self:
@@ -101,9 +101,9 @@ class Conversation:
         self.has_ended.set()
 
     def abandon(self) -> None:
-        """After the end, report every unsettled answer as lost."""
+        """After the end, report every open answer as lost."""
         for answer in [*self._answers.values()]:
-            answer.settle(is_written=False)
+            answer.close(is_written=False)
 
     async def take(self, frame: Frame | ErrorReply) -> None:
         """Serve one message of the client, or send its refusal."""
@@ -138,12 +138,12 @@ class Conversation:
         self._answers[id] = answer
         era: Era = "modern" if frame["method"] != "initialize" and _has_envelope(frame) else "handshake"
 
-        async def settle_unanswered() -> None:
-            answer.settle(is_written=False)
+        async def close_unanswered() -> None:
+            answer.close(is_written=False)
 
         metadata = ServerMessageMetadata(
             request_context=Origin(self._backend.process, answer, self._arrived_at()),
-            on_request_unanswered=settle_unanswered,
+            on_request_unanswered=close_unanswered,
         )
         request = JSONRPCRequest(jsonrpc="2.0", id=id, method=frame["method"], **_params_of(frame))
         await self._give(era, request, metadata)
@@ -161,7 +161,7 @@ class Conversation:
         params = notification.params or {}
         id = self._id_of(params.get("requestId"))
         if id is None:
-            self._cancel_settled(params.get("requestId"))
+            self._cancel_closed(params.get("requestId"))
             return
         if self._answers[id].is_sent:  # its answer is still queued
             self._answers[id].cancel()
@@ -171,16 +171,16 @@ class Conversation:
         for era in tuple(self._loops):  # only one loop knows the id, because ids are ours
             await self._give(era, notification)
 
-    def _cancel_settled(self, client_id: object) -> None:
+    def _cancel_closed(self, client_id: object) -> None:
         """Mark an answered request as cancelled: the client may have given up before reading the answer."""
-        newest = [*reversed(self._settled)]
+        newest = [*reversed(self._closed)]
         same = [each for each in newest if (type(each.client_id), each.client_id) == (type(client_id), client_id)]
         alike = [each for each in newest if str(each.client_id) == str(client_id)]
         for answer in (same or alike)[:1]:
             answer.cancel()
 
     def _forget(self, id: int) -> None:
-        self._settled.append(self._answers.pop(id))
+        self._closed.append(self._answers.pop(id))
 
     def _begin_session(self) -> None:
         """Begin a session; the client has given up its probes, and may reuse their ids."""
@@ -244,7 +244,7 @@ class Conversation:
         try:
             await self._output.send(_line(response), answer)
         except BaseException:  # cancelled before there was room
-            answer.settle(is_written=False)
+            answer.close(is_written=False)
             raise
 
     async def _put_notification(self, notification: JSONRPCNotification, related: object) -> None:

@@ -43,44 +43,44 @@ _log = logging.getLogger(__name__)
 
 
 async def serve_stdio(
-    server: Server[Backend], timings: Timings, read_before: bytes = b"", before_exit: Callable[[], None] = lambda: None
+    server: Server[Backend], timings: Timings, already_read: bytes = b"", before_exit: Callable[[], None] = lambda: None
 ) -> None:
     """Serve until stdin closes, or until a signal ends the process within a second.
 
-    `read_before` is the input already read from stdin. After a signal such as Ctrl-C, `before_exit` is called at the
+    `already_read` is the input already read from stdin. After a signal such as Ctrl-C, `before_exit` is called at the
     very end.
     """
     closed = anyio.Event()
     async with anyio.create_task_group() as tasks:
         scope = anyio.CancelScope()
         tasks.start_soon(_exit_on_signal, scope, closed, timings.shutdown_seconds, before_exit)
-        pauses = Pauses(timings, started_at=STARTED_AT)
-        with scope, _claimed_streams() as (stdin, stdout), pauses.noticed():
-            await serve_streams(server, timings, stdin, stdout, read_before, pauses)
+        arrivals = ArrivalTimes(timings, started_at=STARTED_AT)
+        with scope, _private_streams() as (stdin, stdout), arrivals.watch_for_stops():
+            await serve_streams(server, timings, stdin, stdout, already_read, arrivals)
         closed.set()
         if scope.cancelled_caught:
             await anyio.sleep_forever()  # _exit_on_signal ends the process
         tasks.cancel_scope.cancel()
 
 
-async def serve_streams(  # noqa: PLR0913, PLR0917 - what a test replaces
+async def serve_streams(  # noqa: PLR0913, PLR0917 - tests replace these
     server: Server[Backend],
     timings: Timings,
     stdin: int,
     stdout: int,
-    read_before: bytes = b"",
-    pauses: "Pauses | None" = None,
+    already_read: bytes = b"",
+    arrivals: "ArrivalTimes | None" = None,
 ) -> None:
     """Serve one client over two descriptors until either closes."""
-    pauses = pauses or Pauses(timings)
-    async with server.lifespan(server) as backend, anyio.create_task_group() as reports:
+    arrivals = arrivals or ArrivalTimes(timings)
+    async with server.lifespan(server) as backend, anyio.create_task_group() as report_tasks:
         writer = LineWriter(stdout)
-        conversation = Conversation(server, backend, writer, reports, pauses.arrived_at)
+        conversation = Conversation(server, backend, writer, report_tasks, arrivals.arrived_at)
         output_seconds = timings.shutdown_seconds / 4  # after a signal, the deliveries must still be recorded in time
         try:
             async with conversation:
                 writer.start(on_broken=conversation.hang_up)
-                _Reader(conversation, pauses, stdin, read_before).start()
+                _Reader(conversation, arrivals, stdin, already_read).start()
                 await conversation.has_ended.wait()
             output_seconds = timings.output_seconds
         finally:
@@ -92,11 +92,13 @@ async def serve_streams(  # noqa: PLR0913, PLR0917 - what a test replaces
 class _Reader:
     """Reads lines from a descriptor into a conversation."""
 
-    def __init__(self, conversation: Conversation, pauses: "Pauses", descriptor: int, read_before: bytes) -> None:
+    def __init__(
+        self, conversation: Conversation, arrivals: "ArrivalTimes", descriptor: int, already_read: bytes
+    ) -> None:
         self._conversation = conversation
-        self._pauses = pauses
+        self._arrivals = arrivals
         self._descriptor = descriptor
-        self._read_before = read_before
+        self._already_read = already_read
         self._token = current_token()
 
     def start(self) -> None:
@@ -106,7 +108,7 @@ class _Reader:
     def _run(self) -> None:
         with suppress(*_LOOP_HAS_ENDED):
             try:
-                for line in _lines(self._descriptor, self._read_before, self._pauses):
+                for line in _lines(self._descriptor, self._already_read, self._arrivals):
                     frame = _read(line)
                     if frame is not None:
                         anyio.from_thread.run(self._conversation.take, frame, token=self._token)
@@ -114,9 +116,9 @@ class _Reader:
                 anyio.from_thread.run_sync(self._conversation.hang_up, token=self._token)
 
 
-def _lines(descriptor: int, read_before: bytes, pauses: "Pauses") -> Generator[bytes | None]:
+def _lines(descriptor: int, already_read: bytes, arrivals: "ArrivalTimes") -> Generator[bytes | None]:
     """Yield each line, or `None` for an overlong one; the last line may lack its newline."""
-    pending, searched, is_skipped = bytearray(read_before), 0, False
+    pending, searched, is_skipped = bytearray(already_read), 0, False
     while True:
         while (end := pending.find(b"\n", searched)) >= 0:
             line = bytes(pending[:end])
@@ -129,9 +131,9 @@ def _lines(descriptor: int, read_before: bytes, pauses: "Pauses") -> Generator[b
             pending.clear()
             searched, is_skipped = 0, True
         if not pending:
-            pauses.note_if_empty(descriptor)
+            arrivals.note_if_empty(descriptor)
         chunk = _chunk(descriptor)
-        pauses.note_read()
+        arrivals.note_read()
         if not chunk:
             break
         pending += chunk
@@ -161,7 +163,7 @@ def _read(line: bytes | None) -> Frame | ErrorReply | None:
 
 
 class LineWriter:
-    """Writes lines to a descriptor, in order, and settles their answers."""
+    """Writes lines to a descriptor, in order, and reports whether each was written."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -220,30 +222,33 @@ class LineWriter:
             self._has_room.set()
             self._has_room = anyio.Event()  # an event cannot be cleared
         if answer is not None:
-            answer.settle(is_written=is_written)
+            answer.close(is_written=is_written)
         if self._is_broken:
             self._on_broken()
 
 
-class Pauses:
-    """Tells when a line arrived, and whether it may have waited, because the process was stopped or still starting.
+class ArrivalTimes:
+    """Knows when the last line arrived, or that this cannot be known.
 
     A line arrives when the reading thread reads it: the event loop, which takes it, may be busy for seconds.
 
-    A start within `join_seconds` does not count: calls that close together are not taken for repetitions. On Windows,
-    a program cannot find out that it was stopped, or that a pipe is empty. There, every line in the first
+    A line may have waited in the pipe while this process was starting or stopped (SIGSTOP). Its true time is then
+    unknown, and the call must be treated as old. A start that took less than `join_seconds` is ignored: calls that
+    close together are never taken for repetitions.
+
+    On Windows, a program cannot find out that it was stopped, or that a pipe is empty. There, every line in the first
     `started_seconds` after a slow start may have waited.
     """
 
     def __init__(self, timings: Timings, started_at: float = math.inf) -> None:
-        self._noticed_at = self._read_at = time.monotonic()
-        self._waited_until = -math.inf
-        if self._noticed_at - started_at >= timings.join_seconds:
-            self._waited_until = math.inf if _CAN_DETECT_EMPTY else self._noticed_at + timings.started_seconds
+        self._resumed_at = self._read_at = time.monotonic()
+        self._stale_until = -math.inf
+        if self._resumed_at - started_at >= timings.join_seconds:
+            self._stale_until = math.inf if _CAN_DETECT_EMPTY else self._resumed_at + timings.started_seconds
 
     def may_have_waited(self) -> bool:
         """Return whether a line read now may have been written long ago."""
-        return time.monotonic() < self._waited_until
+        return time.monotonic() < self._stale_until
 
     def arrived_at(self) -> float:
         """Return when the last read line arrived, by anyio's clock; minus infinity if it may have waited."""
@@ -258,14 +263,14 @@ class Pauses:
     def note_if_empty(self, descriptor: int) -> None:
         """Record that no line waits any more, if the descriptor has nothing to read.
 
-        Lines a client held back, because the pipe was full, then count as written now.
+        Lines that the client could not write until now, because the pipe was full, are taken for new ones.
         """
         now = time.monotonic()
-        if self.may_have_waited() and _is_empty(descriptor) and self._noticed_at < now:
-            self._waited_until = -math.inf
+        if self.may_have_waited() and _is_empty(descriptor) and self._resumed_at < now:
+            self._stale_until = -math.inf
 
     @contextmanager
-    def noticed(self) -> Generator[None]:
+    def watch_for_stops(self) -> Generator[None]:
         """In the block, notice when the process continues after a stop."""
         if sys.platform == "win32":
             yield
@@ -277,8 +282,8 @@ class Pauses:
             signal.signal(signal.SIGCONT, before)
 
     def _note_continued(self, _signal: int, _frame: object) -> None:
-        self._noticed_at = time.monotonic()
-        self._waited_until = math.inf
+        self._resumed_at = time.monotonic()
+        self._stale_until = math.inf
 
 
 def _is_empty(descriptor: int) -> bool:
@@ -286,7 +291,7 @@ def _is_empty(descriptor: int) -> bool:
 
 
 @contextmanager
-def _claimed_streams() -> Generator[tuple[int, int]]:
+def _private_streams() -> Generator[tuple[int, int]]:
     """Yield private duplicates of stdin and stdout.
 
     In the block, descriptor 0 is empty and 1 is stderr, so that no stray print reaches the client. On Windows, this is

@@ -22,7 +22,7 @@ from blockrun_image_mcp.timings import DEFAULT, Timings
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _HOST = re.compile(r"[a-z0-9.:_-]+")
 _AMOUNT = re.compile(r"[1-9][0-9]{0,14}")
-# an amount may exceed its estimate by this factor, or by the dollars below if that is more
+# an amount may be up to this many times its estimate, or the estimate plus the dollars below, whichever is more
 _MAX_FACTOR = Decimal("1.5")
 _MAX_EXTRA_USD = Decimal("0.02")
 
@@ -43,7 +43,7 @@ class QuoteContext:
 
 @dataclass(frozen=True)
 class Requirement:
-    """A way to pay that passes all rules.
+    """A way to pay that passes all rules; x402 calls it a payment requirement.
 
     `entry` is the gateway's own JSON of it. `amount` is in millionths of a USDC.
     """
@@ -71,14 +71,14 @@ def choose(challenge: Challenge, context: QuoteContext) -> Requirement:
     refusals: list[PaymentRequiredError] = []
     for entry in challenge.accepts:
         try:
-            return _checked(entry, challenge, context)
+            return _check_entry(entry, challenge, context)
         except PaymentRequiredError as refusal:
             refusals.append(refusal)
     raise _most_specific(refusals)
 
 
 def exact_price(response: httpx2.Response, request_url: httpx2.URL, now: float, timings: Timings = DEFAULT) -> Decimal:
-    """Return the price in US dollars in a 402 to an unpaid request; nothing is signed.
+    """Return the price that a 402 to an unpaid request asks for, in US dollars; nothing is signed.
 
     The amount has no limit, and the payee need not be trusted; all other rules apply. Raises `PaymentRequiredError`.
     """
@@ -99,8 +99,8 @@ def host_of(url: httpx2.URL) -> str:
     return url.netloc.decode("ascii")
 
 
-def host_named(text: str) -> str | None:
-    """Return a person's host or URL in the form of `host_of`; `None` if it is not valid."""
+def parse_host(text: str) -> str | None:
+    """Return a host or URL that a person typed, in the form of `host_of`; `None` if it is not valid."""
     try:
         url = httpx2.URL(text if "://" in text else f"https://{text}")
     except httpx2.InvalidURL:
@@ -115,14 +115,14 @@ def check_url(url: httpx2.URL) -> None:
 
 
 def _check_resource(challenge: Challenge, url: httpx2.URL) -> None:
-    named = challenge.resource.get("url")
+    quoted_url = challenge.resource.get("url")
     try:
         # httpx2 resolves dot segments, so a URL with any could equal `url` and be read differently elsewhere
-        same = isinstance(named, str) and httpx2.URL(named) == url and "/." not in named
+        same = isinstance(quoted_url, str) and httpx2.URL(quoted_url) == url and "/." not in quoted_url
     except httpx2.InvalidURL:
         same = False
     if not same:
-        raise refused_quote(f"it is for {quoted(named, 100)}, not for the requested URL")
+        raise refused_quote(f"it is for {quoted(quoted_url, 100)}, not for the requested URL")
 
 
 def _check_clock(context: QuoteContext) -> None:
@@ -142,7 +142,7 @@ def _check_clock(context: QuoteContext) -> None:
         )
 
 
-def _checked(entry: object, challenge: Challenge, context: QuoteContext) -> Requirement:
+def _check_entry(entry: object, challenge: Challenge, context: QuoteContext) -> Requirement:
     fields = json_object(entry)
     network = _network(fields)
     return Requirement(
@@ -154,32 +154,37 @@ def _checked(entry: object, challenge: Challenge, context: QuoteContext) -> Requ
     )
 
 
-class _OtherKindError(PaymentRequiredError):
-    """Raised for an unknown way to pay; a fault of a known one is reported first."""
+class _UnsupportedError(PaymentRequiredError):
+    """Raised for a way to pay that this server does not support.
+
+    A fault in a supported one is reported instead, if there is any.
+    """
 
 
 def _network(fields: Mapping[str, Any]) -> Network:
     scheme, id, asset = (fields.get(name) for name in ("scheme", "network", "asset"))
     network = NETWORKS.get(id) if isinstance(id, str) else None
     if scheme != "exact":
-        raise _other_kind(f"its scheme {quoted(scheme)} is not exact")
+        raise _unsupported(f"its scheme {quoted(scheme)} is not supported: only 'exact' is")
     if network is None:
-        raise _other_kind(f"its network {quoted(id)} is not one of {', '.join(NETWORKS)}")
+        raise _unsupported(f"its network {quoted(id)} is not one of {', '.join(NETWORKS)}")
     if not isinstance(asset, str) or asset.lower() != network.token.lower():
-        raise _other_kind(f"its asset {quoted(asset, 50)} is not the USDC of {network.id}")
+        raise _unsupported(f"its asset {quoted(asset, 50)} is not the USDC of {network.id}")
     method = json_object(fields.get("extra")).get("assetTransferMethod")
     if method not in (None, "eip3009"):
-        raise _other_kind(f"its transfer method {quoted(method)} is not eip3009")
+        raise _unsupported(f"its transfer method {quoted(method)} is not eip3009")
     return network
 
 
 def _amount(fields: Mapping[str, Any], challenge: Challenge, expected_usd: Decimal | None) -> int:
     text = fields.get("amount")
     if not isinstance(text, str) or not _AMOUNT.fullmatch(text):
-        raise refused_quote(f"its amount {quoted(text)} is not a positive number of millionths")
+        raise refused_quote(f"its amount {quoted(text)} is not a positive number of millionths of a USDC")
     amount_usd = Decimal(text) / TOKEN_UNITS
     if challenge.price_usd is not None and challenge.price_usd != amount_usd:
-        raise refused_quote(f"it asks for ${usd(amount_usd)}, and the answer names ${usd(challenge.price_usd)}")
+        raise refused_quote(
+            f"it asks for ${usd(amount_usd)} in one place and for ${usd(challenge.price_usd)} in another"
+        )
     if expected_usd is not None:
         max_usd = max(_MAX_FACTOR * expected_usd, expected_usd + _MAX_EXTRA_USD)
         if amount_usd > max_usd:
@@ -205,12 +210,12 @@ def _lifetime(fields: Mapping[str, Any], timings: Timings) -> int:
     return int(min(timings.max_payment_seconds, max(timings.min_payment_seconds, seconds)))
 
 
-def _other_kind(why: str) -> _OtherKindError:
+def _unsupported(why: str) -> _UnsupportedError:
     refusal = refused_quote(why)
-    return _OtherKindError(refusal.message, hint=refusal.hint, answer=refusal.answer)
+    return _UnsupportedError(refusal.message, hint=refusal.hint, answer=refusal.answer)
 
 
 def _most_specific(refusals: list[PaymentRequiredError]) -> PaymentRequiredError:
-    known = [refusal for refusal in refusals if not isinstance(refusal, _OtherKindError)]
-    chosen = (known or refusals)[0]
+    supported = [refusal for refusal in refusals if not isinstance(refusal, _UnsupportedError)]
+    chosen = (supported or refusals)[0]
     return PaymentRequiredError(chosen.message, hint=chosen.hint, answer=chosen.answer)

@@ -16,7 +16,7 @@ posix_only = only_on_posix("signals, forks and flock")
 IDENTIFYING = """
 say("ready")
 for line in sys.stdin:
-    say(Owners(Path(line.strip())).identity())
+    say(Owners(Path(line.strip())).folder_identity())
 """
 
 
@@ -51,7 +51,7 @@ def test_identity_is_written_whole_or_read_from_a_faster_process(
         if faster == "a sweep":
             assert make_owners().sweep(set()) == 1
         else:
-            others.append(make_owners().identity())
+            others.append(make_owners().folder_identity())
         link(path, target)
 
     def note(descriptor: int) -> None:
@@ -60,10 +60,10 @@ def test_identity_is_written_whole_or_read_from_a_faster_process(
 
     monkeypatch.setattr(Path, "hardlink_to", be_faster)
     monkeypatch.setattr(os, "fsync", note)
-    identity = owners.identity()
+    identity = owners.folder_identity()
     assert others in ([], [identity])
     assert names(folder) == ["identity"]
-    assert make_owners().identity() == identity
+    assert make_owners().folder_identity() == identity
 
 
 @pytest.mark.parametrize("text", ["", "me", "\xe9" * 32])
@@ -71,11 +71,11 @@ def test_invalid_identity_is_an_error_until_repaired(owners: Owners, folder: Pat
     folder.mkdir(parents=True)
     (folder / "identity").write_text(text, encoding="utf-8")
     with pytest.raises(OSError, match="identity"):
-        owners.identity()
-    owners.mend_identity()
-    identity = owners.identity()
-    owners.mend_identity()
-    assert owners.identity() == identity
+        owners.folder_identity()
+    owners.mend_folder_identity()
+    identity = owners.folder_identity()
+    owners.mend_folder_identity()
+    assert owners.folder_identity() == identity
 
 
 @posix_only
@@ -90,10 +90,10 @@ def test_identity_is_shared_without_hard_links(
     def be_faster(path: Path) -> int:
         if path.name == "identity" and not others:
             others.append("")
-            others[0] = make_owners().identity()
+            others[0] = make_owners().folder_identity()
         return create(path)
 
     monkeypatch.setattr(Path, "hardlink_to", no_link)
     monkeypatch.setattr(ledger_owners, "create", be_faster)
-    assert owners.identity() == others[0] == make_owners().identity()
+    assert owners.folder_identity() == others[0] == make_owners().folder_identity()
     assert names(folder) == ["identity"]

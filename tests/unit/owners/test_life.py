@@ -38,7 +38,7 @@ def test_process_has_a_random_id_once_it_acquires_one(owners: Owners, make_owner
     assert (owners.id, owners.acquire()) == (id, id)
     assert len(id) == 32
     assert owners.is_alive(id)
-    assert owners.can_judge
+    assert owners.locks_work
     assert make_owners().acquire() != id
 
 
@@ -47,7 +47,7 @@ def test_folder_and_files_are_private_to_the_user(owners: Owners, folder: Path) 
     before = os.umask(0)
     try:
         owners.acquire()
-        owners.identity()
+        owners.folder_identity()
     finally:
         os.umask(before)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -256,7 +256,7 @@ def test_checks_leave_no_file_open(owners: Owners, make_owners: MakeOwners, fold
         owners.is_alive(gone)
         owners.is_alive(living)
         living_pids(owners)
-        owners.identity()
+        owners.folder_identity()
         owners.sweep({gone})
     owners.sweep(set())
     owners.acquire()
@@ -268,9 +268,9 @@ def test_living_processes_publish_what_they_saw_of_their_ledger(make_owners: Mak
     one, other = make_owners(), make_owners()
     one.note("a ledger", 1)  # without an id there is nobody to tell it
     one.acquire()
-    assert [(each.ledger, each.sent_count) for each in other.live_processes()] == [("", 0)]
+    assert [(each.ledger_identity, each.sent_count) for each in other.live_processes()] == [("", 0)]
     one.note("a ledger with a very long name", 123_456)
     one.note("short", 7)
-    assert [(each.ledger, each.sent_count) for each in other.live_processes()] == [("short", 7)]
+    assert [(each.ledger_identity, each.sent_count) for each in other.live_processes()] == [("short", 7)]
     one.release(remove=False)
     assert other.live_processes() == []

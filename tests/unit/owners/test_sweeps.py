@@ -22,7 +22,7 @@ if sys.platform != "win32":
 def test_sweep_keeps_living_and_referenced_owners(owners: Owners, make_owners: MakeOwners, folder: Path) -> None:
     own, living = owners.acquire(), make_owners().acquire()
     named, *gone = dead(make_owners), dead(make_owners), dead(make_owners)
-    identity = owners.identity()
+    identity = owners.folder_identity()
     (folder / "notes.lock").write_text("not ours")
     kept = sorted([f"{own}.lock", f"{living}.lock", "identity", "notes.lock"])
     assert len(names(folder)) == 7
@@ -33,12 +33,12 @@ def test_sweep_keeps_living_and_referenced_owners(owners: Owners, make_owners: M
     assert names(folder) == kept
     assert owners.is_alive(own)
     assert make_owners().is_alive(living)
-    assert owners.identity() == identity
+    assert owners.folder_identity() == identity
 
 
 @posix_only
 def test_sweep_removes_unlocked_unfinished_files(owners: Owners, folder: Path) -> None:
-    owners.identity()
+    owners.folder_identity()
     gone, held = folder / f"{'a' * 32}.new", folder / f"{'b' * 32}.new"
     for path in (gone, held):
         path.write_text("")

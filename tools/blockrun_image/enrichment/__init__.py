@@ -29,8 +29,8 @@ def enrich(  # noqa: PLR0913 - the tool's own arguments
     from blockrun_image.enrichment.enricher import Enricher  # noqa: PLC0415 - the first prompt pays, not the start
 
     chosen = _built_in_catalog().find(model) if isinstance(model, str) else model
-    wishes = PromptOptions(purpose=purpose, art_style=art_style, composition=composition, lighting=lighting)
-    return Enricher.of(chosen, size, wishes).enrich(prompt)
+    options = PromptOptions(purpose=purpose, art_style=art_style, composition=composition, lighting=lighting)
+    return Enricher.of(chosen, size, options).enrich(prompt)
 
 
 def example_of(enriched: EnrichedPrompt) -> str:

@@ -79,9 +79,9 @@ class EnrichedPrompt:
     reason: str = ""
 
     @classmethod
-    def untouched(cls, prompt: str, wishes: PromptOptions) -> "EnrichedPrompt":
+    def untouched(cls, prompt: str, options: PromptOptions) -> "EnrichedPrompt":
         """Return an unread prompt, with a warning for each requested facet."""
-        wasted = [name for name, wish in wishes.items() if wish and name != "purpose"]
+        wasted = [name for name, words in options.items() if words and name != "purpose"]
         warnings = [f"{name} was not used, because enrich is off." for name in wasted]
         return cls(prompt, prompt, warnings=warnings, reason="enrich is off")
 

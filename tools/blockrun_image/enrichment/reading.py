@@ -72,8 +72,8 @@ class Reading:
 
     `words` counts all words, quoted ones included; `unknown` counts the words that the vocabulary lacks, without
     negated ones. `affirmed` are the words that carry meaning and are not negated. Words under a negation, up to the
-    next punctuation mark, are only in `negated_words` and `negated_tags`. `untouchable` is the reason why nothing may
-    be added, `unclear` the reason why the words cannot be judged; both are empty for most prompts.
+    next punctuation mark, are only in `negated_words` and `negated_tags`. `why_untouchable` is the reason why nothing
+    may be added, `why_unclear` the reason why the words cannot be judged; both are empty for most prompts.
     """
 
     words: int
@@ -87,8 +87,8 @@ class Reading:
     affirmed: AbstractSet[str]
     negated_words: AbstractSet[str]
     negated_tags: AbstractSet[str]
-    untouchable: str
-    unclear: str
+    why_untouchable: str
+    why_unclear: str
 
     def named_facets(self) -> Sequence[str]:
         """Return the named facets, including the subject."""
@@ -124,8 +124,8 @@ def read(tips: Tips, prompt: str) -> Reading:
         affirmed=scan.affirmed,
         negated_words=scan.negated_words,
         negated_tags=scan.negated_tags,
-        untouchable=_untouchable(scan, prompt, text),
-        unclear=_unclear(scan, unquoted),
+        why_untouchable=_why_untouchable(scan, prompt, text),
+        why_unclear=_why_unclear(scan, unquoted),
     )
 
 
@@ -209,7 +209,7 @@ class _Scan:
             self.subject_end = len(self.plain)
 
 
-def _untouchable(scan: _Scan, prompt: str, text: str) -> str:
+def _why_untouchable(scan: _Scan, prompt: str, text: str) -> str:
     if scan.opts_out:
         return "it asks to be sent unchanged"
     if not is_unicode(prompt) or _BIDI_CONTROL.search(prompt):
@@ -217,7 +217,7 @@ def _untouchable(scan: _Scan, prompt: str, text: str) -> str:
     return "it looks like code or has flags" if _CODE.match(text) or _CODE_WITHIN.search(text) else ""
 
 
-def _unclear(scan: _Scan, text: str) -> str:
+def _why_unclear(scan: _Scan, text: str) -> str:
     letters = [character for character in text if character.isalpha()]
     latin = sum(letter <= _LAST_LATIN_LETTER for letter in letters)
     is_short = len(scan.plain) <= _MAX_WORDS_TAKEN_FOR_ENGLISH
