@@ -80,7 +80,7 @@ class Backend:
         self.process = Caller.new()
         self.questions = OpenQuestions()
         self._unusable_description = ""
-        contract = catalog or self._described()
+        contract = catalog or self._load_description()
         self._contract = replace(contract, has_fee=not self.is_sandbox and self._may_pay_from_wallet(contract))
         self._given_gateway, self._given_ledger, self._given_store = gateway, ledger, store
         self._tasks = TaskSupervisor(log_orphan, timings.abandon_seconds)
@@ -277,7 +277,7 @@ class Backend:
 
         return SqliteConnection(self.ledger_path, self.timings)
 
-    def _described(self) -> Catalog:
+    def _load_description(self) -> Catalog:
         """Return the API's description, or the built-in one if the settings' is unusable.
 
         The reason is kept for `check_description`.

@@ -129,5 +129,5 @@ def sync_folder(folder: Path) -> None:
 
 def temporary_folder() -> Path:
     """Return the system's folder for temporary files, which may not exist."""
-    named = next((os.environ[name] for name in ("TMPDIR", "TEMP", "TMP") if os.environ.get(name)), None)
-    return Path(named or ("~" if sys.platform == "win32" else "/tmp")).expanduser()  # noqa: S108 - its files are new
+    from_environment = next((os.environ[name] for name in ("TMPDIR", "TEMP", "TMP") if os.environ.get(name)), None)
+    return Path(from_environment or ("~" if sys.platform == "win32" else "/tmp")).expanduser()  # noqa: S108 - its files are new

@@ -26,8 +26,8 @@ def state_folder(named: Path | None = None) -> Path:
     if named is not None:
         return named
     if sys.platform == "win32":
-        return _found(lambda: Path.home() / f".{NAME}")
-    return _found(lambda: platformdirs.user_state_path(NAME))
+        return _find_or_nowhere(lambda: Path.home() / f".{NAME}")
+    return _find_or_nowhere(lambda: platformdirs.user_state_path(NAME))
 
 
 def cache_folder(named: Path | None = None) -> Path:
@@ -37,17 +37,17 @@ def cache_folder(named: Path | None = None) -> Path:
     """
     if named is not None or sys.platform == "win32":
         return state_folder(named) / "catalogs"
-    return _found(lambda: platformdirs.user_cache_path(NAME)) / "catalogs"
+    return _find_or_nowhere(lambda: platformdirs.user_cache_path(NAME)) / "catalogs"
 
 
 def pictures_folder() -> Path:
     """Return the folder for pictures; it is not absolute if there is no home folder."""
     if sys.platform == "win32":
-        return _found(lambda: platformdirs.user_pictures_path() / NAME)
-    return _found(lambda: platformdirs.user_data_path(NAME)) / "images"
+        return _find_or_nowhere(lambda: platformdirs.user_pictures_path() / NAME)
+    return _find_or_nowhere(lambda: platformdirs.user_data_path(NAME)) / "images"
 
 
-def _found(find: Callable[[], Path]) -> Path:
+def _find_or_nowhere(find: Callable[[], Path]) -> Path:
     try:
         return find()
     except RuntimeError:

@@ -55,8 +55,8 @@ def _is_bypassed(url: "httpx2.URL", no_proxy: str) -> bool:
     port = url.port or (443 if url.scheme == "https" else 80)
     if urllib.request.proxy_bypass(url.host) or urllib.request.proxy_bypass(f"{url.host}:{port}"):
         return True
-    named = [each.strip() for each in no_proxy.split(",")]
-    return any(_is_in_block(url.host, each) or fnmatchcase(url.host, each.lower()) for each in named)
+    patterns = [each.strip() for each in no_proxy.split(",")]
+    return any(_is_in_block(url.host, each) or fnmatchcase(url.host, each.lower()) for each in patterns)
 
 
 def _is_in_block(host: str, block: str) -> bool:

@@ -18,11 +18,11 @@ def ending_signals(*, hangup: bool = False) -> AbstractContextManager[AsyncItera
     """
     names = ["SIGINT", "SIGTERM", "SIGBREAK", *(["SIGHUP"] if hangup else [])]
     numbers = [signal.Signals[name] for name in names if name in signal.Signals.__members__]
-    return _handled(numbers) if sys.platform == "win32" else anyio.open_signal_receiver(*numbers)
+    return _receive_on_windows(numbers) if sys.platform == "win32" else anyio.open_signal_receiver(*numbers)
 
 
 @contextmanager
-def _handled(numbers: Sequence[signal.Signals]) -> Generator[AsyncIterator[int]]:
+def _receive_on_windows(numbers: Sequence[signal.Signals]) -> Generator[AsyncIterator[int]]:
     """Receive signals on Windows, where event loops cannot.
 
     asyncio's loops call `signal.set_wakeup_fd`, so a signal still ends their wait.
@@ -36,12 +36,12 @@ def _handled(numbers: Sequence[signal.Signals]) -> Generator[AsyncIterator[int]]
     for number in numbers:
         signal.signal(number, note)
     try:
-        yield _taken(came)
+        yield _numbers_from(came)
     finally:
         for number in numbers:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
-async def _taken(came: "asyncio.Queue[int]") -> AsyncIterator[int]:
+async def _numbers_from(came: "asyncio.Queue[int]") -> AsyncIterator[int]:
     while True:
         yield await came.get()

@@ -117,10 +117,10 @@ class Lazy(Generic[T]):
     async def get(self) -> T:
         """Return the resource; if opening it fails, the next user tries again."""
         async with self._opening:
-            return await self._tasks.enter(self._noted()) if self.open is None else self.open
+            return await self._tasks.enter(self._open_and_note()) if self.open is None else self.open
 
     @asynccontextmanager
-    async def _noted(self) -> AsyncGenerator[T]:
+    async def _open_and_note(self) -> AsyncGenerator[T]:
         async with self._resource() as opened:
             self.open = opened
             try:

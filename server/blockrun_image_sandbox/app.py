@@ -71,7 +71,7 @@ class _Sandbox:
         if fault.cut == "before":
             return ConnectionCut(reset=fault.reset)
         response = await self._response(replace(call, body=body), fault)
-        return await self._delivered(response, fault, 0 if fault.slow else fault.delay_seconds)
+        return await self._deliver(response, fault, 0 if fault.slow else fault.delay_seconds)
 
     async def poll(self, request: Request) -> Response:
         job = self._studio.jobs.get(request.path_params["id"])
@@ -81,10 +81,10 @@ class _Sandbox:
         if fault.cut == "before":
             return ConnectionCut(reset=fault.reset)
         try:
-            response = self._refuse_other_wallet(job, request) or self._polled(job, fault)
+            response = self._refuse_other_wallet(job, request) or self._answer_poll(job, fault)
         except x402.PaymentRefusedError as refused:
             response = payment_refusal(refused)
-        return await self._delivered(response, fault, fault.delay_seconds)
+        return await self._deliver(response, fault, fault.delay_seconds)
 
     async def models(self, request: Request) -> Response:
         self._studio.settlements.lists += 1
@@ -92,7 +92,7 @@ class _Sandbox:
         if fault.cut == "before":
             return ConnectionCut(reset=fault.reset)
         response = self._answers.scripted(fault) if fault.is_scripted or fault.body is not None else None
-        return await self._delivered(response or self._listed(request), fault, fault.delay_seconds)
+        return await self._deliver(response or self._list_models(request), fault, fault.delay_seconds)
 
     async def picture(self, request: Request) -> Response:
         from blockrun_image_sandbox.drawing import draw  # noqa: PLC0415 - Pillow, when a picture is looked at
@@ -122,7 +122,7 @@ class _Sandbox:
             return refusal(400, _first_words(error), "invalid_changes")
         return JSONResponse({"changed": changed})
 
-    def _listed(self, request: Request) -> Response:
+    def _list_models(self, request: Request) -> Response:
         if not (request.url.path.startswith(WALLET_PREFIX) or has_account_key(request)):
             return _unauthorized()
         listing = self._studio.listing
@@ -210,7 +210,7 @@ class _Sandbox:
             raise x402.PaymentRefusedError("PAYMENT_INVALID", "a job is asked after with its own payment")
         return refusal(403, "The job belongs to another payment.", "forbidden")
 
-    def _polled(self, job: SandboxJob, fault: Fault) -> Response:
+    def _answer_poll(self, job: SandboxJob, fault: Fault) -> Response:
         if fault.is_scripted:
             if fault.settles:
                 self._studio.collect(job)
@@ -223,17 +223,17 @@ class _Sandbox:
         if job.asked == 1 or time.monotonic() < job.finished_at:
             return self._answers.accepted(job, "in_progress")
         if job.fault.status:
-            return self._failed(job)
+            return self._answer_failed_job(job)
         return self._answers.generated(self._studio.collect(job), {"status": "completed"})
 
-    def _failed(self, job: SandboxJob) -> Response:
+    def _answer_failed_job(self, job: SandboxJob) -> Response:
         if job.fault.settles:
             self._studio.collect(job)
         else:
             self._studio.give_up(job)
         return self._answers.failed(job)
 
-    async def _delivered(self, response: Response, fault: Fault, delay_seconds: float) -> Response:
+    async def _deliver(self, response: Response, fault: Fault, delay_seconds: float) -> Response:
         with anyio.move_on_after(delay_seconds):  # a delay must not hold up the end of the sandbox
             await self._closing.wait()
         if fault.cut == "after" or self._closing.is_set():

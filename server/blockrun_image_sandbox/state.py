@@ -153,7 +153,7 @@ class SandboxState:
         picture = Picture(request.prompt[:_MAX_DRAWN_CHARACTERS], width, height, variant)
         image: dict[str, object] = {"url": f"{origin}/images/{self._remember(picture)}.png"}
         if request.model in self.catalog.models and self.catalog.find(request.model).revises_prompt:
-            image["revised_prompt"] = _revised(request.prompt, variant)
+            image["revised_prompt"] = _revise(request.prompt, variant)
         return image
 
     def _pixels(self, request: ImageRequest) -> tuple[int, int]:
@@ -173,7 +173,7 @@ class SandboxState:
 _STYLES = ("flat shapes", "soft curves", "bold outlines", "layered paper", "broad strokes")
 
 
-def _revised(prompt: str, variant: int) -> str:
+def _revise(prompt: str, variant: int) -> str:
     """Return the prompt with an added style, as a rewriting model would."""
     style = _STYLES[variant % len(_STYLES)]
     return f"Variation {variant + 1}, drawn in {style}: {' '.join(prompt.split())}"

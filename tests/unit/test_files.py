@@ -170,7 +170,7 @@ async def test_picture_keeps_its_own_name_if_the_chosen_one_is_refused(
 ) -> None:
     picture = tmp_path / "made.png"
     picture.write_bytes(PNG)
-    destination = Destination.named(None, tmp_path / "chosen.png", 1)
+    destination = Destination.from_options(None, tmp_path / "chosen.png", 1)
     assert destination is not None
     store = destination.store
 

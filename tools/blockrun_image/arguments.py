@@ -85,8 +85,8 @@ class _Violation:
         missing = [name for name in self.tool.required if name not in self.value]
         valid: list[str] = self.tool.properties[missing[-1]].get("enum", [])
         message = f"{' and '.join(missing)} must not be missing or empty."
-        named = f" Choices for {missing[-1]}: {choices(valid)}." if valid else ""
-        return InvalidRequestError(message + named, valid_values=valid)
+        valid_text = f" Choices for {missing[-1]}: {choices(valid)}." if valid else ""
+        return InvalidRequestError(message + valid_text, valid_values=valid)
 
     def _not_a_choice(self) -> InvalidRequestError:
         valid: list[str] = self._schema["enum"]

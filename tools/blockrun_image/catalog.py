@@ -152,8 +152,8 @@ class Catalog:
     def alternatives(self, id: object) -> str:
         """Return the models closest to an unavailable id, with their lowest prices."""
         others = [each for each in self.models if each != id]
-        named = others if len(others) <= _MAX_ALTERNATIVES else closest(clean(id, 80), others, _MAX_ALTERNATIVES)
-        offers = [self._offer(self.models[name]) for name in named]
+        ids = others if len(others) <= _MAX_ALTERNATIVES else closest(clean(id, 80), others, _MAX_ALTERNATIVES)
+        offers = [self._offer(self.models[name]) for name in ids]
         # A hint must stay short, and one model is better than none.
         while len(", ".join(offers)) > _MAX_ALTERNATIVES_CHARACTERS and len(offers) > 1:
             offers.pop()

@@ -25,9 +25,9 @@ async def _with_data_in_files(response: ImagesResponse, store: ImageStore | None
     warnings = list(response.warnings)
     for image in response.images:
         try:
-            saved = None if image.data is None else await _saved(image.data, store)
+            saved = None if image.data is None else await _save(image.data, store)
         except StorageError as error:  # the other pictures of the response may still be saved
-            failures.append(await _with_the_bytes_kept(error, image.data or b"", store))
+            failures.append(await _keep_bytes_of(error, image.data or b"", store))
             warnings.append(failures[-1].message)
             continue
         images.append(image if saved is None else replace(image, url=saved.path.as_uri(), path=saved.path, data=None))
@@ -41,7 +41,7 @@ async def _with_data_in_files(response: ImagesResponse, store: ImageStore | None
     return replace(response, images=images, warnings=[*dict.fromkeys(warnings)])
 
 
-async def _with_the_bytes_kept(error: StorageError, picture: bytes, store: ImageStore | None) -> StorageError:
+async def _keep_bytes_of(error: StorageError, picture: bytes, store: ImageStore | None) -> StorageError:
     """Save an unstorable picture as raw bytes, and add their path to the error."""
     try:
         if store is not None:
@@ -53,7 +53,7 @@ async def _with_the_bytes_kept(error: StorageError, picture: bytes, store: Image
     return error
 
 
-async def _saved(picture: bytes, store: ImageStore | None) -> SavedPicture:
+async def _save(picture: bytes, store: ImageStore | None) -> SavedPicture:
     if store is None:
         raise StorageError("A picture came as data, and this toolset has no store to keep it in.")
     return await store.save(picture)

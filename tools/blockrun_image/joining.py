@@ -41,10 +41,12 @@ def join(contract: Catalog, listing: "Listing | None", scope: Scope = "both") ->
     if not available:
         return contract
     margin, added = contract.spec.margin, contract.spec.added_models
-    joined = {id: _joined(model, available[id], margin) for id, model in contract.models.items() if id in available}
+    joined = {
+        id: _update_from_list(model, available[id], margin) for id, model in contract.models.items() if id in available
+    }
     if scope == "both":
         joined |= {id: model for id, model in contract.models.items() if id in added and id not in available}
-    others = {id: _alone(contract, id, group) for id, group in available.items() if id not in joined}
+    others = {id: _model_from_list(contract, id, group) for id, group in available.items() if id not in joined}
     return Catalog(
         spec=contract.spec,
         models=joined | others,
@@ -72,8 +74,8 @@ def strangers(contract: Catalog, listing: "Listing") -> Sequence[str]:
     Neither the list marks them as image models, nor the description has them.
     """
     confirmed = {listed.id for listed in without_strangers(contract, listing).models} | {*contract.models}
-    named = [*(listed.id for listed in listing.models), *listing.others]
-    return [id for id in dict.fromkeys(named) if id not in confirmed][:_MAX_STRANGERS]
+    listed_ids = [*(listed.id for listed in listing.models), *listing.others]
+    return [id for id in dict.fromkeys(listed_ids) if id not in confirmed][:_MAX_STRANGERS]
 
 
 def _groups(contract: Catalog, listing: "Listing") -> Mapping[str, _Group]:
@@ -116,7 +118,7 @@ def _is_available(contract: Catalog, id: str, group: _Group) -> bool:
     return group[0].is_available and (id in contract.models or group[0].is_told_an_image)
 
 
-def _joined(model: Model, group: _Group, margin: Decimal) -> Model:
+def _update_from_list(model: Model, group: _Group, margin: Decimal) -> Model:
     """Return a described model, updated by its entries in the list."""
     listed, price = group[0], _price_of(model, group, margin)
     sizes, qualities = listed.sizes or model.sizes, listed.qualities or model.qualities
@@ -154,7 +156,7 @@ def _costs(price: PriceRange | None, margin: Decimal) -> Decimal | None:
     return None if price is None else price.with_margin(margin)[0]
 
 
-def _alone(contract: Catalog, id: str, group: _Group) -> Model:
+def _model_from_list(contract: Catalog, id: str, group: _Group) -> Model:
     """Return a model known only from the gateway's list."""
     listed = group[0]
     return Model(

@@ -139,9 +139,9 @@ def _prices(entry: Mapping[str, Any]) -> Iterator[Decimal]:
     The highest one counts, so that no estimate is too low.
     """
     pricing = _object(entry.get("pricing"))
-    named = [entry.get(name) for name in ("pricePerImage", "price_per_image", "flatPrice", "flat_price")]
-    named += [pricing.get(name) for name in ("per_image", "perImage", "flat")]
-    for amount in named:
+    amounts = [entry.get(name) for name in ("pricePerImage", "price_per_image", "flatPrice", "flat_price")]
+    amounts += [pricing.get(name) for name in ("per_image", "perImage", "flat")]
+    for amount in amounts:
         if isinstance(amount, str) and re.fullmatch(_AMOUNT, amount):
             yield Decimal(amount)
 

@@ -243,7 +243,7 @@ class ModelList:
         offer = self._cheapest()
         cheapest = [f"Cheapest: {offer.label()} at {offer.price_text()} an image."] if offer else []
         more = [f"{self.more} more: narrow the list with search, use_case or max_price_usd."] if self.more else []
-        return f"{self.to_table()}\n\n" + "\n".join([*more, *self._listed(), *cheapest])
+        return f"{self.to_table()}\n\n" + "\n".join([*more, *self._list_note(), *cheapest])
 
     def to_table(self) -> str:
         """Return the models as a Markdown table.
@@ -269,7 +269,7 @@ class ModelList:
         # A price without a high end may turn out to be the highest.
         return min((offer for offer in offers if offer.high_usd is not None), default=None)
 
-    def _listed(self) -> Sequence[str]:
+    def _list_note(self) -> Sequence[str]:
         """Return a sentence with the time of the gateway's list and the gone models."""
         listing = self.catalog.listing
         if listing is None:

@@ -156,8 +156,8 @@ class _Arguments:
         if len(self.catalog.models) > MAX_CHOICES:
             return _text(f"{description}; see list_models")
         ids = list(self.catalog.models)
-        named = f": {', '.join(ids)}" if len(ids) <= _MAX_NAMED else f", such as {ids[0]}, {ids[1]}"
-        return {"type": "string", "description": f"{description}{named}", "enum": [*before, *ids]}
+        ids_text = f": {', '.join(ids)}" if len(ids) <= _MAX_NAMED else f", such as {ids[0]}, {ids[1]}"
+        return {"type": "string", "description": f"{description}{ids_text}", "enum": [*before, *ids]}
 
     def model_to_compare(self) -> Schema:
         model, default = self.model(ANY), f"Default {ANY}: compare all."

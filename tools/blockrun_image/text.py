@@ -65,8 +65,8 @@ def choices(valid: Sequence[str], wanted: str = "", limit: int = 160) -> str:
     if len(everything) <= limit:
         return everything
     close = closest(wanted, valid, 5)
-    named = clip(", ".join(close), limit)
-    return f"{named} (the closest of {len(valid)})" if wanted else f"{named} and {len(valid) - len(close)} more"
+    shown = clip(", ".join(close), limit)
+    return f"{shown} (the closest of {len(valid)})" if wanted else f"{shown} and {len(valid) - len(close)} more"
 
 
 def closest(wanted: str, valid: Sequence[str], limit: int) -> Sequence[str]:

@@ -305,7 +305,7 @@ class ImageToolset:
 
     def _result(self, purchase: Purchase, offer: _Offer | None, response: ImagesResponse | None) -> GeneratedImages:
         gateway = self._ports.gateway_name
-        offer, warnings = self._described(purchase.request, offer, purchase.refusal)
+        offer, warnings = self._offer_behind(purchase.request, offer, purchase.refusal)
         offer = replace(offer, estimate=self._estimate_of(offer.request, purchase.attempt))
         if response is None:
             return PendingImages(
@@ -347,7 +347,7 @@ class ImageToolset:
             with anyio.CancelScope(shield=True):
                 await report(DeliveryEvent.WRITTEN)
 
-    def _described(
+    def _offer_behind(
         self, sent: ImageRequest | None, offer: _Offer | None, refusal: ImageError | None
     ) -> tuple[_Offer, Sequence[str]]:
         """Return the offer behind the pictures, and its differences from today's."""

@@ -74,7 +74,7 @@ class CatalogCache:
 
         One process may make a request in every `list_pause_seconds`. A claim is noted as a request.
         """
-        with self._locked() as is_mine:
+        with self._lock_out_others() as is_mine:
             may_ask = is_mine and not 0 <= self.clock() - self.read().asked_at < self._timings.list_pause_seconds
             if may_ask:
                 self.note_request()
@@ -118,7 +118,7 @@ class CatalogCache:
             self._unwritten = None
 
     @contextmanager
-    def _locked(self) -> Generator[bool]:
+    def _lock_out_others(self) -> Generator[bool]:
         """Lock out other processes; yield whether this one may go on."""
         lock = self.path.with_suffix(".lock")
         if not lock.is_absolute():  # without a home folder, nothing is shared

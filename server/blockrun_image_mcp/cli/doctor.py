@@ -77,7 +77,7 @@ async def examine(backend: Backend, environ: Mapping[str, str]) -> Sequence[Find
     The gateway gets one request, for its list of models, which is free. The list is cached.
     """
     mistakes = _mistakes(backend)
-    named = {mistake.state for mistake in mistakes}  # the gateway may fail for the same reason
+    mistaken_states = {mistake.state for mistake in mistakes}  # the gateway may fail for the same reason
     async with backend:
         return [
             Finding("version", f"{NAME} {version(NAME)}, Python {platform.python_version()}"),
@@ -85,7 +85,7 @@ async def examine(backend: Backend, environ: Mapping[str, str]) -> Sequence[Find
             *mistakes,
             *_unknown_variables(backend, environ),
             *_credentials(backend.settings),
-            *(finding for finding in await _gateway(backend) if finding.state not in named),
+            *(finding for finding in await _gateway(backend) if finding.state not in mistaken_states),
             _folder(backend),
             await _ledger(backend),
             *_folder_risks(backend, environ),
@@ -93,12 +93,12 @@ async def examine(backend: Backend, environ: Mapping[str, str]) -> Sequence[Find
 
 
 def _settings(backend: Backend, environ: Mapping[str, str]) -> Finding:
-    named = [variable for variable in VARIABLES.values() if environ.get(variable, "").strip()]
+    set_variables = [variable for variable in VARIABLES.values() if environ.get(variable, "").strip()]
     model = backend.defaults.model
     defaults = f"default model {model or 'none'}, enrich {backend.settings.enrich}"
-    unknown = model is None and VARIABLES["default_model"] in named
+    unknown = model is None and VARIABLES["default_model"] in set_variables
     advice = f"{VARIABLES['default_model']} names an unknown model, so calls must name one." if unknown else ""
-    return Finding("settings", f"{', '.join(named) or 'none'} in the environment; {defaults}", advice)
+    return Finding("settings", f"{', '.join(set_variables) or 'none'} in the environment; {defaults}", advice)
 
 
 def _mistakes(backend: Backend) -> Sequence[Finding]:
@@ -166,10 +166,10 @@ async def _gateway(backend: Backend) -> Sequence[Finding]:
         await backend.models.take(answer)
     except ImageError as error:
         trouble = error.message
-    return [_reached(answer, backend.settings), _models(backend.catalog, trouble)]
+    return [_gateway_finding(answer, backend.settings), _models(backend.catalog, trouble)]
 
 
-def _reached(answer: "ModelsAnswer", settings: Settings) -> Finding:
+def _gateway_finding(answer: "ModelsAnswer", settings: Settings) -> Finding:
     name, status = answer.gateway, answer.status
     if answer.is_refused:
         return Finding(

@@ -28,5 +28,5 @@ def estimate(live: bool, as_json: bool, **given: str | None) -> None:
     """
     arguments = {name: given.pop(name) for name in _PRICED}
     backend = options.start(sandbox=False, flags=given)
-    checked = options.checked(backend, "estimate_cost", arguments)
+    checked = options.check_options(backend, "estimate_cost", arguments)
     anyio.run(lambda: terminal.estimate(backend, checked, live=live, as_json=as_json))

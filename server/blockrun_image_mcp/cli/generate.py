@@ -43,14 +43,14 @@ def generate(
 
     Example: blockrun-image-mcp generate "A red fox in the snow" --model dall-e-3 --sandbox --output fox.png
     """
-    destination = Destination.named(save, output, flags["n"])
+    destination = Destination.from_options(save, output, flags["n"])
     arguments = {name: flags.pop(name) for name in _ARGUMENTS} | {"prompt": prompt}
     backend = options.start(sandbox, flags)
     arguments["model"] = arguments["model"] or backend.defaults.model
     terminal.fetch_list_if_needed(backend, arguments["model"])  # before the check, which refuses unknown models
     if arguments["model"] is None:
         raise _no_model(backend, arguments)
-    checked = options.checked(backend, "generate_image", arguments)
+    checked = options.check_options(backend, "generate_image", arguments)
 
     async def call(toolset: ImageToolset, on_status: OnStatus, ask: Ask) -> GeneratedImages:
         return await toolset.generate_image(**checked, on_status=on_status, approve=confirming(ask))
@@ -65,7 +65,9 @@ def _no_model(backend: Backend, arguments: Mapping[str, str | None]) -> Exceptio
         error = backend.catalog.unknown_model(default)
         error.append_hints([f"{VARIABLES['default_model']} sets it."])
         return error
-    wanted = options.checked(backend, "estimate_cost", {name: arguments[name] for name in ("size", "quality", "n")})
+    wanted = options.check_options(
+        backend, "estimate_cost", {name: arguments[name] for name in ("size", "quality", "n")}
+    )
     cheapest = backend.toolset.estimate_cost(**wanted).estimates[0]
     return click.UsageError(
         f"Name a model with --model. The cheapest for this call is {cheapest.label()} ({cheapest.price_text()}):"

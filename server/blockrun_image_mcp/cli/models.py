@@ -24,5 +24,5 @@ def models(search: str | None, refresh: bool, as_json: bool, **given: str | None
     backend = options.start(sandbox=False, flags=given)
     if refresh:
         anyio.run(terminal.refresh, backend)
-    checked = options.checked(backend, "list_models", arguments)
+    checked = options.check_options(backend, "list_models", arguments)
     terminal.show(backend.toolset.list_models(**checked, search=search or ""), as_json)

@@ -121,7 +121,7 @@ def reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-def checked(backend: Backend, tool: str, arguments: Mapping[str, object]) -> dict[str, Any]:
+def check_options(backend: Backend, tool: str, arguments: Mapping[str, object]) -> dict[str, Any]:
     """Check the options as the tool's arguments, and return them."""
     schema = next(schema for schema in backend.schemas() if schema.name == tool)
     return check_arguments(schema, arguments)

@@ -26,7 +26,7 @@ def prompt(prompt: str, model: str | None, as_json: bool, spec: str | None, **ar
     backend = options.start(sandbox=False, flags={"spec": spec})
     catalog = backend.catalog
     chosen = model or backend.defaults.model or next(iter(catalog.models))
-    checked = options.checked(backend, "generate_image", arguments | {"prompt": prompt, "model": chosen})
+    checked = options.check_options(backend, "generate_image", arguments | {"prompt": prompt, "model": chosen})
     request = catalog.resolve(ImageArguments(prompt, checked.pop("model"), checked.pop("size", None)))
     described = catalog.find(request.model)
     enriched = enrich(checked.pop("prompt"), model=described, size=request.size, **checked)

@@ -24,7 +24,7 @@ class Destination:
     file: Path | None = None
 
     @classmethod
-    def named(cls, folder: Path | None, file: Path | None, count: object) -> "Destination | None":
+    def from_options(cls, folder: Path | None, file: Path | None, count: object) -> "Destination | None":
         """Return the destination by the options --save and --output; raises `click.UsageError`."""
         if folder is not None and file is not None:
             raise click.UsageError("--save and --output exclude each other.")
@@ -55,10 +55,10 @@ class Destination:
 
         # the store names the file itself, by its real type
         path = await download(url, self.store, timings)
-        return path if self.file is None else await anyio.to_thread.run_sync(_renamed, path, self.file)
+        return path if self.file is None else await anyio.to_thread.run_sync(_rename_as_requested, path, self.file)
 
 
-def _renamed(path: Path, file: Path) -> Path:
+def _rename_as_requested(path: Path, file: Path) -> Path:
     """Rename a picture as requested, if possible, and return its path."""
     if file.exists():  # it was made since the check
         click.echo(f"{file} exists; the picture keeps another name.", err=True)

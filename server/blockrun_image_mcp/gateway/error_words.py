@@ -62,8 +62,8 @@ class ErrorWords:
     @cached_property
     def status(self) -> int | None:
         """The first HTTP error status among its codes."""
-        named = [int(code) for code in self.codes if _REFUSED.fullmatch(code)]
-        return named[0] if named else None
+        numbers = [int(code) for code in self.codes if _REFUSED.fullmatch(code)]
+        return numbers[0] if numbers else None
 
 
 def error_words_of(response: httpx2.Response) -> ErrorWords:
@@ -84,8 +84,8 @@ def error_words_of(response: httpx2.Response) -> ErrorWords:
 
 def _is_refusal(fields: Mapping[str, Any]) -> bool:
     faults = [*map(fields.get, _REFUSALS), json_object(fields.get("base_resp")).get("status_code")]
-    named = _REFUSED.fullmatch(str(fields.get("code") or fields.get("status") or ""))
-    return any(not _is_none(each) for each in faults) or fields.get("success") is False or named is not None
+    refusal_code = _REFUSED.fullmatch(str(fields.get("code") or fields.get("status") or ""))
+    return any(not _is_none(each) for each in faults) or fields.get("success") is False or refusal_code is not None
 
 
 def _is_fault(fields: Mapping[str, Any]) -> bool:

@@ -62,8 +62,8 @@ def id_of(body: Mapping[str, Any], request_url: str) -> str | None:
 
 def is_about(body: Mapping[str, Any], id: str) -> bool:
     """Return whether an answer names this job, or none."""
-    named = [*_ids(body)]
-    return not named or id in named
+    ids = [*_ids(body)]
+    return not ids or id in ids
 
 
 def _ids(body: Mapping[str, Any]) -> Iterator[str]:

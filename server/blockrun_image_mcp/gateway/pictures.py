@@ -176,7 +176,7 @@ class _Finder:
         if isinstance(value, str):
             linked = _MARKDOWN.fullmatch(value.strip())
             text = (linked[2] or linked[3]) if linked else value
-            data = _decoded(text, is_surely_base64=False)
+            data = _decode(text, is_surely_base64=False)
             return PictureEntry(data=data) if data else PictureEntry(url=self._url(text))
         fields = json_object(value)
         revised = next((fields[key] for key in _REVISION_KEYS if isinstance(fields.get(key), str)), None)
@@ -185,7 +185,7 @@ class _Finder:
             return replace(named[0], revised_prompt=revised)
         for keys, is_surely_base64 in ((_BASE64_KEYS, True), (_DATA_KEYS, False)):
             for text in _texts(fields, keys):
-                if data := _decoded(text, is_surely_base64=is_surely_base64):
+                if data := _decode(text, is_surely_base64=is_surely_base64):
                     return PictureEntry(data=data, revised_prompt=revised)
         return replace(next(iter(named), PictureEntry()), revised_prompt=revised)
 
@@ -233,7 +233,7 @@ class _Finder:
         return absolute if is_web_url(absolute) else None
 
 
-def _decoded(text: str, *, is_surely_base64: bool) -> bytes | None:
+def _decode(text: str, *, is_surely_base64: bool) -> bytes | None:
     """Return a text's decoded bytes; they must be a picture unless it surely is base64."""
     prefix = _DATA_URI.match(text)
     encoded = text[prefix.end() :] if prefix else text

@@ -240,13 +240,13 @@ def classify(status: int, charged: Charged, error_words: ErrorWords, *, is_web_p
 
     Some refusals have the status of a success.
     """
-    named = _named(error_words, _kinds_of(status))
-    if status == 403 and (is_web_page or (named in (None, _NO_ACCESS) and _WALL.search(error_words.words))):
+    found = _find_refusal(error_words, _kinds_of(status))
+    if status == 403 and (is_web_page or (found in (None, _NO_ACCESS) and _WALL.search(error_words.words))):
         return _BOT_WALL
     if status == 429 and is_out_of_quota(error_words):
         return _NO_CREDIT
-    if named is not None:
-        return named
+    if found is not None:
+        return found
     told = (error_words.status or 0) if status < 300 else status
     return _BY_STATUS.get(told) or _FALLBACKS.get((charged == "unknown", 300 <= status < 400), _FAILURE)
 
@@ -312,7 +312,7 @@ def is_before_drawing(error_words: ErrorWords) -> bool:
 
     Words are not proof.
     """
-    by_code = _named(replace(error_words, words=""), _KINDS)
+    by_code = _find_refusal(replace(error_words, words=""), _KINDS)
     return by_code in (_NO_CREDIT, _NO_MODEL, _NO_SERVICE, _NO_ACCESS, _BY_STATUS[401], _BY_STATUS[429]) or (
         by_code is None and error_words.status in (401, 402, 404, 429)
     )
@@ -320,7 +320,7 @@ def is_before_drawing(error_words: ErrorWords) -> bool:
 
 def is_policy(error_words: ErrorWords) -> bool:
     """Return whether a refusal is about the prompt's content."""
-    return _named(error_words, _KINDS) is _CONTENT
+    return _find_refusal(error_words, _KINDS) is _CONTENT
 
 
 _KINDS: Mapping[_Signs, Refusal] = {
@@ -347,7 +347,7 @@ def _kinds_of(status: int) -> Mapping[_Signs, Refusal]:
     return {_MODEL: _NO_MODEL} if status == 404 else {}
 
 
-def _named(error_words: ErrorWords, kinds: Mapping[_Signs, Refusal]) -> Refusal | None:
+def _find_refusal(error_words: ErrorWords, kinds: Mapping[_Signs, Refusal]) -> Refusal | None:
     """Return the kind of a refusal by its codes, or else by its words.
 
     Quotations do not count: they may be of the prompt. A code about access counts after the words, because proxies give

@@ -170,7 +170,7 @@ class Reader:
         if any(entry.is_usable for entry in entries):
             return self.images(response, max_images, sent)
         if state is State.FAILED:
-            raise self._failed(response, body, sent)
+            raise self._job_failure(response, body, sent)
         if entries and state in (None, State.FINISHED):
             raise self._unusable(response, sent)
         return "the gateway is still drawing" if response.status_code == 202 else None
@@ -230,7 +230,7 @@ class Reader:
         is_forbidden = response.status_code == 403 and not is_web_page(response)
         return is_forbidden or isinstance(refusal, AuthenticationError)
 
-    def _failed(self, response: httpx2.Response, body: Mapping[str, Any], sent: SentRequest) -> GatewayError:
+    def _job_failure(self, response: httpx2.Response, body: Mapping[str, Any], sent: SentRequest) -> GatewayError:
         error_words = error_words_of(response)
         is_free = body.get("payment_status") == "not_charged"
         charged, charged_usd = sent.charge(response, "no" if is_free else "unknown")
@@ -274,16 +274,16 @@ class Reader:
         return error
 
     def _image(self, entry: PictureEntry) -> Image:
-        revision = self._quoted(entry.revised_prompt or "", _MAX_REVISION_CHARACTERS) or None
+        revision = self._redact_and_clean(entry.revised_prompt or "", _MAX_REVISION_CHARACTERS) or None
         return Image(url=entry.url, data=None if entry.url else entry.data, revised_prompt=revision)
 
-    def _quoted(self, text: str, limit: int) -> str:
+    def _redact_and_clean(self, text: str, limit: int) -> str:
         return clean(self.redact(text[: 4 * limit]), limit)
 
     def _answer(self, response: httpx2.Response, error_words: ErrorWords, *, is_limited: bool = False) -> Answer:
         return Answer(
             status=response.status_code,
-            code=self._quoted(error_words.code, 64) if error_words.code else None,
+            code=self._redact_and_clean(error_words.code, 64) if error_words.code else None,
             request_id=self._request_id(response),
             retry_after_seconds=_wait(response, self.timings) if is_limited else None,
         )
@@ -291,15 +291,15 @@ class Reader:
     def _where_to(self, response: httpx2.Response) -> str:
         """Return the target of a redirect, as a sentence."""
         location = response.headers.get("location", "") if 300 <= response.status_code < 400 else ""
-        return f" It leads to {self._quoted(location, _MAX_MESSAGE_CHARACTERS)}." if location else ""
+        return f" It leads to {self._redact_and_clean(location, _MAX_MESSAGE_CHARACTERS)}." if location else ""
 
     def _request_id(self, response: httpx2.Response) -> str | None:
         id = response.headers.get("x-blockrun-request-id") or response.headers.get("x-request-id")
-        return self._quoted(id, 128) if id else None
+        return self._redact_and_clean(id, 128) if id else None
 
     def _says(self, error_words: ErrorWords) -> str:
         """Return the gateway's own words, as a clause."""
-        words = self._quoted(error_words.words, _MAX_MESSAGE_CHARACTERS).rstrip(".")
+        words = self._redact_and_clean(error_words.words, _MAX_MESSAGE_CHARACTERS).rstrip(".")
         return f": {words}" if words else ""
 
 

@@ -199,7 +199,7 @@ async def _read_whole(request: httpx2.Request, response: httpx2.Response) -> htt
     answer = httpx2.Response(
         response.status_code,
         headers=headers,
-        stream=httpx2.ByteStream(_unpacked(content, encoding, min(max_bytes, _MAX_UNPACKED_BYTES))),
+        stream=httpx2.ByteStream(_unpack(content, encoding, min(max_bytes, _MAX_UNPACKED_BYTES))),
         request=request,
         extensions={} if cut is None else {CUT: cut},
     )
@@ -224,7 +224,7 @@ async def _read_into(body: BytesIO, response: httpx2.Response, max_bytes: int) -
             raise httpx2.RemoteProtocolError("the answer is too large")
 
 
-def _unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:
+def _unpack(body: bytes, encoding: str, max_bytes: int) -> bytes:
     """Return the body, unpacked as far as possible.
 
     It stays packed if it is too long or incomplete, or if its encoding is unknown.
@@ -244,18 +244,18 @@ def _without(packing: str, body: bytes, max_bytes: int) -> bytes | None:
     """
     match packing:
         case "" | "identity":  # some servers send gzip without saying so
-            return (_inflated(body, _HEADED, max_bytes) or body) if body.startswith(_GZIP) else body
+            return (_inflate(body, _HEADED, max_bytes) or body) if body.startswith(_GZIP) else body
         case "gzip" | "x-gzip":
-            return _inflated(body, _HEADED, max_bytes)
+            return _inflate(body, _HEADED, max_bytes)
         case "deflate":  # some servers leave out the header that HTTP asks for
-            return _inflated(body, _HEADED, max_bytes) or _inflated(body, _RAW, max_bytes)
+            return _inflate(body, _HEADED, max_bytes) or _inflate(body, _RAW, max_bytes)
         case "br":
-            return _unbrotlied(body, max_bytes)
+            return _unbrotli(body, max_bytes)
         case _:
             return None
 
 
-def _inflated(body: bytes, wbits: int, max_bytes: int) -> bytes | None:
+def _inflate(body: bytes, wbits: int, max_bytes: int) -> bytes | None:
     """Return an inflated body of one or more members, or `None`.
 
     If its end is missing or a checksum is wrong, it must be whole JSON.
@@ -272,7 +272,7 @@ def _inflated(body: bytes, wbits: int, max_bytes: int) -> bytes | None:
     return unpacked if is_whole or len(unpacked) > max_bytes or json_from(unpacked) is not None else None
 
 
-def _unbrotlied(body: bytes, max_bytes: int) -> bytes | None:
+def _unbrotli(body: bytes, max_bytes: int) -> bytes | None:
     brotli: Any = import_module("brotli")  # rarely needed: requests ask for no encoding
     unpacking = brotli.Decompressor()
     try:

@@ -156,7 +156,7 @@ class Outbox:
         try:
             make_folder(self.folder)
             part = write_part(path, json.dumps(record.to_dict()).encode())
-            waiting.spill = _named(part, path)
+            waiting.spill = _rename_part(part, path)
             sync_folder(self.folder)
         except OSError as error:
             _log.error("a record of %s is only in memory: %s", record.id, clean(error, 200))
@@ -165,7 +165,7 @@ class Outbox:
             self.remove([waiting.spill])
 
 
-def _named(part: Path, path: Path) -> Path:
+def _rename_part(part: Path, path: Path) -> Path:
     """Rename a file, and return its path: `part` if it could not be renamed."""
     try:
         replace(part, path)

@@ -281,7 +281,7 @@ def _lock_or_raise(descriptor: int, path: Path) -> None:
 
 def _is_free(path: Path) -> bool:
     """Return whether the file's lock is free."""
-    with _opened(path, os.O_RDONLY) as descriptor:
+    with _open(path, os.O_RDONLY) as descriptor:
         for _ in range(_PROBES - 1):  # a shared lock, because several probers must not disturb one another
             if _lock(descriptor, shared=True):
                 return True
@@ -322,7 +322,7 @@ def _remove(path: Path, descriptor: int) -> None:
 
 def _remove_if_free(path: Path) -> bool:
     try:
-        with _NO_FORK, _opened(path, os.O_RDWR) as descriptor:
+        with _NO_FORK, _open(path, os.O_RDWR) as descriptor:
             # a lock proves nothing if locks do not work here, or if the path now leads to another file
             if not _lock(descriptor, shared=False) or _is_free(path):
                 return False
@@ -339,7 +339,7 @@ def _remove_if_free(path: Path) -> bool:
 
 
 @contextmanager
-def _opened(path: Path, flags: int) -> Generator[int]:
+def _open(path: Path, flags: int) -> Generator[int]:
     descriptor = os.open(path, flags)
     try:
         yield descriptor

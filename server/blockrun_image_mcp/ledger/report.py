@@ -179,7 +179,7 @@ class AttemptReport:
         return {
             "id": self.id,
             "state": self.state,
-            "created": self._created(),
+            "created": self._created_text(),
             "model": self.model,
             "size": self.size,
             "n": self.n,
@@ -195,13 +195,13 @@ class AttemptReport:
     def to_text(self) -> str:
         """Return the attempt as text: time, cost and model, then its pictures."""
         cost = self.reserved_micro_usd if self.charged_micro_usd is None else self.charged_micro_usd
-        head = f"{self._created()}  {self.state:9}{in_usd(cost):>9}  {self.model} {self.size}"
+        head = f"{self._created_text()}  {self.state:9}{in_usd(cost):>9}  {self.model} {self.size}"
         warnings = [clean(each, _SHOWN_WARNING) for each in self.warnings]
         urls = [image.url or "" for image in self.images]
         about = [clean(self.prompt, _SHOWN_CHARACTERS), *urls, *(f"Saved: {file}" for file in self.files), *warnings]
         return "\n  ".join([head, *about])
 
-    def _created(self) -> str:
+    def _created_text(self) -> str:
         return datetime.fromtimestamp(self.created_at, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 

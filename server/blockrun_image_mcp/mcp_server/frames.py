@@ -46,14 +46,14 @@ def read_frame(line: bytes) -> Frame | ErrorReply | None:
     try:
         message: object = from_json(line)
     except ValueError:
-        message = _mended(line)
+        message = _mend(line)
         if message is None:
             return ErrorReply(PARSE_ERROR, "The line is not JSON, or is nested too deeply.")
     if isinstance(message, list):  # batches were removed from MCP with 2025-06-18
         return ErrorReply(INVALID_REQUEST, "Batches are not supported: send each message on a line of its own.")
     if not isinstance(message, dict):
         return ErrorReply(INVALID_REQUEST, "The line is not a JSON-RPC message.")
-    return _checked(cast("Frame", message))
+    return _check(cast("Frame", message))
 
 
 def without_lone_surrogates(content: object) -> object:
@@ -61,7 +61,7 @@ def without_lone_surrogates(content: object) -> object:
     return json.loads(LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", json.dumps(content, ensure_ascii=False)))
 
 
-def _mended(line: bytes) -> object:
+def _mend(line: bytes) -> object:
     """Return the content of JSON with broken characters, or `None` for other text.
 
     An id stays as it was sent: the client must recognise it.
@@ -79,7 +79,7 @@ def _mended(line: bytes) -> object:
     return mended
 
 
-def _checked(message: Frame) -> Frame | ErrorReply | None:
+def _check(message: Frame) -> Frame | ErrorReply | None:
     if "method" not in message and ("result" in message or "error" in message):
         return _response(message)
     id, is_request = message.get("id"), "id" in message

@@ -94,8 +94,8 @@ async def _fit_client(ctx: ServerRequestContext[Backend, Any], call_next: CallNe
     arguments = params.get("arguments")
     # mcp would answer these with a protocol error, which models do not see; they do see the tool's own refusal
     if ctx.method == "tools/call" and arguments is not None and not isinstance(arguments, Mapping):
-        named = {} if arguments in ("", []) else {"arguments": arguments}  # some languages write {} as []
-        ctx = replace(ctx, params={**params, "arguments": named})
+        given = {} if arguments in ("", []) else {"arguments": arguments}  # some languages write {} as []
+        ctx = replace(ctx, params={**params, "arguments": given})
     result = await call_next(ctx)
     # mcp sends the server's title in every version
     if ctx.method == "initialize" and isinstance(result, dict) and not has_titles(result["protocolVersion"]):

@@ -107,7 +107,7 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
 async def _answer(call: ToolCall) -> CallToolResult | InputRequiredResult:
     name, version = call.params.name, call.context.protocol_version
     try:
-        return _result(await _done(call), version)
+        return _result(await _run(call), version)
     except InputRequired as question:
         return question.result
     except ImageError as error:
@@ -120,7 +120,7 @@ async def _answer(call: ToolCall) -> CallToolResult | InputRequiredResult:
         call.backend.models.schedule_refresh()
 
 
-async def _done(call: ToolCall) -> "Result":
+async def _run(call: ToolCall) -> "Result":
     arguments = call.params.arguments or {}
     schema = _schema(call)
     call.backend.check_description()  # first: the arguments are checked against it

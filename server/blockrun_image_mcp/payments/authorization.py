@@ -89,7 +89,7 @@ def digest(network: Network, authorization: Authorization, keccak: Keccak) -> by
 def typed_data(network: Network, authorization: Authorization) -> dict[str, Any]:
     """Return the authorization as EIP-712 JSON, for a library that computes the digest."""
     return {
-        "types": {"EIP712Domain": _named(_DOMAIN_FIELDS), _TYPE: _named(_FIELDS)},
+        "types": {"EIP712Domain": _typed_fields(_DOMAIN_FIELDS), _TYPE: _typed_fields(_FIELDS)},
         "primaryType": _TYPE,
         "domain": {
             "name": network.token_name,
@@ -112,7 +112,7 @@ def _signature_of(name: str, fields: Sequence[tuple[str, str]]) -> bytes:
     return f"{name}({','.join(f'{kind} {field}' for field, kind in fields)})".encode()
 
 
-def _named(fields: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+def _typed_fields(fields: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
     return [{"name": field, "type": kind} for field, kind in fields]
 
 

@@ -60,8 +60,8 @@ def read_challenge(headers: Mapping[str, str], body: bytes) -> Challenge:
         raise refused_quote("the answer is too large")
     lower = {name.lower(): value for name, value in headers.items()}
     encoded = next((lower[name] for name in _HEADERS if name in lower), None)
-    mirror = json_object(_parsed(body))
-    quote = mirror if encoded is None else _decoded(encoded)
+    mirror = json_object(_parse(body))
+    quote = mirror if encoded is None else _decode(encoded)
     if "accepts" not in quote and "x402Version" not in quote:
         raise refused_quote(
             "there is none in the answer", "Check that the base URL is a gateway that takes x402 payments."
@@ -89,11 +89,11 @@ def _check_version(quote: Mapping[str, Any]) -> None:
         raise refused_quote(f"it is of the unknown x402 version {quoted(version, 20)}")
 
 
-def _decoded(encoded: str) -> Mapping[str, Any]:
+def _decode(encoded: str) -> Mapping[str, Any]:
     if len(encoded) > MAX_ENCODED_CHARACTERS:
         raise refused_quote("it is too large")
     try:
-        quote = _parsed(base64.b64decode(encoded, validate=True))
+        quote = _parse(base64.b64decode(encoded, validate=True))
     except (binascii.Error, ValueError):
         quote = None
     if not isinstance(quote, dict):
@@ -106,20 +106,20 @@ def _price(body: bytes) -> Decimal | None:
 
     An unreadable price may differ from the quote's amount.
     """
-    price = json_object(_parsed(body, parse_float=Decimal)).get("price")  # a float could round it
+    price = json_object(_parse(body, parse_float=Decimal)).get("price")  # a float could round it
     amount = json_object(price).get("amount", price)
     if amount is None:
         return None
     try:
-        named = str(amount)
-        if isinstance(amount, bool) or not _AMOUNT.fullmatch(named):
+        price_text = str(amount)
+        if isinstance(amount, bool) or not _AMOUNT.fullmatch(price_text):
             raise refused_quote("the price beside it cannot be read")
-        return Decimal(named)
+        return Decimal(price_text)
     except (InvalidOperation, ValueError):
         raise refused_quote("the price beside it cannot be read") from None
 
 
-def _parsed(text: bytes, parse_float: type[float] | type[Decimal] = float) -> object:
+def _parse(text: bytes, parse_float: type[float] | type[Decimal] = float) -> object:
     try:
         return json_from(text, parse_float=parse_float, parse_constant=_no_number)
     except InvalidOperation:

@@ -65,17 +65,17 @@ def backdrop_for(words: Sequence[str], mentions: Sequence[Mention]) -> tuple[Pai
     There are none if no word asks for any.
     """
     asked = frozenset(words)
-    indoors = _named(INTERIORS, asked)
+    indoors = _mentioned_in(INTERIORS, asked)
     if indoors:
         return (_surface(indoors[0], mentions),)
-    far, near = _named(DISTANCES, asked), _named(GROUNDS, asked)
+    far, near = _mentioned_in(DISTANCES, asked), _mentioned_in(GROUNDS, asked)
     if not (far or near):
         return _home(asked, mentions)
     ground = near[0] if near else _ground_before(far, mentions)
     return (skies.sky, *(DISTANCES[name].paint for name in far), GROUNDS[ground].paint)
 
 
-def _named(backdrops: dict[str, Backdrop], words: frozenset[str]) -> list[str]:
+def _mentioned_in(backdrops: dict[str, Backdrop], words: frozenset[str]) -> list[str]:
     return [name for name, backdrop in backdrops.items() if not words.isdisjoint(backdrop.words.split())]
 
 

@@ -66,8 +66,8 @@ class Canvas:
             return
         # One column is stretched to the full height, then to the full width, instead of drawing line by line.
         strip = Image.frombytes("RGB", (1, len(colours)), bytes(part for colour in colours for part in colour))
-        column = _stretched(strip, (1, last - first), Image.Resampling.BILINEAR)
-        image.paste(_stretched(column, (image.width, last - first), Image.Resampling.NEAREST), (0, first))
+        column = _stretch(strip, (1, last - first), Image.Resampling.BILINEAR)
+        image.paste(_stretch(column, (image.width, last - first), Image.Resampling.NEAREST), (0, first))
 
     def polygon(self, points: Iterable[Point], paint: Paint) -> None:
         """Fill a shape with straight edges."""
@@ -155,7 +155,7 @@ class Canvas:
         return self.origin[0] + x * self.unit, self.origin[1] + y * self.unit
 
 
-def _stretched(image: Image.Image, size: tuple[int, int], how: Image.Resampling) -> Image.Image:
+def _stretch(image: Image.Image, size: tuple[int, int], how: Image.Resampling) -> Image.Image:
     return image.transform(size, Image.Transform.EXTENT, (0, 0, *image.size), how)
 
 

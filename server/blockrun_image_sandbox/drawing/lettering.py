@@ -44,9 +44,9 @@ def caption_for(prompt: str, width: int, height: int) -> Caption:
     size = max(_SMALLEST_TEXT, round(min(short * 0.031, width * 0.036)) if short >= _SMALL else round(short * 0.046))
     font = ImageFont.load_default(size=size)
     margin = round(size * 0.95)
-    lines = _wrapped(_printable(prompt), font, width - 2 * margin)
+    lines = _wrap(_printable(prompt), font, width - 2 * margin)
     most = 1 if height < 12 * size else 2 if short < _SMALL else 3
-    return Caption(_shortened(lines, most, font, width - 2 * margin), font, size, margin)
+    return Caption(_shorten(lines, most, font, width - 2 * margin), font, size, margin)
 
 
 def letter(picture: Image.Image, caption: Caption) -> None:
@@ -84,7 +84,7 @@ def _printable(prompt: str) -> str:
     return NO_GLYPHS if prompt.strip() else NO_TEXT
 
 
-def _wrapped(text: str, font: Font, room: float) -> list[str]:
+def _wrap(text: str, font: Font, room: float) -> list[str]:
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -95,14 +95,14 @@ def _wrapped(text: str, font: Font, room: float) -> list[str]:
     return lines
 
 
-def _shortened(lines: list[str], most: int, font: Font, room: float) -> tuple[str, ...]:
+def _shorten(lines: list[str], most: int, font: Font, room: float) -> tuple[str, ...]:
     kept = lines[:most]
     if len(lines) > most:
         kept[-1] += " …"
-    return tuple(_fitted(line, font, room) for line in kept)
+    return tuple(_fit(line, font, room) for line in kept)
 
 
-def _fitted(line: str, font: Font, room: float) -> str:
+def _fit(line: str, font: Font, room: float) -> str:
     if font.getlength(line) <= room:
         return line
     whole = line.removesuffix("…")

@@ -37,8 +37,8 @@ def mentions_in(words: Sequence[str]) -> tuple[Mention, ...]:
     for place, word in enumerate(words):
         name = _SUBJECT_OF.get(word)
         if name and name not in mentions:
-            mentions[name] = _wish(name, words[: place + 1])
-    return _settled(mentions)
+            mentions[name] = _mention_of(name, words[: place + 1])
+    return _resolve_overlaps(mentions)
 
 
 _SUBJECT_OF: dict[str, str] = {
@@ -46,7 +46,7 @@ _SUBJECT_OF: dict[str, str] = {
 }
 
 
-def _wish(name: str, words: Sequence[str]) -> Mention:
+def _mention_of(name: str, words: Sequence[str]) -> Mention:
     before = _own_words(words)
     counted = next((_COUNTS[word] for word in before if word in _COUNTS), None)
     plural = words[-1] in SUBJECTS[name].many.split()
@@ -65,7 +65,7 @@ def _own_words(words: Sequence[str]) -> Sequence[str]:
     return before
 
 
-def _settled(mentions: dict[str, Mention]) -> tuple[Mention, ...]:
+def _resolve_overlaps(mentions: dict[str, Mention]) -> tuple[Mention, ...]:
     """Resolve overlaps: "portrait of a woman" is one portrait, and "palm tree" one tree.
 
     "Portrait of a dog" is a dog.

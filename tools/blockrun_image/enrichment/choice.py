@@ -67,8 +67,8 @@ class Choice:
             fitting = [phrase for phrase in phrases if self._fits(phrase, tags)]
             # A phrase that needs one of the prompt's tags is more particular than one that fits any prompt.
             for phrase in (
-                *self._turned([each for each in fitting if each.needs]),
-                *self._turned([each for each in fitting if not each.needs]),
+                *self._rotate([each for each in fitting if each.needs]),
+                *self._rotate([each for each in fitting if not each.needs]),
             ):
                 yield source, rule, phrase
 
@@ -94,7 +94,7 @@ class Choice:
             yield "subject", f"subjects.{kind}.{facet}", subject.phrases[facet]
         yield "fallback", f"fallbacks.{facet}", self.tips.fallbacks.phrases[facet]
 
-    def _turned(self, phrases: Sequence[Phrase]) -> Iterator[Phrase]:
+    def _rotate(self, phrases: Sequence[Phrase]) -> Iterator[Phrase]:
         """Yield the phrases from a start that depends on the key word.
 
         So prompts about different things get different phrases.

@@ -54,7 +54,7 @@ class Statement:
     @classmethod
     def of(cls, tips: Tips, reading: Reading) -> Self:
         """Return the statement of a reading."""
-        return cls(tips, reading, [Denial.of(tips, denied) for denied in dict.fromkeys(_denied(tips, reading))])
+        return cls(tips, reading, [Denial.of(tips, denied) for denied in dict.fromkeys(_negations(tips, reading))])
 
     def contradicts(self, other: Self) -> bool:
         """Return whether either statement denies the other, or their tags conflict."""
@@ -66,7 +66,7 @@ class Statement:
         return any(denial.rules_out(other.reading) for denial in self.denials)
 
 
-def _denied(tips: Tips, reading: Reading) -> Iterator[tuple[str, ...]]:
+def _negations(tips: Tips, reading: Reading) -> Iterator[tuple[str, ...]]:
     """Yield the words of each negation: "people" for "no people in the background".
 
     For "no text and logos", "text" and "logos" come one by one.

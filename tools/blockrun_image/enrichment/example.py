@@ -21,9 +21,9 @@ def example_of(enriched: EnrichedPrompt) -> str:
         if not tips.conflict(added, tags):
             phrases.append(advice.example)
             tags |= added
-    return _joined(enriched.prompt, ", ".join(phrases)) if phrases else ""
+    return _join(enriched.prompt, ", ".join(phrases)) if phrases else ""
 
 
-def _joined(prompt: str, words: str) -> str:
+def _join(prompt: str, words: str) -> str:
     theirs = within(" ".join(prompt.split()), _MAX_BYTES - len(words)).rstrip(",;:")
     return f"{theirs} {words[0].upper()}{words[1:]}." if is_ended(theirs) else f"{theirs}, {words}"

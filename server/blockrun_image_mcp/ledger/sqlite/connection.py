@@ -92,8 +92,10 @@ class SqliteConnection:
 
     def _in_thread(self, begin: str, work: Work[T]) -> T:
         try:
-            connection = self._opened()
-            result, before, self._seen = _in_transaction(connection, begin, lambda: self._checked(connection, work))
+            connection = self._current_connection()
+            result, before, self._seen = _in_transaction(
+                connection, begin, lambda: self._run_on_same_ledger(connection, work)
+            )
             if before.lock_folder != self._seen.lock_folder:
                 # a process with another path to the file has another log, and must see the new lock folder
                 connection.execute("PRAGMA wal_checkpoint(FULL)")
@@ -111,7 +113,7 @@ class SqliteConnection:
         except sqlite3.Error as error:
             raise self._error(error) from error
 
-    def _opened(self) -> sqlite3.Connection:
+    def _current_connection(self) -> sqlite3.Connection:
         if self._is_forked:
             raise OSError("this process was forked from one that uses it; start a new process instead")
         if self._connection is not None and self._file != _file_at(self.path):
@@ -125,7 +127,7 @@ class SqliteConnection:
         _check_one_name(self.path)
         return self._connection
 
-    def _checked(self, connection: sqlite3.Connection, work: Work[T]) -> tuple[T, Header, Header]:
+    def _run_on_same_ledger(self, connection: sqlite3.Connection, work: Work[T]) -> tuple[T, Header, Header]:
         """Do the work if the file is still the same ledger, and return its headers before and after, too."""
         if connection.execute("PRAGMA user_version").fetchone()[0] != VERSION:
             raise NewerLedgerError
