@@ -131,7 +131,7 @@ def test_unreadable_file_counts_as_empty_and_is_replaced(cache: CatalogCache, co
     cache.path.parent.mkdir(parents=True)
     cache.path.write_bytes(content)
     assert cache.read() == CachedListing(base_url=BASE_URL, rail="account")
-    assert cache.claim()
+    assert cache.take_turn()
     cache.keep(listing("dall-e-2"), "")
     assert seen_by_another(cache).listing == listing("dall-e-2")
 
@@ -193,13 +193,13 @@ def test_process_remembers_lists_and_claims_if_nothing_can_be_written(
 ) -> None:
     folder.parent.mkdir()
     folder.write_text("a file in the place of the folder")
-    assert cache.claim()
-    assert not cache.claim()
+    assert cache.take_turn()
+    assert not cache.take_turn()
     cache.keep(listing("dall-e-3"), '"one"')
     assert (cache.read().listing, cache.read().etag) == (listing("dall-e-3"), '"one"')
     assert seen_by_another(cache).listing is None
     clock.now += HOUR
-    assert cache.claim()
+    assert cache.take_turn()
     folder.unlink()
     cache.confirm()
     assert seen_by_another(cache).listing == cache.read().listing
@@ -210,7 +210,7 @@ def test_folder_in_place_of_the_file_is_tolerated(cache: CatalogCache) -> None:
     (cache.path / "something").touch()
     cache.keep(listing("dall-e-3"), "")
     assert cache.read().listing == listing("dall-e-3")
-    assert (cache.claim(), cache.claim()) == (True, False)
+    assert (cache.take_turn(), cache.take_turn()) == (True, False)
     assert [path.name for path in cache.path.parent.iterdir()] == [cache.path.name]
 
 
@@ -225,16 +225,16 @@ def test_gateway_is_queried_at_most_once_an_hour_even_after_failures(cache: Cata
     asked: list[bool] = []
     for seconds in (0, 1, HOUR - 2, 1, 0, HOUR - 1, 1):
         clock.now += seconds
-        asked.append(cache.claim())
+        asked.append(cache.take_turn())
         cache.fail("It was down.")
     assert asked == [True, False, False, True, False, False, True]
 
 
 def test_clock_set_back_does_not_block_claims(cache: CatalogCache, clock: Clock) -> None:
-    assert cache.claim()
+    assert cache.take_turn()
     clock.now -= 365 * 24 * HOUR
-    assert cache.claim()
-    assert not cache.claim()
+    assert cache.take_turn()
+    assert not cache.take_turn()
 
 
 def hold_lock(cache: CatalogCache, since: float) -> Path:
@@ -248,13 +248,13 @@ def hold_lock(cache: CatalogCache, since: float) -> Path:
 
 def test_fresh_lock_blocks_all_claims(cache: CatalogCache) -> None:
     lock = hold_lock(cache, NOW - 59)
-    assert (cache.claim(), cache.claim(), lock.exists()) == (False, False, True)
+    assert (cache.take_turn(), cache.take_turn(), lock.exists()) == (False, False, True)
 
 
 @pytest.mark.parametrize("seconds", [61, -61, -1e8], ids=["old", "later", "years later"])
 def test_stale_lock_of_a_killed_process_blocks_one_claim_at_most(cache: CatalogCache, seconds: float) -> None:
     lock = hold_lock(cache, NOW - seconds)
-    assert (cache.claim(), cache.claim(), cache.claim()) == (False, True, False)
+    assert (cache.take_turn(), cache.take_turn(), cache.take_turn()) == (False, True, False)
     assert not lock.exists()
 
 
@@ -263,7 +263,7 @@ import sys
 from pathlib import Path
 from blockrun_image_mcp.catalogs.cache import CatalogCache
 for folder in sys.stdin:
-    print(CatalogCache(Path(folder.strip()), {BASE_URL!r}, "account").claim(), flush=True)
+    print(CatalogCache(Path(folder.strip()), {BASE_URL!r}, "account").take_turn(), flush=True)
 """
 
 

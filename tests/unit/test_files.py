@@ -211,5 +211,5 @@ async def test_unremovable_list_lock_raises_no_error(tmp_path: Path, refusals: R
     cache = CatalogCache(tmp_path, "https://api.example", "account")
     with refusals.patch.context() as patched:
         Refusals(patched).of(Path, "unlink", ALWAYS)
-        assert cache.claim()
-    assert not cache.claim()
+        assert cache.take_turn()
+    assert not cache.take_turn()

@@ -71,7 +71,7 @@ async def test_attempt_of_a_dead_process_is_released_if_unsent_else_unknown(
     assert job.id in [attempt.id for attempt in await other.sweep()]
 
 
-@pytest.mark.parametrize("way", ["begin", "sweep", "statement"])
+@pytest.mark.parametrize("way", ["begin", "sweep", "spending_today"])
 async def test_any_access_ends_attempts_of_dead_processes(processes: Processes, way: str) -> None:
     gone, other = await processes.start(), await processes.start()
     attempt = await sent(gone)
@@ -166,7 +166,7 @@ async def test_sweep_removes_the_unreferenced_lock_file_of_a_dead_process(proces
     assert locks(other) == {other.owner}
 
 
-@pytest.mark.parametrize("way", ["statement", "sweep"])
+@pytest.mark.parametrize("way", ["spending_today", "sweep"])
 async def test_own_attempt_is_not_ended_before_its_reservation_returns(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:

@@ -267,7 +267,7 @@ async def test_trusted_payee_is_not_paid_while_the_former_payees_job_is_open(led
     await quoted(ledger, OTHER_PAYEE)
 
 
-@pytest.mark.parametrize("end", ["released", "unknown"])
+@pytest.mark.parametrize("end", ["released", "mark_unknown"])
 async def test_payee_that_delivered_nothing_is_not_trusted(ledger: Ledger, clock: Clock, end: str) -> None:
     await getattr(await paid(ledger, clock), end)()
     clock.now += 361
@@ -279,7 +279,7 @@ async def test_payee_of_an_unpaid_quote_is_not_trusted(ledger: Ledger) -> None:
     await quoted(ledger, OTHER_PAYEE)
 
 
-@pytest.mark.parametrize("end", ["nothing", "released", "unknown"])
+@pytest.mark.parametrize("end", ["nothing", "released", "mark_unknown"])
 async def test_second_payee_is_not_paid_while_the_first_payment_is_usable(
     processes: Processes, clock: Clock, end: str
 ) -> None:

@@ -43,7 +43,7 @@ async def test_later_records_do_not_undo_a_charge(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("response", [RESPONSE, replace(RESPONSE, charged_usd=None)], ids=["a charge", "no charge"])
-@pytest.mark.parametrize("late", ["released", "unknown", "stopped", "refused_for_now", "accepted"])
+@pytest.mark.parametrize("late", ["released", "mark_unknown", "stopped", "refused_for_now", "accepted"])
 async def test_settled_attempt_stays_settled_after_a_late_record(
     ledger: Ledger, late: str, response: ImagesResponse
 ) -> None:

@@ -151,7 +151,7 @@ async def test_first_list_is_not_awaited_after_a_failed_refresh(
 async def test_first_list_is_not_awaited_after_a_killed_process_claimed_it(
     gateway: Gateway, catalog: Catalog, tmp_path: Path, look: Looks
 ) -> None:
-    assert CatalogCache(tmp_path, "https://api.example", "account", gateway.clock).claim()
+    assert CatalogCache(tmp_path, "https://api.example", "account", gateway.clock).take_turn()
     gateway.now += 11
     live = await look()
     with anyio.fail_after(5):

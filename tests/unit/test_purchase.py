@@ -183,7 +183,7 @@ async def test_unreadable_earlier_attempt_may_have_been_charged() -> None:
     with pytest.raises(LedgerError) as caught:
         await made(purchase(earlier(SENT, broken=["status"])))
     assert (caught.value.charged, caught.value.message) == ("unknown", "The disk is full.")
-    assert "repeating the call collects it" in caught.value.hint
+    assert "Repeat the call to collect its pictures" in caught.value.hint
 
 
 async def test_claimed_job_is_finished_without_a_caller() -> None:

@@ -130,8 +130,8 @@ async def test_nothing_is_spent_or_written_without_a_home_folder(
         with pytest.raises(StorageError, match="cannot be written"):
             await backend.store.check()
         assert backend.cache is not None
-        assert backend.cache.claim()
-        assert not backend.cache.claim()  # it is remembered as long as this process lasts
+        assert backend.cache.take_turn()
+        assert not backend.cache.take_turn()  # it is remembered as long as this process lasts
     assert files_in(tmp_path) == []
 
 

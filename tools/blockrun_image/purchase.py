@@ -57,7 +57,7 @@ _REPEATED = (
     "These pictures are from the same call moments ago; nothing more was charged. For different ones, change the"
     " prompt, or ask for several at once with n, if the model supports n."
 )
-_BUYS_ANEW = "First check whether the earlier call was charged: repeating it buys a new picture."
+_BUYS_ANEW = "First check whether the earlier call was charged: repeating the call buys a new picture."
 _STILL_THERE = "The request may have been sent. Repeat the call to collect its pictures."
 
 

@@ -69,10 +69,10 @@ class CatalogCache:
             return nothing
         return cached if (cached.base_url, cached.rail) == self._identity else nothing
 
-    def claim(self) -> bool:
-        """Claim the next request for the list; return whether it was free.
+    def take_turn(self) -> bool:
+        """Take the next request for the list, and return whether it is this process's turn.
 
-        One process may make a request in every `list_pause_seconds`. A claim is noted as a request.
+        One process may make a request in every `list_pause_seconds`. A turn is noted as a request.
         """
         with self._lock_out_others() as is_mine:
             may_ask = is_mine and not 0 <= self.clock() - self.read().asked_at < self._timings.list_pause_seconds

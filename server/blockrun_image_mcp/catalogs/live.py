@@ -115,7 +115,7 @@ class LiveCatalog:
             await anyio.sleep(after_seconds)
             await self._adopt(cache.read())  # another process may have stored a newer one
             if self._is_old(cache.clock()):
-                await (self._ask(cache) if cache.claim() else self._await_another(cache))
+                await (self._ask(cache) if cache.take_turn() else self._await_another(cache))
         except ImageError as error:
             _log.info("the gateway's list of models could not be fetched: %s", error.message)
         except Exception:  # noqa: BLE001 - an error in the background must not end the other tasks

@@ -81,7 +81,7 @@ def fetch_list_if_needed(backend: Backend, model: str | None) -> None:
     catalog = backend.catalog
     is_known = model is None or catalog.spellings.get(model, model) in catalog.models
     cache = None if is_known or catalog.listing is not None else backend.cache
-    if cache is not None and cache.claim():
+    if cache is not None and cache.take_turn():
         with suppress(ImageError):  # the error for the unknown model says enough
             anyio.run(refresh, backend)
 

@@ -46,7 +46,7 @@ class Moment:
 class NewAttempt:
     """A new attempt. Amounts are in millionths of a US dollar, times in seconds since 1970.
 
-    `owner` is the process working on it. Equal calls have the same `key`.
+    `owner` is the process working on it. Identical calls have the same `key`.
     """
 
     id: str

@@ -103,9 +103,9 @@ def m006_callers_apart(connection: sqlite3.Connection) -> None:
     """Store callers apart from the process working on an attempt, and requests as JSON.
 
     `ledger` has one row, which identifies the file. Times that end in `_monotonic` are by the machine's monotonic
-    clock, which all its processes share. Equal calls have the same `key`; for an old row, it is made of the request.
-    `owner` and `process` are ids of lock files. Raises `OlderServerError` while a server of an older version works on a
-    call.
+    clock, which all its processes share. Identical calls have the same `key`; for an old row, it is made of the
+    request. `owner` and `process` are ids of lock files. Raises `OlderServerError` while a server of an older version
+    works on a call.
     """
     now = time.time()
     working = connection.execute(
