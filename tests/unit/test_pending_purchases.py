@@ -54,7 +54,9 @@ def assert_pending(result: GeneratedImages, held: str) -> None:
     assert (told["status"], "images" in told, told["gateway"]) == ("pending", False, "pictures.example")
     assert (told["cost"]["held_usd"], "charged_usd" in told["cost"]) == (held, False)
     assert told["next_step"].startswith("Repeat the call unchanged")
-    assert result.to_text().startswith(f"Pending: dall-e-3 standard 1024x1024 is still being made (${held} is held).\n")
+    assert result.to_text().startswith(
+        f"Pending: dall-e-3 standard 1024x1024 is still being made (${held} is set aside).\n"
+    )
     for addition in result.prompt.applied:
         assert addition.text in result.to_text()
 

@@ -138,7 +138,7 @@ def test_pending_call_says_what_to_do_in_its_last_line(catalog: Catalog, is_sand
         held_usd=Decimal("0.053"),
     )
     first, *_, last = pending.to_text().splitlines()
-    held = "sandbox: no money" if is_sandbox else "$0.053 is held"
+    held = "sandbox: no money" if is_sandbox else "$0.053 is set aside"
     assert first == f"Pending: nano-banana 1024x1024 is still being made ({held})."
     assert last == "Repeat the call unchanged within a day to collect it without paying again."
     assert [*pending.to_dict()][:2] == ["status", "next_step"]

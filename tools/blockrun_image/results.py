@@ -127,8 +127,8 @@ class PendingImages(GeneratedImages):
 
         Some hosts cut the text between.
         """
-        held = "sandbox: no money" if self.is_sandbox else f"${usd(self.held_usd)} is held"
-        first = f"Pending: {self.estimate.label()} is still being made ({held})."
+        set_aside = "sandbox: no money" if self.is_sandbox else f"${usd(self.held_usd)} is set aside"
+        first = f"Pending: {self.estimate.label()} is still being made ({set_aside})."
         return "\n".join([first, *self._details(), _COLLECT])
 
 

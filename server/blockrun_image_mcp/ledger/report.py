@@ -10,7 +10,7 @@ from blockrun_image.images import Image
 from blockrun_image.text import clean, clip
 from blockrun_image_mcp.ledger.limits import Limits, in_usd
 
-_HELD = ("reserved", "sent", "accepted", "held")
+_SET_ASIDE = ("reserved", "sent", "accepted", "held")
 _SHOWN_CHARACTERS = 80
 _SHOWN_WARNING = 1_000
 
@@ -103,7 +103,7 @@ class DailySpending:
         return {
             "day": self.day,
             "spent_usd": _plain(self.spent_micro_usd),
-            "held_usd": _plain(self._sum(*_HELD)),
+            "held_usd": _plain(self._sum(*_SET_ASIDE)),
             "unknown_usd": _plain(self._sum("unknown")),
             "excess_usd": _plain(self._excess()),
             "left_usd": None if self.limits.day_micro_usd is None else _plain(self._remaining()),
