@@ -20,8 +20,9 @@ from tests.support.clients import Connect
 from tests.support.processes import FOLDERS, backend_of, free_port, server_parameters
 from tests.support.sandbox import Sandbox, contract
 
-hypothesis.settings.register_profile("any speed", deadline=None)  # a busy machine is no fault
-hypothesis.settings.load_profile("any speed")
+# A busy machine is no fault, and each run tries the same examples; --hypothesis-profile=default tries others.
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("repeatable")
 
 _RECURSION_LIMIT = sys.getrecursionlimit()
 

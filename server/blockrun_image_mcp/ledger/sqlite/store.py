@@ -195,10 +195,10 @@ class SqliteStore:
     def names(self, process: str) -> bool:
         """Return whether an unfinished attempt or a waiting caller names a process."""
         (named,) = self._execute(
-            "SELECT EXISTS (SELECT 1 FROM spending WHERE owner = ?1"
+            "SELECT EXISTS (SELECT 1 FROM spending WHERE owner = ?"
             " AND state IN ('reserved', 'sent', 'accepted'))"
-            " OR EXISTS (SELECT 1 FROM callers WHERE process = ?1 AND delivery = 'pending')",
-            (process,),
+            " OR EXISTS (SELECT 1 FROM callers WHERE process = ? AND delivery = 'pending')",
+            (process, process),
         ).fetchone()
         return bool(named)
 
