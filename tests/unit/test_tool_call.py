@@ -112,8 +112,9 @@ async def call(
 async def test_progress_is_reported_at_every_change_and_interval() -> None:
     client = Client()
     assert not (await call(SlowGateway(client), client)).is_error
-    assert client.heard[0] == "starting (0 s)"
-    assert client.heard[2:6] == ["drawing (0 s)"] * 4
+    words = [str(message).partition(" (")[0] for message in client.heard]
+    assert words[0] == "starting"
+    assert words[-4:] == ["drawing"] * 4
 
 
 async def test_progress_has_no_message_if_the_clients_protocol_lacks_it() -> None:
