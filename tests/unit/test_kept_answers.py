@@ -7,7 +7,7 @@ from tests.support.purchases import PRICE, made, purchase
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import Charged, GatewayError, OutcomeUnknownError, StorageError
-from blockrun_image.images import Image, ImagesResponse
+from blockrun_image.images import Image, ImagesResponse, SavedPicture
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.ledger.ledger import Ledger
 
@@ -84,6 +84,17 @@ async def test_picture_that_cannot_be_saved_causes_a_warning(catalog: Catalog) -
     toolset = ImageToolset(catalog, gateway, FakeStore(is_full=True))
     result = await toolset.generate_image("a cat", "dall-e-3", n=2)
     assert result.warnings[0] == "The disk is full. It could not be kept."
+
+
+async def test_warning_gives_both_reasons_if_a_picture_can_be_neither_saved_nor_kept(catalog: Catalog) -> None:
+    class Choosy(FakeStore):
+        async def save(self, picture: bytes) -> SavedPicture:
+            await anyio.lowlevel.checkpoint()
+            raise StorageError("Its format is unknown.")
+
+    gateway = FakeGateway(Image(data=b"odd"), Image(URL), charged="0.084")
+    result = await ImageToolset(catalog, gateway, Choosy(is_full=True)).generate_image("a cat", "dall-e-3", n=2)
+    assert result.warnings[0] == "Its format is unknown. The disk is full. It could not be kept."
 
 
 async def test_unchecked_picture_is_reported() -> None:
