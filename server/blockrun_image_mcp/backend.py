@@ -358,7 +358,7 @@ class Backend:
             await self.ledger()
 
     async def _finish(self, attempt: "Attempt", job: "Job", on_status: "OnStatus" = lambda status: None) -> None:
-        from blockrun_image.attempts import CallInfo  # noqa: PLC0415 - the ledger has loaded it
+        from blockrun_image.attempts import CallInfo  # noqa: PLC0415 - a start needs no purchase
         from blockrun_image.fixed_ports import run_in_place  # noqa: PLC0415 - as above
         from blockrun_image.purchase import Purchase  # noqa: PLC0415 - 11 ms of dataclasses
 

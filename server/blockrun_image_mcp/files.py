@@ -130,4 +130,4 @@ def sync_folder(folder: Path) -> None:
 def temporary_folder() -> Path:
     """Return the system's folder for temporary files, which may not exist."""
     from_environment = next((os.environ[name] for name in ("TMPDIR", "TEMP", "TMP") if os.environ.get(name)), None)
-    return Path(from_environment or ("~" if sys.platform == "win32" else "/tmp")).expanduser()  # noqa: S108 - its files are new
+    return Path(from_environment or ("~" if sys.platform == "win32" else "/tmp")).expanduser()  # noqa: S108 - only new files

@@ -14,6 +14,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -28,7 +29,7 @@ def prepare() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:  # under pythonw or a service
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - for as long as we run
+            setattr(sys, name, _nowhere())
         elif isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # such as an emoji in a pipe on Windows
 
@@ -42,11 +43,15 @@ def failures_explained() -> Generator[None]:
         finally:
             sys.stdout.flush()  # where a full disk may be noticed first
     except OSError as error:
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - Python flushes it once more at exit
+        sys.stdout = _nowhere()  # Python flushes it once more at exit
         if not isinstance(error, BrokenPipeError):  # which is no fault: the reader has seen enough
             words = f"The output cannot be written ({error.strerror}). `blockrun-image-mcp images` shows what was made."
             click.echo(f"Error: {words}", err=True)
         sys.exit(1)
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def print_json(document: object) -> None:

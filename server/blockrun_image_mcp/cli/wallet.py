@@ -22,7 +22,7 @@ def wallet_show() -> None:
     Example: blockrun-image-mcp wallet show
     """
     from blockrun_image_mcp.gateway.credentials import wallet_digits  # noqa: PLC0415 - loads httpx2
-    from blockrun_image_mcp.payments.wallet import Wallet  # noqa: PLC0415 - --help loads this module, and signs nothing
+    from blockrun_image_mcp.payments.wallet import Wallet  # noqa: PLC0415 - --help needs no wallet
 
     settings = options.start(sandbox=False, flags={}).settings
     credentials = list(settings.credentials.items())
