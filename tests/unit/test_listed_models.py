@@ -9,7 +9,7 @@ from tests.support.listings import image, joined, many
 from tests.support.sandbox import CONTRACT_FILE
 
 from blockrun_image.catalog import Catalog
-from blockrun_image.results import ModelList
+from blockrun_image.model_list import ModelList
 from blockrun_image.toolset import ImageToolset
 
 HEADS = ["Model", "Provider", "Sizes", "Qualities", "Price (USD)", "Requests/min", "Best for"]

@@ -28,8 +28,9 @@ from blockrun_image.errors import (
     UnknownModelError,
 )
 from blockrun_image.images import Defaults, Image, ImageArguments
+from blockrun_image.model_list import ModelList
 from blockrun_image.pricing import estimate
-from blockrun_image.results import GeneratedImages, ModelList, Result
+from blockrun_image.results import GeneratedImages, Result
 from blockrun_image.schemas import Schema, ToolSchema, tool_schemas
 from blockrun_image.toolset import ImageToolset
 

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from blockrun_image.images import Defaults, Image, ImageArguments, ImageRequest, ImagesResponse
     from blockrun_image.joining import join
     from blockrun_image.model import Model
+    from blockrun_image.model_list import ModelList
     from blockrun_image.ports import Attempt, ImageGateway, ImageStore, SpendLedger
     from blockrun_image.pricing import Estimate
-    from blockrun_image.results import CostComparison, GeneratedImages, ModelList
+    from blockrun_image.results import CostComparison, GeneratedImages
     from blockrun_image.toolset import ImageToolset
 
 __all__ = [

@@ -9,8 +9,6 @@ import anyio
 
 from blockrun_image.attempts import (
     Approval,
-    AttemptState,
-    AttemptStatus,
     CallInfo,
     ExpectedCost,
     Job,
@@ -19,6 +17,7 @@ from blockrun_image.attempts import (
 )
 from blockrun_image.callers import DeliveryEvent
 from blockrun_image.delivery import with_files
+from blockrun_image.earlier_attempts import response_of
 from blockrun_image.errors import (
     Answer,
     ConfigurationError,
@@ -52,12 +51,6 @@ from blockrun_image.timings import CallTimings
 Approve: TypeAlias = Callable[[NeedsApproval], Awaitable[Approval]]
 """Asks the user; raises `ConfirmationError` unless the answer is yes."""
 
-_COLLECTED = "An earlier call with the same arguments paid for this; nothing more was charged."
-_REPEATED = (
-    "These pictures are from the same call moments ago; nothing more was charged. For different ones, change the"
-    " prompt, or ask for several at once with n, if the model supports n."
-)
-_BUYS_ANEW = "First check whether the earlier call was charged: repeating the call buys a new picture."
 _STILL_THERE = "The request may have been sent. Repeat the call to collect its pictures."
 
 
@@ -302,7 +295,7 @@ class Purchase:
                 if status.job is not None and status.is_claimable and await attempt.claim():
                     return await self._poll(attempt, status.job)
                 if not status.state.is_open or status.is_overdue:
-                    return _response_from(status, _REPEATED if is_repeat else _COLLECTED)
+                    return response_of(status, is_repeat=is_repeat)
                 self._report("an earlier call with the same arguments is still under way")
                 await anyio.sleep(self.timings.attempt_poll_seconds)
         except LedgerError as error:
@@ -377,37 +370,6 @@ def _require_images(response: ImagesResponse) -> None:
     error = OutcomeUnknownError("The gateway made no image.", charged=charged)
     error.charged_usd = response.charged_usd
     raise error
-
-
-def _response_from(status: AttemptStatus, warning: str) -> ImagesResponse | None:
-    """Return the pictures of an earlier attempt that is over, or `None` if it was not charged.
-
-    Raises `OutcomeUnknownError` if it was or may have been charged, and has no pictures.
-    """
-    if status.state is AttemptState.SETTLED and status.response is not None:
-        if not status.response.images:
-            raise _charged_for_nothing(status.response)
-        return replace(status.response, warnings=[*status.response.warnings, warning], is_collected=True)
-    if status.state in (AttemptState.SENT, AttemptState.UNKNOWN):
-        raise OutcomeUnknownError(
-            "An earlier call with the same arguments was sent, and its answer never came; nothing was sent now.",
-            hint=_BUYS_ANEW,
-        )
-    if status.state is AttemptState.HELD:
-        raise OutcomeUnknownError(
-            "An earlier call with the same arguments was refused, but its signed payment can still be used,"
-            " so it counts towards today's budget; nothing was sent now.",
-            hint=_BUYS_ANEW,
-        )
-    return None
-
-
-def _charged_for_nothing(response: ImagesResponse) -> OutcomeUnknownError:
-    """Return the error for an earlier call that was charged without a picture."""
-    words = " ".join(["An earlier call with the same arguments returned no picture.", *response.warnings])
-    error = OutcomeUnknownError(words, hint="Repeating the call buys a new picture.", charged="yes")
-    error.charged_usd = response.charged_usd
-    return error
 
 
 def _warnings_of(error: Exception) -> Sequence[str]:

@@ -21,18 +21,24 @@ from blockrun_image.errors import (
     ModelNotFoundError,
 )
 from blockrun_image.fixed_ports import FixedPorts, run_in_place
-from blockrun_image.images import Defaults, Image, ImageArguments, ImageRequest, ImagesResponse
+from blockrun_image.images import Defaults, ImageArguments, ImageRequest, ImagesResponse
 from blockrun_image.model import ANY, Model, slug
+from blockrun_image.model_list import ModelList
 from blockrun_image.open_calls import OpenCall, OpenCalls
 from blockrun_image.ports import Attempt, ImageGateway, ImageStore, NeedsApproval, OnStatus, Ports, Runner, SpendLedger
-from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate, range_text
+from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate
 from blockrun_image.purchase import Purchase
-from blockrun_image.results import CostComparison, GeneratedImages, ModelList, PendingImages
+from blockrun_image.results import (
+    CostComparison,
+    GeneratedImages,
+    PendingImages,
+    warnings_about,
+    with_telling_revisions,
+)
 from blockrun_image.schemas import MAX_CHOICES
-from blockrun_image.text import choices, quoted, usd, within
+from blockrun_image.text import choices, quoted
 from blockrun_image.timings import CallTimings
 
-_MAX_REVISION_BYTES = 4_000
 _SHOWN_CHARACTERS = 80
 _SHOWN_BEFORE_CHARACTERS = 40
 _SENT_EARLIER = "it was sent by an earlier call"
@@ -322,11 +328,11 @@ class ImageToolset:
         return GeneratedImages(
             request=offer.request,
             prompt=offer.prompt,
-            images=_with_telling_revisions(offer.prompt, response.images),
+            images=with_telling_revisions(offer.prompt, response.images),
             estimate=offer.estimate,
             charged_usd=response.charged_usd,
             gateway=gateway,
-            warnings=[*_warnings(offer.estimate, response), *warnings, *_uncollected_notes(purchase)],
+            warnings=[*warnings_about(offer.estimate, response), *warnings, *_uncollected_notes(purchase)],
             is_sandbox=self._ports.is_sandbox,
             is_collected=response.is_collected,
         )
@@ -394,26 +400,3 @@ async def _approval(offer: _Offer | None, approve: Approve | None, needed: Needs
     if offer is None or approve is None:
         raise ConfirmationError("This call needs the user's approval, and no user can be asked.")
     return await approve(replace(offer.request, prompt=offer.prompt.original), offer.estimate, needed)
-
-
-def _with_telling_revisions(prompt: EnrichedPrompt, images: Sequence[Image]) -> Sequence[Image]:
-    """Return the images with new revisions of the prompt only, cut to fit a result."""
-    known = {prompt.prompt, prompt.original, "", None}
-    max_bytes = _MAX_REVISION_BYTES // len(images)
-    shortened: list[Image] = []
-    for image in images:
-        revision = None if image.revised_prompt in known else image.revised_prompt
-        known.add(image.revised_prompt)
-        shortened.append(replace(image, revised_prompt=revision and within(revision, max_bytes)))
-    return shortened
-
-
-def _warnings(expected: Estimate, response: ImagesResponse) -> Sequence[str]:
-    warnings = list(response.warnings)
-    if len(response.images) < expected.n:
-        warnings.append(f"Asked for {expected.n} images, received {len(response.images)}.")
-    charged = response.charged_usd
-    if charged is not None and expected.high_usd is not None and charged > expected.high_usd:
-        estimated = range_text(expected.low_usd, expected.high_usd)
-        warnings.append(f"${usd(charged)} was charged, more than the estimate of {estimated}.")
-    return warnings
