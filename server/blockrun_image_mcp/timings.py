@@ -47,6 +47,9 @@ class Timings(CallTimings):
     drain_seconds: float = 10.0
     """For the answers to paid requests when the server ends."""
     download_seconds: float = 60.0
+    """To fetch a picture, from its URL to its last byte."""
+    download_read_seconds: float = 30.0
+    """For the next bytes of a picture; some servers draw it before they send the first ones."""
 
     # the gateway's list of models
     first_list_seconds: float = 3.0
