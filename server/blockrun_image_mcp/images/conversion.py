@@ -51,7 +51,7 @@ def converted(picture: bytes, suffix: str, about: Provenance) -> tuple[bytes, st
             losses.append("Its transparent parts became white, because JPEG has no transparency.")
         if has_content_credentials(picture):
             losses.append("Its signed content credentials (C2PA) were lost, because they cover the original only.")
-        encoded = with_provenance(_encoded(plain, suffix, profile), about)
+        encoded = with_provenance(_encoded(plain, suffix, profile, has_palette=image.mode in {"1", "P"}), about)
     return encoded, " ".join([f"The picture was converted from {image.format} to {name}.", *losses]) if losses else None
 
 
@@ -101,7 +101,8 @@ def _storage_errors(failure: str) -> Generator[None]:
     except StorageError:
         raise
     except Exception as error:  # decoders raise all kinds
-        raise StorageError(f"{failure}: {clean(error, 80) or type(error).__name__}.") from error
+        why = clean(error, 80).rstrip(".") or type(error).__name__
+        raise StorageError(f"{failure}: {why}.") from error
 
 
 def _opened(picture: bytes) -> "ImageFile":
@@ -220,10 +221,11 @@ def _fits(profile: bytes, image: "Image") -> bool:
     return profile[16:20] == (b"GRAY" if image.mode == "L" else b"RGB ")
 
 
-def _encoded(image: "Image", suffix: str, profile: bytes | None) -> bytes:
+def _encoded(image: "Image", suffix: str, profile: bytes | None, *, has_palette: bool) -> bytes:
     name, options = _ENCODINGS[suffix]
-    if suffix == ".webp" and image.mode == "L":
-        image = image.convert("RGB")
+    if suffix == ".webp":
+        image = image.convert("RGB") if image.mode == "L" else image
+        options = {"lossless": True} if has_palette else options  # few colours, which lossy WEBP would blur
     kept = profile if profile and _fits(profile, image) else None
     return _saved(image, name, **options, icc_profile=kept)
 
