@@ -1,6 +1,6 @@
 """Reports of the spending and of the pictures made."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
@@ -192,13 +192,17 @@ class AttemptReport:
             **({"warnings": [clip(each, _SHOWN_WARNING) for each in self.warnings]} if self.warnings else {}),
         }
 
-    def to_text(self) -> str:
-        """Return the attempt as text: time, cost and model, then its pictures."""
+    def to_text(self, missing: Collection[str] = ()) -> str:
+        """Return the attempt as text: time, cost and model, then its pictures.
+
+        `missing` are those of its files that no longer exist.
+        """
         cost = self.reserved_micro_usd if self.charged_micro_usd is None else self.charged_micro_usd
         head = f"{self._created_text()}  {self.state:9}{in_usd(cost):>9}  {self.model} {self.size}"
         warnings = [clean(each, _SHOWN_WARNING) for each in self.warnings]
         urls = [image.url or "" for image in self.images]
-        about = [clean(self.prompt, _SHOWN_CHARACTERS), *urls, *(f"Saved: {file}" for file in self.files), *warnings]
+        files = [f"Saved: {file}{' (file missing)' if file in missing else ''}" for file in self.files]
+        about = [clean(self.prompt, _SHOWN_CHARACTERS), *urls, *files, *warnings]
         return "\n  ".join([head, *about])
 
     def _created_text(self) -> str:
