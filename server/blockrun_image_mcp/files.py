@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 PART = ".part"
 """The suffix of a file while it is written."""
@@ -40,9 +41,19 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(exist_ok=True, mode=0o700)
 
 
-def create(path: Path) -> int:
-    """Create a new file for this user alone and return its descriptor. Raises `OSError`."""
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, 0o600)
+def create(path: Path, *, is_private: bool = True, dir_fd: int | None = None) -> int:
+    """Create a new file and return its descriptor. Raises `OSError`.
+
+    It is for this user alone, or else for whom the umask lets read it. `dir_fd` is the descriptor of the folder in
+    which a relative path is; Windows has none.
+    """
+    mode = 0o600 if is_private else 0o666
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, mode, dir_fd=dir_fd)
+
+
+def part_name(name: str) -> str:
+    """Return a new name for a file while it is written, which later gets the name `name`."""
+    return f"{name}.{secrets.token_hex(4)}{PART}"
 
 
 def write_part(path: Path, content: bytes, *, is_synced: bool = True) -> Path:
@@ -50,18 +61,25 @@ def write_part(path: Path, content: bytes, *, is_synced: bool = True) -> Path:
 
     If `is_synced`, its content is also flushed to disk.
     """
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PART}")
+    part = path.with_name(part_name(path.name))
     descriptor = create(part)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
             if is_synced:
-                file.flush()
-                os.fsync(file.fileno())
+                write_synced(file, content)
+            else:
+                file.write(content)
     except BaseException:
         remove(part)
         raise
     return part
+
+
+def write_synced(file: BinaryIO, content: bytes) -> None:
+    """Write content and flush it to disk. Raises `OSError`."""
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -79,15 +97,16 @@ def replace(source: Path, target: Path) -> None:
 
     It tries for two seconds before it raises `PermissionError`.
     """
-    _patiently(lambda: source.replace(target))
+    patiently(lambda: source.replace(target))
 
 
 def rename(source: Path, target: Path) -> None:
     """Rename a file, as patiently; Windows raises `FileExistsError` if the name is taken. Raises `OSError`."""
-    _patiently(lambda: source.rename(target))
+    patiently(lambda: source.rename(target))
 
 
-def _patiently(work: Callable[[], object]) -> None:
+def patiently(work: Callable[[], object]) -> None:
+    """Repeat what raises `PermissionError` for two seconds, before that is raised."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:

@@ -1,0 +1,181 @@
+"""A folder below a root that no link can move out of it, not even while a file is written there.
+
+On POSIX, each folder on the way is opened without following links, and stays open: what is done then happens in these
+very folders, whatever happens to their names. Windows has no such calls. There, each folder on the way is checked
+before, while a file in it is open, which keeps the folders above from being renamed, and afterwards.
+"""
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Protocol
+
+from blockrun_image_mcp import files
+
+_NAME_SURROGATE = 0x2000_0000
+"""The bit of a reparse tag for names that stand for others: links and junctions, but not OneDrive's files."""
+
+
+class PinnedFolder(Protocol):
+    """A folder, its path, and what can be done in it. Every method raises `OSError`."""
+
+    path: Path
+
+    def enter(self, name: str) -> None:
+        """Go into a folder of this folder; a link to one is refused."""
+        ...
+
+    def make(self, name: str) -> None:
+        """Create a folder that others can use as the umask allows, if there is none yet."""
+        ...
+
+    def create(self, name: str) -> int:
+        """Create a new file that others can use as the umask allows, and return its descriptor."""
+        ...
+
+    def rename(self, name: str, new_name: str) -> None:
+        """Rename a file. Raises `FileExistsError` if the new name is taken, by a link as well."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a file if possible."""
+        ...
+
+    def check(self, name: str) -> None:
+        """Raise if the path of a file in this folder now leads anywhere else."""
+        ...
+
+
+@contextmanager
+def pinned(root: Path) -> Generator[PinnedFolder]:
+    """Open `root`, which is created for this user alone if it is missing. Raises `OSError`.
+
+    The root itself may be a link: the user chose it.
+    """
+    files.make_folder(root)
+    if sys.platform == "win32":
+        yield _WindowsFolder(root)
+        return
+    folder = _PosixFolder(root)
+    try:
+        yield folder
+    finally:
+        folder.close()
+
+
+class _PosixFolder:
+    def __init__(self, root: Path) -> None:
+        self.path = self._root = root
+        self._descriptors = [os.open(root, os.O_RDONLY | os.O_DIRECTORY)]
+        self._names: list[str] = []
+
+    def close(self) -> None:
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+
+    def enter(self, name: str) -> None:
+        try:
+            descriptor = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=self._here)
+        except OSError as error:
+            if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+                raise
+            is_link = stat.S_ISLNK(os.stat(name, dir_fd=self._here, follow_symlinks=False).st_mode)
+            raise _link(name) if is_link else _not_a_folder(name) from None
+        self._descriptors.append(descriptor)
+        self._names.append(name)
+        self.path /= name
+
+    def make(self, name: str) -> None:
+        with suppress(FileExistsError):
+            os.mkdir(name, dir_fd=self._here)
+
+    def create(self, name: str) -> int:
+        return files.create(Path(name), is_private=False, dir_fd=self._here)
+
+    def rename(self, name: str, new_name: str) -> None:
+        try:
+            os.link(name, new_name, src_dir_fd=self._here, dst_dir_fd=self._here, follow_symlinks=False)
+        except OSError:  # the name is taken; or there are no hard links, as on exFAT and some network file systems
+            self._rename_reserved(name, new_name)
+        else:
+            self.remove(name)
+
+    def _rename_reserved(self, name: str, new_name: str) -> None:
+        """Rename over an empty file that reserves the name; a process that is killed between the two leaves it."""
+        os.close(self.create(new_name))
+        try:
+            os.rename(name, new_name, src_dir_fd=self._here, dst_dir_fd=self._here)
+        except BaseException:
+            self.remove(new_name)
+            raise
+
+    def remove(self, name: str) -> None:
+        with suppress(OSError):
+            os.unlink(name, dir_fd=self._here)
+
+    def check(self, name: str) -> None:
+        is_same = os.path.samestat(self._root.stat(), os.fstat(self._descriptors[0])) and all(
+            os.path.samestat(os.stat(each, dir_fd=parent, follow_symlinks=False), os.fstat(child))
+            for each, (parent, child) in zip(self._names, pairwise(self._descriptors), strict=True)
+        )
+        if not is_same or not stat.S_ISREG(os.stat(name, dir_fd=self._here, follow_symlinks=False).st_mode):
+            raise _moved()
+
+    @property
+    def _here(self) -> int:
+        return self._descriptors[-1]
+
+
+class _WindowsFolder:
+    def __init__(self, root: Path) -> None:
+        self.path = self._root = root
+
+    def enter(self, name: str) -> None:
+        path = self.path / name
+        if _is_link(path):
+            raise _link(name)
+        if not path.is_dir():
+            raise _not_a_folder(name)
+        self.path = path
+
+    def make(self, name: str) -> None:
+        (self.path / name).mkdir(exist_ok=True)
+
+    def create(self, name: str) -> int:
+        return files.create(self.path / name, is_private=False)
+
+    def rename(self, name: str, new_name: str) -> None:
+        (self.path / name).rename(self.path / new_name)
+
+    def remove(self, name: str) -> None:
+        files.remove(self.path / name)
+
+    def check(self, name: str) -> None:
+        path = self.path / name
+        path.lstat()  # raises if it is gone
+        expected = Path(os.path.realpath(self._root), path.relative_to(self._root))
+        if Path(os.path.realpath(path)) != expected:  # Windows ignores case, and so does this
+            raise _moved()
+
+
+def _is_link(path: Path) -> bool:
+    """Return whether a path is a symbolic link or, on Windows, a junction. Raises `OSError`."""
+    status = path.lstat()
+    return stat.S_ISLNK(status.st_mode) or bool(getattr(status, "st_reparse_tag", 0) & _NAME_SURROGATE)
+
+
+def _link(name: str) -> OSError:
+    return OSError(errno.ELOOP, f"{name} is a link, and links are not followed")
+
+
+def _not_a_folder(name: str) -> OSError:
+    return OSError(errno.ENOTDIR, f"{name} is not a folder")
+
+
+def _moved() -> OSError:
+    return OSError(errno.ELOOP, "its folder was moved or replaced meanwhile")
