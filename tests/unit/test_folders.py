@@ -3,13 +3,14 @@
 import ntpath
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path, PureWindowsPath
 from typing import cast
 
 import platformdirs
 import pytest
+from tests.support.platforms import only_on_linux
 
 from blockrun_image.errors import LedgerError
 from blockrun_image_mcp import folders
@@ -33,6 +34,7 @@ def windows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     for name in ("state", "data", "cache"):
         monkeypatch.setattr(platformdirs, f"user_{name}_path", (tmp_path / "AppData" / "Local").joinpath)
     monkeypatch.setattr(platformdirs, "user_pictures_path", lambda: tmp_path / "Pictures")
+    (tmp_path / "Pictures").mkdir()
     return tmp_path
 
 
@@ -61,7 +63,60 @@ def test_other_systems_use_their_standard_folders(platform: str, monkeypatch: py
     monkeypatch.setattr(sys, "platform", platform)
     assert folders.state_folder() == platformdirs.user_state_path("blockrun-image-mcp")
     assert folders.cache_folder() == platformdirs.user_cache_path("blockrun-image-mcp") / "catalogs"
-    assert folders.pictures_folder() == platformdirs.user_data_path("blockrun-image-mcp") / "images"
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+def test_pictures_are_stored_in_the_users_pictures_folder(
+    platform: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(platformdirs, "user_pictures_path", lambda: tmp_path)
+    assert folders.pictures_folder() == tmp_path / "blockrun-image-mcp"
+
+
+@only_on_linux("the file in which desktops there name these folders")
+@pytest.mark.parametrize("name", ["Bilder", "My pictures"])
+def test_pictures_folder_that_the_desktop_names_is_used(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "user-dirs.dirs").write_text(f'XDG_PICTURES_DIR="$HOME/{name}"\n')
+    (tmp_path / name).mkdir()
+    assert folders.pictures_folder() == tmp_path / name / "blockrun-image-mcp"
+
+
+def pictures_in(path: Path) -> Callable[[], Path]:
+    return lambda: path
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
+@pytest.mark.parametrize("pictures", ["missing", "home", "home/.", "link to home", "file", "relative"])
+def test_pictures_are_stored_with_the_data_if_there_is_no_folder_for_them(
+    pictures: str, platform: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "home" / "relative").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    (tmp_path / "link to home").symlink_to(tmp_path / "home", target_is_directory=True)
+    path = Path(pictures) if pictures == "relative" else tmp_path / pictures
+    monkeypatch.chdir(tmp_path / "home")
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(Path, "home", pictures_in(tmp_path / "home"))
+    monkeypatch.setattr(platformdirs, "user_pictures_path", pictures_in(path))
+    usual = tmp_path / "home" / ".blockrun-image-mcp"
+    data = usual if platform == "win32" else platformdirs.user_data_path("blockrun-image-mcp")
+    assert folders.pictures_folder() == data / "images"
+
+
+def is_elsewhere(path: Path, mode: int) -> bool:
+    return (path.name, mode) != ("Pictures", os.W_OK)
+
+
+def test_pictures_folder_that_cannot_be_written_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "Pictures").mkdir()
+    monkeypatch.setattr(platformdirs, "user_pictures_path", lambda: tmp_path / "Pictures")
+    monkeypatch.setattr(os, "access", is_elsewhere)
+    assert folders.pictures_folder().name == "images"
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
