@@ -5,18 +5,12 @@ Run it with `make demo`, or `python examples/demo.py FOLDER` to choose where the
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import anyio
 import click
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult, TextContent
 
-from blockrun_image import ImageError
-from blockrun_image_mcp.images.download import download
-from blockrun_image_mcp.images.store import FolderStore
-
-SERVER = StdioServerParameters(command=sys.executable, args=["-m", "blockrun_image_mcp", "serve", "--sandbox"])
 PICTURES = [
     {"model": "dall-e-3", "prompt": "A futuristic city at sunset", "size": "1792x1024", "quality": "hd"},
     {"model": "nano-banana", "prompt": "A golden retriever puppy sitting in a sunlit meadow, soft focus background"},
@@ -24,8 +18,9 @@ PICTURES = [
 
 
 async def main(folder: Path) -> None:
-    """Act as an MCP client: list, estimate, generate, download."""
-    async with Client(SERVER) as client:
+    """Act as an MCP client: list, estimate, generate."""
+    serve = ["-m", "blockrun_image_mcp", "serve", "--sandbox", "--dir", str(folder)]
+    async with Client(StdioServerParameters(command=sys.executable, args=serve)) as client:
         click.secho("list_models", bold=True)
         click.echo(text(await client.call_tool("list_models")))
         click.secho("\nestimate_cost", bold=True)
@@ -36,8 +31,6 @@ async def main(folder: Path) -> None:
         results = await generate_all(client)
         for result in results:
             click.echo(f"\n{text(result)}")
-            for url in urls(result):
-                click.echo(f"Saved: {await download(url, FolderStore(folder))}")
 
 
 async def generate_all(client: Client) -> list[CallToolResult]:
@@ -61,14 +54,5 @@ def text(result: CallToolResult) -> str:
     return words
 
 
-def urls(result: CallToolResult) -> list[str]:
-    """Return the URLs of a generate_image result's pictures."""
-    made: Any = result.structured_content
-    return [image["url"] for image in made["images"]]
-
-
 if __name__ == "__main__":
-    try:
-        anyio.run(main, Path(sys.argv[1] if len(sys.argv) > 1 else "demo-pictures"))
-    except* ImageError as errors:
-        sys.exit("\n".join(str(error) for error in errors.exceptions))
+    anyio.run(main, Path(sys.argv[1] if len(sys.argv) > 1 else "demo-pictures").absolute())

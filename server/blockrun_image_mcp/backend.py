@@ -27,7 +27,6 @@ from blockrun_image_mcp.catalogs.live import LiveCatalog
 from blockrun_image_mcp.folders import cache_folder, state_folder
 from blockrun_image_mcp.gateway.credentials import Endpoint, address_of, endpoint_for, wallet_digits
 from blockrun_image_mcp.headers import AUTHORIZATION
-from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.ledger.confirmation import OpenQuestions
 from blockrun_image_mcp.logs import Redactor, log_orphan
 from blockrun_image_mcp.placeholders import is_placeholder
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from blockrun_image.toolset import ImageToolset
     from blockrun_image_mcp.gateway.client import HttpGateway
     from blockrun_image_mcp.gateway.responses import ModelsAnswer
+    from blockrun_image_mcp.images.store import FolderStore
     from blockrun_image_mcp.ledger.ledger import Ledger
     from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
     from blockrun_image_mcp.ledger.store import Account
@@ -83,6 +83,7 @@ class Backend:
         contract = catalog or self._load_description()
         self._contract = replace(contract, has_fee=not self.is_sandbox and self._may_pay_from_wallet(contract))
         self._given_gateway, self._given_ledger, self._given_store = gateway, ledger, store
+        self._saves_elsewhere = False
         self._tasks = TaskSupervisor(log_orphan, timings.abandon_seconds)
         self._gateway = Lazy(self._tasks, lambda: self.open_gateway(pays=True))
         self._ledger = Lazy(self._tasks, self._open_ledger)
@@ -125,13 +126,31 @@ class Backend:
 
     @property
     def store(self) -> "ImageStore":
-        """The store for pictures that come as data."""
+        """The store for pictures."""
         return self._given_store or self.folder
 
     @cached_property
-    def folder(self) -> FolderStore:
+    def folder(self) -> "FolderStore":
         """The images folder."""
-        return FolderStore(self.settings.dir)
+        from blockrun_image_mcp.images.store import FolderStore  # noqa: PLC0415 - 6 modules, for pictures only
+
+        return FolderStore(
+            self.settings.dir,
+            max_kept_bytes=self.settings.kept_bytes,
+            is_detailed=self.settings.metadata == "full",
+        )
+
+    @property
+    def keeps_pictures(self) -> bool:
+        """Whether each picture is saved in the images folder."""
+        return self.settings.keep == "on" or self._saves_elsewhere
+
+    def save_in(self, folder: Path, remedy: str) -> None:
+        """Save every picture in another folder; `remedy` is the advice if that cannot be written."""
+        from blockrun_image_mcp.images.store import FolderStore  # noqa: PLC0415 - as above
+
+        self._given_store = FolderStore(folder, remedy, is_detailed=self.settings.metadata == "full")
+        self._saves_elsewhere = True
 
     @cached_property
     def cache(self) -> CatalogCache | None:
@@ -261,6 +280,14 @@ class Backend:
         """Write the records that are missing in the ledger to disk, before the process ends."""
         if self._ledger.open is not None:
             self._ledger.open.outbox.spill_all()
+
+    def stop_fetching(self) -> bool:
+        """Stop fetching pictures that were paid for, and return whether any was being fetched."""
+        gateway = self._gateway.open
+        if gateway is None or not gateway.is_fetching:
+            return False
+        gateway.stop_fetching()
+        return True
 
     def _may_pay_from_wallet(self, contract: Catalog) -> bool:
         address = address_of(self.settings, contract.spec.base_url)

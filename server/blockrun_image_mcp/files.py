@@ -11,10 +11,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 PART = ".part"
 """The suffix of a file while it is written."""
+
+Piece: TypeAlias = bytes | memoryview
+"""A part of what is written: large content is not copied to be joined."""
 
 PATIENCE_SECONDS = 2.0
 """The time limit for a rename: on Windows, a virus scanner or an indexer may have the file open."""
@@ -56,7 +59,7 @@ def part_name(name: str) -> str:
     return f"{name}.{secrets.token_hex(4)}{PART}"
 
 
-def write_part(path: Path, content: bytes, *, is_synced: bool = True) -> Path:
+def write_part(path: Path, *content: Piece, is_synced: bool = True) -> Path:
     """Write a new file beside `path`, whole or not at all, and return its path. Raises `OSError`.
 
     If `is_synced`, its content is also flushed to disk.
@@ -66,18 +69,18 @@ def write_part(path: Path, content: bytes, *, is_synced: bool = True) -> Path:
     try:
         with os.fdopen(descriptor, "wb") as file:
             if is_synced:
-                write_synced(file, content)
+                write_synced(file, *content)
             else:
-                file.write(content)
+                file.writelines(content)
     except BaseException:
         remove(part)
         raise
     return part
 
 
-def write_synced(file: BinaryIO, content: bytes) -> None:
+def write_synced(file: BinaryIO, *content: Piece) -> None:
     """Write content and flush it to disk. Raises `OSError`."""
-    file.write(content)
+    file.writelines(content)
     file.flush()
     os.fsync(file.fileno())
 

@@ -18,6 +18,7 @@ _SIGNATURES = (
 _BRANDS = {b"avif": ".avif", b"avis": ".avif", b"heic": ".heic", b"heix": ".heic", b"mif1": ".heic", b"msf1": ".heic"}
 _SVG = re.compile(rb"(?:(?:<\?xml[^>]*>|<!--.*?-->|<!DOCTYPE[^>]*>)\s*)*<svg[\s>]", re.DOTALL | re.IGNORECASE)
 _SEARCHED_BYTES = 4_096
+_MEDIA_SUBTYPES = {".jpg": "jpeg", ".svg": "svg+xml", ".ico": "x-icon", ".psd": "vnd.adobe.photoshop"}
 
 
 def suffix_of(content: bytes) -> str | None:
@@ -33,3 +34,9 @@ def suffix_of(content: bytes) -> str | None:
     if head[:2] == b"BM" and int.from_bytes(head[2:6], "little") == len(content):  # "BM" alone could begin a text
         return ".bmp"
     return ".svg" if _SVG.match(head.removeprefix(b"\xef\xbb\xbf").lstrip()) else None
+
+
+def media_type_of(content: bytes) -> str | None:
+    """Return the media type of a picture, such as `image/png`; `None` if its format is unknown."""
+    suffix = suffix_of(content)
+    return None if suffix is None else f"image/{_MEDIA_SUBTYPES.get(suffix, suffix.removeprefix('.'))}"

@@ -33,6 +33,9 @@ from blockrun_image_mcp.setting_values import (
     stripped,
 )
 
+KEEP_MB = Decimal(5_000)
+"""The default for the megabytes of kept pictures."""
+
 CALL_SECONDS = 50.0
 """The default for the seconds until a call is answered without its pictures."""
 
@@ -51,7 +54,15 @@ _PREFIX = "BLOCKRUN_"
 OWN_PREFIX = "BLOCKRUN_IMAGE_"  # of all settings of this server alone
 _MONEY_WORDS = re.compile("BUDGET|COST|LIMIT|SPEND|CONFIRM|USD")
 _NEAR = 0.85
-_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_CHOICES: Mapping[str, tuple[Sequence[str], str, str]] = {
+    "log_level": (("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), "using WARNING", "WARNING"),
+    "catalog": (SCOPES, "using both", "both"),
+    "enrich": (MODES, "prompts are sent as they are", "off"),
+    "keep": (("on", "off"), "using on", "on"),
+    "preview": (("off", "small"), "using off", "off"),
+    "metadata": (("standard", "full"), "using standard", "standard"),
+}
+"""The values of a setting with a few of them; what happens with any other, and the value used instead."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,7 @@ class Mistake:
     """An unusable value: its fault in words, and the value used instead."""
 
     words: str
-    instead: str | float
+    instead: str | float | Decimal
 
 
 class Settings(BaseModel):
@@ -173,8 +184,37 @@ class Settings(BaseModel):
         "BLOCKRUN_IMAGE_DIR",
         None,
         is_unset_by_placeholder=True,
-        meaning="the folder for pictures that the gateway sends as data, and for URLs that are too long for a"
-        " result; by default `images` in your data folder, on Windows `blockrun-image-mcp` in your Pictures folder",
+        meaning="the images folder, an absolute path, or `.` for the folder in which the host starts the server, such"
+        " as an IDE's project; by default `blockrun-image-mcp` in your Pictures folder, or `images` in your data folder"
+        " if there is none",
+    )
+    keep: Word = setting(
+        "BLOCKRUN_IMAGE_KEEP",
+        "on",
+        is_unset_by_placeholder=True,
+        meaning="`on` (default) saves every picture in the images folder; `off` only those with `save_as`, and those"
+        " that the gateway sends as data",
+    )
+    keep_mb: Limit = setting(
+        "BLOCKRUN_IMAGE_KEEP_MB",
+        KEEP_MB,
+        is_unset_by_placeholder=True,
+        meaning="how many megabytes of pictures without a name of their own the images folder may hold: 5000 by"
+        " default, `none` for no limit; beyond it, only their URLs are returned",
+    )
+    preview: Word = setting(
+        "BLOCKRUN_IMAGE_PREVIEW",
+        "off",
+        is_unset_by_placeholder=True,
+        meaning="`small` adds a picture of at most 512 pixels a side to each result, for models that look at pictures;"
+        " `off` (default) adds none",
+    )
+    metadata: Word = setting(
+        "BLOCKRUN_IMAGE_METADATA",
+        "standard",
+        is_unset_by_placeholder=True,
+        meaning="what a saved picture says of itself: `standard` (default: that a model made it, and which one) or"
+        " `full` (also the prompt, its revision and the cost)",
     )
     state_dir: Location = setting(
         "BLOCKRUN_IMAGE_STATE_DIR",
@@ -212,13 +252,13 @@ class Settings(BaseModel):
 
         The words never quote a value, because it may be a key.
         """
-        mistakes: dict[str, Mistake] = {}
-        if self.log_level not in _LOG_LEVELS:
-            mistakes["log_level"] = Mistake(f"must be one of {', '.join(_LOG_LEVELS)}; using WARNING", "WARNING")
-        if self.catalog not in SCOPES:
-            mistakes["catalog"] = Mistake(f"must be one of {', '.join(SCOPES)}; using both", "both")
-        if self.enrich not in MODES:
-            mistakes["enrich"] = Mistake(f"must be one of {', '.join(MODES)}; prompts are sent as they are", "off")
+        mistakes = {
+            field: Mistake(f"must be one of {', '.join(choices)}; {meanwhile}", instead)
+            for field, (choices, meanwhile, instead) in _CHOICES.items()
+            if getattr(self, field) not in choices
+        }
+        if self.keep_mb is UNREADABLE:
+            mistakes["keep_mb"] = Mistake(f"cannot be read; using {KEEP_MB}", KEEP_MB)
         if self.call_seconds is UNREADABLE:
             mistakes["call_seconds"] = Mistake(f"cannot be read; using {CALL_SECONDS:g} seconds", CALL_SECONDS)
         return mistakes
@@ -251,6 +291,11 @@ class Settings(BaseModel):
     def call_timeout_seconds(self) -> float:
         """The seconds until a call is answered without its pictures."""
         return CALL_SECONDS if isinstance(self.call_seconds, Unreadable) else self.call_seconds
+
+    @property
+    def kept_bytes(self) -> int | None:
+        """The most bytes of pictures that are kept without being asked for; `None` for no limit."""
+        return None if self.keep_mb is None or isinstance(self.keep_mb, Unreadable) else int(self.keep_mb * 10**6)
 
     @property
     def defaults(self) -> Defaults:

@@ -98,7 +98,7 @@ def without_chance(printed: str) -> str:
     """Return what was printed without what differs from place to place: the port, folders, file names and versions."""
     chance = (
         r"\d{4}-\d\d-\d\d(?= \(UTC\))|(?<=127\.0\.0\.1:)\d+|(?<=Saved: ).*(?=/red-fox)"
-        r"|(?<=folder: ).*(?=/\.local)|(?<=simulated \()/.*(?=/blockrun-image-mcp/)|(?<=Python 3\.)[\d.]+"
+        r"|(?<=folder: ).*(?=/blockrun-image-mcp)|(?<=simulated \()/.*(?=/blockrun-image-mcp/)|(?<=Python 3\.)[\d.]+"
     )
     return re.sub(chance, "…", printed).strip()
 

@@ -23,10 +23,11 @@ def test_picture_with_an_overlong_url_is_saved_too(sandbox: Sandbox, tmp_path: P
     sandbox.script([{"body": {"data": [{"url": long}]}}])
     done = run(*asked, "--save", str(tmp_path / "pictures"), settings=settings)
     assert (done.returncode, done.stderr) == (0, "")
-    (kept,), (saved,) = (tmp_path / "urls").iterdir(), (tmp_path / "pictures").iterdir()
-    assert kept.read_text() == long
-    assert kept.as_uri() in done.stdout
-    assert saved.read_bytes().startswith(b"\x89PNG")
+    (written,) = (tmp_path / "pictures").glob("*.url.txt")
+    (saved,) = (tmp_path / "pictures").glob("*.png")
+    assert written.read_text() == long
+    assert written.as_uri() in done.stdout
+    assert f"Saved: {saved}" in done.stdout
 
 
 def test_generate_works_on_its_own_sandbox(tmp_path: Path) -> None:
@@ -53,7 +54,8 @@ def test_json_is_printed_even_if_a_picture_cannot_be_fetched(sandbox: Sandbox, t
     asked = ("generate", "A fox", "--model", "dall-e-2", "--json", "--save", str(tmp_path))
     done = run(*asked, settings=sandbox.environment)
     assert (done.returncode, json.loads(done.stdout)["images"]) == (1, [{"url": "http://127.0.0.1:9/fox.png"}])
-    assert "could not be fetched" in done.stderr
+    assert "could not be fetched" in json.loads(done.stdout)["warnings"][0]
+    assert done.stderr == "Error: Not every picture could be saved; the result's warnings say why.\n"
 
 
 def test_output_option_saves_one_picture_under_that_name(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -67,11 +69,11 @@ def test_output_option_saves_one_picture_under_that_name(sandbox: Sandbox, tmp_p
     assert json.loads(run("images", "--json").stdout)[0]["files"] == [str(file)]
 
 
-def test_output_name_with_the_wrong_suffix_is_reported(sandbox: Sandbox, tmp_path: Path) -> None:
+def test_output_suffix_decides_the_format(sandbox: Sandbox, tmp_path: Path) -> None:
     file = tmp_path / "hero.jpg"
     done = run("generate", "A fox", "--model", "dall-e-2", "--output", str(file), settings=sandbox.environment)
-    assert file.read_bytes().startswith(b"\x89PNG")
-    assert done.stderr == f"{file} is a PNG picture.\n"
+    assert file.read_bytes().startswith(b"\xff\xd8\xff")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,7 @@ def test_output_name_with_the_wrong_suffix_is_reported(sandbox: Sandbox, tmp_pat
     [
         (("--output", "there.png"), "exists, and is not overwritten. Nothing was charged."),
         (("--output", "there.png/hero.png"), "cannot be written"),
+        (("--output", "hero.gif"), "is not a suffix that it can have"),
         (("--save", "there.png/below"), "Name another folder with --save."),
         (("--save", "hero.png"), "looks like a file. To name the file, use --output"),
         (("--output", "hero.png", "-n", "2"), "use --save FOLDER for several"),
@@ -105,4 +108,5 @@ def test_failed_save_buys_nothing_and_failed_fetch_prints_the_url(sandbox: Sandb
     sandbox.script([{"body": {"data": [{"url": f"{sandbox.origin}/gone.png"}]}}])
     done = run("generate", "A fox", "--model", "dall-e-2", "--save", str(tmp_path), settings=sandbox.environment)
     assert f"{sandbox.origin}/gone.png" in done.stdout
-    assert "could not be fetched" in done.stderr
+    assert "could not be fetched" in done.stdout
+    assert done.returncode == 1

@@ -22,7 +22,8 @@ from blockrun_image.attempts import (
 )
 from blockrun_image.callers import DeliveryEvent, OnDelivery
 from blockrun_image.errors import LedgerError, StorageError
-from blockrun_image.images import Image, ImageRequest, ImagesResponse, SavedPicture
+from blockrun_image.file_names import SaveAs
+from blockrun_image.images import Image, ImageRequest, ImagesResponse, PictureDetails, SavedPicture
 from blockrun_image.null_ledger import NullAttempt
 from blockrun_image.ports import Attempt, Begun, Collected, NothingFound, OnStatus, PriceNotApproved, Reserved
 
@@ -58,6 +59,7 @@ class FakeGateway:
     def __init__(self, *images: Image, charged: str | None = None, warnings: Sequence[str] = ()) -> None:
         self.requests: list[ImageRequest] = []
         self.polled: list[Job] = []
+        self.fetched: list[str] = []
         self._response = ImagesResponse(images, Decimal(charged) if charged else None, warnings)
 
     async def generate(
@@ -74,6 +76,13 @@ class FakeGateway:
 
     async def quote(self, request: ImageRequest) -> Decimal | None:
         return None
+
+    async def fetch(self, url: str) -> bytes:
+        await anyio.lowlevel.checkpoint()
+        self.fetched.append(url)
+        if "lost" in url:
+            raise StorageError("Its URL has expired.")
+        return url.encode()
 
 
 class SendingGateway(FakeGateway):
@@ -269,6 +278,8 @@ class FakeStore:
 
     def __init__(self, *, is_full: bool = False, is_readonly: bool = False) -> None:
         self.kept: dict[Path, bytes] = {}
+        self.details: dict[Path, PictureDetails] = {}
+        self.has_no_room = False
         self._is_full = is_full
         self._is_readonly = is_readonly
 
@@ -280,18 +291,36 @@ class FakeStore:
         self.kept[path] = content
         return path
 
-    async def check(self) -> None:
+    async def check(self, name: SaveAs | None = None) -> None:
         await anyio.lowlevel.checkpoint()
         if self._is_readonly:
             raise StorageError("The folder cannot be written.", charged="no")
 
-    async def save(self, picture: bytes) -> SavedPicture:
+    async def check_room(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        if self.has_no_room:
+            raise StorageError("The images folder holds 5 MB of pictures, and its limit is 5 MB.")
+
+    async def save(self, picture: bytes, details: PictureDetails, name: SaveAs | None = None) -> SavedPicture:
         await anyio.lowlevel.checkpoint()
         if picture == b"lost":
             raise StorageError("The disk is full.")
-        path = Path(f"/pictures/{len(self.kept) + 1}.png")
+        path = Path(f"/pictures/{len(self.kept) + 1}.png") if name is None else Path("/pictures") / name.path(1, ".png")
         self.kept[path] = picture
-        return SavedPicture(path, is_checked=picture != b"unchecked")
+        self.details[path] = details
+        notes = ["It was saved as PNG, and not checked to be whole."] if picture == b"unchecked" else []
+        return SavedPicture(path, f"{len(self.kept):012x}", notes)
+
+    async def copy(self, path: Path, details: PictureDetails, name: SaveAs) -> SavedPicture:
+        return await self.save(self.kept[path], details, name)
+
+    async def holds(self, path: Path, name: SaveAs | None) -> bool:
+        await anyio.lowlevel.checkpoint()
+        return path in self.kept and (name is None or path == Path("/pictures") / name.path(1, ".png"))
+
+    async def url_in(self, path: Path) -> str | None:
+        await anyio.lowlevel.checkpoint()
+        return self.kept[path].decode() if path.name.endswith(".url.txt") else None
 
     async def save_url(self, url: str) -> Path:
         await anyio.lowlevel.checkpoint()

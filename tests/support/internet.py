@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from blockrun_image_mcp.images import fetch
+from blockrun_image_mcp.gateway import fetch
 
 PUBLIC = "93.184.216.34"
 
@@ -27,11 +27,13 @@ class Internet:
         self.answers: list[Sequence[str]] = [["127.0.0.1"]]
         self.peers: list[str] = [PUBLIC]
         self.asked: list[str] = []
+        self._streams: list[object] = []  # so that no connection is closed because nobody refers to it
         monkeypatch.setattr(fetch, "peer_of", self._peer_of)
         monkeypatch.setattr(socket, "getaddrinfo", self._look_up)
         monkeypatch.setenv("SSL_CERT_FILE", str(authority))
 
     def _peer_of(self, stream: Any) -> str:
+        self._streams.append(stream)
         return _next(self.peers) if self.peers else _peer_of(stream)
 
     def _look_up(self, host: str | bytes, port: int, *rest: Any, **more: Any) -> Any:

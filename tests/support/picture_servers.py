@@ -64,7 +64,7 @@ class PictureServer:
         self.answers = answers
         self.port = port
         self.origin = f"http://127.0.0.1:{port}"
-        self.has_connected = anyio.Event()
+        self.has_received = anyio.Event()
         self.has_started = anyio.Event()
         self.has_ended = anyio.Event()
         self._tls = tls
@@ -95,7 +95,6 @@ class PictureServer:
         number = stream.extra(SocketAttribute.remote_port)
         received = self._received[number] = bytearray()
         self._open.add(number)
-        self.has_connected.set()
         try:
             async with stream:
                 with suppress(anyio.EndOfStream, anyio.BrokenResourceError, ssl.SSLError):
@@ -114,6 +113,7 @@ class PictureServer:
     async def _answer(self, stream: ByteStream, received: bytearray) -> None:
         while b"\r\n\r\n" not in received:
             received += await stream.receive()
+            self.has_received.set()
         self.has_started.set()
         target = received.split(b" ")[1].decode()
         chosen = self.answers.get(target, self.answers.get("*", answer(404)))

@@ -13,7 +13,13 @@ from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.settings import Settings
 from blockrun_image_mcp.timings import Timings
 
-FOLDERS = {"XDG_STATE_HOME": "state", "XDG_CACHE_HOME": "cache", "USERPROFILE": "home"}
+FOLDERS = {
+    "XDG_STATE_HOME": "state",
+    "XDG_CACHE_HOME": "cache",
+    "XDG_DATA_HOME": "data",
+    "XDG_PICTURES_DIR": "pictures",
+    "USERPROFILE": "home",
+}
 """What the folders of a user go by, and those that a test has instead; the last one is Windows'."""
 LEDGER_SPENDER = Path(__file__).with_name("ledger_spender.py")
 QUICK_SERVER = Path(__file__).with_name("quick_server.py")

@@ -54,7 +54,9 @@ OFFERS = "dall-e-3 (from $0.042), dall-e-2 (from $0.021), nano-banana (from $0.0
 SIZES = "1024x1024, 1024x1792, 1792x1024"
 USE_CASES = "any, highest_quality, multiple_variations, fast_and_cheap, professional_quality"
 LIMIT = "dall-e-3 takes at most 4,000"
-ARGUMENTS = "Its arguments: prompt, model, size, quality, n, enrich, purpose, art_style, composition, lighting."
+ARGUMENTS = (
+    "Its arguments: prompt, model, size, quality, n, save_as, enrich, purpose, art_style, composition, lighting."
+)
 DRY_RUN_ARGUMENTS = "Its arguments: model, size, quality, n, prompt, enrich, purpose."
 MEGABYTE = "x" * 1_000_000
 GOOD = {"prompt": "a cat", "model": "dall-e-3"}

@@ -6,25 +6,29 @@ import stat
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import pytest
-from tests.support.ledgers import PATIENT, RESPONSE, Processes, locked, sent, spilled, states
+from PIL import Image as Picture
+from tests.support.ledgers import PATIENT, REQUEST, RESPONSE, Processes, locked, sent, spilled, states
 
 from blockrun_image.delivery import with_files
 from blockrun_image.errors import StorageError
 from blockrun_image.images import Image, ImagesResponse
 from blockrun_image_mcp import files
 from blockrun_image_mcp.catalogs.cache import CatalogCache
-from blockrun_image_mcp.cli.saving import Destination
 from blockrun_image_mcp.images.store import FolderStore
-from blockrun_image_mcp.timings import DEFAULT
 from blockrun_image_sandbox.drawing import draw
 
 pytestmark = pytest.mark.anyio
 
 PNG = draw("a fox", width=64, height=64)
 ALWAYS = 10**9
+
+
+def pixels_of(picture: Path | BytesIO) -> bytes:
+    return Picture.open(picture).tobytes()
 
 
 @dataclass
@@ -149,40 +153,20 @@ async def test_removing_a_file_that_is_open_elsewhere_raises_no_error(tmp_path: 
 
 async def test_picture_that_cannot_be_renamed_is_kept_and_reported(tmp_path: Path, refusals: Refusals) -> None:
     refusals.of(Path, "replace", ALWAYS)
-    response = await with_files(ImagesResponse([Image(data=PNG)]), FolderStore(tmp_path))
+    response = await with_files(ImagesResponse([Image(data=PNG)]), FolderStore(tmp_path), REQUEST)
     path = the_file_in(tmp_path)
-    assert (path.read_bytes(), response.images[0].path) == (PNG, path)
+    assert (pixels_of(path), response.images[0].path) == (pixels_of(BytesIO(PNG)), path)
     assert ".png." in path.name
-    assert response.warnings == ["Image 1 is whole and could not be renamed; remove the end of its name."]
+    assert response.warnings == ["Image 1: It is whole and could not be renamed; remove the end of its name."]
 
 
 async def test_picture_is_kept_as_received_if_saving_fails_temporarily(tmp_path: Path, refusals: Refusals) -> None:
     refusals.of(os, "open", 1)
     with pytest.raises(StorageError) as caught:
-        await with_files(ImagesResponse([Image(data=PNG)]), FolderStore(tmp_path))
+        await with_files(ImagesResponse([Image(data=PNG)]), FolderStore(tmp_path), REQUEST)
     path = the_file_in(tmp_path)
     assert path.read_bytes() == PNG
     assert caught.value.message.endswith(f"Permission denied. It is kept unchanged: {path}")
-
-
-async def test_picture_keeps_its_own_name_if_the_chosen_one_is_refused(
-    tmp_path: Path, refusals: Refusals, capsys: pytest.CaptureFixture[str]
-) -> None:
-    picture = tmp_path / "made.png"
-    picture.write_bytes(PNG)
-    destination = Destination.from_options(None, tmp_path / "chosen.png", 1)
-    assert destination is not None
-    store = destination.store
-
-    async def save(_picture: bytes) -> object:
-        saved = await FolderStore.save(store, PNG)
-        refusals.of(Path, "replace", ALWAYS)
-        return saved
-
-    refusals.patch.setattr(store, "save", save)
-    path = await destination.save(picture.as_uri(), DEFAULT)
-    assert (path.read_bytes(), path.name) != (PNG, "chosen.png")
-    assert "the picture keeps another name" in capsys.readouterr().err
 
 
 async def test_unrenamed_outbox_record_is_applied_by_the_next_process(processes: Processes, refusals: Refusals) -> None:

@@ -4,7 +4,6 @@ import ntpath
 import os
 import sys
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from pathlib import Path, PureWindowsPath
 from typing import cast
 
@@ -17,7 +16,6 @@ from blockrun_image_mcp import folders
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.cli import places
 from blockrun_image_mcp.cli.doctor import examine
-from blockrun_image_mcp.images import download
 from blockrun_image_mcp.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -81,6 +79,7 @@ def test_pictures_folder_that_the_desktop_names_is_used(
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_PICTURES_DIR")
     (tmp_path / "user-dirs.dirs").write_text(f'XDG_PICTURES_DIR="$HOME/{name}"\n')
     (tmp_path / name).mkdir()
     assert folders.pictures_folder() == tmp_path / name / "blockrun-image-mcp"
@@ -186,29 +185,6 @@ async def test_relative_image_dir_is_reported_at_startup_and_by_doctor(
 def test_absolute_or_working_image_dir_causes_no_warning(folder: str, caplog: pytest.LogCaptureFixture) -> None:
     backend_with({"BLOCKRUN_IMAGE_DIR": folder})
     assert "absolute" not in caplog.text
-
-
-# files in URLs
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        r"C:\Users\José\Pictures\blockrun-image-mcp\1.png",
-        r"C:\Users\李\a b\100%\#1.png",
-        r"\\server\share\pictures\1.png",
-        r"\\server.local\c$\a b\1.png",
-    ],
-)
-def test_file_url_round_trips_on_windows(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "url2pathname", import_module("nturl2path").url2pathname)
-    assert download.path_of(PureWindowsPath(path).as_uri()) == path  # pyright: ignore[reportDeprecated] - as `Path` does there
-
-
-@pytest.mark.parametrize("path", ["/home/josé/a b/#1%20.png", "/1.png"])
-def test_file_url_round_trips(path: str) -> None:
-    assert download.path_of(Path(path).as_uri()) == path
-    assert download.path_of(Path(path).as_uri().replace("file://", "file://localhost")) == path
 
 
 # what may be wrong with the place

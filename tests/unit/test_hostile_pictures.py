@@ -223,8 +223,13 @@ def test_changed_byte_never_raises_another_error(kind: str) -> None:
         outcomes(whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
 
 
+def test_png_with_a_wrong_checksum_is_not_whole() -> None:
+    checksum = len(PNG) - 16  # of the pixels
+    assert not is_whole(PNG[:checksum] + bytes(4) + PNG[checksum + 4 :])
+
+
 def test_error_says_what_is_wrong() -> None:
-    with pytest.raises(StorageError, match="A picture of 65,535 x 65,535 pixels is too large to be decoded"):
+    with pytest.raises(StorageError, match=r"^A picture of 65,535 x 65,535 pixels is too large to be decoded"):
         converted(TOO_LARGE["gif of 65,535"], ".png", ABOUT)
     with pytest.raises(StorageError, match="so many parts"):
         converted(BOMBS["jpeg of segments"], ".png", ABOUT)

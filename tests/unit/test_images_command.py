@@ -2,6 +2,8 @@
 
 import json
 import os
+import time
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image_mcp import files, startup
 from blockrun_image_mcp.cli.images import images
 from blockrun_image_mcp.folders import state_folder
+from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_sandbox.drawing import draw
 
 URL = "https://pictures.example/1.png"
@@ -243,3 +246,47 @@ def test_missing_viewer_is_reported_with_the_path(pictures: list[Path], monkeypa
     done = run("--open")
     assert (done.exit_code, done.stdout) == (1, "")
     assert f"Open it yourself: {pictures[0]}" in done.stderr
+
+
+# what is removed
+
+
+@pytest.fixture
+def kept() -> Mapping[str, Path]:
+    """Pictures in the images folder that are 100 days old or new, with and without a name of their own."""
+    folder = FolderStore().folder
+    folder.mkdir(parents=True)
+    names = ("20260101-101502-f2243f615132.png", "20261122-101502-f2243f615133.png", "hero.png", "20260101-notes.txt")
+    paths, long_ago = {name: folder / name for name in names}, time.time() - 100 * 86_400
+    for path in paths.values():
+        path.write_bytes(b"1" * 1_000)
+        os.utime(path, (long_ago, long_ago))
+    os.utime(paths[names[1]])
+    return paths
+
+
+def test_only_old_pictures_that_nobody_named_are_removed(kept: Mapping[str, Path]) -> None:
+    done = run("--prune", "90d", "--yes")
+    assert done.output.startswith("Removed 1 pictures (0.0 MB) from ")
+    assert [name for name, path in kept.items() if not path.exists()] == ["20260101-101502-f2243f615132.png"]
+
+
+def test_nothing_is_removed_unless_the_user_agrees(kept: Mapping[str, Path]) -> None:
+    done = CliRunner().invoke(images, ["--prune", "90d"], input="n\n")
+    assert (done.exit_code, [path for path in kept.values() if not path.exists()]) == (1, [])
+
+
+def test_prompt_is_forgotten_and_its_cost_and_files_stay(pictures: list[Path]) -> None:
+    before = json.loads(run("--json").output)
+    old = next(each for each in before if each["prompt"] == "An old fox")
+    assert run("--forget", old["id"]).exit_code == 0
+    after = next(each for each in json.loads(run("--json").output) if each["id"] == old["id"])
+    assert after == {**old, "prompt": ""}
+    assert pictures[2].exists()
+    assert b"An old" not in b"".join(path.read_bytes() for path in state_folder().glob("ledger.sqlite3"))
+
+
+def test_unknown_call_cannot_be_forgotten(pictures: list[Path]) -> None:
+    done = run("--forget", "none")
+    assert done.exit_code == 1
+    assert "There is no finished call with the id none" in done.output

@@ -7,7 +7,8 @@ from tests.support.purchases import PRICE, made, purchase
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import Charged, GatewayError, OutcomeUnknownError, StorageError
-from blockrun_image.images import Image, ImagesResponse, SavedPicture
+from blockrun_image.file_names import SaveAs
+from blockrun_image.images import Image, ImagesResponse, PictureDetails, SavedPicture
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.ledger.ledger import Ledger
 
@@ -88,7 +89,7 @@ async def test_picture_that_cannot_be_saved_causes_a_warning(catalog: Catalog) -
 
 async def test_warning_gives_both_reasons_if_a_picture_can_be_neither_saved_nor_kept(catalog: Catalog) -> None:
     class Choosy(FakeStore):
-        async def save(self, picture: bytes) -> SavedPicture:
+        async def save(self, picture: bytes, details: PictureDetails, name: SaveAs | None = None) -> SavedPicture:
             await anyio.lowlevel.checkpoint()
             raise StorageError("Its format is unknown.")
 
@@ -101,4 +102,4 @@ async def test_unchecked_picture_is_reported() -> None:
     gateway = FakeGateway(Image(data=b"png"), Image(data=b"unchecked"))
     response = await made(purchase(FakeLedger(), gateway, store=FakeStore()))
     assert [each.path is not None for each in response.images] == [True, True]
-    assert "Image 2 was saved as PNG, and not checked to be whole." in response.warnings
+    assert "Image 2: It was saved as PNG, and not checked to be whole." in response.warnings

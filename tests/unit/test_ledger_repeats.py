@@ -25,6 +25,7 @@ from tests.support.ledgers import (
 
 from blockrun_image.attempts import CallInfo, UncollectedPictures
 from blockrun_image.errors import BudgetExceededError
+from blockrun_image.file_names import SaveAs
 from blockrun_image.images import Image, ImagesResponse
 from blockrun_image.ports import Begun, Collected, NothingFound, Reserved
 from blockrun_image_mcp.ledger.ledger import Ledger
@@ -48,6 +49,22 @@ async def test_pictures_are_repeated_only_to_a_caller_who_may_have_given_up(ledg
     await attempt.mark_delivered(is_repeatable=True)
     assert await repeated(ledger, OTHER) is None
     assert await repeated(ledger, SESSION) == attempt.id
+
+
+async def test_call_that_names_another_file_gets_no_delivered_picture_again(ledger: Ledger) -> None:
+    named, other = (replace(SESSION, save_as=SaveAs.parse(name, 1)) for name in ("a.png", "b.png"))
+    attempt = await settled(ledger, named)
+    await attempt.mark_delivered(is_repeatable=True)
+    assert [await repeated(ledger, call) for call in (other, SESSION)] == [None, None]
+    assert await repeated(ledger, named) == attempt.id
+
+
+async def test_undelivered_picture_is_collected_under_any_name(ledger: Ledger) -> None:
+    attempt = await settled(ledger, SESSION)
+    await attempt.mark_abandoned()
+    begun = await ledger.begin(replace(SESSION, save_as=SaveAs.parse("a.png", 1)), order())
+    assert isinstance(begun, Collected)
+    assert begun.attempt.id == attempt.id
 
 
 async def test_repeated_pictures_are_free_and_delivered_again(ledger: Ledger) -> None:

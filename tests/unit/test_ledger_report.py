@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
@@ -121,9 +122,17 @@ async def test_only_settled_and_released_attempts_of_earlier_days_are_removed(
 
 
 async def test_files_are_recorded_for_saved_pictures(ledger: Ledger) -> None:
-    await settled(ledger)
-    await ledger.note_files({URL: Path("/pictures/1.png"), "https://pictures.example/other.png": Path("/x.png")})
+    attempt = await sent(ledger)
+    await attempt.settled(
+        replace(RESPONSE, images=[Image(URL, revised_prompt="A vixen"), Image("https://pictures.example/2.png")])
+    )
+    await attempt.note_files(
+        [Image(URL, Path("/pictures/1.png"), None, "A vixen", "0123456789ab"), Image("https://pictures.example/2.png")]
+    )
     (entry,) = await ledger.recent(9)
+    assert entry.to_dict()["resources"] == ["images://0123456789ab"]
+    assert await ledger.picture("0123456789ab") == entry.images[0]
+    assert await ledger.picture("0123456789") is None
     assert (entry.files, entry.to_dict()["files"]) == (["/pictures/1.png"], ["/pictures/1.png"])
     assert "\n  Saved: /pictures/1.png" in entry.to_text()
 

@@ -116,9 +116,10 @@ async def test_pictures_sent_as_data_are_saved_and_returned_as_file_urls(catalog
     store = FakeStore()
     gateway = FakeGateway(Image(data=b"png", revised_prompt="Ein Hund"), Image(OTHER_URL))
     result = await ImageToolset(catalog, gateway, store).generate_image("a dog", "dall-e-3", n=2)
-    assert store.kept == {Path("/pictures/1.png"): b"png"}
-    path = Path("/pictures/1.png")
-    assert result.images == [Image(path.as_uri(), path, revised_prompt="Ein Hund"), Image(OTHER_URL)]
+    path, other = Path("/pictures/1.png"), Path("/pictures/2.png")
+    assert store.kept == {path: b"png", other: OTHER_URL.encode()}
+    assert [(each.url, each.path) for each in result.images] == [(path.as_uri(), path), (OTHER_URL, other)]
+    assert result.images[0].revised_prompt == "Ein Hund"
     assert result.warnings == []
 
 

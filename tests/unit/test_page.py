@@ -166,7 +166,7 @@ def test_pictures_are_embedded_small_in_their_proportions(tmp_path: Path) -> Non
     assert list(zip(parsed.all("img", "width"), parsed.all("img", "height"), strict=True)) == [
         (str(width), str(height)) for width, height in sizes
     ]
-    assert [picture.mode for picture in thumbnails(parsed)] == ["RGB", "RGB", "RGBA"]
+    assert [picture.mode for picture in thumbnails(parsed)] == ["RGB"] * 3
 
 
 @pytest.mark.parametrize(("count", "most_bytes"), [(1, 160 * 1_024), (300, 24 * 2**20 // 300), (2_000, 24 * 1_024)])

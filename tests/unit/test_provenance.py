@@ -188,6 +188,8 @@ DAMAGED = {
     "jpeg out of step": PICTURES["jpeg"][:2] + b"\0" + PICTURES["jpeg"][2:],
     "webp cut": PICTURES["webp"][:-10],
     "webp with a huge chunk": riff(b"VP8 \xff\xff\xff\xff" + bytes(40)),
+    "jpeg with another byte for a marker": PICTURES["jpeg"].replace(b"\xff\xdb", b"\xfe\xdb", 1),
+    "webp whose chunk is longer than itself": riff(PICTURES["webp"][12:-10])[:12] + PICTURES["webp"][12:],
     "webp with a huge size": b"RIFF\xff\xff\xff\xffWEBP" + PICTURES["webp"][12:],
     "webp with no chunk": riff(b""),
     "webp of another kind": riff(b"VP9 \x0a\0\0\0" + bytes(10)),
@@ -220,6 +222,14 @@ def test_xmp_of_a_jpeg_follows_what_readers_expect_first() -> None:
 def test_xmp_of_a_png_stands_before_the_pixels() -> None:
     after = with_provenance(PICTURES["png animated"], MODEL)
     assert after.index(b"IHDR") < after.index(XMP_KEY) < after.index(b"IDAT")
+
+
+@pytest.mark.parametrize(
+    ("kind", "flags"), [("webp", 0x04), ("webp lossless", 0x04), ("webp lossless with alpha", 0x14)]
+)
+def test_webp_announces_xmp_and_alpha(kind: str, flags: int) -> None:
+    after = with_provenance(PICTURES[kind], MODEL)
+    assert (after[12:16], after[20], after[24:30]) == (b"VP8X", flags, b"\x2f\0\0\x1f\0\0")
 
 
 @pytest.mark.skipif(EXIFTOOL is None, reason="exiftool is not installed")

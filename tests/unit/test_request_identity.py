@@ -6,13 +6,12 @@ from importlib.metadata import version
 
 import anyio
 import pytest
-from tests.support.fakes import FakeStore
 from tests.support.processes import backend_of
 from tests.support.raw_gateway import JOB, RawGateway, raw_gateway
 
 from blockrun_image.errors import StorageError
 from blockrun_image_mcp.backend import Backend
-from blockrun_image_mcp.images.download import download
+from blockrun_image_mcp.gateway.fetch import PictureFetcher
 from blockrun_image_mcp.network import user_agent
 
 pytestmark = pytest.mark.anyio
@@ -38,7 +37,7 @@ async def use(backend: Backend) -> None:
 async def test_every_request_names_the_program_and_its_version(gateway: RawGateway) -> None:
     await use(backend_of(gateway.settings, poll_seconds=0.05))
     with pytest.raises(StorageError):
-        await download(f"{gateway.base_url}/picture.png", FakeStore())
+        await PictureFetcher(gateway.base_url).fetch(f"{gateway.base_url}/picture.png")
     assert {target for target, _ in gateway.seen} == REQUESTS | {"GET /v1/picture.png"}
     assert {headers["user-agent"] for _, headers in gateway.seen} == {user_agent()}
     assert user_agent() == f"blockrun-image-mcp/{version('blockrun-image-mcp')}"

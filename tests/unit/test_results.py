@@ -205,7 +205,7 @@ def test_saved_picture_is_reported_with_its_path_and_url(catalog: Catalog) -> No
     image = Image("file:///pictures/1.png", Path("/pictures/1.png"))
     result: Any = generated(catalog, ImageArguments("a cat", "dall-e-3"), image)
     assert result.to_dict()["images"] == [{"url": "file:///pictures/1.png", "path": "/pictures/1.png"}]
-    assert result.to_text().endswith("\nfile:///pictures/1.png\n/pictures/1.png")
+    assert result.to_text().endswith("\nfile:///pictures/1.png\nSaved: /pictures/1.png")
 
 
 def test_dry_run_reports_what_each_model_would_be_sent(catalog: Catalog) -> None:

@@ -102,7 +102,7 @@ async def call(
     timings: Timings | None = None,
 ) -> CallToolResult:
     timings = timings or Timings(progress_seconds=0.01)
-    async with Backend(Settings(), gateway=gateway, ledger=NullLedger(), timings=timings) as backend:
+    async with Backend(Settings(keep="off"), gateway=gateway, ledger=NullLedger(), timings=timings) as backend:
         context = SimpleNamespace(lifespan_context=backend, session=client, protocol_version=version, request=None)
         result = await call_tool(cast("Context", context), CallToolRequestParams(name=name, arguments=dict(arguments)))
     assert isinstance(result, CallToolResult)

@@ -1,7 +1,6 @@
 import gzip
 import urllib.request
 import zlib
-from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -14,9 +13,8 @@ from tests.support.sandbox import Sandbox
 
 from blockrun_image import ConfigurationError
 from blockrun_image.errors import StorageError
+from blockrun_image_mcp.gateway.fetch import PictureFetcher
 from blockrun_image_mcp.gateway.transport import MAX_BYTES, GuardedTransport, RetryingTransport, open_transport, timeout
-from blockrun_image_mcp.images.download import download
-from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.network import proxy_for
 from blockrun_image_mcp.settings import CALL_SECONDS
 from blockrun_image_mcp.timings import DEFAULT, Timings
@@ -153,10 +151,10 @@ async def test_localhost_needs_no_proxy_lookup(monkeypatch: pytest.MonkeyPatch) 
     await (await open_transport("http://127.0.0.1:9/v1", Timings())).aclose()
 
 
-async def test_environment_certificates_apply_to_downloads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_environment_certificates_apply_to_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/none/such")
-    with pytest.raises(StorageError, match="FileNotFoundError"):
-        await download("https://x.example/1.png", FolderStore(tmp_path))
+    with pytest.raises(StorageError, match="the trusted certificates cannot be read"):
+        await PictureFetcher(None).fetch("https://x.example/1.png")
 
 
 def test_proxy_for_a_scheme_takes_precedence_over_all_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Paths that cannot be used: a description of the API, the images folder, and folders in a home that is not known."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -118,11 +119,12 @@ def unexpanded(name: str) -> Path:
 
 @pytest.mark.parametrize("find", [homeless, unexpanded])
 async def test_nothing_is_spent_or_written_without_a_home_folder(
-    find: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    find: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for name in ("user_state_path", "user_data_path", "user_cache_path"):
         monkeypatch.setattr(platformdirs, name, find)
+    monkeypatch.setattr(platformdirs, "user_pictures_path", lambda: find("Pictures"))
     assert not state_folder().is_absolute()
     async with Backend(Settings.read(CREDENTIALS)) as backend:
         with pytest.raises(LedgerError, match="no home folder is known"):

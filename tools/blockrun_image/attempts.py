@@ -7,6 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from blockrun_image.callers import Caller
+from blockrun_image.file_names import SaveAs
 from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.text import clean
 
@@ -158,12 +159,14 @@ class CallInfo:
     """Which call it is, who made it, and when.
 
     Calls whose arguments are the same, as the client wrote them, have the same `key`. Without a `caller`, the process
-    itself counts as the caller. `arrived_at` is in seconds by anyio's clock, `None` if unknown.
+    itself counts as the caller. `arrived_at` is in seconds by anyio's clock, `None` if unknown. Where its pictures are
+    saved does not make it another call.
     """
 
     key: str
     caller: Caller | None = None
     arrived_at: float | None = field(default=None, compare=False)
+    save_as: SaveAs | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -1,44 +1,56 @@
-"""Saves pictures and long URLs to files if a result cannot hold them."""
+"""Saves pictures that came as data, and long URLs, to files, because a result cannot hold them."""
 
 from dataclasses import replace
+from decimal import Decimal
 
 from blockrun_image.errors import StorageError
-from blockrun_image.images import Image, ImagesResponse, SavedPicture
+from blockrun_image.file_names import SaveAs
+from blockrun_image.images import Image, ImageRequest, ImagesResponse, PictureDetails, SavedPicture
 from blockrun_image.ports import ImageStore
 
 _MAX_URL_BYTES = 16_000
 """For all URLs of a result together."""
 
 
-async def with_files(response: ImagesResponse, store: ImageStore | None) -> ImagesResponse:
-    """Return the response with a short enough URL for each picture.
+async def with_files(
+    response: ImagesResponse, store: ImageStore | None, request: ImageRequest, save_as: SaveAs | None = None
+) -> ImagesResponse:
+    """Return the response to a request with a short enough URL for each picture.
 
     Raises `StorageError` if no picture is left to return.
     """
     # Data first: the pictures' own file: URLs are short.
-    return await _with_long_urls_in_files(await _with_data_in_files(response, store), store)
+    return await _with_long_urls_in_files(await _with_data_in_files(response, store, request, save_as), store)
 
 
-async def _with_data_in_files(response: ImagesResponse, store: ImageStore | None) -> ImagesResponse:
+async def _with_data_in_files(
+    response: ImagesResponse, store: ImageStore | None, request: ImageRequest, save_as: SaveAs | None
+) -> ImagesResponse:
     images: list[Image] = []
     failures: list[StorageError] = []
     warnings = list(response.warnings)
-    for image in response.images:
+    for number, image in enumerate(response.images, start=1):
+        if image.data is None:
+            images.append(image)
+            continue
+        details, name = details_of(image, request, response.charged_usd), save_as and save_as.numbered(number)
         try:
-            saved = None if image.data is None else await _save(image.data, store)
+            saved = await _save(image.data, store, details, name)
         except StorageError as error:  # the other pictures of the response may still be saved
-            failures.append(await _keep_bytes_of(error, image.data or b"", store))
+            failures.append(await _keep_bytes_of(error, image.data, store))
             warnings.append(failures[-1].message)
             continue
-        images.append(image if saved is None else replace(image, url=saved.path.as_uri(), path=saved.path, data=None))
-        if saved is not None and not saved.is_named:
-            warnings.append(f"Image {len(images)} is whole and could not be renamed; remove the end of its name.")
-        elif saved is not None and not saved.is_checked:
-            kind = saved.path.suffix.removeprefix(".").upper()
-            warnings.append(f"Image {len(images)} was saved as {kind}, and not checked to be whole.")
+        images.append(replace(image, url=saved.path.as_uri(), path=saved.path, id=saved.id, data=None))
+        warnings.extend(f"Image {number}: {note}" for note in saved.notes)
     if failures and not images:
         raise failures[0]
     return replace(response, images=images, warnings=[*dict.fromkeys(warnings)])
+
+
+def details_of(image: Image, request: ImageRequest, charged_usd: Decimal | None) -> PictureDetails:
+    """Return what is known of an image; `charged_usd` is the charge for the whole request."""
+    share_usd = None if charged_usd is None else charged_usd / request.n
+    return PictureDetails(request.model, request.prompt, image.revised_prompt, share_usd)
 
 
 async def _keep_bytes_of(error: StorageError, picture: bytes, store: ImageStore | None) -> StorageError:
@@ -53,10 +65,10 @@ async def _keep_bytes_of(error: StorageError, picture: bytes, store: ImageStore 
     return error
 
 
-async def _save(picture: bytes, store: ImageStore | None) -> SavedPicture:
+async def _save(picture: bytes, store: ImageStore | None, details: PictureDetails, name: SaveAs | None) -> SavedPicture:
     if store is None:
         raise StorageError("A picture came as data, and this toolset has no store to keep it in.")
-    return await store.save(picture)
+    return await store.save(picture, details, name)
 
 
 async def _with_long_urls_in_files(response: ImagesResponse, store: ImageStore | None) -> ImagesResponse:

@@ -89,6 +89,10 @@ class SaveAs:
         text = self.template.replace(NUMBER, str(number))
         return PurePosixPath(text if self.suffix else text + own_suffix)
 
+    def numbered(self, number: int) -> "SaveAs":
+        """Return the name of one picture, numbered from 1."""
+        return SaveAs(self.template.replace(NUMBER, str(number)), self.suffix)
+
 
 def _ending(path: str) -> str:
     """Return what looks like a suffix, or an empty text; versions and sizes do not."""

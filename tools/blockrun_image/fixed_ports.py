@@ -21,6 +21,7 @@ class FixedPorts:
     spend_ledger: SpendLedger | None = None
     store: ImageStore | None = None
     is_sandbox: bool = False
+    keeps_pictures: bool = True
 
     @property
     def gateway_name(self) -> str:

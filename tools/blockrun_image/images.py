@@ -66,13 +66,14 @@ class ImageRequest:
 class Image:
     """One generated image, as a URL or as the bytes sent by the gateway.
 
-    `path` is the absolute path of the file it was saved to; `url` is then the same as a `file:` URL.
+    `path` is the absolute path of the file that it was saved to, and `id` identifies the file by its content.
     """
 
     url: str | None = None
     path: Path | None = None
     data: bytes | None = None
     revised_prompt: str | None = None
+    id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,22 @@ class ImagesResponse:
 
 
 @dataclass(frozen=True)
-class SavedPicture:
-    """A picture in a file.
+class PictureDetails:
+    """What is known of a picture, for the file that it is saved in; `charged_usd` is its share of the charge."""
 
-    `is_checked` is true if the bytes were verified to be a whole picture. `is_named` is false if the system did not let
-    the file be renamed, so that it still has its temporary name.
+    model: str
+    prompt: str = ""
+    revised_prompt: str | None = None
+    charged_usd: Decimal | None = None
+
+
+@dataclass(frozen=True)
+class SavedPicture:
+    """A picture in a file, and what the user should know about the file.
+
+    `id` is the beginning of the content's SHA-256, in hexadecimal digits. Each note is a sentence.
     """
 
     path: Path
-    is_checked: bool = True
-    is_named: bool = True
+    id: str
+    notes: Sequence[str] = ()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from blockrun_image.attempts import Approval, AttemptState, AttemptStatus, CallInfo, Order, Payment, Quote
-from blockrun_image.images import ImageRequest, ImagesResponse
+from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import NothingFound, Reserved
 
 
@@ -56,6 +56,9 @@ class NullAttempt:
     async def settled(self, response: ImagesResponse) -> Sequence[str]:
         """Record nothing."""
         return ()
+
+    async def note_files(self, images: Sequence[Image]) -> None:
+        """Record nothing."""
 
     async def released(self) -> None:
         """Record nothing."""

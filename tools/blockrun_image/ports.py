@@ -16,7 +16,8 @@ from blockrun_image.attempts import (
     Quote,
     UncollectedPictures,
 )
-from blockrun_image.images import ImageRequest, ImagesResponse, SavedPicture
+from blockrun_image.file_names import SaveAs
+from blockrun_image.images import Image, ImageRequest, ImagesResponse, PictureDetails, SavedPicture
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -114,6 +115,10 @@ class Attempt(Protocol):
 
         If the response does not say what was charged, the amount set aside counts as the charge.
         """
+        ...
+
+    async def note_files(self, images: Sequence[Image]) -> None:
+        """Record the paths of saved pictures; nothing is lost if that fails."""
         ...
 
     async def released(self) -> None:
@@ -275,15 +280,35 @@ class ImageGateway(Protocol):
         """
         ...
 
+    async def fetch(self, url: str) -> bytes:
+        """Return the picture at a URL from one of its answers, for free and without credentials.
+
+        Raises `StorageError`.
+        """
+        ...
+
 
 class ImageStore(Protocol):
-    """A place for pictures sent as data, and for very long URLs."""
+    """A folder for pictures, and for very long URLs."""
 
-    async def save(self, picture: bytes) -> SavedPicture:
-        """Write a picture and return its absolute path.
+    async def save(self, picture: bytes, details: PictureDetails, name: SaveAs | None = None) -> SavedPicture:
+        """Write a picture to a new file and return its absolute path.
 
-        Raises `StorageError`, also if it is not a picture.
+        A `name` is relative to the folder, and its suffix decides the format. If nothing can be written there, the
+        store names the file itself, as it does without a name. Raises `StorageError`, also if it is not a picture.
         """
+        ...
+
+    async def copy(self, path: Path, details: PictureDetails, name: SaveAs) -> SavedPicture:
+        """Save a picture of this store under another name; raises `StorageError`."""
+        ...
+
+    async def holds(self, path: Path, name: SaveAs | None) -> bool:
+        """Return whether a picture that was saved is still there, and has that name if one is given."""
+        ...
+
+    async def check_room(self) -> None:
+        """Raise `StorageError` if the pictures that nobody named have reached the folder's limit."""
         ...
 
     async def save_url(self, url: str) -> Path:
@@ -293,6 +318,10 @@ class ImageStore(Protocol):
         """
         ...
 
+    async def url_in(self, path: Path) -> str | None:
+        """Return the URL in a file that `save_url` wrote, or `None` for other files."""
+        ...
+
     async def keep(self, content: bytes) -> Path:
         """Write unusable but paid content unchanged, and return its absolute path.
 
@@ -300,8 +329,8 @@ class ImageStore(Protocol):
         """
         ...
 
-    async def check(self) -> None:
-        """Raise `StorageError` if nothing can be written; called before paying."""
+    async def check(self, name: SaveAs | None = None) -> None:
+        """Raise `StorageError` if nothing can be written, or not under that name; called before paying."""
         ...
 
 
@@ -310,7 +339,12 @@ class Ports(Protocol):
 
     @property
     def store(self) -> ImageStore | None:
-        """The store for pictures sent as data, if there is one."""
+        """The store for pictures, if there is one."""
+        ...
+
+    @property
+    def keeps_pictures(self) -> bool:
+        """Whether each picture is saved; otherwise only those with a name, and those that come as data."""
         ...
 
     @property

@@ -1,5 +1,6 @@
 """One purchase: collected if an earlier call has bought it, otherwise bought once."""
 
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -30,7 +31,9 @@ from blockrun_image.errors import (
     RateLimitError,
     StorageError,
 )
+from blockrun_image.file_names import SaveAs
 from blockrun_image.images import ImageRequest, ImagesResponse
+from blockrun_image.keeping import Keeper, SavedImages
 from blockrun_image.ports import (
     Attempt,
     Begun,
@@ -51,6 +54,7 @@ from blockrun_image.timings import CallTimings
 Approve: TypeAlias = Callable[[NeedsApproval], Awaitable[Approval]]
 """Asks the user; raises `ConfirmationError` unless the answer is yes."""
 
+_STILL_SAVING = "The pictures are still being saved. Their files will be in the images folder, and in images://recent."
 _STILL_THERE = "The request may have been sent. Repeat the call to collect its pictures."
 
 
@@ -79,6 +83,7 @@ class Purchase:
     _declined: ConfirmationError | None = None
     _approval: Approval | None = None
     _unapproved: Attempt | None = None
+    _saving: dict[str, SharedTask[SavedImages]] = field(default_factory=dict[str, SharedTask[SavedImages]])
 
     @property
     def request(self) -> ImageRequest | None:
@@ -131,7 +136,28 @@ class Purchase:
         Raises `ImageError` and `JobPending`.
         """
         self.attempt = attempt
-        return await self._poll(attempt, job)
+        response = await self._poll(attempt, job)
+        return await self.with_saved(response, None, math.inf)
+
+    async def with_saved(
+        self, response: ImagesResponse, save_as: SaveAs | None, timeout_seconds: float
+    ) -> ImagesResponse:
+        """Return the response with the files of its pictures, as far as they are saved before the timeout.
+
+        Each name is saved once, however many calls wait. The saving goes on after the timeout. It raises nothing.
+        """
+        task = self._saving.get(_text(save_as)) or self._start_saving(response, save_as)
+        if task is None:
+            return response
+        try:
+            saved = await task.wait(timeout_seconds, _do_nothing)
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                await self.abandon()
+            raise
+        if saved is None:
+            return replace(response, warnings=[*response.warnings, _STILL_SAVING])
+        return replace(response, images=saved.images, warnings=[*response.warnings, *saved.warnings])
 
     async def withdraw(self) -> None:
         """Release the money that stays set aside while the user is asked.
@@ -277,7 +303,7 @@ class Purchase:
 
         async def generate() -> ImagesResponse:
             if self.ports.store is not None:
-                await self.ports.store.check()
+                await self.ports.store.check(self.call.save_as and self.call.save_as.numbered(1))
             gateway = await self.ports.gateway()
             send_seconds = deadline - anyio.current_time()
             return await gateway.generate(attempt.request, attempt, self._report, send_seconds)
@@ -330,13 +356,39 @@ class Purchase:
             try:
                 if response.raw:
                     response = replace(response, warnings=[*response.warnings, await self._save_unused(response.raw)])
-                stored = await with_files(response, self.ports.store)
+                stored = await with_files(response, self.ports.store, attempt.request, self.call.save_as)
             except StorageError as error:
                 stored = replace(stored, warnings=[*response.warnings, error.message])
                 raise
             finally:
                 warnings = await attempt.settled(stored)
+        self._start_saving(stored, self.call.save_as)
         return replace(stored, warnings=[*stored.warnings, *warnings])
+
+    def _start_saving(self, response: ImagesResponse, save_as: SaveAs | None) -> SharedTask[SavedImages] | None:
+        """Start to save the pictures under a name, unless they are only returned by their URLs.
+
+        What another caller has had saved is copied.
+        """
+        attempt, store = self.attempt, self.ports.store
+        if attempt is None or store is None or not (save_as or self.ports.keeps_pictures):
+            return None
+        keeper = Keeper(self.ports, store, attempt.request, response.charged_usd)
+        earlier = next(iter(self._saving.values()), None)
+
+        async def save() -> SavedImages:
+            saved = SavedImages(response.images)
+            with anyio.CancelScope(shield=True):  # the pictures are paid for: a caller who leaves does not stop it
+                known = None if earlier is None else await earlier.wait(math.inf, _do_nothing)
+                images = response.images if known is None else known.images
+                saved = await keeper.save(images, save_as)
+                if [*saved.images] != [*images]:
+                    await attempt.note_files(saved.images)
+            return saved
+
+        self._report("saving the pictures")
+        self._saving[_text(save_as)] = task = self.run(save)
+        return task
 
     async def _save_unused(self, raw: bytes) -> str:
         return f"Part of the gateway's answer could not be used.{await self._save_raw(raw)}"
@@ -353,6 +405,14 @@ class Purchase:
     def _report(self, status: str) -> None:
         for listener in self.listeners:
             listener(status)
+
+
+def _text(save_as: SaveAs | None) -> str:
+    return "" if save_as is None else save_as.template
+
+
+async def _do_nothing() -> None:
+    pass
 
 
 def _was_not_charged(error: Exception | None) -> bool:

@@ -94,7 +94,11 @@ class GeneratedImages:
         ]
 
     def _addresses(self) -> list[str]:
-        return [line for image in self.images for line in (image.url or "", *([str(image.path)] if image.path else []))]
+        return [
+            line
+            for image in self.images
+            for line in (image.url or "", *([f"Saved: {image.path}"] if image.path else []))
+        ]
 
     def _cost(self) -> dict[str, object]:
         """Return the charge and the estimate.

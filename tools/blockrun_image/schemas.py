@@ -74,6 +74,7 @@ def _generate_image(arguments: "_Arguments") -> ToolSchema:
             "size": arguments.size(),
             "quality": arguments.quality(),
             "n": arguments.n(),
+            "save_as": _text(f"File in the images folder, such as assets/hero.webp. {_NOTHING}"),
             "enrich": arguments.enrich(),
             "purpose": arguments.purpose(),
             "art_style": _text(f"Style to add, such as watercolor. {_NOTHING}"),

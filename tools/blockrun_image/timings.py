@@ -16,6 +16,8 @@ class CallTimings:
     """The time after which an identical call is a repetition; an earlier one asks for a variation."""
     slow_call_seconds: float = 5.0
     """The time after which a caller may have given up before the answer came."""
+    saving_seconds: float = math.inf
+    """The longest wait for pictures to be saved; after that they are saved without the caller."""
     attempt_poll_seconds: float = 0.25
     """The time between two checks of an attempt that another call works on."""
     abandon_seconds: float = 1.0

@@ -20,6 +20,7 @@ from blockrun_image.errors import (
     LedgerError,
     ModelNotFoundError,
 )
+from blockrun_image.file_names import SaveAs
 from blockrun_image.fixed_ports import FixedPorts, run_in_place
 from blockrun_image.images import Defaults, ImageArguments, ImageRequest, ImagesResponse
 from blockrun_image.model import ANY, Model, slug
@@ -39,6 +40,7 @@ from blockrun_image.schemas import MAX_CHOICES
 from blockrun_image.text import choices, quoted
 from blockrun_image.timings import CallTimings
 
+_LEAST_SAVING_SECONDS = 1.0  # a call that was answered late still tells where its pictures are
 _SHOWN_CHARACTERS = 80
 _SHOWN_BEFORE_CHARACTERS = 40
 _SENT_EARLIER = "it was sent by an earlier call"
@@ -95,6 +97,7 @@ class ImageToolset:
         n: int | None = None,
         *,
         enrich: str | None = None,
+        save_as: str | None = None,
         on_status: OnStatus = lambda status: None,
         approve: Approve | None = None,
         caller: Caller | None = None,
@@ -105,6 +108,7 @@ class ImageToolset:
     ) -> GeneratedImages:
         """Make images; this costs money.
 
+        With a store, their files are in the result. `save_as` names them, relative to its folder.
         `on_status` is called with what the call is waiting for. A purchase that takes longer than the call's timeout
         continues, and an identical call collects it without paying again. `approve` is awaited if the user must approve
         the call; until then, no more than the estimate is set aside. `caller` is the call's owner. With a `delivery`,
@@ -117,16 +121,17 @@ class ImageToolset:
         any case.
         """
         arguments = ImageArguments(prompt, model, size, quality, n)
+        destination, refusal = self._destination(save_as, n, refusal)
         offer, refused = self._offer_or_refusal(arguments, enrich, options, refusal)
         # Without an offer, an earlier call may still have bought this, so the refusal waits.
         on_status("starting" if offer is None else f"waiting for {offer.request.model}")
         arrived_at = anyio.current_time() if arrived_at is None else arrived_at
         key = arguments.key(enrich=enrich, **options)
-        info = CallInfo(key, caller, arrived_at if math.isfinite(arrived_at) else None)
+        info = CallInfo(key, caller, arrived_at if math.isfinite(arrived_at) else None, destination)
         call = self._calls.open(info, lambda: self._purchase(info, offer, refused), arrived_at)
         call.purchase.listeners.append(on_status)
         try:
-            return await self._answer(call, offer, approve, delivery)
+            return await self._answer(call, offer, approve, delivery, destination)
         finally:
             call.purchase.listeners.remove(on_status)
 
@@ -261,6 +266,19 @@ class ImageToolset:
         except ImageError as error:
             return None, error
 
+    def _destination(
+        self, save_as: str | None, count: int | None, refusal: InvalidRequestError | None
+    ) -> tuple[SaveAs | None, InvalidRequestError | None]:
+        """Return the files named by a call, or why they cannot be."""
+        if not save_as:
+            return None, refusal
+        if self._ports.store is None:
+            return None, refusal or InvalidRequestError("save_as cannot be used: there is no folder for pictures.")
+        try:
+            return SaveAs.parse(save_as, count or 1), refusal
+        except InvalidRequestError as error:
+            return None, refusal or error
+
     def _offer(self, arguments: ImageArguments, mode: str | None, options: PromptOptions) -> _Offer:
         catalog = self.catalog
         request = catalog.resolve(replace(arguments, model=arguments.model or self.defaults.model))
@@ -278,7 +296,12 @@ class ImageToolset:
         return estimate(self.catalog, request).expected_cost
 
     async def _answer(
-        self, call: OpenCall, offer: _Offer | None, approve: Approve | None, delivery: Delivery | None
+        self,
+        call: OpenCall,
+        offer: _Offer | None,
+        approve: Approve | None,
+        delivery: Delivery | None,
+        save_as: SaveAs | None,
     ) -> GeneratedImages:
         """Return the result, and record the delivery of it or of an error."""
         purchase, seconds = call.purchase, self._timings.call_timeout_seconds
@@ -286,6 +309,9 @@ class ImageToolset:
             response = await purchase.result(seconds, lambda needed: _approval(offer, approve, needed))
             if response is None:
                 self._calls.leave(call)  # a pending answer is not delivered, so the call stays collectable
+            else:
+                rest = max(_LEAST_SAVING_SECONDS, seconds - call.seconds)
+                response = await purchase.with_saved(response, save_as, min(rest, self._timings.saving_seconds))
             result = self._result(purchase, offer, response)
         except Exception as error:
             await self._hand_over(call, delivery, error)

@@ -44,8 +44,12 @@ def generate(
     Example: blockrun-image-mcp generate "A red fox in the snow" --model dall-e-3 --sandbox --output fox.png
     """
     destination = Destination.from_options(save, output, flags["n"])
-    arguments = {name: flags.pop(name) for name in _ARGUMENTS} | {"prompt": prompt}
+    arguments: dict[str, str | None] = {name: flags.pop(name) for name in _ARGUMENTS} | {"prompt": prompt}
+    if destination is not None:
+        arguments["save_as"] = destination.save_as
     backend = options.start(sandbox, flags)
+    if destination is not None:
+        destination.use_in(backend)
     arguments["model"] = arguments["model"] or backend.defaults.model
     terminal.fetch_list_if_needed(backend, arguments["model"])  # before the check, which refuses unknown models
     if arguments["model"] is None:
@@ -55,7 +59,7 @@ def generate(
     async def call(toolset: ImageToolset, on_status: OnStatus, ask: Ask) -> GeneratedImages:
         return await toolset.generate_image(**checked, on_status=on_status, approve=confirming(ask))
 
-    anyio.run(terminal.generate, backend, call, destination, as_json)
+    anyio.run(terminal.generate, backend, call, as_json)
 
 
 def _no_model(backend: Backend, arguments: Mapping[str, str | None]) -> Exception:

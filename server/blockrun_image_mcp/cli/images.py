@@ -11,6 +11,7 @@ from blockrun_image.errors import InvalidRequestError, StorageError
 from blockrun_image.text import clean
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.cli import options, output
+from blockrun_image_mcp.cli.removal import forget_prompt, remove_pictures
 from blockrun_image_mcp.files import remove, replace, write_part
 from blockrun_image_mcp.images.page import VIEWED_SUFFIXES, PageEntry, is_file, picture_page
 from blockrun_image_mcp.ledger.limits import from_micro_usd
@@ -41,6 +42,9 @@ _MAX_ENTRIES = 1_000
     flag_value=1,
     help="Open the newest saved picture, or the Nth newest.",
 )
+@click.option("--prune", metavar="DAY", callback=options.day, help="Remove kept pictures from before a day, or 90d.")
+@click.option("--forget", metavar="ID", help="Remove the prompt of a call from the ledger.")
+@click.option("--yes", is_flag=True, help="Do not ask before removing pictures.")
 @options.sandbox_ledger
 @options.as_json
 @options.reporting_errors
@@ -50,21 +54,28 @@ def images(  # noqa: PLR0913, PLR0917 - one for each option
     until: str | None,
     html: Path | None,
     number: int | None,
+    prune: str | None,
+    forget: str | None,
+    yes: bool,
     sandbox: bool,
     as_json: bool,
     **page: bool,
 ) -> None:
     """Show the latest pictures: time, cost, prompt, URLs and files. Free and offline.
 
-    With --html, write them to a page to look at or to send. With --open, look at one of them.
+    With --html, write them to a page to look at or to send. With --open, look at one of them. With --prune, remove old
+    ones that were not given a name.
 
     Example: blockrun-image-mcp images --since 2026-11-22
     """
-    if sum((html is not None, number is not None, as_json)) > 1:
-        raise click.UsageError("--html, --open and --json exclude each other.")
+    if sum((html is not None, number is not None, as_json, prune is not None, forget is not None)) > 1:
+        raise click.UsageError("--html, --open, --json, --prune and --forget exclude each other.")
     if html is None and any(page.values()):
         raise click.UsageError(f"{_option(next(name for name in page if page[name]))} needs --html FILE.")
     backend = options.start(sandbox, {})
+    if prune is not None or forget is not None:
+        _remove(backend, prune, forget, is_confirmed=yes)
+        return
     if html is not None:
         _check_new(html, is_forced=page["force"])
     days, limit = options.days_from(since, until), most if number is None else _MAX_ENTRIES
@@ -77,6 +88,13 @@ def images(  # noqa: PLR0913, PLR0917 - one for each option
         output.print_json([entry.to_dict(is_sandbox=backend.is_sandbox) for entry in entries])
     else:
         click.echo("\n".join(entry.to_text(_missing(entry)) for entry in entries) or _none_yet(backend))
+
+
+def _remove(backend: Backend, before: str | None, id: str | None, *, is_confirmed: bool) -> None:
+    if before is not None:
+        remove_pictures(backend, before, is_confirmed=is_confirmed)
+    if id is not None:
+        forget_prompt(backend, id)
 
 
 def _none_yet(backend: Backend) -> str:

@@ -1,26 +1,22 @@
-"""Saves the pictures of the command generate, in a folder or as a named file."""
+"""Where the command generate saves its pictures."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import anyio.to_thread
 import click
 
 from blockrun_image.errors import StorageError
 from blockrun_image.text import clean
-from blockrun_image_mcp.files import replace
-from blockrun_image_mcp.images.store import FolderStore
-from blockrun_image_mcp.timings import Timings
+from blockrun_image_mcp.backend import Backend
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".bmp", ".tif", ".tiff")
-_OTHER_SPELLINGS = {".jpeg": ".jpg", ".tif": ".tiff"}
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 @dataclass(frozen=True)
 class Destination:
     """A folder for pictures, or one file in it if `file` is given."""
 
-    store: FolderStore
+    folder: Path
     file: Path | None = None
 
     @classmethod
@@ -32,43 +28,23 @@ class Destination:
             if str(count or 1).strip() != "1":
                 raise click.UsageError("--output names the file of one picture; use --save FOLDER for several.")
             file = file.absolute()
-            return cls(FolderStore(file.parent, "Name another file with --output."), file)
+            return cls(file.parent, file)
         if folder is None:
             return None
         if folder.suffix.lower() in _SUFFIXES and not folder.exists():
             raise click.UsageError(f"{folder} looks like a file. To name the file, use --output {folder}.")
-        return cls(FolderStore(folder, "Name another folder with --save."))
+        return cls(folder)
 
-    async def check(self) -> None:
-        """Raise `StorageError` if nothing can be saved there; called before anything is paid."""
+    @property
+    def save_as(self) -> str | None:
+        """The name of the file in the folder."""
+        return None if self.file is None else self.file.name
+
+    def use_in(self, backend: Backend) -> None:
+        """Let a backend save its pictures there; raises `StorageError` if the file exists."""
+        option = "folder with --save" if self.file is None else "file with --output"
         if self.file is not None and self.file.exists():
             raise StorageError(
-                f"{clean(self.file, 200)} exists, and is not overwritten.",
-                hint="Name another file with --output.",
-                charged="no",
+                f"{clean(self.file, 200)} exists, and is not overwritten.", hint=f"Name another {option}.", charged="no"
             )
-        await self.store.check()
-
-    async def save(self, url: str, timings: Timings) -> Path:
-        """Save the picture at a URL and return its path; raises `StorageError`."""
-        from blockrun_image_mcp.images.download import download  # noqa: PLC0415 - httpx2 is for this command only
-
-        # the store names the file itself, by its real type
-        path = await download(url, self.store, timings)
-        return path if self.file is None else await anyio.to_thread.run_sync(_rename_as_requested, path, self.file)
-
-
-def _rename_as_requested(path: Path, file: Path) -> Path:
-    """Rename a picture as requested, if possible, and return its path."""
-    if file.exists():  # it was made since the check
-        click.echo(f"{file} exists; the picture keeps another name.", err=True)
-        return path
-    try:
-        replace(path, file)
-    except OSError as error:
-        click.echo(f"{file} cannot be written ({error.strerror}); the picture keeps another name.", err=True)
-        return path
-    given = _OTHER_SPELLINGS.get(file.suffix.lower(), file.suffix.lower())
-    if given != path.suffix:
-        click.echo(f"{file} is a {path.suffix.removeprefix('.').upper()} picture.", err=True)
-    return file
+        backend.save_in(self.folder, f"Name another {option}.")

@@ -6,8 +6,7 @@ import sys
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
@@ -22,15 +21,14 @@ from blockrun_image.text import clip
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.cli import output
-from blockrun_image_mcp.cli.saving import Destination
 from blockrun_image_mcp.ledger.confirmation import Ask, Question, not_confirmed
 from blockrun_image_mcp.settings import VARIABLES
 from blockrun_image_mcp.signals import ending_signals
-from blockrun_image_mcp.startup import print_error
 from blockrun_image_mcp.tasks import run_alongside, run_in_daemon_thread
 from blockrun_image_mcp.timings import Timings
 
-_URLS_END = "Their URLs stop working when this command ends."
+_URL_ENDS = "The URL stops working when this command ends; the file stays."
+_URLS_END = "The URLs stop working when this command ends; the files stay."
 _STOPPING = "\nStopping. A request already sent gets ten seconds; Ctrl-C again exits at once."
 _SHOWN_LINES = 8
 _SHOWN_CHARACTERS = 240
@@ -39,17 +37,13 @@ _SHOWN_TAIL = 40
 Call = Callable[[ImageToolset, OnStatus, Ask], Awaitable[GeneratedImages]]
 
 
-async def generate(backend: Backend, call: Call, destination: Destination | None, as_json: bool) -> None:
-    """Do the call, print its result, and save its pictures at the destination.
+async def generate(backend: Backend, call: Call, as_json: bool) -> None:
+    """Do the call, and print its result.
 
-    Raises `click.Abort` if a signal comes before the result, or while the pictures are saved.
+    Raises `click.Abort` if a signal comes before the result.
     """
-    if destination is None and backend.is_sandbox:  # its URLs stop working when this command ends
-        destination = Destination(backend.folder)
     stop = _Stop(backend)
     async with run_alongside(stop.on_signals), backend:
-        if destination is not None:
-            await destination.check()  # before anything is paid
         await backend.prepare()
         backend.models.schedule_refresh()
         result: GeneratedImages | None = None
@@ -63,7 +57,7 @@ async def generate(backend: Backend, call: Call, destination: Destination | None
 
                 result = await call(backend.toolset, progress.note, ask)
         if result is not None:  # even if a signal came at the same moment
-            await _save_and_show(stop, result, destination, as_json)
+            _show_pictures(backend, result, as_json)
     if result is None:
         raise click.Abort
 
@@ -156,57 +150,18 @@ class _Stop:
                     os._exit(128 + number)  # a sent request is shielded from cancellation
                 with suppress(OSError):  # after SIGHUP, the terminal is closed
                     click.echo(_STOPPING, err=True)
-                self.scope.cancel()
+                if not self.backend.stop_fetching():  # else the result is there, and is still printed
+                    self.scope.cancel()
 
 
-async def _save_and_show(stop: _Stop, result: GeneratedImages, destination: Destination | None, as_json: bool) -> None:
-    """Save the pictures of a result, and print it.
-
-    As JSON, everything is one document, which includes the paths. A signal stops the saving, but the result is still
-    printed, because it is paid for.
-    """
-    backend, saving = stop.backend, _Saving(stop.backend, result, destination)
-    stop.scope = anyio.CancelScope()
-    with stop.scope:
-        await saving.run()
-    show(saving.with_paths() if as_json else result, as_json)
-    if not as_json:
-        if backend.is_sandbox and result.images:
-            click.echo("Its URL stops working when this command ends." if len(result.images) == 1 else _URLS_END)
-        click.echo("".join(f"Saved: {path}\n" for path in saving.paths.values()), nl=False)
-    with suppress(ImageError):  # if that fails, only the output of the `images` command lacks the paths
-        await backend.operator_ledger().note_files(saving.paths)
-    if stop.scope.cancelled_caught:
-        raise click.Abort
-    if saving.failures:
-        print_error(saving.failures[0])  # not as JSON: stdout holds the result, which is one document
+def _show_pictures(backend: Backend, result: GeneratedImages, as_json: bool) -> None:
+    """Print a result; raises `click.exceptions.Exit` if a picture that should be saved is not."""
+    show(result, as_json)
+    if not as_json and backend.is_sandbox and result.images:
+        click.echo(_URL_ENDS if len(result.images) == 1 else _URLS_END)
+    if backend.keeps_pictures and any(image.path is None for image in result.images):
+        click.echo("Error: Not every picture could be saved; the result's warnings say why.", err=True)
         raise click.exceptions.Exit(1)
-
-
-@dataclass
-class _Saving:
-    """Saves the pictures of a result; `paths` maps the URL of each saved picture to its file."""
-
-    backend: Backend
-    result: GeneratedImages
-    destination: Destination | None
-    paths: dict[str, Path] = field(default_factory=dict[str, Path])
-    failures: list[ImageError] = field(default_factory=list[ImageError])
-
-    async def run(self) -> None:
-        """Save each picture, and collect the errors in `failures`."""
-        if self.destination is None:
-            return
-        for url in (image.url or "" for image in self.result.images):
-            try:
-                self.paths[url] = await self.destination.save(url, self.backend.timings)
-            except ImageError as error:
-                self.failures.append(error)
-
-    def with_paths(self) -> GeneratedImages:
-        """Return the result with the paths of the saved pictures."""
-        images = [replace(image, path=self.paths.get(image.url or "", image.path)) for image in self.result.images]
-        return replace(self.result, images=images)
 
 
 @dataclass

@@ -17,7 +17,13 @@ import anyio.lowlevel
 import httpx2
 
 from blockrun_image.attempts import Job, Payment
-from blockrun_image.errors import GatewayError, GatewayUnavailableError, OutcomeUnknownError, RateLimitError
+from blockrun_image.errors import (
+    GatewayError,
+    GatewayUnavailableError,
+    OutcomeUnknownError,
+    RateLimitError,
+    StorageError,
+)
 from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import Attempt, JobPending, OnStatus
 from blockrun_image.text import clean
@@ -25,6 +31,7 @@ from blockrun_image_mcp.gateway import refusals
 from blockrun_image_mcp.gateway.credentials import Endpoint
 from blockrun_image_mcp.gateway.error_words import error_words_of
 from blockrun_image_mcp.gateway.evidence import NO_EVIDENCE, Evidence, evidence_of
+from blockrun_image_mcp.gateway.fetch import PictureFetcher
 from blockrun_image_mcp.gateway.responses import ModelsAnswer, Reader, SentRequest
 from blockrun_image_mcp.gateway.retry import (
     BEARER_POST,
@@ -98,6 +105,8 @@ class HttpGateway:
         self._payer = payer
         self._max_answer_bytes = max_answer_bytes
         self._calls: set[_ChargeableCall] = set()
+        self._fetcher = PictureFetcher(endpoint.base_url, timings)
+        self._fetches: set[anyio.CancelScope] = set()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -125,9 +134,20 @@ class HttpGateway:
         await self._stack.aclose()
 
     def begin_shutdown(self) -> None:
-        """Give the calls under way at most `drain_seconds`."""
+        """Give the calls under way at most `drain_seconds`, and stop to fetch pictures."""
         for call in self._calls:
             call.end_within(self._timings.drain_seconds)
+        self.stop_fetching()
+
+    def stop_fetching(self) -> None:
+        """Stop fetching pictures; they still have their URLs."""
+        for fetch in self._fetches:
+            fetch.cancel()
+
+    @property
+    def is_fetching(self) -> bool:
+        """Whether a picture that was paid for is being fetched."""
+        return bool(self._fetches)
 
     @property
     def unanswered(self) -> int:
@@ -197,6 +217,17 @@ class HttpGateway:
                 f"{clean(self._endpoint.base_url, 200)} did not answer in time.", hint="Try again later."
             ) from error
         return self._reader.models(response, self.name)
+
+    async def fetch(self, url: str) -> bytes:
+        """Return the picture at a URL from one of its answers; raises `StorageError`."""
+        scope = anyio.CancelScope()
+        self._fetches.add(scope)
+        try:
+            with scope:
+                return await self._fetcher.fetch(url)
+        finally:
+            self._fetches.discard(scope)
+        raise StorageError("The program ended before the picture was fetched.")
 
     async def _post(self, request: ImageRequest, call: "_ChargeableCall") -> httpx2.Response:
         """Send the request that may be charged; raises `GatewayError` without an answer in time."""

@@ -1,1 +1,1 @@
-"""Stores and downloads pictures."""
+"""Saves, converts and shows pictures."""

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import os
 import re
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +19,7 @@ from urllib.parse import quote
 from blockrun_image.errors import StorageError
 from blockrun_image.images import Image
 from blockrun_image.text import clean, clip, usd
+from blockrun_image_mcp.images.conversion import reduced
 
 Reduce: TypeAlias = Callable[[bytes, int, int], tuple[bytes, str]]
 """Makes a picture smaller: takes its bytes, the most pixels on a side and the most bytes; returns bytes and MIME type.
@@ -64,7 +64,7 @@ class PageEntry:
     is_cost_exact: bool = True
 
 
-def picture_page(entries: Sequence[PageEntry], folder: Path | None, reduce: Reduce | None = None) -> str:
+def picture_page(entries: Sequence[PageEntry], folder: Path | None, reduce: Reduce = reduced) -> str:
     """Return the page of the pictures of one or more calls, as HTML.
 
     `folder` is the page's own: pictures below it are linked by a relative path, others by a `file:` URL. With `None`,
@@ -73,7 +73,7 @@ def picture_page(entries: Sequence[PageEntry], folder: Path | None, reduce: Redu
     count = sum(len(entry.images) for entry in entries)
     models = list(dict.fromkeys(entry.model for entry in entries))
     limit = max(_MIN_THUMBNAIL_BYTES, min(_MAX_THUMBNAIL_BYTES, _MAX_THUMBNAILS_BYTES // max(count, 1)))
-    cards = _Cards(folder.resolve() if folder else None, reduce or _reduced, limit, models)
+    cards = _Cards(folder.resolve() if folder else None, reduce, limit, models)
     style, script = _file("page.css"), _file("page.js")
     heading = "1 picture" if count == 1 else f"{count:,} pictures"
     days = _range([entry.created_at for entry in entries])
@@ -292,30 +292,3 @@ def _file(name: str) -> str:
 
 def _hash(content: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
-
-
-# To be replaced by `reduced` of images/conversion.py, which takes and returns the same.
-def _reduced(picture: bytes, max_pixels: int, max_bytes: int) -> tuple[bytes, str]:
-    from PIL import Image as Picture  # noqa: PLC0415 - loads slowly, and only this needs it
-    from PIL import ImageOps  # noqa: PLC0415
-
-    try:
-        with warnings.catch_warnings(action="ignore"), Picture.open(BytesIO(picture), formats=_DECODED) as opened:
-            if opened.width * opened.height > _MAX_DECODED_PIXELS:
-                raise StorageError("The picture is too large.")  # noqa: TRY301
-            small = ImageOps.exif_transpose(opened)
-            small = small.convert("RGBA" if small.has_transparency_data else "RGB")
-            small.thumbnail((max_pixels, max_pixels))
-        attempts = [("PNG", 0)] if small.mode == "RGBA" else []
-        for kind, quality in [*attempts, *(("JPEG", quality) for quality in (82, 70, 50, 30))]:
-            written = BytesIO()
-            (small if kind == "PNG" else small.convert("RGB")).save(written, kind, quality=quality, comment=b"")
-            if written.tell() <= max_bytes:
-                return written.getvalue(), f"image/{kind.lower()}"
-    except Exception:  # noqa: BLE001 - decoders raise all kinds
-        raise StorageError("The picture cannot be decoded.") from None
-    raise StorageError("The picture cannot be made small enough.")
-
-
-_DECODED = ["PNG", "JPEG", "WEBP", "GIF", "AVIF", "BMP", "TIFF"]
-_MAX_DECODED_PIXELS = 100_000_000

@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 
 from blockrun_image.errors import Charged, StorageError
 from blockrun_image.text import clean
-from blockrun_image_mcp.files import part_name, patiently, write_synced
+from blockrun_image_mcp.files import Piece, part_name, patiently, write_synced
 from blockrun_image_mcp.images.pinned_folder import PinnedFolder, pinned
 
 _MAX_SAME_NAMES = 1_000
@@ -32,7 +32,7 @@ _HINTS = {
 }
 
 
-def place(root: Path, relative: PurePath, content: bytes) -> Path:
+def place(root: Path, relative: PurePath, *content: Piece) -> Path:
     """Write a new file below `root`, whole or not at all, and return its absolute path. Raises `StorageError`.
 
     Missing folders are created. If the name is taken, `-2`, `-3` and so on come before its suffix. The file keeps its
@@ -86,14 +86,14 @@ def _enter_existing(folder: PinnedFolder, names: Sequence[str]) -> str:
     return names[-1]
 
 
-def _write(folder: PinnedFolder, name: str, content: bytes) -> str:
+def _write(folder: PinnedFolder, name: str, content: Sequence[Piece]) -> str:
     """Write a file under a temporary name and return that."""
     part = part_name(name)
     descriptor = folder.create(part)
     try:
         with os.fdopen(descriptor, "wb") as file:
             folder.check(part)
-            write_synced(file, content)
+            write_synced(file, *content)
     except BaseException:
         folder.remove(part)
         raise

@@ -11,12 +11,11 @@ from typing import Literal
 from xml.sax.saxutils import escape
 
 from blockrun_image.text import clean
+from blockrun_image_mcp.files import Piece
 from blockrun_image_mcp.formats import suffix_of
 
 _SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-_MAX_PROMPT_CHARACTERS = (
-    6_000  # two prompts, of which XML makes 5 bytes a character, must fit in a JPEG segment of 64 KB
-)
+_MAX_PROMPT_CHARACTERS = 6_000  # two of them, at up to 5 bytes a character in XML, fit in a JPEG segment of 64 KB
 _MAX_MODEL_CHARACTERS = 200
 _MAX_PARTS = 20_000
 _XMP_HEADS = (b"iTXtXML:com.adobe.xmp\0", b"\xe1http://ns.adobe.com/xap/1.0/\0", b"XMP ")
@@ -40,20 +39,25 @@ class Provenance:
 
 
 def with_provenance(picture: bytes, about: Provenance) -> bytes:
-    """Return a PNG, JPEG or WEBP file with an XMP packet about its making; the pixels are not encoded again.
+    """Return a PNG, JPEG or WEBP file with an XMP packet about its making; the pixels are not encoded again."""
+    return b"".join(pieces_with_provenance(picture, about))
+
+
+def pieces_with_provenance(picture: bytes, about: Provenance) -> Sequence[Piece]:
+    """Return the same file in pieces, without a copy of the picture, which may be large.
 
     Other formats are returned unchanged, and so is a file that has XMP already, that has content credentials (C2PA), or
     whose structure is damaged.
     """
     if has_content_credentials(picture):  # a signature covers all bytes of the file
-        return picture
+        return [picture]
     suffix = suffix_of(picture)
     try:
         parts = list(_parts(picture, suffix))
     except _StructureError:
-        return picture
+        return [picture]
     if not parts or any(part.head.startswith(_XMP_HEADS) for part in parts):
-        return picture
+        return [picture]
     packet = _packet(about)
     if suffix == ".png":
         return _spliced(picture, parts[0].end, _png_chunk(packet))
@@ -108,7 +112,7 @@ def _jpeg_segments(picture: bytes) -> Iterator[_Part]:
     position = 2
     while picture[position : position + 2] != b"\xff\xda":  # the pixels follow
         length = _number(picture, position + 2, 2, "big")
-        if picture[position] != 0xFF or length < 2:
+        if picture[position] != 0xFF:
             raise _StructureError
         content, end = position + 4, position + 2 + length
         yield _Part(picture[position + 1 : position + 2] + picture[content : content + _HEAD_BYTES], end)
@@ -133,9 +137,9 @@ def _number(picture: bytes, position: int, size: int, order: Literal["big", "lit
     return int.from_bytes(digits, order)
 
 
-def _spliced(picture: bytes, position: int, added: bytes) -> bytes:
+def _spliced(picture: bytes, position: int, added: bytes) -> Sequence[Piece]:
     whole = memoryview(picture)  # slices of bytes would be copies
-    return b"".join((whole[:position], added, whole[position:]))
+    return [whole[:position], added, whole[position:]]
 
 
 def _png_chunk(packet: bytes) -> bytes:
@@ -158,7 +162,7 @@ def _after_leading_segments(parts: Sequence[_Part]) -> int:
     return position
 
 
-def _webp_with(packet: bytes, picture: bytes, parts: Sequence[_Part]) -> bytes:
+def _webp_with(packet: bytes, picture: bytes, parts: Sequence[_Part]) -> Sequence[Piece]:
     """Return a WEBP file with XMP as its last chunk, and with the VP8X chunk that announces it."""
     whole, end = memoryview(picture), parts[-1].end
     first = parts[0].head
@@ -168,11 +172,11 @@ def _webp_with(packet: bytes, picture: bytes, parts: Sequence[_Part]) -> bytes:
         try:
             start, rest = _vp8x_chunk(first), 12
         except _StructureError:
-            return picture
+            return [picture]
     xmp = b"XMP " + len(packet).to_bytes(4, "little") + packet + bytes(len(packet) % 2)
     size = len(b"WEBP") + len(start) + (end - rest) + len(xmp)
     header = b"RIFF" + size.to_bytes(4, "little") + b"WEBP"
-    return b"".join((header, start, whole[rest:end], xmp, whole[end:]))
+    return [header, start, whole[rest:end], xmp, whole[end:]]
 
 
 def _vp8x_chunk(first: bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from blockrun_image.attempts import Approval, AttemptState, AttemptStatus, Payment, Quote
 from blockrun_image.errors import LedgerError
-from blockrun_image.images import ImageRequest, ImagesResponse
+from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import PriceNotApproved
 from blockrun_image_mcp.ledger.limits import Limits, micro_usd
 from blockrun_image_mcp.ledger.memory import Memory
@@ -133,6 +133,11 @@ class LedgerAttempt:
         is_on_disk = await self._put(Event.SETTLED, **settlement(response))
         return () if is_on_disk else [_NOT_ON_DISK]
 
+    async def note_files(self, images: Sequence[Image]) -> None:
+        """Record the paths of saved pictures, if the ledger can be written now."""
+        with suppress(LedgerError):  # the files are there all the same, and the result has told their paths
+            await self.ledger.write(lambda store: self._record_files(store, images))
+
     async def released(self) -> None:
         """Record that nothing was charged.
 
@@ -238,6 +243,12 @@ class LedgerAttempt:
     def _record_payment(self, store: AttemptStore, payment: Payment) -> None:
         self._own(store)
         store.change(self.id, payment=payment)
+
+    def _record_files(self, store: AttemptStore, images: Sequence[Image]) -> None:
+        row, saved = store.find(self.id), {image.url: image for image in images}
+        if row is not None and row.response.images:  # its settlement may still be in the outbox
+            stored = [saved.get(image.url, image) for image in row.response.images]
+            store.change(self.id, response=replace(row.response, images=stored))
 
     def _record_poll(self, store: AttemptStore, next_seconds: float) -> None:
         row = store.find(self.id)

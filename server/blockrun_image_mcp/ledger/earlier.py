@@ -22,7 +22,8 @@ _MAX_NAMED = 3
 class EarlierAttempts:
     """The attempts of an account for one caller to collect.
 
-    `now` is the time of the call, and `waited_seconds` is how long the call had waited by then.
+    `now` is the time of the call, and `waited_seconds` is how long the call had waited by then. `save_as` is the name
+    for its pictures, empty without one.
     """
 
     store: AttemptStore
@@ -33,6 +34,7 @@ class EarlierAttempts:
     timings: Timings
     now: Moment
     waited_seconds: float = 0.0
+    save_as: str = ""
 
     def approved(self, order: Order | None) -> StoredAttempt | None:
         """Return the attempt made with the order's approval.
@@ -101,8 +103,11 @@ class EarlierAttempts:
     def _may_have_missed(self, delivered: Delivered) -> bool:
         if delivered.repeatable is Repeatable.BY_ANYONE:
             return True
-        # an agent whose process has ended comes back as another caller
-        return any(each.caller == self.caller or not self.is_alive(each.process) for each in delivered.callers)
+        # an agent whose process has ended comes back as another caller; one that names another file wants a new picture
+        return any(
+            (each.caller == self.caller or not self.is_alive(each.process)) and each.save_as == self.save_as
+            for each in delivered.callers
+        )
 
 
 def keys_of(call: CallInfo, order: Order | None) -> Sequence[str]:

@@ -20,7 +20,7 @@ import anyio
 from blockrun_image.attempts import AttemptState, AttemptStatus, CallInfo, ExpectedCost, Job, Order
 from blockrun_image.callers import Caller
 from blockrun_image.errors import BudgetExceededError, LedgerError
-from blockrun_image.images import ImageRequest, ImagesResponse
+from blockrun_image.images import Image, ImageRequest
 from blockrun_image.ports import Begun, Collected, NeedsApproval, NothingFound, Reserved, SlotBooked
 from blockrun_image_mcp.ledger.attempt import LedgerAttempt
 from blockrun_image_mcp.ledger.earlier import EarlierAttempts, IsAlive, keys_of
@@ -158,10 +158,13 @@ class Ledger:
         """
         return await self.database.read_after_records(lambda store: store.recent(limit, *states, days=days))
 
-    async def note_files(self, files: Mapping[str, Path]) -> None:
-        """Record the files of saved pictures, by URL."""
-        if files:
-            await self.write(lambda store: _note_files(store, files))
+    async def forget(self, id: str) -> bool:
+        """Remove a finished attempt's prompt and revised prompts, and return whether there is such an attempt."""
+        return await self.write(lambda store: _forget(store, id))
+
+    async def picture(self, id: str) -> Image | None:
+        """Return the image whose file has an id, or `None`."""
+        return await self.database.read_after_records(lambda store: store.picture(id))
 
     async def remove_before(self, day: str) -> int:
         """Remove the settled and released attempts before a UTC day, and return their number."""
@@ -210,13 +213,14 @@ class Ledger:
         keys = keys_of(call, order)
         now = self.now()  # read here, because the transaction may have waited for the database
         waited = 0.0 if arrived_at is None else self.monotonic() - arrived_at
-        attempts = EarlierAttempts(store, self.account, caller, is_alive, self.memory, self.timings, now, waited)
+        name = "" if call.save_as is None else call.save_as.template
+        attempts = EarlierAttempts(store, self.account, caller, is_alive, self.memory, self.timings, now, waited, name)
         found = attempts.approved(order) or attempts.abandoned(keys)
         repeated = None if found else attempts.repeatable(keys)
         earlier = found or repeated
         uncollected = attempts.uncollected(earlier)
         if earlier is not None:
-            store.add_caller(earlier.id, caller, owner)
+            store.add_caller(earlier.id, caller, owner, name)
             return Collected(self._attempt_from(earlier, caller), uncollected, is_repeat=repeated is not None)
         if order is None:
             return NothingFound(uncollected)
@@ -258,7 +262,7 @@ class Ledger:
             approval=approval and approval.id,
         )
         store.add(new)
-        store.add_caller(id, caller, self.owner)
+        store.add_caller(id, caller, self.owner, "" if call.save_as is None else call.save_as.template)
         return LedgerAttempt(self, id, order.request, caller, from_micro_usd(amount), cost.max_usd, new, approval)
 
     def _cost(self, store: AttemptStore, order: Order) -> ExpectedCost:
@@ -385,9 +389,10 @@ class Ledger:
         return cache(self.owners.is_alive)
 
 
-def _note_files(store: AttemptStore, files: Mapping[str, Path]) -> None:
-    """Record the files of saved pictures in their attempts; only the newest are searched."""
-    for entry in store.recent(_SEARCHED_FOR_FILES):
-        if any(image.url in files for image in entry.images):
-            images = [replace(image, path=files.get(image.url or "", image.path)) for image in entry.images]
-            store.change(entry.id, response=ImagesResponse(images, None, entry.warnings))
+def _forget(store: AttemptStore, id: str) -> bool:
+    row = store.find(id)
+    if row is None or row.state.is_open:  # an open one may still be collected by its prompt
+        return False
+    images = [replace(image, revised_prompt=None) for image in row.response.images]
+    store.change(id, request=replace(row.request, prompt=""), response=replace(row.response, images=images))
+    return True

@@ -11,6 +11,9 @@ from blockrun_image.text import clean, clip
 from blockrun_image_mcp.ledger.limits import Limits, in_usd
 
 _SET_ASIDE = ("reserved", "sent", "accepted", "held")
+SCHEME = "images://"
+"""The scheme of the URIs of saved pictures, as MCP resources."""
+
 _SHOWN_CHARACTERS = 80
 _SHOWN_WARNING = 1_000
 
@@ -170,6 +173,11 @@ class AttemptReport:
         """The paths of its saved pictures."""
         return [str(image.path) for image in self.images if image.path]
 
+    @property
+    def resources(self) -> Sequence[str]:
+        """The URIs of its saved pictures, as MCP resources."""
+        return [f"{SCHEME}{image.id}" for image in self.images if image.id]
+
     def to_dict(self, *, is_sandbox: bool = False) -> dict[str, object]:
         """Return the attempt as data; amounts are decimal strings of US dollars.
 
@@ -189,6 +197,7 @@ class AttemptReport:
             **({} if self.job is None else {"job": self.job}),
             "images": [image.url for image in self.images],
             **({"files": self.files} if self.files else {}),
+            **({"resources": self.resources} if self.resources else {}),
             **({"warnings": [clip(each, _SHOWN_WARNING) for each in self.warnings]} if self.warnings else {}),
         }
 

@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import Any, Protocol, TypeVar
 
 from blockrun_image.attempts import AttemptState, Payment
-from blockrun_image.images import ImageRequest, ImagesResponse
+from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image_mcp.ledger.report import ALL_DAYS, AttemptReport, Days, Group, GroupedBy, Total
 
 T = TypeVar("T")
@@ -102,11 +102,12 @@ class Repeatable(IntEnum):
 
 @dataclass(frozen=True)
 class StoredCaller:
-    """A caller of an attempt, its process, and whether it still waits."""
+    """A caller of an attempt, its process, whether it still waits, and the name for its pictures, if any."""
 
     caller: str
     process: str
     is_pending: bool
+    save_as: str = ""
 
 
 @dataclass(frozen=True)
@@ -186,8 +187,8 @@ class AttemptStore(Protocol):
         """Return the callers of an attempt."""
         ...
 
-    def add_caller(self, id: str, caller: str, process: str) -> None:
-        """Store that a caller waits for an attempt.
+    def add_caller(self, id: str, caller: str, process: str, save_as: str = "") -> None:
+        """Store that a caller waits for an attempt, and the name for its pictures.
 
         The attempt counts as undelivered until this caller has got it, too.
         """
@@ -234,6 +235,10 @@ class AttemptStore(Protocol):
 
     def remove_before(self, day: str) -> int:
         """Remove the settled and released attempts before a day, and return their number."""
+        ...
+
+    def picture(self, id: str) -> Image | None:
+        """Return the newest image whose file has an id."""
         ...
 
     def slot_before(self, account: Account, model: str, number: int, until: float) -> float | None:

@@ -1,30 +1,38 @@
-"""Serves the latest images as a resource."""
+"""Serves saved pictures, and a list of the latest ones, as resources."""
 
+import base64
 import json
 import logging
+import re
 from typing import Any
 
+from anyio import to_thread
 from mcp.server.context import ServerRequestContext
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
+    BlobResourceContents,
     ListResourcesResult,
     ListResourceTemplatesResult,
     PaginatedRequestParams,
     ReadResourceRequestParams,
     ReadResourceResult,
     Resource,
+    ResourceTemplate,
     TextResourceContents,
 )
 
 from blockrun_image.errors import ImageError
 from blockrun_image.text import quoted
 from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.ledger.report import SCHEME
 from blockrun_image_mcp.mcp_server.versions import has_titles
 
-RECENT = "images://recent"
+RECENT = f"{SCHEME}recent"
 """The URI of the latest images."""
+
+_PICTURE = re.compile(rf"{re.escape(SCHEME)}(?P<id>[0-9a-f]{{12}})(\?width=(?P<width>[0-9]{{1,5}}))?")
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +44,7 @@ _MAX_CHARACTERS = 40_000
 async def list_resources(
     context: ServerRequestContext[Backend, Any], _params: PaginatedRequestParams | None
 ) -> ListResourcesResult:
-    """Return the only resource."""
+    """Return the list of the latest images; each picture is found by it, so that listing opens no ledger."""
     recent = Resource(
         uri=RECENT,
         name="recent_images",
@@ -48,28 +56,58 @@ async def list_resources(
 
 
 async def list_resource_templates(
-    _context: ServerRequestContext[Backend, Any], _params: PaginatedRequestParams | None
+    context: ServerRequestContext[Backend, Any], _params: PaginatedRequestParams | None
 ) -> ListResourceTemplatesResult:
-    """Return an empty list of templates."""
-    # hosts request it from any server with resources
-    return ListResourceTemplatesResult(resource_templates=[])
+    """Return the template of a saved picture."""
+    picture = ResourceTemplate(
+        uri_template=f"{SCHEME}{{id}}{{?width}}",
+        name="image",
+        title="Saved image" if has_titles(context.protocol_version) else None,
+        description=f"A saved image by its id in {RECENT}; width makes it smaller, in pixels of the longer side.",
+    )
+    return ListResourceTemplatesResult(resource_templates=[picture])
 
 
 async def read_resource(
     context: ServerRequestContext[Backend, Any], params: ReadResourceRequestParams
 ) -> ReadResourceResult:
-    """Return the latest images as JSON, newest first; raises `MCPError`."""
-    if params.uri != RECENT:
-        words = f"There is no resource {quoted(params.uri, 200)}. Resources: {RECENT}."
-        raise MCPError(code=INVALID_PARAMS, message=words, data={"uri": params.uri})
+    """Return the latest images as JSON, newest first, or one saved picture; raises `MCPError`."""
+    uri, backend = params.uri, context.lifespan_context
+    named = _PICTURE.fullmatch(uri)
+    if uri != RECENT and named is None:
+        raise _not_found(uri)
     try:
-        text = await _recent_images(context.lifespan_context)
+        if named is None:
+            text = await _recent_images(backend)
+            return ReadResourceResult(contents=[TextResourceContents(uri=uri, text=text, mime_type=_JSON)])
+        picture, media_type = await _picture(backend, uri, named["id"], int(named["width"] or 0))
     except ImageError as error:
-        raise MCPError(code=INTERNAL_ERROR, message=error.message, data={"uri": params.uri}) from error
+        raise MCPError(code=INTERNAL_ERROR, message=error.message, data={"uri": uri}) from error
+    except MCPError:
+        raise
     except Exception as error:  # its text must not reach the client
-        _log.exception("%s could not be read", RECENT)
-        raise MCPError(code=INTERNAL_ERROR, message=f"{RECENT} could not be read.") from error
-    return ReadResourceResult(contents=[TextResourceContents(uri=RECENT, text=text, mime_type=_JSON)])
+        _log.exception("%s could not be read", uri)
+        raise MCPError(code=INTERNAL_ERROR, message=f"{uri} could not be read.") from error
+    blob = base64.b64encode(picture).decode()
+    return ReadResourceResult(contents=[BlobResourceContents(uri=uri, blob=blob, mime_type=media_type)])
+
+
+def _not_found(uri: str) -> MCPError:
+    words = f"There is no resource {quoted(uri, 200)}. Resources: {RECENT}, and those that it names."
+    return MCPError(code=INVALID_PARAMS, message=words, data={"uri": uri})
+
+
+async def _picture(backend: Backend, uri: str, id: str, width: int) -> tuple[bytes, str]:
+    """Return a saved picture and its media type; with a `width`, one of at most that many pixels a side.
+
+    Raises `StorageError`, and `MCPError` if there is none with that id.
+    """
+    image = await backend.operator_ledger().picture(id)
+    if image is None or image.path is None:
+        raise _not_found(uri)
+    from blockrun_image_mcp.images.reading import read_picture  # noqa: PLC0415 - only for a picture
+
+    return await to_thread.run_sync(read_picture, image.path, id, width)
 
 
 async def _recent_images(backend: Backend) -> str:

@@ -1,17 +1,19 @@
 """Performs one call of a tool."""
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
+from anyio import to_thread
 from mcp.server.context import ServerRequestContext
-from mcp_types import CallToolRequestParams, CallToolResult, InputRequiredResult, TextContent
+from mcp_types import CallToolRequestParams, CallToolResult, ImageContent, InputRequiredResult, TextContent
 
 from blockrun_image.arguments import check_arguments, normalized_arguments
-from blockrun_image.errors import ImageError, InvalidRequestError, ModelNotFoundError, UnexpectedError
+from blockrun_image.errors import ImageError, InvalidRequestError, ModelNotFoundError, StorageError, UnexpectedError
 from blockrun_image.schemas import ToolSchema
 from blockrun_image.text import quoted
 from blockrun_image_mcp.backend import Backend
@@ -107,7 +109,8 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
 async def _answer(call: ToolCall) -> CallToolResult | InputRequiredResult:
     name, version = call.params.name, call.context.protocol_version
     try:
-        return _result(await _run(call), version)
+        result = await _run(call)
+        return _result(result, version, await _preview(call, result))
     except InputRequired as question:
         return question.result
     except ImageError as error:
@@ -173,9 +176,30 @@ async def _reporting(context: Context) -> AsyncGenerator["OnStatus"]:
         yield note
 
 
-def _result(result: "Result | ImageError", version: str, *, is_error: bool = False) -> CallToolResult:
+async def _preview(call: ToolCall, result: "Result") -> Sequence[ImageContent]:
+    """Return a small picture of the first image, if the settings ask for one and it was saved."""
+    if call.backend.settings.preview == "off" or call.params.name != "generate_image":
+        return []
+    from blockrun_image.results import GeneratedImages  # noqa: PLC0415 - the call has loaded it
+    from blockrun_image_mcp.images.reading import preview_of  # noqa: PLC0415 - loads Pillow
+
+    paths = [image.path for image in result.images if image.path] if isinstance(result, GeneratedImages) else []
+    try:
+        small = [await to_thread.run_sync(preview_of, path) for path in paths[:1]]
+    except StorageError as error:
+        _log.warning("there is no preview: %s", error.message)
+        return []
+    return [
+        ImageContent(type="image", data=b64encode(preview).decode(), mime_type=media_type)
+        for preview, media_type in small
+    ]
+
+
+def _result(
+    result: "Result | ImageError", version: str, previews: Sequence[ImageContent] = (), *, is_error: bool = False
+) -> CallToolResult:
     return CallToolResult(
-        content=[TextContent(type="text", text=result.to_text())],
+        content=[TextContent(type="text", text=result.to_text()), *previews],
         structured_content=result.to_dict() if has_structured_results(version) else None,
         is_error=is_error,
     )

@@ -8,9 +8,9 @@ from tests.support.internet import PUBLIC, Internet
 from tests.support.picture_servers import PNG, Certificates, ok, picture_server, redirect
 
 from blockrun_image.errors import StorageError
-from blockrun_image_mcp.images import fetch
-from blockrun_image_mcp.images.addresses import is_public_address, is_public_host
-from blockrun_image_mcp.images.fetch import PictureFetcher
+from blockrun_image_mcp.gateway import fetch
+from blockrun_image_mcp.gateway.addresses import is_public_address, is_public_host
+from blockrun_image_mcp.gateway.fetch import PictureFetcher
 
 pytestmark = pytest.mark.anyio
 
@@ -352,8 +352,7 @@ async def test_connection_that_is_not_reported_is_not_used() -> None:
     ids=lambda url: ascii(url)[:40],
 )
 async def test_url_that_is_not_fetched_is_refused(url: str, internet: Internet) -> None:
-    """No name of these but those that are too long is looked up."""
-    internet.answers = [["127.0.0.3"]]
+    internet.peers = []
     with pytest.raises(StorageError) as caught:
         await PictureFetcher(None).fetch(url)
     assert caught.value.message.isprintable()

@@ -6,13 +6,15 @@ import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import brotli as _brotli  # pyright: ignore[reportMissingTypeStubs]
 import pytest
 from anyio.abc import ByteStream
 from tests.support.picture_servers import PNG, Answer, answer, ok, picture_server
 
 from blockrun_image.errors import StorageError
-from blockrun_image_mcp.images.fetch import PictureFetcher
+from blockrun_image_mcp.gateway.fetch import PictureFetcher
 
 pytestmark = pytest.mark.anyio
 
@@ -159,6 +161,23 @@ ENDLESS = {
 @pytest.mark.parametrize("kind", ENDLESS)
 async def test_endless_body_ends_at_the_bound(kind: str) -> None:
     assert "larger than 1,048,576 bytes" in await refusal(ENDLESS[kind])
+
+
+async def test_tiny_chunks_do_not_hold_up_other_tasks() -> None:
+    """Thousands of them arrive at once, and other tasks have a turn between each two."""
+    turns = 0
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turns += 1
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(work)
+        await fetch(CHUNKED + b"".join(chunk(PNG[at : at + 1]) for at in range(5_000)) + chunk(b""))
+        tasks.cancel_scope.cancel()
+    assert turns > 5_000
 
 
 # packed bodies

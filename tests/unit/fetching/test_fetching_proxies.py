@@ -12,7 +12,7 @@ from tests.support.internet import Internet
 from tests.support.picture_servers import PNG, Certificates, ok, picture_server, redirect, stall
 
 from blockrun_image.errors import StorageError
-from blockrun_image_mcp.images.fetch import PictureFetcher
+from blockrun_image_mcp.gateway.fetch import PictureFetcher
 from blockrun_image_mcp.network import user_agent
 from blockrun_image_mcp.timings import Timings
 

@@ -262,6 +262,11 @@ def m007_payees_by_attempt(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
+def m008_names_of_pictures(connection: sqlite3.Connection) -> None:
+    """Add the name that each caller wants its pictures saved under, empty without one."""
+    connection.execute("ALTER TABLE callers ADD COLUMN save_as TEXT NOT NULL DEFAULT ''")
+
+
 MIGRATIONS: Mapping[str, Callable[[sqlite3.Connection], None]] = {
     "m001_attempts": m001_attempts,
     "m002_payees": m002_payees,
@@ -270,6 +275,7 @@ MIGRATIONS: Mapping[str, Callable[[sqlite3.Connection], None]] = {
     "m005_turns": m005_turns,
     "m006_callers_apart": m006_callers_apart,
     "m007_payees_by_attempt": m007_payees_by_attempt,
+    "m008_names_of_pictures": m008_names_of_pictures,
 }
 """The migrations in order, by the names that are stored in ledgers, which must stay."""
 

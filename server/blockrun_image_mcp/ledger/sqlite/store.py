@@ -86,6 +86,8 @@ class SqliteStore:
         if "ended" in values:
             ended: Moment | None = values.pop("ended")
             values |= {"ended_at": ended and ended.wall, "ended_monotonic": ended and ended.monotonic}
+        if isinstance(request := values.get("request"), ImageRequest):
+            values["request"] = request_as_json(request)
         if isinstance(payment := values.get("payment"), Payment):
             values["payment"] = json.dumps(asdict(payment), default=str)
         columns = ", ".join(f"{name} = ?" for name in values)
@@ -146,16 +148,16 @@ class SqliteStore:
     def callers(self, id: str) -> Sequence[StoredCaller]:
         """Return the callers of an attempt."""
         rows = self._execute(
-            "SELECT caller, process, delivery = 'pending' FROM callers WHERE attempt = ? ORDER BY rowid", (id,)
+            "SELECT caller, process, delivery = 'pending', save_as FROM callers WHERE attempt = ? ORDER BY rowid", (id,)
         )
-        return [StoredCaller(caller, process, bool(is_pending)) for caller, process, is_pending in rows]
+        return [StoredCaller(caller, process, bool(is_pending), name) for caller, process, is_pending, name in rows]
 
-    def add_caller(self, id: str, caller: str, process: str) -> None:
-        """Store that a caller waits for an attempt."""
+    def add_caller(self, id: str, caller: str, process: str, save_as: str = "") -> None:
+        """Store that a caller waits for an attempt, and the name for its pictures."""
         self._execute(
-            "INSERT INTO callers (attempt, caller, process, delivery) VALUES (?, ?, ?, 'pending')"
-            " ON CONFLICT (attempt, caller, process) DO UPDATE SET delivery = 'pending'",
-            (id, caller, process),
+            "INSERT INTO callers (attempt, caller, process, delivery, save_as) VALUES (?, ?, ?, 'pending', ?)"
+            " ON CONFLICT (attempt, caller, process) DO UPDATE SET delivery = 'pending', save_as = excluded.save_as",
+            (id, caller, process, save_as),
         )
         self._execute("UPDATE spending SET is_delivered = 0 WHERE id = ?", (id,))  # even if another caller has it
 
@@ -245,6 +247,14 @@ class SqliteStore:
         )
         return [_entry(row) for row in rows]
 
+    def picture(self, id: str) -> Image | None:
+        """Return the newest image whose file has an id."""
+        row = self._execute(
+            "SELECT images FROM spending WHERE state = 'settled' AND instr(images, ?) ORDER BY created_at DESC LIMIT 1",
+            (json.dumps(id),),
+        ).fetchone()
+        return next((image for image in images_from_json(row[0]) if image.id == id), None) if row else None
+
     def slot_before(self, account: Account, model: str, number: int, until: float) -> float | None:
         """Return the time of a model's slot, of those until a time.
 
@@ -324,7 +334,12 @@ def images_as_json(images: Sequence[Image]) -> str:
     """Encode images for the database, without those with a huge URL."""
     return json.dumps(
         [
-            {"url": image.url, "path": image.path and str(image.path), "revised_prompt": image.revised_prompt}
+            {
+                "url": image.url,
+                "path": image.path and str(image.path),
+                "revised_prompt": image.revised_prompt,
+                "id": image.id,
+            }
             for image in images
             if image.url and len(image.url) <= _MAX_URL_CHARACTERS
         ]
@@ -338,7 +353,12 @@ def images_from_json(text: str) -> Sequence[Image]:
 
 def _image(stored: Mapping[str, Any]) -> Image:
     path = stored.get("path")
-    return Image(url=stored["url"], path=Path(path) if path else None, revised_prompt=stored.get("revised_prompt"))
+    return Image(
+        url=stored["url"],
+        path=Path(path) if path else None,
+        revised_prompt=stored.get("revised_prompt"),
+        id=stored.get("id"),
+    )
 
 
 def _payment(text: str | None) -> Payment | None:

@@ -16,8 +16,8 @@ import httpx2
 from blockrun_image.errors import StorageError
 from blockrun_image.text import clean
 from blockrun_image_mcp.formats import suffix_of
+from blockrun_image_mcp.gateway.addresses import is_public_address, is_public_host
 from blockrun_image_mcp.headers import USER_AGENT
-from blockrun_image_mcp.images.addresses import is_public_address, is_public_host
 from blockrun_image_mcp.network import look_up_proxy, user_agent
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
@@ -32,6 +32,7 @@ _MAX_PORT = 65_535
 
 _OPEN_IT = "Its URL can still be opened in a browser, until it expires."
 _TRY_ANYWAY = "Open its URL in a browser to make sure."
+_CHECK_CERTIFICATES = f"{_OPEN_IT} Check SSL_CERT_FILE and SSL_CERT_DIR in the server's environment."
 
 Origin = tuple[str, str, int | None]
 """The scheme, host and port of a URL."""
@@ -101,9 +102,11 @@ class PictureFetcher:
             yield response
 
     def _transport(self, proxy: str | None) -> httpx2.AsyncHTTPTransport:
-        self._tls = self._tls or httpx2.create_ssl_context()
         try:
+            self._tls = self._tls or httpx2.create_ssl_context()
             return httpx2.AsyncHTTPTransport(verify=self._tls, proxy=proxy)
+        except OSError as error:
+            raise _RefusedError("the trusted certificates cannot be read", _CHECK_CERTIFICATES) from error
         except (ImportError, ValueError, httpx2.InvalidURL) as error:
             raise _RefusedError("the proxy cannot be used") from error
 

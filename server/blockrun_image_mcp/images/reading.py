@@ -1,0 +1,48 @@
+"""Reads saved pictures, whole or smaller."""
+
+from pathlib import Path
+
+from blockrun_image.errors import StorageError
+from blockrun_image.text import clean
+from blockrun_image_mcp.formats import media_type_of
+from blockrun_image_mcp.images.conversion import reduced
+from blockrun_image_mcp.images.store import MAX_PICTURE_BYTES, id_of
+
+_MAX_WHOLE_BYTES = 8 * 2**20
+_MAX_SMALL_BYTES = 2 * 2**20
+_PREVIEW_PIXELS = 512
+_MAX_PREVIEW_BYTES = 75_000
+_WIDTHS = range(16, 4_097)
+
+
+def read_picture(path: Path, id: str, width: int = 0) -> tuple[bytes, str]:
+    """Return the picture in a file and its media type, or one of at most `width` pixels a side.
+
+    Raises `StorageError` if the file is gone or has changed, if the picture is too large to be sent whole, and if it
+    cannot be made smaller.
+    """
+    picture = _content_of(path)
+    media_type = media_type_of(picture)
+    if id_of(picture) != id or media_type is None:
+        raise StorageError(f"{clean(path, 200)} was changed since it was saved.")
+    if width:
+        return reduced(picture, min(max(width, _WIDTHS.start), _WIDTHS.stop - 1), _MAX_SMALL_BYTES)
+    if len(picture) > _MAX_WHOLE_BYTES:
+        raise StorageError(f"The picture has {len(picture) / 2**20:.0f} MiB; add ?width=1024 for a smaller one.")
+    return picture, media_type
+
+
+def preview_of(path: Path) -> tuple[bytes, str]:
+    """Return a preview of the picture in a file: at most 512 pixels a side, and 100 kB as base64.
+
+    Raises `StorageError`.
+    """
+    return reduced(_content_of(path), _PREVIEW_PIXELS, _MAX_PREVIEW_BYTES)
+
+
+def _content_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_PICTURE_BYTES + 1)
+    except OSError as error:
+        raise StorageError(f"{clean(path, 200)} is no longer there, or cannot be read.") from error

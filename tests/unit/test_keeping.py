@@ -1,0 +1,161 @@
+"""What becomes of the pictures of a purchase: where they are saved, for whom, and what is said if they are not."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from tests.support.fakes import OTHER_URL, URL, FakeGateway, FakeStore
+
+from blockrun_image.catalog import Catalog
+from blockrun_image.errors import InvalidRequestError
+from blockrun_image.fixed_ports import FixedPorts
+from blockrun_image.images import Image
+from blockrun_image.null_ledger import NullLedger
+from blockrun_image.results import GeneratedImages
+from blockrun_image.timings import CallTimings
+from blockrun_image.toolset import ImageToolset
+from blockrun_image_mcp.tasks import TaskSupervisor
+
+pytestmark = pytest.mark.anyio
+
+TWO = (Image(URL), Image(OTHER_URL))
+QUICK = CallTimings(join_seconds=0.0, saving_seconds=0.05)
+PATIENT = CallTimings(join_seconds=0.0)
+
+
+class SlowFetches(FakeGateway):
+    """Hands pictures out once it may."""
+
+    def __init__(self, *images: Image) -> None:
+        super().__init__(*images, charged="0.042")
+        self.gate = anyio.Event()
+
+    async def fetch(self, url: str) -> bytes:
+        picture = await super().fetch(url)
+        await self.gate.wait()
+        return picture
+
+
+def toolset(catalog: Catalog, gateway: FakeGateway, store: FakeStore, *, keeps: bool = True) -> ImageToolset:
+    return ImageToolset(catalog, ports=FixedPorts(gateway, NullLedger(), store, keeps_pictures=keeps))
+
+
+@asynccontextmanager
+async def supervised(
+    catalog: Catalog, gateway: FakeGateway, store: FakeStore, timings: CallTimings = QUICK
+) -> AsyncGenerator[ImageToolset]:
+    async with TaskSupervisor() as tasks:
+        ports = FixedPorts(gateway, NullLedger(), store)
+        yield ImageToolset(catalog, ports=ports, run=tasks.run, timings=timings)
+        await tasks.drain()
+
+
+async def bought(tools: ImageToolset, n: int = 1, save_as: str | None = None) -> GeneratedImages:
+    return await tools.generate_image("a fox", "dall-e-3", n=n, save_as=save_as)
+
+
+async def test_every_picture_is_saved_and_keeps_its_url(catalog: Catalog) -> None:
+    store = FakeStore()
+    result = await bought(toolset(catalog, FakeGateway(*TWO, charged="0.084"), store), n=2)
+    assert [image.url for image in result.images] == [URL, OTHER_URL]
+    assert {image.path: (image.url or "").encode() for image in result.images} == store.kept
+    assert result.warnings == []
+
+
+async def test_file_is_told_what_is_known_of_its_picture(catalog: Catalog) -> None:
+    store, gateway = FakeStore(), FakeGateway(Image(URL, revised_prompt="A vixen"), Image(OTHER_URL), charged="0.084")
+    await bought(toolset(catalog, gateway, store), n=2)
+    first, second = store.details.values()
+    assert (first.model, first.revised_prompt, str(first.charged_usd)) == ("dall-e-3", "A vixen", "0.042")
+    assert "a fox" in first.prompt
+    assert second.revised_prompt is None
+
+
+async def test_pictures_are_only_fetched_for_a_name_if_they_are_not_kept(catalog: Catalog) -> None:
+    store, gateway = FakeStore(), FakeGateway(Image(URL))
+    tools = toolset(catalog, gateway, store, keeps=False)
+    assert [image.path for image in (await bought(tools)).images] == [None]
+    assert gateway.fetched == []
+    assert [image.path for image in (await bought(tools, save_as="fox.png")).images] == [Path("/pictures/fox.png")]
+
+
+async def test_names_of_several_pictures_are_numbered(catalog: Catalog) -> None:
+    store = FakeStore()
+    tools = toolset(catalog, FakeGateway(*TWO), store)
+    await bought(tools, n=2, save_as="assets/fox.png")
+    await bought(tools, n=2, save_as="{n}/fox.webp")
+    names = [path.relative_to("/pictures").as_posix() for path in store.kept]
+    assert names == ["assets/fox-1.png", "assets/fox-2.png", "1/fox.webp", "2/fox.webp"]
+
+
+async def test_picture_that_cannot_be_fetched_keeps_its_url_with_a_warning(catalog: Catalog) -> None:
+    lost = f"{URL}?lost"
+    result = await bought(toolset(catalog, FakeGateway(Image(lost), Image(OTHER_URL)), FakeStore()), n=2)
+    assert [(image.url, image.path is None) for image in result.images] == [(lost, True), (OTHER_URL, False)]
+    assert result.warnings == ["Image 1 could not be saved. Its URL has expired."]
+
+
+async def test_full_folder_is_a_warning_unless_the_picture_has_a_name(catalog: Catalog) -> None:
+    store, gateway = FakeStore(), FakeGateway(Image(URL))
+    store.has_no_room = True
+    tools = toolset(catalog, gateway, store)
+    assert "its limit is 5 MB" in (await bought(tools)).warnings[0]
+    assert gateway.fetched == []
+    assert (await bought(tools, save_as="fox.png")).warnings == []
+
+
+@pytest.mark.parametrize("name", ["../fox.png", "/etc/fox.png", "fox.exe", ".git/hooks/fox.png", "C:\\fox.png"])
+async def test_refused_name_costs_nothing(catalog: Catalog, name: str) -> None:
+    gateway = FakeGateway(Image(URL))
+    with pytest.raises(InvalidRequestError, match="save_as cannot be") as caught:
+        await bought(toolset(catalog, gateway, FakeStore()), save_as=name)
+    assert (gateway.requests, caught.value.charged) == ([], "no")
+
+
+async def test_name_is_refused_without_a_folder(catalog: Catalog) -> None:
+    gateway = FakeGateway(Image(URL))
+    with pytest.raises(InvalidRequestError, match="there is no folder"):
+        await ImageToolset(catalog, gateway).generate_image("a fox", "dall-e-3", save_as="fox.png")
+    assert gateway.requests == []
+
+
+async def test_slow_fetch_goes_on_after_the_answer(catalog: Catalog) -> None:
+    store, gateway = FakeStore(), SlowFetches(Image(URL))
+    async with supervised(catalog, gateway, store) as tools:
+        result = await bought(tools)
+        assert ([image.path for image in result.images], store.kept) == ([None], {})
+        assert "are still being saved" in result.warnings[0]
+        gateway.gate.set()
+    assert list(store.kept.values()) == [URL.encode()]
+
+
+async def test_fetch_goes_on_after_its_caller_has_gone(catalog: Catalog) -> None:
+    store, gateway = FakeStore(), SlowFetches(Image(URL))
+    async with supervised(catalog, gateway, store, PATIENT) as tools:
+        with anyio.move_on_after(0.05):
+            await bought(tools)
+        gateway.gate.set()
+    assert list(store.kept.values()) == [URL.encode()]
+
+
+async def test_joined_calls_share_one_fetch_and_have_a_file_each(catalog: Catalog) -> None:
+    store, gateway = FakeStore(), SlowFetches(Image(URL))
+    results: list[GeneratedImages] = []
+
+    async def call(tools: ImageToolset, name: str) -> None:
+        results.append(await bought(tools, save_as=name))
+
+    async with supervised(catalog, gateway, store, PATIENT) as tools, anyio.create_task_group() as calls:
+        for name in ("a.png", "b.png", "b.png"):
+            calls.start_soon(call, tools, name)
+            await anyio.sleep(0.01)
+        gateway.gate.set()
+    assert (len(gateway.requests), gateway.fetched) == (1, [URL])
+    assert {path.name for path in store.kept} == {"a.png", "b.png"}
+    assert sorted(str(image.path) for result in results for image in result.images) == [
+        "/pictures/a.png",
+        "/pictures/b.png",
+        "/pictures/b.png",
+    ]
