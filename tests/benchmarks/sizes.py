@@ -48,7 +48,7 @@ def _token_figures(server: ServerProcess) -> Iterable[Figure]:
         {"name": each["name"], "description": each["description"], "input_schema": each["inputSchema"]}
         for each in listed
     ]
-    yield Figure("tools_tokens", [_tokens(seen)], most=800)
+    yield Figure("tools_tokens", [_tokens(seen)], most=830)
     yield Figure(
         "generate_image_tokens", [_tokens(each) for each in seen if each["name"] == "generate_image"], most=600
     )

@@ -27,7 +27,7 @@ import time
 from blockrun_image_mcp import serving
 from blockrun_image_mcp.cli import doctor, generate, group, main, sandbox
 from blockrun_image_mcp.gateway import client
-from blockrun_image_mcp.images import download
+from blockrun_image_mcp.images import store
 from blockrun_image_mcp.ledger import jobs, ledger
 from blockrun_image_mcp.ledger.sqlite import connection
 from blockrun_image_mcp.mcp_server import server, stdio

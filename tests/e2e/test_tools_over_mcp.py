@@ -53,8 +53,8 @@ async def test_sent_prompt_is_the_users_words_plus_the_reported_additions(connec
 async def test_inline_pictures_become_files_and_no_base64_reaches_the_agent(
     connect: Connect, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    encoded = base64.b64encode(draw("a fox", width=512, height=512)).decode()
-    pictures = [{"url": f"data:image/png;base64,{encoded}"}, {"b64_json": encoded, "revised_prompt": "A vixen"}]
+    encoded, other = (base64.b64encode(draw(words, width=512, height=512)).decode() for words in ("a fox", "a robot"))
+    pictures = [{"url": f"data:image/png;base64,{encoded}"}, {"b64_json": other, "revised_prompt": "A vixen"}]
     sandbox.script([{"status": 200, "body": {"created": 1, "data": pictures}}])
     async with connect({**sandbox.environment, "BLOCKRUN_IMAGE_DIR": str(tmp_path / "pictures")}) as client:
         result = await client.call_tool("generate_image", {**FOX, "n": 2})

@@ -78,7 +78,8 @@ async def test_unknown_resource_error_names_the_existing_one() -> None:
         await wire.request(1, "resources/read", modern=True, uri="images://none")
         error = (await wire.answer(1))["error"]
         await wire.request(2, "resources/templates/list", modern=True)
-        assert (await wire.answer(2))["result"]["resourceTemplates"] == []
+        (template,) = (await wire.answer(2))["result"]["resourceTemplates"]
+        assert template["uriTemplate"] == "images://{id}{?width}"
         await wire.request(3, "prompts/list", modern=True)
         assert (await wire.answer(3))["result"]["prompts"] == []
     assert (error["code"], error["data"]) == (-32602, {"uri": "images://none"})

@@ -77,7 +77,9 @@ WRONG = {
     "no home folder": Wrong(
         {}, "no home folder is known", "no home folder is known", NO_SUCH_USER, unset=["XDG_STATE_HOME"]
     ),
-    "no home folder for pictures": Wrong({}, "cannot be written", "cannot be written", NO_SUCH_USER),
+    "no home folder for pictures": Wrong(
+        {}, "cannot be written", "cannot be written", NO_SUCH_USER, unset=["XDG_PICTURES_DIR", "XDG_DATA_HOME"]
+    ),
 }
 
 in_each_case = pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def _generate_image(arguments: "_Arguments") -> ToolSchema:
         title="Generate image (costs money)",
         description=(
             "Make images from a prompt. Costs real money. If a call timed out or is pending, repeat it unchanged"
-            " to collect it. Returns URLs and the charge. Show each image as Markdown and as a plain URL."
+            " to collect it. Returns URLs, files, charge. Show each as Markdown, plain URL and file."
         ),
         catalog=catalog,
         properties={
@@ -74,7 +74,7 @@ def _generate_image(arguments: "_Arguments") -> ToolSchema:
             "size": arguments.size(),
             "quality": arguments.quality(),
             "n": arguments.n(),
-            "save_as": _text(f"File in the images folder, such as assets/hero.webp. {_NOTHING}"),
+            "save_as": _text(f"Save as, such as assets/hero.webp. {_NOTHING}"),
             "enrich": arguments.enrich(),
             "purpose": arguments.purpose(),
             "art_style": _text(f"Style to add, such as watercolor. {_NOTHING}"),

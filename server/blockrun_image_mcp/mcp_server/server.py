@@ -123,7 +123,7 @@ def _instructions(settings: Settings) -> str:
     return (
         f"Makes images from prompts. {cost}. If a call"
         " timed out or is pending, repeat it unchanged to collect it without paying again. Show each image to the"
-        " user as Markdown and as a plain URL, and say what was charged. Write specific prompts with a style, a"
-        " composition and a lighting; suitable missing elements are appended after your words and reported in the"
+        " user as Markdown, with its plain URL and file, and say what was charged. Write specific prompts with a style,"
+        " a composition and a lighting; suitable missing elements are appended after your words and reported in the"
         " result. estimate_cost with a prompt shows what would be sent."
     )
