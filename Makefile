@@ -35,7 +35,8 @@ test: setup
 # its servers wait a tenth of the usual time, and other tests beside them would look ten times as slow.
 tests: setup
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m $(PYTEST) -m 'not soak'
+	$(BIN)/$(PYTEST) -m exhaustive
+	$(BIN)/coverage run -m $(PYTEST) -m 'not exhaustive and not soak'
 	$(BIN)/coverage run -m pytest -m soak
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --include='tools/*' --fail-under=100

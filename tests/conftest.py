@@ -33,8 +33,14 @@ _LONG = {
     "test_readme.py": "processes",
     "e2e": "processes",
     "faults": "processes",
+    "test_catalogue_properties.py": "exhaustive",
+    "test_enrichment_properties.py": "exhaustive",
+    "test_prompt_tips.py": "exhaustive",
+    "test_prompt_tips_mutations.py": "exhaustive",
+    "test_quality_bar.py": "exhaustive",
+    "test_hostile_pictures.py": "exhaustive",
 }
-"""The marks of files and folders whose tests last long or need more than Python; `make test` leaves them out."""
+"""The marks of files and folders whose tests last long or need more than Python."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -23,6 +23,7 @@ PATIENCE_SECONDS = 2.0
 """The time limit for a rename: on Windows, a virus scanner or an indexer may have the file open."""
 
 _PAUSE_SECONDS = 0.05
+_TRIAL_BYTES = 4_096
 _BINARY: int = getattr(os, "O_BINARY", 0)  # without it, Windows writes two bytes for each line feed
 
 
@@ -129,10 +130,15 @@ def remove(path: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise `OSError` if no file can be created in a folder; the trial file is removed."""
+    """Raise `OSError` if no file can be written in a folder, as on a full disk; the trial file is removed."""
     path = folder / f".{secrets.token_hex(8)}{PART}"
-    os.close(create(path))
-    remove(path)
+    with os.fdopen(create(path), "wb") as file:
+        try:
+            file.write(bytes(_TRIAL_BYTES))
+            file.flush()
+        finally:
+            file.close()
+            remove(path)
 
 
 def sync_folder(folder: Path) -> None:

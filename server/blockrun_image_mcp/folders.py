@@ -28,6 +28,14 @@ _POSIX_FOLDERS = frozenset(
         *("Applications", "Library", "Network", "System", "cores"),  # of macOS
     }
 )
+_SHARED = frozenset(
+    {
+        (),
+        *((name,) for name in ("home", "media", "mnt", "opt", "run", "srv", "var", "Users", "Volumes")),
+        ("var", "lib"),
+    }
+)
+"""Folders that hold those of users, disks or services: projects are in them, but are not they."""
 _SOURCES = (("usr", "src"), ("usr", "local", "src"))
 """The folders of programs' sources: images of containers often have a project in `/usr/src/app`."""
 
@@ -110,7 +118,7 @@ def _is_system_folder(folder: PurePath) -> bool:
         return True
     names = names[1:] if names[0] == "private" else names  # on macOS, /etc is a link to /private/etc
     is_source = any(names[: len(each)] == each and len(names) > len(each) for each in _SOURCES)
-    return names[:1] == () or (names[0] in _POSIX_FOLDERS and not is_source)
+    return names in _SHARED or (names[0] in _POSIX_FOLDERS and not is_source)
 
 
 def _is_usable(pictures: Path) -> bool:

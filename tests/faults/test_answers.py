@@ -4,14 +4,17 @@ import base64
 import json
 from collections.abc import Mapping
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image as Picture
 from tests.support.sandbox import Sandbox
 
 from blockrun_image import Catalog, GatewayError, GeneratedImages, ImageError, ImageToolset, OutcomeUnknownError
 from blockrun_image.errors import StorageError
+from blockrun_image.fixed_ports import FixedPorts
 from blockrun_image_mcp.gateway.client import HttpGateway
 from blockrun_image_mcp.gateway.credentials import Endpoint
 from blockrun_image_mcp.gateway.transport import MAX_ANSWER_BYTES
@@ -42,7 +45,8 @@ class Asker:
         timings = Timings(backoff_seconds=0.01, poll_seconds=0.01, answer_seconds=5)
         redact = Redactor([KEY])
         async with HttpGateway(endpoint, redact, timings, max_answer_bytes=self.max_answer_bytes) as gateway:
-            toolset = ImageToolset(self.catalog, gateway, FolderStore(self.folder))
+            ports = FixedPorts(gateway, store=FolderStore(self.folder), keeps_pictures=False)
+            toolset = ImageToolset(self.catalog, ports=ports)
             return await toolset.generate_image("A fox", "dall-e-3", n=n)
 
 
@@ -156,7 +160,7 @@ async def test_inline_picture_data_is_saved_as_a_file(ask: Asker, entry: Mapping
     (image,) = result.images
     (file,) = ask.folder.iterdir()
     assert image.url == file.as_uri()
-    assert file.read_bytes() == PNG
+    assert Picture.open(file).tobytes() == Picture.open(BytesIO(PNG)).tobytes()
     assert len(json.dumps(result.to_dict())) < 1_200
 
 

@@ -329,3 +329,9 @@ async def test_model_must_be_text_in_a_large_catalogue(catalog: Catalog, model: 
 async def test_missing_model_error_names_no_models_in_a_large_catalogue(catalog: Catalog) -> None:
     error = await refused(joined(catalog, *many(60)), {"prompt": "a cat"})
     assert error.message == "model must not be missing or empty."
+
+
+@pytest.mark.parametrize("path", [".", "..", "../", "../..", "/", ".\\"])
+def test_path_without_a_name_is_no_word_for_nothing(catalog: Catalog, path: str) -> None:
+    (tool,) = [each for each in tool_schemas(catalog) if each.name == "generate_image"]
+    assert check_arguments(tool, {"prompt": "a fox", "model": "dall-e-3", "save_as": path})["save_as"] == path

@@ -4,6 +4,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 
 import pytest
 from PIL import Image as Picture
@@ -22,6 +23,7 @@ from tests.support.picture_files import (
 
 from blockrun_image.errors import StorageError
 from blockrun_image_mcp.formats import suffix_of
+from blockrun_image_mcp.images import conversion
 from blockrun_image_mcp.images.conversion import converted
 from blockrun_image_mcp.images.provenance import Provenance, with_provenance
 
@@ -311,3 +313,15 @@ def test_threads_do_not_disturb_one_another() -> None:
 def test_pillow_is_loaded_only_when_a_picture_comes() -> None:
     code = "import sys, blockrun_image_mcp.images.conversion; sys.exit('PIL' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=30).returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_large_picture_is_checked_by_its_end_alone(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversion, "_MAX_CHECKED_BYTES", 0)
+    written = BytesIO()
+    Picture.effect_noise((300, 200), 50).convert("RGB").save(written, kind)
+    picture = written.getvalue()
+    assert conversion.is_whole(picture)
+    assert not conversion.is_whole(picture[:-20])
+    if kind == "PNG":
+        assert not conversion.is_whole(picture[:2_000] + b"?" + picture[2_001:])

@@ -14,8 +14,8 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 from tests.support.commands import ledger_file
-from tests.support.html import Parsed
 from tests.support.ledgers import PRICE, REQUEST, open_ledger, reserve
+from tests.support.parsed_html import Parsed
 from tests.support.platforms import only_on_posix
 
 from blockrun_image.attempts import CallInfo
@@ -23,7 +23,7 @@ from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image_mcp import files, startup
 from blockrun_image_mcp.cli.images import images
 from blockrun_image_mcp.folders import state_folder
-from blockrun_image_mcp.images.store import FolderStore
+from blockrun_image_mcp.images.store import FolderStore, id_of
 from blockrun_image_sandbox.drawing import draw
 
 URL = "https://pictures.example/1.png"
@@ -256,7 +256,9 @@ def kept() -> Mapping[str, Path]:
     """Pictures in the images folder that are 100 days old or new, with and without a name of their own."""
     folder = FolderStore().folder
     folder.mkdir(parents=True)
-    names = ("20260101-101502-f2243f615132.png", "20261122-101502-f2243f615133.png", "hero.png", "20260101-notes.txt")
+    id = id_of(b"1" * 1_000)
+    own = "20260101-101502-f2243f615132.png"  # it only looks like a name of the server's
+    names = (f"20260101-101502-{id}.png", f"20261122-101502-{id}.png", own, "hero.png", "20260101-notes.txt")
     paths, long_ago = {name: folder / name for name in names}, time.time() - 100 * 86_400
     for path in paths.values():
         path.write_bytes(b"1" * 1_000)
@@ -267,8 +269,8 @@ def kept() -> Mapping[str, Path]:
 
 def test_only_old_pictures_that_nobody_named_are_removed(kept: Mapping[str, Path]) -> None:
     done = run("--prune", "90d", "--yes")
-    assert done.output.startswith("Removed 1 pictures (0.0 MB) from ")
-    assert [name for name, path in kept.items() if not path.exists()] == ["20260101-101502-f2243f615132.png"]
+    assert done.output.startswith("Removed 1 picture (0.0 MB) from ")
+    assert [name for name, path in kept.items() if not path.exists()] == [next(iter(kept))]
 
 
 def test_nothing_is_removed_unless_the_user_agrees(kept: Mapping[str, Path]) -> None:

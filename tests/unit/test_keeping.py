@@ -3,16 +3,19 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
-from tests.support.fakes import OTHER_URL, URL, FakeGateway, FakeStore
+from tests.support.fakes import OTHER_URL, URL, FakeAttempt, FakeGateway, FakeStore
 
+from blockrun_image.attempts import AttemptState, AttemptStatus, CallInfo, Order
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.fixed_ports import FixedPorts
-from blockrun_image.images import Image
+from blockrun_image.images import Image, ImagesResponse
 from blockrun_image.null_ledger import NullLedger
+from blockrun_image.ports import Collected, Reserved
 from blockrun_image.results import GeneratedImages
 from blockrun_image.timings import CallTimings
 from blockrun_image.toolset import ImageToolset
@@ -36,6 +39,20 @@ class SlowFetches(FakeGateway):
         picture = await super().fetch(url)
         await self.gate.wait()
         return picture
+
+
+class OneAttempt(NullLedger):
+    """Has the second call collect the attempt of the first one."""
+
+    attempt: FakeAttempt | None = None
+
+    async def begin(self, call: CallInfo, order: Order | None) -> Any:
+        if self.attempt is not None:
+            return Collected(self.attempt)
+        assert order is not None
+        response = ImagesResponse([Image(URL)])
+        self.attempt = FakeAttempt(order.request, *[AttemptStatus(AttemptState.SETTLED, response=response)] * 9)
+        return Reserved(self.attempt)
 
 
 def toolset(catalog: Catalog, gateway: FakeGateway, store: FakeStore, *, keeps: bool = True) -> ImageToolset:
@@ -106,7 +123,9 @@ async def test_full_folder_is_a_warning_unless_the_picture_has_a_name(catalog: C
     assert (await bought(tools, save_as="fox.png")).warnings == []
 
 
-@pytest.mark.parametrize("name", ["../fox.png", "/etc/fox.png", "fox.exe", ".git/hooks/fox.png", "C:\\fox.png"])
+@pytest.mark.parametrize(
+    "name", ["..", "../..", "/", "../fox.png", "/etc/fox.png", "fox.exe", ".git/hooks/fox.png", "C:\\fox.png"]
+)
 async def test_refused_name_costs_nothing(catalog: Catalog, name: str) -> None:
     gateway = FakeGateway(Image(URL))
     with pytest.raises(InvalidRequestError, match="save_as cannot be") as caught:
@@ -124,11 +143,38 @@ async def test_name_is_refused_without_a_folder(catalog: Catalog) -> None:
 async def test_slow_fetch_goes_on_after_the_answer(catalog: Catalog) -> None:
     store, gateway = FakeStore(), SlowFetches(Image(URL))
     async with supervised(catalog, gateway, store) as tools:
-        result = await bought(tools)
-        assert ([image.path for image in result.images], store.kept) == ([None], {})
-        assert "are still being saved" in result.warnings[0]
+        result, kept = await bought(tools), dict(store.kept)
         gateway.gate.set()
+    assert ([image.path for image in result.images], kept) == ([None], {})
+    assert result.warnings[0].startswith("Image 1 is still being saved in the images folder")
     assert list(store.kept.values()) == [URL.encode()]
+
+
+async def test_pictures_that_were_saved_in_time_are_told(catalog: Catalog) -> None:
+    class OneStuck(SlowFetches):
+        async def fetch(self, url: str) -> bytes:
+            return await super().fetch(url) if url == OTHER_URL else url.encode()
+
+    store, gateway = FakeStore(), OneStuck(*TWO)
+    async with supervised(catalog, gateway, store) as tools:
+        result = await bought(tools, n=2)
+        gateway.gate.set()
+    assert [image.path is None for image in result.images] == [False, True]
+    assert result.warnings[0].startswith("Image 2 is still being saved")
+
+
+async def test_same_call_after_a_cancel_shares_the_fetch_and_the_file(catalog: Catalog) -> None:
+    store, gateway, ledger = FakeStore(), SlowFetches(Image(URL)), OneAttempt()
+    async with TaskSupervisor() as tasks:
+        tools = ImageToolset(catalog, ports=FixedPorts(gateway, ledger, store), run=tasks.run, timings=PATIENT)
+        with anyio.move_on_after(0.05):
+            await bought(tools, save_as="fox.png")
+        async with anyio.create_task_group() as calls:
+            calls.start_soon(bought, tools, 1, "fox.png")
+            await anyio.sleep(0.05)
+            gateway.gate.set()
+        await tasks.drain()
+    assert (gateway.fetched, [*store.kept]) == ([URL], [Path("/pictures/fox.png")])
 
 
 async def test_fetch_goes_on_after_its_caller_has_gone(catalog: Catalog) -> None:

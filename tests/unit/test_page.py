@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image as Picture
 from PIL.PngImagePlugin import PngInfo
-from tests.support.html import Parsed
+from tests.support.parsed_html import Parsed
 from tests.support.platforms import only_on_posix
 
 from blockrun_image.errors import StorageError

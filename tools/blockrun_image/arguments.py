@@ -15,6 +15,7 @@ _TYPE_NAMES = {"string": "text", "integer": "a whole number", "number": "a numbe
 # At most nine digits: int() raises for texts of thousands.
 _INTEGER = re.compile(r"([+-]?[0-9]{1,9})(?:\.0{1,9})?")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{1,9})?")
+_PATH = re.compile(r"\.{1,2}|[.\s]*[/\\][./\\\s]*")  # a name such as ".." is refused, and does not mean "not set"
 _ALL_BY_DEFAULT = ("model", "search", "use_case")
 _OFF = "off"
 _EVERYTHING = ("all", "every", "everything")
@@ -116,6 +117,8 @@ def _is_not_set(tool: ToolSchema, name: str, value: object) -> bool:
     # "none" or "?" may be the whole prompt of a picture; "" and null were handled above.
     is_required_text = name == "prompt" and name in tool.required
     if not isinstance(value, str) or is_required_text or value in schema.get("enum", ()) or _is_no(value, schema):
+        return False
+    if name == "save_as" and _PATH.fullmatch(value):
         return False
     return is_nothing(value, *(_EVERYTHING if name in _ALL_BY_DEFAULT else ()))
 

@@ -33,7 +33,7 @@ from blockrun_image.errors import (
 )
 from blockrun_image.file_names import SaveAs
 from blockrun_image.images import ImageRequest, ImagesResponse
-from blockrun_image.keeping import Keeper, SavedImages
+from blockrun_image.keeping import RunningSaving, Saving, Savings, name_of
 from blockrun_image.ports import (
     Attempt,
     Begun,
@@ -54,7 +54,6 @@ from blockrun_image.timings import CallTimings
 Approve: TypeAlias = Callable[[NeedsApproval], Awaitable[Approval]]
 """Asks the user; raises `ConfirmationError` unless the answer is yes."""
 
-_STILL_SAVING = "The pictures are still being saved. Their files will be in the images folder, and in images://recent."
 _STILL_THERE = "The request may have been sent. Repeat the call to collect its pictures."
 
 
@@ -83,7 +82,8 @@ class Purchase:
     _declined: ConfirmationError | None = None
     _approval: Approval | None = None
     _unapproved: Attempt | None = None
-    _saving: dict[str, SharedTask[SavedImages]] = field(default_factory=dict[str, SharedTask[SavedImages]])
+    savings: Savings = field(default_factory=Savings)
+    _savings: dict[str, RunningSaving] = field(default_factory=dict[str, RunningSaving])
 
     @property
     def request(self) -> ImageRequest | None:
@@ -146,18 +146,17 @@ class Purchase:
 
         Each name is saved once, however many calls wait. The saving goes on after the timeout. It raises nothing.
         """
-        task = self._saving.get(_text(save_as)) or self._start_saving(response, save_as)
-        if task is None:
+        running = self._savings.get(name_of(save_as)) or self._start_saving(response, save_as)
+        if running is None:
             return response
         try:
-            saved = await task.wait(timeout_seconds, _do_nothing)
+            await running.task.wait(timeout_seconds, _do_nothing)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
                 await self.abandon()
             raise
-        if saved is None:
-            return replace(response, warnings=[*response.warnings, _STILL_SAVING])
-        return replace(response, images=saved.images, warnings=[*response.warnings, *saved.warnings])
+        images, warnings = running.saving.so_far()
+        return replace(response, images=images, warnings=[*response.warnings, *warnings])
 
     async def withdraw(self) -> None:
         """Release the money that stays set aside while the user is asked.
@@ -362,33 +361,23 @@ class Purchase:
                 raise
             finally:
                 warnings = await attempt.settled(stored)
-        self._start_saving(stored, self.call.save_as)
+        self._start_saving(stored, self.call.save_as, is_own=True)
         return replace(stored, warnings=[*stored.warnings, *warnings])
 
-    def _start_saving(self, response: ImagesResponse, save_as: SaveAs | None) -> SharedTask[SavedImages] | None:
-        """Start to save the pictures under a name, unless they are only returned by their URLs.
-
-        What another caller has had saved is copied.
-        """
+    def _start_saving(
+        self, response: ImagesResponse, save_as: SaveAs | None, *, is_own: bool = False
+    ) -> RunningSaving | None:
+        """Start to save the pictures, unless they are only returned by their URLs."""
         attempt, store = self.attempt, self.ports.store
         if attempt is None or store is None or not (save_as or self.ports.keeps_pictures):
             return None
-        keeper = Keeper(self.ports, store, attempt.request, response.charged_usd)
-        earlier = next(iter(self._saving.values()), None)
-
-        async def save() -> SavedImages:
-            saved = SavedImages(response.images)
-            with anyio.CancelScope(shield=True):  # the pictures are paid for: a caller who leaves does not stop it
-                known = None if earlier is None else await earlier.wait(math.inf, _do_nothing)
-                images = response.images if known is None else known.images
-                saved = await keeper.save(images, save_as)
-                if [*saved.images] != [*images]:
-                    await attempt.note_files(saved.images)
-            return saved
-
         self._report("saving the pictures")
-        self._saving[_text(save_as)] = task = self.run(save)
-        return task
+        saving = Saving(
+            self.ports, store, attempt.request, response.charged_usd, list(response.images), save_as, is_own
+        )
+        running = self.savings.start(attempt, saving, self.run, [*self._savings.values()])
+        self._savings[name_of(save_as)] = running
+        return running
 
     async def _save_unused(self, raw: bytes) -> str:
         return f"Part of the gateway's answer could not be used.{await self._save_raw(raw)}"
@@ -405,10 +394,6 @@ class Purchase:
     def _report(self, status: str) -> None:
         for listener in self.listeners:
             listener(status)
-
-
-def _text(save_as: SaveAs | None) -> str:
-    return "" if save_as is None else save_as.template
 
 
 async def _do_nothing() -> None:

@@ -23,6 +23,7 @@ from blockrun_image.errors import (
 from blockrun_image.file_names import SaveAs
 from blockrun_image.fixed_ports import FixedPorts, run_in_place
 from blockrun_image.images import Defaults, ImageArguments, ImageRequest, ImagesResponse
+from blockrun_image.keeping import Savings
 from blockrun_image.model import ANY, Model, slug
 from blockrun_image.model_list import ModelList
 from blockrun_image.open_calls import OpenCall, OpenCalls
@@ -87,6 +88,7 @@ class ImageToolset:
         self._run = run
         self._timings = timings or CallTimings()
         self._calls = OpenCalls(self._timings.join_seconds)
+        self._savings = Savings()
 
     async def generate_image(  # noqa: PLR0913 - the tool's own arguments
         self,
@@ -270,14 +272,14 @@ class ImageToolset:
         self, save_as: str | None, count: int | None, refusal: InvalidRequestError | None
     ) -> tuple[SaveAs | None, InvalidRequestError | None]:
         """Return the files named by a call, or why they cannot be."""
-        if not save_as:
+        if not save_as or refusal is not None:
             return None, refusal
         if self._ports.store is None:
-            return None, refusal or InvalidRequestError("save_as cannot be used: there is no folder for pictures.")
+            return None, InvalidRequestError("save_as cannot be used: there is no folder for pictures.")
         try:
-            return SaveAs.parse(save_as, count or 1), refusal
+            return SaveAs.parse(save_as, count or 1), None
         except InvalidRequestError as error:
-            return None, refusal or error
+            return None, error
 
     def _offer(self, arguments: ImageArguments, mode: str | None, options: PromptOptions) -> _Offer:
         catalog = self.catalog
@@ -290,7 +292,9 @@ class ImageToolset:
         if offer is not None:
             per_minute = self.catalog.find(offer.request.model).requests_per_minute
             order = Order(offer.request, offer.estimate.expected_cost, per_minute)
-        return Purchase(self._ports, info, order, self._timings, self._run, refusal, self._cost_of)
+        return Purchase(
+            self._ports, info, order, self._timings, self._run, refusal, self._cost_of, savings=self._savings
+        )
 
     def _cost_of(self, request: ImageRequest) -> ExpectedCost:
         return estimate(self.catalog, request).expected_cost

@@ -17,13 +17,13 @@ import anyio
 import click
 
 from blockrun_image.catalog import Catalog
-from blockrun_image.errors import ImageError
+from blockrun_image.errors import ImageError, StorageError
 from blockrun_image.text import clean, quoted
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.cli import options
 from blockrun_image_mcp.cli.places import folder_risks
 from blockrun_image_mcp.files import check_writable
-from blockrun_image_mcp.folders import NAME
+from blockrun_image_mcp.folders import NAME, check_project_folder
 from blockrun_image_mcp.gateway.credentials import shape_of
 from blockrun_image_mcp.images.store import check_absolute
 from blockrun_image_mcp.ledger.limits import check_names, confirm_above_micro_usd
@@ -249,6 +249,8 @@ def _folder(backend: Backend) -> Finding:
     advice = f"{VARIABLES['dir']} {RELATIVE}." if backend.settings.is_dir_relative else ""
     try:
         check_absolute(folder)
+        if backend.settings.dir == Path():
+            check_project_folder(folder)
         there = next(path for path in (folder, *folder.parents) if path.exists())  # the folder is made when needed
         check_writable(there)
     except OSError as error:
@@ -258,4 +260,6 @@ def _folder(backend: Backend) -> Finding:
             f"Set {VARIABLES['dir']} to a writable folder.",
             is_trouble=True,
         )
+    except StorageError as error:
+        return Finding("images folder", error.message, error.hint, is_trouble=True)
     return Finding("images folder", _real(folder), advice)

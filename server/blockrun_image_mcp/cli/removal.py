@@ -6,6 +6,7 @@ from blockrun_image.errors import InvalidRequestError, StorageError
 from blockrun_image.text import clean
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.cli import options
+from blockrun_image_mcp.images.store import is_as_named
 from blockrun_image_mcp.ledger.limits import utc_day
 
 
@@ -15,10 +16,10 @@ def remove_pictures(backend: Backend, before: str, *, is_confirmed: bool) -> Non
     Those that were saved under a chosen name, or elsewhere, stay.
     """
     folder = backend.folder
-    old = [(path, size) for path, saved_at, size in folder.kept() if utc_day(saved_at) < before]
+    old = [(path, size) for path, saved_at, size in folder.kept() if utc_day(saved_at) < before and is_as_named(path)]
     megabytes = sum(size for _, size in old) / 10**6
     if old and not is_confirmed:
-        click.confirm(f"Remove {len(old)} pictures ({megabytes:,.1f} MB) saved before {before}?", abort=True)
+        click.confirm(f"Remove {_pictures(len(old))} ({megabytes:,.1f} MB) saved before {before}?", abort=True)
     for path, _ in old:
         try:
             path.unlink(missing_ok=True)
@@ -26,7 +27,7 @@ def remove_pictures(backend: Backend, before: str, *, is_confirmed: bool) -> Non
             raise StorageError(
                 f"{clean(path, 200)} could not be removed: {clean(error.strerror, 80)}.", charged="no"
             ) from error
-    click.echo(f"Removed {len(old)} pictures ({megabytes:,.1f} MB) from {folder.folder}.")
+    click.echo(f"Removed {_pictures(len(old))} ({megabytes:,.1f} MB) from {folder.folder}.")
 
 
 def forget_prompt(backend: Backend, id: str) -> None:
@@ -37,3 +38,7 @@ def forget_prompt(backend: Backend, id: str) -> None:
             hint="`blockrun-image-mcp images --json` shows the ids.",
         )
     click.echo("Forgotten. The charge, the URLs and the files stay.")
+
+
+def _pictures(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count} pictures"

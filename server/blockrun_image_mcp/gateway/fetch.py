@@ -27,6 +27,7 @@ _UNPACKED_BYTES = 2**16  # at a time
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _EXPIRED = (403, 404, 410)  # object stores answer 403 or 404 once a signed URL has expired
+_BUSY = (429, 500, 502, 503, 504)
 _PORTS = {"http": 80, "https": 443}
 _MAX_PORT = 65_535
 
@@ -58,7 +59,7 @@ class PictureFetcher:
         """
         try:
             with anyio.fail_after(self._timings.download_seconds):
-                return await self._follow(httpx2.URL(url))
+                return await self._follow_patiently(httpx2.URL(url))
         except _RefusedError as error:
             raise _failure(url, str(error), error.hint) from error
         except (httpx2.TimeoutException, TimeoutError) as error:
@@ -67,6 +68,15 @@ class PictureFetcher:
             raise _failure(url, "its URL, or one it is redirected to, is not valid") from error
         except (httpx2.HTTPError, OSError, ValueError) as error:
             raise _failure(url, f"{type(error).__name__}: {clean(error, 120)}") from error
+
+    async def _follow_patiently(self, url: httpx2.URL) -> bytes:
+        """Follow a URL, and try twice more if its server is busy; a picture costs nothing to fetch."""
+        for pause_seconds in (self._timings.backoff_seconds, 4 * self._timings.backoff_seconds):
+            try:
+                return await self._follow(url)
+            except _BusyError:
+                await anyio.sleep(pause_seconds)
+        return await self._follow(url)
 
     async def _follow(self, url: httpx2.URL) -> bytes:
         for _ in range(1 + _MAX_REDIRECTS):
@@ -121,6 +131,8 @@ class PictureFetcher:
     async def _picture(self, response: httpx2.Response) -> bytes:
         if response.status_code in _EXPIRED:
             raise _RefusedError(f"its URL has probably expired (HTTP {response.status_code})", _TRY_ANYWAY)
+        if response.status_code in _BUSY:
+            raise _BusyError(f"its server answered HTTP {response.status_code}")
         if response.status_code != HTTPStatus.OK:
             raise _RefusedError(f"its server answered HTTP {response.status_code}")
         body = _Body(response.headers.get("content-encoding", ""), self._max_bytes)
@@ -142,6 +154,10 @@ class _RefusedError(Exception):
     def __init__(self, why: str, hint: str = _OPEN_IT) -> None:
         super().__init__(why)
         self.hint = hint
+
+
+class _BusyError(_RefusedError):
+    """Raised if a server may send the picture a little later."""
 
 
 class _Connection:

@@ -6,7 +6,7 @@ from blockrun_image.errors import StorageError
 from blockrun_image.text import clean
 from blockrun_image_mcp.formats import media_type_of
 from blockrun_image_mcp.images.conversion import reduced
-from blockrun_image_mcp.images.store import MAX_PICTURE_BYTES, id_of
+from blockrun_image_mcp.images.store import content_of, id_of
 
 _MAX_WHOLE_BYTES = 8 * 2**20
 _MAX_SMALL_BYTES = 2 * 2**20
@@ -21,7 +21,7 @@ def read_picture(path: Path, id: str, width: int = 0) -> tuple[bytes, str]:
     Raises `StorageError` if the file is gone or has changed, if the picture is too large to be sent whole, and if it
     cannot be made smaller.
     """
-    picture = _content_of(path)
+    picture = content_of(path)
     media_type = media_type_of(picture)
     if id_of(picture) != id or media_type is None:
         raise StorageError(f"{clean(path, 200)} was changed since it was saved.")
@@ -37,12 +37,4 @@ def preview_of(path: Path) -> tuple[bytes, str]:
 
     Raises `StorageError`.
     """
-    return reduced(_content_of(path), _PREVIEW_PIXELS, _MAX_PREVIEW_BYTES)
-
-
-def _content_of(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_PICTURE_BYTES + 1)
-    except OSError as error:
-        raise StorageError(f"{clean(path, 200)} is no longer there, or cannot be read.") from error
+    return reduced(content_of(path), _PREVIEW_PIXELS, _MAX_PREVIEW_BYTES)

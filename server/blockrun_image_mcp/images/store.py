@@ -5,8 +5,8 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -30,6 +30,7 @@ _OTHER_FOLDER = "Set BLOCKRUN_IMAGE_DIR to a writable folder."
 MAX_PICTURE_BYTES = 64 * 2**20
 """The largest picture that is fetched or read."""
 
+_WITH_SCRIPTS = (".svg",)
 _KEPT = re.compile(r"\d{8}-\d{6}-[0-9a-f]{12}\.(png|jpg|webp|gif|avif|bmp|tiff|svg|heic|ico|psd|jxl|jp2)")
 
 
@@ -124,21 +125,21 @@ class FolderStore:
         return SavedPicture(path, id_of(*content), [*notes, *_notes(path, picture)])
 
     def _save_named(self, picture: bytes, suffix: str, provenance: Provenance, name: SaveAs) -> SavedPicture:
+        if name.suffix is None and suffix in _WITH_SCRIPTS:
+            raise StorageError(
+                f"A picture in {suffix.removeprefix('.').upper()} can hold a program, so it gets no chosen name."
+            )
         note, content = None, pieces_with_provenance(picture, provenance)
         if name.suffix not in (None, suffix):
             whole, note = converted(picture, name.suffix, provenance)
             content = [whole]
-        self._make_folder()
+        with self._in_words("A picture could not be saved in"):
+            self._make_folder()
         path = place(self.folder, name.path(1, suffix), *content)
         return SavedPicture(path, id_of(*content), [*([note] if note else []), *_notes(path, picture)])
 
     def _copy(self, path: Path, details: PictureDetails, name: SaveAs) -> SavedPicture:
-        try:
-            with path.open("rb") as file:
-                picture = file.read(MAX_PICTURE_BYTES)
-        except OSError as error:
-            raise StorageError(f"{clean(path, 200)} could not be read: {_why(error)}.") from error
-        return self._save(picture, details, name)
+        return self._save(content_of(path), details, name)
 
     def _provenance(self, details: PictureDetails) -> Provenance:
         if not self._is_detailed:
@@ -173,30 +174,31 @@ class FolderStore:
                 raise error from None
 
     def _write_new(self, suffix: str, *content: Piece) -> Path:
-        try:
+        with self._in_words("A picture could not be saved in"):
             self._make_folder()
             return _write(self.folder, suffix, *content)
-        except (OSError, ValueError) as error:
-            raise StorageError(
-                f"A picture or its URL could not be saved in {clean(self.folder, 200)}: {_why(error)}.",
-                hint=self._remedy,
-            ) from error
 
     def _check(self, name: SaveAs | None) -> None:
         try:
-            self._make_folder()
-            check_writable(self.folder)
+            with self._in_words("Pictures cannot be written to"):
+                self._make_folder()
+                check_writable(self.folder)
             if name is not None:
                 check_place(self.folder, name.path(1, ".png"))
-        except (OSError, ValueError) as error:
-            raise StorageError(
-                f"Pictures cannot be written to {clean(self.folder, 200)}: {_why(error)}.",
-                hint=self._remedy,
-                charged="no",
-            ) from error
         except StorageError as error:
             error.charged = "no"
             raise
+
+    @contextmanager
+    def _in_words(self, failure: str) -> Generator[None]:
+        """Turn what the system raises into a `StorageError`."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            raise StorageError(
+                f"{failure} {clean(self.folder, 200)}: {_why(error)}.",
+                hint=self._remedy,
+            ) from error
 
     def _make_folder(self) -> None:
         check_absolute(self.folder)
@@ -211,6 +213,24 @@ def id_of(*content: Piece) -> str:
     for piece in content:
         digest.update(piece)
     return digest.hexdigest()[:12]
+
+
+def is_as_named(path: Path) -> bool:
+    """Return whether a file still has the content that its name was made from; a user's own file has not."""
+    with suppress(StorageError):
+        return path.stem.endswith(f"-{id_of(content_of(path))}")
+    return False
+
+
+def content_of(path: Path) -> bytes:
+    """Return the content of a picture's file, at most a little more than a picture may have; raises `StorageError`."""
+    try:
+        if not path.is_file():  # a pipe would never end
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        with path.open("rb") as file:
+            return file.read(MAX_PICTURE_BYTES + 1)
+    except OSError as error:
+        raise StorageError(f"{clean(path, 200)} is no longer there, or cannot be read: {_why(error)}.") from error
 
 
 def check_absolute(folder: Path) -> None:
@@ -255,5 +275,9 @@ def _notes(path: Path, picture: bytes) -> Sequence[str]:
     if path.suffix == PART:
         return ["It is whole and could not be renamed; remove the end of its name."]
     if not is_whole(picture):
-        return [f"It was saved as {path.suffix.removeprefix('.').upper()}, and not checked to be whole."]
+        return [f"It was saved as {_format(path.suffix)}, and not checked to be whole."]
     return []
+
+
+def _format(suffix: str) -> str:
+    return suffix.removeprefix(".").upper().replace("JPG", "JPEG")
