@@ -13,7 +13,7 @@ from blockrun_image.attempts import AttemptState, AttemptStatus, CallInfo, Order
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.fixed_ports import FixedPorts
-from blockrun_image.images import Image, ImagesResponse
+from blockrun_image.images import Image, ImagesResponse, SavedPicture
 from blockrun_image.null_ledger import NullLedger
 from blockrun_image.ports import Collected, Reserved
 from blockrun_image.results import GeneratedImages
@@ -112,6 +112,16 @@ async def test_picture_that_cannot_be_fetched_keeps_its_url_with_a_warning(catal
     result = await bought(toolset(catalog, FakeGateway(Image(lost), Image(OTHER_URL)), FakeStore()), n=2)
     assert [(image.url, image.path is None) for image in result.images] == [(lost, True), (OTHER_URL, False)]
     assert result.warnings == ["Image 1 could not be saved. Its URL has expired."]
+
+
+async def test_any_failure_to_save_is_a_warning_beside_the_url(catalog: Catalog) -> None:
+    class Broken(FakeStore):
+        async def save(self, *_: object, **__: object) -> SavedPicture:
+            raise RuntimeError("secret")
+
+    result = await bought(toolset(catalog, FakeGateway(Image(URL)), Broken()))
+    assert [image.url for image in result.images] == [URL]
+    assert result.warnings == ["Image 1 could not be saved (RuntimeError)."]
 
 
 async def test_full_folder_is_a_warning_unless_the_picture_has_a_name(catalog: Catalog) -> None:

@@ -62,6 +62,9 @@ class Saving:
             except (StorageError, ConfigurationError) as error:
                 self.warnings.append(f"Image {number} could not be saved. {error.message}")
                 picture = None
+            except Exception as error:  # noqa: BLE001 - whatever it is, the URL of what was paid for must be told
+                self.warnings.append(f"Image {number} could not be saved ({type(error).__name__}).")
+                picture = None
         if picture is not None:
             self.images[number - 1] = replace(image, path=picture.path, id=picture.id)
             self.warnings.extend(f"Image {number}: {note}" for note in picture.notes)

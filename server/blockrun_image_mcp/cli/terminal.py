@@ -42,6 +42,8 @@ async def generate(backend: Backend, call: Call, as_json: bool) -> None:
 
     Raises `click.Abort` if a signal comes before the result.
     """
+    if backend.is_sandbox and not backend.keeps_pictures:  # its URLs stop working when this command ends
+        backend.save_in(backend.folder.folder, f"Set {VARIABLES['dir']} to a writable folder.")
     stop = _Stop(backend)
     async with run_alongside(stop.on_signals), backend:
         await backend.prepare()

@@ -107,6 +107,7 @@ class HttpGateway:
         self._calls: set[_ChargeableCall] = set()
         self._fetcher = PictureFetcher(endpoint.base_url, timings)
         self._fetches: set[anyio.CancelScope] = set()
+        self._is_ending = False
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -140,7 +141,8 @@ class HttpGateway:
         self.stop_fetching()
 
     def stop_fetching(self) -> None:
-        """Stop fetching pictures; they still have their URLs."""
+        """Stop fetching pictures, and fetch no more; they still have their URLs."""
+        self._is_ending = True
         for fetch in self._fetches:
             fetch.cancel()
 
@@ -221,6 +223,8 @@ class HttpGateway:
     async def fetch(self, url: str) -> bytes:
         """Return the picture at a URL from one of its answers; raises `StorageError`."""
         scope = anyio.CancelScope()
+        if self._is_ending:
+            scope.cancel()
         self._fetches.add(scope)
         try:
             with scope:
