@@ -15,6 +15,7 @@ from tests.support.platforms import only_on_posix
 from tests.support.processes import server_parameters
 from tests.support.sandbox import Sandbox
 
+from blockrun_image_mcp.images.provenance import Provenance, with_provenance
 from blockrun_image_sandbox.drawing import draw
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300), only_on_posix("make, which installs them")]
@@ -73,7 +74,7 @@ async def test_picture_is_settled_at_its_estimate_if_no_charge_is_reported(
     assert image["revised_prompt"] in text(made)
     if peer is peers["aimock"]:
         (file,) = (tmp_path / "pictures").iterdir()
-        assert (image["path"], file.read_bytes()) == (str(file), PNG)
+        assert (image["path"], file.read_bytes()) == (str(file), with_provenance(PNG, Provenance(MODEL)))
         assert image["revised_prompt"] == REVISED
     else:
         assert sandbox.get(image["url"]).content == PNG

@@ -186,7 +186,11 @@ try:
 except StorageError as error:
     sys.exit(error.message)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=50, check=False)
+    # the measure of coverage would meet the limit, too
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, timeout=50, check=False
+    )
     return done.returncode, done.stderr.decode().strip().rpartition(": ")[2]
 
 
