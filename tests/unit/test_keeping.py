@@ -13,7 +13,8 @@ from blockrun_image.attempts import AttemptState, AttemptStatus, CallInfo, Order
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.fixed_ports import FixedPorts
-from blockrun_image.images import Image, ImagesResponse, SavedPicture
+from blockrun_image.images import Image, ImageArguments, ImagesResponse, SavedPicture
+from blockrun_image.keeping import Saving
 from blockrun_image.null_ledger import NullLedger
 from blockrun_image.ports import Collected, Reserved
 from blockrun_image.results import GeneratedImages
@@ -122,6 +123,21 @@ async def test_any_failure_to_save_is_a_warning_beside_the_url(catalog: Catalog)
     result = await bought(toolset(catalog, FakeGateway(Image(URL)), Broken()))
     assert [image.url for image in result.images] == [URL]
     assert result.warnings == ["Image 1 could not be saved (RuntimeError)."]
+
+
+async def test_file_that_was_removed_is_fetched_again_if_it_has_a_url(catalog: Catalog) -> None:
+    store, gateway = FakeStore(), FakeGateway()
+    lost, local = Path("/pictures/lost.png"), Path("/pictures/local.png")
+    request = catalog.resolve(ImageArguments("a fox", "dall-e-3", n=2))
+    images = [Image(URL, lost), Image(local.as_uri(), local)]
+    saving = Saving(FixedPorts(gateway, store=store), store, request, None, images, None)
+    await saving.run()
+    assert gateway.fetched == [URL]
+    assert saving.so_far() == ([saving.images[0], images[1]], ["Image 2 could not be saved. Its file was removed."])
+    assert store.kept[saving.images[0].path or lost] == URL.encode()
+    again = Saving(FixedPorts(gateway, store=store), store, request, None, [saving.images[0]], None)
+    await again.run()
+    assert (gateway.fetched, again.images) == ([URL], [saving.images[0]])
 
 
 async def test_full_folder_is_a_warning_unless_the_picture_has_a_name(catalog: Catalog) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from blockrun_image.delivery import details_of
 from blockrun_image.errors import ConfigurationError, StorageError
@@ -117,7 +118,7 @@ class Savings:
         async def save() -> None:
             with anyio.CancelScope(shield=True):  # the pictures are paid for: a caller who leaves does not stop it
                 if others:
-                    await others[0].task.wait(math.inf, _do_nothing)
+                    await others[0].task.wait(math.inf, checkpoint)
                     saving.images = list(others[0].saving.images)
                 before = list(saving.images)
                 await saving.run()
@@ -132,7 +133,3 @@ class Savings:
 def name_of(save_as: SaveAs | None) -> str:
     """Return the chosen name, or an empty text."""
     return "" if save_as is None else save_as.template
-
-
-async def _do_nothing() -> None:
-    pass

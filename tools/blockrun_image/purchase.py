@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TypeAlias
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from blockrun_image.attempts import (
     Approval,
@@ -150,7 +151,7 @@ class Purchase:
         if running is None:
             return response
         try:
-            await running.task.wait(timeout_seconds, _do_nothing)
+            await running.task.wait(timeout_seconds, checkpoint)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
                 await self.abandon()
@@ -394,10 +395,6 @@ class Purchase:
     def _report(self, status: str) -> None:
         for listener in self.listeners:
             listener(status)
-
-
-async def _do_nothing() -> None:
-    pass
 
 
 def _was_not_charged(error: Exception | None) -> bool:
