@@ -214,7 +214,7 @@ class Campaign:
             books=self._books,
             wishes=self._clients.wishes,
             rows=self._rows(),
-            files={path.read_bytes(): path for path in self._files()},
+            files={_without_metadata(path.read_bytes()): path for path in self._files()},
             listing="".join(str(each) for each in json.loads(listing)),
         )
 
@@ -271,3 +271,11 @@ async def _cancel(tasks: "Sequence[asyncio.Task[None]] | set[asyncio.Task[None]]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _without_metadata(content: bytes) -> bytes:
+    """Return a PNG as the gateway sent it: without the chunk that says how it was made."""
+    at = content.find(b"iTXtXML:com.adobe.xmp") - 4
+    if at < 0 or not content.startswith(b"\x89PNG"):
+        return content
+    return content[:at] + content[at + 12 + int.from_bytes(content[at : at + 4]) :]
