@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.soak.books import Books, Clock
-from tests.soak.checks import Evidence, Finding, Row, findings
+from tests.soak.checks import Evidence, Finding, Row, findings, what_is_shown
 from tests.soak.faults import Clocks, Injector
 from tests.soak.gateway import Gateway
 from tests.soak.hosts import Host
@@ -121,6 +121,7 @@ class Campaign:
             "XDG_STATE_HOME": str(self._folder / "state"),
             "XDG_CACHE_HOME": str(self._folder / "cache"),
             "XDG_DATA_HOME": str(self._folder / "data"),
+            "XDG_PICTURES_DIR": str(self._folder / "none"),
             "BLOCKRUN_IMAGE_GATEWAY": self._gateway.base_url,
             "BLOCKRUN_IMAGE_CATALOG": "contract",
             "BLOCKRUN_IMAGE_MAX_COST_USD": "1",
@@ -214,7 +215,7 @@ class Campaign:
             books=self._books,
             wishes=self._clients.wishes,
             rows=self._rows(),
-            files={_without_metadata(path.read_bytes()): path for path in self._files()},
+            files={what_is_shown(path.read_bytes()): path for path in self._files()},
             listing="".join(str(each) for each in json.loads(listing)),
         )
 
@@ -271,11 +272,3 @@ async def _cancel(tasks: "Sequence[asyncio.Task[None]] | set[asyncio.Task[None]]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _without_metadata(content: bytes) -> bytes:
-    """Return a PNG as the gateway sent it: without the chunk that says how it was made."""
-    at = content.find(b"iTXtXML:com.adobe.xmp") - 4
-    if at < 0 or not content.startswith(b"\x89PNG"):
-        return content
-    return content[:at] + content[at + 12 + int.from_bytes(content[at : at + 4]) :]

@@ -8,8 +8,10 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
+from PIL import Image as Picture
 from tests.soak.books import Books, Order
 from tests.soak.hosts import Answer, Call
 from tests.soak.plans import Rail
@@ -186,7 +188,9 @@ def _not_kept(evidence: Evidence) -> Iterator[Finding]:
         if not order.kept or evidence.was_troubled(order):
             continue
         what = f"order {order.number} ({order.plan.kind} {order.plan.form})"
-        paths = [path for content, path in evidence.files.items() if content in order.kept]
+        paths = [
+            path for content, path in evidence.files.items() if content in {what_is_shown(each) for each in order.kept}
+        ]
         said = evidence.listing + "".join(answer.text for _, answer in evidence.wishes[order.prompt].answers)
         if not paths:
             yield Finding("5 not kept", f"{what}: no file has what was paid for", order.prompt)
@@ -246,3 +250,12 @@ def _answers(evidence: Evidence) -> Iterator[tuple[Wish, Call, Answer]]:
     for wish in evidence.wishes.values():
         for call, answer in wish.answers:
             yield wish, call, answer
+
+
+def what_is_shown(content: bytes) -> bytes:
+    """Return a picture's pixels, which saving leaves as they are, or what is no picture as it is."""
+    try:
+        with Picture.open(BytesIO(content)) as picture:
+            return picture.convert("RGBA").tobytes()
+    except Exception:  # noqa: BLE001 - decoders raise all kinds
+        return content
