@@ -93,7 +93,7 @@ class ImagesResponse:
 
 @dataclass(frozen=True)
 class PictureDetails:
-    """What is known of a picture, for the file that it is saved in; `charged_usd` is its share of the charge."""
+    """The details of a picture for its file; `charged_usd` is its share of the charge."""
 
     model: str
     prompt: str = ""

@@ -206,7 +206,7 @@ def _profile(image: "Image") -> bytes | None:
 
 def _upright(image: "ImageFile") -> "Image":
     """Turn a loaded picture as its EXIF says, in place."""
-    from PIL import ImageOps  # noqa: PLC0415
+    from PIL import ImageOps  # noqa: PLC0415 - as above
 
     with suppress(Exception):  # damaged EXIF raises all kinds, and the pixels are whole
         ImageOps.exif_transpose(image, in_place=True)
@@ -215,7 +215,7 @@ def _upright(image: "ImageFile") -> "Image":
 
 def _plain(image: "Image", profile: bytes | None) -> "Image":
     """Return the pixels as RGB, or as RGBA or L if there are transparent ones or no colours, with 8 bits a channel."""
-    from PIL.Image import eval as eval_pixels  # noqa: PLC0415
+    from PIL.Image import eval as eval_pixels  # noqa: PLC0415 - as above
 
     if image.mode.startswith("I"):
         image.info.pop("transparency", None)  # a 16-bit level of grey
@@ -232,7 +232,7 @@ def _plain(image: "Image", profile: bytes | None) -> "Image":
 
 def _in_srgb(image: "Image", profile: bytes) -> "Image":
     """Return the picture in the colours of sRGB; they are only taken for it if the profile cannot be used."""
-    from PIL import ImageCms  # noqa: PLC0415
+    from PIL import ImageCms  # noqa: PLC0415 - as above
 
     mode = "RGBA" if image.mode == "RGBA" else "RGB"
     try:
@@ -245,7 +245,7 @@ def _in_srgb(image: "Image", profile: bytes) -> "Image":
 
 
 def _on_white(image: "Image") -> "Image":
-    from PIL import Image  # noqa: PLC0415
+    from PIL import Image  # noqa: PLC0415 - as above
 
     white = Image.new("RGB", image.size, "white")
     white.paste(image, mask=image)

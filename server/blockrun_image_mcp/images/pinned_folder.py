@@ -1,4 +1,4 @@
-"""A folder below a root that no link can move out of it, not even while a file is written there.
+"""Holds on to a folder below a root, so that no link leads out of it while a file is written.
 
 On POSIX, each folder on the way is opened without following links, and stays open: what is done then happens in these
 very folders, whatever happens to their names. Windows has no such calls. There, each folder on the way is checked
