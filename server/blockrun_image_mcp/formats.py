@@ -1,6 +1,9 @@
-"""Recognises the formats of pictures by their first bytes."""
+"""Recognises the formats of pictures by their first bytes, and says how large one may be."""
 
 import re
+
+MAX_PICTURE_BYTES = 64 * 2**20
+"""The largest picture that is fetched, read or shown."""
 
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", ".png"),

@@ -230,9 +230,9 @@ def test_file_that_is_no_picture_gets_a_placeholder(tmp_path: Path, name: str) -
 
 
 def test_huge_file_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_module, "_MAX_FILE_BYTES", len(FOX) - 1)
+    monkeypatch.setattr(page_module, "MAX_PICTURE_BYTES", len(FOX) - 1)
     assert "the file is too large" in page(entry(saved(tmp_path))).text
-    monkeypatch.setattr(page_module, "_MAX_FILE_BYTES", len(FOX))
+    monkeypatch.setattr(page_module, "MAX_PICTURE_BYTES", len(FOX))
     assert "the file is too large" not in page(entry(saved(tmp_path))).text
 
 

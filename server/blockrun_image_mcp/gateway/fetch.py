@@ -15,13 +15,12 @@ import httpx2
 
 from blockrun_image.errors import StorageError
 from blockrun_image.text import clean
-from blockrun_image_mcp.formats import suffix_of
+from blockrun_image_mcp.formats import MAX_PICTURE_BYTES, suffix_of
 from blockrun_image_mcp.gateway.addresses import is_public_address, is_public_host
 from blockrun_image_mcp.headers import USER_AGENT
 from blockrun_image_mcp.network import look_up_proxy, user_agent
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
-_MAX_PICTURE_BYTES = 64 * 2**20
 _MAX_REDIRECTS = 5
 _UNPACKED_BYTES = 2**16  # at a time
 
@@ -46,7 +45,7 @@ class PictureFetcher:
     No credential, cookie or other trace of an earlier request is sent. Pictures of more than `max_bytes` are refused.
     """
 
-    def __init__(self, own_origin: str | None, timings: Timings = DEFAULT, max_bytes: int = _MAX_PICTURE_BYTES) -> None:
+    def __init__(self, own_origin: str | None, timings: Timings = DEFAULT, max_bytes: int = MAX_PICTURE_BYTES) -> None:
         self._own_origin = None if own_origin is None else _origin(httpx2.URL(own_origin))
         self._timings = timings
         self._max_bytes = max_bytes

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from blockrun_image.errors import StorageError
 from blockrun_image.images import Image
 from blockrun_image.text import clean, clip, usd
+from blockrun_image_mcp.formats import MAX_PICTURE_BYTES
 from blockrun_image_mcp.images.conversion import reduced
 
 Reduce: TypeAlias = Callable[[bytes, int, int], tuple[bytes, str]]
@@ -30,7 +31,6 @@ Raises `StorageError` if it cannot.
 VIEWED_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".bmp", ".tif", ".tiff"})
 """The suffixes of files that are opened as pictures; not `.svg`, in which browsers run scripts."""
 
-_MAX_FILE_BYTES = 64 * 2**20
 _MAX_THUMBNAIL_PIXELS = 960  # a column is at most 400 pixels wide, and many screens show two in place of one
 _MAX_THUMBNAIL_BYTES = 160 * 2**10
 _MIN_THUMBNAIL_BYTES = 24 * 2**10
@@ -175,10 +175,10 @@ def _read(path: Path | None) -> bytes:
         raise _NoPreviewError("File missing")
     try:
         with path.open("rb") as file:
-            content = file.read(_MAX_FILE_BYTES + 1)
+            content = file.read(MAX_PICTURE_BYTES + 1)
     except OSError:
         raise _NoPreviewError("File not readable") from None
-    if len(content) > _MAX_FILE_BYTES:
+    if len(content) > MAX_PICTURE_BYTES:
         raise _NoPreviewError("No preview: the file is too large")
     return content
 

@@ -18,7 +18,7 @@ from blockrun_image.images import PictureDetails, SavedPicture
 from blockrun_image.text import clean, usd
 from blockrun_image_mcp.files import PART, Piece, check_writable, make_folder, replace, temporary_folder, write_part
 from blockrun_image_mcp.folders import check_project_folder, pictures_folder
-from blockrun_image_mcp.formats import suffix_of
+from blockrun_image_mcp.formats import MAX_PICTURE_BYTES, suffix_of
 from blockrun_image_mcp.images.conversion import converted, is_whole
 from blockrun_image_mcp.images.placing import check_place, place
 from blockrun_image_mcp.images.provenance import Provenance, pieces_with_provenance
@@ -27,8 +27,6 @@ URL_SUFFIX = ".url.txt"
 """The suffix of a file with a picture's URL."""
 
 _OTHER_FOLDER = "Set BLOCKRUN_IMAGE_DIR to a writable folder."
-MAX_PICTURE_BYTES = 64 * 2**20
-"""The largest picture that is fetched or read."""
 
 _WITH_SCRIPTS = (".svg",)
 _KEPT = re.compile(r"\d{8}-\d{6}-[0-9a-f]{12}\.(png|jpg|webp|gif|avif|bmp|tiff|svg|heic|ico|psd|jxl|jp2)")
