@@ -34,7 +34,7 @@ from blockrun_image_mcp.setting_values import (
 )
 
 KEEP_MB = Decimal(5_000)
-"""The default for the megabytes of kept pictures."""
+"""The default for the megabytes of kept pictures; a megabyte is a million bytes."""
 
 CALL_SECONDS = 50.0
 """The default for the seconds until a call is answered without its pictures."""
@@ -199,8 +199,8 @@ class Settings(BaseModel):
         "BLOCKRUN_IMAGE_KEEP_MB",
         KEEP_MB,
         is_unset_by_placeholder=True,
-        meaning="how many megabytes of pictures without a name of their own the images folder may hold: 5000 by"
-        " default, `none` for no limit; beyond it, only their URLs are returned",
+        meaning="how many megabytes (millions of bytes) of pictures without a name of their own the images folder may hold:"
+        " 5000 by default, `none` for no limit; beyond it, only their URLs are returned",
     )
     preview: Word = setting(
         "BLOCKRUN_IMAGE_PREVIEW",
@@ -258,7 +258,7 @@ class Settings(BaseModel):
             if getattr(self, field) not in choices
         }
         if self.keep_mb is UNREADABLE:
-            mistakes["keep_mb"] = Mistake(f"cannot be read; using {KEEP_MB}", KEEP_MB)
+            mistakes["keep_mb"] = Mistake(f"cannot be read; using {KEEP_MB} MB", KEEP_MB)
         if self.call_seconds is UNREADABLE:
             mistakes["call_seconds"] = Mistake(f"cannot be read; using {CALL_SECONDS:g} seconds", CALL_SECONDS)
         return mistakes

@@ -1,3 +1,4 @@
+import os
 import warnings
 import zlib
 from io import BytesIO
@@ -12,6 +13,7 @@ from blockrun_image.errors import StorageError
 from blockrun_image.images import PictureDetails
 from blockrun_image_mcp.images.provenance import Provenance, with_provenance
 from blockrun_image_mcp.images.store import FolderStore
+from blockrun_image_mcp.settings import Settings
 from blockrun_image_sandbox.drawing import draw
 
 pytestmark = pytest.mark.anyio
@@ -147,3 +149,32 @@ async def test_picture_of_huge_dimensions_is_saved_silently(
     saved = await FolderStore(tmp_path).save(huge, DETAILS)
     assert (saved.path.suffix, not saved.notes) == (".png", False)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "words"),
+    [
+        ("0.5", 500_000, "holds 0.5 MB of pictures, and its limit is 0.5 MB"),
+        ("5", 5_240_000, "holds 5.2 MB of pictures, and its limit is 5 MB"),
+        ("5", 4_999_999, ""),
+        ("none", 50_000_000, ""),
+    ],
+)
+async def test_limit_of_kept_pictures_is_in_megabytes_of_a_million_bytes(
+    limit: str, used: int, words: str, tmp_path: Path
+) -> None:
+    kept = tmp_path / "20261122-101502-f2243f615132.png"
+    kept.touch()
+    os.truncate(kept, used)
+    settings = Settings.read({"BLOCKRUN_IMAGE_KEEP_MB": limit})
+    store = FolderStore(tmp_path, max_kept_bytes=settings.kept_bytes)
+    if not words:
+        await store.check_room()
+        return
+    with pytest.raises(StorageError, match=words):
+        await store.check_room()
+
+
+def test_unreadable_limit_of_kept_pictures_names_its_unit() -> None:
+    mistakes = Settings.read({"BLOCKRUN_IMAGE_KEEP_MB": "5 GiB"}).mistakes
+    assert mistakes["keep_mb"].words == "cannot be read; using 5000 MB"

@@ -156,8 +156,8 @@ class FolderStore:
         used = sum(size for _, _, size in self.kept())
         if used >= self._max_kept_bytes:
             raise StorageError(
-                f"The images folder holds {used / 10**6:,.0f} MB of pictures, and its limit is"
-                f" {self._max_kept_bytes / 10**6:,.0f} MB.",
+                f"The images folder holds {_megabytes(used)} MB of pictures, and its limit is"
+                f" {_megabytes(self._max_kept_bytes)} MB.",
                 hint="Remove old ones with `blockrun-image-mcp images --prune`, or raise BLOCKRUN_IMAGE_KEEP_MB.",
             )
 
@@ -248,6 +248,11 @@ def _absolute(folder: Path) -> Path:
         return folder.absolute()
     except OSError:
         return folder
+
+
+def _megabytes(count: int) -> str:
+    """Return a number of bytes in MB, each of a million bytes."""
+    return f"{count / 10**6:,.1f}".removesuffix(".0")
 
 
 def _why(error: OSError | ValueError) -> str:
