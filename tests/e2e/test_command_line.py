@@ -101,7 +101,7 @@ def test_prompt_previews_the_enrichment_and_sends_nothing(sandbox: Sandbox) -> N
     alone = run("prompt", "A cat, exactly as written", "--art-style", "anime").stdout
     assert "Not added           it asks to be sent unchanged\n" in alone
     assert "Missing             style, composition, lighting\n" in alone
-    assert "Warning             art_style 'anime style' was not added: " in alone
+    assert "Warning             --art-style 'anime style' was not added: " in alone
     advised = run("prompt", "A cat at sunset").stdout
     assert "Missing             style: Name a medium or a rendering, such as " in advised
     assert "Example             A cat at sunset" in advised

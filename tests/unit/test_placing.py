@@ -20,13 +20,13 @@ from blockrun_image_mcp.images.placing import check_place, place
 ALWAYS = 10**9
 
 
-def place_picture(root: Path, relative: PurePath) -> None:
-    place(root, relative, PICTURE)
+def place_picture(root: Path, relative: PurePath, *, remedy: str | None = None) -> None:
+    place(root, relative, PICTURE, remedy=remedy)
 
 
 BOTH = pytest.mark.parametrize(("work", "charged"), [(check_place, "no"), (place_picture, "yes")])
 """Before paying and after it."""
-Work = Callable[[Path, PurePath], None]
+Work = Callable[..., None]
 
 
 @pytest.fixture(params=SYSTEMS)
@@ -257,6 +257,15 @@ def test_file_system_without_hard_links_overwrites_nothing(
 
 
 # before paying
+
+
+@BOTH
+def test_other_advice_replaces_that_about_the_argument(work: Work, charged: str, root: Path) -> None:
+    (root / "a").touch()
+    remedy = "Name another file with --output."
+    with pytest.raises(StorageError, match="a is not a folder") as caught:
+        work(root, PurePath("a/b.png"), remedy=remedy)
+    assert (caught.value.charged, caught.value.hint) == (charged, remedy)
 
 
 def test_check_leaves_nothing_behind(root: Path) -> None:

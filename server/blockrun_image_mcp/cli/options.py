@@ -13,6 +13,7 @@ from blockrun_image.arguments import check_arguments
 from blockrun_image.errors import ImageError
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.cli import output
+from blockrun_image_mcp.cli.wording import word_in_options
 from blockrun_image_mcp.setting_values import SANDBOX
 from blockrun_image_mcp.startup import exit_with, load_backend
 
@@ -114,6 +115,7 @@ def reporting_errors(command: Callable[P, None]) -> Callable[P, None]:
         try:
             command(*args, **kwargs)
         except ImageError as error:
+            word_in_options(error)
             if kwargs.get("as_json"):
                 output.print_json(error.to_dict())
             exit_with(error)

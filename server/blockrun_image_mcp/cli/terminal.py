@@ -21,6 +21,7 @@ from blockrun_image.text import clip
 from blockrun_image.toolset import ImageToolset
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.cli import output
+from blockrun_image_mcp.cli.wording import in_options
 from blockrun_image_mcp.ledger.confirmation import Ask, Question, not_confirmed
 from blockrun_image_mcp.settings import VARIABLES
 from blockrun_image_mcp.signals import ending_signals
@@ -30,6 +31,8 @@ from blockrun_image_mcp.timings import Timings
 _URL_ENDS = "The URL stops working when this command ends; the file stays."
 _URLS_END = "The URLs stop working when this command ends; the files stay."
 _STOPPING = "\nStopping. A request already sent gets ten seconds; Ctrl-C again exits at once."
+_OWN_WORDS = ("Warning: ", "No model matches.")
+_NARROW = "narrow the list with search, use_case or max_price_usd."
 _SHOWN_LINES = 8
 _SHOWN_CHARACTERS = 240
 _SHOWN_TAIL = 40
@@ -98,7 +101,12 @@ def show(result: Result, as_json: bool) -> None:
     if as_json:
         output.print_json(result.to_dict())
     else:
-        click.echo(output.shown(result.to_text()))
+        click.echo(output.shown("\n".join(map(_in_options, result.to_text().split("\n")))))
+
+
+def _in_options(line: str) -> str:
+    """Return a line of a result; what others wrote, such as a revised prompt, stays."""
+    return in_options(line) if line.startswith(_OWN_WORDS) or line.endswith(_NARROW) else line
 
 
 def show_enrichment(enriched: EnrichedPrompt, model: str, as_json: bool) -> None:
@@ -114,7 +122,7 @@ def show_enrichment(enriched: EnrichedPrompt, model: str, as_json: bool) -> None
     rows += [("Not added", enriched.reason)] if enriched.reason else []
     rows += [("Missing", words) for words in _missing(enriched)]
     rows += [("Example", example)] if (example := example_of(enriched)) else []
-    rows += [("Warning", warning) for warning in enriched.warnings]
+    rows += [("Warning", in_options(warning)) for warning in enriched.warnings]
     rows.append((f"For {model}", _prompt_to_send(enriched, is_cut)))
     rows += [("Note", f"The prompt has {len(yours):,} characters; it is cut only here.")] if is_cut else []
     for head, words in rows:

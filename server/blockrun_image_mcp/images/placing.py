@@ -32,13 +32,13 @@ _HINTS = {
 }
 
 
-def place(root: Path, relative: PurePath, *content: Piece) -> Path:
+def place(root: Path, relative: PurePath, *content: Piece, remedy: str | None = None) -> Path:
     """Write a new file below `root`, whole or not at all, and return its absolute path. Raises `StorageError`.
 
     Missing folders are created. If the name is taken, `-2`, `-3` and so on come before its suffix. The file keeps its
-    temporary name if the system does not let it be renamed.
+    temporary name if the system does not let it be renamed. `remedy` is the advice instead of one about `save_as`.
     """
-    with _in_words(root, relative, "yes"):
+    with _in_words(root, relative, "yes", remedy):
         *folders, name = _names(root, relative)
         with pinned(root) as folder:
             for each in folders:
@@ -49,9 +49,9 @@ def place(root: Path, relative: PurePath, *content: Piece) -> Path:
             return folder.path / name
 
 
-def check_place(root: Path, relative: PurePath) -> None:
+def check_place(root: Path, relative: PurePath, *, remedy: str | None = None) -> None:
     """Raise `StorageError` if no file could be written there; of what is missing, only `root` is created."""
-    with _in_words(root, relative, "no"):
+    with _in_words(root, relative, "no", remedy):
         names = _names(root, relative)
         with pinned(root) as folder:
             trial = part_name(_enter_existing(folder, names))
@@ -122,7 +122,7 @@ def _candidates(name: str) -> Iterator[str]:
 
 
 @contextmanager
-def _in_words(root: Path, relative: PurePath, charged: Charged) -> Generator[None]:
+def _in_words(root: Path, relative: PurePath, charged: Charged, remedy: str | None) -> Generator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
@@ -130,6 +130,6 @@ def _in_words(root: Path, relative: PurePath, charged: Charged) -> Generator[Non
         failed = "cannot be saved" if charged == "no" else "could not be saved"
         raise StorageError(
             f"A picture {failed} as {clean(relative, 200)} in {clean(root, 200)}: {clean(words or error, 200)}.",
-            hint=_HINTS.get(number or 0, _OTHER_FOLDER),
+            hint=remedy or _HINTS.get(number or 0, _OTHER_FOLDER),
             charged=charged,
         ) from error

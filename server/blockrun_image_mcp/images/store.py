@@ -35,14 +35,14 @@ _KEPT = re.compile(r"\d{8}-\d{6}-[0-9a-f]{12}\.(png|jpg|webp|gif|avif|bmp|tiff|s
 class FolderStore:
     """An `ImageStore` in a folder, which is created when it is first needed.
 
-    `remedy` is the advice if the folder cannot be written. Pictures that nobody named may fill `max_kept_bytes`. With
-    `is_detailed`, a file also holds the prompt, its revision and the cost of its picture.
+    `remedy` is the advice if the folder, or a name in it, cannot be written. Pictures that nobody named may fill
+    `max_kept_bytes`. With `is_detailed`, a file also holds the prompt, its revision and the cost of its picture.
     """
 
     def __init__(
         self,
         folder: Path | None = None,
-        remedy: str = _OTHER_FOLDER,
+        remedy: str | None = None,
         *,
         max_kept_bytes: int | None = None,
         is_detailed: bool = False,
@@ -133,7 +133,7 @@ class FolderStore:
             content = [whole]
         with self._in_words("A picture could not be saved in"):
             self._make_folder()
-        path = place(self.folder, name.path(1, suffix), *content)
+        path = place(self.folder, name.path(1, suffix), *content, remedy=self._remedy)
         return SavedPicture(path, id_of(*content), [*([note] if note else []), *_notes(path, picture)])
 
     def _copy(self, path: Path, details: PictureDetails, name: SaveAs) -> SavedPicture:
@@ -182,7 +182,7 @@ class FolderStore:
                 self._make_folder()
                 check_writable(self.folder)
             if name is not None:
-                check_place(self.folder, name.path(1, ".png"))
+                check_place(self.folder, name.path(1, ".png"), remedy=self._remedy)
         except StorageError as error:
             error.charged = "no"
             raise
@@ -195,7 +195,7 @@ class FolderStore:
         except (OSError, ValueError) as error:
             raise StorageError(
                 f"{failure} {clean(self.folder, 200)}: {_why(error)}.",
-                hint=self._remedy,
+                hint=self._remedy or _OTHER_FOLDER,
             ) from error
 
     def _make_folder(self) -> None:
