@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.commands import run
+from tests.support.platforms import only_on_linux
 from tests.support.sandbox import Sandbox
 
 
@@ -84,19 +85,60 @@ def test_output_suffix_decides_the_format(sandbox: Sandbox, tmp_path: Path) -> N
         (("--output", "hero.gif"), "is not a suffix that it can have"),
         (("--save", "there.png/below"), "Name another folder with --save."),
         (("--save", "hero.png"), "looks like a file. To name the file, use --output"),
-        (("--output", "hero.png", "-n", "2"), "use --save FOLDER for several"),
+        (("--output", "there.png", "-n", "two"), "Error: -n must be a whole number from 1 to 10, not 'two'."),
+        (("--output", "hero.gif"), "Error: --output cannot be 'hero.gif'"),
+        (("--output", "x" * 300 + ".png"), "Error: --output cannot be 'xxx"),
+        (("--output", "there-{n}.png", "-n", "2"), "there-2.png exists, and is not overwritten. Nothing was charged."),
         (("--output", "hero.png", "--save", "out"), "exclude each other"),
     ],
 )
 def test_unusable_save_options_are_refused_before_anything_is_paid(
     sandbox: Sandbox, tmp_path: Path, options: tuple[str, ...], words: str
 ) -> None:
-    (tmp_path / "there.png").touch()
+    taken = [tmp_path / "there-2.png", tmp_path / "there.png"]
+    for path in taken:
+        path.touch()
     names = [str(tmp_path / each) if "." in each or each == "out" else each for each in options]
     done = run("generate", "A fox", "--model", "dall-e-2", *names, settings=sandbox.environment)
     assert done.returncode > 0
     assert words in done.stderr
-    assert (sandbox.posts, [*tmp_path.iterdir()]) == (0, [tmp_path / "there.png"])
+    assert "save_as" not in done.stderr
+    assert (sandbox.posts, sorted(tmp_path.iterdir())) == (0, taken)
+
+
+@pytest.mark.parametrize(
+    ("output", "files"),
+    [
+        ("fox-{n}.png", ["fox-1.png", "fox-2.png"]),
+        ("fox.jpg", ["fox-1.jpg", "fox-2.jpg"]),
+        ("new/{n}/fox", ["new/1/fox.png", "new/2/fox.png"]),
+    ],
+)
+def test_output_option_numbers_several_pictures(
+    output: str, files: list[str], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    asked = ("generate", "A fox", "--model", "dall-e-2", "-n", "2", "--output", str(tmp_path / output))
+    done = run(*asked, settings=sandbox.environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    saved = [path for path in sorted(tmp_path.rglob("*")) if path.is_file()]
+    assert [path.relative_to(tmp_path).as_posix() for path in saved] == files
+    assert all(f"Saved: {path}" in done.stdout for path in saved)
+
+
+@only_on_linux("there, nobody can create files in /sys, not even root")
+def test_place_that_cannot_be_written_is_reported_with_the_option_that_names_it(sandbox: Sandbox) -> None:
+    asked = ("generate", "A fox", "--model", "dall-e-2", "--output", "/sys/{n}/fox.png")
+    done = run(*asked, settings=sandbox.environment)
+    assert (done.returncode, sandbox.posts) == (1, 0)
+    assert "Name another file with --output." in done.stderr
+    assert "save_as" not in done.stderr
+
+
+def test_warnings_and_hints_name_options(sandbox: Sandbox) -> None:
+    asked = ("generate", "A dog", "--model", "dall-e-2", "--art-style", "ink wash", "--enrich", "off")
+    assert "Warning: --art-style was not used" in run(*asked, settings=sandbox.environment).stdout
+    assert "Try a higher --max-price-usd" in run("models", "--max-price-usd", "0.001").stdout
+    assert "Error: --max-price-usd must be a number" in run("models", "--max-price-usd", "x").stderr
 
 
 def test_failed_save_buys_nothing_and_failed_fetch_prints_the_url(sandbox: Sandbox, tmp_path: Path) -> None:

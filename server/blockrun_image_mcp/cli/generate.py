@@ -29,7 +29,7 @@ _ARGUMENTS = ("model", "size", "quality", "n", "enrich", "purpose", "art_style",
 @options.enrich
 @options.purpose
 @options.wishes
-@click.option("--output", metavar="FILE", type=_FILE, help="Save the picture as this file.")
+@click.option("--output", metavar="FILE", type=_FILE, help="Save as this file; of several, {n} is the number.")
 @click.option("--save", metavar="FOLDER", type=_FOLDER, help="Save the pictures in this folder.")
 @options.as_json
 @options.sandbox
@@ -43,21 +43,20 @@ def generate(
 
     Example: blockrun-image-mcp generate "A red fox in the snow" --model dall-e-3 --sandbox --output fox.png
     """
-    destination = Destination.from_options(save, output, flags["n"])
+    destination = Destination.from_options(save, output)
     arguments: dict[str, str | None] = {name: flags.pop(name) for name in _ARGUMENTS} | {"prompt": prompt}
-    if destination is not None:
-        arguments["save_as"] = destination.save_as
     backend = options.start(sandbox, flags)
-    if destination is not None:
-        destination.use_in(backend)
     arguments["model"] = arguments["model"] or backend.defaults.model
     terminal.fetch_list_if_needed(backend, arguments["model"])  # before the check, which refuses unknown models
     if arguments["model"] is None:
         raise _no_model(backend, arguments)
     checked = options.check_options(backend, "generate_image", arguments)
+    if destination is not None:
+        destination.use_in(backend, checked.get("n") or 1)
+    save_as = None if destination is None else destination.save_as
 
     async def call(toolset: ImageToolset, on_status: OnStatus, ask: Ask) -> GeneratedImages:
-        return await toolset.generate_image(**checked, on_status=on_status, approve=confirming(ask))
+        return await toolset.generate_image(**checked, save_as=save_as, on_status=on_status, approve=confirming(ask))
 
     anyio.run(terminal.generate, backend, call, as_json)
 
