@@ -77,6 +77,14 @@ async def test_pending_picture_is_collected_under_another_name_and_then_bought_a
         while (result := data(await saved(client, save_as="b.png")))["status"] == "pending":
             pass
         assert (Path(result["images"][0]["path"]).name, len(sandbox.settlements)) == ("b.png", 1)
+        (listed,) = images()
+        assert {Path(file).name for file in listed["files"]} == {"a.png", "b.png"}
+        (uri,) = listed["resources"]
+        for name in ("a.png", "b.png"):  # either is enough
+            content = await anyio.Path(tmp_path / name).read_bytes()
+            await anyio.Path(tmp_path / name).unlink()
+            assert (await picture(client, uri))[0] == content
+            await anyio.Path(tmp_path / name).write_bytes(content)
         await saved(client, save_as="c.png")
     assert len(sandbox.settlements) == 2
     assert names_in(tmp_path) == {"a.png", "b.png", "c.png"}

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,14 @@ def pictures(tmp_path: Path) -> list[Path]:
     return made
 
 
-def record(*made: Image, prompt: str = "A red fox", charged: Decimal | None = PRICE, path: Path | None = None) -> None:
-    """Record a call with these pictures in the ledger."""
+def record(
+    *made: Image,
+    prompt: str = "A red fox",
+    charged: Decimal | None = PRICE,
+    path: Path | None = None,
+    later: Sequence[Image] = (),
+) -> None:
+    """Record a call with these pictures in the ledger, and `later` each one as it was saved then."""
 
     async def settle() -> None:
         async with open_ledger(path or ledger_file()) as ledger:
@@ -59,6 +65,8 @@ def record(*made: Image, prompt: str = "A red fox", charged: Decimal | None = PR
             attempt = await reserve(ledger, call=CallInfo(str(uuid4())), request=request)
             await attempt.sent()
             await attempt.settled(ImagesResponse(made, charged))
+            for image in later:
+                await attempt.note_files([image])
 
     anyio.run(settle)
 
@@ -91,6 +99,23 @@ def test_list_names_the_files_that_no_longer_exist(pictures: list[Path]) -> None
     ]
     listed = json.loads(run("--json").output)
     assert [each["files"] for each in listed] == [[str(pictures[0]), str(pictures[1])], [str(pictures[2])]]
+
+
+def test_copies_are_listed_and_stand_in_for_a_missing_file(
+    pictures: list[Path], launched: list[str], tmp_path: Path
+) -> None:
+    gone = tmp_path / "gone.png"
+    record(Image(URL, pictures[2], id="a" * 12), later=[Image(URL, pictures[1], id="b" * 12), Image(URL, gone)])
+    lines = run("--most", "1").output.splitlines()
+    assert [line.strip() for line in lines if "Saved:" in line] == [
+        f"Saved: {gone} (file missing)",
+        f"Saved: {pictures[1]}",
+        f"Saved: {pictures[2]}",
+    ]
+    assert (run("--open", "1").exit_code, run("--open", "2").exit_code) == (0, 0)
+    assert launched == [str(pictures[1]), str(pictures[0])]
+    assert run("--html", tmp_path / "page.html", "--most", "1").exit_code == 0
+    assert Parsed((tmp_path / "page.html").read_text("utf-8")).all("a", "href") == ["pictures/2.png"]
 
 
 def test_page_has_the_pictures_of_the_range(pictures: list[Path], tmp_path: Path) -> None:

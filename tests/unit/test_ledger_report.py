@@ -137,6 +137,26 @@ async def test_files_are_recorded_for_saved_pictures(ledger: Ledger) -> None:
     assert "\n  Saved: /pictures/1.png" in entry.to_text()
 
 
+async def test_files_under_other_names_are_recorded_beside_the_first(ledger: Ledger) -> None:
+    attempt, path = await sent(ledger), Path("/pictures/a.png")
+    await attempt.settled(replace(RESPONSE, images=[Image(path.as_uri(), path, id="a" * 12), Image(URL)]))
+    for name, id in (("b.png", "a" * 12), ("c.jpg", "c" * 12), ("c.jpg", "c" * 12)):
+        await attempt.note_files([Image(path.as_uri(), path.with_name(name), id=id), Image(URL)])
+    (entry,) = await ledger.recent(9)
+    assert entry.files == ["/pictures/c.jpg", "/pictures/b.png", "/pictures/a.png"]
+    assert entry.resources == [f"images://{'c' * 12}", f"images://{'a' * 12}"]
+    assert await ledger.picture("a" * 12) == await ledger.picture("c" * 12) == entry.images[0]
+    assert await ledger.forget(attempt.id)
+    assert (await ledger.recent(9))[0].files == entry.files
+
+
+async def test_text_file_of_a_long_url_is_no_copy_of_its_picture(ledger: Ledger) -> None:
+    attempt, path = await sent(ledger), Path("/pictures/1.url.txt")
+    await attempt.settled(replace(RESPONSE, images=[Image(path.as_uri(), path)]))
+    await attempt.note_files([Image(path.as_uri(), Path("/pictures/1.png"), id="a" * 12)])
+    assert (await ledger.recent(9))[0].files == ["/pictures/1.png"]
+
+
 class CountedConnection(SqliteConnection):
     """Counts its transactions."""
 

@@ -63,10 +63,23 @@ class ImageRequest:
 
 
 @dataclass(frozen=True)
+class SavedPicture:
+    """A picture in a file, and what the user should know about the file.
+
+    `id` is the beginning of the content's SHA-256, in hexadecimal digits. Each note is a sentence.
+    """
+
+    path: Path
+    id: str
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Image:
     """One generated image, as a URL or as the bytes sent by the gateway.
 
-    `path` is the absolute path of the file that it was saved to, and `id` identifies the file by its content.
+    `path` is the absolute path of the file that it was saved to, and `id` identifies the file by its content. `copies`
+    are its other files, under names that other calls have chosen.
     """
 
     url: str | None = None
@@ -74,6 +87,12 @@ class Image:
     data: bytes | None = None
     revised_prompt: str | None = None
     id: str | None = None
+    copies: tuple[SavedPicture, ...] = ()
+
+    @property
+    def files(self) -> Sequence[tuple[Path, str | None]]:
+        """The path and id of each file that it was saved to."""
+        return [*([(self.path, self.id)] if self.path else []), *((copy.path, copy.id) for copy in self.copies)]
 
 
 @dataclass(frozen=True)
@@ -99,15 +118,3 @@ class PictureDetails:
     prompt: str = ""
     revised_prompt: str | None = None
     charged_usd: Decimal | None = None
-
-
-@dataclass(frozen=True)
-class SavedPicture:
-    """A picture in a file, and what the user should know about the file.
-
-    `id` is the beginning of the content's SHA-256, in hexadecimal digits. Each note is a sentence.
-    """
-
-    path: Path
-    id: str
-    notes: Sequence[str] = ()

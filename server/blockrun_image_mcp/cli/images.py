@@ -1,5 +1,6 @@
 """The command images."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from blockrun_image.errors import InvalidRequestError, StorageError
+from blockrun_image.images import Image
 from blockrun_image.text import clean
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.cli import options, output
@@ -83,7 +85,7 @@ def images(  # noqa: PLR0913, PLR0917 - one for each option
     if html is not None:
         _write_page(html.absolute(), _page_entries(backend, entries, page), has_links=not page["no_links"])
     elif number is not None:
-        _open([Path(file) for entry in entries for file in entry.files], number)
+        _open([image.path for entry in entries for image in map(_as_found, entry.images) if image.path], number)
     elif as_json:
         output.print_json([entry.to_dict(is_sandbox=backend.is_sandbox) for entry in entries])
     else:
@@ -100,6 +102,12 @@ def _remove(backend: Backend, before: str | None, id: str | None, *, is_confirme
 def _none_yet(backend: Backend) -> str:
     has_others = not backend.is_sandbox and backend.has_sandbox_ledger
     return "There are none yet." + (" --sandbox shows those of the sandbox." if has_others else "")
+
+
+def _as_found(image: Image) -> Image:
+    """Return an image with the first of its files that is still there."""
+    found = next((path for path, _ in image.files if is_file(path)), image.path)
+    return dataclasses.replace(image, path=found)
 
 
 def _missing(entry: "AttemptReport") -> Sequence[str]:
@@ -131,7 +139,7 @@ def _page_entries(backend: Backend, entries: "Sequence[AttemptReport]", without:
             model=entry.model,
             size=entry.size,
             created_at=entry.created_at,
-            images=entry.images,
+            images=[*map(_as_found, entry.images)],
             prompt=None if without["no_prompts"] else entry.prompt,
             cost_usd=None if without["no_costs"] else Decimal(0) if backend.is_sandbox else _cost_usd(entry),
             is_cost_exact=backend.is_sandbox or entry.charged_micro_usd is not None,

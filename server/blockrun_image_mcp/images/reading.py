@@ -1,5 +1,7 @@
 """Reads saved pictures, whole or smaller."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from blockrun_image.errors import StorageError
@@ -15,16 +17,13 @@ _MAX_PREVIEW_BYTES = 75_000
 _WIDTHS = range(16, 4_097)
 
 
-def read_picture(path: Path, id: str, width: int = 0) -> tuple[bytes, str]:
-    """Return the picture in a file and its media type, or one of at most `width` pixels a side.
+def read_picture(paths: Sequence[Path], id: str, width: int = 0) -> tuple[bytes, str]:
+    """Return a picture and its media type, or one of at most `width` pixels a side.
 
-    Raises `StorageError` if the file is gone or has changed, if the picture is too large to be sent whole, and if it
-    cannot be made smaller.
+    `paths` are its files, of which the first that is there and unchanged is read. Raises `StorageError` if there is
+    none, if the picture is too large to be sent whole, and if it cannot be made smaller.
     """
-    picture = content_of(path)
-    media_type = media_type_of(picture)
-    if id_of(picture) != id or media_type is None:
-        raise StorageError(f"{clean(path, 200)} was changed since it was saved.")
+    picture, media_type = _first_unchanged(paths, id)
     if width:
         return reduced(picture, min(max(width, _WIDTHS.start), _WIDTHS.stop - 1), _MAX_SMALL_BYTES)
     if len(picture) > _MAX_WHOLE_BYTES:
@@ -38,3 +37,19 @@ def preview_of(path: Path) -> tuple[bytes, str]:
     Raises `StorageError`.
     """
     return reduced(content_of(path), _PREVIEW_PIXELS, _MAX_PREVIEW_BYTES)
+
+
+def _first_unchanged(paths: Sequence[Path], id: str) -> tuple[bytes, str]:
+    *others, last = paths
+    for path in others:
+        with suppress(StorageError):
+            return _unchanged(path, id)
+    return _unchanged(last, id)
+
+
+def _unchanged(path: Path, id: str) -> tuple[bytes, str]:
+    picture = content_of(path)
+    media_type = media_type_of(picture)
+    if id_of(picture) != id or media_type is None:
+        raise StorageError(f"{clean(path, 200)} was changed since it was saved.")
+    return picture, media_type

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from blockrun_image.attempts import Approval, AttemptState, AttemptStatus, Payment, Quote
 from blockrun_image.errors import LedgerError
-from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image.images import Image, ImageRequest, ImagesResponse, SavedPicture
 from blockrun_image.ports import PriceNotApproved
 from blockrun_image_mcp.ledger.limits import Limits, micro_usd
 from blockrun_image_mcp.ledger.memory import Memory
@@ -247,10 +247,16 @@ class LedgerAttempt:
     def _record_files(self, store: AttemptStore, images: Sequence[Image]) -> None:
         row, saved = store.find(self.id), {image.url: image for image in images}
         if row is not None and row.response.images:  # its settlement may still be in the outbox
-            stored = [saved.get(image.url, image) for image in row.response.images]
+            stored = [_with_files_of(image, saved.get(image.url, image)) for image in row.response.images]
             store.change(self.id, response=replace(row.response, images=stored))
 
     def _record_poll(self, store: AttemptStore, next_seconds: float) -> None:
         row = store.find(self.id)
         if row is not None:
             store.change(self.id, polls=row.polls + 1, poll_seconds=next_seconds)
+
+
+def _with_files_of(earlier: Image, image: Image) -> Image:
+    """Return an image with the pictures that it was saved to before as its copies; they may still be there."""
+    copies = (SavedPicture(path, id) for path, id in earlier.files if id and path != image.path)
+    return replace(image, copies=tuple(copies))

@@ -65,7 +65,12 @@ def settlement(response: ImagesResponse) -> Mapping[str, Any]:
     return {
         "charged_micro_usd": None if charged is None else micro_usd(charged),
         "images": [
-            {"url": image.url, "path": image.path and str(image.path), "revised_prompt": image.revised_prompt}
+            {
+                "url": image.url,
+                "path": image.path and str(image.path),
+                "revised_prompt": image.revised_prompt,
+                "id": image.id,
+            }
             for image in response.images
             if image.url
         ],
@@ -179,4 +184,9 @@ def _new_attempt(fields: Mapping[str, Any]) -> NewAttempt:
 
 def _image(fields: Mapping[str, Any]) -> Image:
     path = fields["path"]
-    return Image(url=fields["url"], path=Path(path) if path else None, revised_prompt=fields["revised_prompt"])
+    return Image(
+        url=fields["url"],
+        path=Path(path) if path else None,
+        revised_prompt=fields["revised_prompt"],
+        id=fields.get("id"),  # older versions wrote none
+    )

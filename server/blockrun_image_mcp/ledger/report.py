@@ -171,12 +171,13 @@ class AttemptReport:
     @property
     def files(self) -> Sequence[str]:
         """The paths of its saved pictures."""
-        return [str(image.path) for image in self.images if image.path]
+        return [str(path) for image in self.images for path, _ in image.files]
 
     @property
     def resources(self) -> Sequence[str]:
         """The URIs of its saved pictures, as MCP resources."""
-        return [f"{SCHEME}{image.id}" for image in self.images if image.id]
+        ids = dict.fromkeys(id for image in self.images for _, id in image.files if id)
+        return [f"{SCHEME}{id}" for id in ids]
 
     def to_dict(self, *, is_sandbox: bool = False) -> dict[str, object]:
         """Return the attempt as data; amounts are decimal strings of US dollars.

@@ -103,11 +103,12 @@ async def _picture(backend: Backend, uri: str, id: str, width: int) -> tuple[byt
     Raises `StorageError`, and `MCPError` if there is none with that id.
     """
     image = await backend.operator_ledger().picture(id)
-    if image is None or image.path is None:
+    paths = [path for path, each in image.files if each == id] if image else []
+    if not paths:
         raise _not_found(uri)
     from blockrun_image_mcp.images.reading import read_picture  # noqa: PLC0415 - only for a picture
 
-    return await to_thread.run_sync(read_picture, image.path, id, width)
+    return await to_thread.run_sync(read_picture, paths, id, width)
 
 
 async def _recent_images(backend: Backend) -> str:

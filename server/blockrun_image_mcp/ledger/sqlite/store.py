@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from blockrun_image.attempts import AttemptState, Payment
-from blockrun_image.images import Image, ImageRequest, ImagesResponse
+from blockrun_image.images import Image, ImageRequest, ImagesResponse, SavedPicture
 from blockrun_image_mcp.ledger.limits import from_micro_usd
 from blockrun_image_mcp.ledger.report import ALL_DAYS, AttemptReport, Days, Group, GroupedBy, Total
 from blockrun_image_mcp.ledger.store import (
@@ -248,12 +248,13 @@ class SqliteStore:
         return [_entry(row) for row in rows]
 
     def picture(self, id: str) -> Image | None:
-        """Return the newest image whose file has an id."""
+        """Return the newest image with a file that has an id."""
         row = self._execute(
             "SELECT images FROM spending WHERE state = 'settled' AND instr(images, ?) ORDER BY created_at DESC LIMIT 1",
             (json.dumps(id),),
         ).fetchone()
-        return next((image for image in images_from_json(row[0]) if image.id == id), None) if row else None
+        found = images_from_json(row[0]) if row else ()
+        return next((image for image in found if any(each == id for _, each in image.files)), None)
 
     def slot_before(self, account: Account, model: str, number: int, until: float) -> float | None:
         """Return the time of a model's slot, of those until a time.
@@ -339,6 +340,7 @@ def images_as_json(images: Sequence[Image]) -> str:
                 "path": image.path and str(image.path),
                 "revised_prompt": image.revised_prompt,
                 "id": image.id,
+                **({"copies": [_copy_as_json(each) for each in image.copies]} if image.copies else {}),
             }
             for image in images
             if image.url and len(image.url) <= _MAX_URL_CHARACTERS
@@ -358,7 +360,12 @@ def _image(stored: Mapping[str, Any]) -> Image:
         path=Path(path) if path else None,
         revised_prompt=stored.get("revised_prompt"),
         id=stored.get("id"),
+        copies=tuple(SavedPicture(Path(copy["path"]), copy["id"]) for copy in stored.get("copies", ())),
     )
+
+
+def _copy_as_json(copy: SavedPicture) -> Mapping[str, str]:
+    return {"path": str(copy.path), "id": copy.id}
 
 
 def _payment(text: str | None) -> Payment | None:
