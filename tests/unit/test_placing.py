@@ -14,7 +14,7 @@ from tests.support.placing import PICTURE, SYSTEMS, images_folder, tree
 from tests.support.platforms import has_mode, only_on_linux, only_on_posix
 
 from blockrun_image.errors import StorageError
-from blockrun_image_mcp.images import placing
+from blockrun_image_mcp.images import pinned_folder, placing
 from blockrun_image_mcp.images.placing import check_place, place
 
 ALWAYS = 10**9
@@ -179,6 +179,7 @@ def run(first: str, root: Path) -> tuple[int, str]:
 import os, resource, sys
 from pathlib import Path
 from blockrun_image.errors import StorageError
+from blockrun_image_mcp.images import pinned_folder
 from blockrun_image_mcp.images.placing import place
 {first}
 try:
@@ -208,14 +209,20 @@ def naming(monkeypatch: pytest.MonkeyPatch, error: Callable[[], OSError], times:
     """Let the naming of a written file fail, as each system does it."""
     if sys.platform == "win32":
         return fail(monkeypatch, Path, "rename", error, times)
-    fail(monkeypatch, os, "link", unsupported)
+    without_links(monkeypatch)
     return fail(monkeypatch, os, "rename", error, times)
+
+
+def without_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Act as a file system that neither has hard links nor renames over nothing in one step."""
+    fail(monkeypatch, os, "link", unsupported)
+    fail(monkeypatch, pinned_folder, "rename_new", unsupported)
 
 
 def test_name_that_is_refused_for_a_while_is_tried_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = naming(monkeypatch, refused, times=3)
     assert place(root, PurePath("a.png"), PICTURE) == root / "a.png"
-    assert len(calls) == 4
+    assert len(calls) > 3
     assert tree(root) == ["a.png"]
 
 
@@ -245,15 +252,111 @@ def test_picture_that_another_program_removes_is_reported(root: Path, monkeypatc
 
 @only_on_posix("hard links are used there")
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+@pytest.mark.parametrize("has_call", [True, False])
 def test_file_system_without_hard_links_overwrites_nothing(
-    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: int, has_call: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail(monkeypatch, os, "link", lambda: OSError(number, "no links"))
+    if not has_call:
+        fail(monkeypatch, pinned_folder, "rename_new", lambda: OSError(errno.EINVAL, "no flags"))
     (tmp_path / "a.png").write_bytes(b"mine")
     (tmp_path / "a-2.png").symlink_to(tmp_path / "none")
     assert place(tmp_path, PurePath("a.png"), PICTURE).read_bytes() == PICTURE
     assert tree(tmp_path) == ["a-2.png", "a-3.png", "a.png"]
     assert (tmp_path / "a.png").read_bytes() == b"mine"
+
+
+NO_LINKS = "os.link = pinned_folder.rename_new = lambda *_, **__: os.stat('/none/there')"
+KILLED_IN_RENAME = """
+real, left = os.rename, [{}]
+def rename(*names, **more):
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), 9)
+    real(*names, **more)
+os.rename = rename
+"""
+
+
+@only_on_linux("some file systems of other systems have no such call")
+def test_one_step_names_a_file_where_there_are_no_hard_links(tmp_path: Path) -> None:
+    first = f"os.link = lambda *_, **__: os.stat('/none/there')\n{KILLED_IN_RENAME.format(1)}"
+    assert run(first, tmp_path) == (0, "")
+    assert tree(tmp_path) == ["a", "a/hero.png"]
+
+
+@only_on_linux("some file systems of other systems have no such call")
+def test_one_step_takes_no_name_that_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "link").symlink_to("none")
+    (tmp_path / "folder").mkdir()
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        for name in ("link", "folder"):
+            with pytest.raises(FileExistsError):
+                pinned_folder.rename_new(folder, "a", name)
+        pinned_folder.rename_new(folder, "a", "é.png")
+    finally:
+        os.close(folder)
+    assert tree(tmp_path) == ["folder", "link", "é.png"]
+
+
+@only_on_posix("descriptors of folders")
+def test_system_without_that_step_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "freebsd14")
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSYS)):
+        pinned_folder.rename_new(-1, "a", "b")
+
+
+@only_on_posix("a signal that cannot be handled")
+def test_next_call_finishes_what_a_killed_process_has_reserved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, _ = run(f"{NO_LINKS}\n{KILLED_IN_RENAME.format(2)}", tmp_path)
+    hero = tmp_path / "a" / "hero.png"
+    assert (code, hero.stat().st_size, len(tree(tmp_path))) == (-9, 0, 3)
+    without_links(monkeypatch)
+    assert place(tmp_path, PurePath("a/hero.png"), PICTURE).name == "hero-2.png"
+    assert hero.stat().st_size == 0, "its process could still be alive"
+    os.utime(hero, (1, 1))
+    assert place(tmp_path, PurePath("a/hero.png"), PICTURE).name == "hero-3.png"
+    assert hero.read_bytes() == bytes(100_000)
+    assert tree(tmp_path / "a") == ["hero-2.png", "hero-3.png", "hero.png"]
+
+
+@only_on_posix("a signal that cannot be handled")
+def test_process_that_is_killed_before_it_reserves_a_name_leaves_no_empty_file(tmp_path: Path) -> None:
+    assert run(f"{NO_LINKS}\n{KILLED_IN_RENAME.format(1)}", tmp_path)[0] == -9
+    (part,) = (tmp_path / "a").iterdir()
+    assert (part.suffix, part.stat().st_size) == (".part", 100_000)
+
+
+@only_on_posix("hard links are used there")
+@pytest.mark.parametrize("has_links", [True, False])
+def test_empty_file_of_somebody_else_stays(has_links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not has_links:
+        without_links(monkeypatch)
+    (tmp_path / "a.png").touch()
+    os.utime(tmp_path / "a.png", (1, 1))
+    (tmp_path / "a.png.01234567.part").write_bytes(b"half")
+    assert place(tmp_path, PurePath("a.png"), PICTURE).name == "a-2.png"
+    assert (tmp_path / "a.png").read_bytes() == b""
+
+
+@only_on_posix("hard links are used there")
+def test_file_that_another_process_has_finished_meanwhile_counts_as_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_links(monkeypatch)
+    real, calls = os.rename, list[str]()
+
+    def rename(name: str, new_name: str, **more: int) -> None:
+        calls.append(name)
+        real(name, new_name, **more)
+        if len(calls) == 2:
+            raise FileNotFoundError(errno.ENOENT, "it was renamed")
+
+    monkeypatch.setattr(os, "rename", rename)
+    assert place(tmp_path, PurePath("a.png"), PICTURE).read_bytes() == PICTURE
+    assert tree(tmp_path) == ["a.png"]
 
 
 # before paying

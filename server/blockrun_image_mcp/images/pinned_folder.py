@@ -1,14 +1,18 @@
 """Holds on to a folder below a root, so that no link leads out of it while a file is written.
 
 On POSIX, each folder on the way is opened without following links, and stays open: what is done then happens in these
-very folders, whatever happens to their names. Windows has no such calls. There, each folder on the way is checked
+very folders, whatever happens to their names. Not every file system has hard links, which name a file without
+overwriting another; the next best is a rename that fails if the name is taken, and then an empty file that reserves it.
+Windows has no such calls. There, each folder on the way is checked
 before, while a file in it is open, which keeps the folders above from being renamed, and afterwards.
 """
 
 import errno
 import os
+import secrets
 import stat
 import sys
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
@@ -19,6 +23,15 @@ from blockrun_image_mcp import files
 
 _NAME_SURROGATE = 0x2000_0000
 """The bit of a reparse tag for names that stand for others: links and junctions, but not OneDrive's files."""
+
+_EXCLUSIVE_RENAMES = {"linux": ("renameat2", 1), "darwin": ("renameatx_np", 4)}
+"""The call of each system that renames over nothing, and its flag: RENAME_NOREPLACE, RENAME_EXCL."""
+
+_WHOLE = f".whole{files.PART}"
+"""The end of a file's name while another one reserves the name that it gets."""
+
+_ABANDONED_SECONDS = 60.0
+"""The age of a reservation whose process cannot be alive, for it takes no time."""
 
 
 class PinnedFolder(Protocol):
@@ -99,20 +112,67 @@ class _PosixFolder:
 
     def rename(self, name: str, new_name: str) -> None:
         try:
+            self._rename_over_nothing(name, new_name)
+        except FileExistsError:
+            self._finish(new_name)
+            raise
+
+    def _rename_over_nothing(self, name: str, new_name: str) -> None:
+        try:
             os.link(name, new_name, src_dir_fd=self._here, dst_dir_fd=self._here, follow_symlinks=False)
-        except OSError:  # the name is taken; or there are no hard links, as on exFAT and some network file systems
-            self._rename_reserved(name, new_name)
+        except FileExistsError:
+            raise
+        except OSError:  # there are no hard links, as on exFAT and some network file systems
+            try:
+                rename_new(self._here, name, new_name)
+            except FileExistsError:
+                raise
+            except OSError:  # nor can this file system, or the system, do that
+                self._rename_reserved(name, new_name)
         else:
             self.remove(name)
 
     def _rename_reserved(self, name: str, new_name: str) -> None:
-        """Rename over an empty file that reserves the name; a process that is killed between the two leaves it."""
-        os.close(self.create(new_name))
+        """Rename over an empty file that reserves the name.
+
+        A process that is killed between the two leaves both files; `_finish` knows them by the name of the whole one.
+        """
+        with suppress(FileNotFoundError):
+            self._status(new_name)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name, None, new_name)
+        whole = f"{new_name}.{secrets.token_hex(4)}{_WHOLE}"
+        self._move(name, whole)
         try:
-            os.rename(name, new_name, src_dir_fd=self._here, dst_dir_fd=self._here)
+            os.close(self.create(new_name))
+            try:
+                self._move(whole, new_name)
+            except BaseException:
+                if self._status(new_name).st_size:  # another process has finished it
+                    return
+                self.remove(new_name)
+                raise
         except BaseException:
-            self.remove(new_name)
+            self._move(whole, name)
             raise
+
+    def _finish(self, name: str) -> None:
+        """Finish what a killed process has begun, if it has reserved this name and not renamed its file."""
+        with suppress(OSError):
+            status = self._status(name)
+            is_old = time.time() - status.st_mtime > _ABANDONED_SECONDS
+            if status.st_size or not is_old or not stat.S_ISREG(status.st_mode):
+                return
+            with os.scandir(self._here) as entries:
+                names = sorted(entry.name for entry in entries)
+            whole = next((each for each in names if each.startswith(f"{name}.") and each.endswith(_WHOLE)), None)
+            if whole is not None:
+                self._move(whole, name)  # only one process can do that; afterwards, the name's file is not empty
+
+    def _move(self, name: str, new_name: str) -> None:
+        os.rename(name, new_name, src_dir_fd=self._here, dst_dir_fd=self._here)
+
+    def _status(self, name: str) -> os.stat_result:
+        return os.stat(name, dir_fd=self._here, follow_symlinks=False)
 
     def remove(self, name: str) -> None:
         with suppress(OSError):
@@ -161,6 +221,23 @@ class _WindowsFolder:
         expected = Path(os.path.realpath(self._root), path.relative_to(self._root))
         if Path(os.path.realpath(path)) != expected:  # Windows ignores case, and so does this
             raise _moved()
+
+
+def rename_new(folder: int, name: str, new_name: str) -> None:
+    """Rename a file in an open folder if the new name is free, in one step.
+
+    Raises `FileExistsError` if it is taken, and another `OSError` if the system or the file system has no such call.
+    """
+    import ctypes  # noqa: PLC0415 - only where there are no hard links
+
+    called, flag = _EXCLUSIVE_RENAMES.get(sys.platform, ("", 0))
+    function = getattr(ctypes.CDLL(None, use_errno=True), called, None)
+    if function is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    function.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint)
+    if function(folder, os.fsencode(name), folder, os.fsencode(new_name), flag):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), name, None, new_name)
 
 
 def _is_link(path: Path) -> bool:
