@@ -11,11 +11,12 @@ from tests.support.clients import data, text
 from tests.support.commands import run
 from tests.support.pages import CATALOGUE
 from tests.support.peers import KEY, REFUSED, Peer, aimock, install, litellm
+from tests.support.picture_files import with_provenance
 from tests.support.platforms import only_on_posix
 from tests.support.processes import server_parameters
 from tests.support.sandbox import Sandbox
 
-from blockrun_image_mcp.images.provenance import Provenance, with_provenance
+from blockrun_image_mcp.images.provenance import Provenance
 from blockrun_image_sandbox.drawing import draw
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300), only_on_posix("make, which installs them")]

@@ -7,6 +7,9 @@ from PIL import Image as Picture
 from PIL import ImageOps
 from PIL.Image import Image
 
+from blockrun_image_mcp.images import conversion
+from blockrun_image_mcp.images.provenance import Provenance, pieces_with_provenance
+
 CREDENTIALS_UUID = b"c2pa\x00\x11\x00\x10\x80\x00\x00\xaa\x00\x38\x9b\x71"
 """The type of the box that every store of content credentials begins with."""
 
@@ -85,3 +88,14 @@ def with_credentials(kind: str) -> bytes:
     if kind == "WEBP":
         return with_webp_chunk(encoded(kind), b"C2PA", box)
     return encoded(kind) + CREDENTIALS_UUID
+
+
+def converted(picture: bytes, suffix: str, about: Provenance) -> tuple[bytes, str | None]:
+    """Return a converted picture, its pieces joined, and the warning of what was lost."""
+    pieces, warning = conversion.converted(picture, suffix, about)
+    return b"".join(pieces), warning
+
+
+def with_provenance(picture: bytes, about: Provenance) -> bytes:
+    """Return a picture with metadata, its pieces joined."""
+    return b"".join(pieces_with_provenance(picture, about))

@@ -1,3 +1,4 @@
+import os
 import random
 import subprocess
 import sys
@@ -5,6 +6,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from PIL import Image as Picture
@@ -12,6 +14,7 @@ from PIL import ImageChops, ImageCms, ImageStat
 from PIL.Image import Image, Transpose
 from tests.support.picture_files import (
     animated,
+    converted,
     encoded,
     opened,
     png_chunk,
@@ -19,13 +22,14 @@ from tests.support.picture_files import (
     scene,
     with_credentials,
     with_png_chunks,
+    with_provenance,
 )
+from tests.support.platforms import only_on_linux
 
 from blockrun_image.errors import StorageError
 from blockrun_image_mcp.formats import suffix_of
 from blockrun_image_mcp.images import conversion
-from blockrun_image_mcp.images.conversion import converted
-from blockrun_image_mcp.images.provenance import Provenance, with_provenance
+from blockrun_image_mcp.images.provenance import Provenance
 
 ABOUT = Provenance("google/nano-banana", prompt="a fox")
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
@@ -313,6 +317,50 @@ def test_threads_do_not_disturb_one_another() -> None:
 def test_pillow_is_loaded_only_when_a_picture_comes() -> None:
     code = "import sys, blockrun_image_mcp.images.conversion; sys.exit('PIL' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=30).returncode == 0
+
+
+PEAK = """
+import os, sys
+from pathlib import Path
+from blockrun_image_mcp.images.conversion import converted
+from blockrun_image_mcp.images.provenance import Provenance
+
+def kilobytes(name):
+    return int(next(line for line in open("/proc/self/status") if line.startswith(name)).split()[1])
+
+small, picture = (Path(path).read_bytes() for path in sys.argv[1:3])
+converted(small, sys.argv[3], Provenance("m"))  # loads what is needed
+Path("/proc/self/clear_refs").write_text("5")  # begin to measure
+before = kilobytes("VmRSS")
+converted(picture, sys.argv[3], Provenance("m"))
+print((kilobytes("VmHWM") - before) * 1024)
+"""
+
+
+def peak_bytes(picture: bytes, suffix: str, folder: Path) -> int:
+    """Return the memory that a process needs to convert a picture, beyond that for the picture itself."""
+    for name, content in (("small.png", encoded("PNG")), ("picture.png", picture)):
+        (folder / name).write_bytes(content)
+    arguments = [str(folder / "small.png"), str(folder / "picture.png"), suffix]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    done = subprocess.run([sys.executable, "-c", PEAK, *arguments], env=environment, capture_output=True, check=True)
+    return int(done.stdout)
+
+
+@only_on_linux("the figures of /proc")
+@pytest.mark.parametrize(("mode", "suffix", "most"), [("RGB", ".jpg", 7.2), ("RGBA", ".jpg", 10), ("RGB", ".webp", 20)])
+def test_large_picture_is_converted_in_little_memory(mode: str, suffix: str, most: float, tmp_path: Path) -> None:
+    side = 2_560
+    pixels = Picture.frombytes(mode, (side, side), random.Random(1).randbytes(side * side * len(mode)))
+    picture = saved(pixels, "PNG", compress_level=1)
+    assert peak_bytes(picture, suffix, tmp_path) / side**2 < most
+
+
+def test_picture_that_the_lean_method_cannot_encode_is_encoded_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = converted(encoded("PNG"), ".webp", ABOUT)
+    monkeypatch.setattr(conversion, "_MANY_PIXELS", 1)
+    monkeypatch.setattr(conversion, "_LEAN_METHOD", 99)
+    assert converted(encoded("PNG"), ".webp", ABOUT) == expected
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])

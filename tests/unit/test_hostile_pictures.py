@@ -8,16 +8,18 @@ import pytest
 from tests.support.picture_files import (
     CREDENTIALS_UUID,
     animated,
+    converted,
     encoded,
     png_chunk,
     riff,
     with_jpeg_segment,
     with_png_chunks,
+    with_provenance,
 )
 
 from blockrun_image.errors import StorageError
-from blockrun_image_mcp.images.conversion import converted, is_whole, reduced
-from blockrun_image_mcp.images.provenance import Provenance, has_content_credentials, with_provenance
+from blockrun_image_mcp.images.conversion import is_whole, reduced
+from blockrun_image_mcp.images.provenance import Provenance, has_content_credentials
 
 KINDS = ("PNG", "JPEG", "WEBP", "GIF", "AVIF", "BMP", "TIFF")
 ABOUT = Provenance("google/nano-banana")

@@ -7,11 +7,12 @@ from pathlib import Path
 import anyio
 import pytest
 from PIL import Image as Picture
+from tests.support.picture_files import with_provenance
 from tests.support.platforms import has_mode, only_on_posix
 
 from blockrun_image.errors import StorageError
 from blockrun_image.images import PictureDetails
-from blockrun_image_mcp.images.provenance import Provenance, with_provenance
+from blockrun_image_mcp.images.provenance import Provenance
 from blockrun_image_mcp.images.store import FolderStore
 from blockrun_image_mcp.settings import Settings
 from blockrun_image_sandbox.drawing import draw

@@ -16,10 +16,11 @@ from tests.support.picture_files import (
     with_credentials,
     with_jpeg_segment,
     with_png_chunks,
+    with_provenance,
     with_webp_chunk,
 )
 
-from blockrun_image_mcp.images.provenance import Provenance, has_content_credentials, with_provenance
+from blockrun_image_mcp.images.provenance import Provenance, has_content_credentials
 
 EXIFTOOL = shutil.which("exiftool")
 MODEL = Provenance("google/nano-banana")

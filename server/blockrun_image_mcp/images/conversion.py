@@ -1,19 +1,22 @@
 """Converts pictures to other formats, makes smaller ones of them, and checks that they are whole.
 
-All of it blocks, and may run in several threads at once. Changing a picture takes 4 to 12 bytes of memory a pixel, and
-up to 45 for noise in WEBP, so callers limit how many are changed at once.
+All of it blocks, and may run in several threads at once. Changing a picture takes 4 to 16 bytes of memory a pixel, and
+up to 45 for WEBP that is lossless, small or has noise in its transparency, so callers limit how many are changed at
+once.
 """
 
 import zlib
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 from blockrun_image.errors import StorageError
 from blockrun_image.text import clean
+from blockrun_image_mcp.files import Piece
 from blockrun_image_mcp.formats import suffix_of
-from blockrun_image_mcp.images.provenance import Provenance, has_content_credentials, with_provenance
+from blockrun_image_mcp.images.provenance import Provenance, has_content_credentials, pieces_with_provenance
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -26,6 +29,8 @@ _MAX_CHECKED_BYTES = 48 * 2**20  # of the file and its pixels together
 _MAX_PADDING = 64
 _MAX_ICC_BYTES = 1_000_000  # readers refuse more in PNG
 _MIN_SIDE = 16
+_MANY_PIXELS = 2_048 * 2_048
+_LEAN_METHOD = 2  # of WEBP: keeps no tokens of the whole picture; as good for large ones, in half of the memory
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # tags of TIFF
 _ENCODINGS: dict[str, tuple[str, dict[str, object]]] = {
     ".png": ("PNG", {}),
@@ -34,28 +39,28 @@ _ENCODINGS: dict[str, tuple[str, dict[str, object]]] = {
 }
 
 
-def converted(picture: bytes, suffix: str, about: Provenance) -> tuple[bytes, str | None]:
+def converted(picture: bytes, suffix: str, about: Provenance) -> tuple[Sequence[Piece], str | None]:
     """Return the picture in the format of `suffix` (`.png`, `.jpg` or `.webp`), and a warning of what was lost.
 
     The pixels of a picture in that format already are not encoded again. Otherwise they are turned as EXIF says and
-    have 8 bits a channel; the colour profile is kept, and other metadata is replaced by `about`. Raises `StorageError`
-    if the picture cannot be decoded, is too large, or does not fit the format.
+    have 8 bits a channel; the colour profile is kept, and other metadata is replaced by `about`. The file comes in
+    pieces, because joining them would copy it. Raises `StorageError` if the picture cannot be decoded, is too large, or
+    does not fit the format.
     """
     if suffix_of(picture) == suffix:
-        return with_provenance(picture, about), None
+        return pieces_with_provenance(picture, about), None
     name = _ENCODINGS[suffix][0]
-    with _storage_errors(f"The picture could not be converted to {name}"), _opened(picture) as image:
-        losses = ["Only its first frame was kept."] if getattr(image, "is_animated", False) else []
-        image.load()
-        profile = _profile(image)
-        plain = _plain(_upright(image), profile)
-        if suffix == ".jpg" and plain.mode == "RGBA":
-            plain = _on_white(plain)
+    with _storage_errors(f"The picture could not be converted to {name}"):
+        decoded = _decoded(picture)
+        losses = ["Only its first frame was kept."] if decoded.is_animated else []
+        if suffix == ".jpg" and decoded.pixels.mode == "RGBA":
+            _put_on_white(decoded)
             losses.append("Its transparent parts became white, because JPEG has no transparency.")
         if has_content_credentials(picture):
             losses.append("Its signed content credentials (C2PA) were lost, because they cover the original only.")
-        encoded = with_provenance(_encoded(plain, suffix, profile, has_palette=image.mode in {"1", "P"}), about)
-    return encoded, " ".join([f"The picture was converted from {image.format} to {name}.", *losses]) if losses else None
+        encoded = _encoded(decoded, suffix)
+    warning = " ".join([f"The picture was converted from {decoded.format} to {name}.", *losses]) if losses else None
+    return pieces_with_provenance(encoded, about), warning
 
 
 def reduced(picture: bytes, max_pixels: int, max_bytes: int) -> tuple[bytes, str]:
@@ -199,6 +204,25 @@ def _decoded_pixels(image: "ImageFile") -> int:
     return max(image.width, tags.get(_TILE_WIDTH, 0)) * max(image.height, tags.get(_TILE_LENGTH, 0))
 
 
+@dataclass
+class _Decoded:
+    """The pixels of a picture, and what encoders have to know of it; the picture itself is let go."""
+
+    pixels: "Image"
+    format: str | None
+    profile: bytes | None
+    is_animated: bool
+    has_palette: bool
+
+
+def _decoded(picture: bytes) -> _Decoded:
+    with _opened(picture) as image:
+        image.load()
+        profile = _profile(image)
+        is_animated, has_palette = getattr(image, "is_animated", False), image.mode in {"1", "P"}
+        return _Decoded(_plain(_upright(image), profile), image.format, profile, is_animated, has_palette)
+
+
 def _profile(image: "Image") -> bytes | None:
     profile = image.info.get("icc_profile")
     return profile if isinstance(profile, bytes) and 0 < len(profile) <= _MAX_ICC_BYTES else None
@@ -244,6 +268,11 @@ def _in_srgb(image: "Image", profile: bytes) -> "Image":
     return in_srgb or image.convert(mode)
 
 
+def _put_on_white(decoded: _Decoded) -> None:
+    """Replace the pixels by those on white, and let the transparent ones go."""
+    decoded.pixels = _on_white(decoded.pixels)
+
+
 def _on_white(image: "Image") -> "Image":
     from PIL import Image  # noqa: PLC0415 - as above
 
@@ -257,12 +286,18 @@ def _fits(profile: bytes, image: "Image") -> bool:
     return profile[16:20] == (b"GRAY" if image.mode == "L" else b"RGB ")
 
 
-def _encoded(image: "Image", suffix: str, profile: bytes | None, *, has_palette: bool) -> bytes:
+def _encoded(decoded: _Decoded, suffix: str) -> bytes:
+    """Return the encoded pixels, which are let go."""
+    image, profile = decoded.pixels, decoded.profile
+    del decoded.pixels
     name, options = _ENCODINGS[suffix]
     if suffix == ".webp":
         image = image.convert("RGB") if image.mode == "L" else image
-        options = {"lossless": True} if has_palette else options  # few colours, which lossy WEBP would blur
+        options = {"lossless": True} if decoded.has_palette else options  # few colours, which lossy WEBP would blur
     kept = profile if profile and _fits(profile, image) else None
+    if suffix == ".webp" and not decoded.has_palette and image.width * image.height > _MANY_PIXELS:
+        with suppress(ValueError):  # its tables are too small for some noise
+            return _saved(image, name, **options, icc_profile=kept, method=_LEAN_METHOD)
     return _saved(image, name, **options, icc_profile=kept)
 
 
@@ -279,4 +314,4 @@ def _saved(image: "Image", name: str, **options: object) -> bytes:
     image.info.clear()  # encoders write some of what the original said
     written = BytesIO()
     image.save(written, name, **options)
-    return written.getvalue()
+    return written.getvalue()  # its value is not copied when it is taken

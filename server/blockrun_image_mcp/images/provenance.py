@@ -38,16 +38,11 @@ class Provenance:
     cost_usd: str | None = None
 
 
-def with_provenance(picture: bytes, about: Provenance) -> bytes:
-    """Return a PNG, JPEG or WEBP file with an XMP packet about its making; the pixels are not encoded again."""
-    return b"".join(pieces_with_provenance(picture, about))
-
-
 def pieces_with_provenance(picture: bytes, about: Provenance) -> Sequence[Piece]:
-    """Return the same file in pieces, without a copy of the picture, which may be large.
+    """Return a PNG, JPEG or WEBP file with an XMP packet about its making; the pixels are not encoded again.
 
-    Other formats are returned unchanged, and so is a file that has XMP already, that has content credentials (C2PA), or
-    whose structure is damaged.
+    The file comes in pieces, without a copy of the picture, which may be large. Other formats are returned unchanged,
+    and so is a file that has XMP already, that has content credentials (C2PA), or whose structure is damaged.
     """
     if has_content_credentials(picture):  # a signature covers all bytes of the file
         return [picture]

@@ -129,8 +129,7 @@ class FolderStore:
             )
         note, content = None, pieces_with_provenance(picture, provenance)
         if name.suffix not in (None, suffix):
-            whole, note = converted(picture, name.suffix, provenance)
-            content = [whole]
+            content, note = converted(picture, name.suffix, provenance)
         with self._in_words("A picture could not be saved in"):
             self._make_folder()
         path = place(self.folder, name.path(1, suffix), *content, remedy=self._remedy)
