@@ -4,6 +4,7 @@ The standard library's `tempfile` does not work there. In a folder that cannot b
 Before Python 3.13, `tempfile` takes each refusal for a collision and tries the next name, for hours.
 """
 
+import errno
 import os
 import secrets
 import sys
@@ -24,6 +25,8 @@ PATIENCE_SECONDS = 2.0
 
 _PAUSE_SECONDS = 0.05
 _TRIAL_BYTES = 4_096
+_UNNAMED: int = getattr(os, "O_TMPFILE", 0)  # of Linux
+_NO_UNNAMED = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS}  # file systems and kernels without it
 _BINARY: int = getattr(os, "O_BINARY", 0)  # without it, Windows writes two bytes for each line feed
 
 
@@ -129,16 +132,39 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def check_writable(folder: Path) -> None:
-    """Raise `OSError` if no file can be written in a folder, as on a full disk; the trial file is removed."""
+def check_writable(folder: Path) -> Path | None:
+    """Raise `OSError` if no file can be written in a folder, as on a full disk.
+
+    The trial file has no name where the system can do that. Elsewhere it is removed; if that is refused, its path is
+    returned.
+    """
     path = folder / f".{secrets.token_hex(8)}{PART}"
-    with os.fdopen(create(path), "wb") as file:
+    descriptor = _create_unnamed(folder)
+    is_named = descriptor is None
+    with os.fdopen(create(path) if descriptor is None else descriptor, "wb") as file:
         try:
             file.write(bytes(_TRIAL_BYTES))
             file.flush()
         finally:
             file.close()
-            remove(path)
+            if is_named:
+                remove(path)
+    return path if is_named and os.path.lexists(path) else None
+
+
+def _create_unnamed(folder: Path) -> int | None:
+    """Create a file that has no name, and is gone once it is closed; `None` where that is not possible.
+
+    Raises `OSError` if no file can be created.
+    """
+    if not _UNNAMED:
+        return None
+    try:
+        return os.open(folder, _UNNAMED | os.O_RDWR, 0o600)
+    except OSError as error:
+        if error.errno in _NO_UNNAMED:
+            return None
+        raise
 
 
 def sync_folder(folder: Path) -> None:

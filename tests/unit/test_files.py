@@ -8,17 +8,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image as Picture
 from tests.support.ledgers import PATIENT, REQUEST, RESPONSE, Processes, locked, sent, spilled, states
+from tests.support.platforms import only_on_linux
 
 from blockrun_image.delivery import with_files
 from blockrun_image.errors import StorageError
 from blockrun_image.images import Image, ImagesResponse
 from blockrun_image_mcp import files
+from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.catalogs.cache import CatalogCache
+from blockrun_image_mcp.cli.doctor import examine
 from blockrun_image_mcp.images.store import FolderStore
+from blockrun_image_mcp.settings import Settings
 from blockrun_image_sandbox.drawing import draw
 
 pytestmark = pytest.mark.anyio
@@ -139,6 +144,57 @@ async def test_rename_that_fails_for_another_reason_is_not_retried(tmp_path: Pat
 async def test_write_check_leaves_a_writable_folder_unchanged(tmp_path: Path) -> None:
     files.check_writable(tmp_path)
     assert names_in(tmp_path) == []
+
+
+@only_on_linux("files without a name")
+async def test_write_check_needs_to_remove_nothing(tmp_path: Path, refusals: Refusals) -> None:
+    refusals.of(Path, "unlink", ALWAYS)
+    assert files.check_writable(tmp_path) is None
+    assert names_in(tmp_path) == []
+
+
+@only_on_linux("files without a name")
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EISDIR])
+async def test_write_check_works_where_each_file_has_a_name(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.open
+
+    def without_unnamed(path: Path, flags: int, *arguments: Any, **more: Any) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(number, os.strerror(number))
+        return real(path, flags, *arguments, **more)
+
+    monkeypatch.setattr(os, "open", without_unnamed)
+    assert files.check_writable(tmp_path) is None
+    assert names_in(tmp_path) == []
+
+
+async def test_trial_file_that_cannot_be_removed_is_left_once_and_told(
+    tmp_path: Path, refusals: Refusals, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(files, "_UNNAMED", 0)
+    refusals.of(Path, "unlink", ALWAYS)
+    store = FolderStore(tmp_path)
+    for _ in range(3):
+        await store.check()
+    assert caplog.messages == [
+        f"The images folder lets no file be removed; a trial file is left: {the_file_in(tmp_path)}"
+    ]
+
+
+async def test_doctor_tells_of_a_folder_that_lets_nothing_be_removed(
+    tmp_path: Path, refusals: Refusals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "_UNNAMED", 0)
+    refusals.of(Path, "unlink", ALWAYS)
+    (found,) = [
+        each
+        for each in await examine(Backend(Settings(gateway="sandbox", dir=tmp_path)), {})
+        if each.subject == "images folder"
+    ]
+    assert found.advice == (f"Files in it cannot be removed or renamed; a trial file is left: {the_file_in(tmp_path)}")
+    assert not found.is_trouble
 
 
 async def test_removing_a_file_that_is_open_elsewhere_raises_no_error(tmp_path: Path, refusals: Refusals) -> None:

@@ -244,7 +244,7 @@ def _real(path: Path) -> str:
 
 
 def _folder(backend: Backend) -> Finding:
-    """Return whether the folder of pictures can be written; nothing is left there."""
+    """Return whether the folder of pictures can be written; nothing is left there that can be removed."""
     folder = backend.folder.folder
     advice = f"{VARIABLES['dir']} {RELATIVE}." if backend.settings.is_dir_relative else ""
     try:
@@ -252,7 +252,7 @@ def _folder(backend: Backend) -> Finding:
         if backend.settings.dir == Path():
             check_project_folder(folder)
         there = next(path for path in (folder, *folder.parents) if path.exists())  # the folder is made when needed
-        check_writable(there)
+        left = check_writable(there)
     except OSError as error:
         return Finding(
             "images folder",
@@ -262,4 +262,6 @@ def _folder(backend: Backend) -> Finding:
         )
     except StorageError as error:
         return Finding("images folder", error.message, error.hint, is_trouble=True)
+    if left is not None:
+        advice = f"{advice} Files in it cannot be removed or renamed; a trial file is left: {clean(left, 200)}".strip()
     return Finding("images folder", _real(folder), advice)

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import logging
 import os
 import re
 import time
@@ -22,6 +23,8 @@ from blockrun_image_mcp.formats import MAX_PICTURE_BYTES, suffix_of
 from blockrun_image_mcp.images.conversion import converted, is_whole
 from blockrun_image_mcp.images.placing import check_place, place
 from blockrun_image_mcp.images.provenance import Provenance, pieces_with_provenance
+
+_log = logging.getLogger(__name__)
 
 URL_SUFFIX = ".url.txt"
 """The suffix of a file with a picture's URL."""
@@ -52,6 +55,7 @@ class FolderStore:
         self._max_kept_bytes = max_kept_bytes
         self._is_detailed = is_detailed
         self.folder = _absolute(folder or pictures_folder())
+        self._trial: Path | None = None
         self._one_at_a_time = anyio.CapacityLimiter(1)  # decoded pictures are large
 
     async def save(self, picture: bytes, details: PictureDetails, name: SaveAs | None = None) -> SavedPicture:
@@ -179,12 +183,19 @@ class FolderStore:
         try:
             with self._in_words("Pictures cannot be written to"):
                 self._make_folder()
-                check_writable(self.folder)
+                self._check_writable()
             if name is not None:
                 check_place(self.folder, name.path(1, ".png"), remedy=self._remedy)
         except StorageError as error:
             error.charged = "no"
             raise
+
+    def _check_writable(self) -> None:
+        if self._trial is not None:  # where nothing can be removed, one file is enough
+            return
+        self._trial = check_writable(self.folder)
+        if self._trial is not None:
+            _log.warning("The images folder lets no file be removed; a trial file is left: %s", clean(self._trial, 200))
 
     @contextmanager
     def _in_words(self, failure: str) -> Generator[None]:
