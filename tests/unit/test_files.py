@@ -193,7 +193,7 @@ async def test_doctor_tells_of_a_folder_that_lets_nothing_be_removed(
         for each in await examine(Backend(Settings(gateway="sandbox", dir=tmp_path)), {})
         if each.subject == "images folder"
     ]
-    assert found.advice == (f"Files in it cannot be removed or renamed; a trial file is left: {the_file_in(tmp_path)}")
+    assert found.advice == (f"Files in it cannot be removed; a trial file is left: {the_file_in(tmp_path)}")
     assert not found.is_trouble
 
 

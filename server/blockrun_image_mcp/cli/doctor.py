@@ -263,5 +263,5 @@ def _folder(backend: Backend) -> Finding:
     except StorageError as error:
         return Finding("images folder", error.message, error.hint, is_trouble=True)
     if left is not None:
-        advice = f"{advice} Files in it cannot be removed or renamed; a trial file is left: {clean(left, 200)}".strip()
+        advice = f"{advice} Files in it cannot be removed; a trial file is left: {clean(left, 200)}".strip()
     return Finding("images folder", _real(folder), advice)
