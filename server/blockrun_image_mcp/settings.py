@@ -199,8 +199,8 @@ class Settings(BaseModel):
         "BLOCKRUN_IMAGE_KEEP_MB",
         KEEP_MB,
         is_unset_by_placeholder=True,
-        meaning="how many megabytes (millions of bytes) of pictures without a name of their own the images folder may hold:"
-        " 5000 by default, `none` for no limit; beyond it, only their URLs are returned",
+        meaning="how many megabytes (millions of bytes) of pictures without a name of their own the images folder may"
+        " hold: 5000 by default, `none` for no limit; beyond it, only their URLs are returned",
     )
     preview: Word = setting(
         "BLOCKRUN_IMAGE_PREVIEW",
