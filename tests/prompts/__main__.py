@@ -1,7 +1,7 @@
 """Scores the enricher on the judged prompts, beside two baselines; `make prompts` runs it."""
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -9,6 +9,7 @@ from tests.prompts.baselines import BASELINES, ours
 from tests.prompts.judged import FOLDER, JudgedPrompt, load
 from tests.prompts.latency import TIMES, first_use, timed
 from tests.prompts.metrics import METRICS, Failure, Score, measured, shown
+from tests.prompts.tables import table
 from tests.prompts.trial import Enrich, tried
 
 _BARS = {**{name: bar for name, (bar, _) in METRICS.items()}, **TIMES}
@@ -55,21 +56,12 @@ def _entry(failure: Failure) -> str:
 
 def _table(scores: Sequence[Mapping[str, Score]]) -> str:
     rows = [_HEADS, *(_row(name, [each[name].value if name in each else None for each in scores]) for name in _BARS)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(_line(row, widths) for row in rows)
+    return table(rows)
 
 
 def _row(name: str, values: Sequence[float | None]) -> list[str]:
     verdict = "met" if _BARS[name].is_met(values[0]) else "MISSED"
     return [name, str(_BARS[name]), *map(shown, values), verdict if values[0] is not None else "nothing to judge"]
-
-
-def _line(row: Iterable[str], widths: Iterable[int]) -> str:
-    cells = [
-        cell.ljust(width) if place < 2 else cell.rjust(width)
-        for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    return "  ".join([*cells[:-1], cells[-1].strip()]).rstrip()
 
 
 main()
