@@ -9,7 +9,7 @@ COMPAT := build/compat
 # uv trusts what pip trusts
 export UV_SYSTEM_CERTS := true
 
-.PHONY: setup demo test tests check lint types peers wheels compat bench prompts bundle pins clean
+.PHONY: setup demo test tests check lint types peers wheels compat bench prompts panel bundle pins clean
 
 setup: .venv/.installed
 
@@ -99,6 +99,12 @@ $(BENCH)/.installed: .venv/.installed
 # Scores what is added to prompts against the quality bar, beside two baselines; ARGS="--list contradictions" shows why.
 prompts: setup
 	@$(BIN)/python -m tests.prompts $(ARGS)
+
+# Prints the sheet on which somebody judges what is added to prompts of their own (PROMPTS=file), or scores it when it
+# is filled in (SHEET=file), beside a second judging (SECOND=file); tests/prompts/PANEL.md tells how.
+panel: setup
+	@$(BIN)/python -m tests.prompts.panel $(if $(PROMPTS),--prompts '$(PROMPTS)') $(if $(SHEET),--sheet '$(SHEET)') \
+		$(if $(SECOND),--second '$(SECOND)') $(ARGS)
 
 # Writes the hashed pins anew, from the bounds in pyproject.toml. Needs Node.js.
 pins: setup
