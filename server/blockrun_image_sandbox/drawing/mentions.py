@@ -9,6 +9,7 @@ from blockrun_image_sandbox.drawing.palette import COLOURS
 from blockrun_image_sandbox.drawing.subjects import SUBJECTS
 
 _WORD = re.compile(r"[a-z0-9]+")
+_ROOM = re.compile(r"\b(?:negative|empty|calm|open|copy|white) space\b|\bspace (?=for|at|around|on)")  # no stars
 _COUNTS = {"two": 2, "pair": 2, "couple": 2, "three": 3, "four": 4, "five": 5, "six": 6} | {
     str(n): n for n in range(2, 7)
 }
@@ -28,7 +29,7 @@ class Mention:
 
 def words_of(text: str) -> tuple[str, ...]:
     """Split a text into lower-case words."""
-    return tuple(_WORD.findall(text.lower()))
+    return tuple(_WORD.findall(_ROOM.sub(" ", text.lower())))
 
 
 def mentions_in(words: Sequence[str]) -> tuple[Mention, ...]:
