@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Protocol
 
-from blockrun_image.enrichment import EnrichedPrompt, example_of
+from blockrun_image.enrichment import EnrichedPrompt
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.pricing import Estimate, range_text
 from blockrun_image.text import usd, within
@@ -161,8 +161,7 @@ class CostComparison:
         warnings = list(self.warnings)
         if self.prompts:
             first, *others = self._groups()
-            example = example_of(first.prompt)
-            answer |= first.prompt.to_dict() | ({"example": example} if example else {})
+            answer |= first.prompt.to_dict()
             answer |= {"other_prompts": [each.to_dict() for each in others]} if others else {}
             warnings = [*first.prompt.notes, *warnings]
         return answer | ({"warnings": warnings} if warnings else {})
@@ -177,8 +176,7 @@ class CostComparison:
     def _dry_run(self) -> Sequence[str]:
         """Return the lines about each prompt, without repetitions."""
         groups = self._groups()
-        examples = [f"Example: {example}" for group in groups[:1] if (example := example_of(group.prompt))]
-        return list(dict.fromkeys([*(line for group in groups for line in group.to_lines()), *examples]))
+        return list(dict.fromkeys(line for group in groups for line in group.to_lines()))
 
     def _groups(self) -> Sequence["_Group"]:
         """Return the different prompts, each with its models."""

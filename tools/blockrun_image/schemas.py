@@ -285,7 +285,6 @@ _COST_COMPARISON = _output(
         "more": _NUMBER,
         "prompt": _object(_texts("sent", "original", "reason")),
         **_ENRICHMENT,
-        "example": _TEXT,
         "other_prompts": _array(_ANY),
         "warnings": _TEXTS,
     }

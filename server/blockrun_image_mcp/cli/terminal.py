@@ -4,7 +4,7 @@ import itertools
 import os
 import sys
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +13,7 @@ import anyio
 import click
 
 from blockrun_image.attempts import Approval
-from blockrun_image.enrichment import EnrichedPrompt, example_of
+from blockrun_image.enrichment import EnrichedPrompt
 from blockrun_image.errors import ConfigurationError, ImageError
 from blockrun_image.ports import OnStatus
 from blockrun_image.results import GeneratedImages, Result
@@ -120,20 +120,13 @@ def show_enrichment(enriched: EnrichedPrompt, model: str, as_json: bool) -> None
     rows = [("Your words", clip(yours, _SHOWN_CHARACTERS)), ("Found in it", ", ".join(enriched.present) or "nothing")]
     rows += [("Added", f"{each.text}\n{each.why} [{each.rule}]") for each in enriched.applied]
     rows += [("Not added", enriched.reason)] if enriched.reason else []
-    rows += [("Missing", words) for words in _missing(enriched)]
-    rows += [("Example", example)] if (example := example_of(enriched)) else []
+    rows += [("Missing", ", ".join(enriched.missing))] if enriched.missing else []
+    rows += [("Advice", str(each)) for each in enriched.advice]
     rows += [("Warning", in_options(warning)) for warning in enriched.warnings]
     rows.append((f"For {model}", _prompt_to_send(enriched, is_cut)))
     rows += [("Note", f"The prompt has {len(yours):,} characters; it is cut only here.")] if is_cut else []
     for head, words in rows:
         click.echo(output.row(head, words, _SHOWN_LINES))
-
-
-def _missing(enriched: EnrichedPrompt) -> Sequence[str]:
-    advised = {each.facet for each in enriched.advice}
-    others = ", ".join(facet for facet in enriched.missing if facet not in advised)
-    advice = [f"{each.facet}: {each.say}, such as {each.example}" for each in enriched.advice]
-    return [*advice, *([others] if others else [])]
 
 
 def _prompt_to_send(enriched: EnrichedPrompt, is_cut: bool) -> str:

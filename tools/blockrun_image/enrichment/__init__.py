@@ -6,7 +6,7 @@ from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment.enriched import MODES, PURPOSES, Addition, Advice, EnrichedPrompt, PromptOptions
 from blockrun_image.model import Model
 
-__all__ = ["MODES", "PURPOSES", "Addition", "Advice", "EnrichedPrompt", "PromptOptions", "enrich", "example_of"]
+__all__ = ["MODES", "PURPOSES", "Addition", "Advice", "EnrichedPrompt", "PromptOptions", "enrich"]
 
 
 def enrich(  # noqa: PLR0913 - the tool's own arguments
@@ -31,15 +31,6 @@ def enrich(  # noqa: PLR0913 - the tool's own arguments
     chosen = _built_in_catalog().find(model) if isinstance(model, str) else model
     options = PromptOptions(purpose=purpose, art_style=art_style, composition=composition, lighting=lighting)
     return Enricher.of(chosen, size, options).enrich(prompt)
-
-
-def example_of(enriched: EnrichedPrompt) -> str:
-    """Return an example of better words, or an empty text without advice."""
-    if not enriched.advice:
-        return ""
-    from blockrun_image.enrichment.example import example_of  # noqa: PLC0415 - as above
-
-    return example_of(enriched)
 
 
 @cache

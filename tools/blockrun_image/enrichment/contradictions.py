@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from blockrun_image.enrichment.lexicon import NEGATION, singular
 from blockrun_image.enrichment.reading import Reading
-from blockrun_image.enrichment.tips import NEGATION, Tips, singular
+from blockrun_image.enrichment.tips import Tips
 
 # "no text or logos" and "no text and logos" negate both nouns.
 _COORDINATIONS = frozenset({"and", "nor", "or"})

@@ -48,18 +48,29 @@ class Addition:
 
     facet: str
     text: str
-    source: Literal["argument", "purpose", "size", "subject", "fallback"]
+    source: Literal["argument", "purpose", "use", "subject", "light"]
     rule: str
     why: str
 
 
 @dataclass(frozen=True)
 class Advice:
-    """A suggestion about a missing facet, with an example."""
+    """What would help the prompt, told to the agent; `facet` is a main facet or `subject`.
+
+    `example` are words that fit this prompt, or an empty text if only its author can know them.
+    """
 
     facet: str
     say: str
-    example: str
+    example: str = ""
+
+    def __str__(self) -> str:
+        """Return it as a sentence without its full stop."""
+        return f'{self.say}, such as "{self.example}"' if self.example else self.say
+
+    def to_dict(self) -> dict[str, str]:
+        """Return it as structured content, without an empty example."""
+        return {name: words for name, words in vars(self).items() if words}
 
 
 @dataclass(frozen=True)
@@ -98,7 +109,7 @@ class EnrichedPrompt:
 
     def as_advice(self) -> "EnrichedPrompt":
         """Return the original prompt unchanged, with the additions turned into advice."""
-        advice = [Advice(each.facet, "Would have been added", each.text) for each in self.applied]
+        advice = [Advice(each.facet, f"Name its {each.facet}", each.text) for each in self.applied]
         # What was added is missing again, in the usual order.
         missing = [facet for facet in MAIN_FACETS if facet in (*self.missing, *(each.facet for each in self.applied))]
         return replace(
@@ -128,7 +139,7 @@ class EnrichedPrompt:
         lists = {
             "applied": applied,
             "missing": [facet for facet in self.missing if facet not in advised],
-            "advice": [vars(each) for each in self.advice],
+            "advice": [each.to_dict() for each in self.advice],
         }
         reason = {"reason": self.reason} if self.reason else {}
         return {
@@ -141,24 +152,16 @@ class EnrichedPrompt:
         return within(self.prompt, _SHOWN_BYTES)
 
     def to_lines(self) -> Sequence[str]:
-        """Return the additions and the missing facets in at most two lines.
+        """Return the additions and the advice in few lines.
 
         The prompt itself is never among them.
         """
-        added = "; ".join(f"{each.text} ({each.facet})" for each in self.applied)
-        lines = [f"Added to the prompt: {added}." if added else f"Nothing added to the prompt: {self.reason}."]
-        if self.advice:
-            examples = "; ".join(f"{each.facet}, such as {each.example}" for each in self.advice)
-            lines.append(f"Missing from the prompt: {examples}.")
-        return lines
+        return self._lines("; ".join(f"{each.text} ({each.facet})" for each in self.applied))
 
     def to_full_lines(self) -> Sequence[str]:
-        """Return `to_lines` with reasons and advice, for use before the call."""
-        added = "; ".join(f"{each.text} ({each.why}: {each.rule})" for each in self.applied)
-        lines = [f"Added to the prompt: {added}."] if added else self.to_lines()[:1]
-        missing = "; ".join(f"{each.facet}, such as {each.example} ({_small(each.say)})" for each in self.advice)
-        return [*lines, *([f"Missing from the prompt: {missing}."] if missing else [])]
+        """Return `to_lines` with the rules, for use before the call."""
+        return self._lines("; ".join(f"{each.text} ({each.why}: {each.rule})" for each in self.applied))
 
-
-def _small(words: str) -> str:
-    return words[:1].lower() + words[1:]
+    def _lines(self, added: str) -> Sequence[str]:
+        first = f"Added to the prompt: {added}." if added else f"Nothing added to the prompt: {self.reason}."
+        return [first, *(f"Advice: {each}." for each in self.advice)]

@@ -1,21 +1,18 @@
-"""Adds a few fitting words to a prompt, without contradicting it.
-
-A phrase is taken from the first of these that has a fitting one: the call's argument, the purpose, the size, the
-subject, the fallback. Composition and lighting are added if they are missing. A style is added only if the purpose has
-its own, or if the prompt is bare: a few words that name no main facet. For those, the API's tips advise naming a style.
-"""
+"""Adds a few words that decide something to a prompt, or nothing, without contradicting it."""
 
 import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from blockrun_image.enrichment.advice import advice, refers_back
 from blockrun_image.enrichment.choice import Choice
 from blockrun_image.enrichment.contradictions import Statement
-from blockrun_image.enrichment.enriched import MAIN_FACETS, PURPOSES, Addition, Advice, EnrichedPrompt, PromptOptions
+from blockrun_image.enrichment.enriched import MAIN_FACETS, PURPOSES, Addition, EnrichedPrompt, PromptOptions
+from blockrun_image.enrichment.lexicon import words_of
 from blockrun_image.enrichment.reading import Reading, read
-from blockrun_image.enrichment.tips import Tips, words_of
+from blockrun_image.enrichment.tips import Tips
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.model import Model
 from blockrun_image.spec import is_size
@@ -89,24 +86,22 @@ class Enricher:
         reading = read(self.tips, self._join(prompt, requested)) if requested else original
         given = self._given(reading)
         rich = _is_rich(prompt, reading, given)
-        # Enriching twice must change nothing. So the phrases are chosen by the prompt without the requested words,
-        # which an earlier call may have added.
-        without_requested = reading if rich else self._without_requested(prompt, original)
-        choice = Choice(self.tips, reading, without_requested.key_word, self._purpose_of(reading), self.shape, given)
-        reason = reading.why_untouchable or (_RICH if rich else without_requested.why_unclear)
+        own = self._own_words(prompt)
+        alone = original if own == prompt else read(self.tips, own)
+        choice = Choice(self.tips, replace(reading, grammar=alone.grammar), self.purpose, self.shape, given)
+        reason = reading.why_untouchable or (_RICH if rich else _why_dependent(own) or alone.why_unclear)
         chosen: Sequence[Addition] = () if reason else choice.additions()
         applied = self._fitting(prompt, requested, chosen)
         missing = [facet for facet in choice.wanted if facet not in {each.facet for each in applied}]
-        advice = choice.advice([] if reading.why_untouchable or reason == _RICH else missing)
         return EnrichedPrompt(
             prompt=self._join(prompt, applied),
             original=prompt,
             applied=applied,
             present=original.named_facets(),
             missing=missing,
-            advice=advice,
+            advice=advice(own, choice, [] if rich else missing),
             warnings=warnings,
-            reason="" if applied else reason or _why_nothing(chosen, missing, advice),
+            reason="" if applied else reason or _why_nothing(chosen, missing),
         )
 
     def _requested_additions(self, prompt: str, reading: Reading) -> tuple[Sequence[Addition], Sequence[str]]:
@@ -134,18 +129,15 @@ class Enricher:
                 additions += [] if is_present else [addition]
         return additions, warnings
 
-    def _without_requested(self, prompt: str, original: Reading) -> Reading:
-        """Return a reading of the prompt without the requested words."""
-        rest = prompt
-        # The longest first, as a shorter one may be a part of it.
-        for text in sorted((each.text for each in self.requested.values()), key=len, reverse=True):
-            rest = re.sub(rf"(?<!\w){re.escape(text)}(?!\w)", " ", rest, flags=re.IGNORECASE)
-        return original if rest == prompt else read(self.tips, rest)
-
-    def _purpose_of(self, reading: Reading) -> str:
-        if self.purpose != "auto":
-            return self.purpose
-        return next((name for name in self.tips.purposes if name in reading.purposes), "")
+    def _own_words(self, prompt: str) -> str:
+        """Return the prompt without what an earlier call may have added, so that enriching twice changes nothing."""
+        start = max(len(prompt) - _MAX_ADDED_CHARACTERS, 0)
+        end = prompt[start:].rstrip(" .\n")
+        texts = [*(each.text.lower() for each in self.requested.values()), *self.tips.texts]
+        is_changed = False
+        while text := next((text for text in texts if end.lower().endswith(text)), None):
+            end, is_changed = end[: -len(text)].rstrip(" ,.\n"), True
+        return prompt[:start] + end if is_changed else prompt
 
     def _given(self, reading: Reading) -> AbstractSet[str]:
         """Return the facets that the prompt names, including the requested ones that it has."""
@@ -195,7 +187,7 @@ def _known_purpose(purpose: str) -> str:
 
 def _requested(tips: Tips, facet: str, argument: str, words: str) -> _Requested:
     """Return the words that an argument asks for: its preset's, or its own."""
-    presets = tips.phrases[facet]
+    presets = tips.presets[facet]
     preset = presets.get("_".join(words_of(words)))
     if preset and _ID.fullmatch(words):
         return _Requested(argument, preset.text)
@@ -242,12 +234,14 @@ def _is_rich(prompt: str, reading: Reading, given: AbstractSet[str]) -> bool:
     )
 
 
-def _why_nothing(chosen: Sequence[Addition], missing: Sequence[str], advice: Sequence[Advice]) -> str:
+def _why_dependent(prompt: str) -> str:
+    return "it refers to an earlier picture" if refers_back(prompt) else ""
+
+
+def _why_nothing(chosen: Sequence[Addition], missing: Sequence[str]) -> str:
     if chosen:
         return "there is no room for more"
-    if advice:  # it must be about a style: a composition or light that fits would have been added
-        return "a style is added only to a very short prompt, or if its purpose has one"
-    return "no suitable phrase adds anything" if missing else "it has what its purpose needs"
+    return "no addition is certain to help" if missing else "it has what it needs"
 
 
 def _in_order(additions: Sequence[Addition]) -> Sequence[Addition]:

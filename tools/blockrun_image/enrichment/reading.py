@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from blockrun_image.enrichment.tips import ENGLISH, FOREIGN, NEGATION, Label, Tips, in_lower_case, singular
+from blockrun_image.enrichment.grammar import Grammar, parse
+from blockrun_image.enrichment.lexicon import ENGLISH, FOREIGN, NEGATION, Label, in_lower_case, singular
+from blockrun_image.enrichment.phrases import Span
+from blockrun_image.enrichment.tips import Tips
 from blockrun_image.text import is_unicode
 
 _SCANNED_CHARACTERS = 2_000
 _MIN_LETTERS = 3
 _LATIN_SHARE = 0.6
-_MAX_WORDS_TAKEN_FOR_ENGLISH = 3  # if the vocabulary has none of them, in any language
 
 # Quoted text is to be written in the picture, so it says nothing about the picture.
 _QUOTED = re.compile(
@@ -37,39 +39,32 @@ _CODE_WITHIN = re.compile(
     r"|!\[|\[\[|\{\s*\"|\{[^{}]*\|[^{}]*\}|\{\{|\\\w+\{|-->|->>|(?:\A|\n)#+ \w|\b(?:steps|seed|cfg|sampler) ?[:=] ?\w"
     r"|(?:\A|\n)[-* ]{0,4}[A-Za-z][\w ]{0,20}:[^\n]*\n[-* ]{0,4}[A-Za-z][\w ]{0,20}:"
 )
-# "Do not change my prompt" in its many forms.
+# "Do not change my prompt" and "no enhancements", in their many forms.
+_CHANGES = (
+    r"(?:addition|alteration|change|edit|embellish|enhanc|enrich|flourish|improv|modif|paraphras|rephras|reword|rewrit"
+    r"|tweak|prompt (?:engineer|expan)|creative libert)"
+)
 _LET_BE = re.compile(
     r"\b(?:do not|don't|dont|never|no need to|without) \w+ (?:my|the|this) (?:prompt|wording|phrasing|text|words)\b"
+    r"|\b(?:do not|don't|dont|never|no need to) (?:alter|beautify|change|edit|elaborate|embellish|enhance|enrich|expand"
+    r"|extend|improve|modify|paraphrase|reinterpret|rephrase|reword|rewrite|tweak|(?:be|get) creative|make it fanc)"
+    r"|\b(?:do not|don't|dont|never|no need to|without) add(?:ing)?(?: to (?:it|this|my|the))?"
+    r"(?: anything| any (?:extra|more|other|detail|word)| extra| more| detail| word|[^\w ]|\Z)"
+    rf"|\b(?:no|without|zero|skip)(?: any| the)?(?: added| additional| creative| extra| prompt)? {_CHANGES}"
+    r"|\b(?:no|without) (?:added|additional|extra) (?:detail|word|anything|extras)"
 )
-OTHER = "other"
-"""The class of subjects that are unknown or fit no other class."""
-
-_RANKS = {OTHER: 0, "vessel": 0, "fantasy": 2}  # the content of a vessel says more than the vessel
+_MAX_WORDS_OF_A_LIST = 8
+_CLAUSE_ENDS = frozenset({".", ";", ":", "\n", "but", "with", "and"})
 _LANGUAGES = frozenset({ENGLISH, FOREIGN})
 _OPT_OUT = Label("opt_out", "")
-_ENGLISH_KINDS = {"facet", "tag", "subject", "purpose", "guard"}
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The subject of a prompt: its class and its word."""
-
-    kind: str
-    word: str
-
-    @property
-    def rank(self) -> int:
-        """Its weight among a prompt's subjects.
-
-        Imaginary subjects weigh most, since no photograph shows them.
-        """
-        return _RANKS.get(self.kind, 1)
+_SMALL_KINDS = frozenset({"language", "negation", "opt_out"})  # the labels of words that describe nothing
 
 
 @dataclass(frozen=True)
 class Reading:
     """The meaning of a prompt's words, outside of quoted text.
 
+    `nouns` are the sorts of nouns that it has, such as `concept`, and `sources` the sources of light that it names.
     `words` counts all words, quoted ones included; `unknown` counts the words that the vocabulary lacks, without
     negated ones. `affirmed` are the words that carry meaning and are not negated. Words under a negation, up to the
     next punctuation mark, are only in `negated_words` and `negated_tags`. `why_untouchable` is the reason why nothing
@@ -81,9 +76,10 @@ class Reading:
     plain: Sequence[str]
     present: frozenset[str]
     tags: frozenset[str]
-    purposes: frozenset[str]
-    subject: Subject | None
-    key_word: str
+    nouns: frozenset[str]
+    sources: frozenset[str]
+    has_lettering: bool
+    grammar: Grammar
     affirmed: AbstractSet[str]
     negated_words: AbstractSet[str]
     negated_tags: AbstractSet[str]
@@ -92,7 +88,7 @@ class Reading:
 
     def named_facets(self) -> Sequence[str]:
         """Return the named facets, including the subject."""
-        return sorted([*self.present, *(["subject"] if self.subject else [])])
+        return sorted([*self.present, *(["subject"] if self.grammar.subject else [])])
 
     def has_words(self, words: Sequence[str]) -> bool:
         """Return whether the prompt has exactly these words in a row."""
@@ -118,9 +114,10 @@ def read(tips: Tips, prompt: str) -> Reading:
         plain=scan.plain,
         present=scan.values("facet"),
         tags=scan.values("tag"),
-        purposes=scan.values("purpose"),
-        subject=scan.subject,
-        key_word=scan.subject.word if scan.subject else next(iter(scan.content), ""),
+        nouns=scan.values("noun"),
+        sources=scan.values("source"),
+        has_lettering=_QUOTED.search(text) is not None,
+        grammar=parse(scan.spans),
         affirmed=scan.affirmed,
         negated_words=scan.negated_words,
         negated_tags=scan.negated_tags,
@@ -142,26 +139,28 @@ class _Scan:
     """One walk over the tokens of a prompt."""
 
     tips: Tips
+    spans: list[Span] = field(default_factory=list[Span])
     plain: list[str] = field(default_factory=list[str])
-    content: list[str] = field(default_factory=list[str])
     labels: set[Label] = field(default_factory=set[Label])
-    subject: Subject | None = None
-    subject_end: int = 0
     affirmed: set[str] = field(default_factory=set[str])
     negated_words: set[str] = field(default_factory=set[str])
     negated_tags: set[str] = field(default_factory=set[str])
     opts_out: bool = False
+    has_content: bool = False
     unknown: int = 0
     english: int = 0
     foreign: int = 0
 
     def walk(self, tokens: Sequence[str]) -> None:
-        negating = False
+        negating, position = False, 0
         for words, labels in self.tips.lexicon.walk(tokens):
-            if not words[0][0].isalnum():  # punctuation ends a negation and a compound
-                negating = False
-                self.subject_end = 0
+            span = Span(words, labels, negating or NEGATION in labels)
+            position += len(words)
+            if span.is_punctuation:  # it ends a negation, but for a list: "without cake, balloons or candles"
+                negating = negating and words[0] == "," and _is_list(tokens[position:])
+                self.spans.append(span._replace(is_negated=False))
                 continue
+            self.spans.append(span)
             self.plain += words
             if labels:
                 self._count(labels)
@@ -178,7 +177,7 @@ class _Scan:
     def _count(self, labels: AbstractSet[Label]) -> None:
         self.opts_out |= _OPT_OUT in labels
         if _LANGUAGES.isdisjoint(labels):
-            self.english += any(label.kind in _ENGLISH_KINDS for label in labels)
+            self.english += any(label.kind not in _SMALL_KINDS for label in labels)
         elif not labels >= _LANGUAGES:
             self.english += ENGLISH in labels
             self.foreign += FOREIGN in labels
@@ -188,25 +187,21 @@ class _Scan:
         self.negated_tags.update(label.value for label in labels if label.kind == "tag")
 
     def _take(self, words: Sequence[str], labels: AbstractSet[Label]) -> None:
-        if _LANGUAGES.isdisjoint(labels):
-            self.content += words
+        self.has_content |= _LANGUAGES.isdisjoint(labels)
         self.unknown += not labels
         if ENGLISH not in labels:
             self.affirmed.update(map(singular, words))
-        if labels:
-            self.labels |= labels
-            for kind in sorted(label.value for label in labels if label.kind == "subject"):
-                self._name(Subject(kind, singular(words[-1])), len(self.plain) - len(words))
+        self.labels |= labels
 
-    def _name(self, noun: Subject, start: int) -> None:
-        """Take a noun as the subject if it outweighs the current one.
 
-        In a compound, the last noun wins.
-        """
-        compound = start == self.subject_end
-        if self.subject is None or noun.rank > self.subject.rank or (compound and noun.rank == self.subject.rank):
-            self.subject = noun
-            self.subject_end = len(self.plain)
+def _is_list(tokens: Sequence[str]) -> bool:
+    """Return whether the words after a comma go on with a list that ends in "or"."""
+    for token in tokens[:_MAX_WORDS_OF_A_LIST]:
+        if token in ("or", "nor"):
+            return True
+        if token in _CLAUSE_ENDS:
+            return False
+    return False
 
 
 def _why_untouchable(scan: _Scan, prompt: str, text: str) -> str:
@@ -220,8 +215,7 @@ def _why_untouchable(scan: _Scan, prompt: str, text: str) -> str:
 def _why_unclear(scan: _Scan, text: str) -> str:
     letters = [character for character in text if character.isalpha()]
     latin = sum(letter <= _LAST_LATIN_LETTER for letter in letters)
-    is_short = len(scan.plain) <= _MAX_WORDS_TAKEN_FOR_ENGLISH
-    is_english = scan.english > scan.foreign or (is_short and not scan.foreign)
-    if len(letters) < _MIN_LETTERS or not (scan.content or scan.foreign):
+    is_english = scan.english > scan.foreign or not scan.foreign
+    if len(letters) < _MIN_LETTERS or not (scan.has_content or scan.foreign):
         return "it has too few words"
     return "" if latin >= _LATIN_SHARE * len(letters) and is_english else "it is not recognisably English"

@@ -1,79 +1,66 @@
-"""Reads the prompt vocabulary, `prompt_tips.json`, into a searchable lexicon."""
+"""Reads the prompt vocabulary, `prompt_tips.json`."""
 
 import json
-import re
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any
 
 from blockrun_image.enrichment.enriched import MAIN_FACETS, PURPOSES
+from blockrun_image.enrichment.lexicon import Label, Lexicon, words_of
 
-_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
-_HOUR = re.compile(r"(?<=\d) ?([ap])\.? ?m\b\.?")
-
-
-class Label(NamedTuple):
-    """The meaning of a lexicon term, such as a facet, a tag or a subject."""
-
-    kind: str
-    value: str
-
-
-ENGLISH = Label("language", "english")
-"""Marks small English words, which say nothing about the picture."""
-
-FOREIGN = Label("language", "other")
-"""Marks words of other languages; a prompt in another language is left as it is."""
-
-NEGATION = Label("negation", "")
-"""The label of the terms that rule out what follows; `negations` in the vocabulary lists them all."""
-
-_NOTHING: frozenset[Label] = frozenset()
-_GUARD = Label("guard", "")
-_LIT = frozenset({"lit"})  # ruled out by "without any light"
+_LIT = "lit"  # ruled out by "without any light"
+_FACETS: Mapping[str, str] = {
+    **{facet: facet for facet in MAIN_FACETS},
+    **dict.fromkeys(("scene", "wide", "tall", "lettered"), "composition"),
+    "scene_light": "lighting",
+}
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """Words to add for a facet; `tags` are those of its own words.
+    """Words to add for a facet; `tags` are those of its own words, and a lighting phrase also has the tag `lit`."""
 
-    A lighting phrase also has the tag `lit`. If `needs` has tags, the phrase suits only a prompt with one of them.
-    """
-
-    id: str
     facet: str
     text: str
     words: frozenset[str]
     tags: frozenset[str]
-    needs: frozenset[str]
-
-    def suits(self, tags: frozenset[str]) -> bool:
-        """Return whether a prompt's tags meet the phrase's needs."""
-        return not self.needs or not self.needs.isdisjoint(tags)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A purpose or a subject class, with its phrases and skipped facets."""
+    """A purpose, a use or a class of subjects, with its phrases.
+
+    Each facet has its phrases, the best first. Compositions have variants too: `scene` for a subject with something
+    beside it, `wide` and `tall` for the picture's shape, `lettered` for a prompt with quoted words. `of` has the kinds
+    that replace it for some subjects. `skips` are the facets that it has no use for, and `ask` is a
+    request for what only the prompt's author can know.
+
+    `living` is what may be a figure of its material, `countless` what may come in any number, and `any_style` what has
+    its phrases in any style that is not drawn.
+    """
 
     phrases: Mapping[str, Sequence[Phrase]]
+    of: Mapping[str, "Kind"]
     skips: Sequence[str] = ()
+    ask: str = ""
+    any_style: bool = False
+    living: bool = False
+    countless: bool = False
 
 
 @dataclass(frozen=True)
 class Tips:
     """The vocabulary, ready for use."""
 
-    lexicon: "Lexicon"
-    phrases: Mapping[str, Mapping[str, Phrase]]
+    lexicon: Lexicon
+    presets: Mapping[str, Mapping[str, Phrase]]
     purposes: Mapping[str, Kind]
+    uses: Mapping[str, Kind]
     subjects: Mapping[str, Kind]
-    fallbacks: Kind
-    shapes: Mapping[str, Sequence[Phrase]]
+    sources: Mapping[str, Kind]
     conflicts: frozenset[tuple[str, str]]
     unlit: frozenset[str]
     says: Mapping[str, str]
@@ -93,34 +80,38 @@ class Tips:
                 raise ValueError("they are not those that can be asked for")
         with _reading("terms"):
             lexicon = Lexicon(_terms(data))
-        with _reading("phrases"):
-            phrases = {
-                facet: {id: _phrase(lexicon, id, facet, text, data["needs"].get(id, ())) for id, text in texts.items()}
-                for facet, texts in data["phrases"].items()
+        with _reading("presets"):
+            presets = {
+                facet: {id: _phrase(lexicon, facet, text) for id, text in texts.items()}
+                for facet, texts in data["presets"].items()
             }
         with _reading("conflicts"):
             pairs = [(one, other) for one, other in data["conflicts"]]  # stored both ways, as order has no meaning
         with _reading("lists of phrases"):
             return cls(
                 lexicon=lexicon,
-                phrases=phrases,
-                purposes={name: _kind(phrases, entry) for name, entry in data["purposes"].items()},
-                subjects={name: _kind(phrases, entry) for name, entry in data["subjects"].items()},
-                fallbacks=_kind(phrases, data["fallbacks"]),
-                shapes={shape: [phrases["composition"][id] for id in ids] for shape, ids in data["shapes"].items()},
+                presets=presets,
+                purposes=_kinds(lexicon, data["purposes"]),
+                uses=_kinds(lexicon, data["uses"]),
+                subjects=_kinds(lexicon, data["subjects"]),
+                sources=_kinds(lexicon, data["sources"]),
                 conflicts=frozenset(pairs + [(other, one) for one, other in pairs]),
                 unlit=frozenset(data["unlit"]),
                 says={facet: data["facets"][facet]["say"] for facet in MAIN_FACETS},
             )
 
-    def goes_with(self, phrase: Phrase, tags: frozenset[str]) -> bool:
-        """Return whether a phrase suits a prompt's tags.
+    @cached_property
+    def texts(self) -> Sequence[str]:
+        """The texts of all phrases in lower case, the longest first."""
+        kinds = [*self.purposes.values(), *self.uses.values(), *self.subjects.values(), *self.sources.values()]
+        kinds += [replaced for kind in kinds for replaced in kind.of.values()]
+        found = {phrase.text.lower() for kind in kinds for phrases in kind.phrases.values() for phrase in phrases}
+        return sorted(found, key=lambda text: (-len(text), text))
 
-        Charts and line drawings get no scene's light.
-        """
-        is_of_a_scene = phrase.facet == "lighting" and self.unlit.isdisjoint(phrase.needs)
-        is_out_of_place = is_of_a_scene and not self.unlit.isdisjoint(tags)
-        return phrase.suits(tags) and not is_out_of_place and not self.conflict(phrase.tags, tags)
+    def goes_with(self, phrase: Phrase, tags: frozenset[str]) -> bool:
+        """Return whether a phrase suits a prompt's tags; charts and line drawings get no scene's light."""
+        is_out_of_place = phrase.facet == "lighting" and not self.unlit.isdisjoint(tags)
+        return not is_out_of_place and not self.conflict(phrase.tags, tags)
 
     def tags_of(self, words: Sequence[str]) -> frozenset[str]:
         """Return the tags implied by the terms among these words."""
@@ -130,85 +121,6 @@ class Tips:
     def conflict(self, some: frozenset[str], others: frozenset[str]) -> tuple[str, str] | None:
         """Return the first contradicting pair of tags, one of each side, or `None`."""
         return min(((one, other) for one in some for other in others if (one, other) in self.conflicts), default=None)
-
-
-class Lexicon:
-    """Terms of one or more words with their labels, indexed by the first word.
-
-    It has their regular plurals too.
-    """
-
-    def __init__(self, terms: Iterable[tuple[str, Label]]) -> None:
-        self._labels: dict[str, frozenset[Label]] = {}
-        self._max_words: dict[str, int] = {}  # of the longer terms that begin with a word
-        alone: dict[Label, frozenset[Label]] = {}
-        for term, label in terms:
-            if not isinstance(term, str) or not term:  # pyright: ignore[reportUnnecessaryIsInstance] - JSON
-                raise ValueError(f"{term!r}, a term of {' '.join(label).strip()}, has no words")
-            # Terms with equal labels share one set: there are thousands of them.
-            labels = alone.setdefault(label, frozenset({label}))
-            for form in (term, plural(term)):
-                known = self._labels.get(form)
-                self._labels[form] = labels if known is None else known | labels
-            if " " in term:
-                first, words = term[: term.index(" ")], term.count(" ") + 1
-                self._max_words[first] = max(words, self._max_words.get(first, 0))
-
-    def walk(self, tokens: Sequence[str]) -> Iterator[tuple[Sequence[str], AbstractSet[Label]]]:
-        """Yield the tokens in order, each with its labels.
-
-        Mostly, they come one by one. The labels are those of all terms that begin at the token. A guard, such as "light
-        blue", comes as a whole and hides the labels of its single words. A possessive has the labels of its owner.
-        """
-        position = 0
-        while position < len(tokens):
-            labels, length = self._at(tokens, position)
-            yield tokens[position : position + length], labels
-            position += length
-
-    def has(self, word: str) -> bool:
-        """Return whether the lexicon has this word as a term."""
-        return word in self._labels
-
-    def content_of(self, text: str) -> frozenset[str]:
-        """Return the meaningful words of a text, in the singular."""
-        return frozenset(singular(word) for word in words_of(text) if ENGLISH not in self._at([word], 0)[0])
-
-    def _at(self, tokens: Sequence[str], position: int) -> tuple[AbstractSet[Label], int]:
-        first = tokens[position]
-        alone = self._labels.get(first) or self._labels.get(first.removesuffix("'s"), _NOTHING)
-        if first not in self._max_words:
-            return alone, 1
-        labels = _NOTHING
-        for length in range(self._max_words[first], 1, -1):  # the longest term first, as it may be a guard
-            matched = self._labels.get(" ".join(tokens[position : position + length]))
-            if matched:
-                labels |= matched
-                if _GUARD in matched:
-                    return labels, length
-        return labels | alone, 1
-
-
-def words_of(text: str) -> Sequence[str]:
-    """Return the words of a text in lower case, without punctuation."""
-    return _WORD.findall(in_lower_case(text.replace("’", "'")))
-
-
-def in_lower_case(text: str) -> str:
-    """Return the text in lower case, with hours such as 2 a.m. as one word."""
-    return _HOUR.sub(r"\1m", text.lower())
-
-
-def plural(word: str) -> str:
-    """Return the regular plural of an English noun."""
-    if word.endswith(("s", "x", "ch", "sh")):
-        return f"{word}es"
-    return f"{word[:-1]}ies" if word.endswith("y") and word[-2:-1] not in "aeiou" else f"{word}s"
-
-
-def singular(word: str) -> str:
-    """Return a word without a regular plural ending, judged by its letters alone."""
-    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
 
 
 @contextmanager
@@ -222,12 +134,24 @@ def _reading(part: str) -> Generator[None]:
 
 
 def _terms(data: Mapping[str, Any]) -> Iterator[tuple[str, Label]]:
+    nouns = {subject: entry["nouns"] for subject, entry in data["subjects"].items()}
+    destinations = {use for use, entry in data["uses"].items() if entry.get("destination", False)}
+    names = {use: entry.get("names", ()) for use, entry in data["uses"].items()}
+    uses: Mapping[str, Mapping[str, Iterable[str]]] = {
+        "destination": {use: words for use, words in names.items() if use in destinations},
+        "named_use": {use: words for use, words in names.items() if use not in destinations},
+        "head_use": {use: entry.get("heads", ()) for use, entry in data["uses"].items()},
+        "place": {use: entry.get("places", ()) for use, entry in data["uses"].items()},
+    }
+    sources = {source: entry["cues"] for source, entry in data["sources"].items()}
     kinds: Mapping[str, Mapping[str, Iterable[str]]] = {
         "facet": {facet: entry["terms"] for facet, entry in data["facets"].items()},
         "tag": data["tags"],
-        "purpose": {purpose: entry["cues"] for purpose, entry in data["purposes"].items()},
-        "subject": {subject: entry["nouns"] for subject, entry in data["subjects"].items()},
-        "guard": {"": [*data["guards"], *_compounds(data["subjects"])]},
+        "subject": nouns,
+        **uses,
+        "source": sources,
+        "noun": data["nouns"],
+        "guard": {"": [*data["guards"], *_compounds([nouns, *uses.values(), data["nouns"]])]},
         "opt_out": {"": data["opt_outs"]},
         "negation": {"": data["negations"]},
         "language": data["languages"],
@@ -236,31 +160,35 @@ def _terms(data: Mapping[str, Any]) -> Iterator[tuple[str, Label]]:
         for value, terms in values.items():
             label = Label(kind, value)
             yield from ((term, label) for term in terms)
-    # A foreign word for a facet names it, but also shows that the prompt is not English.
-    for facet, terms in data["foreign"].items():
-        for term in terms:
-            yield from ((term, Label("facet", facet)), (term, FOREIGN))
+    for entry in data["subjects"].values():
+        for tag in entry.get("implies", ()):
+            yield from ((noun, Label("tag", tag)) for noun in entry["nouns"])
 
 
-def _compounds(subjects: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the nouns of several words.
-
-    Their single words must not get labels of their own.
-    """
-    return (noun for entry in subjects.values() for noun in entry["nouns"] if " " in noun)
+def _compounds(lists: Iterable[Mapping[str, Iterable[str]]]) -> Iterator[str]:
+    """Yield the nouns of several words; their single words must not get labels of their own."""
+    return (term for values in lists for terms in values.values() for term in terms if " " in term)
 
 
-def _phrase(lexicon: Lexicon, id: str, facet: str, text: str, needs: Iterable[str]) -> Phrase:
+def _phrase(lexicon: Lexicon, facet: str, text: str) -> Phrase:
     implied = [label for _, labels in lexicon.walk(words_of(text)) for label in labels]
     tags = frozenset(label.value for label in implied if label.kind == "tag")
-    if facet == "lighting":
-        tags |= _LIT
-    return Phrase(id, facet, text, lexicon.content_of(text), tags, frozenset(needs))
+    return Phrase(facet, text, lexicon.content_of(text), tags | {_LIT} if facet == "lighting" else tags)
 
 
-def _kind(phrases: Mapping[str, Mapping[str, Phrase]], entry: Mapping[str, Any]) -> Kind:
-    wanted = {facet: facet for facet in MAIN_FACETS} | {"wide": "composition", "tall": "composition"}
+def _kinds(lexicon: Lexicon, entries: Mapping[str, Any]) -> Mapping[str, Kind]:
+    return {name: _kind(lexicon, entry) for name, entry in entries.items()}
+
+
+def _kind(lexicon: Lexicon, entry: Mapping[str, Any]) -> Kind:
     return Kind(
-        phrases={name: [phrases[facet][id] for id in entry.get(name, [])] for name, facet in wanted.items()},
+        phrases={
+            part: [_phrase(lexicon, facet, text) for text in entry.get(part, ())] for part, facet in _FACETS.items()
+        },
+        of=_kinds(lexicon, entry.get("of", {})),
         skips=entry.get("skips", ()),
+        ask=entry.get("ask", ""),
+        any_style=entry.get("any_style", False),
+        living=entry.get("living", False),
+        countless=entry.get("countless", False),
     )
