@@ -1,4 +1,4 @@
-"""What the enricher is measured beside: itself as it is called, and two simple ways to do without it."""
+"""What the enricher is measured beside: itself as it is called, and what is simpler: nothing, or one of two rules."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -42,6 +42,11 @@ def ours(judged: JudgedPrompt, text: str) -> EnrichedPrompt:
     )
 
 
+def nothing(_: JudgedPrompt, text: str) -> EnrichedPrompt:
+    """Leave every prompt as it is."""
+    return _appended(text, {}, present=[], found="nothing")
+
+
 def fixed_suffix(judged: JudgedPrompt, text: str) -> EnrichedPrompt:
     """Append the same words to whatever does not end in them."""
     is_done = text.endswith(f", {', '.join(_SUFFIX.values())}")
@@ -55,7 +60,7 @@ def keyword_rule(judged: JudgedPrompt, text: str) -> EnrichedPrompt:
     return _appended(text, {facet: phrases[facet] for facet in phrases if facet not in present}, present, "keywords")
 
 
-BASELINES: Mapping[str, Enrich] = {"fixed suffix": fixed_suffix, "keyword rule": keyword_rule}
+BASELINES: Mapping[str, Enrich] = {"add nothing": nothing, "fixed suffix": fixed_suffix, "keyword rule": keyword_rule}
 
 
 def _says(text: str, words: str) -> bool:
@@ -63,7 +68,7 @@ def _says(text: str, words: str) -> bool:
 
 
 def _appended(text: str, phrases: Mapping[str, str], present: Sequence[str], found: str) -> EnrichedPrompt:
-    applied = [Addition(facet, phrase, "fallback", found, "a baseline") for facet, phrase in phrases.items()]
+    applied = [Addition(facet, phrase, "use", found, "a baseline") for facet, phrase in phrases.items()]
     there = {*present, *phrases}
     return EnrichedPrompt(
         prompt=", ".join([text, *phrases.values()]),

@@ -4,19 +4,29 @@ What is added has to be found again, as what it was added for, and must pull not
 tell what it is there for.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tests.prompts.vocabulary import both, lists_of_terms, needs_of
+from tests.prompts.vocabulary import Phrases, both, lists_of_phrases, lists_of_terms
 
 from blockrun_image.enrichment.enriched import MAIN_FACETS
+from blockrun_image.enrichment.lexicon import NEGATION, Label, words_of
 from blockrun_image.enrichment.reading import read
-from blockrun_image.enrichment.tips import NEGATION, Label, Phrase, Tips, words_of
+from blockrun_image.enrichment.tips import Tips
 
 _NEVER_TAKEN = ("guard", "negation", "opt_out")
 _PRAISE = {"4k", "8k", "award", "beautiful", "best", "masterpiece", "quality", "stunning", "trending", "ultra"}
+_HOSTS = ("Zyx, {}.", "Zyx. {}.", "A zyx of zyx, {}", "Zyx for my zyx, {}", "Zyx:\n{}.")
+"""Prompts that say nothing themselves, with a phrase after them as the enricher puts it there."""
+
+_HOSTS_OF_A_USE = ("{name}, {{}}", "zyx {name}: {{}}.", "{name} for zyx. {{}}.")
+"""Prompts that name a use alone; what stands after it could be what the picture depicts."""
+
+_NAMED: Mapping[str, str] = {"heads": "zyx {}", "names": "zyx {}", "places": "zyx for my {}"}
+"""Prompts in which a term names its use, by the list that it stands in."""
 
 
 @dataclass(frozen=True)
@@ -28,89 +38,77 @@ class Closure:
 
     def faults(self) -> Iterator[str]:
         """Yield what is not closed, each with its place."""
-        for phrase in self._phrases:
-            found = [*self._said_beside(phrase), *self._purposes_told(phrase)]
-            yield from (f"phrases.{phrase.facet}.{phrase.id}: {fault}" for fault in found)
-            yield from (f"needs.{phrase.id}: {fault}" for fault in self._unsafe_needs(phrase))
-        yield from self._twins()
+        for phrases in lists_of_phrases(self.data):
+            for text in phrases.texts:
+                yield from (f"{phrases.place}: {text!r} {fault}" for fault in self._said_beside(phrases, text))
+            yield from self._twins(phrases)
         for place, label, terms in lists_of_terms(self.data):
             yield from (f"{place}: {term!r} {fault}" for term in terms for fault in self._lost(term, label))
 
     @cached_property
-    def _phrases(self) -> list[Phrase]:
-        return [phrase for phrases in self.tips.phrases.values() for phrase in phrases.values()]
+    def _first_use(self) -> tuple[str, str]:
+        """A use, and a name of it."""
+        return next((name, use["names"][0]) for name, use in self.data["uses"].items() if "names" in use)
 
     @cached_property
-    def _needs(self) -> dict[str, frozenset[str]]:
-        return {id: frozenset(tags) for id, tags in needs_of(self.data).items()}
+    def _hosts(self) -> Sequence[str]:
+        """Prompts for a phrase to stand in."""
+        _, name = self._first_use
+        return [*_HOSTS, *(host.format(name=name) for host in _HOSTS_OF_A_USE)]
 
-    def _said_beside(self, phrase: Phrase) -> Iterator[str]:
-        """Yield what a phrase says beside its facet, or instead of it."""
-        reading = read(self.tips, f"Zyx, {phrase.text}.")
+    def _said_beside(self, phrases: Phrases, text: str) -> Iterator[str]:
+        """Yield what a phrase says beside its facet, or instead of it; a subject's own may name that subject."""
+        reading = read(self.tips, f"Zyx, {text}.")
         named = reading.present & set(MAIN_FACETS)
-        if phrase.facet not in named:
-            yield f"it is not found as {phrase.facet}"
-        yield from (f"it is found as {facet}" for facet in sorted(named - {phrase.facet}))
-        if reading.subject:
-            yield f"it names a subject, {reading.subject.word} ({reading.subject.kind})"
-        if any(NEGATION in labels for _, labels in self.tips.lexicon.walk(words_of(phrase.text))):
-            yield "it rules something out"
+        if phrases.facet not in named:
+            yield f"is not found as {phrases.facet}"
+        yield from (f"is found as {other}" for other in sorted(named - {phrases.facet}))
+        readings = [read(self.tips, host.format(text)).grammar for host in self._hosts]
+        uses = {each.use for each in readings} - {"", self._first_use[0]}
+        subjects = {each.subject for each in readings if not phrases.place.startswith(f"subjects.{each.subject}.")} - {
+            ""
+        }
+        yield from (f"names a use, {use}" for use in sorted(uses))
+        yield from (f"names a subject, {subject}" for subject in sorted(subjects))
+        yield from (f"names a source of light, {source}" for source in sorted(reading.sources))
+        labels = [labels for _, labels in self.tips.lexicon.walk(words_of(text))]
+        if any(NEGATION in each for each in labels):
+            yield "rules something out"
         reason = reading.why_untouchable or reading.why_unclear
         if reason:
-            yield f"a prompt with it is left alone, because {reason}"
-        clash = self.tips.conflict(phrase.tags, phrase.tags)
+            yield f"has a prompt left alone, because {reason}"
+        clash = self.tips.conflict(reading.tags, reading.tags)
         if clash:
-            yield f"it contradicts itself, as {both(clash)}"
-        yield from (f"it praises, with {word!r}" for word in words_of(phrase.text) if word in _PRAISE)
+            yield f"contradicts itself, as {both(clash)}"
+        yield from (f"praises, with {word!r}" for word in words_of(text) if word in _PRAISE)
 
-    def _purposes_told(self, phrase: Phrase) -> Iterator[str]:
-        """Yield the purposes that a phrase tells, where a rule adds it to prompts of another purpose or of none."""
-        told = read(self.tips, phrase.text).purposes
-        free = [phrases for kind in self.tips.subjects.values() for phrases in kind.phrases.values()]
-        free += [*self.tips.fallbacks.phrases.values(), *self.tips.shapes.values()]
-        if told and any(phrase in phrases for phrases in free):
-            yield f"it tells {both(told)}, and is chosen for any purpose"
-        for name, purpose in self.tips.purposes.items():
-            if told - {name} and any(phrase in phrases for phrases in purpose.phrases.values()):
-                yield f"it tells {both(told - {name})}, and is chosen for {name}"
-
-    def _unsafe_needs(self, phrase: Phrase) -> Iterator[str]:
-        """Yield the needs of a phrase that contradict it, and the additions that would meet them for the next time.
-
-        What is chosen before it may have a tag that is needed, and meets the need at once; what is chosen later may
-        have one only if a prompt that it is added to has one already.
-        """
-        needed = self._needs.get(phrase.id, frozenset())
-        for tag in sorted(needed):
-            if self.tips.conflict(frozenset({tag}), phrase.tags):
-                yield f"{tag} contradicts it"
-        for other in self._phrases:
-            met = needed & other.tags
-            is_met_before = other.id in self._needs and self._needs[other.id] <= needed
-            is_later = MAIN_FACETS.index(other.facet) > MAIN_FACETS.index(phrase.facet)
-            if met and is_later and not is_met_before:
-                yield f"{other.id} has {both(met)}, and would let it be added the next time"
-
-    def _twins(self) -> Iterator[str]:
-        first: dict[str, Phrase] = {}
-        for phrase in self._phrases:
-            twin = first.setdefault(phrase.text.lower(), phrase)
-            if twin is not phrase:
-                yield f"phrases.{phrase.facet}.{phrase.id}: it is the same as {twin.facet}.{twin.id}"
+    def _twins(self, phrases: Phrases) -> Iterator[str]:
+        """Yield the phrases of a list that say the same, apart from case, marks and order."""
+        first: dict[tuple[str, ...], str] = {}
+        for text in phrases.texts:
+            twin = first.setdefault(tuple(sorted(re.findall(r"\w+", text.lower()))), text)
+            if twin is not text:
+                yield f"{phrases.place}: {text!r} is the same as {twin!r}"
 
     def _lost(self, term: str, label: Label) -> Iterator[str]:
         """Yield why a term does not tell what it is there for where it stands alone."""
-        _, labels = next(self.tips.lexicon.walk(words_of(term)))
-        if label not in labels:
+        _, labels = next(iter(self.tips.lexicon.walk(words_of(term))))
+        if label.kind not in _NAMED and label not in labels:
             yield "is not found"
         elif NEGATION in labels and label.kind not in _NEVER_TAKEN:
             yield "begins with what rules it out"
         elif label.kind == "subject":
-            subject = read(self.tips, term).subject
-            if subject is None or subject.kind != label.value:
-                yield f"tells {subject.kind if subject else 'nothing'}"
-        elif label.kind == "purpose":
-            told = read(self.tips, f"Zyx {term}, zyx").purposes
-            first = next((name for name in self.tips.purposes if name in told), "nothing")
-            if first != label.value:
-                yield f"tells {first}"
+            told = read(self.tips, term).grammar.subject
+            if told != label.value:
+                yield f"tells {told or 'nothing'}"
+        elif label.kind == "source" and not self._gives_light(term, label.value):
+            yield "rules out its own light"
+        elif label.kind in _NAMED:
+            told = read(self.tips, _NAMED[label.kind].format(term)).grammar.use
+            if told != label.value:
+                yield f"tells {told or 'nothing'}"
+
+    def _gives_light(self, cue: str, source: str) -> bool:
+        """Tell whether the light of a source goes with what its cue implies, such as a place indoors."""
+        tags = read(self.tips, f"zyx {cue}").tags
+        return any(self.tips.goes_with(light, tags) for light in self.tips.sources[source].phrases["lighting"])

@@ -5,7 +5,9 @@ Each entry is a word, a phrase or a short regular expression, matched on whole w
 
 from collections.abc import Mapping, Sequence
 
-GROUPS: Mapping[str, Sequence[str]] = {
+from tests.prompts.helping import HELPING
+
+TRAITS: Mapping[str, Sequence[str]] = {
     "photo": [
         r"photo(?:s|graph\w*|[- ]?real\w*)?",
         r"bokeh|lens(?:es)?|dslr|aperture|shutter|exposure|snapshot|polaroid|headshot",
@@ -147,3 +149,7 @@ GROUPS: Mapping[str, Sequence[str]] = {
     "cold": [r"cold|cool(?:er)?|icy|frosty|chilly|wintry|bluish|blue (?:hour|light|tones?|glow|tint)|steel[- ]blue"],
     "3d": [r"3-?d|three-dimensional|render(?:s|ed|ing)?(?! in)|cgi|low[- ]poly|octane|unreal engine|clay\w*|voxels?"],
 }
+"""What can be said of a picture; most prompts are spoiled by some of it."""
+
+GROUPS: Mapping[str, Sequence[str]] = {**TRAITS, **HELPING}
+"""Every group that a judged prompt may name, both in `helps` and in `never`."""

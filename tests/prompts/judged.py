@@ -1,4 +1,4 @@
-"""Prompts with a careful judgement of each: what it names, what it is for, and what must not be added to it."""
+"""Prompts with a careful judgement of each: what it names, what helps it, and what must not be added to it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,7 +12,6 @@ from blockrun_image.enrichment import PURPOSES
 FOLDER = Path(__file__).with_name("judged")
 
 Facet: TypeAlias = Literal["style", "composition", "lighting"]
-FACETS = 3
 
 
 def _known(term: str) -> str:
@@ -30,12 +29,11 @@ def _unlike(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _purpose(name: str) -> str:
-    if name not in PURPOSES or name == "auto":
+    if name not in PURPOSES:
         raise ValueError(f"there is no purpose {name}")
     return name
 
 
-Purpose: TypeAlias = Annotated[str, AfterValidator(_purpose)]
 Terms: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(_known)], ...], AfterValidator(_unlike)]
 
 
@@ -46,21 +44,25 @@ class _Data(BaseModel):
 class Arguments(_Data):
     """What the call says beside the prompt; what is empty is not said."""
 
-    purpose: Purpose | Literal["auto"] = "auto"
+    purpose: Annotated[str, AfterValidator(_purpose)] = "auto"
     art_style: str = ""
     composition: str = ""
     lighting: str = ""
 
 
 class JudgedPrompt(_Data):
-    """One prompt, how it is sent, and what a good art director would allow."""
+    """One prompt, how it is sent, and what a good art director would add.
 
-    prompt: str
+    `has` are the facets that its own words name; the mere name of a kind, such as "headshot", names none. An added
+    phrase harms the prompt if it says one of `never`, and helps it if it says one of `helps`. With `alone`, nothing may
+    be added.
+    """
+
+    prompt: str = Field(min_length=1)
     has: Annotated[tuple[Facet, ...], AfterValidator(_unlike)]
-    purpose: Purpose | None
-    treat: Literal["enrich", "alone", "either"]
-    never: Terms
-    must: Terms = ()
+    helps: Terms = ()
+    never: Terms = ()
+    alone: bool = False
     size: Literal["1024x1024", "1792x1024", "1024x1792", "512x512", "256x256"] = "1024x1024"
     model: Literal["dall-e-3", "dall-e-2", "nano-banana", "nano-banana-pro"] = "dall-e-3"
     arguments: Arguments = Arguments()
@@ -68,8 +70,12 @@ class JudgedPrompt(_Data):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        if self.treat == "enrich" and len(self.has) == FACETS:
-            raise ValueError("it is to be enriched, and lacks nothing")
+        if self.alone and (self.helps or self.never):
+            raise ValueError("nothing may be added to it, and yet it says what helps or harms")
+        if not self.alone and not {"helps", "never"} <= self.model_fields_set:
+            raise ValueError("something may be added to it, so it needs both helps and never")
+        if both := sorted(set(self.helps) & set(self.never)):
+            raise ValueError(f"{', '.join(both)} cannot both help and harm")
         return self
 
 

@@ -16,12 +16,13 @@ from typing import Any
 import click
 from jsonschema import Draft202012Validator, ValidationError
 from tests.prompts.closure import Closure
-from tests.prompts.vocabulary import both, lists_of_phrases, lists_of_terms, needs_of
+from tests.prompts.vocabulary import USE_LISTS, both, lists_of_phrases, lists_of_terms
 
-from blockrun_image.enrichment.tips import Tips, plural, words_of
+from blockrun_image.enrichment.lexicon import plural, words_of
+from blockrun_image.enrichment.tips import Tips
 
 _MAX_TEXT_CHARACTERS = 100
-_LIT = "lit"  # the code itself knows it
+_NOT_HIDDEN = ("guard", "language")  # a guard that hides nothing but these makes no difference
 
 
 @click.command()
@@ -47,12 +48,12 @@ def faults(data: Any) -> Sequence[str]:
         tips = Tips.read(data)
     except ValueError as error:
         return [str(error)]
-    return [*_disorder(data), *_idle(data), *Closure(data, tips).faults()]
+    return [*_disorder(data), *_idle(data, tips), *Closure(data, tips).faults()]
 
 
 def packaged(name: str) -> Any:
     """Return what a packaged JSON file holds; raises `ValueError` if that is no JSON."""
-    return parsed(resources.files("blockrun_image").joinpath(name).read_text(encoding="utf-8"))
+    return parsed(_text(name))
 
 
 def parsed(text: str) -> Any:
@@ -67,9 +68,18 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> Mapping[str, Any]:
     return dict(pairs)
 
 
+def _text(name: str) -> str:
+    return resources.files("blockrun_image").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _schema() -> Any:
+    return json.loads(_text("prompt_tips.schema.json"))
+
+
 @cache
 def _validator() -> Draft202012Validator:
-    return Draft202012Validator(packaged("prompt_tips.schema.json"))
+    return Draft202012Validator(_schema())
 
 
 def _form(data: Any) -> Iterator[str]:
@@ -96,22 +106,35 @@ def _plain(text: object) -> str:
 
 def _strangers(data: Any) -> Iterator[str]:
     """Yield the names that name nothing, or more than one thing."""
-    for place, facet, ids in lists_of_phrases(data):
-        yield from (f"{place}: there is no {facet} phrase {id}" for id in ids if id not in data["phrases"][facet])
-    counts = Counter(id for texts in data["phrases"].values() for id in texts)
-    yield from (f"phrases: {id} is there twice" for id, count in counts.items() if count > 1)
-    nouns = Counter(noun for subject in data["subjects"].values() for noun in subject["nouns"])
-    yield from (f"subjects: {noun!r} is of two classes" for noun, count in nouns.items() if count > 1)
-    yield from (f"needs: there is no phrase {id}" for id in needs_of(data) if id not in counts)
-    tagged = [(f"needs.{id}", tags) for id, tags in needs_of(data).items()]
-    tagged += [("conflicts", pair) for pair in data["conflicts"]] + [("unlit", data["unlit"])]
+    tagged = [("unlit", data["unlit"]), *(("conflicts", pair) for pair in data["conflicts"])]
+    tagged += [(f"subjects.{name}.implies", entry.get("implies", ())) for name, entry in data["subjects"].items()]
     for place, tags in tagged:
         yield from (f"{place}: there is no tag {tag}" for tag in tags if tag not in data["tags"])
+    for name, use in data["uses"].items():
+        yield from (
+            f"uses.{name}.of: there is no subject {subject}"
+            for subject in use.get("of", ())
+            if subject not in data["subjects"]
+        )
+    yield from _shared("uses", {name: _terms_of(use) for name, use in data["uses"].items()})
+    yield from _shared("subjects", {name: {*entry["nouns"]} for name, entry in data["subjects"].items()})
+    yield from _shared("sources", {name: {*entry["cues"]} for name, entry in data["sources"].items()})
+
+
+def _terms_of(use: Any) -> set[str]:
+    return {term for part in USE_LISTS for term in use.get(part, ())}
+
+
+def _shared(section: str, terms: Mapping[str, set[str]]) -> Iterator[str]:
+    """Yield the terms that stand in two entries of a section, where it is to be clear which one they name."""
+    for (one, some), (other, more) in itertools.combinations(terms.items(), 2):
+        yield from (f"{section}: {term!r} is of {both([one, other])}" for term in sorted(some & more))
 
 
 def _disorder(data: Any) -> Iterator[str]:
     lists = [(place, terms) for place, _, terms in lists_of_terms(data)]
-    lists += [(f"needs.{id}", tags) for id, tags in needs_of(data).items()]
+    lists += [("unlit", data["unlit"])]
+    lists += [(f"subjects.{name}.implies", entry.get("implies", ())) for name, entry in data["subjects"].items()]
     for place, terms in lists:
         late = [after for before, after in itertools.pairwise(terms) if after < before]
         yield from (f"{place}: {term!r} is out of order" for term in late)
@@ -120,29 +143,48 @@ def _disorder(data: Any) -> Iterator[str]:
     yield from (f"conflicts: {both(pair)} are there twice" for pair, count in pairs.items() if count > 1)
 
 
-def _idle(data: Any) -> Iterator[str]:
-    """Yield what makes no difference: lists that no rule looks at, tags, conflicts and guards that decide nothing."""
-    for name, purpose in data["purposes"].items():
-        for place, facet, _ in lists_of_phrases({"purposes": {name: purpose}}):
-            if facet in purpose.get("skips", ()):
-                yield f"{place}: {facet} is skipped"
-    chosen = {id for _, _, ids in lists_of_phrases(data) for id in ids}
-    yield from (f"needs.{id}: no rule chooses the phrase" for id in needs_of(data) if id not in chosen)
-    decisive = {tag for tags in [*data["conflicts"], *needs_of(data).values(), data["unlit"]] for tag in tags} | {_LIT}
+def _idle(data: Any, tips: Tips) -> Iterator[str]:
+    """Yield what makes no difference: lists that no rule looks at, tags, guards and plurals that decide nothing."""
+    for phrases in lists_of_phrases(data):
+        if phrases.facet in phrases.skips:
+            yield f"{phrases.place}: {phrases.facet} is skipped"
+    known = {*_schema()["properties"]["tags"]["required"]}  # to the code itself
+    decisive = {tag for tags in [*data["conflicts"], data["unlit"]] for tag in tags} | known
     yield from (f"tags.{tag}: it decides nothing" for tag in data["tags"] if tag not in decisive)
-    firsts = _first_words(data)
+    yield from _idle_guards(data, tips)
+    for place, _, terms in lists_of_terms(data):
+        if not place.startswith(("languages", "opt_outs", "negations")):
+            plurals = {plural(term): term for term in terms}
+            yield from (f"{place}: {term!r} is the plural of {plurals[term]!r}" for term in terms if term in plurals)
+
+
+def _idle_guards(data: Any, tips: Tips) -> Iterator[str]:
+    """Yield the guards that hide no term, within them or across their end, and those that are guards in any case."""
+    lists = [(label.kind, terms) for _, label, terms in lists_of_terms(data) if label.kind not in _NOT_HIDDEN]
+    firsts = {words_of(term)[0] for _, terms in lists for term in terms if " " in term}
+    nouns = {term for kind, terms in lists if kind in ("subject", "noun", *USE_LISTS) for term in terms if " " in term}
     for guard in data["guards"]:
-        if firsts.isdisjoint(word.removesuffix("'s") for word in words_of(guard)) and firsts.isdisjoint(
-            words_of(guard)
-        ):
+        words = words_of(guard)
+        if guard in nouns:
+            yield f"guards: {guard!r} is guarded as a noun already"
+        elif not any(_tells(tips, part) for part in _parts(words)) and firsts.isdisjoint(words[1:]):
             yield f"guards: {guard!r} hides nothing"
 
 
-def _first_words(data: Any) -> set[str]:
-    """Return the words with which the terms begin that tell something, or rule it out."""
-    lists = [terms for _, label, terms in lists_of_terms(data) if label.kind not in ("guard", "language")]
-    split = [words_of(term) for terms in lists for term in terms]
-    return {words[0] for words in split} | {plural(words[0]) for words in split if len(words) == 1}
+def _parts(words: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield the runs of words within some words, but for all of them."""
+    for start, end in itertools.combinations(range(len(words) + 1), 2):
+        if end - start < len(words):
+            yield words[start:end]
+
+
+def _tells(tips: Tips, words: Sequence[str]) -> bool:
+    """Tell whether these words are a term that a guard could hide."""
+    term = " ".join(words)
+    if not tips.lexicon.has(term) and not tips.lexicon.has(term.removesuffix("'s")):
+        return False
+    _, labels = next(iter(tips.lexicon.walk(words)))
+    return any(label.kind not in _NOT_HIDDEN for label in labels)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The quality bar: what is measured over all trials, and what each figure must at least or at most be."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from statistics import median
 from typing import TypeAlias
 
@@ -44,12 +44,17 @@ class Score:
 
 Measure: TypeAlias = Callable[[Sequence[Trial]], Score]
 
-_MAX_WORDS = 20
+_MAX_WORDS = 8
 
 
 def measured(trials: Sequence[Trial]) -> Mapping[str, Score]:
     """Return the score of each metric, but for those of time."""
     return {name: measure(trials) for name, (_, measure) in METRICS.items()}
+
+
+def enriched(trials: Sequence[Trial]) -> int:
+    """Return to how many prompts the enricher added something of its own choice."""
+    return sum(bool(trial.added) for trial in trials)
 
 
 def shown(value: float | None) -> str:
@@ -74,23 +79,26 @@ def _rate(check: scoring.Check, trials: Sequence[Trial], *, is_of_passes: bool) 
     return Score(_share(counted, len(found)), failures)
 
 
-def _commonest_share(trials: Sequence[Trial]) -> Score:
-    enriched = [trial for trial in trials if trial.added]
-    counts = Counter(text for trial in enriched for text in {each.text for each in trial.added})
-    ((text, count),) = counts.most_common(1) or [("", 0)]
-    failures = [Failure(trial, text) for trial in enriched if text in {each.text for each in trial.added}]
-    return Score(_share(count, len(enriched)), failures)
+def _helping(trials: Sequence[Trial]) -> Score:
+    """Return how many of the added phrases help; what it suffers from are those that do not."""
+    return _of_additions(trials, "helps", {"neutral", "harms"})
+
+
+def _harming(trials: Sequence[Trial]) -> Score:
+    """Return how many of the added phrases harm."""
+    return _of_additions(trials, "harms", {"harms"})
+
+
+def _of_additions(trials: Sequence[Trial], counted: scoring.Effect, faults: set[scoring.Effect]) -> Score:
+    found = [(trial, each, effect) for trial in trials for each, effect in scoring.effects(trial)]
+    failures = [Failure(trial, f"{each.text}: {effect}") for trial, each, effect in found if effect in faults]
+    return Score(_share(sum(effect == counted for _, _, effect in found), len(found)), failures)
 
 
 def _median_words(trials: Sequence[Trial]) -> Score:
     counts = _word_counts(trials)
-    return Score(median(count for _, count in counts) if counts else None)
-
-
-def _nearly_most_words(trials: Sequence[Trial]) -> Score:
-    counts = _word_counts(trials)
     failures = [Failure(trial, f"{count} words") for trial, count in counts if count > _MAX_WORDS]
-    return Score(percentile([count for _, count in counts], 95), failures)
+    return Score(median(count for _, count in counts) if counts else None, failures)
 
 
 def _word_counts(trials: Sequence[Trial]) -> Sequence[tuple[Trial, int]]:
@@ -131,18 +139,22 @@ METRICS: Mapping[str, tuple[Bar, Measure]] = {
     "deterministic": (_ALL, passing(scoring.deterministic)),
     "within_limit": (_ALL, passing(scoring.within_limit)),
     "no_exception": (_ALL, passing(scoring.no_exception)),
+    "report_honesty": (_ALL, passing(scoring.honesty)),
     "contradictions": (Bar(0), failing(scoring.contradiction)),
     "over_enrichment": (Bar(2), failing(scoring.over_enrichment)),
-    "under_enrichment": (Bar(5), failing(scoring.under_enrichment)),
-    "redundant_facets": (Bar(3), failing(scoring.redundancy)),
-    "composition_after": (Bar(90, is_least=True), passing(scoring.composition_after)),
-    "lighting_after": (Bar(85, is_least=True), passing(scoring.lighting_after)),
-    "purpose_fit": (Bar(85, is_least=True), passing(scoring.purpose_fit)),
-    "report_honesty": (Bar(99, is_least=True), passing(scoring.honesty)),
-    "commonest_addition": (Bar(50), _commonest_share),
-    "shape_named": (Bar(80, is_least=True), passing(scoring.shape_named)),
-    "words_median": (Bar(12, unit="words"), _median_words),
-    "words_p95": (Bar(_MAX_WORDS, unit="words"), _nearly_most_words),
-    "detection_precision": (Bar(95, is_least=True), _precision),
-    "detection_recall": (Bar(85, is_least=True), _recall),
+    "redundant_facets": (Bar(2), failing(scoring.redundancy)),
+    "additions_helping": (Bar(70, is_least=True), _helping),
+    "additions_harming": (Bar(4), _harming),
+    "prompts_better": (Bar(30, is_least=True), passing(scoring.better)),
+    "prompts_worse": (Bar(2), failing(scoring.worse)),
+    "words_median": (Bar(_MAX_WORDS, unit="words"), _median_words),
+    "detection_precision": (Bar(85, is_least=True), _precision),
+    "detection_recall": (Bar(70, is_least=True), _recall),
 }
+
+WEIGHTS: Mapping[str, Bar] = {"vocabulary": Bar(80_000, unit="bytes")}
+
+
+def weight() -> Mapping[str, Score]:
+    """Return the size of the packaged vocabulary."""
+    return {"vocabulary": Score(len(resources.files("blockrun_image").joinpath("prompt_tips.json").read_bytes()))}

@@ -1,17 +1,23 @@
-"""Judges trials, one by one: each check says why a trial fails, nothing where it passes, or that it is not judged."""
+"""Judges trials, one by one: each check says why a trial fails, nothing where it passes, or that it is not judged.
+
+Each added phrase harms, helps, or does neither; a phrase that harms cannot help.
+"""
 
 import re
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, TypeAlias
 
 from tests.prompts.matching import denied_aside, hits, negated, words_of
-from tests.prompts.purposes import FITS, UNLIT
 from tests.prompts.trial import Trial
+
+from blockrun_image.enrichment import Addition
 
 Check: TypeAlias = Callable[[Trial], str | None]
 """Returns why a trial fails, an empty text if it passes, or None if the check does not concern it."""
 
-SHAPES: Mapping[str, str] = {"1792x1024": "@wide", "1024x1792": "@tall"}
+Effect: TypeAlias = Literal["harms", "helps", "neutral"]
+"""What an added phrase does to a prompt, in the judge's view."""
+
 MAIN_FACETS = ("style", "composition", "lighting")
 
 _UNREAD = re.compile(r"code|English")
@@ -45,23 +51,17 @@ def no_exception(trial: Trial) -> str | None:
 
 def contradiction(trial: Trial) -> str | None:
     """Nothing is added that the judge rules out or the prompt negates."""
-    said = hits(trial.appended, trial.judged.never)
-    ruled_out = sorted(negated(trial.judged.prompt) & set(words_of(denied_aside(trial.appended))))
+    said = hits(trial.own_words, trial.judged.never)
+    ruled_out = sorted(negated(trial.judged.prompt) & set(words_of(denied_aside(trial.own_words))))
     return "; ".join([*said, *(f"negated: {word}" for word in ruled_out)])
 
 
 def over_enrichment(trial: Trial) -> str | None:
-    """What is to be left alone is left alone."""
-    if trial.judged.treat != "alone":
+    """What is to be left alone is left alone, but for what the call asks for."""
+    if not trial.judged.alone:
         return None
-    return "it was to be left alone" if trial.result.prompt != trial.judged.prompt else ""
-
-
-def under_enrichment(trial: Trial) -> str | None:
-    """What lacks something gains something."""
-    if trial.judged.treat != "enrich":
-        return None
-    return "" if trial.appended else f"nothing was added: {trial.result.reason}"
+    is_changed = trial.result.prompt != trial.judged.prompt
+    return "it was to be left alone" if trial.added or (is_changed and not trial.result.applied) else ""
 
 
 def redundancy(trial: Trial) -> str | None:
@@ -72,32 +72,26 @@ def redundancy(trial: Trial) -> str | None:
     return f"it named its own {' and '.join(twice)}" if twice else ""
 
 
-def composition_after(trial: Trial) -> str | None:
-    """What is to be enriched has a composition in the end, its own or an added one."""
-    return _after(trial, "composition")
+def effects(trial: Trial) -> Sequence[tuple[Addition, Effect]]:
+    """Return what each phrase of the enricher's own choice does to the prompt."""
+    return [(each, _effect(each, trial)) for each in trial.added]
 
 
-def lighting_after(trial: Trial) -> str | None:
-    """What is to be enriched has a light in the end, unless its purpose or its judge has no use for one."""
-    is_unlit = trial.judged.purpose in UNLIT or "@scene_light" in trial.judged.never
-    return None if is_unlit else _after(trial, "lighting")
-
-
-def purpose_fit(trial: Trial) -> str | None:
-    """What is added for a purpose is of it and not foreign to it, and says what the judge insists on."""
-    judged = trial.judged
-    if judged.treat != "enrich" or not (judged.purpose or judged.must):
+def better(trial: Trial) -> str | None:
+    """What was enriched is better for it: a phrase helps, and none harms."""
+    if not trial.added:
         return None
-    own = ", ".join(each.text for each in trial.added)
-    found: list[str] = []
-    if judged.purpose:
-        fit = FITS[judged.purpose]
-        found += [f"foreign: {each}" for each in hits(own, fit.foreign)]
-        if "style" not in judged.has and not hits(trial.appended, fit.fitting):
-            found.append(f"nothing is of a {judged.purpose}")
-    if judged.must and not hits(trial.appended, judged.must):
-        found.append(f"none of {', '.join(judged.must)}")
-    return "; ".join(found)
+    found = {effect for _, effect in effects(trial)}
+    if "harms" in found:
+        return worse(trial)
+    return "" if "helps" in found else "nothing helps"
+
+
+def worse(trial: Trial) -> str | None:
+    """What was enriched is not worse for it: no phrase harms."""
+    if not trial.added:
+        return None
+    return "; ".join(f"{each.text} harms" for each, effect in effects(trial) if effect == "harms")
 
 
 def honesty(trial: Trial) -> str | None:
@@ -118,29 +112,19 @@ def honesty(trial: Trial) -> str | None:
     return "; ".join(name for name, is_so in wrong.items() if is_so)
 
 
-def shape_named(trial: Trial) -> str | None:
-    """Where a wide or tall picture lacks a composition, the one that is added names that shape."""
-    judged = trial.judged
-    shape = SHAPES.get(judged.size)
-    is_judged = judged.treat == "enrich" and "composition" not in judged.has and not judged.arguments.composition
-    if shape is None or shape in judged.never or not is_judged:
-        return None
-    return "" if hits(trial.appended, [shape]) else f"{shape[1:]} is not named"
-
-
 def detection(trial: Trial) -> Mapping[str, frozenset[str]] | None:
     """Return the main facets that were found rightly, found wrongly and overlooked, of a prompt that was read at all.
 
     What is to be left alone and was taken for code or another language was not read.
     """
-    if trial.error or (trial.judged.treat == "alone" and _UNREAD.search(trial.result.reason)):
+    if trial.error or (trial.judged.alone and _UNREAD.search(trial.result.reason)):
         return None
     found = frozenset(trial.result.present) & set(MAIN_FACETS)
     named = frozenset(trial.judged.has)
     return {"right": found & named, "wrong": found - named, "overlooked": named - found}
 
 
-def _after(trial: Trial, facet: str) -> str | None:
-    if trial.judged.treat != "enrich":
-        return None
-    return "" if facet in {*trial.judged.has, *trial.facets} else f"no {facet}"
+def _effect(addition: Addition, trial: Trial) -> Effect:
+    if hits(addition.text, trial.judged.never):
+        return "harms"
+    return "helps" if hits(addition.text, trial.judged.helps) else "neutral"

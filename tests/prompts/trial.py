@@ -30,6 +30,11 @@ class Trial:
         return [each for each in self.result.applied if each.source != "argument"]
 
     @property
+    def own_words(self) -> str:
+        """The words of the enricher's own choice."""
+        return ", ".join(each.text for each in self.added)
+
+    @property
     def appended(self) -> str:
         """What stands after the prompt, whatever the report says of it."""
         original = self.judged.prompt

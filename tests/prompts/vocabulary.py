@@ -1,48 +1,64 @@
 """What stands in the prompt vocabulary, list by list, each with its place."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from blockrun_image.enrichment.enriched import MAIN_FACETS
-from blockrun_image.enrichment.tips import Label
+from blockrun_image.enrichment.lexicon import Label
 
-_FACETS: Mapping[str, str] = {
+USE_LISTS = ("heads", "names", "places")
+"""The lists of the terms of a use, by where in a prompt a term names it."""
+
+FACETS: Mapping[str, str] = {
     **{facet: facet for facet in MAIN_FACETS},
-    "wide": "composition",
-    "tall": "composition",
+    **dict.fromkeys(("scene", "wide", "tall", "lettered"), "composition"),
+    "scene_light": "lighting",
 }
+"""The facet of each list of phrases."""
+
+
+class Phrases(NamedTuple):
+    """A list that a phrase is chosen from, with its place, its facet and the facets that are skipped there."""
+
+    place: str
+    facet: str
+    texts: Sequence[str]
+    skips: Sequence[str] = ()
 
 
 def lists_of_terms(data: Any) -> Iterator[tuple[str, Label, Sequence[str]]]:
-    """Yield each list of terms with its place and what its terms tell."""
+    """Yield each list of terms with its place and what its terms tell; those of a use, by the name of their list."""
     for section, kind, part in (
         ("facets", "facet", "terms"),
         ("tags", "tag", ""),
-        ("purposes", "purpose", "cues"),
+        *(("uses", part, part) for part in USE_LISTS),
         ("subjects", "subject", "nouns"),
+        ("sources", "source", "cues"),
+        ("nouns", "noun", ""),
         ("languages", "language", ""),
-        ("foreign", "facet", ""),
     ):
         for name, entry in data[section].items():
-            place = f"{section}.{name}.{part}".removesuffix(".")
-            yield place, Label(kind, name), entry[part] if part else entry
+            if not part or part in entry:
+                place = f"{section}.{name}.{part}".removesuffix(".")
+                yield place, Label(kind, name), entry[part] if part else entry
     yield from ((f"{kind}s", Label(kind, ""), data[f"{kind}s"]) for kind in ("guard", "opt_out", "negation"))
 
 
-def lists_of_phrases(data: Any) -> Iterator[tuple[str, str, Sequence[str]]]:
-    """Yield each list that a phrase is chosen from, with its place and its facet."""
-    kinds = {
-        f"{section}.{name}": entry
-        for section in ("purposes", "subjects")
-        for name, entry in data.get(section, {}).items()
-    }
-    for place, entry in (kinds | {part: data[part] for part in ("fallbacks", "shapes") if part in data}).items():
-        yield from ((f"{place}.{part}", facet, entry[part]) for part, facet in _FACETS.items() if part in entry)
+def lists_of_phrases(data: Any) -> Iterator[Phrases]:
+    """Yield each list that a phrase is chosen from."""
+    for facet, texts in data["presets"].items():
+        yield Phrases(f"presets.{facet}", facet, [*texts.values()])
+    for section in ("purposes", "uses", "subjects", "sources"):
+        for name, entry in data[section].items():
+            yield from _of_kind(f"{section}.{name}", entry)
 
 
-def needs_of(data: Any) -> Mapping[str, Sequence[str]]:
-    """Return, for each phrase that has needs, the tags of which a prompt must have one."""
-    return data.get("needs", {})
+def _of_kind(place: str, entry: Any) -> Iterator[Phrases]:
+    for part, facet in FACETS.items():
+        if part in entry:
+            yield Phrases(f"{place}.{part}", facet, entry[part], entry.get("skips", ()))
+    for subject, other in entry.get("of", {}).items():
+        yield from _of_kind(f"{place}.of.{subject}", other)
 
 
 def both(names: Iterable[str]) -> str:

@@ -4,9 +4,9 @@ from typing import Any
 
 from tests.prompts.judged import JudgedPrompt
 
-ENTRY: dict[str, Any] = {"prompt": "a dog", "has": [], "purpose": None, "treat": "enrich", "never": ["@night", "fog"]}
+ENTRY: dict[str, Any] = {"prompt": "a dog", "has": [], "helps": ["@close", "low sun"], "never": ["@night", "fog"]}
 
 
 def judged(prompt: str = "a dog", **changes: Any) -> JudgedPrompt:
-    """Return a judged prompt with these changes."""
-    return JudgedPrompt.model_validate({**ENTRY, "never": [], "prompt": prompt, **changes}, strict=False)
+    """Return a judged prompt with these changes; nothing helps or harms it, but for them."""
+    return JudgedPrompt.model_validate({"prompt": prompt, "has": [], "helps": [], "never": [], **changes}, strict=False)
