@@ -35,6 +35,7 @@ _LONG = {
     "faults": "processes",
     "test_catalogue_properties.py": "exhaustive",
     "test_enrichment_properties.py": "exhaustive",
+    "test_made_up_prompts.py": "exhaustive",
     "test_prompt_tips.py": "exhaustive",
     "test_prompt_tips_mutations.py": "exhaustive",
     "test_quality_bar.py": "exhaustive",

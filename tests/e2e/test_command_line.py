@@ -96,15 +96,14 @@ def test_prompt_warns_about_features_the_model_does_not_promise() -> None:
 def test_prompt_previews_the_enrichment_and_sends_nothing(sandbox: Sandbox) -> None:
     asked = ("prompt", "A dog with a sign 'no'", "--lighting", "at dusk", "--size", "1792x1024")
     shown = run(*asked, settings=sandbox.environment).stdout
-    for words in ("Your words", "Found in it", "subject", "arguments.lighting", "For dall-e-3", ", at dusk."):
+    for words in ("Your words", "Found in it", "subject", "arguments.lighting", "For dall-e-3", ". At dusk."):
         assert words in shown
     alone = run("prompt", "A cat, exactly as written", "--art-style", "anime").stdout
     assert "Not added           it asks to be sent unchanged\n" in alone
     assert "Missing             style, composition, lighting\n" in alone
     assert "Warning             --art-style 'anime style' was not added: " in alone
-    advised = run("prompt", "A cat at sunset").stdout
-    assert "Missing             style: Name a medium or a rendering, such as " in advised
-    assert "Example             A cat at sunset" in advised
+    advised = run("prompt", "A flyer for our bake sale").stdout
+    assert "Advice              Give the words to print in quotation marks" in advised
     default = run("prompt", "A dog", settings={"BLOCKRUN_IMAGE_DEFAULT_MODEL": "nano-banana"}).stdout
     assert "For nano-banana     A dog. " in default
     about = json.loads(run("prompt", "A dog", "--model", "dall-e-2", "--json").stdout)
@@ -155,7 +154,7 @@ def test_prompt_output_keeps_its_columns_for_any_content(tmp_path: Path) -> None
     assert shown == (
         "Your words          A \ufffd[31mdog\n"
         "                      in a box, as is\n"
-        "Found in it         subject\n"
+        "Found in it         nothing\n"
         "Not added           it asks to be sent unchanged\n"
         "Missing             style, composition, lighting\n"
         f"For {id} your words unchanged\n"
@@ -165,7 +164,7 @@ def test_prompt_output_keeps_its_columns_for_any_content(tmp_path: Path) -> None
 def test_estimate_with_a_prompt_is_a_dry_run() -> None:
     shown = run("estimate", "--prompt", "A dog", "--enrich", "suggest").stdout
     assert "Prompt for dall-e-2, dall-e-3, nano-banana, nano-banana-pro: A dog\n" in shown
-    assert "Missing from the prompt: style, such as " in shown
+    assert "Advice: Name its style, such as " in shown
 
 
 def test_wallet_show_prints_the_address_and_never_the_key(tmp_path: Path) -> None:

@@ -1,319 +1,325 @@
-"""What is added to prompts as people and agents write them, what is never, and which are left alone."""
+"""What is added to prompts as people and agents write them, and why to most of them nothing is."""
 
-import re
 from typing import Any
 
 import pytest
-from tests.support.sandbox import contract
 
 from blockrun_image.enrichment import EnrichedPrompt, enrich
-from blockrun_image.errors import InvalidRequestError
 
 WIDE = {"size": "1792x1024"}
-TALL = {"size": "1024x1792"}
-ALL = "style composition lighting"
-NOT_ENGLISH = "it is not recognisably English"
-NO_CHANGE = "it asks to be sent unchanged"
-CODE = "it looks like code or has flags"
-RICH = "it is detailed enough"
 
 
 def enriched(prompt: str, **asked: Any) -> EnrichedPrompt:
     """Return the prompt, enriched for a model; its words come first in it, and stay as they are."""
-    result = enrich(prompt, model=asked.pop("model", "dall-e-3"), **asked)
+    result = enrich(prompt, model="dall-e-3", **asked)
     assert result.prompt.startswith(prompt)
     return result
 
 
-def added(result: EnrichedPrompt) -> str:
-    return ", ".join(each.text for each in result.applied)
+def added(prompt: str, **asked: Any) -> str:
+    """Return the words that were added."""
+    return ", ".join(each.text for each in enriched(prompt, **asked).applied)
+
+
+def use_of(prompt: str) -> str:
+    """Return the use for which something was added, or an empty text."""
+    uses = {each.rule.split(".")[1] for each in enriched(prompt).applied if each.source == "use"}
+    assert len(uses) <= 1
+    return uses.pop() if uses else ""
 
 
 @pytest.mark.parametrize(
-    ("prompt", "facets"),
+    ("prompt", "use"),
     [
-        ("A dog", ALL),
-        ("bonsai", ALL),
-        ("Mount Fuji", ALL),
-        ("nostalgia", ALL),
-        ("three friends laughing", ALL),
-        ("a photo of a dog", "composition lighting"),
-        ("watercolor of a rose", "composition lighting"),
-        ("a macro of a bee", "lighting"),
-        ("a street at night", "composition"),
-        ("A logo for a coffee shop", "style composition"),
-        ("A diagram of the water cycle", "style composition"),
-        ("a banking app", "style composition"),
-        ('A poster that says "SUMMER JAZZ"', "style composition"),
-        ("seamless pattern of lemons", "lighting"),
-        ("a stack of twelve old books beside a teapot", "composition lighting"),
-        ("can you draw me a dragon that breathes flowers?", "composition lighting"),
-        ("sticker of a happy avocado", "composition lighting"),
-        ("blueprint of a house", "composition"),
-        ("a tintype of a soldier", "composition lighting"),
-        ("five red apples in a row", ALL),
-        ("a still life of lemons, chiaroscuro, oil on canvas", "composition"),
+        ("hero image for a bakery", "web_header"),
+        ("hero image: a bakery at dawn", "web_header"),
+        ("a picture for my website header", "web_header"),
+        ("a forest as phone wallpaper", "phone_wallpaper"),
+        ("phone wallpaper of a forest", "phone_wallpaper"),
+        ("title slide about soil", "slide"),
+        ("a favicon for my bakery", "favicon"),
+        ("a profile picture of a fox", "avatar"),
+        ("an avatar for my bot", "avatar"),
+        ("a fox as a sticker", "sticker"),
+        ("a fox, sticker", "sticker"),
+        ("a fox for my t-shirt", "shirt_print"),
+        ("put a fox on our mug", "shirt_print"),
+        ("a set of icons for a hospital", "icon_set"),
+        ("poster for a jazz concert", "poster"),
+        ("please make me a logo for my bakery", "logo"),
+        ("colouring page of a tractor", "colouring_page"),
+        ("character sheet of a pirate", "reference_sheet"),
+        ("seamless pattern of lemons", "pattern"),
+        ("a clean, modern logo for a bakery", "logo"),
+        ("a marble texture white with gold veins", "texture"),
+        ("a logo in a flat style", "logo"),
+        ("a slide: bar chart of our sales", "chart"),
+        ("three variations of a sticker", "sticker"),
     ],
 )
-def test_prompt_gains_the_missing_facets_its_purpose_needs(prompt: str, facets: str) -> None:
-    assert [each.facet for each in enriched(prompt).applied] == facets.split()
-
-
-@pytest.mark.parametrize(
-    ("prompt", "unfit"),
-    [
-        ("a cave", "daylight|morning|golden|natural light"),
-        ("a wine cellar", "daylight|morning|golden|window"),
-        ("coral reef", "daylight|morning|golden|window"),
-        ("an astronaut", "daylight|morning|golden|window|natural light"),
-        ("fireworks over the harbour", "daylight|morning|golden|natural light|even"),
-        ("a night market in Bangkok", "daylight|morning|golden|natural light|even"),
-        ("foggy forest", "golden|sun"),
-        ("a vampire's castle", "photographic|morning|daylight"),
-        ("haunted house", "magazine|commercial|morning|daylight"),
-        ("a cottage in the woods", "studio|window"),
-        ("a living room", "golden|leading|establishing"),
-        ("tree", "studio|clean|commercial"),
-        ("cherry blossoms along a canal", "food|lay|window"),
-        ("a girl riding a dragon", "photographic|photorealistic"),
-        ("a cyberpunk samurai", "photographic|photorealistic"),
-        ("a flock of birds", "close-up"),
-        ("a line drawing of a gear", "light|photographic"),
-        ("a black and white dog", "warm|golden|vivid"),
-        ("perfume bottle in space, product photo", "background|studio"),
-        ("a chair on a beach, product shot", "background|studio"),
-        ("a minimalist vase", "intricate|detailed"),
-    ],
-)
-def test_additions_fit_the_place_time_and_kind(prompt: str, unfit: str) -> None:
-    result = enriched(prompt)
-    assert result.changed
-    assert not re.search(unfit, added(result))
-
-
-@pytest.mark.parametrize(
-    ("prompt", "kind"),
-    [
-        ("a pirate ship", "vehicle"),
-        ("a school bus", "vehicle"),
-        ("turkey sandwich", "food"),
-        ("hot dog", "food"),
-        ("a beach ball", "object"),
-        ("sea lion", "animal"),
-        ("queen bee", "animal"),
-        ("a jazz band", "group"),
-        ("underwater city", "scenery"),
-        ("a dog, a house", "animal"),
-        ("a vampire's dog", "fantasy"),
-        ("a dream of freedom", "other"),
-        ("a wedding of two painters", "person"),
-    ],
-)
-def test_subject_is_the_first_noun_or_a_compounds_last_unless_imaginary(prompt: str, kind: str) -> None:
-    rules = [each.rule.split(".")[1] for each in enriched(prompt).applied if each.source == "subject"]
-    assert rules
-    assert set(rules) == {kind}
+def test_picture_is_composed_for_where_it_goes(prompt: str, use: str) -> None:
+    assert use_of(prompt) == use
+    assert "composition" in [each.facet for each in enriched(prompt).applied]
 
 
 @pytest.mark.parametrize(
     "prompt",
     [
-        "a light bulb",
-        "a light blue dress",
-        "a light snack",
-        "a shot of espresso",
-        "a photographer at work",
-        "a man painting a fence",
-        "a shadow puppet",
-        "a felt hat",
-        "dim sum",
-        "a picture frame on a wall",
-        "portrait orientation, a mountain",
-        "midnight blue car",
-        "an aerial acrobat",
+        "a man holding a banner",
+        "a man reading a menu",
+        "the logo on the wall of an office",
+        "a fox on a mug",
+        "a card player",
+        "a stamp collector",
+        "a hero",
+        "an icon of a saint",
+        "a photo of a tattoo",
+        "a room with posters on the wall",
+        "a girl who collects stickers",
+        "a computer mouse beside a phone",
+        "a slide in a playground",
+        "a header in a football match",
     ],
 )
-def test_words_that_only_resemble_a_facet_do_not_count_as_it(prompt: str) -> None:
-    assert [each.facet for each in enriched(prompt).applied] == ALL.split()
+def test_thing_that_is_depicted_is_not_taken_for_the_use(prompt: str) -> None:
+    assert use_of(prompt) == ""
 
 
 @pytest.mark.parametrize(
-    ("prompt", "purpose"),
+    ("prompt", "wrong"),
     [
-        ("a phone app", "ui_mockup"),
-        ("exploded view of a camera", "diagram"),
-        ("coloring page of a dinosaur", "childrens_illustration"),
-        ("luxury watch advertisement", "product"),
-        ("a poster in a teenager's bedroom", ""),
-        ("a room with posters on the wall", ""),
-        ("a portrait painter", ""),
-        ("a business card for a photographer", "poster_text"),
+        ("a teddy bear", "wild"),
+        ("a rocking horse", "farm"),
+        ("a sea horse", "farm"),
+        ("a cat tree", "tree"),
+        ("a rose garden", "flower"),
+        ("a fish tank", "sea_life"),
+        ("a car park", "car"),
+        ("hot dog", "pet"),
+        ("a toy car", "car"),
+        ("a sandcastle", "building"),
     ],
 )
-def test_purpose_is_inferred_from_cues_not_from_depicted_things(prompt: str, purpose: str) -> None:
-    told = {each.rule.split(".")[1] for each in enriched(prompt).applied if each.source == "purpose"}
-    assert told == ({purpose} if purpose else set())
+def test_noun_within_another_is_not_taken_for_the_subject(prompt: str, wrong: str) -> None:
+    assert not [each.rule for each in enriched(prompt).applied if each.rule.startswith(f"subjects.{wrong}.")]
 
 
-@pytest.mark.parametrize(
-    ("prompt", "reason"),
-    [
-        ("un chien dans la neige", NOT_ENGLISH),
-        ("Portrait d'une vieille dame", NOT_ENGLISH),
-        ("ein Hund im Schnee", NOT_ENGLISH),
-        ("gato", NOT_ENGLISH),
-        ("雪の中の赤い狐", NOT_ENGLISH),
-        ("собака на пляже", NOT_ENGLISH),
-        ("🦊", "it has too few words"),
-        ("A dog, as is", NO_CHANGE),
-        ("A dog. No additions.", NO_CHANGE),
-        ("please don't modify my prompt: an orange cat", NO_CHANGE),
-        ("a dog --ar 16:9", CODE),
-        ("graph TD; A-->B", CODE),
-        ("(masterpiece:1.2), a girl", CODE),
-        ('{"prompt": "a dog"}', CODE),
-        ("a dog " * 30, RICH),
-        ("Macro photo of a dew drop on a blade of grass, morning light", RICH),
-        ("a minimalist logo of a mountain, centered on white", "it has what its purpose needs"),
-    ],
-)
-def test_prompt_is_left_alone_with_a_reason(prompt: str, reason: str) -> None:
+def test_place_for_a_photo_leaves_it_a_photo() -> None:
+    assert [each.source for each in enriched("a burger photo for our menu").applied] == ["subject", "subject"]
+    assert use_of("a menu") == "menu"
+
+
+def test_hero_image_leaves_room_for_words_and_a_favicon_fills_its_frame() -> None:
+    assert "negative space" in added("hero image for a bakery")
+    assert "fills the frame" in added("a favicon for my bakery")
+
+
+def test_use_suits_what_is_depicted() -> None:
+    assert "head and shoulders" in added("a profile picture of a fox")
+    assert "head and shoulders" not in added("a profile picture of a teapot")
+
+
+@pytest.mark.parametrize("prompt", ["A dog", "soup", "a bedroom", "a mountain lake", "Castle", "a photo of a dog"])
+def test_bare_subject_gains_what_a_photographer_would_choose(prompt: str) -> None:
     result = enriched(prompt)
-    assert (result.prompt, result.reason) == (prompt, reason)
+    assert {each.source for each in result.applied} == {"subject"}
+    assert {"composition", "lighting"} <= {each.facet for each in result.applied}
 
 
-def test_a_puppy_in_a_sunlit_meadow_keeps_its_light_and_its_focus() -> None:
-    result = enriched("A golden retriever puppy sitting in a sunlit meadow, soft focus background")
-    assert {each.facet for each in result.applied} <= {"composition"}
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a lego castle",
+        "a robot dog",
+        "a glass horse",
+        "a knitted fox",
+        "a grumpy cat",
+        "a cozy bedroom",
+        "a lonely lighthouse",
+        "a haunted castle",
+        "two dogs",
+        "a dog and a cat",
+        "a dog in the park with a ball",
+        "pencil sketch of a dog",
+        "a dog at night",
+        "an old woman",
+        "three friends laughing",
+    ],
+)
+def test_guise_mood_company_place_or_medium_leaves_a_subject_alone(prompt: str) -> None:
+    assert added(prompt) == ""
+    assert enriched(prompt).reason == enriched("a zyxer").reason
+
+
+@pytest.mark.parametrize(
+    ("prompt", "light"),
+    [
+        ("a cat by the window", "window light"),
+        ("a lamp near a window", "window light"),
+        ("a knight at a roaring fire", "light from the fire"),
+    ],
+)
+def test_source_of_light_lights_the_picture(prompt: str, light: str) -> None:
+    (addition,) = enriched(prompt).applied
+    assert (addition.facet, addition.source) == ("lighting", "light")
+    assert light in addition.text
+
+
+def test_picture_that_is_lit_already_gets_no_second_light() -> None:
+    assert added("a cat by the window at night") == ""
 
 
 @pytest.mark.parametrize(
     ("prompt", "ruled_out"),
     [
-        ("a cat, not a photo", "photo"),
-        ("a mountain, don't center it", "centered"),
-        ("a bowl of fruit, no close-up", "close"),
-        ("a lake, no sunlight", "sun|golden|flat"),
-        ("a house, no dramatic lighting", "dramatic|light|flat"),
-        ("a cave, without any light", "light|lit|glow"),
-        ("an owl, no people", "people"),
+        ("hero image, no negative space", "negative space"),
+        ("a logo, not flat", "flat"),
+        ("a dog, no close-up", "close"),
+        ("a mountain lake, no golden light", "golden"),
+        ("soup, no window", "window"),
+        ("a castle, without any light", "light"),
+        ("a sticker of a fox, no outline", "outline"),
     ],
 )
 def test_ruled_out_words_are_not_added(prompt: str, ruled_out: str) -> None:
+    bare = prompt.partition(",")[0]
+    assert ruled_out in added(bare)
+    assert ruled_out not in added(prompt)
+
+
+def test_phrase_that_contradicts_the_prompt_is_not_added() -> None:
+    assert "golden" in added("a bear")
+    assert "golden" not in added("a polar bear")
+    assert added("a polar bear")
+
+
+def test_ruling_out_words_in_the_picture_leaves_room_for_others_on_it() -> None:
+    assert added("hero image, no text") == added("hero image")
+
+
+@pytest.mark.parametrize("words", ["logo, hero image", "at night", "by the window", "sticker", "no light", "verbatim"])
+def test_quoted_words_are_written_in_the_picture_and_say_nothing_of_it(words: str) -> None:
+    told, other = enriched(f'a T-shirt that says "{words}"'), enriched('a T-shirt that says "zyx"')
+    assert (told.applied, told.present, told.reason) == (other.applied, other.present, other.reason)
+
+
+def test_quoted_words_are_given_their_place() -> None:
+    assert "lettering" in added('poster for a jazz concert, "JAZZ NIGHT"')
+    assert "lettering" not in added("poster for a jazz concert")
+
+
+@pytest.mark.parametrize("prompt", ["burnout", "something about teamwork", "an image about remote work"])
+def test_idea_is_answered_with_a_question_for_what_stands_for_it(prompt: str) -> None:
     result = enriched(prompt)
-    assert result.changed
-    assert not re.search(ruled_out, added(result))
-
-
-def test_ruling_out_one_light_allows_others() -> None:
-    assert "lighting" in [each.facet for each in enriched("a lake, no sunlight").applied]
+    (advice,) = result.advice
+    assert (result.changed, advice.facet, advice.example) == (False, "subject", "")
+    assert advice.say.startswith("Name one scene or object")
 
 
 @pytest.mark.parametrize(
-    ("prompt", "asked", "words"),
-    [
-        ("a bottle of wine", WIDE, "wide"),
-        ("a bottle of wine", TALL, "tall"),
-        ("a portrait of a king", TALL, "vertical"),
-        ("an old woman", WIDE, "wide"),
-        ("a poster for a concert", TALL, "tall"),
-        ("children's book owl", WIDE, "wide"),
-        ("a floral pattern", WIDE, "repeating"),
-    ],
+    "prompt",
+    ["same but at night", "make it darker", "another one please", "now without the dog", "the second version, bigger"],
 )
-def test_a_wide_or_tall_size_is_named_unless_a_pattern_fills_it(prompt: str, asked: dict[str, Any], words: str) -> None:
-    assert words in added(enriched(prompt, **asked)).split()
+def test_follow_up_is_answered_with_a_request_for_the_whole_picture(prompt: str) -> None:
+    result = enriched(prompt)
+    (advice,) = result.advice
+    assert (result.changed, advice.facet) == (False, "subject")
+    assert "no call knows an earlier one" in advice.say
 
 
-def test_extreme_close_up_gets_no_composition_in_a_wide_size() -> None:
-    assert "composition" not in [each.facet for each in enriched("a close-up of an eye", **WIDE).applied]
+@pytest.mark.parametrize("prompt", ["a menu", "a bar chart of sales", "a birthday card"])
+def test_words_that_only_the_author_knows_are_asked_for(prompt: str) -> None:
+    (advice,) = enriched(prompt).advice
+    assert (advice.facet, advice.example) == ("subject", "")
+    assert advice.say.startswith("Give ")
 
 
-def test_quoted_text_names_no_facet_and_stays_unchanged() -> None:
-    result = enriched('a T-shirt that says "black and white photo at night, logo"')
-    assert {"composition", "lighting"} <= {each.facet for each in result.applied}
-    assert result.prompt.startswith('a T-shirt that says "black and white photo at night, logo"')
+@pytest.mark.parametrize("prompt", ['a menu: "soup 4, bread 2"', 'a birthday card that says "HAPPY 40"'])
+def test_words_that_are_there_are_not_asked_for(prompt: str) -> None:
+    assert enriched(prompt).advice == []
 
 
 @pytest.mark.parametrize(
-    ("prompt", "asked", "text"),
-    [
-        ("a fox", {"art_style": "watercolor"}, "loose watercolor painting style"),
-        ("a fox", {"lighting": "neon glow"}, "neon glow"),
-        ("pixel art fox", {"lighting": "neon glow"}, "neon glow"),
-        ("a castle", {"art_style": "photorealistic"}, "photorealistic style"),
-        ("a dragon", {"art_style": "photorealistic"}, "photorealistic style"),
-        ("a fox", {"purpose": "logo_icon"}, "minimalist flat vector style"),
-        ("a city at night", {"purpose": "poster_text"}, "bold graphic style"),
-    ],
+    ("prompt", "facet"), [("a cozy bedroom", "composition"), ("a lonely lighthouse", "composition")]
 )
-def test_requested_words_are_added(prompt: str, asked: dict[str, Any], text: str) -> None:
-    assert text in [each.text for each in enriched(prompt, **asked).applied]
+def test_what_is_too_uncertain_to_be_added_is_advised_once(prompt: str, facet: str) -> None:
+    (advice,) = enriched(prompt).advice
+    assert advice.facet == facet
+    assert advice.example
+    assert advice.example not in enriched(prompt).prompt
 
 
 @pytest.mark.parametrize(
-    ("prompt", "asked", "warning"),
-    [
-        ("a fox at night", {"lighting": "morning"}, "it contradicts the prompt's own words"),
-        ("a photo of a fox", {"art_style": "oil_painting"}, "it contradicts the prompt's own words"),
-        ("a dog, as is", {"lighting": "morning"}, "the prompt was not changed, because it asks to be sent unchanged"),
-        ("a" * 4_000, {"lighting": "morning"}, "there is no room for it"),
-    ],
+    ("purpose", "words"),
+    [("logo_icon", "flat vector style"), ("pixel_art", "pixel art style"), ("product", "three-quarter view")],
 )
-def test_requested_words_that_cannot_be_added_cause_a_warning(prompt: str, asked: dict[str, Any], warning: str) -> None:
-    result = enriched(prompt, **asked)
-    assert "argument" not in [each.source for each in result.applied]
-    assert [each.endswith(f"was not added: {warning}.") for each in result.warnings] == [True]
+def test_purpose_of_the_call_speaks_whatever_the_prompt_is_about(purpose: str, words: str) -> None:
+    assert words in added("a zyx of zyx", purpose=purpose)
+    assert added("a zyx of zyx") == ""
 
 
-@pytest.mark.parametrize("asked", [{"purpose": "pleasure"}, {"lighting": "sun --no rain"}, {"art_style": "..."}])
-def test_invalid_enrichment_argument_is_an_error(asked: dict[str, str]) -> None:
-    with pytest.raises(InvalidRequestError):
-        enriched("a dog", **asked)
+def test_wide_or_tall_size_chooses_the_composition_where_there_is_one_for_it() -> None:
+    assert "panoramic" in added("a mountain lake", **WIDE)
+    assert "panoramic" not in added("a mountain lake")
 
 
 @pytest.mark.parametrize(
-    ("prompt", "model", "sent"),
-    [
-        ("a cat", "dall-e-2", "a cat, natural photographic style, composed on the rule of thirds, soft natural light"),
-        ("a cat", "dall-e-3", "a cat. Natural photographic style, composed on the rule of thirds, soft natural light."),
-        (
-            "a cat!",
-            "nano-banana",
-            "a cat! Natural photographic style, composed on the rule of thirds, soft natural light.",
-        ),
-        (
-            "a cat,",
-            "nano-banana-pro",
-            "a cat, natural photographic style, composed on the rule of thirds, soft natural light.",
-        ),
-    ],
+    "prompt", ["un chien dans la neige", "ein Hund im Schnee", "雪の中の赤い狐", "собака на пляже"]
 )
-def test_additions_follow_the_prompt_as_a_sentence_or_as_tags(prompt: str, model: str, sent: str) -> None:
-    assert enriched(prompt, model=model).prompt == sent
-
-
-def test_requested_words_are_not_repeated() -> None:
-    result = enriched("a fox, golden glow", lighting="golden glow")
-    assert "golden glow" not in added(result)
-    assert result.warnings == []
+def test_prompt_in_another_language_is_left_alone(prompt: str) -> None:
+    result = enriched(prompt)
+    assert (result.changed, result.reason) == (False, "it is not recognisably English")
 
 
 @pytest.mark.parametrize(
-    ("room", "facets"),
+    "prompt",
     [
-        (400, ALL),
-        (70, "style composition"),
-        (40, "style"),
-        (20, ""),
+        "hero image for a bakery, as is",
+        "hero image for a bakery --ar 16:9",
+        '{"prompt": "hero image for a bakery"}',
+        "(hero image:1.2) for a bakery",
+        "Please don't modify my prompt: hero image for a bakery",
+        "hero image for a bakery, no additions",
+        "hero image for a bakery, a baker at the oven, " + "with flour on the table and bread in a basket, " * 4,
     ],
 )
-def test_last_additions_are_dropped_first_if_room_is_short(room: int, facets: str) -> None:
-    tight = contract().find("dall-e-3").model_copy(update={"max_prompt_characters": room})
-    result = enriched("a cat", model=tight)
-    assert [each.facet for each in result.applied] == facets.split()
-    assert result.reason == ("" if facets else "there is no room for more")
+def test_use_is_no_reason_to_touch_code_opt_outs_or_what_is_rich(prompt: str) -> None:
+    result = enriched(prompt)
+    assert (result.changed, result.advice) == (False, [])
+    assert result.reason
 
 
-def test_prompt_with_text_direction_overrides_is_left_alone() -> None:
-    assert enriched("a \u202edog").reason == "it has characters that change how others are read"
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a business card lying on a marble table",
+        "a sticker on a laptop",
+        "an old travel poster hanging in a hostel",
+        "a photo of a tattoo",
+        "a flyer photo of a villa",
+        "a stack of business cards",
+        "a size chart for children's t-shirts",
+        "a banner for my Etsy shop",
+    ],
+)
+def test_thing_that_lies_somewhere_or_is_for_sale_is_no_use(prompt: str) -> None:
+    assert not use_of(prompt)
+
+
+def test_list_under_one_negation_is_ruled_out_whole() -> None:
+    assert not added("a party without cake, balloons or burning candles")
+    assert added("a party without cake, but with balloons or burning candles") == "warm candlelight"
+
+
+def test_vague_wish_is_asked_for_a_scene_unless_it_names_one() -> None:
+    (told,) = enriched("something relaxing").advice
+    assert told.say == "Name one scene or object that stands for 'relaxing'"
+    (told,) = enriched("something nice for the wall").advice
+    assert told.say == "Name one scene or object to show"
+    assert not enriched("something nice for the wall, little bears").advice
+    assert not enriched("climate change as a game of chess").advice
+
+
+def test_photo_of_a_bowl_of_a_food_is_one_of_the_food() -> None:
+    assert "window light" in added("a photo of a bowl of ramen")
+    assert not added("a set of a series of a collection of a pack of ramen")

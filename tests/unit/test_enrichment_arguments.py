@@ -8,7 +8,7 @@ from blockrun_image.enrichment import EnrichedPrompt, enrich
 from blockrun_image.enrichment.tips import Tips
 from blockrun_image.errors import InvalidRequestError
 
-PRESETS = [(facet, id, phrase.text) for facet, texts in Tips.built_in().phrases.items() for id, phrase in texts.items()]
+PRESETS = [(facet, id, phrase.text) for facet, texts in Tips.built_in().presets.items() for id, phrase in texts.items()]
 ARGUMENTS = {"style": "art_style", "composition": "composition", "lighting": "lighting"}
 
 

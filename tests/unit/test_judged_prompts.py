@@ -18,7 +18,8 @@ def written(folder: Path, name: str = "dogs", **changes: Any) -> Path:
 
 def test_a_judged_prompt_is_read_with_its_defaults(tmp_path: Path) -> None:
     ((prompt,),) = [kind.prompts for kind in load(written(tmp_path))]
-    assert (prompt.prompt, prompt.never, prompt.must) == ("a dog", ("@night", "fog"), ())
+    assert (prompt.prompt, prompt.helps, prompt.never) == ("a dog", ("@close", "low sun"), ("@night", "fog"))
+    assert (prompt.has, prompt.alone, prompt.note) == ((), False, "")
     assert (prompt.size, prompt.model, prompt.arguments) == ("1024x1024", "dall-e-3", Arguments())
 
 
@@ -26,21 +27,28 @@ def test_a_judged_prompt_is_read_with_its_defaults(tmp_path: Path) -> None:
     "changes",
     [
         {"mood": "sad"},
+        {"treat": "alone"},
         {"has": ["colour"]},
         {"has": ["style", "style"]},
-        {"has": ["style", "composition", "lighting"]},
-        {"purpose": "poster"},
-        {"treat": "improve"},
+        {"helps": ["@nightly"]},
+        {"helps": ["eye level", "eye level"]},
+        {"helps": ["Eye level"]},
+        {"helps": ["eye level "]},
         {"never": ["@nightly"]},
         {"never": ["fog", "fog"]},
         {"never": ["Fog"]},
         {"never": [""]},
-        {"must": ["@dusk"]},
+        {"helps": ["fog"]},
+        {"alone": True},
+        {"alone": True, "helps": []},
+        {"alone": True, "never": []},
+        {"alone": "yes"},
         {"size": "640x480"},
         {"model": "gpt-image-1"},
         {"arguments": {"mood": "sad"}},
         {"arguments": {"purpose": "poster"}},
         {"prompt": None},
+        {"prompt": ""},
     ],
 )
 def test_invalid_judgement_is_refused(tmp_path: Path, changes: Mapping[str, Any]) -> None:
@@ -48,12 +56,25 @@ def test_invalid_judgement_is_refused(tmp_path: Path, changes: Mapping[str, Any]
         load(written(tmp_path, **changes))
 
 
-@pytest.mark.parametrize("field", ["prompt", "has", "purpose", "treat", "never"])
+@pytest.mark.parametrize("field", ["prompt", "has", "helps", "never"])
 def test_missing_required_field_is_refused(tmp_path: Path, field: str) -> None:
     entry = {name: value for name, value in ENTRY.items() if name != field}
     (tmp_path / "dogs.json").write_text(json.dumps({"kind": "dogs", "about": "dogs", "prompts": [entry]}), "utf-8")
     with pytest.raises(ValueError, match=field):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("terms", [{}, {"helps": []}, {"helps": [], "never": []}])
+def test_prompt_to_be_left_alone_needs_no_terms(tmp_path: Path, terms: Mapping[str, Any]) -> None:
+    entry: dict[str, Any] = {"prompt": "a dog, as is", "has": [], "alone": True, **terms}
+    (tmp_path / "dogs.json").write_text(json.dumps({"kind": "dogs", "about": "dogs", "prompts": [entry]}), "utf-8")
+    ((prompt,),) = [kind.prompts for kind in load(tmp_path)]
+    assert (prompt.alone, prompt.helps, prompt.never) == (True, (), ())
+
+
+def test_terms_may_name_a_group_of_either_kind(tmp_path: Path) -> None:
+    ((prompt,),) = [kind.prompts for kind in load(written(tmp_path, helps=["@studio"], never=["@copy_space"]))]
+    assert (prompt.helps, prompt.never) == (("@studio",), ("@copy_space",))
 
 
 def test_duplicate_prompt_is_refused_despite_case_and_spaces(tmp_path: Path) -> None:
@@ -71,6 +92,12 @@ def test_file_name_must_match_its_kind(tmp_path: Path) -> None:
     written(tmp_path).joinpath("dogs.json").rename(tmp_path / "cats.json")
     with pytest.raises(ValueError, match=r"cats\.json is of the kind dogs"):
         load(tmp_path)
+
+
+def test_the_judged_prompts_can_be_read() -> None:
+    prompts = [prompt for kind in load() for prompt in kind.prompts]
+    assert len(prompts) > 500
+    assert [prompt.prompt for prompt in prompts if not (prompt.alone or prompt.helps or prompt.never)] == []
 
 
 def test_a_folder_without_judged_prompts_is_refused(tmp_path: Path) -> None:

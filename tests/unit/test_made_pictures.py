@@ -36,7 +36,7 @@ def times(text: str, result: Any) -> tuple[int, int]:
 @pytest.mark.anyio
 async def test_url_prompt_and_revision_appear_once_in_text_and_content(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL, revised_prompt="Ein Hund 🐕"), Image(OTHER_URL, revised_prompt="Ein Fuchs 🦊"))
-    result = await ImageToolset(catalog, gateway).generate_image("an animal", "dall-e-3", n=2)
+    result = await ImageToolset(catalog, gateway).generate_image("a dog", "dall-e-3", n=2)
     for part in (URL, OTHER_URL, "Ein Hund 🐕", "Ein Fuchs 🦊"):
         assert times(part, result) == (1, 1)
     assert times(result.prompt.prompt, result) == (0, 1)
@@ -45,14 +45,14 @@ async def test_url_prompt_and_revision_appear_once_in_text_and_content(catalog: 
 @pytest.mark.anyio
 async def test_revision_shared_by_all_pictures_is_reported_once(catalog: Catalog) -> None:
     gateway = FakeGateway(Image(URL, revised_prompt="Ein Hund"), Image(OTHER_URL, revised_prompt="Ein Hund"))
-    result = await ImageToolset(catalog, gateway).generate_image("an animal", "dall-e-3", n=2)
+    result = await ImageToolset(catalog, gateway).generate_image("a dog", "dall-e-3", n=2)
     assert times("Ein Hund", result) == (1, 1)
     assert [image.revised_prompt for image in result.images] == ["Ein Hund", None]
 
 
 @pytest.mark.anyio
 async def test_revision_equal_to_an_unenriched_prompt_is_not_reported(catalog: Catalog) -> None:
-    gateway = FakeGateway(Image(URL, revised_prompt="an animal"), Image(OTHER_URL))
+    gateway = FakeGateway(Image(URL, revised_prompt="a dog"), Image(OTHER_URL))
     result = await ImageToolset(catalog, gateway).generate_image("an animal", "dall-e-3", n=2, enrich="off")
     assert times("an animal", result) == (0, 1)
     assert times(OTHER_URL, result) == (1, 1)
@@ -60,10 +60,10 @@ async def test_revision_equal_to_an_unenriched_prompt_is_not_reported(catalog: C
 
 @pytest.mark.anyio
 async def test_revision_equal_to_the_original_or_sent_prompt_is_not_reported(catalog: Catalog) -> None:
-    sent = enrich("an animal", model="dall-e-3").prompt
-    gateway = FakeGateway(Image(URL, revised_prompt="an animal"), Image(OTHER_URL, revised_prompt=sent))
-    result = await ImageToolset(catalog, gateway).generate_image("an animal", "dall-e-3", n=2)
-    assert result.prompt.prompt == sent != "an animal"
+    sent = enrich("a dog", model="dall-e-3").prompt
+    gateway = FakeGateway(Image(URL, revised_prompt="a dog"), Image(OTHER_URL, revised_prompt=sent))
+    result = await ImageToolset(catalog, gateway).generate_image("a dog", "dall-e-3", n=2)
+    assert result.prompt.prompt == sent != "a dog"
     assert [image.revised_prompt for image in result.images] == [None, None]
 
 

@@ -1,11 +1,9 @@
-"""The judge's own vocabulary: groups of words, negations, and purposes."""
+"""The judge's own vocabulary: groups of words about pictures in general, and negations."""
 
 import pytest
-from tests.prompts.groups import GROUPS
+from tests.prompts.groups import GROUPS, TRAITS
+from tests.prompts.helping import HELPING
 from tests.prompts.matching import hits, negated
-from tests.prompts.purposes import FITS
-
-from blockrun_image.enrichment import PURPOSES
 
 SAID = {
     "photo": ["natural photographic style", "85mm lens", "bokeh", "photo-realistic", "a film still"],
@@ -92,7 +90,12 @@ UNSAID = {
 
 
 def test_each_group_has_positive_and_negative_examples() -> None:
-    assert set(GROUPS) == set(SAID) == set(UNSAID)
+    assert set(TRAITS) == set(SAID) == set(UNSAID)
+
+
+def test_no_group_is_of_both_kinds() -> None:
+    assert set(TRAITS).isdisjoint(HELPING)
+    assert set(GROUPS) == {*TRAITS, *HELPING}
 
 
 @pytest.mark.parametrize(("group", "text"), [(group, text) for group, texts in SAID.items() for text in texts])
@@ -128,9 +131,3 @@ def test_a_word_is_matched_whole_and_in_its_plural() -> None:
 )
 def test_negated_words_of_a_prompt_are_found(prompt: str, words: set[str]) -> None:
     assert negated(prompt) == words
-
-
-def test_every_purpose_has_fitting_terms_from_known_groups() -> None:
-    assert set(FITS) == set(PURPOSES) - {"auto"}
-    terms = [term for fit in FITS.values() for term in (*fit.foreign, *fit.fitting)]
-    assert {term[1:] for term in terms if term.startswith("@")} <= set(GROUPS)

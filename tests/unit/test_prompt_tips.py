@@ -12,8 +12,8 @@ from tests.prompts import lint
 from tests.prompts.lint import faults, main, packaged
 
 from blockrun_image.enrichment.enriched import MAIN_FACETS, PURPOSES
-from blockrun_image.enrichment.reading import OTHER
-from blockrun_image.enrichment.tips import Tips, plural, singular
+from blockrun_image.enrichment.lexicon import plural, singular
+from blockrun_image.enrichment.tips import Tips
 
 DATA: dict[str, Any] = packaged("prompt_tips.json")
 SCHEMA: dict[str, Any] = packaged("prompt_tips.schema.json")
@@ -58,17 +58,18 @@ def term(text: str, *path: str) -> Change:
     return change
 
 
-def phrase(facet: str, text: str, *, id: str = "zyx") -> Change:
-    return put(text, "phrases", facet, id)
+def offer(text: str, *path: str) -> Change:
+    """Return the change that has this phrase, and no other, chosen from a list."""
+    return put([text], *path)
 
 
-def offer(*path: str) -> Change:
-    """Return the change that has the phrase zyx, and no other, chosen from a list."""
-    return put(["zyx"], *path)
+def use(**changes: Any) -> Change:
+    """Return the change that adds a use, zyx, with these changes."""
+    return put({"names": ["zyxer"], "composition": ["zyx on one side"], **changes}, "uses", "zyx")
 
 
-def need(id: str, *tags: str) -> Change:
-    return put({id: [*tags]}, "needs")
+STYLE = ("purposes", "photo", "style")
+LIGHT = ("purposes", "portrait", "lighting")
 
 
 def test_the_vocabulary_has_no_faults() -> None:
@@ -85,33 +86,45 @@ def test_an_editor_finds_the_schema_beside_the_file() -> None:
     assert packaged(DATA["$schema"].removeprefix("./")) == SCHEMA
 
 
-def test_schema_lists_all_purposes_facets_and_the_fallback_subject() -> None:
+def test_schema_lists_all_purposes_and_facets() -> None:
     assert {"auto", *SCHEMA["properties"]["purposes"]["required"]} == set(PURPOSES)
-    assert OTHER in SCHEMA["properties"]["subjects"]["required"]
-    assert SCHEMA["properties"]["phrases"]["required"] == list(MAIN_FACETS)
+    assert SCHEMA["properties"]["presets"]["required"] == list(MAIN_FACETS)
 
 
 @pytest.mark.parametrize(
     ("change", "place"),
     [
         (put([], "extra"), "the file"),
-        (drop("shapes"), "the file"),
+        (put({}, "needs"), "the file"),
+        (put(1, "version"), "version"),
+        (drop("sources"), "the file"),
         (put([], "facets", "mood", "terms"), "facets.mood.terms"),
-        (put([], "fallbacks", "lighting"), "fallbacks.lighting"),
-        (put("zyx style", "phrases", "style", "Zyx"), "phrases.style"),
+        (put({}, "presets", "lighting"), "presets.lighting"),
+        (put("zyx style", "presets", "style", "Zyx"), "presets.style"),
         (put(["mood"], "purposes", "photo", "skips"), "purposes.photo.skips.0"),
-        (drop("subjects", "other"), "subjects"),
+        (put(["zyx"], "purposes", "photo", "cues"), "purposes.photo"),
+        (drop("tags", "line_art"), "tags"),
         (put([["photo"]], "conflicts"), "conflicts.0"),
-        (need("zyx"), "needs.zyx"),
-        (phrase("style", "style"), "phrases.style.zyx"),
-        (phrase("style", "a, style"), "phrases.style.zyx"),
-        (phrase("style", "zyx --style"), "phrases.style.zyx"),
-        (phrase("style", "zyx style\n"), "phrases.style.zyx"),
-        (phrase("style", 'a "style"'), "phrases.style.zyx"),
-        (phrase("style", "a \ud800 style"), "phrases.style.zyx"),
-        (phrase("style", "zyx  style"), "phrases.style.zyx"),
-        (phrase("style", "a b c d e f g h style"), "phrases.style.zyx"),
-        (phrase("style", f"{'x' * 80} style"), "phrases.style.zyx"),
+        (put({"composition": ["zyx on one side"]}, "uses", "zyx"), "uses.zyx"),
+        (use(names=[]), "uses.zyx.names"),
+        (use(scene=["zyx on one side"]), "uses.zyx"),
+        (use(ask="Say zyx."), "uses.zyx.ask"),
+        (use(of={"pet": {"of": {}}}), "uses.zyx.of.pet"),
+        (put({"nouns": ["zyx"], "lettered": ["zyx on one side"]}, "subjects", "zyx"), "subjects.zyx"),
+        (put({"nouns": ["zyx"], "living": False}, "subjects", "zyx"), "subjects.zyx.living"),
+        (drop("sources", "window", "lighting"), "sources.window"),
+        (put(["zyx"], "nouns", "zyx"), "nouns"),
+        (offer("style", *STYLE), "purposes.photo.style.0"),
+        (offer("a,style", *STYLE), "purposes.photo.style.0"),
+        (offer("a style,", *STYLE), "purposes.photo.style.0"),
+        (offer("zyx --style", *STYLE), "purposes.photo.style.0"),
+        (offer("zyx style\n", *STYLE), "purposes.photo.style.0"),
+        (offer('a "style"', *STYLE), "purposes.photo.style.0"),
+        (offer("a \ud800 style", *STYLE), "purposes.photo.style.0"),
+        (offer("zyx  style", *STYLE), "purposes.photo.style.0"),
+        (offer("a b c d e f g h i j k l style", *STYLE), "purposes.photo.style.0"),
+        (offer(f"{'x' * 80} style", *STYLE), "purposes.photo.style.0"),
+        (put([], *STYLE), "purposes.photo.style"),
         (term("", "guards"), "guards.0"),
         *((term(text, "guards"), "guards.") for text in ("Zyx", "zyx\n", "zyx-zyx", " zyx", "zyx!", "été", "x" * 41)),
     ],
@@ -124,17 +137,16 @@ def test_schema_fault_is_reported_with_its_place_and_expectation(change: Change,
 @pytest.mark.parametrize(
     ("fault", "changes"),
     [
-        ("purposes.photo.style: there is no style phrase zyx", [offer("purposes", "photo", "style")]),
-        (
-            "shapes.tall: there is no composition phrase zyx",
-            [phrase("style", "zyx cartoon"), offer("shapes", "tall")],
-        ),
-        ("phrases: zyx is there twice", [phrase("lighting", "zyx light"), phrase("style", "zyx cartoon")]),
         ("conflicts: there is no tag zyx", [append(["photo", "zyx"], "conflicts")]),
-        ("needs: there is no phrase zyx", [need("zyx", "night")]),
-        ("needs.zyx: there is no tag xyz", [phrase("lighting", "zyx light"), need("zyx", "xyz")]),
-        ("subjects: 'dog' is of two classes", [term("dog", "subjects", "food", "nouns")]),
+        ("unlit: there is no tag zyx", [term("zyx", "unlit")]),
+        ("subjects.pet.implies: there is no tag zyx", [put(["zyx"], "subjects", "pet", "implies")]),
+        ("uses.zyx.of: there is no subject xyz", [use(of={"xyz": {}})]),
+        ("uses: 'zyxer' is of xyz and zyx", [put({"places": ["zyxer"]}, "uses", "xyz"), use()]),
+        ("subjects: 'dog' is of dish and pet", [term("dog", "subjects", "dish", "nouns")]),
+        ("sources: 'log fire' is of firelight and window", [term("log fire", "sources", "window", "cues")]),
         ("negations: 'aaa' is out of order", [append("aaa", "negations")]),
+        ("uses.zyx.names: 'aaa' is out of order", [use(names=["zyxer", "aaa"])]),
+        ("unlit: 'aaa' is out of order", [put(["aaa"], "tags", "aaa"), append("aaa", "unlit")]),
         ("languages.other: 'Ā' is not in lower case", [term("Ā", "languages", "other")]),
         (
             "conflicts: night and zyx are there twice",
@@ -146,48 +158,61 @@ def test_schema_fault_is_reported_with_its_place_and_expectation(change: Change,
         ),
         (
             "purposes.diagram.lighting: lighting is skipped",
-            [phrase("lighting", "zyx light"), offer("purposes", "diagram", "lighting")],
+            [offer("zyx light", "purposes", "diagram", "lighting")],
         ),
-        ("needs.zyx: no rule chooses the phrase", [phrase("lighting", "zyx light"), need("zyx", "night")]),
+        ("uses.zyx.lettered: composition is skipped", [use(lettered=["zyx on one side"], skips=["composition"])]),
+        (
+            "uses.zyx.of.pet.tall: composition is skipped",
+            [use(of={"pet": {"tall": ["zyx on one side"], "skips": ["composition"]}})],
+        ),
         ("tags.zyx: it decides nothing", [put(["zyx"], "tags", "zyx")]),
         ("guards: 'zyx zyx' hides nothing", [term("zyx zyx", "guards")]),
-        ("phrases.style.zyx: it is not found as style", [phrase("style", "zyx zyx")]),
-        ("phrases.style.zyx: it is found as lighting", [phrase("style", "moonlit cartoon")]),
-        ("phrases.style.zyx: it names a subject, dog (animal)", [phrase("style", "dog cartoon")]),
-        ("phrases.lighting.zyx: it rules something out", [phrase("lighting", "light without zyx")]),
+        ("guards: 'dog' hides nothing", [term("dog", "guards")]),
+        ("guards: 'zyx zyxer' is guarded as a noun already", [use(names=["zyx zyxer"]), term("zyx zyxer", "guards")]),
+        ("uses.zyx.names: 'zyxers' is the plural of 'zyxer'", [use(names=["zyxer", "zyxers"])]),
+        ("purposes.photo.style: 'zyx zyx' is not found as style", [offer("zyx zyx", *STYLE)]),
+        ("purposes.photo.style: 'moonlit cartoon' is found as lighting", [offer("moonlit cartoon", *STYLE)]),
+        ("purposes.photo.style: 'cartoon dog' names a subject, pet", [offer("cartoon dog", *STYLE)]),
         (
-            "phrases.lighting.zyx: a prompt with it is left alone, because it asks to be sent unchanged",
-            [phrase("lighting", "light as is")],
-        ),
-        ("phrases.lighting.zyx: it contradicts itself, as night and sun", [phrase("lighting", "sunbeam at night")]),
-        ("phrases.lighting.zyx: it praises, with 'stunning'", [phrase("lighting", "stunning light")]),
-        (
-            "phrases.lighting.zyx: it is the same as lighting.xyz",
-            [phrase("lighting", "a zyx light", id="xyz"), phrase("lighting", "A zyx light")],
+            "purposes.photo.style: 'cartoon zyxer' names a use, zyx",
+            [use(), offer("cartoon zyxer", *STYLE)],
         ),
         (
-            "phrases.style.zyx: it tells logo_icon, and is chosen for any purpose",
-            [phrase("style", "vector logo"), offer("fallbacks", "style")],
+            "purposes.portrait.lighting: 'light of a log fire' names a source of light, firelight",
+            [offer("light of a log fire", *LIGHT)],
+        ),
+        ("purposes.portrait.lighting: 'light without zyx' rules something out", [offer("light without zyx", *LIGHT)]),
+        (
+            "purposes.portrait.lighting: 'light as is' has a prompt left alone, because it asks to be sent unchanged",
+            [offer("light as is", *LIGHT)],
         ),
         (
-            "phrases.style.zyx: it tells logo_icon, and is chosen for photo",
-            [phrase("style", "vector logo"), offer("purposes", "photo", "style")],
+            "purposes.portrait.lighting: 'sunbeam at night' contradicts itself, as night and sun",
+            [offer("sunbeam at night", *LIGHT)],
         ),
+        ("purposes.portrait.lighting: 'stunning light' praises, with 'stunning'", [offer("stunning light", *LIGHT)]),
+        ("presets.style: 'zyx zyx' is not found as style", [put("zyx zyx", "presets", "style", "zyx")]),
         (
-            "needs.zyx: day contradicts it",
-            [phrase("lighting", "zyx moonlight"), need("zyx", "day")],
-        ),
-        (
-            "needs.zyx: xyz has night, and would let it be added the next time",
+            "presets.lighting: 'A zyx light' is the same as 'light, a zyx'",
             [
-                phrase("composition", "zyx side view"),
-                phrase("lighting", "xyz moonlight", id="xyz"),
-                need("zyx", "night"),
+                put("light, a zyx", "presets", "lighting", "xyz"),
+                put("A zyx light", "presets", "lighting", "zyx"),
             ],
         ),
+        (
+            "purposes.portrait.lighting: 'Zyx light' is the same as 'zyx light'",
+            [put(["zyx light", "Zyx light"], *LIGHT)],
+        ),
         ("tags.day: 'no zyx' begins with what rules it out", [term("no zyx", "tags", "day")]),
-        ("purposes.photo.cues: 'logo' tells logo_icon", [term("logo", "purposes", "photo", "cues")]),
-        ("subjects.person.nouns: 'dogs' tells animal", [term("dogs", "subjects", "person", "nouns")]),
+        ("sources.window.cues: 'no zyx' begins with what rules it out", [term("no zyx", "sources", "window", "cues")]),
+        (
+            "sources.window.cues: 'night sky' rules out its own light",
+            [
+                put({"cues": ["night sky"], "lighting": ["sunny light"]}, "sources", "window"),
+            ],
+        ),
+        ("uses.zyx.names: 'zyxing of' tells nothing", [use(names=["zyxing of"])]),
+        ("subjects.person.nouns: 'draw' tells nothing", [term("draw", "subjects", "person", "nouns")]),
     ],
 )
 def test_each_kind_of_fault_is_reported_with_its_place(fault: str, changes: Sequence[Change]) -> None:
@@ -197,12 +222,13 @@ def test_each_kind_of_fault_is_reported_with_its_place(fault: str, changes: Sequ
 @pytest.mark.parametrize(
     "changes",
     [
-        [phrase("style", "zyx cartoon"), offer("purposes", "illustration", "style")],
-        [phrase("style", "vector logo"), offer("purposes", "logo_icon", "style")],
-        [phrase("lighting", "zyx moonlight"), offer("subjects", "space", "lighting"), need("zyx", "night")],
-        [phrase("style", "zyx's 3D-like cartoon")],
-        [put([], "fallbacks", "style")],
-        [drop("subjects", "space", "lighting")],
+        [offer("zyx cartoon, zyx's 3D-like", *STYLE)],
+        [use()],
+        [use(destination=True, places=["xyz"], of={"pet": {"wide": ["zyx on one side"], "skips": ["style"]}})],
+        [use(ask="Say what the zyx is")],
+        [put({"nouns": ["xyzzy"], "scene_light": ["zyx light"], "implies": ["day"]}, "subjects", "zyx")],
+        [put({"cues": ["xyzzy"], "lighting": ["zyx light"]}, "sources", "zyx")],
+        [term("dog zyx", "guards")],
         [drop("$schema")],
     ],
 )
@@ -225,7 +251,7 @@ def test_lint_reports_no_faults() -> None:
 
 def test_lint_prints_one_fault_per_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def damaged(_: str) -> Any:
-        return changed(phrase("style", "dog zyx"))
+        return changed(offer("moonlit zyx", *STYLE))
 
     monkeypatch.setattr(lint, "packaged", damaged)
     result = CliRunner().invoke(main)
@@ -253,13 +279,13 @@ def test_lint_locates_invalid_json_and_duplicate_keys(monkeypatch: pytest.Monkey
     [
         (drop("purposes", "photo"), "purposes: they are not those that can be asked for"),
         (drop("purposes"), "purposes: there is no 'purposes'"),
-        (put(["zyx"], "fallbacks", "style"), "lists of phrases: there is no 'zyx'"),
         (drop("facets", "style", "terms"), "terms: there is no 'terms'"),
         (append("", "guards"), "terms: '', a term of guard, has no words"),
         (append(5, "tags", "day"), "terms: 5, a term of tag day, has no words"),
-        (put(None, "phrases", "style"), "phrases: 'NoneType' object has no attribute 'items'"),
+        (put(None, "presets", "style"), "presets: 'NoneType' object has no attribute 'items'"),
         (append(["photo"], "conflicts"), "conflicts: not enough values to unpack"),
-        (put(5, "shapes", "wide"), "lists of phrases: 'int' object is not iterable"),
+        (put(5, "uses", "logo", "wide"), "lists of phrases: 'int' object is not iterable"),
+        (put([1], "uses", "logo", "composition"), "lists of phrases: "),
     ],
 )
 def test_a_damaged_vocabulary_is_refused_with_its_place(change: Change, said: str) -> None:

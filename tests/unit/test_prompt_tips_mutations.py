@@ -21,7 +21,7 @@ CATALOG = contract()
 SOME = settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 FEW = settings(SOME, max_examples=20)
 
-MAX_ADDED = ["phrases", "phrases", "phrases", "phrases", "fallbacks", "purposes", "facets"]
+OFTEN = ["uses", "uses", "subjects", "subjects", "sources", "purposes", "presets", "facets"]
 """The parts that decide what is added are changed more often than the others."""
 
 HOSTILE: Sequence[Any] = [
@@ -78,6 +78,17 @@ PROMPTS = [
     "a seamless pattern of lemons ",
     "a product shot of a bottle",
     "a dragon - ",
+    "hero image for a bakery",
+    "a burger photo for our menu",
+    "hero image: two friends, no text",
+    "an orange cat sticker",
+    "an avatar of a cat",
+    'a birthday card that says "SOFT LIGHT"',
+    "a lego castle",
+    "a glass horse",
+    "a cat by the window",
+    "a blacksmith, roaring fire",
+    "same but at night",
     "nostalgia: ",
     "watercolor of a rose",
     "a minimalist vase on a table in the kitchen, a quiet scene",
@@ -110,7 +121,9 @@ def words_in(value: Any) -> Iterator[str]:
 
 
 TEXTS = sorted(set(words_in(DATA)))
-IDS = sorted({key for texts in DATA["phrases"].values() for key in texts} | set(DATA["tags"]) | set(DATA["subjects"]))
+IDS = sorted(
+    {key for texts in DATA["presets"].values() for key in texts} | {*DATA["tags"], *DATA["subjects"], *DATA["uses"]}
+)
 values = st.one_of(st.sampled_from(HOSTILE), st.sampled_from(TEXTS), st.sampled_from(IDS))
 keys = st.one_of(st.sampled_from(IDS), st.sampled_from([each for each in HOSTILE if isinstance(each, str)]))
 
@@ -151,7 +164,7 @@ def keys_of(container: Any) -> list[Any]:
 @st.composite
 def spots(draw: st.DrawFn, data: Any) -> Spot:
     container: Any = data
-    path: list[Any] = [draw(st.sampled_from([*data, *(part for part in MAX_ADDED if part in data)]))]
+    path: list[Any] = [draw(st.sampled_from([*data, *(part for part in OFTEN if part in data)]))]
     while isinstance(container[path[-1]], dict | list) and container[path[-1]] and draw(st.integers(0, 5)):
         container = container[path[-1]]
         path.append(draw(st.sampled_from(keys_of(container))))
@@ -201,12 +214,14 @@ def misspell(draw: st.DrawFn, mutant: Mutant) -> None:
         mutant.note("misspell", spot.path, spot.value)
 
 
-def need(draw: st.DrawFn, mutant: Mutant) -> None:
+def imply(draw: st.DrawFn, mutant: Mutant) -> None:
     tags = draw(st.lists(st.sampled_from(sorted(DATA["tags"])), min_size=1, max_size=3, unique=True))
-    needs, id = mutant.data.setdefault("needs", {}), draw(st.sampled_from(IDS))
-    if isinstance(needs, dict):
-        needs[id] = sorted(tags)
-        mutant.note("need", [id], tags)
+    id = draw(st.sampled_from(sorted(DATA["subjects"])))
+    try:
+        mutant.data["subjects"][id]["implies"] = sorted(tags)
+    except (KeyError, TypeError):  # an earlier change has taken the subject away
+        return
+    mutant.note("imply", [id], tags)
 
 
 def put(draw: st.DrawFn, container: Any, value: Any) -> Any:
@@ -220,7 +235,7 @@ def put(draw: st.DrawFn, container: Any, value: Any) -> Any:
     return key
 
 
-MUTATIONS = [delete, rename, double, replace_value, insert, swap, misspell, need]
+MUTATIONS = [delete, rename, double, replace_value, insert, swap, misspell, imply]
 
 
 @st.composite
@@ -280,7 +295,7 @@ def test_damaged_vocabulary_is_refused_faulty_or_harmless(mutant: Mutant, asked:
     try:
         tips = Tips.read(mutant.data)
     except ValueError as error:
-        assert re.match(r"(purposes|terms|phrases|conflicts|lists of phrases): .", str(error))  # noqa: PT017 - either
+        assert re.match(r"(purposes|terms|presets|conflicts|lists of phrases): .", str(error))  # noqa: PT017 - either
         return
     about = [ask.about(text) for ask, text in zip(asked, mutant.texts, strict=False)]
     broken = [f"{ask}: {promise}" for ask in [*asked, *about] for promise in broken_promises(tips, ask)]

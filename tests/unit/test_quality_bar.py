@@ -3,7 +3,7 @@
 import pytest
 from tests.prompts.baselines import ours
 from tests.prompts.judged import load
-from tests.prompts.metrics import METRICS
+from tests.prompts.metrics import METRICS, WEIGHTS, weight
 from tests.prompts.trial import Trial, tried
 
 
@@ -19,3 +19,8 @@ def test_the_enricher_meets_the_bar(metric: str, trials: list[Trial]) -> None:
     assert score.value is not None
     failures = [f"{each.trial.judged.prompt[:80]!r}: {each.why}" for each in score.failures[:20]]
     assert bar.is_met(score.value), f"{score.value:.2f} is not {bar}\n" + "\n".join(failures)
+
+
+def test_the_vocabulary_is_no_heavier_than_the_bar() -> None:
+    for name, score in weight().items():
+        assert WEIGHTS[name].is_met(score.value), f"{score.value} is not {WEIGHTS[name]}"

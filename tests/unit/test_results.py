@@ -169,16 +169,15 @@ def test_fixed_part_of_an_enriched_picture_is_at_most_1_2_kilobytes(catalog: Cat
 def test_text_names_the_additions_and_not_the_prompt(catalog: Catalog) -> None:
     plain = generated(catalog, ImageArguments("A dog", "dall-e-3"), Image("https://pictures.example/1.png"))
     added = replace(plain, prompt=enrich("A dog", model="dall-e-3", art_style="ink on old paper")).to_text()
-    assert "Added to the prompt: ink on old paper (style);" in added
+    assert "Added to the prompt: ink on old paper (style)." in added
     assert "A dog" not in added
-    missing = replace(plain, prompt=enrich("A dog at sunset", model="dall-e-3")).to_text()
-    assert "Missing from the prompt: style, such as " in missing
+    advised = replace(plain, prompt=enrich("A peaceful lake", model="dall-e-3")).to_text()
+    assert 'Advice: Say how it is framed, such as "wide-angle view with a strong foreground".' in advised
 
 
-def test_reason_for_a_missing_style_says_when_styles_are_added(catalog: Catalog) -> None:
-    enriched = enrich("A dog at sunset in close-up", model="dall-e-3")
-    assert (enriched.missing, [each.facet for each in enriched.advice]) == (["style"], ["style"])
-    assert enriched.reason == "a style is added only to a very short prompt, or if its purpose has one"
+def test_reason_for_no_addition_says_whether_something_is_missing() -> None:
+    assert enrich("A dog at sunset", model="dall-e-3").reason == "no addition is certain to help"
+    assert enrich("A gouache of a dog at sunset, seen from above", model="dall-e-3").reason == "it is detailed enough"
 
 
 def test_original_and_sent_prompt_are_both_reported_only_if_they_differ(catalog: Catalog) -> None:
@@ -197,8 +196,9 @@ def test_result_does_not_repeat_the_callers_prompt(catalog: Catalog) -> None:
 
 
 def test_facet_with_advice_is_not_also_reported_as_missing() -> None:
-    told: Any = enrich("A dog at sunset", model="dall-e-3").to_dict()
-    assert {each["facet"] for each in told["advice"]}.isdisjoint(told.get("missing", []))
+    told: Any = enrich("A peaceful lake", model="dall-e-3").to_dict()
+    assert [each["facet"] for each in told["advice"]] == ["composition"]
+    assert told["missing"] == ["style", "lighting"]
 
 
 def test_saved_picture_is_reported_with_its_path_and_url(catalog: Catalog) -> None:
@@ -219,34 +219,28 @@ def test_dry_run_reports_what_each_model_would_be_sent(catalog: Catalog) -> None
         assert result.to_text().count(sent) == 1
 
 
-def test_dry_run_explains_each_suggestion_and_gives_an_example(
-    catalog: Catalog,
-) -> None:
-    result = ImageToolset(catalog).estimate_cost(prompt="A dog at sunset", purpose="photo", enrich="suggest")
+def test_dry_run_without_additions_tells_each_of_them_as_advice(catalog: Catalog) -> None:
+    result = ImageToolset(catalog).estimate_cost("dall-e-3", prompt="A cat sticker", enrich="suggest")
     content: Any = result.to_dict()
-    assert {"facet", "say", "example"} == set(content["advice"][0])
-    example = content["example"]
-    assert example.startswith("A dog at sunset, ")
-    assert all(each["example"] in example for each in content["advice"])
-    assert result.to_text().count(f"Example: {example}") == 1
-    (missing,) = [line for line in result.to_text().splitlines() if line.startswith("Missing from the prompt: ")]
-    assert all(f"{each['facet']}, such as {each['example']} (" in missing for each in content["advice"])
+    (advice,) = content["advice"]
+    assert advice == {
+        "facet": "composition",
+        "say": "Name its composition",
+        "example": "isolated on a plain background, thick white outline",
+    }
+    assert f'Advice: Name its composition, such as "{advice["example"]}".' in result.to_text()
+
+
+def test_advice_that_only_its_author_can_follow_has_no_example() -> None:
+    told: Any = enrich("Same but at night", model="dall-e-3").to_dict()
+    assert told["advice"] == [
+        {"facet": "subject", "say": "Describe the whole picture again: no call knows an earlier one"}
+    ]
 
 
 def test_dry_run_gives_the_reason_of_each_addition_once_for_all_models(catalog: Catalog) -> None:
     result = ImageToolset(catalog).estimate_cost(prompt="A dog", lighting="at dusk")
     assert result.to_text().count("at dusk (the call asks for it: arguments.lighting)") == 1
-    complete = ImageToolset(catalog).estimate_cost(prompt="A dog")
-    assert "example" not in complete.to_dict()
-    assert "Example: " not in complete.to_text()
-
-
-@pytest.mark.parametrize("prompt", ["a red dog " * 4, "un perro " * 4, "un perro" + "o" * 1_500, "犬" * 1_900, "x."])
-def test_example_of_a_better_prompt_is_short(catalog: Catalog, prompt: str) -> None:
-    text = ImageToolset(catalog).estimate_cost("nano-banana", prompt=prompt, enrich="suggest").to_text()
-    examples = [line for line in text.splitlines() if line.startswith("Example: ")]
-    assert len(examples) == 1
-    assert len(examples[0].encode()) <= 300
 
 
 def test_truncated_prompt_is_reported_as_sent_whole(catalog: Catalog) -> None:
