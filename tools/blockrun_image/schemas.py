@@ -196,7 +196,7 @@ class _Arguments:
         }
 
     def enrich(self) -> Schema:
-        description = f"Add missing style, composition, light? suggest: advise only. Default {self.defaults.enrich}."
+        description = f"Add words that help the prompt? suggest: advise only. Default {self.defaults.enrich}."
         return {"type": "string", "description": description, "enum": list(MODES)}
 
     def purpose(self) -> Schema:

@@ -1,4 +1,4 @@
-"""Adds fitting tips after the user's verbatim prompt, offline and deterministically."""
+"""Adds a few words after the user's verbatim prompt, or none, offline and deterministically."""
 
 from functools import cache
 
@@ -21,8 +21,8 @@ def enrich(  # noqa: PLR0913 - the tool's own arguments
 ) -> EnrichedPrompt:
     """Return the enriched prompt to send to `model`.
 
-    The user's words come first and verbatim, followed by what they lack. It works offline, is deterministic, and
-    changes nothing more if it is done again. The result is within the model's limit in characters, or is the prompt
+    The user's words come first and verbatim, followed by words that decide something, or by none. It works offline, is
+    deterministic, and changes nothing more if it is done again. The result is within the model's limit in characters, or is the prompt
     itself. Raises `UnknownModelError` if the built-in catalogue lacks the model's id, and `InvalidRequestError` for a
     purpose that does not exist or words that are not a short phrase.
     """
