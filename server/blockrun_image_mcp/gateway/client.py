@@ -46,12 +46,12 @@ from blockrun_image_mcp.gateway.retry import (
     requested_wait_seconds,
 )
 from blockrun_image_mcp.gateway.transport import (
-    CUT,
     IS_FINAL,
     MAX_ANSWER_BYTES,
     MAX_BYTES,
     ON_WAIT,
     RULES,
+    is_cut_short,
     open_transport,
     timeout,
 )
@@ -287,7 +287,7 @@ class HttpGateway:
                 )
             except httpx2.TransportError:
                 continue  # POLL allows another try after every failure
-            if response.status_code not in POLL and CUT not in response.extensions:
+            if response.status_code not in POLL and not is_cut_short(response):
                 polled = self._reader.polled(response, job.id, n, watch.sent)
                 if isinstance(polled, ImagesResponse):
                     return polled

@@ -41,7 +41,7 @@ from blockrun_image_mcp.gateway.retry import (
     rejection_of,
     requested_wait_seconds,
 )
-from blockrun_image_mcp.gateway.transport import CUT
+from blockrun_image_mcp.gateway.transport import CUT, EARLIER_CUT
 from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
@@ -221,6 +221,7 @@ class Reader:
             answer=answer,
         )
         error.charged_usd = charge[1] if charge[0] == "yes" else None
+        error.raw = response.extensions.get(EARLIER_CUT, b"") if sent.is_chargeable else b""
         return _with_open_payment(error, sent.payment)
 
     def _refuses_credential(self, response: httpx2.Response) -> bool:
@@ -252,7 +253,8 @@ class Reader:
             error = self._error(response, error_words, refusal, sent.charge(response, otherwise), sent)
         else:
             error = self._empty(response, error_words, sent)
-        error.raw = response.content if sent.is_chargeable and error.charged != "no" else b""
+        content = max(response.content, response.extensions.get(EARLIER_CUT, b""), key=len)
+        error.raw = content if sent.is_chargeable and error.charged != "no" else b""
         return error
 
     def _empty(self, response: httpx2.Response, error_words: ErrorWords, sent: SentRequest) -> OutcomeUnknownError:

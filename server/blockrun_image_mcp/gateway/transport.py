@@ -37,6 +37,9 @@ MAX_BYTES = "blockrun_max_bytes"
 CUT = "blockrun_cut"
 """The extension of a cut answer: why it was not read to its end, in a few words."""
 
+EARLIER_CUT = "blockrun_earlier_cut"
+"""The extension of an answer to a request that was sent again: the bytes of an earlier, cut success."""
+
 MAX_ANSWER_BYTES = 512 * 2**20
 """The longest answer to a paid request, which may hold pictures as data."""
 
@@ -66,6 +69,11 @@ def timeout(timings: Timings) -> httpx2.Timeout:
         write=timings.write_seconds,
         pool=timings.connect_seconds,
     )
+
+
+def is_cut_short(answer: httpx2.Response) -> bool:
+    """Return whether an answer was cut and is not whole JSON; whole JSON lacks no more than the end of its transfer."""
+    return CUT in answer.extensions and json_from(answer.content) is None
 
 
 async def open_transport(
@@ -154,15 +162,18 @@ class RetryingTransport(httpx2.AsyncBaseTransport):
         on_wait: OnWait = request.extensions.get(ON_WAIT, _ignore_wait)
         resends: Counter[Outcome] = Counter()
         waited = 0.0
+        cut: httpx2.Response | None = None
         while True:
             attempt = await self._attempt(request)
             outcome = _outcome(attempt)
             if not may_resend(rules(), outcome, resends[outcome]) or _is_final(attempt, is_final):
-                return _answer(attempt)
+                return _answer(attempt, cut)
+            if isinstance(attempt, httpx2.Response) and attempt.is_success:  # only a cut success is sent again
+                cut = attempt
             seconds = wait_seconds(outcome, resends.total(), _asked_seconds(attempt, self.timings), self.timings)
             waited += seconds
             if waited > self.timings.max_retry_wait_seconds:
-                return _answer(attempt)
+                return _answer(attempt, cut)
             await on_wait(outcome, seconds)
             await anyio.sleep(seconds)
             resends[outcome] += 1
@@ -286,7 +297,7 @@ def _outcome(attempt: httpx2.Response | httpx2.TransportError) -> Outcome:
     """Return an attempt's outcome; a cut success counts as an answer only if it is JSON."""
     if not isinstance(attempt, httpx2.Response):
         return failure_of(attempt)
-    if attempt.is_success and CUT in attempt.extensions and json_from(attempt.content) is None:
+    if attempt.is_success and is_cut_short(attempt):
         return Failure.OUTCOME_UNKNOWN
     return attempt.status_code
 
@@ -299,7 +310,12 @@ def _asked_seconds(attempt: httpx2.Response | httpx2.TransportError, timings: Ti
     return requested_wait_seconds(attempt, timings) if isinstance(attempt, httpx2.Response) else None
 
 
-def _answer(attempt: httpx2.Response | httpx2.TransportError) -> httpx2.Response:
+def _answer(attempt: httpx2.Response | httpx2.TransportError, cut: httpx2.Response | None) -> httpx2.Response:
+    """Return or raise the last attempt; an earlier cut success is not lost."""
     if isinstance(attempt, httpx2.Response):
+        if cut is not None:
+            attempt.extensions[EARLIER_CUT] = cut.content
         return attempt
+    if cut is not None:
+        return cut
     raise attempt
