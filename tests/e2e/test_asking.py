@@ -19,6 +19,7 @@ from mcp.server import request_state
 from mcp_types import ElicitRequestParams, ElicitResult, ErrorData
 from tests.support.clients import COLLECTED, FOX, Connect, User, data, served, text
 from tests.support.commands import images, run
+from tests.support.live_lists import see
 from tests.support.payments import KEY
 from tests.support.platforms import only_on_posix
 from tests.support.processes import backend_of, process_environment
@@ -331,3 +332,32 @@ def test_terminal_user_is_asked_again_about_a_higher_price(sandbox: Sandbox) -> 
     said = done.stderr.decode()
     assert "The gateway's price is $0.03; the estimate was " in said
     assert (said.count("[y/N]"), sandbox.paid_posts) == (2, 0)
+
+
+@only_on_posix("pseudo terminals")
+@pytest.mark.parametrize(("second", "code", "posts"), [("n", 1, 0), ("y", 0, 1)])
+def test_terminal_user_is_asked_again_if_the_list_becomes_dearer(
+    sandbox: Sandbox, second: str, code: int, posts: int
+) -> None:
+    settings = {**sandbox.environment, CONFIRM_ABOVE: "0.02"}
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "blockrun_image_mcp", "generate", "A red fox", "--model", "nano-banana"],
+        env=process_environment({**settings, "TERM": "xterm"}),
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr is not None
+    said = b""
+    while b"[y/N]" not in said:
+        said += os.read(process.stderr.fileno(), 4096)
+    sandbox.change_models({"of": "nano-banana", "set": {"pricePerImage": 0.07}})
+    anyio.run(see, settings)  # as another server does
+    os.write(controller, f"y\n{second}\n".encode())
+    again = process.communicate(timeout=30)[1]
+    os.close(terminal)
+    os.close(controller)
+    assert b"It costs $0.053." in said
+    assert b"$0.0735" in again
+    assert (again.count(b"[y/N]"), process.returncode, sandbox.posts) == (1, code, posts)

@@ -14,9 +14,9 @@ from typing import Any
 import anyio
 import pytest
 from tests.support.clients import COLLECTED
-from tests.support.commands import ledger_file
+from tests.support.commands import ledger_file, run, spend
 from tests.support.fakes import Clock
-from tests.support.ledgers import NEW_YEARS_EVE, running_processes
+from tests.support.ledgers import NEW_YEARS_EVE, change, running_processes
 from tests.support.platforms import only_on_posix
 from tests.support.processes import QUICK_SERVER
 from tests.support.raw_gateway import JOB, MICRO_USD, REFUSED, RawGateway, raw_gateway
@@ -224,6 +224,25 @@ def test_job_of_a_stopped_process_is_polled_by_the_waiting_process(gateway: RawG
         stopped.close()
     assert rows("SELECT state, charged_micro_usd FROM spending") == [("settled", MICRO_USD)]
     assert (gateway.posts, len(gateway.charges)) == (1, 1)
+
+
+@only_on_posix("signals")
+def test_operator_cannot_release_the_attempt_of_a_stopped_process(gateway: RawGateway) -> None:
+    gateway.hold()
+    with quick(gateway) as stopped:
+        id = call(stopped, "A fox")
+        until(lambda: gateway.posts == 1)
+        os.kill(stopped.process.pid, signal.SIGSTOP)
+        ((attempt,),) = rows("SELECT id FROM spending")
+        assert "That attempt is sent" in run("recover", "--release", attempt).stderr
+        change(ledger_file(), "UPDATE spending SET state = 'unknown'")  # as a version might that tells it early
+        assert "still works on it" in run("recover", "--release", attempt).stderr
+        assert spend()["unknown_usd"] == "0.105"
+        os.kill(stopped.process.pid, signal.SIGCONT)
+        gateway.let_go()
+        assert urls(answer(stopped, id)[0]) == [gateway.charges[0].url]
+        stopped.close()
+    assert rows("SELECT state, charged_micro_usd FROM spending") == [("settled", MICRO_USD)]
 
 
 def test_identical_calls_after_the_first_answer_are_separate_purchases(gateway: RawGateway) -> None:
