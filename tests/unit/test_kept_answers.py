@@ -2,11 +2,11 @@
 
 import anyio
 import pytest
-from tests.support.fakes import URL, FailingGateway, FakeGateway, FakeLedger, FakeStore
+from tests.support.fakes import URL, FailingGateway, FakeGateway, FakeLedger, FakeStore, SendingGateway
 from tests.support.purchases import PRICE, made, purchase
 
 from blockrun_image.catalog import Catalog
-from blockrun_image.errors import Charged, GatewayError, OutcomeUnknownError, StorageError
+from blockrun_image.errors import Answer, Charged, GatewayError, OutcomeUnknownError, StorageError
 from blockrun_image.file_names import SaveAs
 from blockrun_image.images import Image, ImagesResponse, PictureDetails, SavedPicture
 from blockrun_image.toolset import ImageToolset
@@ -39,6 +39,23 @@ async def test_attempt_list_names_the_file_of_an_unusable_answer(ledger: Ledger,
     kept = "It is no picture. The answer is saved unchanged: /pictures/1.bin"
     assert (entry.state, entry.to_dict()["warnings"]) == ("settled" if charged == "yes" else "unknown", [kept])
     assert entry.to_text().endswith(f"\n  {kept}")
+
+
+async def test_error_and_attempt_list_name_the_request_id_of_an_unusable_answer(ledger: Ledger) -> None:
+    error = unusable("unknown")
+    error.answer = Answer(request_id="req_7")
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await made(purchase(ledger, FailingGateway(error), store=FakeStore()))
+    assert "It is no picture. The gateway's request id is req_7. The answer is" in caught.value.message
+    assert [entry.warnings for entry in await ledger.recent(9)] == [[caught.value.message]]
+
+
+async def test_attempt_list_names_the_file_of_a_picture_that_cannot_be_saved(ledger: Ledger) -> None:
+    gateway = SendingGateway(Image(data=b"lost"), charged="0.042")
+    with pytest.raises(StorageError):
+        await made(purchase(ledger, gateway, store=FakeStore()))
+    (entry,) = await ledger.recent(9)
+    assert (entry.state, entry.warnings) == ("settled", ["The disk is full. It is kept unchanged: /pictures/1.bin"])
 
 
 async def test_answer_that_cannot_be_saved_is_reported_as_lost() -> None:

@@ -342,7 +342,7 @@ class Purchase:
         except (Exception, anyio.get_cancelled_exc_class()) as error:
             with anyio.CancelScope(shield=True):
                 if isinstance(error, GatewayError) and error.raw:
-                    error.message += await self._save_raw(error.raw)
+                    error.message += _request_id_of(error) + await self._save_raw(error.raw)
                 await _end(attempt, error)
             raise
         return await self._store_and_settle(attempt, response)
@@ -412,6 +412,11 @@ def _require_images(response: ImagesResponse) -> None:
     error = OutcomeUnknownError("The gateway made no image.", charged=charged)
     error.charged_usd = response.charged_usd
     raise error
+
+
+def _request_id_of(error: GatewayError) -> str:
+    id = error.answer.request_id
+    return "" if id is None else f" The gateway's request id is {id}."
 
 
 def _warnings_of(error: Exception) -> Sequence[str]:
