@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from PIL import Image as Picture
+from tests.support.picture_servers import answer, picture_server
+from tests.support.retries import generate
 from tests.support.sandbox import Sandbox
 
 from blockrun_image import Catalog, GatewayError, GeneratedImages, ImageError, ImageToolset, OutcomeUnknownError
@@ -327,3 +329,12 @@ async def test_oversized_answer_is_cut_and_saved(ask: Asker) -> None:
     (file,) = ask.folder.iterdir()
     assert len(file.read_bytes()) > 1_000
     assert str(file) in caught.value.message
+
+
+async def test_answer_with_four_large_pictures_is_read_whole() -> None:
+    picture = {"b64_json": base64.b64encode(PNG + bytes(15 * 2**20)).decode()}
+    body = json.dumps({"data": [picture] * 4}).encode()
+    async with picture_server(answer(200, body)) as server:
+        response = await generate(f"{server.origin}/v1")
+    assert len(body) > 80 * 10**6
+    assert (len(response.images), response.raw == body) == (1, True)

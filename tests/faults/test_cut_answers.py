@@ -23,8 +23,6 @@ URL = "https://pictures.example/1.png"
 WHOLE = json.dumps({"data": [{"url": URL}]}).encode()
 WORDS = b'{"data": [], "message": "Out of paint"}'
 GENERATIONS = "/v1/images/generations"
-UNPROVEN = dict.fromkeys(("x-blockrun-cost-usd", "x-payment-receipt", "payment-response"))
-"""The headers that would prove a charge, left out."""
 
 
 def unended(body: bytes, *headers: str, status: int = 200) -> Answer:
@@ -97,14 +95,24 @@ async def test_picture_of_a_poll_answer_without_its_last_chunk_is_returned() -> 
         ({"status": 402, "headers": RECEIPT}, "yes"),
         ({"status": 400}, "unknown"),
         ({"cut": "before"}, "unknown"),
-        ({"body": {"data": []}, "headers": UNPROVEN}, "unknown"),
+        ({"status": 200, "body": {"data": []}}, "unknown"),
     ],
 )
 async def test_cut_answer_is_kept_if_its_signed_request_brings_nothing_when_resent(
     sandbox: Sandbox, then: Mapping[str, Any], charged: str
 ) -> None:
-    sandbox.script([{"on": "paid", "cut": "during", "headers": UNPROVEN}, {"on": "paid", **then}])
+    cut = {"status": 200, "body": json.loads(WHOLE), "cut": "during", "settles": False}
+    sandbox.script([{"on": "paid", **cut}, {"on": "paid", "settles": False, **then}])
     with pytest.raises(GatewayError) as caught:
         await generate_from_wallet(sandbox)
+    assert caught.value.raw.startswith(b'{"data":[{"url"')
+    assert (caught.value.charged, sandbox.paid_posts) == (charged, 2)
+
+
+async def test_cut_answer_is_kept_if_its_payment_was_used(sandbox: Sandbox) -> None:
+    unproven = dict.fromkeys(("x-blockrun-cost-usd", "x-payment-receipt", "payment-response"))
+    sandbox.script([{"on": "paid", "cut": "during", "headers": unproven}])
+    with pytest.raises(OutcomeUnknownError, match="already used") as caught:
+        await generate_from_wallet(sandbox)
     assert caught.value.raw.startswith(b'{"created"')
-    assert (caught.value.charged, sandbox.paid_posts, sandbox.charges) == (charged, 2, 1)
+    assert (caught.value.charged, sandbox.paid_posts, sandbox.charges) == ("unknown", 2, 1)
