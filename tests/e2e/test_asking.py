@@ -164,6 +164,23 @@ async def test_failed_elicitation_is_reported_and_nothing_is_sent(
     assert sandbox.posts == 0
 
 
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_user_is_asked_again_if_the_list_becomes_dearer(
+    sandbox: Sandbox, mode: Literal["auto", "legacy"]
+) -> None:
+    settings, asked = {**sandbox.environment, CONFIRM_ABOVE: "0"}, list[str]()
+
+    async def answer(_: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult | ErrorData:
+        asked.append(params.message)
+        sandbox.change_models({"of": "nano-banana", "set": {"pricePerImage": 0.07}})
+        await see(settings)  # as another server does
+        return ElicitResult(action="accept" if len(asked) == 1 else "decline")
+
+    async with served(settings, answer, mode) as client:
+        await client.call_tool("generate_image", {**FOX, "model": "nano-banana"})
+    assert ["$0.053" in asked[0], "$0.0735" in asked[1], len(asked), sandbox.posts] == [True, True, 2, 0]
+
+
 @contextmanager
 def asked_server(sandbox: Sandbox) -> Generator[Server]:
     """Run a server that asks before every call, spoken to as a client that can."""

@@ -16,6 +16,7 @@ from tests.support.sandbox import Sandbox
 from tests.support.servers import answered, running, started
 from tests.support.setting_names import BUDGET, MOST, SECONDS
 
+from blockrun_image_mcp.payments.networks import NETWORKS
 from blockrun_image_sandbox.x402 import PAY_TO
 
 pytestmark = pytest.mark.anyio
@@ -149,6 +150,7 @@ async def test_recover_names_payer_and_nonce_of_a_usable_payment(sandbox: Sandbo
     explained = run("recover", settings=wallet).stdout
     assert f"Payment of $0.042 from {ADDRESS} to {payment['payee']}, usable until" in explained
     assert f"Nonce {payment['nonce']}. " in explained
+    assert f"The token {NETWORKS[payment['network']].token} on {payment['network']} shows" in explained
 
 
 async def test_live_estimate_uses_the_quote_without_signing_or_spending(

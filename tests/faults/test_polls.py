@@ -4,11 +4,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from tests.support.fakes import FakeAttempt
+from tests.support.fakes import Clock, FakeAttempt
+from tests.support.ledgers import NEW_YEARS_EVE, reserve, running_processes, spent, states
 from tests.support.retries import COST, QUICK, REQUEST, generate
 from tests.support.sandbox import Sandbox
 
@@ -95,7 +97,7 @@ async def test_job_the_gateway_no_longer_reports_becomes_unknown(sandbox: Sandbo
     sandbox.script([{"slow": True, "polls": [poll] * 1_000}])
     with pytest.raises(OutcomeUnknownError, match="no longer reports its state") as caught:
         await generate(sandbox.base_url, replace(QUICK, answer_seconds=0.3))
-    assert caught.value.charged == "unknown"
+    assert (caught.value.charged, caught.value.is_job_lost) == ("unknown", True)
     assert sandbox.posts == 1
 
 
@@ -114,6 +116,21 @@ async def test_charge_in_any_earlier_poll_answer_counts(sandbox: Sandbox, poll: 
 async def test_charge_in_a_job_acceptance_counts(sandbox: Sandbox) -> None:
     sandbox.script([{"slow": True, "headers": COST}])
     assert (await generate(sandbox.base_url)).charged_usd == Decimal("0.9")
+
+
+async def test_charge_in_a_job_acceptance_is_in_the_ledger_before_the_first_poll(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    sandbox.script([{"slow": True, "headers": COST}])
+    endpoint = Endpoint(sandbox.base_url, {"Authorization": "Bearer brk_test"}, "test")
+    async with (
+        running_processes(tmp_path / "ledger.sqlite3", Clock(NEW_YEARS_EVE)) as processes,
+        HttpGateway(endpoint, timings=QUICK) as gateway,
+    ):
+        ledger = await processes.start()
+        with anyio.CancelScope() as scope:
+            await gateway.generate(REQUEST, await reserve(ledger), lambda status: scope.cancel(), 60)
+        assert (await states(ledger), await spent(ledger)) == (["accepted"], 900_000)
 
 
 async def test_failed_job_is_charged_if_its_acceptance_names_a_charge(sandbox: Sandbox) -> None:
@@ -140,10 +157,12 @@ async def test_job_reported_again_after_a_404_stays_pending(sandbox: Sandbox) ->
 
 
 @pytest.mark.parametrize(("cost", "charged"), [("9e-1", "0.9"), ("$0.01", "0.05")])
+@pytest.mark.parametrize("is_job", [False, True])
 async def test_oddly_written_cost_counts_as_at_least_the_reserved_amount(
-    sandbox: Sandbox, cost: str, charged: str
+    sandbox: Sandbox, cost: str, charged: str, is_job: bool
 ) -> None:
-    sandbox.script([{"headers": {"x-blockrun-cost-usd": cost}}])
+    named = {"headers": {"x-blockrun-cost-usd": cost}}
+    sandbox.script([{"slow": True, "polls": [named]} if is_job else named])
     async with HttpGateway(Endpoint(sandbox.base_url, {"Authorization": "Bearer brk_test"}, "test")) as gateway:
         response = await gateway.generate(REQUEST, FakeAttempt(REQUEST), lambda status: None, 60)
     assert response.charged_usd == Decimal(charged)

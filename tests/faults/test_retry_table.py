@@ -264,12 +264,20 @@ async def test_job_accepted_without_payment_costs_nothing(sandbox: Sandbox) -> N
     assert (caught.value.charged, sandbox.paid_posts) == ("no", 0)
 
 
-@pytest.mark.parametrize("fault", [{"status": 400}, {"status": 403}, {"payment_code": "PAYMENT_INVALID"}])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        *({"status": status} for status in (307, 400, 401, 403, 404)),
+        *({"payment_code": f"PAYMENT_{code}"} for code in ("INVALID", "UNDERPAID", "REPLAY")),
+    ],
+)
 async def test_refused_payment_can_still_be_used(sandbox: Sandbox, fault: Mapping[str, Any]) -> None:
     sandbox.script([{"on": "paid", **fault}])
     with pytest.raises(GatewayError) as caught:
         await generate_from_wallet(sandbox)
-    assert re.search(r"Its payment of \$0\.042 can be used until \d\d:\d\d UTC", caught.value.message)
+    assert re.search(
+        r"Its payment of \$0\.042 can be used until \d\d:\d\d UTC, and counts today\.", caught.value.message
+    )
     assert (caught.value.charged, caught.value.is_payment_open) == ("unknown", True)
 
 

@@ -85,6 +85,22 @@ def test_price_without_a_result_is_not_a_charge(status: int, body: dict[str, str
     assert evidence(body=body | {"price": {"amount": "0.05"}}, status=status) == Evidence()
 
 
+@pytest.mark.parametrize("status", [200, 202, 400, 403])
+@pytest.mark.parametrize(
+    "paid",
+    [
+        {"payment_status": "settled"},
+        {"payment": {"status": "Charged"}},
+        {"error": {"payment_status": "paid"}},
+        {"error": {"payment": {"status": "settled"}}},
+    ],
+)
+def test_price_counts_in_any_answer_that_says_it_was_paid(status: int, paid: dict[str, object]) -> None:
+    body = {"status": "failed", **paid}
+    assert evidence(body={**body, "price": {"amount": "0.05"}}, status=status) == Evidence(Decimal("0.05"))
+    assert evidence(body=body, status=status) == Evidence(is_doubtful=True)
+
+
 def test_transaction_is_found_in_the_body() -> None:
     assert evidence(body={"payment": {"tx_hash": HASH}}, status=500).transaction == HASH
 

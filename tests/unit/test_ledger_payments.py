@@ -60,6 +60,14 @@ async def test_refused_payment_is_held_even_after_it_expires(
     assert await ledger.write(lambda store: store.spent_on(day)) == 42_000
 
 
+async def test_payment_refused_after_its_expiry_is_held(ledger: Ledger, clock: Clock) -> None:
+    attempt = await signed(ledger, clock)
+    await attempt.sent()
+    clock.now += 361
+    await attempt.released()
+    assert [entry.state for entry in await ledger.recent(9)] == ["held"]
+
+
 async def test_operator_can_release_a_held_attempt_a_minute_after_expiry(ledger: Ledger, clock: Clock) -> None:
     attempt, end = await signed(ledger, clock), int(clock.now) + 300
     await attempt.sent()

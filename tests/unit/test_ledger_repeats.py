@@ -205,6 +205,20 @@ async def test_uncollected_pictures_are_reported_with_any_other_call(ledger: Led
     assert each.to_text() == f'An earlier call paid for 1 image that nobody received: "A red fox" by dall-e-3: {URL}'
 
 
+@pytest.mark.parametrize(("step", "is_collected"), [(2 * DEFAULT.pictures_seconds, False), (-86_400.0, True)])
+async def test_undelivered_pictures_are_collected_or_named_whatever_the_wall_clock_says(
+    processes: Processes, clock: Clock, step: float, is_collected: bool
+) -> None:
+    monotonic = processes.monotonic = Clock(1_000.0)
+    ledger = await processes.start()
+    id = await lost(ledger)
+    die(ledger)
+    monotonic.now = 1.0  # the machine was started again, with a wrong clock
+    clock.now += step
+    begun = await (await processes.start()).begin(CallInfo("a lost call"), order())
+    assert (attempt_of(begun).id == id, told(begun)) == (is_collected, [] if is_collected else [id])
+
+
 async def test_uncollected_pictures_are_reported_until_an_answer_names_them(ledger: Ledger) -> None:
     id = await lost(ledger)
     assert told(await ledger.begin(CALL, order())) == [id]  # in an answer that is lost

@@ -103,3 +103,18 @@ async def test_answer_covers_only_what_was_asked_about() -> None:
     assert id_in(await asked(questions, other, "a fox", **yes)) != id_in(yes)
     cheaper = replace(FOX, price="It costs $0.04.", max_usd=Decimal("0.04"))
     assert await answered(questions, cheaper, "a fox", **yes) == Approval(id_in(yes), FOX.max_usd)
+    dearer = replace(FOX, price="It costs $0.05.", max_usd=Decimal("0.05"))
+    assert id_in(await asked(questions, dearer, "a fox", **yes)) != id_in(yes)
+
+
+@pytest.mark.anyio
+async def test_answer_during_a_call_covers_prices_up_to_the_one_shown() -> None:
+    async def elicit_form(message: str, *_: object) -> ElicitResult:
+        return ElicitResult(action="accept")
+
+    form = SimpleNamespace(elicitation=SimpleNamespace(form=True, url=None))
+    session = SimpleNamespace(client_capabilities=form, can_send_request=True, elicit_form=elicit_form)
+    context: Any = SimpleNamespace(session=session, protocol_version="2025-11-25", request_id=1)
+    ask = elicitation(context, CallToolRequestParams(name="generate_image"), lambda status: None)
+    for max_usd in (FOX.max_usd, None):
+        assert (await ask(replace(FOX, max_usd=max_usd))).max_usd == max_usd
