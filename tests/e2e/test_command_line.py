@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from tests.support.commands import run
+from tests.support.commands import images, run, spend, states
 from tests.support.credentials import SECRET
 from tests.support.payments import ADDRESS, KEY, PAYEE
 from tests.support.platforms import only_on_posix
@@ -340,3 +340,22 @@ def test_signal_does_not_lose_a_picture_being_paid_for(sandbox: Sandbox, name: s
     assert f"{sandbox.origin}/images/" in err
     assert '"charged_usd": "0.021"' in err
     assert "Stopping" in err
+
+
+@only_on_posix("pseudo terminals")
+def test_closed_terminal_does_not_lose_a_picture_being_paid_for(sandbox: Sandbox) -> None:
+    sandbox.script([{"delay_seconds": 1.5}])
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "blockrun_image_mcp", "generate", "A fox", "--model", "dall-e-2"],
+        env=process_environment({**sandbox.environment, "TERM": "xterm"}),
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    while not sandbox.posts:
+        pass
+    os.close(controller)
+    process.send_signal(signal.SIGHUP)
+    process.wait(timeout=30)
+    assert (states(), spend()["spent_usd"], len(images()[0]["images"])) == ({"settled": 1}, "0.021", 1)

@@ -142,12 +142,13 @@ async def test_wrong_wall_clock_does_not_cause_a_second_purchase(processes: Proc
     assert await repeated(await processes.start(), CALL) is not None
 
 
-async def test_restarted_monotonic_clock_is_ignored(processes: Processes, clock: Clock) -> None:
+@pytest.mark.parametrize("restarted", [1.0, 1_000_000.0])
+async def test_restarted_monotonic_clock_is_ignored(processes: Processes, clock: Clock, restarted: float) -> None:
     monotonic = processes.monotonic = Clock(1_000.0)
     ledger = await processes.start()
     await (await settled(ledger)).mark_delivered(is_repeatable=True)
     die(ledger)
-    monotonic.now = 1.0  # the machine was started again
+    monotonic.now = restarted  # the machine was started again
     clock.now += DEFAULT.repeatable_seconds - 1
     assert await repeated(await processes.start(), CALL) is not None
     clock.now += 1
