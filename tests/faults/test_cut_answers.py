@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ async def test_picture_of_a_poll_answer_without_its_last_chunk_is_returned() -> 
         ({"status": 402, "headers": RECEIPT}, "yes"),
         ({"status": 400}, "unknown"),
         ({"cut": "before"}, "unknown"),
+        ({"delay_seconds": 30}, "unknown"),
         ({"status": 200, "body": {"data": []}}, "unknown"),
     ],
 )
@@ -104,8 +106,9 @@ async def test_cut_answer_is_kept_if_its_signed_request_brings_nothing_when_rese
     cut = {"status": 200, "body": json.loads(WHOLE), "cut": "during", "settles": False}
     sandbox.script([{"on": "paid", **cut}, {"on": "paid", "settles": False, **then}])
     with pytest.raises(GatewayError) as caught:
-        await generate_from_wallet(sandbox)
+        await generate_from_wallet(sandbox, timings=replace(QUICK, answer_seconds=1))
     assert caught.value.raw.startswith(b'{"data":[{"url"')
+    assert "The first answer was a success, and was cut." in caught.value.message
     assert (caught.value.charged, sandbox.paid_posts) == (charged, 2)
 
 
@@ -115,4 +118,5 @@ async def test_cut_answer_is_kept_if_its_payment_was_used(sandbox: Sandbox) -> N
     with pytest.raises(OutcomeUnknownError, match="already used") as caught:
         await generate_from_wallet(sandbox)
     assert caught.value.raw.startswith(b'{"created"')
+    assert f" It names {sandbox.origin}/images/" in caught.value.message
     assert (caught.value.charged, sandbox.paid_posts, sandbox.charges) == ("unknown", 2, 1)

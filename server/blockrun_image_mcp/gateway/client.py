@@ -32,7 +32,7 @@ from blockrun_image_mcp.gateway.credentials import Endpoint
 from blockrun_image_mcp.gateway.error_words import error_words_of
 from blockrun_image_mcp.gateway.evidence import NO_EVIDENCE, Evidence, evidence_of
 from blockrun_image_mcp.gateway.fetch import PictureFetcher
-from blockrun_image_mcp.gateway.responses import ModelsAnswer, Reader, SentRequest
+from blockrun_image_mcp.gateway.responses import ModelsAnswer, Reader, SentRequest, urls_in
 from blockrun_image_mcp.gateway.retry import (
     BEARER_POST,
     NEVER_CHARGED,
@@ -49,6 +49,7 @@ from blockrun_image_mcp.gateway.transport import (
     IS_FINAL,
     MAX_ANSWER_BYTES,
     MAX_BYTES,
+    ON_CUT,
     ON_WAIT,
     RULES,
     is_cut_short,
@@ -165,10 +166,14 @@ class HttpGateway:
         the price; and `JobPending` if the gateway's job goes on for minutes.
         """
         call = _ChargeableCall(self._timings, attempt, on_status, within_seconds, is_chargeable=self._payer is None)
-        response = await self._post(request, call)
-        id = self._reader.job(response)
-        if id is None:
-            return self._reader.images(response, request.n, call.what_was_sent())
+        try:
+            response = await self._post(request, call)
+            id = self._reader.job(response)
+            if id is None:
+                return self._reader.images(response, request.n, call.what_was_sent())
+        except GatewayError as error:
+            call.add_cut_to(error)
+            raise
         evidence_so_far = evidence_of(response) if call.is_chargeable else NO_EVIDENCE
         job = Job(id, call.payment)
         is_on_disk = False
@@ -247,6 +252,7 @@ class HttpGateway:
                         IS_FINAL: call.is_final,
                         MAX_BYTES: self._max_answer_bytes,
                         ON_WAIT: call.on_wait,
+                        ON_CUT: call.on_cut,
                         "trace": call.on_trace,
                     },
                     auth=self._payer.auth(call.attempt, call.on_signed) if self._payer else httpx2.USE_CLIENT_DEFAULT,
@@ -325,6 +331,7 @@ class _ChargeableCall:
         self.is_chargeable = is_chargeable
         self._shutdown_deadline = math.inf
         self._earlier: list[Outcome] = []
+        self._cut = b""
 
     def on_signed(self, payment: Payment) -> None:
         self.payment = payment
@@ -384,6 +391,17 @@ class _ChargeableCall:
             self.scope.deadline = self._send_deadline
         why = f"the gateway answered {outcome}" if isinstance(outcome, int) else "the gateway could not be reached"
         self.on_status(f"{why}; trying again in {seconds:.0f} s")
+
+    def on_cut(self, content: bytes) -> None:
+        if self.is_chargeable:
+            self._cut = content
+
+    def add_cut_to(self, error: GatewayError) -> None:
+        """Add the content of an earlier, cut success, which may be all that was paid for."""
+        if self._cut:
+            error.raw = max(error.raw, self._cut, key=len)
+            names = "".join(f" It names {url}." for url in urls_in(self._cut) if url not in error.message)
+            error.message += f" The first answer was a success, and was cut.{names}"
 
     def end_within(self, seconds: float) -> None:
         self._shutdown_deadline = anyio.current_time() + seconds

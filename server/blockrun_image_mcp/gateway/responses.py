@@ -41,7 +41,7 @@ from blockrun_image_mcp.gateway.retry import (
     rejection_of,
     requested_wait_seconds,
 )
-from blockrun_image_mcp.gateway.transport import CUT, EARLIER_CUT
+from blockrun_image_mcp.gateway.transport import CUT
 from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
@@ -221,7 +221,6 @@ class Reader:
             answer=answer,
         )
         error.charged_usd = charge[1] if charge[0] == "yes" else None
-        error.raw = response.extensions.get(EARLIER_CUT, b"") if sent.is_chargeable else b""
         return _with_open_payment(error, sent.payment)
 
     def _refuses_credential(self, response: httpx2.Response) -> bool:
@@ -253,8 +252,7 @@ class Reader:
             error = self._error(response, error_words, refusal, sent.charge(response, otherwise), sent)
         else:
             error = self._empty(response, error_words, sent)
-        content = max(response.content, response.extensions.get(EARLIER_CUT, b""), key=len)
-        error.raw = content if sent.is_chargeable and error.charged != "no" else b""
+        error.raw = response.content if sent.is_chargeable and error.charged != "no" else b""
         return error
 
     def _empty(self, response: httpx2.Response, error_words: ErrorWords, sent: SentRequest) -> OutcomeUnknownError:
@@ -263,7 +261,7 @@ class Reader:
         what = "an answer without a usable image" if is_json else "a cut answer" if cut else "a malformed answer"
         what = "a job that cannot be polled" if response.status_code == 202 else what
         is_page = is_web_page(response)
-        urls = "".join(f" It names {url}." for url in _urls(response.content)) if not is_page else ""
+        urls = "".join(f" It names {url}." for url in urls_in(response.content)) if not is_page else ""
         charged, charged_usd = sent.charge(response, "unknown")
         error = OutcomeUnknownError(
             f"The gateway sent {'a web page' if is_page else what} (HTTP {response.status_code},"
@@ -318,7 +316,7 @@ def _with_open_payment(error: GatewayError, payment: Payment | None) -> GatewayE
     return error
 
 
-def _urls(content: bytes) -> Sequence[str]:
+def urls_in(content: bytes) -> Sequence[str]:
     """Return the first URLs in an unreadable answer."""
     found = _URL.findall(content[:_MAX_SEARCHED_BYTES].decode("utf-8", "replace").replace("\\/", "/"))  # JSON escapes /
     return [url for url in dict.fromkeys(found) if is_web_url(url)][:_MAX_URLS]

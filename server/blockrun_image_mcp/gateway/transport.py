@@ -32,13 +32,11 @@ from blockrun_image_mcp.timings import Timings
 
 RULES = "blockrun_rules"
 ON_WAIT = "blockrun_on_wait"
+ON_CUT = "blockrun_on_cut"
 IS_FINAL = "blockrun_is_final"
 MAX_BYTES = "blockrun_max_bytes"
 CUT = "blockrun_cut"
 """The extension of a cut answer: why it was not read to its end, in a few words."""
-
-EARLIER_CUT = "blockrun_earlier_cut"
-"""The extension of an answer to a request that was sent again: the bytes of an earlier, cut success."""
 
 MAX_ANSWER_BYTES = 512 * 2**20
 """The longest answer to a paid request, which may hold pictures as data."""
@@ -59,6 +57,9 @@ IsFinal = Callable[[httpx2.Response], bool]
 
 OnWait = Callable[[Outcome, float], Awaitable[None]]
 """Gets an attempt's outcome and the seconds to wait, before the request is sent again."""
+
+OnCut = Callable[[bytes], None]
+"""Gets the content of a cut success before the request is sent again."""
 
 
 def timeout(timings: Timings) -> httpx2.Timeout:
@@ -160,20 +161,20 @@ class RetryingTransport(httpx2.AsyncBaseTransport):
         rules: Rules = request.extensions.get(RULES, dict)
         is_final: IsFinal = request.extensions.get(IS_FINAL, _is_never_final)
         on_wait: OnWait = request.extensions.get(ON_WAIT, _ignore_wait)
+        on_cut: OnCut = request.extensions.get(ON_CUT, _ignore_cut)
         resends: Counter[Outcome] = Counter()
         waited = 0.0
-        cut: httpx2.Response | None = None
         while True:
             attempt = await self._attempt(request)
             outcome = _outcome(attempt)
             if not may_resend(rules(), outcome, resends[outcome]) or _is_final(attempt, is_final):
-                return _answer(attempt, cut)
-            if isinstance(attempt, httpx2.Response) and attempt.is_success:  # only a cut success is sent again
-                cut = attempt
+                return _answer(attempt)
             seconds = wait_seconds(outcome, resends.total(), _asked_seconds(attempt, self.timings), self.timings)
             waited += seconds
             if waited > self.timings.max_retry_wait_seconds:
-                return _answer(attempt, cut)
+                return _answer(attempt)
+            if isinstance(attempt, httpx2.Response) and attempt.is_success:  # it was cut, or it would be final
+                on_cut(attempt.content)
             await on_wait(outcome, seconds)
             await anyio.sleep(seconds)
             resends[outcome] += 1
@@ -223,6 +224,10 @@ def _is_never_final(_answer: httpx2.Response) -> bool:
 
 
 async def _ignore_wait(_outcome: Outcome, _seconds: float) -> None:
+    """Do nothing."""
+
+
+def _ignore_cut(_content: bytes) -> None:
     """Do nothing."""
 
 
@@ -310,12 +315,7 @@ def _asked_seconds(attempt: httpx2.Response | httpx2.TransportError, timings: Ti
     return requested_wait_seconds(attempt, timings) if isinstance(attempt, httpx2.Response) else None
 
 
-def _answer(attempt: httpx2.Response | httpx2.TransportError, cut: httpx2.Response | None) -> httpx2.Response:
-    """Return or raise the last attempt; an earlier cut success is not lost."""
+def _answer(attempt: httpx2.Response | httpx2.TransportError) -> httpx2.Response:
     if isinstance(attempt, httpx2.Response):
-        if cut is not None:
-            attempt.extensions[EARLIER_CUT] = cut.content
         return attempt
-    if cut is not None:
-        return cut
     raise attempt
