@@ -120,3 +120,11 @@ async def test_cut_answer_is_kept_if_its_payment_was_used(sandbox: Sandbox) -> N
     assert caught.value.raw.startswith(b'{"created"')
     assert f" It names {sandbox.origin}/images/" in caught.value.message
     assert (caught.value.charged, sandbox.paid_posts, sandbox.charges) == ("unknown", 2, 1)
+
+
+async def test_cut_answer_to_an_unpaid_request_is_not_kept(sandbox: Sandbox) -> None:
+    cut = {"status": 200, "body": json.loads(WHOLE), "cut": "during"}
+    sandbox.script([{"on": "quote", **cut}, {"on": "quote", "status": 400}])
+    with pytest.raises(GatewayError) as caught:
+        await generate_from_wallet(sandbox)
+    assert (caught.value.raw, caught.value.charged, sandbox.paid_posts) == (b"", "no", 0)
