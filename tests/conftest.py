@@ -16,7 +16,7 @@ from mcp.client.session import ElicitationFnT
 from blockrun_image.catalog import Catalog
 from blockrun_image_mcp.mcp_server.server import build_server
 from blockrun_image_sandbox.server import running_sandbox
-from tests.support.clients import Connect
+from tests.support.clients import MEMORY, Connect
 from tests.support.processes import FOLDERS, backend_of, free_port, server_parameters
 from tests.support.sandbox import Sandbox, contract
 
@@ -95,9 +95,12 @@ def sandbox(sandbox_origin: str) -> Iterator[Sandbox]:
     sandbox.close()
 
 
-@pytest.fixture(params=["memory-modern", "memory-handshake", "stdio-modern", "stdio-handshake"])
+@pytest.fixture(params=MEMORY)
 def connect(request: pytest.FixtureRequest) -> Connect:
-    """Return what connects a client to a server with the given settings, over one transport and protocol era."""
+    """Return what connects a client to a server with the given settings, in one protocol era.
+
+    The server is in this process; `over_every_transport` also runs a test with a process, spoken to over its pipes.
+    """
     transport, _, era = str(request.param).partition("-")
     mode: Literal["auto", "legacy"] = "auto" if era == "modern" else "legacy"
 

@@ -17,7 +17,7 @@ from mcp import Client
 from mcp.client import ClientRequestContext
 from mcp.server import request_state
 from mcp_types import ElicitRequestParams, ElicitResult, ErrorData
-from tests.support.clients import COLLECTED, FOX, Connect, User, data, served, text
+from tests.support.clients import COLLECTED, FOX, Connect, User, data, over_every_transport, served, text
 from tests.support.commands import images, run
 from tests.support.live_lists import see
 from tests.support.payments import KEY
@@ -52,6 +52,7 @@ async def test_an_approved_call_makes_its_picture(
 
 
 @pytest.mark.parametrize("action", ["decline", "cancel"])
+@over_every_transport
 async def test_declined_or_cancelled_call_makes_nothing_and_names_the_setting(
     connect: Connect, sandbox: Sandbox, action: Literal["decline", "cancel"]
 ) -> None:
@@ -71,6 +72,7 @@ def assert_refused(result: Any) -> None:
     assert CONFIRM_ABOVE in error["hint"]
 
 
+@over_every_transport
 async def test_call_is_refused_if_the_client_cannot_ask_but_free_tools_work(connect: Connect, sandbox: Sandbox) -> None:
     async with connect({**sandbox.environment, CONFIRM_ABOVE: "0"}) as client:
         result = await client.call_tool("generate_image", FOX)
@@ -124,6 +126,7 @@ async def test_long_prompt_is_shown_truncated_and_sanitized(connect: Connect, sa
     assert len(user.questions[0].message) < 320
 
 
+@over_every_transport
 async def test_each_call_is_confirmed_separately(connect: Connect, sandbox: Sandbox) -> None:
     user = User()
     async with connect({**sandbox.environment, CONFIRM_ABOVE: "0"}, user) as client:
@@ -132,6 +135,7 @@ async def test_each_call_is_confirmed_separately(connect: Connect, sandbox: Sand
     assert (len(user.questions), sandbox.charges) == (2, 2)
 
 
+@over_every_transport
 async def test_call_cancelled_during_confirmation_makes_nothing(connect: Connect, sandbox: Sandbox) -> None:
     asked = anyio.Event()
 

@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-from tests.support.clients import COLLECTED, FOX, QUICK_POLLS, Connect, User, data, served, text
+from tests.support.clients import COLLECTED, FOX, QUICK_POLLS, Connect, User, data, over_every_transport, served, text
 from tests.support.commands import images, states
 from tests.support.processes import backend_of
 from tests.support.sandbox import Sandbox
@@ -36,11 +36,13 @@ pytestmark = pytest.mark.anyio
 async def until_settled() -> None:
     """Wait until the one attempt that there is has been settled."""
     for _ in range(100):
-        if [entry["state"] for entry in await anyio.to_thread.run_sync(images)] == ["settled"]:
+        if [entry["state"] for entry in images()] == ["settled"]:
             return
+        await anyio.sleep(0.2)
     raise AssertionError
 
 
+@over_every_transport
 async def test_slow_call_is_pending_and_its_repetition_collects_it(
     connect: Connect, sandbox: Sandbox, impatient: Mapping[str, str]
 ) -> None:
@@ -123,6 +125,7 @@ async def test_unknown_outcome_is_reported_once_and_the_next_call_buys(
     assert sandbox.posts == 2
 
 
+@over_every_transport
 async def test_concurrent_identical_calls_are_separate_purchases(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 0.3}, {"delay_seconds": 0.3}])
     async with connect({**sandbox.environment, SECONDS: "20"}) as client, anyio.create_task_group() as tasks:

@@ -8,7 +8,7 @@ import pytest
 from anyio.abc import SocketAttribute, SocketStream
 from mcp import Client
 from mcp.shared.subscriptions import ToolsListChanged
-from tests.support.clients import FOX, Connect, data, served, text
+from tests.support.clients import FOX, Connect, data, over_every_transport, served, text
 from tests.support.live_lists import (
     CONTRACT,
     DAY_SECONDS,
@@ -67,6 +67,7 @@ async def test_restarted_server_offers_the_current_gateway_list(connect: Connect
     assert sandbox.lists == 1
 
 
+@over_every_transport
 async def test_running_server_adopts_a_new_list_and_notifies_subscribers(connect: Connect, sandbox: Sandbox) -> None:
     await see(sandbox.environment)
     age()

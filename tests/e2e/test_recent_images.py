@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from mcp import Client
 from mcp_types import TextResourceContents
-from tests.support.clients import FOX, Connect, served
+from tests.support.clients import FOX, Connect, over_every_transport, served
 from tests.support.commands import images
 from tests.support.sandbox import Sandbox
 
@@ -24,6 +24,7 @@ async def recent(client: Client) -> list[dict[str, Any]]:
     return json.loads(content.text)["images"]
 
 
+@over_every_transport
 async def test_recent_images_match_the_images_command(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.script([{}, {"status": 403}, {"cut": "after"}])
     async with connect(sandbox.environment) as client:

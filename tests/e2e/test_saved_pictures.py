@@ -12,7 +12,7 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 from mcp_types import BlobResourceContents, ImageContent, TextResourceContents
 from PIL import Image as Picture
-from tests.support.clients import FOX, Connect, data, served, text
+from tests.support.clients import FOX, Connect, data, over_every_transport, served, text
 from tests.support.commands import images
 from tests.support.sandbox import Sandbox
 
@@ -100,6 +100,7 @@ async def test_picture_that_cannot_be_fetched_is_told_with_its_url_and_charge(sa
     assert [entry["state"] for entry in images()] == ["settled"]
 
 
+@over_every_transport
 async def test_saved_picture_is_a_resource_whole_or_smaller(connect: Connect, sandbox: Sandbox, tmp_path: Path) -> None:
     async with connect(environment(sandbox, tmp_path)) as client:
         path = Path(data(await saved(client, save_as="fox.png"))["images"][0]["path"])
@@ -135,6 +136,7 @@ async def test_resource_that_does_not_exist_reads_no_file(uri: str, sandbox: San
             await client.read_resource(uri)
 
 
+@over_every_transport
 async def test_preview_is_one_small_picture_beside_the_text(connect: Connect, sandbox: Sandbox, tmp_path: Path) -> None:
     async with connect(environment(sandbox, tmp_path, BLOCKRUN_IMAGE_PREVIEW="small")) as client:
         result = await saved(client, model="dall-e-2", size="1024x1024", n=10)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.clients import FOX, Connect, data, text
+from tests.support.clients import FOX, Connect, data, over_every_transport, text
 from tests.support.commands import images, ledger_file, run, spend, states
 from tests.support.platforms import only_on_posix
 from tests.support.sandbox import Sandbox
@@ -19,6 +19,7 @@ from blockrun_image_mcp.ledger.owners import Owners
 pytestmark = pytest.mark.anyio
 
 
+@over_every_transport
 async def test_call_over_the_daily_budget_is_refused_before_sending(connect: Connect, sandbox: Sandbox) -> None:
     async with connect({**sandbox.environment, BUDGET: "0.05"}) as client:
         made = await client.call_tool("generate_image", FOX)
@@ -73,6 +74,7 @@ async def test_unusable_ledger_blocks_only_paid_calls(connect: Connect, sandbox:
 
 
 @only_on_posix("XDG_STATE_HOME")
+@over_every_transport
 async def test_unreadable_state_folder_blocks_only_paid_calls(
     connect: Connect, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

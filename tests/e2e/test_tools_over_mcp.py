@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.support.clients import FOX, Connect, data, text
+from tests.support.clients import FOX, Connect, data, over_every_transport, text
 from tests.support.sandbox import Sandbox
 
 from blockrun_image_sandbox.drawing import draw
@@ -13,6 +13,7 @@ from blockrun_image_sandbox.drawing import draw
 pytestmark = pytest.mark.anyio
 
 
+@over_every_transport
 async def test_an_agent_gets_urls_revised_prompts_and_the_cost(connect: Connect, sandbox: Sandbox) -> None:
     async with connect(sandbox.environment) as client:
         result = await client.call_tool("generate_image", {**FOX, "n": 2})
@@ -50,6 +51,7 @@ async def test_sent_prompt_is_the_users_words_plus_the_reported_additions(connec
     assert "Missing from the prompt" in text(advised)
 
 
+@over_every_transport
 async def test_inline_pictures_become_files_and_no_base64_reaches_the_agent(
     connect: Connect, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -118,6 +120,7 @@ BAD_INPUT = [
 ]
 
 
+@over_every_transport
 async def test_bad_input_is_refused_with_the_valid_values_before_sending(connect: Connect, sandbox: Sandbox) -> None:
     async with connect(sandbox.environment) as client:
         for arguments, named in BAD_INPUT:
@@ -137,6 +140,7 @@ async def test_host_spellings_of_unset_and_numeric_arguments_are_accepted(connec
     assert sandbox.charges == 4
 
 
+@over_every_transport
 async def test_gateway_failure_is_an_error_in_text_and_structured_content(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.script([{"status": 403}, {"status": 500}])
     async with connect(sandbox.environment) as client:
@@ -151,6 +155,7 @@ async def test_gateway_failure_is_an_error_in_text_and_structured_content(connec
     assert "may have been charged" in text(failed)
 
 
+@over_every_transport
 async def test_progress_starts_at_once_and_reports_every_wait(connect: Connect, sandbox: Sandbox) -> None:
     sandbox.script([{"status": 429, "headers": {"Retry-After": "1"}}])
     heard: list[tuple[float, str]] = []
@@ -165,6 +170,7 @@ async def test_progress_starts_at_once_and_reports_every_wait(connect: Connect, 
     assert [progress for progress, _ in heard] == sorted(progress for progress, _ in heard)
 
 
+@over_every_transport
 async def test_concurrent_calls_are_each_paid_once(connect: Connect, sandbox: Sandbox) -> None:
     import anyio
 
@@ -184,6 +190,7 @@ async def test_default_model_makes_the_model_argument_optional(connect: Connect,
     assert "quality" not in data(result)
 
 
+@over_every_transport
 async def test_instructions_say_whether_calls_cost_real_money(connect: Connect) -> None:
     async with connect({"BLOCKRUN_IMAGE_GATEWAY": "sandbox"}) as client:
         assert "nothing costs money" in (client.instructions or "")

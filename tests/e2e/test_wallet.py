@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.clients import COLLECTED, FOX, QUICK_POLLS, Connect, data, served, text
+from tests.support.clients import COLLECTED, FOX, QUICK_POLLS, Connect, data, over_every_transport, served, text
 from tests.support.commands import images, ledger_file, run, spend, states
 from tests.support.ledgers import rows
 from tests.support.payments import ADDRESS, KEY, PAYEE
@@ -36,6 +36,7 @@ def asking(micro_usd: int) -> Mapping[str, Any]:
     return {"challenge": {"accepts": [{"amount": str(micro_usd)}], "price": price}}
 
 
+@over_every_transport
 async def test_a_picture_is_paid_for_once_from_the_wallet(
     connect: Connect, sandbox: Sandbox, wallet: Mapping[str, str]
 ) -> None:
@@ -107,6 +108,7 @@ async def test_quoted_price_within_the_limits_is_paid(sandbox: Sandbox, wallet: 
     assert spend()["spent_usd"] == "0.06"
 
 
+@over_every_transport
 async def test_changed_payee_blocks_payments_until_the_user_trusts_it(
     connect: Connect, sandbox: Sandbox, wallet: Mapping[str, str], host: str
 ) -> None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Literal
 
+import pytest
 from mcp import Client
 from mcp.client import ClientRequestContext
 from mcp_types import CallToolResult, ElicitRequestFormParams, ElicitRequestParams, ElicitResult, ErrorData, TextContent
@@ -15,6 +16,10 @@ Connect = Callable[..., AbstractAsyncContextManager[Client]]
 FOX = {"prompt": "A red fox in the snow", "model": "dall-e-3"}
 COLLECTED = "nothing more was charged"
 """What is told of pictures that an earlier call has paid for."""
+MEMORY = ("memory-modern", "memory-handshake")
+STDIO = ("stdio-modern", "stdio-handshake")
+over_every_transport = pytest.mark.parametrize("connect", [*MEMORY, *STDIO], indirect=True)
+"""Marks a test of what pipes can change: long lines, messages out of turn, variables, and a second process."""
 QUICK_POLLS: Mapping[str, float] = {"poll_seconds": 0.1}
 """Timings of a server that polls its jobs often."""
 
