@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.commands import run
 from tests.support.platforms import only_on_posix
 from tests.support.processes import process_environment
 from tests.support.sandbox import Sandbox
@@ -163,17 +164,26 @@ def test_server_starts_lists_tools_and_each_call_reports_the_setting(
     assert list(tmp_path.iterdir()) == []
 
 
-@in_each_case
-def test_doctor_reports_an_unusable_setting_as_an_error(wrong: Wrong, sandbox: Sandbox, tmp_path: Path) -> None:
-    done = subprocess.run(
+def doctor(wrong: Wrong, sandbox: Sandbox) -> "subprocess.CompletedProcess[str]":
+    """Run the command doctor: as a process if it needs a machine of its own."""
+    if not wrong.before:
+        return run("doctor", settings={**sandbox.environment, **wrong.settings})
+    return subprocess.run(
         command(wrong, "doctor"),
         env=environment(wrong, sandbox),
-        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
         timeout=50,
     )
+
+
+@in_each_case
+def test_doctor_reports_an_unusable_setting_as_an_error(
+    wrong: Wrong, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = doctor(wrong, sandbox)
     assert done.returncode == (1 if wrong.doctor_says else 0), done.stdout + done.stderr
     assert wrong.doctor_says in done.stdout
     assert "Traceback" not in done.stderr

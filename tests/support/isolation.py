@@ -68,11 +68,12 @@ def _run(main: Callable[[], None], arguments: Sequence[str], environ: Mapping[st
     stdin = io.TextIOWrapper(io.BytesIO(input.encode("utf-8", "surrogateescape")), encoding or "utf-8", errors or None)
     stdout = _Output(encoding or "utf-8", errors or "surrogateescape", bystanders)
     stderr = _Output(encoding or "utf-8", "backslashreplace", bystanders)
-    streams = {"stdin": stdin, "stdout": stdout, "stderr": stderr}
+    own = {"argv": list(arguments), "stdin": stdin, "stdout": stdout, "stderr": stderr}
+    own |= {f"__{name}__": own[name] for name in ("stdin", "stdout", "stderr")}
     with ExitStack() as stack:
         stack.enter_context(patch.dict(os.environ, environ, clear=True))
-        stack.enter_context(patch.multiple(sys, argv=list(arguments), **streams))
-        stack.enter_context(patch.multiple(sys, **{f"__{name}__": stream for name, stream in streams.items()}))
+        for name, value in own.items():
+            stack.enter_context(patch.object(sys, name, value))
         stack.enter_context(_own_log())
         stack.enter_context(_own_signal_handlers())
         with _own_warnings() as caught:
