@@ -22,9 +22,9 @@ def enrich(  # noqa: PLR0913 - the tool's own arguments
     """Return the enriched prompt to send to `model`.
 
     The user's words come first and verbatim, followed by words that decide something, or by none. It works offline, is
-    deterministic, and changes nothing more if it is done again. The result is within the model's limit in characters, or is the prompt
-    itself. Raises `UnknownModelError` if the built-in catalogue lacks the model's id, and `InvalidRequestError` for a
-    purpose that does not exist or words that are not a short phrase.
+    deterministic, and changes nothing more if it is done again. The result is within the model's limit in characters,
+    or is the prompt itself. Raises `UnknownModelError` if the built-in catalogue lacks the model's id, and
+    `InvalidRequestError` for a purpose that does not exist or words that are not a short phrase.
     """
     from blockrun_image.enrichment.enricher import Enricher  # noqa: PLC0415 - the first prompt pays, not the start
 
