@@ -26,10 +26,12 @@ OnDelivery: TypeAlias = Callable[[DeliveryEvent], Awaitable[None]]
 class Caller:
     """The owner of a call, by a unique id.
 
-    It is a process, a session or a principal.
+    It is a process, a session or a principal. `process` is the ledger's id of the process that the caller is connected
+    to; empty, it is the ledger's own.
     """
 
     id: str
+    process: str = ""
 
     @classmethod
     def new(cls) -> "Caller":

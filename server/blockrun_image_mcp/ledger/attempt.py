@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
 from blockrun_image.attempts import Approval, AttemptState, AttemptStatus, Payment, Quote
+from blockrun_image.callers import Caller
 from blockrun_image.errors import LedgerError
 from blockrun_image.images import Image, ImageRequest, ImagesResponse, SavedPicture
 from blockrun_image.ports import PriceNotApproved
@@ -75,14 +76,14 @@ class AttemptLedger(Protocol):
 class LedgerAttempt:
     """An attempt this process works on or waits for.
 
-    `caller` is the id of the waiting caller. `new` is the attempt as it was reserved, or `None` if this process did not
+    `caller` is the waiting caller. `new` is the attempt as it was reserved, or `None` if this process did not
     reserve it. `sequence` numbers this process's records of the attempt.
     """
 
     ledger: AttemptLedger = field(repr=False)
     id: str
     request: ImageRequest
-    caller: str
+    caller: Caller
     reserved_usd: Decimal
     max_usd: Decimal | None = None
     new: NewAttempt | None = None
@@ -188,7 +189,7 @@ class LedgerAttempt:
 
     @property
     def _entry(self) -> dict[str, Any]:
-        return {"caller": self.caller, "process": self.ledger.owner}
+        return {"caller": self.caller.id, "process": self.caller.process or self.ledger.owner}
 
     async def _end(self, event: Event, **values: Any) -> None:  # noqa: ANN401 - JSON
         self.ledger.memory.working.discard(self.id)  # the outbox holds it now
@@ -214,7 +215,8 @@ class LedgerAttempt:
 
     def _record_sent(self, store: AttemptStore) -> tuple[str, Header]:
         row = self._own(store)
-        if not any(caller.is_pending for caller in store.callers(self.id)):
+        is_alive = self.ledger.owners.is_alive  # a caller whose process was killed could not say that it has gone
+        if not any(caller.is_pending and is_alive(caller.process) for caller in store.callers(self.id)):
             raise LedgerError("This call was abandoned. Nothing was sent.")
         day = self.ledger.today()  # the request may have waited past midnight, and then counts for the new day
         others = store.spent_on(day) - (row.held_micro_usd if row.day == day else 0)

@@ -88,6 +88,11 @@ class Ledger:
         """The id of this process, by which others find its lock."""
         return self.owners.id or ""
 
+    @property
+    def is_working(self) -> bool:
+        """Whether this process works on any attempt."""
+        return bool(self.memory.working)
+
     def now(self) -> Moment:
         """Return the current time by both clocks."""
         return Moment(self.clock(), self.monotonic())
@@ -141,7 +146,7 @@ class Ledger:
         jobs, is_tidy = await self.database.read(self._survey)
         if not is_tidy or self.outbox.has_spilled:
             await self.write(lambda store: self._end_dead(store, self._liveness()))
-        return {self._attempt_from(row, self.process.id): job for row, job in jobs}
+        return {self._attempt_from(row, self.process): job for row, job in jobs}
 
     async def spending_today(self) -> DailySpending:
         """Return the spending of the current UTC day."""
@@ -208,19 +213,21 @@ class Ledger:
         self, store: AttemptStore, call: CallInfo, order: Order | None, id: str, arrived_at: float | None
     ) -> Begun:
         owner, is_alive = self.owners.acquire(), self._liveness()
-        caller = (call.caller or self.process).id
+        caller = call.caller or self.process
         self._end_dead(store, is_alive)
         keys = keys_of(call, order)
         now = self.now()  # read here, because the transaction may have waited for the database
         waited = 0.0 if arrived_at is None else self.monotonic() - arrived_at
         name = "" if call.save_as is None else call.save_as.template
-        attempts = EarlierAttempts(store, self.account, caller, is_alive, self.memory, self.timings, now, waited, name)
+        attempts = EarlierAttempts(
+            store, self.account, caller.id, is_alive, self.memory, self.timings, now, waited, name
+        )
         found = attempts.approved(order) or attempts.abandoned(keys)
         repeated = None if found else attempts.repeatable(keys)
         earlier = found or repeated
         uncollected = attempts.uncollected(earlier)
         if earlier is not None:
-            store.add_caller(earlier.id, caller, owner, name)
+            store.add_caller(earlier.id, caller.id, caller.process or owner, name)
             return Collected(self._attempt_from(earlier, caller), uncollected, is_repeat=repeated is not None)
         if order is None:
             return NothingFound(uncollected)
@@ -232,7 +239,7 @@ class Ledger:
         return Reserved(reserved, uncollected) if isinstance(reserved, LedgerAttempt) else reserved
 
     def _reserve(
-        self, store: AttemptStore, call: CallInfo, order: Order, id: str, caller: str
+        self, store: AttemptStore, call: CallInfo, order: Order, id: str, caller: Caller
     ) -> LedgerAttempt | SlotBooked | NeedsApproval:
         """Reserve the order, unless it needs an approval or must wait for a slot.
 
@@ -262,7 +269,8 @@ class Ledger:
             approval=approval and approval.id,
         )
         store.add(new)
-        store.add_caller(id, caller, self.owner, "" if call.save_as is None else call.save_as.template)
+        name = "" if call.save_as is None else call.save_as.template
+        store.add_caller(id, caller.id, caller.process or self.owner, name)
         return LedgerAttempt(self, id, order.request, caller, from_micro_usd(amount), cost.max_usd, new, approval)
 
     def _cost(self, store: AttemptStore, order: Order) -> ExpectedCost:
@@ -277,7 +285,7 @@ class Ledger:
         charge = store.last_charge(self.account, request, self.clock() - self.timings.recent_charge_seconds)
         return None if charge is None else from_micro_usd(charge[0]) / charge[1]
 
-    def _attempt_from(self, row: StoredAttempt, caller: str) -> LedgerAttempt:
+    def _attempt_from(self, row: StoredAttempt, caller: Caller) -> LedgerAttempt:
         return LedgerAttempt(self, row.id, row.request, caller, from_micro_usd(row.held_micro_usd))
 
     def _end_dead(self, store: AttemptStore, is_alive: IsAlive) -> None:

@@ -59,6 +59,12 @@ class _OwnLock:
     descriptor: int
 
 
+def owners_beside(ledger: Path) -> "Owners":
+    """Return the processes of the ledger at a path."""
+    path = ledger.resolve()  # every process must find the same folder
+    return Owners(path.with_name(f"{path.name}.locks"))
+
+
 class Owners:
     """The processes of a ledger. Each holds the lock of its own file in `folder`.
 

@@ -14,7 +14,7 @@ import anyio.to_thread
 from blockrun_image.errors import LedgerError
 from blockrun_image.text import clean
 from blockrun_image_mcp.ledger.outbox import Outbox
-from blockrun_image_mcp.ledger.owners import Owners
+from blockrun_image_mcp.ledger.owners import owners_beside
 from blockrun_image_mcp.ledger.records import Record, apply
 from blockrun_image_mcp.ledger.store import AttemptStore, Header, Moment, Transactions, UnstorableError
 from blockrun_image_mcp.tasks import run_alongside
@@ -42,8 +42,8 @@ class SharedDatabase:
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     def __post_init__(self) -> None:
-        path = self.path.resolve()  # every process must find the same folders
-        self.owners = Owners(path.with_name(f"{path.name}.locks"))
+        self.owners = owners_beside(self.path)
+        path = self.path.resolve()  # every process must find the same folder
         self.outbox = Outbox(path.with_name(f"{path.name}.outbox"), lambda: self.write(_nothing), self.timings)
 
     async def __aenter__(self) -> Self:
