@@ -55,6 +55,7 @@ from blockrun_image_mcp.gateway.transport import (
     is_cut_short,
     open_transport,
     timeout,
+    trusted_certificates,
 )
 from blockrun_image_mcp.headers import PAYMENT_SIGNATURE, USER_AGENT
 from blockrun_image_mcp.logs import Redactor
@@ -106,13 +107,17 @@ class HttpGateway:
         self._payer = payer
         self._max_answer_bytes = max_answer_bytes
         self._calls: set[_ChargeableCall] = set()
-        self._fetcher = PictureFetcher(endpoint.base_url, timings)
         self._fetches: set[anyio.CancelScope] = set()
         self._is_ending = False
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        transport = await open_transport(self._endpoint.base_url, self._timings, self._endpoint.wallet_key)
+        # read once and now: an upgrade may replace their file while a paid picture is waited for
+        certificates = trusted_certificates()
+        self._fetcher = PictureFetcher(self._endpoint.base_url, self._timings, certificates=certificates)
+        transport = await open_transport(
+            self._endpoint.base_url, self._timings, self._endpoint.wallet_key, certificates
+        )
         self._http = await self._stack.enter_async_context(
             httpx2.AsyncClient(
                 base_url=f"{self._endpoint.base_url}/",

@@ -43,13 +43,20 @@ class PictureFetcher:
 
     `own_origin` is the gateway's, such as `http://127.0.0.1:8080`: its pictures may be http, and in a private network.
     No credential, cookie or other trace of an earlier request is sent. Pictures of more than `max_bytes` are refused.
+    Without `certificates`, those of the environment are read when they are first needed.
     """
 
-    def __init__(self, own_origin: str | None, timings: Timings = DEFAULT, max_bytes: int = MAX_PICTURE_BYTES) -> None:
+    def __init__(
+        self,
+        own_origin: str | None,
+        timings: Timings = DEFAULT,
+        max_bytes: int = MAX_PICTURE_BYTES,
+        certificates: ssl.SSLContext | None = None,
+    ) -> None:
         self._own_origin = None if own_origin is None else _origin(httpx2.URL(own_origin))
         self._timings = timings
         self._max_bytes = max_bytes
-        self._tls: ssl.SSLContext | None = None
+        self._tls = certificates
 
     async def fetch(self, url: str) -> bytes:
         """Return the picture at `url`: whole, and in a known format.

@@ -1,5 +1,6 @@
 """HTTP transports with a guard against leaked keys, bounded answers and safe retries."""
 
+import ssl
 import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -77,24 +78,33 @@ def is_cut_short(answer: httpx2.Response) -> bool:
     return CUT in answer.extensions and json_from(answer.content) is None
 
 
+def trusted_certificates() -> ssl.SSLContext:
+    """Return what certificates are checked with; raises `ConfigurationError` if it cannot be read."""
+    try:
+        return httpx2.create_ssl_context()
+    except OSError as error:
+        raise ConfigurationError(
+            f"The trusted certificates cannot be read ({type(error).__name__}).",
+            hint="Check SSL_CERT_FILE and SSL_CERT_DIR in the server's environment.",
+        ) from error
+
+
 async def open_transport(
     base_url: str,
     timings: Timings,
     wallet_key: SecretStr | None = None,
+    certificates: ssl.SSLContext | None = None,
 ) -> httpx2.AsyncBaseTransport:
     """Return the transport to `base_url`; raises `ConfigurationError` for an unusable proxy or CA.
 
     Connections are not kept alive: if the server has just closed one, a request on it ends with an unknown outcome. A
     new connection costs little beside a picture.
     """
+    certificates = certificates or trusted_certificates()
     try:
         proxy = await look_up_proxy(httpx2.URL(base_url))
-        network = httpx2.AsyncHTTPTransport(limits=httpx2.Limits(max_keepalive_connections=0), proxy=proxy)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The trusted certificates cannot be read ({type(error).__name__}).",
-            hint="Check SSL_CERT_FILE and SSL_CERT_DIR in the server's environment.",
-        ) from error
+        limits = httpx2.Limits(max_keepalive_connections=0)
+        network = httpx2.AsyncHTTPTransport(verify=certificates, limits=limits, proxy=proxy)
     except (ImportError, ValueError, httpx2.InvalidURL) as error:
         raise ConfigurationError(
             f"The proxy cannot be used ({type(error).__name__}).",
