@@ -40,19 +40,22 @@ async def sweeping(ledger: Ledger, finish: Finish) -> AsyncGenerator[None]:
 
 
 async def finish_jobs(ledger: Ledger, finish: Finish) -> None:
-    """Finish the abandoned jobs one by one.
+    """Finish the abandoned jobs; raises the first `ImageError` once all of them were tried."""
+    limiter, failures = anyio.CapacityLimiter(_MAX_AT_ONCE), list[ImageError]()
 
-    Raises the first `ImageError` once all jobs were tried.
-    """
-    failures: list[ImageError] = []
-    for attempt, job in (await ledger.sweep()).items():
-        try:
-            if await attempt.claim():
-                await finish(attempt, job)
-        except JobPending:
-            continue  # it can be polled again
-        except ImageError as error:
-            failures.append(error)
+    async def try_one(attempt: Attempt, job: Job) -> None:
+        async with limiter:
+            try:
+                if await attempt.claim():
+                    await finish(attempt, job)
+            except JobPending:
+                pass  # it can be polled again
+            except ImageError as error:
+                failures.append(error)
+
+    async with anyio.create_task_group() as tasks:
+        for attempt, job in (await ledger.sweep()).items():
+            tasks.start_soon(try_one, attempt, job)
     if failures:
         raise failures[0]
 
