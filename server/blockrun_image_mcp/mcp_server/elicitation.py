@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from blockrun_image.attempts import Approval
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.ledger.confirmation import Ask, OpenQuestions, Question, not_confirmed
+from blockrun_image_mcp.paid_call import CallEnded
 
 if TYPE_CHECKING:
     from blockrun_image.ports import OnStatus
@@ -29,7 +30,7 @@ _YES_OR_NO: dict[str, Any] = {"type": "object", "properties": {}}
 """A form without fields; clients show it as yes and no."""
 
 
-class InputRequired(Exception):  # noqa: N818 - not an error: the client answers the question by calling again
+class InputRequired(CallEnded):
     """Raised to end a call with a question for the next call to answer."""
 
     def __init__(self, result: InputRequiredResult) -> None:

@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
@@ -12,19 +13,19 @@ from anyio import to_thread
 from mcp.server.context import ServerRequestContext
 from mcp_types import CallToolRequestParams, CallToolResult, ImageContent, InputRequiredResult, TextContent
 
-from blockrun_image.arguments import check_arguments, normalized_arguments
-from blockrun_image.errors import ImageError, InvalidRequestError, ModelNotFoundError, StorageError, UnexpectedError
+from blockrun_image.arguments import check_arguments
+from blockrun_image.errors import ImageError, InvalidRequestError, StorageError, UnexpectedError
 from blockrun_image.schemas import ToolSchema
 from blockrun_image.text import quoted
 from blockrun_image_mcp.backend import Backend
-from blockrun_image_mcp.ledger.confirmation import Ask, Question, confirming
 from blockrun_image_mcp.mcp_server.elicitation import InputRequired, elicitation
 from blockrun_image_mcp.mcp_server.origin import Origin
 from blockrun_image_mcp.mcp_server.versions import has_annotations, has_structured_results
+from blockrun_image_mcp.paid_call import Outcome, PaidCall
+from blockrun_image_mcp.performing import perform
 from blockrun_image_mcp.tasks import run_alongside
 
 if TYPE_CHECKING:
-    from blockrun_image.attempts import Approval
     from blockrun_image.ports import OnStatus
     from blockrun_image.results import Result
 
@@ -46,38 +47,13 @@ class ToolCall:
         """The server's backend."""
         return self.context.lifespan_context
 
-    async def generate_image(self, arguments: Mapping[str, Any]) -> "Result":
+    async def generate_image(self, arguments: Mapping[str, Any]) -> Outcome:
         """Make images, with the user's approval if needed."""
         origin = Origin.of(self.context)
         ask = elicitation(self.context, self.params, self.on_status)
-        schema, refusal = _schema(self), None
-        try:
-            checked = check_arguments(schema, arguments)
-        except InvalidRequestError as error:  # an earlier call with them may have been valid, and is still collected
-            checked, refusal = normalized_arguments(schema, arguments), error
-        try:
-            return await self.backend.toolset.generate_image(
-                **checked,
-                refusal=refusal,
-                on_status=self.on_status,
-                approve=confirming(self._then_prepare(ask)),
-                caller=origin.caller,
-                delivery=origin.delivery,
-                arrived_at=origin.arrived_at,
-            )
-        except ModelNotFoundError:  # the gateway's list may have changed
-            self.backend.models.mark_stale()
-            raise
-
-    def _then_prepare(self, ask: Ask) -> Ask:
-        """Return a function to ask the user, and then load the newest model list."""
-
-        async def ask_and_prepare(question: Question) -> "Approval":
-            approval = await ask(question)
-            await self.backend.prepare()  # the user may take long, and prices may change
-            return approval
-
-        return ask_and_prepare
+        call = PaidCall(arguments, ask, self.on_status, origin.caller, origin.delivery, origin.arrived_at)
+        elsewhere = self.backend.paid_calls
+        return await (perform(self.backend, call) if elsewhere is None else elsewhere.perform(call))
 
     async def list_models(self, arguments: Mapping[str, Any]) -> "Result":
         """List models."""
@@ -88,8 +64,7 @@ class ToolCall:
         return await self.backend.toolset.estimate_cost_live(**check_arguments(_schema(self), arguments))
 
 
-_TOOLS: Mapping[str, Callable[[ToolCall, Mapping[str, Any]], "Awaitable[Result]"]] = {
-    "generate_image": ToolCall.generate_image,
+_FREE_TOOLS: Mapping[str, Callable[[ToolCall, Mapping[str, Any]], "Awaitable[Result]"]] = {
     "list_models": ToolCall.list_models,
     "estimate_cost": ToolCall.estimate_cost,
 }
@@ -109,27 +84,30 @@ async def call_tool(context: Context, params: CallToolRequestParams) -> CallTool
 async def _answer(call: ToolCall) -> CallToolResult | InputRequiredResult:
     name, version = call.params.name, call.context.protocol_version
     try:
-        result = await _run(call)
-        return _result(result, version, await _preview(call, result))
+        outcome = await _run(call)
+        return _result(outcome, version, await _preview(call, outcome.paths))
     except InputRequired as question:
         return question.result
     except ImageError as error:
-        return _result(error, version, is_error=True)
+        return _result(Outcome.of_error(error), version)
     except Exception:  # noqa: BLE001 - its text must not reach the model
         _log.exception("%s failed unexpectedly", name)
         charged = "unknown" if name == "generate_image" else "no"
-        return _result(UnexpectedError(f"{name} failed unexpectedly.", charged=charged), version, is_error=True)
+        return _result(Outcome.of_error(UnexpectedError(f"{name} failed unexpectedly.", charged=charged)), version)
     finally:
         call.backend.models.schedule_refresh()
 
 
-async def _run(call: ToolCall) -> "Result":
+async def _run(call: ToolCall) -> Outcome:
     arguments = call.params.arguments or {}
     schema = _schema(call)
     call.backend.check_description()  # first: the arguments are checked against it
-    if schema.spends or arguments.get("live"):
+    if schema.spends:
+        return await call.generate_image(arguments)
+    if arguments.get("live"):
         await call.backend.prepare()  # the first list may put other schemas in force
-    return await _TOOLS[schema.name](call, arguments)
+    result = await _FREE_TOOLS[schema.name](call, arguments)
+    return Outcome(result.to_text(), result.to_dict())
 
 
 def _schema(call: ToolCall) -> ToolSchema:
@@ -176,30 +154,23 @@ async def _reporting(context: Context) -> AsyncGenerator["OnStatus"]:
         yield note
 
 
-async def _preview(call: ToolCall, result: "Result") -> Sequence[ImageContent]:
-    """Return a small picture of the first image, if the settings ask for one and it was saved."""
-    if call.backend.settings.preview == "off" or call.params.name != "generate_image":
+async def _preview(call: ToolCall, paths: Sequence[Path]) -> Sequence[ImageContent]:
+    """Return a small picture of the first file, if the settings ask for one."""
+    if call.backend.settings.preview == "off" or not paths:
         return []
-    from blockrun_image.results import GeneratedImages  # noqa: PLC0415 - the call has loaded it
     from blockrun_image_mcp.images.reading import preview_of  # noqa: PLC0415 - loads Pillow
 
-    paths = [image.path for image in result.images if image.path] if isinstance(result, GeneratedImages) else []
     try:
-        small = [await to_thread.run_sync(preview_of, path) for path in paths[:1]]
+        preview, media_type = await to_thread.run_sync(preview_of, paths[0])
     except StorageError as error:
         _log.warning("there is no preview: %s", error.message)
         return []
-    return [
-        ImageContent(type="image", data=b64encode(preview).decode(), mime_type=media_type)
-        for preview, media_type in small
-    ]
+    return [ImageContent(type="image", data=b64encode(preview).decode(), mime_type=media_type)]
 
 
-def _result(
-    result: "Result | ImageError", version: str, previews: Sequence[ImageContent] = (), *, is_error: bool = False
-) -> CallToolResult:
+def _result(outcome: Outcome, version: str, previews: Sequence[ImageContent] = ()) -> CallToolResult:
     return CallToolResult(
-        content=[TextContent(type="text", text=result.to_text()), *previews],
-        structured_content=result.to_dict() if has_structured_results(version) else None,
-        is_error=is_error,
+        content=[TextContent(type="text", text=outcome.text), *previews],
+        structured_content={**outcome.content} if has_structured_results(version) else None,
+        is_error=outcome.is_error,
     )

@@ -1,0 +1,68 @@
+"""Performs a paid call in this process."""
+
+import logging
+from typing import TYPE_CHECKING
+
+from blockrun_image.arguments import check_arguments, normalized_arguments
+from blockrun_image.errors import ImageError, InvalidRequestError, ModelNotFoundError, UnexpectedError
+from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.ledger.confirmation import Ask, Question, confirming
+from blockrun_image_mcp.paid_call import CallEnded, Outcome, PaidCall
+
+if TYPE_CHECKING:
+    from blockrun_image.attempts import Approval
+    from blockrun_image.results import GeneratedImages
+
+_log = logging.getLogger(__name__)
+
+
+async def perform(backend: Backend, call: PaidCall) -> Outcome:
+    """Perform a call in this process; raises `CallEnded` alone."""
+    try:
+        images = await _generate(backend, call)
+        paths = [image.path for image in images.images if image.path is not None]
+        return Outcome(images.to_text(), images.to_dict(), paths=paths)
+    except CallEnded:
+        raise
+    except ImageError as error:
+        return Outcome.of_error(error)
+    except Exception:  # noqa: BLE001 - its text must not reach the model
+        _log.exception("generate_image failed unexpectedly")
+        return Outcome.of_error(UnexpectedError("generate_image failed unexpectedly."))
+    finally:
+        backend.models.schedule_refresh()
+
+
+async def _generate(backend: Backend, call: PaidCall) -> "GeneratedImages":
+    backend.check_description()  # first: the arguments are checked against it
+    await backend.prepare()  # the first list may put other schemas in force
+    schema = next(each for each in backend.schemas() if each.spends)
+    refusal = None
+    try:
+        checked = check_arguments(schema, call.arguments)
+    except InvalidRequestError as error:  # an earlier call with them may have been valid, and is still collected
+        checked, refusal = normalized_arguments(schema, call.arguments), error
+    try:
+        return await backend.toolset.generate_image(
+            **checked,
+            refusal=refusal,
+            on_status=call.on_status,
+            approve=confirming(_then_prepare(backend, call.ask)),
+            caller=call.caller,
+            delivery=call.delivery,
+            arrived_at=call.arrived_at,
+        )
+    except ModelNotFoundError:  # the gateway's list may have changed
+        backend.models.mark_stale()
+        raise
+
+
+def _then_prepare(backend: Backend, ask: Ask) -> Ask:
+    """Return a function to ask the user, and then load the newest model list."""
+
+    async def ask_and_prepare(question: Question) -> "Approval":
+        approval = await ask(question)
+        await backend.prepare()  # the user may take long, and prices may change
+        return approval
+
+    return ask_and_prepare
