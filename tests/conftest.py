@@ -19,6 +19,7 @@ from blockrun_image_sandbox.server import running_sandbox
 from tests.support.clients import MEMORY, Connect
 from tests.support.processes import FOLDERS, backend_of, free_port, server_parameters
 from tests.support.sandbox import Sandbox, contract
+from tests.support.workers import kill_workers
 
 # A busy machine is no fault, and each run tries the same examples; --hypothesis-profile=default tries others.
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
@@ -74,12 +75,17 @@ def state_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(autouse=True)
-def a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch, state_folders: Iterator[Path]) -> None:
-    """Keep what a test spends, and the lists of its gateways, out of the folders of whoever runs it."""
+def a_ledger_of_its_own(monkeypatch: pytest.MonkeyPatch, state_folders: Iterator[Path]) -> Iterator[None]:
+    """Keep what a test spends, and the lists of its gateways, out of the folders of whoever runs it.
+
+    Workers that still finish something when the test ends are killed.
+    """
     folder = next(state_folders)
     for variable, name in FOLDERS.items():
         (folder / name).mkdir(parents=True, mode=0o700)
         monkeypatch.setenv(variable, str(folder / name))
+    yield
+    kill_workers()
 
 
 @pytest.fixture(scope="session")

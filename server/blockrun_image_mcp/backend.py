@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from blockrun_image_mcp.ledger.ledger import Ledger
     from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
     from blockrun_image_mcp.ledger.store import Account
+    from blockrun_image_mcp.paid_call import PaidCalls
     from blockrun_image_mcp.payments.auth import WalletPayer
 
 _SANDBOX_LEDGER = "sandbox.sqlite3"
@@ -79,6 +80,8 @@ class Backend:
         self.timings = timings
         self.process = Caller.new()
         self.questions = OpenQuestions()
+        self.paid_calls: PaidCalls | None = None
+        """Where paid calls are performed, if not in this process."""
         self._unusable_description = ""
         contract = catalog or self._load_description()
         self._contract = replace(contract, has_fee=not self.is_sandbox and self._may_pay_from_wallet(contract))
@@ -275,6 +278,22 @@ class Backend:
 
         async with self._ledger_of(self._account()) as ledger:
             await finish_jobs(ledger, lambda attempt, job: self._finish(attempt, job, on_status))
+
+    async def finish_work(self) -> None:
+        """Finish what is paid for, after the last call: requests under way, pictures, and for a while jobs."""
+        await self._tasks.drain()
+        ledger = self._ledger.open
+        if ledger is None:
+            return
+        from blockrun_image_mcp.ledger.jobs import finish_jobs  # noqa: PLC0415 - the ledger has loaded it
+
+        with anyio.move_on_after(self.timings.left_jobs_seconds):
+            while True:
+                with suppress(ImageError):  # the next server tries again
+                    await finish_jobs(ledger, self._finish)
+                if not ledger.is_working:
+                    break
+                await anyio.sleep(self.timings.poll_seconds)
 
     def keep_records(self) -> None:
         """Write the records that are missing in the ledger to disk, before the process ends."""

@@ -6,12 +6,18 @@ import os
 import sys
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import anyio
 
 from blockrun_image.errors import ConfigurationError, ImageError
 from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.settings import VARIABLES
 from blockrun_image_mcp.startup import exit_with, load_backend
+from blockrun_image_mcp.timings import Timings
+
+if TYPE_CHECKING:
+    from blockrun_image_mcp.worker.client import WorkerClient
 
 _log = logging.getLogger(__name__)
 
@@ -24,14 +30,27 @@ def serve(flags: Mapping[str, str | None]) -> None:
             from blockrun_image_mcp.mcp_server.server import build_server  # noqa: PLC0415 - mcp is loaded without collection
             from blockrun_image_mcp.mcp_server.stdio import serve_stdio  # noqa: PLC0415 - as above
 
-            backend = load_backend(flags, answers_in_time=True)
+            backend = load_backend(flags, Timings.for_calls)
             _warn_of_refusals(backend)
-            server = build_server(backend)
+            server = build_server(backend, worker_of(backend, flags))
     except ImageError as error:
         exit_with(error)
     if sys.stdin.isatty():  # a person, who may wait for something
         sys.stderr.write("Serving MCP on stdin and stdout, for a host. Ctrl-C ends it; --help shows the commands.\n")
     anyio.run(serve_stdio, server, backend.timings, b"", backend.keep_records)
+
+
+def worker_of(backend: Backend, flags: Mapping[str, str | None]) -> "WorkerClient | None":
+    """Return the worker of the paid calls, unless they are performed in this process.
+
+    The built-in sandbox ends with its server.
+    """
+    if backend.is_sandbox or backend.settings.worker == "off" or not sys.executable:
+        return None
+    from blockrun_image_mcp.worker.client import WorkerClient  # noqa: PLC0415 - a sandbox does without
+
+    chosen = {VARIABLES[field]: value for field, value in flags.items() if value is not None}
+    return WorkerClient(backend, {**os.environ, **chosen})
 
 
 def _warn_of_refusals(backend: Backend) -> None:

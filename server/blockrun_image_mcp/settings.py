@@ -61,6 +61,7 @@ _CHOICES: Mapping[str, tuple[Sequence[str], str, str]] = {
     "keep": (("on", "off"), "using on", "on"),
     "preview": (("off", "small"), "using off", "off"),
     "metadata": (("standard", "full"), "using standard", "standard"),
+    "worker": (("on", "off"), "using on", "on"),
 }
 """The values of a setting with a few of them; what happens with any other, and the value used instead."""
 
@@ -222,6 +223,13 @@ class Settings(BaseModel):
         meaning="the folder of the ledger and the gateway's list, an absolute path; use the same one for every"
         " host and terminal that shares a budget. By default in your state and cache folders, on Windows"
         " `.blockrun-image-mcp` in your home folder",
+    )
+    worker: Word = setting(
+        "BLOCKRUN_IMAGE_WORKER",
+        "on",
+        is_unset_by_placeholder=True,
+        meaning="`on` (default) performs paid calls in a process of their own, which finishes them when the host ends"
+        " the server; `off` performs them in the server",
     )
     log_level: LogLevel = setting(
         "BLOCKRUN_IMAGE_LOG_LEVEL",

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 from blockrun_image.errors import GatewayError, ImageError, StorageError, UnexpectedError
@@ -14,16 +14,17 @@ from blockrun_image_mcp.timings import DEFAULT, Timings
 _ABOUT_MONEY = (GatewayError, StorageError, UnexpectedError)
 
 
-def load_backend(flags: Mapping[str, str | None], *, answers_in_time: bool = False) -> Backend:
+def load_backend(
+    flags: Mapping[str, str | None], timings_for: Callable[[Settings], Timings] = lambda _: DEFAULT
+) -> Backend:
     """Read the settings, set up logging and return the backend.
 
-    With `answers_in_time`, each call is answered within the settings' call timeout. Without it, as at a terminal, a
-    call has no time limit.
+    With the default timings, as at a terminal, a call has no time limit.
     """
     settings = Settings.read(os.environ, **flags)
     mistake = settings.mistakes.get("log_level")
     configure_logging(str(mistake.instead) if mistake else settings.log_level, Redactor(settings.credentials.values()))
-    return Backend(settings, timings=Timings.for_calls(settings) if answers_in_time else DEFAULT)
+    return Backend(settings, timings=timings_for(settings))
 
 
 def exit_with(error: ImageError) -> NoReturn:

@@ -27,6 +27,14 @@ class Timings(CallTimings):
     """How long the user can answer a request for approval; it ends with the process in any case."""
     cached_tools_seconds: float = 300.0
     """How long a client may cache the list of tools."""
+    worker_start_seconds: float = 20.0
+    """To start the process for paid calls; a busy machine takes several seconds."""
+    worker_idle_seconds: float = 600.0
+    """Without a call, until that process is ended."""
+    worker_close_seconds: float = 0.3
+    """To hand the last messages to that process; it is less than `shutdown_seconds`."""
+    left_jobs_seconds: float = 300.0
+    """To poll the jobs that are left when the server has ended; after that, the next server polls them."""
     resume_seconds: float = 3.0
     """From the start to the search for unfinished jobs, which must not slow the start down."""
 

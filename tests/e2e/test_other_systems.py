@@ -19,6 +19,7 @@ from tests.support import commands
 from tests.support.processes import process_environment
 from tests.support.sandbox import Sandbox
 from tests.support.servers import Server, wait_until
+from tests.support.workers import OFF
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there it is real")
 
@@ -81,7 +82,7 @@ def test_ctrl_c_ends_the_server_while_stdin_stays_open(
     sandbox: Sandbox, settings: Mapping[str, str], number: signal.Signals, is_busy: bool
 ) -> None:
     sandbox.script([{"delay_seconds": 30}])
-    server = Server({**sandbox.environment, **settings}, program=("-c", WINDOWS))
+    server = Server({**sandbox.environment, **settings, **OFF}, program=("-c", WINDOWS))
     try:
         server.request("tools/list")
         if is_busy:

@@ -13,6 +13,7 @@ from tests.support.platforms import only_on_posix
 from tests.support.sandbox import Sandbox
 from tests.support.servers import running, wait_until
 from tests.support.setting_names import BUDGET, MOST
+from tests.support.workers import OFF
 
 from blockrun_image_mcp.ledger.owners import Owners
 
@@ -190,7 +191,7 @@ def test_call_cancelled_while_waiting_to_retry_is_released(sandbox: Sandbox) -> 
 
 def test_request_of_a_killed_process_counts_in_the_budget_as_unknown(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 20}])
-    with running(sandbox.environment) as server:
+    with running({**sandbox.environment, **OFF}) as server:
         server.generate()
         wait_until(sandbox, posts=1)
         server.process.kill()

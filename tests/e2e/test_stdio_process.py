@@ -14,6 +14,7 @@ from tests.support.platforms import only_on_posix
 from tests.support.processes import process_environment
 from tests.support.sandbox import Sandbox
 from tests.support.servers import META, running, wait_until
+from tests.support.workers import OFF, wait_for_workers
 
 from blockrun_image_mcp.timings import DEFAULT
 
@@ -65,7 +66,7 @@ def test_signal_ends_the_process_at_once_and_logs_unanswered_calls(
     sandbox: Sandbox, number: signal.Signals, busy: bool
 ) -> None:
     sandbox.script([{"delay_seconds": 30}])
-    with running(sandbox.environment) as server:
+    with running(sandbox.environment | OFF) as server:
         server.request("tools/list")
         if busy:
             server.generate()
@@ -116,7 +117,7 @@ def test_cancelled_call_refused_without_charge_is_not_logged(sandbox: Sandbox) -
 
 def test_closed_stdin_gives_a_paid_request_ten_seconds(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 30}])
-    with running(sandbox.environment) as server:
+    with running(sandbox.environment | OFF) as server:
         server.generate()
         wait_until(sandbox, posts=1)
         _, err = server.close()
@@ -139,6 +140,7 @@ def test_host_death_does_not_lose_a_paid_picture(sandbox: Sandbox) -> None:
         process.stdin.close()
         said = process.stderr.read().decode()
         process.wait(timeout=20)
+        said += wait_for_workers()
     assert f"{sandbox.origin}/images/" in said
     assert '"charged_usd": "0.021"' in said
     assert "fox" not in said
@@ -148,7 +150,7 @@ def test_host_death_does_not_lose_a_paid_picture(sandbox: Sandbox) -> None:
 @only_on_posix("signals")
 def test_shutdown_time_after_a_signal_is_just_under_a_second(sandbox: Sandbox) -> None:
     sandbox.script([{"delay_seconds": 0.4}])
-    with running(sandbox.environment) as server:
+    with running(sandbox.environment | OFF) as server:
         server.generate()
         wait_until(sandbox, posts=1)
         server.process.send_signal(signal.SIGTERM)

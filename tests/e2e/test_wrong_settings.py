@@ -15,6 +15,7 @@ from tests.support.platforms import only_on_posix
 from tests.support.processes import process_environment
 from tests.support.sandbox import Sandbox
 from tests.support.wire import INITIALIZE
+from tests.support.workers import OFF
 
 MAIN = "from blockrun_image_mcp.cli.main import main; main()"
 NO_SUCH_USER = "import pwd\ndef none(*_): raise KeyError\npwd.getpwuid = pwd.getpwnam = none\n"
@@ -97,7 +98,8 @@ def command(wrong: Wrong, *arguments: str) -> Sequence[str]:
 
 
 def environment(wrong: Wrong, sandbox: Sandbox) -> Mapping[str, str]:
-    whole = process_environment({**sandbox.environment, **wrong.settings})
+    patched = OFF if wrong.before else {}  # a worker would not be patched
+    whole = process_environment({**sandbox.environment, **wrong.settings, **patched})
     return {name: value for name, value in whole.items() if name not in wrong.unset}
 
 

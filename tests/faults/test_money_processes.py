@@ -21,6 +21,7 @@ from tests.support.platforms import only_on_posix
 from tests.support.processes import QUICK_SERVER
 from tests.support.raw_gateway import JOB, MICRO_USD, REFUSED, RawGateway, raw_gateway
 from tests.support.servers import Server, running
+from tests.support.workers import OFF
 
 QUICK = (str(QUICK_SERVER),)
 ENTRY = "from blockrun_image_mcp.cli.main import main; main()"
@@ -97,7 +98,7 @@ def test_every_charge_is_in_the_ledger_while_other_processes_come_and_go(gateway
                 with running(gateway.settings) as visitor:
                     assert "contents" in visitor.request("resources/read", uri="images://recent")["result"]
                     received.extend(urls(answer(visitor, call(visitor, f"A fox, visitor, {number}"))[0]))
-                    visitor.close()
+                    visitor.process.communicate(timeout=30)
         finally:
             is_over.set()
         for buyer in buyers:
@@ -157,7 +158,7 @@ async def look_into_the_ledger() -> None:
 @only_on_posix("signals")
 def test_charge_unrecorded_in_a_locked_ledger_is_settled_after_a_signal(gateway: RawGateway) -> None:
     gateway.hold()
-    with running(gateway.settings) as server:
+    with running({**gateway.settings, **OFF}) as server:
         call(server, "A fox")
         until(lambda: gateway.posts == 1)
         with closing(sqlite3.connect(ledger_file(), isolation_level=None)) as other:
@@ -174,7 +175,7 @@ def test_charge_unrecorded_in_a_locked_ledger_is_settled_after_a_signal(gateway:
 
 def test_request_of_a_killed_process_is_reported_unknown_at_once(gateway: RawGateway) -> None:
     gateway.hold()
-    with quick(gateway) as server:
+    with quick(gateway, **OFF) as server:
         call(server, "A fox")
         until(lambda: gateway.posts == 1)
         server.process.kill()
@@ -208,7 +209,7 @@ def test_charged_refusal_is_reported_as_charged_only_once(gateway: RawGateway) -
 @only_on_posix("signals")
 def test_job_of_a_stopped_process_is_polled_by_the_waiting_process(gateway: RawGateway) -> None:
     gateway.hold()
-    with quick(gateway, BLOCKRUN_IMAGE_CALL_SECONDS="1") as stopped, quick(gateway) as waiting:
+    with quick(gateway, BLOCKRUN_IMAGE_CALL_SECONDS="1", **OFF) as stopped, quick(gateway) as waiting:
         id = call(stopped, f"{JOB}: a fox")
         until(lambda: gateway.polls == 1)  # it waits for the gateway, and has nothing locked
         pending, _ = answer(stopped, id)
@@ -221,7 +222,7 @@ def test_job_of_a_stopped_process_is_polled_by_the_waiting_process(gateway: RawG
         os.kill(stopped.process.pid, signal.SIGCONT)
         gateway.let_go()
         assert "tools" in stopped.request("tools/list")["result"]
-        stopped.close()
+        stopped.process.communicate(timeout=30)
     assert rows("SELECT state, charged_micro_usd FROM spending") == [("settled", MICRO_USD)]
     assert (gateway.posts, len(gateway.charges)) == (1, 1)
 
@@ -229,7 +230,7 @@ def test_job_of_a_stopped_process_is_polled_by_the_waiting_process(gateway: RawG
 @only_on_posix("signals")
 def test_operator_cannot_release_the_attempt_of_a_stopped_process(gateway: RawGateway) -> None:
     gateway.hold()
-    with quick(gateway) as stopped:
+    with quick(gateway, **OFF) as stopped:
         id = call(stopped, "A fox")
         until(lambda: gateway.posts == 1)
         os.kill(stopped.process.pid, signal.SIGSTOP)

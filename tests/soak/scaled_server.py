@@ -11,6 +11,7 @@ import anyio
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.mcp_server.server import build_server
 from blockrun_image_mcp.mcp_server.stdio import serve_stdio
+from blockrun_image_mcp.serving import worker_of
 from blockrun_image_mcp.settings import Settings
 from blockrun_image_mcp.timings import Timings
 
@@ -27,4 +28,4 @@ def scaled(timings: Timings, scale: float) -> Timings:
 if __name__ == "__main__":
     settings = Settings.read(os.environ)
     backend = Backend(settings, timings=scaled(Timings.for_calls(settings), float(os.environ["SOAK_SCALE"])))
-    anyio.run(serve_stdio, build_server(backend), backend.timings)
+    anyio.run(serve_stdio, build_server(backend, worker_of(backend, {})), backend.timings)

@@ -5,12 +5,14 @@ import subprocess
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from tests.support.clients import FOX
 from tests.support.commands import images
 from tests.support.processes import process_environment
 from tests.support.sandbox import Sandbox
+from tests.support.workers import OFF, wait_for_workers
 
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -23,7 +25,12 @@ class Server:
     """A server process, spoken to line by line; `program` is what Python runs."""
 
     def __init__(
-        self, settings: Mapping[str, str], *arguments: str, program: Sequence[str] = ("-m", "blockrun_image_mcp")
+        self,
+        settings: Mapping[str, str],
+        *arguments: str,
+        program: Sequence[str] = ("-m", "blockrun_image_mcp"),
+        cwd: Path | None = None,
+        start_new_session: bool = False,
     ) -> None:
         self.process = subprocess.Popen(
             [sys.executable, *program, *arguments],
@@ -31,6 +38,8 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=process_environment(settings),
+            cwd=cwd,
+            start_new_session=start_new_session,
         )
         self.capabilities: Mapping[str, Any] = {}
         self._id = 0
@@ -66,9 +75,9 @@ class Server:
         )
 
     def close(self) -> tuple[str, str]:
-        """Return the rest of stdout and stderr, after closing stdin."""
+        """Return the rest of stdout and stderr, after closing stdin; what its worker has logged is in the latter."""
         out, err = self.process.communicate(timeout=30)
-        return out.decode(), err.decode()
+        return out.decode(), err.decode() + wait_for_workers()
 
     def _write(self, message: Mapping[str, Any]) -> None:
         assert self.process.stdin is not None
@@ -77,9 +86,15 @@ class Server:
 
 
 @contextmanager
-def running(settings: Mapping[str, str], *arguments: str) -> Generator[Server]:
+def running(
+    settings: Mapping[str, str],
+    *arguments: str,
+    program: Sequence[str] = ("-m", "blockrun_image_mcp"),
+    cwd: Path | None = None,
+    start_new_session: bool = False,
+) -> Generator[Server]:
     """Run a server, and kill it at the end."""
-    server = Server(settings, *arguments)
+    server = Server(settings, *arguments, program=program, cwd=cwd, start_new_session=start_new_session)
     with server.process:
         yield server
         server.process.kill()
@@ -106,10 +121,10 @@ def answers_to(server: Server, ids: Sequence[int]) -> list[dict[str, Any]]:
     return [results[id] for id in ids]
 
 
-def started(server: Server, sandbox: Sandbox) -> int:
+def started(server: Server, sandbox: Sandbox, **arguments: Any) -> int:
     """Return the id of a call whose request has come in."""
     posts = sandbox.posts
-    id = server.send("tools/call", name="generate_image", arguments=FOX)
+    id = server.send("tools/call", name="generate_image", arguments={**FOX, **arguments})
     wait_until(sandbox, posts=posts + 1)
     return id
 
@@ -136,7 +151,7 @@ def left_picture(sandbox: Sandbox, **arguments: Any) -> str:
 def left_job(sandbox: Sandbox, *faults: Mapping[str, Any]) -> None:
     """Run a server that leaves a job, or one for each fault."""
     sandbox.script([{"slow": True, **fault} for fault in faults or ({},)])
-    with running(sandbox.environment) as server:
+    with running(sandbox.environment | OFF) as server:
         started_job(server)
         for number in range(1, len(faults)):
             started_job(server, n=number + 1)

@@ -1,7 +1,7 @@
 """Builds the MCP server on mcp's low-level server."""
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any, cast
@@ -20,17 +20,21 @@ from blockrun_image_mcp.folders import NAME
 from blockrun_image_mcp.mcp_server.resources import list_resource_templates, list_resources, read_resource
 from blockrun_image_mcp.mcp_server.tool_call import call_tool
 from blockrun_image_mcp.mcp_server.versions import has_annotations, has_structured_results, has_titles
+from blockrun_image_mcp.paid_call import PaidCalls
 from blockrun_image_mcp.setting_values import SANDBOX
 from blockrun_image_mcp.settings import Settings
 
 
-def build_server(backend: Backend) -> Server[Backend]:
-    """Return the MCP server; it opens the backend when it runs."""
+def build_server(backend: Backend, paid_calls: AbstractAsyncContextManager[PaidCalls] | None = None) -> Server[Backend]:
+    """Return the MCP server; it opens the backend when it runs.
+
+    With `paid_calls`, those are performed there; otherwise in this process.
+    """
     announcements = InMemorySubscriptionBus()
 
     @asynccontextmanager
     async def lifespan(_: Server[Backend]) -> AsyncGenerator[Backend]:
-        async with backend:
+        async with backend, paid_calls or nullcontext() as backend.paid_calls:
             backend.resume_soon()
             yield backend
 
