@@ -309,3 +309,9 @@ def test_hour_counts_as_lighting_and_accented_name_as_english() -> None:
     assert "lighting" in enriched("a fox at 3 a.m.").present
     assert enriched("A logo for Zoë and Łukasz").changed
     assert enriched("żółty pies na moście").reason == FOREIGN
+
+
+def test_purposes_words_give_way_to_what_an_argument_says(catalog: Catalog) -> None:
+    enriched = enrich("AAA", model=catalog.find("dall-e-3"), purpose="logo_icon", lighting="a dog, at night")
+    assert [each.text for each in enriched.applied if each.source == "argument"] == ["a dog, at night"]
+    assert not any("white" in each.text for each in enriched.applied)

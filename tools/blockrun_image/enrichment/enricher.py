@@ -91,7 +91,7 @@ class Enricher:
         choice = Choice(self.tips, replace(reading, grammar=alone.grammar), self.purpose, self.shape, given)
         reason = reading.why_untouchable or (_RICH if rich else _why_dependent(own) or alone.why_unclear)
         chosen: Sequence[Addition] = () if reason else choice.additions()
-        applied = self._fitting(prompt, requested, chosen)
+        applied = self._fitting(prompt, requested, self._without_contradictions(chosen, requested))
         missing = [facet for facet in choice.wanted if facet not in {each.facet for each in applied}]
         return EnrichedPrompt(
             prompt=self._join(prompt, applied),
@@ -113,7 +113,7 @@ class Enricher:
         for facet, each in self.requested.items():
             addition = Addition(facet, each.text, "argument", f"arguments.{each.argument}", "the call asks for it")
             name = f"{each.argument} {quoted(each.text)}"
-            statement = Statement.of(self.tips, read(self.tips, each.text))
+            statement = self._statement(each.text)
             is_in_prompt = reading.has_words(each.words) and not prompts_own.denies(statement)
             is_present = is_in_prompt or _has_near_end(prompt, each)
             others = accepted if is_present else {**accepted, "the prompt's own words": prompts_own}
@@ -128,6 +128,14 @@ class Enricher:
                 accepted[name] = statement
                 additions += [] if is_present else [addition]
         return additions, warnings
+
+    def _without_contradictions(self, chosen: Sequence[Addition], requested: Sequence[Addition]) -> Sequence[Addition]:
+        """Return the chosen additions, without those that contradict a requested one."""
+        asked = [self._statement(each.text) for each in requested]
+        return [each for each in chosen if not any(self._statement(each.text).contradicts(one) for one in asked)]
+
+    def _statement(self, text: str) -> Statement:
+        return Statement.of(self.tips, read(self.tips, text))
 
     def _own_words(self, prompt: str) -> str:
         """Return the prompt without what an earlier call may have added, so that enriching twice changes nothing."""
