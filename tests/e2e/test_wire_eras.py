@@ -80,6 +80,17 @@ async def test_answer_is_not_confused_with_a_reused_id_in_a_new_session() -> Non
     assert len(served.gateway.requests) == 2
 
 
+async def test_answer_is_unwanted_after_a_new_session_got_its_own_for_the_same_id() -> None:
+    served = Served(is_open=False)
+    async with wired(served.backend) as wire:
+        await generate(wire, 2)
+        await served.until_asked()
+        await wire.shake_hands(1)
+        assert await names(wire, 2, modern=False) == LISTED
+        served.gateway.gate.set()
+        await until(lambda: served.ledger.notes == ["abandoned"])
+
+
 async def test_modern_requests_are_served_after_a_handshake() -> None:
     async with wired(Served().backend) as wire:
         await wire.shake_hands(0)

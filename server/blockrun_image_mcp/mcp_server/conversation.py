@@ -256,8 +256,11 @@ class Conversation:
         await self._output.send(_line(notification))
 
     def _is_reused(self, answer: Answer) -> bool:
-        """Return whether a later session has reused this request's id or progress token."""
-        later = [each for each in self._answers.values() if each.session > answer.session and not each.is_sent]
+        """Return whether a later session has reused this request's id or progress token.
+
+        It does not matter whether that request has been answered: the client no longer waits for this one.
+        """
+        later = [each for each in (*self._answers.values(), *self._closed) if each.session > answer.session]
         return any(
             each.client_id == answer.client_id or (answer.token is not None and each.token == answer.token)
             for each in later
