@@ -29,8 +29,8 @@ from blockrun_image_mcp.worker.messages import (
 )
 from blockrun_image_mcp.worker.pipes import Pipes
 
-_MAX_CALLS = 1_000
-"""The number of calls that are remembered for events of their delivery."""
+_MAX_OVER = 1_000
+"""The number of calls that are remembered, when they are over, for events of their delivery."""
 
 _log = logging.getLogger(__name__)
 
@@ -57,8 +57,8 @@ async def _serve(backend: Backend, read: int, write: int) -> None:
         def take(message: Message) -> None:
             match message:
                 case Begin():
-                    if len(calls) >= _MAX_CALLS:
-                        del calls[next(iter(calls))]
+                    for number in [number for number, call in calls.items() if call.is_over][:-_MAX_OVER]:
+                        del calls[number]
                     calls[message.call] = _Call(message, pipes, reports)
                     pipes.send(Began(message.call))
                     tasks.start_soon(calls[message.call].run, backend)
@@ -88,7 +88,7 @@ class _Call:
     _replied: anyio.Event = field(default_factory=anyio.Event)
     _on_report: list[OnDelivery] = field(default_factory=list[OnDelivery])
     _is_reported: bool = False
-    _is_over: bool = False
+    is_over: bool = False
 
     async def run(self, backend: Backend) -> None:
         """Perform the call, and send its outcome."""
@@ -106,7 +106,7 @@ class _Call:
                 self._send(await perform(backend, call))
             except CallEnded:
                 self.pipes.send(Ended(begin.call))
-        self._is_over = True
+        self.is_over = True
         if self.scope.cancel_called:  # nobody reads an outcome that came all the same
             self.report(DeliveryEvent.LOST)
 
@@ -115,7 +115,7 @@ class _Call:
         match message:
             case Cancel():
                 self.scope.cancel()
-                if self._is_over:  # the outcome and the cancellation have crossed
+                if self.is_over:  # the outcome and the cancellation have crossed
                     self.report(DeliveryEvent.LOST)
             case Reply():
                 self._reply = message

@@ -149,6 +149,21 @@ async def test_replies_to_the_question(reply: Reply, ends_with: str | None) -> N
     assert len(served.gateway.requests) == (ends_with == "complete")
 
 
+async def test_open_question_outlives_many_later_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("blockrun_image_mcp.worker.work._MAX_OVER", 1)
+    served = Served(confirm_above_usd="0")
+    async with worker(served) as (side, pipes):
+        pipes.send(BEGIN)
+        await side.until(Asked)
+        for number in range(2, 6):
+            pipes.send(replace(BEGIN, call=number, arguments={"prompt": ""}))
+            await side.until(Ended, number - 1)
+        pipes.send(Reply(1, approval="id"))
+        outcome = await side.until(Ended, 5)
+    assert isinstance(outcome, Ended)
+    assert (outcome.call, outcome.is_error) == (1, False)
+
+
 async def test_messages_about_unknown_calls_are_logged(served: Served, caplog: pytest.LogCaptureFixture) -> None:
     async with worker(served) as (side, pipes):
         pipes.send(Cancel(7))
