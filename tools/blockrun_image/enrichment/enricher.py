@@ -82,7 +82,7 @@ class Enricher:
     def enrich(self, prompt: str) -> EnrichedPrompt:
         """Return the prompt, enriched with fitting words for missing facets."""
         original = read(self.tips, prompt)
-        requested, warnings = self._requested_additions(prompt, original) if self.requested else ((), ())
+        requested, asked, warnings = self._requested_additions(prompt, original) if self.requested else ((), (), ())
         reading = read(self.tips, self._join(prompt, requested)) if requested else original
         given = self._given(reading)
         rich = _is_rich(prompt, reading, given)
@@ -91,7 +91,7 @@ class Enricher:
         choice = Choice(self.tips, replace(reading, grammar=alone.grammar), self.purpose, self.shape, given)
         reason = reading.why_untouchable or (_RICH if rich else _why_dependent(own) or alone.why_unclear)
         chosen: Sequence[Addition] = () if reason else choice.additions()
-        applied = self._fitting(prompt, requested, self._without_contradictions(chosen, requested))
+        applied = self._fitting(prompt, requested, self._without_contradictions(chosen, asked))
         missing = [facet for facet in choice.wanted if facet not in {each.facet for each in applied}]
         return EnrichedPrompt(
             prompt=self._join(prompt, applied),
@@ -104,8 +104,13 @@ class Enricher:
             reason="" if applied else reason or _why_nothing(chosen, missing),
         )
 
-    def _requested_additions(self, prompt: str, reading: Reading) -> tuple[Sequence[Addition], Sequence[str]]:
-        """Return the requested additions, and a warning for each rejected one."""
+    def _requested_additions(
+        self, prompt: str, reading: Reading
+    ) -> tuple[Sequence[Addition], Sequence[Statement], Sequence[str]]:
+        """Return the requested additions, what the call asks for in all, and a warning for each rejected one.
+
+        What the prompt says already is no addition.
+        """
         additions: list[Addition] = []
         prompts_own = Statement.of(self.tips, reading)
         accepted: dict[str, Statement] = {}
@@ -127,11 +132,10 @@ class Enricher:
             else:
                 accepted[name] = statement
                 additions += [] if is_present else [addition]
-        return additions, warnings
+        return additions, [*accepted.values()], warnings
 
-    def _without_contradictions(self, chosen: Sequence[Addition], requested: Sequence[Addition]) -> Sequence[Addition]:
-        """Return the chosen additions, without those that contradict a requested one."""
-        asked = [self._statement(each.text) for each in requested]
+    def _without_contradictions(self, chosen: Sequence[Addition], asked: Sequence[Statement]) -> Sequence[Addition]:
+        """Return the chosen additions, without those that contradict what the call asks for."""
         return [each for each in chosen if not any(self._statement(each.text).contradicts(one) for one in asked)]
 
     def _statement(self, text: str) -> Statement:
