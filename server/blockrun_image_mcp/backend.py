@@ -5,7 +5,7 @@ the ledger, the toolset to do a call.
 """
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
 import anyio
+import anyio.lowlevel
 
 from blockrun_image.callers import Caller
 from blockrun_image.catalog import Catalog
@@ -82,6 +83,8 @@ class Backend:
         self.questions = OpenQuestions()
         self.paid_calls: PaidCalls | None = None
         """Where paid calls are performed, if not in this process."""
+        self.announce_tools: Callable[[], Awaitable[None]] = anyio.lowlevel.checkpoint
+        """Notifies the clients that listen for changed tools."""
         self._unusable_description = ""
         contract = catalog or self._load_description()
         self._contract = replace(contract, has_fee=not self.is_sandbox and self._may_pay_from_wallet(contract))

@@ -12,6 +12,7 @@ import anyio
 
 from blockrun_image.errors import ConfigurationError, ImageError
 from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.front import UNOPENED, Opening
 from blockrun_image_mcp.settings import VARIABLES
 from blockrun_image_mcp.startup import exit_with, load_backend
 from blockrun_image_mcp.timings import Timings
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-def serve(flags: Mapping[str, str | None]) -> None:
-    """Serve MCP on stdin and stdout with the settings in the environment and flags."""
+def serve(flags: Mapping[str, str | None], opening: Opening = UNOPENED) -> None:
+    """Serve MCP on stdin and stdout with the settings in the environment and flags.
+
+    `opening` is what the client was answered before.
+    """
     try:
         _check_streams()
         with _without_collection():
@@ -37,7 +41,7 @@ def serve(flags: Mapping[str, str | None]) -> None:
         exit_with(error)
     if sys.stdin.isatty():  # a person, who may wait for something
         sys.stderr.write("Serving MCP on stdin and stdout, for a host. Ctrl-C ends it; --help shows the commands.\n")
-    anyio.run(serve_stdio, server, backend.timings, b"", backend.keep_records)
+    anyio.run(serve_stdio, server, backend.timings, opening, backend.keep_records)
 
 
 def worker_of(backend: Backend, flags: Mapping[str, str | None]) -> "WorkerClient | None":

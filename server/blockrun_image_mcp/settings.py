@@ -62,6 +62,7 @@ _CHOICES: Mapping[str, tuple[Sequence[str], str, str]] = {
     "preview": (("off", "small"), "using off", "off"),
     "metadata": (("standard", "full"), "using standard", "standard"),
     "worker": (("on", "off"), "using on", "on"),
+    "fast_start": (("on", "off"), "using on", "on"),
 }
 """The values of a setting with a few of them; what happens with any other, and the value used instead."""
 
@@ -223,6 +224,13 @@ class Settings(BaseModel):
         meaning="the folder of the ledger and the gateway's list, an absolute path; use the same one for every"
         " host and terminal that shares a budget. By default in your state and cache folders, on Windows"
         " `.blockrun-image-mcp` in your home folder",
+    )
+    fast_start: Word = setting(
+        "BLOCKRUN_IMAGE_FAST_START",
+        "on",
+        is_unset_by_placeholder=True,
+        meaning="`on` (default) answers a host's first requests from what the server answered the last time, while the"
+        " server is still being loaded; `off` loads it first; on Windows it is always off",
     )
     worker: Word = setting(
         "BLOCKRUN_IMAGE_WORKER",

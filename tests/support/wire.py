@@ -20,6 +20,7 @@ from blockrun_image.images import ImageRequest
 from blockrun_image.null_ledger import NullAttempt
 from blockrun_image.ports import Begun, NeedsApproval, NothingFound, Reserved
 from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.front import Opening
 from blockrun_image_mcp.mcp_server.server import build_server
 from blockrun_image_mcp.mcp_server.stdio import serve_streams
 from blockrun_image_mcp.settings import Settings
@@ -156,7 +157,9 @@ async def wired(backend: Backend, already_read: bytes = b"", *, blocking: bool =
     async def serve() -> None:
         try:
             with scope:
-                await serve_streams(build_server(backend), backend.timings, its_stdin, its_stdout, already_read)
+                await serve_streams(
+                    build_server(backend), backend.timings, its_stdin, its_stdout, Opening(already_read)
+                )
         finally:  # threads that still read or write then find the other side gone
             os.close(its_stdout)
             os.close(its_stdin)

@@ -35,9 +35,14 @@ def _run(flags: Mapping[str, str] | None) -> None:
         with output.failures_explained():
             run_command(prog_name="blockrun-image-mcp")
     else:
-        from blockrun_image_mcp.serving import serve  # noqa: PLC0415 - click's commands need not serve
+        from blockrun_image_mcp.front import open_quickly  # noqa: PLC0415 - other commands need no front
 
-        serve(flags)
+        opening = open_quickly(flags)
+        if opening.is_over:
+            return
+        from blockrun_image_mcp.serving import serve  # noqa: PLC0415 - loads mcp, after the first answers
+
+        serve(flags, opening)
 
 
 def serve_flags(arguments: Sequence[str]) -> Mapping[str, str] | None:

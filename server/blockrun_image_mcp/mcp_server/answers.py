@@ -19,7 +19,8 @@ class Answer:
 
     `client_id` is the client's own id of the request, `token` its progress token, and `session` the number of
     handshakes up to then. The reports run in `reports`. `forget` is called when the answer is closed. An unwanted
-    answer is not written.
+    answer is not written. `about` is what its content depends on, if that is recorded for the next start, and `told`
+    the result that the client has got before.
     """
 
     client_id: RequestId
@@ -32,6 +33,8 @@ class Answer:
     is_result: bool = False
     is_unwanted: bool = False
     is_cancelled: bool = False
+    about: str | None = None
+    told: str | None = None
     _is_written: bool | None = None
     _on_report: list[OnDelivery] = field(default_factory=list[OnDelivery])
 

@@ -34,9 +34,11 @@ from mcp_types import (
 from pydantic_core import PydanticSerializationError
 
 from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.front import UNOPENED, Opening
 from blockrun_image_mcp.mcp_server.answers import Answer
 from blockrun_image_mcp.mcp_server.frames import ErrorReply, Frame, without_lone_surrogates
 from blockrun_image_mcp.mcp_server.origin import Origin
+from blockrun_image_mcp.mcp_server.replay import Replay
 
 Era: TypeAlias = Literal["modern", "handshake"]
 """Since 2026-07-28, each request names its protocol version; before, a handshake set it."""
@@ -60,19 +62,22 @@ class Conversation:
     """Serves one client until a stream closes.
 
     Reports of deliveries run in `reports`, which must outlive the conversation. `arrived_at` returns when the
-    message taken now arrived, in seconds by anyio's clock, and minus infinity if it may have waited before.
+    message taken now arrived, in seconds by anyio's clock, and minus infinity if it may have waited before. `opening`
+    is what the client was answered before.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - tests replace these
         self,
         server: Server[Backend],
         backend: Backend,
         output: Output,
         reports: TaskGroup,
         arrived_at: Callable[[], float] = anyio.current_time,
+        opening: Opening = UNOPENED,
     ) -> None:
         self.has_ended = anyio.Event()
         self._arrived_at = arrived_at
+        self._replay = Replay(opening, backend, reports)
         self._server = server
         self._backend = backend
         self._output = output
@@ -135,6 +140,7 @@ class Conversation:
         id = next(self._ids)
         token = _meta_of(frame).get("progressToken")
         answer = Answer(frame["id"], token, frame["method"], self._session, self._reports, lambda: self._forget(id))
+        answer.about, answer.told = self._replay.take(frame), self._replay.next_told()
         self._answers[id] = answer
         era: Era = "modern" if frame["method"] != "initialize" and _has_envelope(frame) else "handshake"
 
@@ -149,6 +155,7 @@ class Conversation:
         await self._give(era, request, metadata)
 
     async def _take_notification(self, frame: Frame) -> None:
+        self._replay.take(frame)
         notification = JSONRPCNotification(jsonrpc="2.0", method=frame["method"], **_params_of(frame))
         if notification.method == "notifications/cancelled":
             await self._take_cancellation(notification)
@@ -241,11 +248,17 @@ class Conversation:
         response = response.model_copy(update={"id": answer.client_id})
         if isinstance(response, JSONRPCResponse):
             _restore_subscription(response.result, answer)
+        line = _line(response)
+        if answer.told is not None:
+            self._replay.compare(answer, line)
+            answer.close(is_written=True)
+            return
         try:
-            await self._output.send(_line(response), answer)
+            await self._output.send(line, answer)
         except BaseException:  # cancelled before there was room
             answer.close(is_written=False)
             raise
+        self._replay.note(answer, line)
 
     async def _put_notification(self, notification: JSONRPCNotification, related: object) -> None:
         answer = self._answers.get(related) if isinstance(related, int) else None

@@ -111,11 +111,13 @@ def _announce_changes(backend: Backend, announcements: InMemorySubscriptionBus) 
     """Notify listening clients when the gateway's model list changes the tools."""
     advertised = [(schema.description, schema.input) for schema in backend.schemas()]
 
+    backend.announce_tools = lambda: announcements.publish(ToolsListChanged())
+
     async def announce(_: Catalog) -> None:
         nonlocal advertised
         before, advertised = advertised, [(schema.description, schema.input) for schema in backend.schemas()]
         if advertised != before:
-            await announcements.publish(ToolsListChanged())
+            await backend.announce_tools()
 
     backend.models.on_change.append(announce)
 

@@ -25,6 +25,7 @@ from mcp_types import INTERNAL_ERROR
 
 from blockrun_image_mcp import STARTED_AT
 from blockrun_image_mcp.backend import Backend
+from blockrun_image_mcp.front import UNOPENED, Opening
 from blockrun_image_mcp.mcp_server.answers import Answer
 from blockrun_image_mcp.mcp_server.conversation import Conversation
 from blockrun_image_mcp.mcp_server.frames import MAX_FRAME_BYTES, TOO_LONG, ErrorReply, Frame, read_frame
@@ -43,12 +44,15 @@ _log = logging.getLogger(__name__)
 
 
 async def serve_stdio(
-    server: Server[Backend], timings: Timings, already_read: bytes = b"", before_exit: Callable[[], None] = lambda: None
+    server: Server[Backend],
+    timings: Timings,
+    opening: Opening = UNOPENED,
+    before_exit: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until stdin closes, or until a signal ends the process within a second.
 
-    `already_read` is the input already read from stdin. After a signal such as Ctrl-C, `before_exit` is called at the
-    very end.
+    `opening` is what the client was answered before. After a signal such as Ctrl-C, `before_exit` is called at the very
+    end.
     """
     closed = anyio.Event()
     async with anyio.create_task_group() as tasks:
@@ -56,7 +60,7 @@ async def serve_stdio(
         tasks.start_soon(_exit_on_signal, scope, closed, timings.shutdown_seconds, before_exit)
         arrivals = ArrivalTimes(timings, started_at=STARTED_AT)
         with scope, _private_streams() as (stdin, stdout), arrivals.watch_for_stops():
-            await serve_streams(server, timings, stdin, stdout, already_read, arrivals)
+            await serve_streams(server, timings, stdin, stdout, opening, arrivals)
         closed.set()
         if scope.cancelled_caught:
             await anyio.sleep_forever()  # _exit_on_signal ends the process
@@ -68,19 +72,19 @@ async def serve_streams(  # noqa: PLR0913, PLR0917 - tests replace these
     timings: Timings,
     stdin: int,
     stdout: int,
-    already_read: bytes = b"",
+    opening: Opening = UNOPENED,
     arrivals: "ArrivalTimes | None" = None,
 ) -> None:
     """Serve one client over two descriptors until either closes."""
     arrivals = arrivals or ArrivalTimes(timings)
     async with server.lifespan(server) as backend, anyio.create_task_group() as report_tasks:
         writer = LineWriter(stdout)
-        conversation = Conversation(server, backend, writer, report_tasks, arrivals.arrived_at)
+        conversation = Conversation(server, backend, writer, report_tasks, arrivals.arrived_at, opening)
         output_seconds = timings.shutdown_seconds / 4  # after a signal, the deliveries must still be recorded in time
         try:
             async with conversation:
                 writer.start(on_broken=conversation.hang_up)
-                _Reader(conversation, arrivals, stdin, already_read).start()
+                _Reader(conversation, arrivals, stdin, opening.already_read).start()
                 await conversation.has_ended.wait()
             output_seconds = timings.output_seconds
         finally:

@@ -1,0 +1,274 @@
+"""Answers a client's first requests from what this server answered the last time, before anything heavy is loaded.
+
+Loading `mcp` takes most of a start, and hosts wait for little. The requests are the same at every start, and so are the
+answers, as long as the program, the settings and the catalogue are. This module is loaded first, so it needs the
+standard library alone. The whole server then takes the same requests again, and their answers are not sent a second
+time.
+"""
+
+import hashlib
+import json
+import os
+import select
+import stat
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import Any, NamedTuple, TypeAlias, cast
+
+Stamps: TypeAlias = dict[str, list[int] | None]
+"""The inode, time and size of each file by its path, `None` for a missing one."""
+
+_NAME = "BLOCKRUN_IMAGE_FAST_START"
+_PREFIX = "BLOCKRUN_"
+_FOLDERS = ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME")
+_FILES = ("_FILE", "_SPEC")  # never the others: a credential would be written down as the name of a file
+_PACKAGES = ("blockrun_image", "blockrun_image_mcp")
+_METHODS = frozenset({"initialize", "server/discover", "ping", "tools/list"})
+_ENVELOPE = "io.modelcontextprotocol/protocolVersion"
+_OF_ONE_REQUEST = ("progressToken", "io.modelcontextprotocol/clientInfo", "traceparent", "tracestate", "baggage")
+_QUIET_SECONDS = 0.05
+"""Without input, until the whole server is loaded; a client sends its first requests one after the other."""
+_CHUNK_BYTES = _MAX_LINE_BYTES = 2**16
+_MAX_RECORD_BYTES = 2**20
+
+
+class Session:
+    """What earlier messages of a client say about the next ones."""
+
+    def __init__(self) -> None:
+        self._hello = ""
+
+    def take(self, frame: Mapping[str, Any]) -> str | None:
+        """Take the next message, and return what its answer depends on; `None` if the answer is not recorded."""
+        method, params = frame.get("method"), cast("object", frame.get("params") or {})
+        if method == "notifications/initialized" and "id" not in frame:
+            self._hello += " and initialized"
+        if method not in _METHODS or "id" not in frame or not isinstance(params, dict) or "cursor" in params:
+            return None
+        params = cast("dict[str, Any]", params)
+        meta: object = params.get("_meta") or {}
+        if not isinstance(meta, dict):
+            return None
+        meta = cast("dict[str, object]", meta)
+        telling = {name: value for name, value in meta.items() if name not in _OF_ONE_REQUEST}
+        rest = {name: value for name, value in params.items() if name not in ("_meta", "clientInfo")}
+        about = json.dumps([method, rest, telling], sort_keys=True)
+        if method == "initialize":
+            self._hello = about
+            return about
+        return about if _ENVELOPE in meta else f"{self._hello} {about}"
+
+
+class Record:
+    """The answers of an earlier process, by what they depend on.
+
+    Each is the text of a result. They hold while the files of `stamps` are the same.
+    """
+
+    def __init__(self, path: str, stamps: Stamps, answers: dict[str, str] | None = None) -> None:
+        self.path = path
+        self.stamps = stamps
+        self.answers = answers or {}
+
+    @classmethod
+    def read(cls, path: str) -> "Record | None":
+        """Return the record at a path, or `None` if there is none that holds."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            descriptor = os.open(path, os.O_RDONLY)
+            with os.fdopen(descriptor, "rb") as file:
+                if not _is_private(os.fstat(descriptor)):
+                    return None
+                content = json.loads(file.read(_MAX_RECORD_BYTES))
+            record = cls(path, dict(content["stamps"]), dict(content["answers"]))
+            return record if record.stamps == stamps_of([*record.stamps]) else None
+        return None
+
+    def to_bytes(self) -> bytes:
+        """Return the content of its file."""
+        return json.dumps({"stamps": self.stamps, "answers": self.answers}).encode()
+
+
+class Opening(NamedTuple):
+    """What happened before the whole server was loaded.
+
+    `already_read` is all input so far. Its first requests have been answered with the results in `told`. The server
+    records its answers in `record`, if there is one.
+    """
+
+    already_read: bytes = b""
+    told: Sequence[str] = ()
+    record: Record | None = None
+    is_over: bool = False
+
+
+UNOPENED = Opening()
+"""Nothing was answered, and nothing is recorded."""
+
+
+def open_quickly(flags: Mapping[str, str]) -> Opening:
+    """Answer the first requests on stdin, as far as they are recorded; raises nothing."""
+    if not _is_wanted():
+        return UNOPENED
+    files = _named_files(flags)
+    path = os.path.join(_folder(), f"{_key(flags, files)}.json")
+    record = Record.read(path)
+    if record is None:
+        return Opening(record=Record(path, stamps_of(files)))
+    front = _Front(record)
+    with suppress(OSError):  # the whole server reports a broken stream
+        front.run()
+    return Opening(bytes(front.read), front.told, record, front.is_over)
+
+
+def stamps_of(paths: Sequence[str]) -> Stamps:
+    """Return the stamps of files."""
+    return {path: _stamp(path) for path in paths}
+
+
+class _Front:
+    def __init__(self, record: Record) -> None:
+        self.read = bytearray()
+        self.told: list[str] = []
+        self.is_over = False
+        self._record = record
+        self._session = Session()
+        self._ids: set[object] = set()
+        self._taken = 0
+
+    def run(self) -> None:
+        """Answer requests until one has no recorded answer, the client is quiet, or stdin has ended."""
+        while select.select([0], [], [], _QUIET_SECONDS)[0]:
+            chunk = os.read(0, _CHUNK_BYTES)
+            self.read += chunk
+            if not chunk:
+                self.is_over = self._taken == len(self.read)
+                return
+            for line in self._lines():
+                if not self._answer(line):
+                    return
+
+    def _lines(self) -> Generator[bytes]:
+        while (end := self.read.find(b"\n", self._taken)) >= 0:
+            yield bytes(self.read[self._taken : end])
+            self._taken = end + 1
+
+    def _answer(self, line: bytes) -> bool:
+        """Answer a line if it needs an answer; return whether the next one can be answered here."""
+        frame = _frame_in(line)
+        if frame is None:
+            return False
+        about, id = self._session.take(frame), frame.get("id")
+        if "id" not in frame:
+            return frame["method"] == "notifications/initialized"
+        result = None if about is None or id in self._ids else self._record.answers.get(about)
+        if result is None:
+            return False
+        self._ids.add(id)
+        self.told.append(result)
+        _write(answer_line(id, result))
+        return True
+
+
+def answer_line(id: object, result: str) -> bytes:
+    """Return an answer as the whole server writes it."""
+    return f'{{"jsonrpc":"2.0","id":{json.dumps(id)},"result":{result}}}\n'.encode()
+
+
+def _frame_in(line: bytes) -> dict[str, Any] | None:
+    """Return the message in a line, or `None` if it is not a plain one."""
+    if len(line) > _MAX_LINE_BYTES:
+        return None
+    try:
+        frame: object = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(frame, dict):
+        return None
+    frame = cast("dict[str, Any]", frame)
+    if frame.get("jsonrpc") != "2.0" or not isinstance(frame.get("method"), str):
+        return None
+    return frame if "id" not in frame or is_plain_id(frame["id"]) else None
+
+
+def is_plain_id(id: object) -> bool:
+    """Return whether an id is written in one way only."""
+    if isinstance(id, str):
+        return id.isascii() and id.isprintable() and not set(id) & {'"', "\\"}
+    return isinstance(id, int) and not isinstance(id, bool)
+
+
+def _write(line: bytes) -> None:
+    rest = memoryview(line)
+    while rest:
+        try:
+            rest = rest[os.write(1, rest) :]
+        except BlockingIOError:  # another process with this pipe may have made it non-blocking
+            select.select([], [1], [])
+
+
+def _is_wanted() -> bool:
+    """Return whether a program is on the other side, on a system where a read can wait for a moment only."""
+    if sys.platform == "win32" or os.environ.get(_NAME, "").strip().lower() == "off":
+        return False
+    try:
+        return all(stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) for mode in (os.fstat(0).st_mode, os.fstat(1).st_mode))
+    except OSError:  # the whole server says which one is closed
+        return False
+
+
+def _key(flags: Mapping[str, str], files: Sequence[str]) -> str:
+    """Return a text that changes with the program, its libraries and the settings; no setting can be read from it."""
+    settings = {name: value for name, value in os.environ.items() if name.startswith(_PREFIX) or name in _FOLDERS}
+    facts = [sys.version, sys.executable, sorted(settings.items()), sorted(flags.items()), files]
+    facts += [*map(_program, _PACKAGES), _libraries()]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+def _program(package: str) -> list[tuple[str, list[int] | None]]:
+    """Return the stamp of each file of a package."""
+    spec = find_spec(package)
+    folders = list((spec and spec.submodule_search_locations) or [])
+    files: list[str] = []
+    while folders:
+        for entry in os.scandir(folders.pop()):
+            if entry.name.endswith((".py", ".json")):
+                files.append(entry.path)
+            elif entry.is_dir() and entry.name != "__pycache__":
+                folders.append(entry.path)
+    return [(path, _stamp(path)) for path in sorted(files)]
+
+
+def _libraries() -> list[str]:
+    """Return the names and versions of the libraries beside `mcp`."""
+    spec = find_spec("mcp")
+    folder = os.path.dirname(os.path.dirname(spec.origin)) if spec and spec.origin else os.curdir
+    return sorted(name for name in os.listdir(folder) if name.endswith(".dist-info"))
+
+
+def _named_files(flags: Mapping[str, str]) -> list[str]:
+    """Return the files that settings name, and that of BlockRun's own software."""
+    named = [value for name, value in os.environ.items() if name.startswith(_PREFIX) and name.endswith(_FILES)]
+    named += [flags.get("spec", ""), "~/.blockrun/.session"]
+    return [os.path.abspath(os.path.expanduser(each)) for each in named if each and "\0" not in each]
+
+
+def _folder() -> str:
+    named, cache = os.environ.get("BLOCKRUN_IMAGE_STATE_DIR"), os.environ.get("XDG_CACHE_HOME")
+    system = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
+    base = named or os.path.join(cache or system, "blockrun-image-mcp")
+    return os.path.join(os.path.expanduser(base), "starts")
+
+
+def _stamp(path: str) -> list[int] | None:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return [found.st_ino, found.st_mtime_ns, found.st_size]
+
+
+def _is_private(found: os.stat_result) -> bool:
+    """Return whether only this user can have written a file."""
+    return sys.platform == "win32" or (found.st_uid == os.geteuid() and not found.st_mode & 0o022)
