@@ -21,7 +21,7 @@ class CallEnded(Exception):  # noqa: N818 - not an error: the client answers the
 class PaidCall:
     """A call of `generate_image`, with the arguments as the client wrote them.
 
-    The rest is as for `ImageToolset.generate_image`; `ask` asks the user.
+    The other fields are parameters of `ImageToolset.generate_image`; `ask` asks the user.
     """
 
     arguments: Mapping[str, Any]
@@ -34,7 +34,7 @@ class PaidCall:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call is answered: a result or an error, as text and as structured content.
+    """The answer to a call: a result or an error, as text and as structured content.
 
     `paths` are the files of its pictures.
     """
@@ -54,5 +54,5 @@ class PaidCalls(Protocol):
     """Performs paid calls elsewhere."""
 
     async def perform(self, call: PaidCall) -> Outcome:
-        """Perform a call; raises `CallEnded` alone."""
+        """Perform a call; raises what `ask` raises to end it, and nothing else."""
         ...

@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 async def perform(backend: Backend, call: PaidCall) -> Outcome:
-    """Perform a call in this process; raises `CallEnded` alone."""
+    """Perform a call in this process; the only exception that it raises is `CallEnded`."""
     try:
         images = await _generate(backend, call)
         paths = [image.path for image in images.images if image.path is not None]
@@ -40,7 +40,7 @@ async def _generate(backend: Backend, call: PaidCall) -> "GeneratedImages":
     refusal = None
     try:
         checked = check_arguments(schema, call.arguments)
-    except InvalidRequestError as error:  # an earlier call with them may have been valid, and is still collected
+    except InvalidRequestError as error:  # an earlier call with the same arguments may have been paid for
         checked, refusal = normalized_arguments(schema, call.arguments), error
     try:
         return await backend.toolset.generate_image(

@@ -316,4 +316,4 @@ def test_purposes_words_give_way_to_what_an_argument_says(catalog: Catalog) -> N
     assert [each.text for each in enriched.applied if each.source == "argument"] == ["a dog, at night"]
     assert not any("white" in each.text for each in enriched.applied)
     again = enrich(enriched.prompt, model=catalog.find("dall-e-3"), purpose="logo_icon", lighting="a dog, at night")
-    assert again.prompt == enriched.prompt
+    assert (again.prompt, again.reason) == (enriched.prompt, "what would fit contradicts what the call asks for")

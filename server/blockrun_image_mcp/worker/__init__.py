@@ -1,4 +1,4 @@
-"""Performs paid calls in a process of its own, which finishes them when the server ends.
+"""Performs paid calls in a separate process.
 
-Hosts end a server at any time, often by force. What has been paid by then is still read, settled and saved.
+Hosts end a server at any time, often by force. The worker then cancels the calls, but finishes what was paid for.
 """

@@ -35,8 +35,8 @@ def main() -> None:
     _make_absolute()
     backend = load_backend({}, lambda _: Timings(**start.timings))
     load_formats()
-    # found before the folder is left: "." means the one where the host started the server
-    _log.debug("pictures are saved in %s", backend.folder.folder)
+    images_folder = backend.folder.folder  # resolves ".", the folder where the host started the server, before chdir
+    _log.debug("pictures are saved in %s", images_folder)
     with suppress(OSError):  # the folder where the host started the server must not be held
         os.chdir(backend.ledger_path.parent)
     anyio.run(work, backend, read, write)
@@ -65,10 +65,10 @@ def _first_message(descriptor: int) -> Start | None:
 
 
 def _make_absolute() -> None:
-    """Make the names of files and of modules' folders absolute, which do not depend on the working folder then."""
+    """Make the names of files and `sys.path` absolute, so that they survive a change of the working folder."""
     for variable in (*_FILES, *_CERTIFICATES):
         value = os.environ.get(variable)
-        if value and Path(value).exists():  # another one may begin with ~
+        if value and Path(value).exists():  # one such as ~/key stays as it is
             os.environ[variable] = str(Path(value).absolute())
     sys.path[:] = [str(Path(each).absolute()) for each in sys.path]
 

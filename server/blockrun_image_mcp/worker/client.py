@@ -14,8 +14,8 @@ from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.folders import NAME
 from blockrun_image_mcp.paid_call import Outcome, PaidCall
 from blockrun_image_mcp.performing import perform
-from blockrun_image_mcp.worker.connection import Worker, not_started
-from blockrun_image_mcp.worker.launch import MODULE, launch
+from blockrun_image_mcp.worker.connection import WorkerConnection, not_started
+from blockrun_image_mcp.worker.launch import COMMAND, launch
 
 _log = logging.getLogger(__name__)
 
@@ -27,13 +27,13 @@ class WorkerClient:
     can be started, or there is no folder for the ledger, the calls are performed in this one.
     """
 
-    def __init__(self, backend: Backend, environment: Mapping[str, str], command: Sequence[str] = MODULE) -> None:
+    def __init__(self, backend: Backend, environment: Mapping[str, str], command: Sequence[str] = COMMAND) -> None:
         self._backend = backend
         self._environment = environment
         self._command = command
         self._version = version(NAME)  # now, because an upgrade may replace the package while this server runs
         self._starting = anyio.Lock()
-        self._worker: Worker | None = None
+        self._worker: WorkerConnection | None = None
         self._can_start = backend.ledger_path.is_absolute()
 
     async def __aenter__(self) -> Self:
@@ -50,7 +50,7 @@ class WorkerClient:
         await self._tasks.__aexit__(None, None, None)
 
     async def perform(self, call: PaidCall) -> Outcome:
-        """Perform a call; raises `CallEnded` alone."""
+        """Perform a call; raises what `ask` raises to end it, and nothing else."""
         call.on_status("starting")
         try:
             return await self._perform(call)
@@ -71,7 +71,7 @@ class WorkerClient:
             raise not_started(self._backend)
         return outcome
 
-    async def _running_worker(self) -> "Worker | None":
+    async def _running_worker(self) -> "WorkerConnection | None":
         """Return the worker, started if there is none; raises `ConfigurationError`."""
         async with self._starting:
             if self._worker is not None and self._worker.has_ended.is_set():
@@ -80,7 +80,7 @@ class WorkerClient:
                 self._worker = await self._start()
             return self._worker
 
-    async def _start(self) -> "Worker | None":
+    async def _start(self) -> "WorkerConnection | None":
         folder = self._backend.ledger_path.parent
         try:
             launched = await anyio.to_thread.run_sync(launch, self._command, self._environment, folder)
@@ -88,7 +88,7 @@ class WorkerClient:
             _log.warning("no process can be started for paid calls, so they end with this one: %s", error)
             self._can_start = False
             return None
-        worker = Worker(launched, self._backend)
+        worker = WorkerConnection(launched, self._backend)
         try:
             await worker.start(self._version)
         except BaseException:

@@ -40,13 +40,13 @@ from blockrun_image_mcp.worker.messages import (
 from blockrun_image_mcp.worker.pipes import Pipes
 
 _GRACE_SECONDS = 30.0
-"""For an answer beyond the call's timeout, because the ledger or the list may have kept it waiting."""
+"""Added to the call's timeout for each message, because the ledger or the list may delay it."""
 
 _log = logging.getLogger(__name__)
 
 
-class Worker:
-    """A running worker, and its open calls by number."""
+class WorkerConnection:
+    """The server's connection to a running worker, with the open calls by number."""
 
     def __init__(self, launched: Launched, backend: Backend) -> None:
         self.has_ended = anyio.Event()
@@ -79,7 +79,7 @@ class Worker:
             raise not_started(self._backend)
 
     async def perform(self, call: PaidCall) -> Outcome | None:
-        """Perform a call, or return `None` if the worker has gone before it took the call.
+        """Perform a call, or return `None` if the worker had gone before it took the call.
 
         Raises `CallEnded`, and `OutcomeUnknownError` if the worker has gone since, or does not answer.
         """
@@ -112,14 +112,14 @@ class Worker:
                 await self.has_ended.wait()
 
     async def close(self) -> None:
-        """Leave the worker alone; it finishes what was paid for, and ends."""
+        """Close the pipe to the worker, which then finishes what was paid for, and ends."""
         self.has_ended.set()
         await self._pipes.close(self._timings.worker_close_seconds)
 
     def _lock(self) -> str:
-        """Lock a file for this process, by whose lock the worker knows that the callers are still there.
+        """Lock a file while this process lives, so that the worker sees that the callers are still there.
 
-        Return an empty text without such a lock; the worker then stands for them until its pipe closes.
+        Return an empty text if locks do not work; the callers then count as alive until the pipe closes.
         """
         try:
             id = self._locks.acquire()
@@ -202,7 +202,7 @@ class Worker:
         self._answered.set()
         for call in self._calls.values():
             call.close()
-        self._locks.release(remove=False)  # so that another worker takes the calls for abandoned
+        self._locks.release(remove=False)  # so that another worker treats the calls as abandoned
 
     def _lost(self, how: str) -> OutcomeUnknownError:
         return OutcomeUnknownError(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from blockrun_image_mcp.files import make_folder
 
-MODULE = (sys.executable, "-P", "-m", "blockrun_image_mcp.worker")
+COMMAND = (sys.executable, "-P", "-m", "blockrun_image_mcp.worker")
 """The worker's command; -P keeps modules out that lie in the folder where the host starts the server."""
 
 LOG = "worker.log"
@@ -48,7 +48,7 @@ def launch(command: Sequence[str], environment: Mapping[str, str], folder: Path)
 
 
 def _open_log(folder: Path) -> int:
-    """Open the log, emptied if it is large, or nothing if there can be none."""
+    """Open the log, emptied if it is large, or the null device if it cannot be opened."""
     path = folder / LOG
     with suppress(OSError):
         make_folder(folder)
@@ -66,7 +66,7 @@ if sys.platform == "win32":
         command: Sequence[str], environment: Mapping[str, str], stdin: int, stdout: int, stderr: int
     ) -> "subprocess.Popen[bytes]":
         flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
-        for more in (subprocess.CREATE_BREAKAWAY_FROM_JOB, 0):  # a job may let nothing out
+        for more in (subprocess.CREATE_BREAKAWAY_FROM_JOB, 0):  # a Windows job object may forbid that
             try:
                 return subprocess.Popen(  # noqa: S603 - our own command
                     command, env=environment, stdin=stdin, stdout=stdout, stderr=stderr, creationflags=flags | more

@@ -1,4 +1,4 @@
-"""Loads what a purchase needs to its end, because an upgrade may replace the files of the packages at any time."""
+"""Loads everything that a purchase will need, because an upgrade may replace the files of the packages meanwhile."""
 
 import encodings.idna
 

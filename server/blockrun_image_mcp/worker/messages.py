@@ -1,4 +1,4 @@
-"""The messages between the server and its worker: one JSON object a line.
+"""The messages between the server and its worker: each line is a JSON array of a message's name and its fields.
 
 The server sends `Start` first, and then `Begin`, `Cancel`, `Reply` and `Delivered`. The worker answers `Ready` or
 `Refused`, and sends `Began`, `Status`, `Asked` and `Ended` about calls, which are numbered by the server.
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True)
 class Start:
-    """The server's version and timings; the worker has the same or does nothing."""
+    """The server's version, which must be the worker's too, and the timings that the worker uses."""
 
     version: str
     timings: Mapping[str, Any]
@@ -50,7 +50,7 @@ class Began:
 
 @dataclass(frozen=True)
 class Cancel:
-    """The caller has left."""
+    """Nobody waits for a call any more."""
 
     call: int
 
@@ -65,7 +65,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Asked:
-    """A question to the user; the amount is a decimal number of US dollars."""
+    """A question to the user; `max_usd` is a decimal number of US dollars, `None` for no limit."""
 
     call: int
     what: str
@@ -87,7 +87,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Ended:
-    """A call's outcome, without a text if the call ended with its question."""
+    """A call's outcome; `content` is `None` if the call ended with its question."""
 
     call: int
     text: str = ""

@@ -21,7 +21,7 @@ _LOOP_HAS_ENDED = (RuntimeError, CancelledError)
 
 
 class Pipes:
-    """Reads and writes messages in threads, because a blocked pipe must hold up neither the event loop nor the end.
+    """Reads and writes messages in threads: a blocked pipe must delay neither the event loop nor the process's exit.
 
     `on_message` is called for each message of the other side, in the event loop, and `on_end` when it has gone.
     """
@@ -59,7 +59,7 @@ class Pipes:
                 anyio.from_thread.run_sync(self._on_end, token=self._token)
 
     def _messages(self) -> Generator[Message]:
-        """Yield the messages until the other side closes its pipe, or sends something else."""
+        """Yield the messages until the other side closes its pipe, or sends a line that is no message."""
         with os.fdopen(self._read, "rb") as stream, suppress(OSError):
             for line in stream:
                 try:

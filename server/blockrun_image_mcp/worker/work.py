@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 async def work(backend: Backend, read: int, write: int) -> None:
     """Perform the calls that come from the server, until it has gone and what was paid for is finished.
 
-    A signal ends it like a server: requests under way have `drain_seconds` to be answered.
+    After a signal, it waits only `drain_seconds` for the answers to paid requests, and polls no jobs.
     """
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_cancel_on_signal, tasks.cancel_scope)
@@ -107,7 +107,7 @@ class _Call:
             except CallEnded:
                 self.pipes.send(Ended(begin.call))
         self.is_over = True
-        if self.scope.cancel_called:  # nobody reads an outcome that came all the same
+        if self.scope.cancel_called:  # if there is an outcome, nobody reads it
             self.report(DeliveryEvent.LOST)
 
     def take(self, message: Cancel | Reply | Delivered) -> None:
@@ -124,13 +124,13 @@ class _Call:
                 self.report(DeliveryEvent[name])
 
     def on_report(self, report: OnDelivery) -> None:
-        """Await `report` for each event of the delivery."""
+        """Register a callback to be awaited for each event of the delivery."""
         self._on_report.append(report)
         if self._is_reported:  # too late: the server has gone
             self.reports.start_soon(_run, report, DeliveryEvent.LOST)
 
     def report(self, event: DeliveryEvent) -> None:
-        """Report an event; only the first one can be that the answer is lost."""
+        """Report an event; `LOST` is ignored after any other event."""
         if event is DeliveryEvent.LOST and self._is_reported:
             return
         self._is_reported = True

@@ -131,7 +131,7 @@ class EnrichedPrompt:
         return self._as_dict(original, [vars(each) for each in self.applied])
 
     def to_short_dict(self) -> dict[str, object]:
-        """Return it without the original and the reasons, for use after the call."""
+        """Return it without the original, and without the sources of its additions, for use after the call."""
         return self._as_dict({}, [{"facet": each.facet, "text": each.text} for each in self.applied])
 
     def _as_dict(self, original: Mapping[str, str], applied: Sequence[object]) -> dict[str, object]:

@@ -91,7 +91,8 @@ class Enricher:
         choice = Choice(self.tips, replace(reading, grammar=alone.grammar), self.purpose, self.shape, given)
         reason = reading.why_untouchable or (_RICH if rich else _why_dependent(own) or alone.why_unclear)
         chosen: Sequence[Addition] = () if reason else choice.additions()
-        applied = self._fitting(prompt, requested, self._without_contradictions(chosen, asked))
+        compatible = self._without_contradictions(chosen, asked)
+        applied = self._fitting(prompt, requested, compatible)
         missing = [facet for facet in choice.wanted if facet not in {each.facet for each in applied}]
         return EnrichedPrompt(
             prompt=self._join(prompt, applied),
@@ -101,7 +102,7 @@ class Enricher:
             missing=missing,
             advice=advice(own, choice, [] if rich else missing),
             warnings=warnings,
-            reason="" if applied else reason or _why_nothing(chosen, missing),
+            reason="" if applied else reason or _why_nothing(chosen, compatible, missing),
         )
 
     def _requested_additions(
@@ -250,9 +251,11 @@ def _why_dependent(prompt: str) -> str:
     return "it refers to an earlier picture" if refers_back(prompt) else ""
 
 
-def _why_nothing(chosen: Sequence[Addition], missing: Sequence[str]) -> str:
-    if chosen:
+def _why_nothing(chosen: Sequence[Addition], compatible: Sequence[Addition], missing: Sequence[str]) -> str:
+    if compatible:
         return "there is no room for more"
+    if chosen:
+        return "what would fit contradicts what the call asks for"
     return "no addition is certain to help" if missing else "it has what it needs"
 
 
