@@ -145,7 +145,7 @@ def test_recorded_answers_come_before_anything_heavy_is_loaded() -> None:
     assert len(server.read()["result"]["tools"]) == 3
     _, imports = server.end()
     assert b"blockrun_image_mcp.front" in imports
-    for heavy in (b"pydantic", b"anyio", b"mcp_types", b"asyncio", b"pathlib", b"dataclasses"):
+    for heavy in (b"pydantic", b"anyio", b"mcp_types", b"asyncio", b"httpx2"):
         assert heavy not in imports, heavy
 
 
