@@ -32,6 +32,8 @@ _QUIET_SECONDS = 0.05
 """Without input, until the whole server is loaded; a client sends its first requests one after the other."""
 _CHUNK_BYTES = _MAX_LINE_BYTES = 2**16
 _MAX_RECORD_BYTES = 2**20
+_MAX_WRITTEN_BYTES = 3 * 2**14
+"""Less than a pipe holds: a client may write all of its messages before it reads an answer."""
 
 
 class Session:
@@ -42,13 +44,14 @@ class Session:
 
     def take(self, frame: Mapping[str, Any]) -> str | None:
         """Take the next message, and return what its answer depends on; `None` if the answer is not recorded."""
-        method, params = frame.get("method"), cast("object", frame.get("params") or {})
+        method = frame.get("method")
+        params: object = {} if frame.get("params") is None else frame["params"]
         if method == "notifications/initialized" and "id" not in frame:
             self._hello += " and initialized"
         if method not in _METHODS or "id" not in frame or not isinstance(params, dict) or "cursor" in params:
             return None
         params = cast("dict[str, Any]", params)
-        meta: object = params.get("_meta") or {}
+        meta: object = params.get("_meta", {})
         if not isinstance(meta, dict):
             return None
         meta = cast("dict[str, object]", meta)
@@ -136,6 +139,7 @@ class _Front:
         self._session = Session()
         self._ids: set[object] = set()
         self._taken = 0
+        self._written_bytes = 0
 
     def run(self) -> None:
         """Answer requests until one has no recorded answer, the client is quiet, or stdin has ended."""
@@ -165,9 +169,13 @@ class _Front:
         result = None if about is None or id in self._ids else self._record.answers.get(about)
         if result is None:
             return False
+        line = answer_line(id, result)
+        if self._written_bytes + len(line) > _MAX_WRITTEN_BYTES:
+            return False
+        _write(line)
+        self._written_bytes += len(line)
         self._ids.add(id)
-        self.told.append(result)
-        _write(answer_line(id, result))
+        self.told.append(result)  # only now: a broken stream is noticed by the whole server's own answer
         return True
 
 
@@ -181,7 +189,7 @@ def _frame_in(line: bytes) -> dict[str, Any] | None:
     if len(line) > _MAX_LINE_BYTES:
         return None
     try:
-        frame: object = json.loads(line)
+        frame: object = json.loads(line.decode())  # `loads` would also take UTF-16
     except (ValueError, RecursionError):
         return None
     if not isinstance(frame, dict):
@@ -196,7 +204,7 @@ def is_plain_id(id: object) -> bool:
     """Return whether an id is written in one way only."""
     if isinstance(id, str):
         return id.isascii() and id.isprintable() and not set(id) & {'"', "\\"}
-    return isinstance(id, int) and not isinstance(id, bool)
+    return isinstance(id, int) and not isinstance(id, bool) and abs(id) < 2**53
 
 
 def _write(line: bytes) -> None:

@@ -42,6 +42,7 @@ def handshake(version: str) -> Sequence[bytes]:
 
 INITIALIZED = "notifications/initialized"
 CALL = message(9, "tools/call", name="list_models", arguments={})
+LIST = message(1, "tools/list")
 OPENINGS: Mapping[str, Sequence[bytes]] = {
     "2024-11-05": [*handshake("2024-11-05"), message(1, "tools/list")],
     "2025-06-18": [*handshake("2025-06-18"), message(1, "tools/list"), message("two", "ping")],
@@ -50,6 +51,10 @@ OPENINGS: Mapping[str, Sequence[bytes]] = {
     "the same id twice": [*handshake("2025-06-18"), message(1, "tools/list"), message(1, "ping")],
     "no handshake": [message(1, "tools/list"), message(2, "ping")],
     "odd lines": [b"\n", b"{}\n", *handshake("2025-06-18"), b"[]\n", b"\xff\n", message(1, "tools/list")],
+    "params that are a list": [*handshake("2025-06-18"), LIST.replace(b"{}", b"[]"), message(2, "tools/list")],
+    "params that are an empty text": [*handshake("2025-06-18"), LIST.replace(b"{}", b'""'), message(2, "ping")],
+    "an id that is true": [*handshake("2025-06-18"), LIST.replace(b"1", b"true"), message(2, "ping")],
+    "many lists": [*handshake("2025-06-18"), *(message(number, "tools/list") for number in range(1, 30))],
     "a cursor": [*handshake("2025-06-18"), message(1, "tools/list", cursor="x"), message(2, "tools/list")],
 }
 
