@@ -132,7 +132,7 @@ async def test_answer_cancelled_after_delivery_is_repeatable() -> None:
         await wire.answer(1)
         await until(lambda: served.ledger.notes == ["delivered"])
         await wire.notify("notifications/cancelled", requestId=1)
-        await until(lambda: served.ledger.notes == ["delivered", "delivered and cancelled"])
+        await until(lambda: served.ledger.notes == ["delivered", "delivered repeatably"])
 
 
 async def test_answer_of_a_slow_call_is_repeatable() -> None:

@@ -110,17 +110,20 @@ def test_every_charge_is_in_the_ledger_while_other_processes_come_and_go(gateway
     assert rows("SELECT sent_count FROM ledger") == [(len(gateway.charges),)]
 
 
-def test_delivered_pictures_of_a_slow_call_are_returned_again_after_a_kill(gateway: RawGateway) -> None:
+@pytest.mark.parametrize("is_first_killed", [True, False], ids=["killed", "living on"])
+def test_delivered_pictures_of_a_slow_call_are_returned_again_by_another_server(
+    gateway: RawGateway, is_first_killed: bool
+) -> None:
     gateway.hold()
-    with quick(gateway) as server:
-        id = call(server, "A fox")
+    with quick(gateway) as first_server, quick(gateway) as server:
+        id = call(first_server, "A fox")
         until(lambda: gateway.posts == 1)
         sleep(0.25)  # longer than a call that is quick
         gateway.let_go()
-        first, _ = answer(server, id)
+        first, _ = answer(first_server, id)
         until(lambda: rows("SELECT is_delivered FROM spending") == [(1,)])
-        server.process.kill()
-    with quick(gateway) as server:
+        if is_first_killed:
+            first_server.process.kill()
         again, told = answer(server, call(server, "A fox"))
     assert urls(again) == urls(first) == [gateway.charges[0].url]
     assert REPEATED in json.dumps(again)

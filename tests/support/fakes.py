@@ -201,11 +201,10 @@ class FakeAttempt(NullAttempt):
         self,
         *,
         is_repeatable: bool = False,
-        is_cancelled: bool = False,
         is_unknown: bool = False,
         mentioned_ids: Sequence[str] = (),
     ) -> None:
-        told = {"repeatable": is_repeatable, "cancelled": is_cancelled, "unknown": is_unknown}
+        told = {"repeatable": is_repeatable, "unknown": is_unknown}
         await self.note("delivered", *(word for word, is_so in told.items() if is_so), *mentioned_ids)
 
 

@@ -213,12 +213,10 @@ class _NotedAttempt(NullAttempt):
         self,
         *,
         is_repeatable: bool = False,
-        is_cancelled: bool = False,
         is_unknown: bool = False,
         mentioned_ids: Sequence[str] = (),
     ) -> None:
-        told = {" repeatably": is_repeatable, " and cancelled": is_cancelled}
-        await self._note("delivered" + "".join(words for words, is_so in told.items() if is_so))
+        await self._note("delivered repeatably" if is_repeatable else "delivered")
 
     async def mark_abandoned(self) -> None:
         await self._note("abandoned")

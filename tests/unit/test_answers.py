@@ -131,7 +131,7 @@ async def cancelled(served: Served, id: object, cancels: object) -> list[str]:
 
 
 async def test_cancellation_after_the_answer_is_recorded() -> None:
-    assert await cancelled(Served(), 7, 7) == ["delivered", "delivered and cancelled"]
+    assert await cancelled(Served(), 7, 7) == ["delivered", "delivered repeatably"]
 
 
 @pytest.mark.parametrize("other", ["8", 8, None, True, [7]])
@@ -140,7 +140,7 @@ async def test_cancelling_another_request_does_not_affect_the_answer(other: obje
 
 
 async def test_cancellation_matches_a_numeric_id_sent_as_text() -> None:
-    assert await cancelled(Served(), 7, "7") == ["delivered", "delivered and cancelled"]
+    assert await cancelled(Served(), 7, "7") == ["delivered", "delivered repeatably"]
 
 
 async def test_cancellation_applies_to_the_newest_request_with_its_id() -> None:

@@ -66,8 +66,8 @@ def steps(ledger: FakeLedger) -> Sequence[Note]:
         ([], []),
         ([WRITTEN], [("delivered",)]),
         ([LOST], [("abandoned",)]),
-        ([CANCELLED], [("delivered", "cancelled")]),
-        ([WRITTEN, CANCELLED], [("delivered",), ("delivered", "cancelled")]),
+        ([CANCELLED], [("delivered", "repeatable")]),
+        ([WRITTEN, CANCELLED], [("delivered",), ("delivered", "repeatable")]),
     ],
 )
 async def test_answer_is_recorded_as_its_delivery_reports(

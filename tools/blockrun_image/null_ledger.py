@@ -84,7 +84,6 @@ class NullAttempt:
         self,
         *,
         is_repeatable: bool = False,
-        is_cancelled: bool = False,
         is_unknown: bool = False,
         mentioned_ids: Sequence[str] = (),
     ) -> None:

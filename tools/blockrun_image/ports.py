@@ -158,17 +158,15 @@ class Attempt(Protocol):
         self,
         *,
         is_repeatable: bool = False,
-        is_cancelled: bool = False,
         is_unknown: bool = False,
         mentioned_ids: Sequence[str] = (),
     ) -> None:
         """Record that its caller was answered.
 
-        An identical call is then another purchase. If `is_repeatable`, an identical call of this caller gets the same
-        pictures for some minutes, and so does any other caller once its process has ended; if `is_cancelled`, an
-        identical call of any caller does. With `is_unknown`, the answer said that the outcome is unknown; pictures that
-        come later can still be collected. `mentioned_ids` are the attempts whose uncollected pictures the answer
-        mentioned.
+        An identical call is then another purchase. If `is_repeatable`, the caller may have given up before; an
+        identical call, of any caller, gets the same pictures for some minutes. With `is_unknown`, the answer said that
+        the outcome is unknown; pictures that come later can still be collected. `mentioned_ids` are the attempts whose
+        uncollected pictures the answer mentioned.
         """
         ...
 

@@ -194,8 +194,7 @@ class Purchase:
             await attempt.mark_abandoned()
         else:
             await attempt.mark_delivered(
-                is_repeatable=error is None and was_slow,
-                is_cancelled=error is None and event is DeliveryEvent.CANCELLED,
+                is_repeatable=error is None and may_be_missed,
                 is_unknown=is_unknown,
                 mentioned_ids=[each.attempt_id for each in self.uncollected],
             )

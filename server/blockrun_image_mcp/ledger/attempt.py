@@ -21,7 +21,7 @@ from blockrun_image_mcp.ledger.outbox import Outbox
 from blockrun_image_mcp.ledger.owners import Owners
 from blockrun_image_mcp.ledger.payees import check_payee
 from blockrun_image_mcp.ledger.records import Event, Record, settlement
-from blockrun_image_mcp.ledger.store import AttemptStore, Header, Moment, NewAttempt, Repeatable, StoredAttempt
+from blockrun_image_mcp.ledger.store import AttemptStore, Header, Moment, NewAttempt, StoredAttempt
 from blockrun_image_mcp.timings import Timings
 
 T = TypeVar("T")
@@ -173,7 +173,6 @@ class LedgerAttempt:
         self,
         *,
         is_repeatable: bool = False,
-        is_cancelled: bool = False,
         is_unknown: bool = False,
         mentioned_ids: Sequence[str] = (),
     ) -> None:
@@ -182,7 +181,7 @@ class LedgerAttempt:
             Event.DELIVERED,
             **self._entry,
             at=astuple(self.ledger.now()),
-            repeatable=Repeatable.BY_ANYONE if is_cancelled else Repeatable(is_repeatable),
+            repeatable=is_repeatable,
             is_unknown=is_unknown,
             named=list(mentioned_ids),
         )

@@ -9,7 +9,7 @@ from blockrun_image.attempts import AttemptState, CallInfo, Order, UncollectedPi
 from blockrun_image.errors import ConfirmationError
 from blockrun_image_mcp.ledger.memory import Memory
 from blockrun_image_mcp.ledger.records import ending
-from blockrun_image_mcp.ledger.store import Account, AttemptStore, Delivered, Moment, Repeatable, StoredAttempt
+from blockrun_image_mcp.ledger.store import Account, AttemptStore, Delivered, Moment, StoredAttempt
 from blockrun_image_mcp.timings import Timings
 
 IsAlive = Callable[[str], bool]
@@ -101,13 +101,9 @@ class EarlierAttempts:
         return row.ended is None or row.ended.seconds_until(self.now) < seconds
 
     def _may_have_missed(self, delivered: Delivered) -> bool:
-        if delivered.repeatable is Repeatable.BY_ANYONE:
-            return True
-        # an agent whose process has ended comes back as another caller; one that names another file wants a new picture
-        return any(
-            (each.caller == self.caller or not self.is_alive(each.process)) and each.save_as == self.save_as
-            for each in delivered.callers
-        )
+        # Whichever client calls: a host may start another server while the one that was answered lives on. A call that
+        # names another file wants a new picture.
+        return not delivered.callers or any(each.save_as == self.save_as for each in delivered.callers)
 
 
 def keys_of(call: CallInfo, order: Order | None) -> Sequence[str]:

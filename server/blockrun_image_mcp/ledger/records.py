@@ -9,7 +9,7 @@ from typing import Any
 from blockrun_image.attempts import AttemptState
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image_mcp.ledger.limits import micro_usd
-from blockrun_image_mcp.ledger.store import Account, AttemptStore, Moment, NewAttempt, Repeatable, StoredAttempt
+from blockrun_image_mcp.ledger.store import Account, AttemptStore, Moment, NewAttempt, StoredAttempt
 
 
 class Event(StrEnum):
@@ -171,7 +171,8 @@ def _deliver(store: AttemptStore, row: StoredAttempt, values: Mapping[str, Any])
         store.change(row.id, is_unknown_told=True)
         store.abandon(row.id, caller, process)
     else:
-        store.deliver(row.id, caller, process, Moment(*values["at"]), Repeatable(values["repeatable"]))
+        is_repeatable = bool(values["repeatable"])  # older versions wrote 0, 1 or 2
+        store.deliver(row.id, caller, process, Moment(*values["at"]), is_repeatable=is_repeatable)
     for id in values["named"]:
         store.change(id, is_named=True)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import Any, Protocol, TypeVar
 
 from blockrun_image.attempts import AttemptState, Payment
@@ -90,16 +89,6 @@ class StoredAttempt:
     is_unknown_told: bool
 
 
-class Repeatable(IntEnum):
-    """The callers who may get delivered pictures again for some minutes."""
-
-    BY_NOBODY = 0
-    BY_CALLER = 1
-    """The same caller, or anyone once its process has ended: it may have given up before the answer came."""
-    BY_ANYONE = 2
-    """Anyone, because the call was cancelled after its answer was written; its caller may call from elsewhere next."""
-
-
 @dataclass(frozen=True)
 class StoredCaller:
     """A caller of an attempt, its process, whether it still waits, and the name for its pictures, if any."""
@@ -116,7 +105,6 @@ class Delivered:
 
     id: str
     delivered: Moment
-    repeatable: Repeatable
     callers: Sequence[StoredCaller] = field(default_factory=tuple[StoredCaller, ...])
 
 
@@ -198,7 +186,7 @@ class AttemptStore(Protocol):
         """Store that a caller no longer waits, unless it was answered."""
         ...
 
-    def deliver(self, id: str, caller: str, process: str, at: Moment, repeatable: Repeatable) -> None:
+    def deliver(self, id: str, caller: str, process: str, at: Moment, *, is_repeatable: bool) -> None:
         """Store that a caller has got the pictures, or an error in their place."""
         ...
 

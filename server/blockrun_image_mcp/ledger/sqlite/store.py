@@ -19,7 +19,6 @@ from blockrun_image_mcp.ledger.store import (
     Header,
     Moment,
     NewAttempt,
-    Repeatable,
     StoredAttempt,
     StoredCaller,
     UnstorableError,
@@ -124,14 +123,14 @@ class SqliteStore:
     def repeatable(self, account: Account, keys: Sequence[str]) -> Sequence[Delivered]:
         """Return attempts at a call with repeatable pictures, fewest callers first."""
         rows = self._execute(
-            "SELECT id, delivered_at, delivered_monotonic, repeatable FROM spending"  # noqa: S608 - our own words
+            "SELECT id, delivered_at, delivered_monotonic FROM spending"  # noqa: S608 - our own words
             f" WHERE key IN ({_marks(keys)}) AND repeatable > 0 AND gateway = ? AND principal = ?"
             f" ORDER BY delivered_at DESC LIMIT {_MAX_FOUND}",
             (*keys, account.gateway, account.principal),
         ).fetchall()
         found = [
-            Delivered(id, Moment(at, monotonic), Repeatable(repeatable), self.callers(id))
-            for id, at, monotonic, repeatable in rows
+            Delivered(id, Moment(at, monotonic), self.callers(id))
+            for id, at, monotonic in rows
         ]
         # most repetitions have added a caller, so that variations are repeated in turn
         return sorted(found, key=lambda each: (len(each.callers), each.delivered.wall))
@@ -169,7 +168,7 @@ class SqliteStore:
             (id, caller, process),
         )
 
-    def deliver(self, id: str, caller: str, process: str, at: Moment, repeatable: Repeatable) -> None:
+    def deliver(self, id: str, caller: str, process: str, at: Moment, *, is_repeatable: bool) -> None:
         """Store that a caller has got the pictures, or an error in their place."""
         self._execute(
             "UPDATE callers SET delivery = 'delivered' WHERE attempt = ? AND caller = ? AND process = ?",
@@ -178,7 +177,7 @@ class SqliteStore:
         self._execute(
             "UPDATE spending SET delivered_at = ?, delivered_monotonic = ?,"
             " repeatable = max(repeatable, ?) WHERE id = ? AND (delivered_at IS NULL OR ? > 0)",
-            (at.wall, at.monotonic, repeatable.value, id, repeatable.value),
+            (at.wall, at.monotonic, is_repeatable, id, is_repeatable),
         )
         self._execute("UPDATE spending SET is_delivered = 1 WHERE id = ?", (id,))
 
