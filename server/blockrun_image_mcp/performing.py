@@ -1,7 +1,8 @@
 """Performs a paid call in this process."""
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from blockrun_image.arguments import check_arguments, normalized_arguments
 from blockrun_image.errors import ImageError, InvalidRequestError, ModelNotFoundError, UnexpectedError
@@ -34,14 +35,7 @@ async def perform(backend: Backend, call: PaidCall) -> Outcome:
 
 
 async def _generate(backend: Backend, call: PaidCall) -> "GeneratedImages":
-    backend.check_description()  # first: the arguments are checked against it
-    await backend.prepare()  # the first list may put other schemas in force
-    schema = next(each for each in backend.schemas() if each.spends)
-    refusal = None
-    try:
-        checked = check_arguments(schema, call.arguments)
-    except InvalidRequestError as error:  # an earlier call with the same arguments may have been paid for
-        checked, refusal = normalized_arguments(schema, call.arguments), error
+    checked, refusal = await _check(backend, call)
     try:
         return await backend.toolset.generate_image(
             **checked,
@@ -55,6 +49,23 @@ async def _generate(backend: Backend, call: PaidCall) -> "GeneratedImages":
     except ModelNotFoundError:  # the gateway's list may have changed
         backend.models.mark_stale()
         raise
+
+
+async def _check(backend: Backend, call: PaidCall) -> tuple[Mapping[str, Any], InvalidRequestError | None]:
+    """Return the call's arguments, and why they are refused, if they are."""
+    try:
+        backend.check_description()  # first: the arguments are checked against it
+        await backend.prepare()  # the first list may put other schemas in force
+        schema = next(each for each in backend.schemas() if each.spends)
+        try:
+            return check_arguments(schema, call.arguments), None
+        except InvalidRequestError as error:  # an earlier call with the same arguments may have been paid for
+            return normalized_arguments(schema, call.arguments), error
+    except ImageError:
+        raise
+    except Exception as error:
+        _log.exception("the arguments could not be checked")
+        raise UnexpectedError("The call failed before anything was sent.", charged="no") from error
 
 
 def _then_prepare(backend: Backend, ask: Ask) -> Ask:

@@ -16,6 +16,8 @@ from tests.support.clients import FOX, Connect, data, over_every_transport, serv
 from tests.support.commands import images
 from tests.support.sandbox import Sandbox
 
+from blockrun_image_mcp.images import reading
+
 pytestmark = pytest.mark.anyio
 
 
@@ -144,3 +146,16 @@ async def test_preview_is_one_small_picture_beside_the_text(connect: Connect, sa
     shown = opened(base64.b64decode(preview.data))
     assert (max(shown.size), len(preview.data) <= 100_000) == (512, True)
     assert len(result.model_dump_json()) < 200_000
+
+
+async def test_answer_is_kept_if_its_preview_fails_in_any_way(
+    sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(reading, "preview_of", fail)
+    async with served(environment(sandbox, tmp_path, BLOCKRUN_IMAGE_PREVIEW="small")) as client:
+        result = await saved(client)
+    assert not [block for block in result.content if isinstance(block, ImageContent)]
+    assert Path(data(result)["images"][0]["path"]).name in names_in(tmp_path)

@@ -4,18 +4,24 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from tests.support.clients import COLLECTED, FOX, QUICK_POLLS, Connect, data, over_every_transport, served, text
 from tests.support.commands import images, ledger_file, run, spend, states
 from tests.support.ledgers import rows
 from tests.support.payments import ADDRESS, KEY, PAYEE
+from tests.support.retries import REQUEST, generate_from_wallet
 from tests.support.sandbox import Sandbox
 from tests.support.servers import answered, running, started
 from tests.support.setting_names import BUDGET, MOST, SECONDS
 
+from blockrun_image.attempts import Quote
+from blockrun_image.errors import GatewayUnavailableError
+from blockrun_image.null_ledger import NullAttempt
 from blockrun_image_mcp.payments.networks import NETWORKS
 from blockrun_image_sandbox.x402 import PAY_TO
 
@@ -84,6 +90,16 @@ def test_quote_request_is_cancelled_at_once_and_nothing_is_signed(sandbox: Sandb
         _, err = server.close()
     assert (sandbox.quotes, sandbox.paid_posts, states()) == (1, 0, {"released": 1})
     assert err == ""
+
+
+async def test_quote_that_is_not_paid_in_time_is_told_from_a_silent_gateway(sandbox: Sandbox) -> None:
+    class Slow(NullAttempt):
+        async def quoted(self, quote: Quote) -> None:
+            await anyio.sleep(60)
+
+    with pytest.raises(GatewayUnavailableError, match="time ended before the price could be paid"):
+        await generate_from_wallet(sandbox, Slow(REQUEST, Decimal("0.042")), within_seconds=1)
+    assert (sandbox.quotes, sandbox.paid_posts) == (1, 0)
 
 
 async def test_limits_apply_to_the_quoted_price(sandbox: Sandbox, wallet: Mapping[str, str]) -> None:

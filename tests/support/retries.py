@@ -39,11 +39,11 @@ RECEIPT = {"x-payment-receipt": "0x" + "ab" * 32}
 
 
 async def generate_from_wallet(
-    sandbox: Sandbox, attempt: Attempt | None = None, timings: Timings = QUICK
+    sandbox: Sandbox, attempt: Attempt | None = None, timings: Timings = QUICK, within_seconds: float = 60
 ) -> ImagesResponse:
     """Return what a wallet gets."""
     endpoint, wallet = Endpoint(f"{sandbox.api_url}/v1", {}, "test", wallet_key=SecretStr(KEY)), Wallet(KEY)
     await wallet.address()  # whose first use loads a library
     attempt = attempt or NullAttempt(REQUEST, Decimal("0.042"))
     async with HttpGateway(endpoint, timings=timings, payer=WalletPayer(wallet)) as gateway:
-        return await gateway.generate(REQUEST, attempt, lambda status: None, 60)
+        return await gateway.generate(REQUEST, attempt, lambda status: None, within_seconds)

@@ -1,5 +1,6 @@
 """One call of a tool: its progress, and how every failure becomes a result with words."""
 
+import errno
 from collections.abc import Mapping
 from itertools import groupby
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from tests.support.fakes import URL, FakeGateway
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.null_ledger import NullLedger
 from blockrun_image.ports import Attempt, OnStatus
+from blockrun_image_mcp import performing
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.mcp_server import tool_call
 from blockrun_image_mcp.mcp_server.tool_call import Context, call_tool
@@ -168,6 +170,20 @@ async def test_unexpected_exception_becomes_one_plain_sentence_without_its_text(
     assert "It may have been charged." in words(result)
     assert "secret" not in str(result)
     assert "secret" in caplog.text
+
+
+async def test_unforeseen_error_before_the_purchase_says_that_nothing_was_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def out_of_files(*arguments: object) -> None:
+        raise OSError(errno.EMFILE, "secret")
+
+    monkeypatch.setattr(performing, "check_arguments", out_of_files)
+    result = await call(FakeGateway(), Client())
+    assert result.is_error
+    assert "before anything was sent" in words(result)
+    assert "Nothing was charged" in words(result)
+    assert "secret" not in str(result)
 
 
 async def test_unknown_tool_is_refused_with_the_existing_tools() -> None:

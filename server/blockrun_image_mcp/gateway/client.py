@@ -333,6 +333,7 @@ class _ChargeableCall:
         self.payment: Payment | None = None
         self.is_in_flight = False
         self._was_ever_sent = False
+        self._is_quoted = False
         self.is_chargeable = is_chargeable
         self._shutdown_deadline = math.inf
         self._earlier: list[Outcome] = []
@@ -364,6 +365,8 @@ class _ChargeableCall:
         return SentRequest(rules, self.payment, self._earlier, self.attempt.reserved_usd, self.is_chargeable)
 
     async def on_trace(self, event: str, info: Mapping[str, Any]) -> None:
+        if not self.is_chargeable and event.endswith(".receive_response_headers.complete"):
+            self._is_quoted = True
         if self.is_chargeable and event.endswith(".send_request_headers.started") and info["request"].method == b"POST":
             self.scope.shield = True  # a cancellation must not fall between the record on disk and the request
             # a payment cannot move twice, however often it is sent: so only the first time needs a record
@@ -417,6 +420,8 @@ class _ChargeableCall:
             return OutcomeUnknownError("The request was sent, and no answer came in time.")
         if 429 in self._earlier[-1:]:
             return RateLimitError("The gateway accepts no more requests for now.", hint="Wait before the next call.")
+        if self._is_quoted:
+            return GatewayUnavailableError("The call's time ended before the price could be paid.", hint="Try again.")
         return GatewayUnavailableError("The gateway could not be reached in time.", hint="Try again later.")
 
 

@@ -14,7 +14,7 @@ from mcp.server.context import ServerRequestContext
 from mcp_types import CallToolRequestParams, CallToolResult, ImageContent, InputRequiredResult, TextContent
 
 from blockrun_image.arguments import check_arguments
-from blockrun_image.errors import ImageError, InvalidRequestError, StorageError, UnexpectedError
+from blockrun_image.errors import ImageError, InvalidRequestError, UnexpectedError
 from blockrun_image.schemas import ToolSchema
 from blockrun_image.text import quoted
 from blockrun_image_mcp.backend import Backend
@@ -158,12 +158,12 @@ async def _preview(call: ToolCall, paths: Sequence[Path]) -> Sequence[ImageConte
     """Return a small picture of the first file, if the settings ask for one."""
     if call.backend.settings.preview == "off" or not paths:
         return []
-    from blockrun_image_mcp.images.reading import preview_of  # noqa: PLC0415 - loads Pillow
-
     try:
+        from blockrun_image_mcp.images.reading import preview_of  # noqa: PLC0415 - loads Pillow
+
         preview, media_type = await to_thread.run_sync(preview_of, paths[0])
-    except StorageError as error:
-        _log.warning("there is no preview: %s", error.message)
+    except Exception:  # noqa: BLE001 - the pictures are paid for, and their answer must not be lost
+        _log.warning("there is no preview", exc_info=True)
         return []
     return [ImageContent(type="image", data=b64encode(preview).decode(), mime_type=media_type)]
 

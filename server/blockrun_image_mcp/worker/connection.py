@@ -207,7 +207,8 @@ class WorkerConnection:
     def _lost(self, how: str) -> OutcomeUnknownError:
         return OutcomeUnknownError(
             f"The process that performs this call {how}.",
-            hint=f"Repeat the call unchanged: it collects what was paid for. {_see_log(self._backend)}",
+            hint="Repeat the call unchanged: if this one was sent, the answer says what became of it, and nothing is"
+            f" bought again. {_see_log(self._backend)}",
         )
 
 

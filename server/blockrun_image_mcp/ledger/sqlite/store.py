@@ -128,10 +128,7 @@ class SqliteStore:
             f" ORDER BY delivered_at DESC LIMIT {_MAX_FOUND}",
             (*keys, account.gateway, account.principal),
         ).fetchall()
-        found = [
-            Delivered(id, Moment(at, monotonic), self.callers(id))
-            for id, at, monotonic in rows
-        ]
+        found = [Delivered(id, Moment(at, monotonic), self.callers(id)) for id, at, monotonic in rows]
         # most repetitions have added a caller, so that variations are repeated in turn
         return sorted(found, key=lambda each: (len(each.callers), each.delivered.wall))
 
