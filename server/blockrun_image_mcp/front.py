@@ -9,6 +9,7 @@ time.
 import hashlib
 import json
 import os
+import re
 import select
 import stat
 import sys
@@ -17,8 +18,8 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any, NamedTuple, TypeAlias, cast
 
-Stamps: TypeAlias = dict[str, list[int] | None]
-"""The inode, time and size of each file by its path, `None` for a missing one."""
+Contents: TypeAlias = dict[str, str | None]
+"""The SHA-256 of each file by its path, `None` for a missing one."""
 
 _NAME = "BLOCKRUN_IMAGE_FAST_START"
 _PREFIX = "BLOCKRUN_"
@@ -32,6 +33,7 @@ _QUIET_SECONDS = 0.05
 """Without input, until the whole server is loaded; a client sends its first requests one after the other."""
 _CHUNK_BYTES = _MAX_LINE_BYTES = 2**16
 _MAX_RECORD_BYTES = 2**20
+_TIMES = re.compile(rb'"(?:asked|seen)_at":[^,}]*')
 _MAX_WRITTEN_BYTES = 3 * 2**14
 """Less than a pipe holds: a client may write all of its messages before it reads an answer."""
 
@@ -67,12 +69,12 @@ class Session:
 class Record:
     """The answers of an earlier process, by what they depend on.
 
-    Each is the text of a result. They hold while the files of `stamps` are the same.
+    Each is the text of a result. They hold while the files of `contents` are the same.
     """
 
-    def __init__(self, path: str, stamps: Stamps, answers: dict[str, str] | None = None) -> None:
+    def __init__(self, path: str, contents: Contents, answers: dict[str, str] | None = None) -> None:
         self.path = path
-        self.stamps = stamps
+        self.contents = contents
         self.answers = answers or {}
 
     @classmethod
@@ -84,13 +86,13 @@ class Record:
                 if not _is_private(os.fstat(descriptor)):
                     return None
                 content = json.loads(file.read(_MAX_RECORD_BYTES))
-            record = cls(path, dict(content["stamps"]), dict(content["answers"]))
-            return record if record.stamps == stamps_of([*record.stamps]) else None
+            record = cls(path, dict(content["contents"]), dict(content["answers"]))
+            return record if record.contents == contents_of([*record.contents]) else None
         return None
 
     def to_bytes(self) -> bytes:
         """Return the content of its file."""
-        return json.dumps({"stamps": self.stamps, "answers": self.answers}).encode()
+        return json.dumps({"contents": self.contents, "answers": self.answers}).encode()
 
 
 class Opening(NamedTuple):
@@ -112,22 +114,22 @@ UNOPENED = Opening()
 
 def open_quickly(flags: Mapping[str, str]) -> Opening:
     """Answer the first requests on stdin, as far as they are recorded; raises nothing."""
-    if not _is_wanted():
-        return UNOPENED
     files = _named_files(flags)
+    if not _is_wanted() or not all(map(_is_file_or_missing, files)):
+        return UNOPENED
     path = os.path.join(_folder(), f"{_key(flags, files)}.json")
     record = Record.read(path)
     if record is None:
-        return Opening(record=Record(path, stamps_of(files)))
+        return Opening(record=Record(path, contents_of(files)))
     front = _Front(record)
     with suppress(OSError):  # the whole server reports a broken stream
         front.run()
     return Opening(bytes(front.read), front.told, record, front.is_over)
 
 
-def stamps_of(paths: Sequence[str]) -> Stamps:
-    """Return the stamps of files."""
-    return {path: _stamp(path) for path in paths}
+def contents_of(paths: Sequence[str]) -> Contents:
+    """Return the contents of files, without the times that a gateway's list notes at each look at it."""
+    return {path: _content_of(path) for path in paths}
 
 
 class _Front:
@@ -275,6 +277,19 @@ def _stamp(path: str) -> list[int] | None:
     except (OSError, ValueError):
         return None
     return [found.st_ino, found.st_mtime_ns, found.st_size]
+
+
+def _is_file_or_missing(path: str) -> bool:
+    """Return whether a file can be read now and once more later; a pipe cannot."""
+    with suppress(OSError, ValueError):
+        return stat.S_ISREG(os.stat(path).st_mode)
+    return True
+
+
+def _content_of(path: str) -> str | None:
+    with suppress(OSError, ValueError), open(path, "rb") as file:
+        return hashlib.sha256(_TIMES.sub(b"", file.read())).hexdigest()
+    return None
 
 
 def _is_private(found: os.stat_result) -> bool:

@@ -165,7 +165,9 @@ def test_paid_call_right_behind_the_recorded_requests_is_made_once(sandbox: Sand
     assert sandbox.posts == 1
 
 
-@pytest.mark.parametrize("change", ["setting", "description", "record", "writable record"])
+@pytest.mark.parametrize(
+    "change", ["setting", "description", "description of the same size and time", "record", "writable record"]
+)
 def test_changed_settings_or_files_are_answered_anew(change: str, tmp_path: Path) -> None:
     description = tmp_path / "openapi.json"
     description.write_bytes(CONTRACT_FILE.read_bytes())
@@ -175,9 +177,11 @@ def test_changed_settings_or_files_are_answered_anew(change: str, tmp_path: Path
     match change:
         case "setting":
             settings["BLOCKRUN_IMAGE_DEFAULT_MODEL"] = "dall-e-2"
-        case "description":
-            content = description.read_text().replace("dall-e-2", "dall-e-1")
-            description.write_text(content)
+        case "description" | "description of the same size and time":
+            times = description.stat()
+            description.write_text(description.read_text().replace("dall-e-2", "dall-e-1"))
+            if change != "description":
+                os.utime(description, ns=(times.st_atime_ns, times.st_mtime_ns))
         case "record":
             record.write_text(record.read_text()[:-9])
         case _:
@@ -186,6 +190,35 @@ def test_changed_settings_or_files_are_answered_anew(change: str, tmp_path: Path
     after = said(lines, settings)
     assert after == said(lines, settings | OFF)
     assert (after == before) == ("record" in change)
+
+
+def test_another_look_at_the_gateways_list_leaves_the_record_in_use(sandbox: Sandbox) -> None:
+    lines, settings = OPENINGS["2025-06-18"], sandbox.environment
+    server = Process(settings)
+    server.write(b"".join([*lines, message(8, "tools/call", name="generate_image", arguments=FOX)]))
+    while not lists():  # the list is fetched in the background
+        sleep(0.01)
+    server.end()
+    said(lines, settings)
+    (record,), (cached,) = records(), lists()
+    record.write_text(record.read_text().replace("nano-banana-pro", "nano-banana-new"))
+    content = json.loads(cached.read_bytes())
+    content["listing"]["seen_at"] += 60
+    content["asked_at"] += 60
+    cached.write_text(json.dumps(content, separators=(",", ":")))
+    server = Process(settings)
+    server.write(b"".join(lines[:3]))
+    server.read()
+    assert "nano-banana-new" in json.dumps(server.read())
+    server.end()
+
+
+def test_pipe_that_a_setting_names_is_left_to_the_whole_server(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "key")
+    settings = {"BLOCKRUN_WALLET_KEY_FILE": str(tmp_path / "key")}
+    lines = OPENINGS["2025-06-18"]
+    assert said(lines, settings) == said(lines, {**settings, **OFF})
+    assert not records()
 
 
 def test_answer_that_differs_from_its_record_is_logged_and_told_to_listeners() -> None:
@@ -220,6 +253,11 @@ def test_no_credential_is_in_the_record(tmp_path: Path) -> None:
 def test_client_that_closes_after_the_list_ends_the_server_at_once() -> None:
     lines = OPENINGS["2026-07-28"]
     assert said(lines, {}) == said(lines, {}) == said(lines, OFF)
+
+
+def lists() -> Sequence[Path]:
+    folder = Path(os.environ["XDG_CACHE_HOME"]) / "blockrun-image-mcp"
+    return [each for each in folder.rglob("*.json") if b'"listing":{' in each.read_bytes()]
 
 
 def records() -> Sequence[Path]:

@@ -16,7 +16,7 @@ import anyio.to_thread
 from blockrun_image.catalog import Catalog
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.files import make_folder, remove, write_whole
-from blockrun_image_mcp.front import Opening, Record, Session, is_plain_id, stamps_of
+from blockrun_image_mcp.front import Opening, Record, Session, contents_of, is_plain_id
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
@@ -77,7 +77,7 @@ class Replay:
         self._is_saving = False
         cache = self._backend.cache
         if cache is not None:
-            record.stamps |= stamps_of([str(cache.path)])
+            record.contents |= contents_of([str(cache.path)])
             if cache.exists and cache.read().listing != self._backend.catalog.listing:
                 return  # another process has a newer list: these answers belong to the one before
         with suppress(OSError):  # nothing can be written there, so that each start is an ordinary one
