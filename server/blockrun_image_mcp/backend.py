@@ -18,10 +18,12 @@ import anyio.lowlevel
 
 from blockrun_image.callers import Caller
 from blockrun_image.catalog import Catalog
+from blockrun_image.editing import operation_at, with_editing
 from blockrun_image.errors import ConfigurationError, ImageError, LedgerError, SpecError
 from blockrun_image.images import Defaults
 from blockrun_image.joining import Scope, join
 from blockrun_image.schemas import ToolSchema, tool_schemas
+from blockrun_image.spec import EditOperation
 from blockrun_image.text import clean
 from blockrun_image_mcp.catalogs.cache import CatalogCache
 from blockrun_image_mcp.catalogs.live import LiveCatalog
@@ -87,7 +89,8 @@ class Backend:
         """Notifies the clients that listen for changed tools."""
         self._unusable_description = ""
         contract = catalog or self._load_description()
-        self._contract = replace(contract, has_fee=not self.is_sandbox and self._may_pay_from_wallet(contract))
+        contract = replace(contract, has_fee=not self.is_sandbox and self._may_pay_from_wallet(contract))
+        self._contract = with_editing(contract, self._edit_operation(contract))
         self._given_gateway, self._given_ledger, self._given_store = gateway, ledger, store
         self._saves_elsewhere = False
         self._tasks = TaskSupervisor(log_orphan, timings.abandon_seconds)
@@ -314,6 +317,14 @@ class Backend:
     def _may_pay_from_wallet(self, contract: Catalog) -> bool:
         address = address_of(self.settings, contract.spec.base_url)
         return address is None or address.rail == "wallet"
+
+    def _edit_operation(self, contract: Catalog) -> EditOperation | None:
+        address = address_of(self.settings, contract.spec.base_url)
+        if self.is_sandbox:
+            return contract.spec.edits
+        return (
+            None if address is None else operation_at(contract.spec, address.base_url, is_blockrun=address.is_blockrun)
+        )
 
     @property
     def _scope(self) -> Scope:

@@ -342,7 +342,7 @@ def test_unknown_key_of_a_catalogue_is_refused_with_its_place(
 
 def test_unknown_key_of_a_catalogue_is_refused_with_the_valid_keys(written: Callable[[object], Path]) -> None:
     assert refusal(written({"models": {}})).endswith(
-        "openapi, info, x-sources, servers, security, paths, components, x-pricing, x-aliases, x-models"
+        "openapi, info, x-sources, servers, security, paths, components, x-pricing, x-aliases, x-edits, x-models"
     )
 
 

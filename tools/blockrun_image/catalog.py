@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from blockrun_image.errors import InvalidRequestError, SpecError, UnknownModelError
 from blockrun_image.images import AUTO, ImageArguments, ImageRequest
 from blockrun_image.model import Model, name_of
-from blockrun_image.spec import Spec, is_size, is_word, unusable
+from blockrun_image.spec import EditOperation, Spec, is_size, is_word, unusable
 from blockrun_image.spellings import is_nothing, meant
 from blockrun_image.text import choices, clean, closest, did_you_mean, is_unicode, quoted, usd
 
@@ -32,7 +32,7 @@ class Catalog:
     alone. `listed` maps each listed id to the public one; a model is requested by the first id that maps to it.
     `unavailable` are the contract's models that the list lacks or marks so. `strangers` are ids that the gateway lists
     without saying that they make images; they cannot be requested. `has_fee` says whether the gateway's fee is paid, as
-    it is from a wallet.
+    it is from a wallet. `edit` is the operation that makes images from pictures, `None` if the gateway has none.
     """
 
     spec: Spec
@@ -43,6 +43,7 @@ class Catalog:
     listed: Mapping[str, str] = field(default_factory=dict[str, str])
     strangers: Sequence[str] = ()
     has_fee: bool = True
+    edit: EditOperation | None = None
 
     @classmethod
     def load(cls, path: Path | None = None) -> "Catalog":
@@ -80,6 +81,11 @@ class Catalog:
     def max_images(self) -> int:
         """The most images that any model makes in one call."""
         return max(model.max_images for model in self)
+
+    @cached_property
+    def editors(self) -> Sequence[Model]:
+        """The models that make images from pictures."""
+        return [model for model in self if model.edits] if self.edit else []
 
     @property
     def use_cases(self) -> Sequence[str]:

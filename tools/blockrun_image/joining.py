@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from blockrun_image.catalog import Catalog
+from blockrun_image.editing import with_editing
 from blockrun_image.model import Model, PriceRange, name_of
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def join(contract: Catalog, listing: "Listing | None", scope: Scope = "both") ->
     if scope == "both":
         joined |= {id: model for id, model in contract.models.items() if id in added and id not in available}
     others = {id: _model_from_list(contract, id, group) for id, group in available.items() if id not in joined}
-    return Catalog(
+    catalog = Catalog(
         spec=contract.spec,
         models=joined | others,
         unavailable={id: model for id, model in contract.models.items() if id not in joined} if scope == "both" else {},
@@ -56,6 +57,7 @@ def join(contract: Catalog, listing: "Listing | None", scope: Scope = "both") ->
         listed={listed.id: id for id, group in available.items() for listed in group},
         has_fee=contract.has_fee,
     )
+    return with_editing(catalog, contract.edit)
 
 
 def without_strangers(contract: Catalog, listing: "Listing") -> "Listing":

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from blockrun_image.document import Line, Size, UsdAmount, Word
 from blockrun_image.model import ModelId, is_model_id
-from blockrun_image.spec import Line, Size, UsdAmount, Word, is_size, is_word
+from blockrun_image.spec import is_size, is_word
 from blockrun_image.text import clean
 
 _MAX_ENTRIES = 1_000

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from blockrun_image.spec import Line, Size, UsdAmount, Word
+from blockrun_image.document import Editing, Line, Size, UsdAmount, Word
 
 # "transparent background" with up to two words between, but not "transparent glass on a background".
 _TRANSPARENT = re.compile(
@@ -88,7 +88,7 @@ class Model(_Entry):
 
     Without `sizes`, any size is sent as given, and a missing one leaves the choice to the API. Without a list price,
     the cost is unknown; without `max_prompt_characters`, no prompt is refused as too long. `transparent_background`
-    says whether the model can draw on one.
+    says whether the model can draw on one, and `edits` what it takes to start from, `None` if it takes no pictures.
     """
 
     id: ModelId
@@ -104,6 +104,7 @@ class Model(_Entry):
     revises_prompt: bool = False
     transparent_background: bool = False
     recommended_for: tuple[Recommendation, ...] = ()
+    edits: Editing | None = None
 
     @model_validator(mode="after")
     def _prices_are_of_its_own(self) -> "Model":

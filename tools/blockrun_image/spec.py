@@ -11,21 +11,24 @@ from decimal import Decimal
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from blockrun_image.document import (
+    LINE,
+    SIZE,
+    WORD,
+    Api,
+    ErrorResponse,
+    ImageFields,
+    Reference,
+    RequestParameters,
+    is_error,
+)
 from blockrun_image.errors import SpecError
 from blockrun_image.text import clean, closest_to, quoted
-
-_SIZE = r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}"
-_WORD = r"[a-z0-9][a-z0-9_.-]{0,31}"  # both are sent to a gateway and shown to agents, so they are strict
-Size = Annotated[str, StringConstraints(pattern=f"^{_SIZE}$")]
-Word = Annotated[str, StringConstraints(pattern=f"^{_WORD}$")]
-_LINE = r"^[^\x00-\x1f\x7f]{1,120}$"
-Line = Annotated[str, StringConstraints(pattern=_LINE)]
-UsdAmount = Annotated[Decimal, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 _PACKAGED = resources.files("blockrun_image").joinpath("openapi.json")
 
@@ -38,7 +41,7 @@ class Spec:
     """
 
     document: Mapping[str, Any]
-    api: "Api"
+    api: Api
     source: str
     has_own_models: bool = False
     added_models: frozenset[str] = frozenset()
@@ -89,7 +92,7 @@ class Spec:
         return {
             int(status): self.api.components.responses[response.name] if isinstance(response, Reference) else response
             for status, response in self.api.paths[self.generations_path].post.responses.items()
-            if _is_error(status) and isinstance(response, Reference | ErrorResponse)
+            if is_error(status) and isinstance(response, Reference | ErrorResponse)
         }
 
     @property
@@ -101,6 +104,15 @@ class Spec:
     def generations_path(self) -> str:
         """The path of the only operation, below a base URL."""
         return next(iter(self.api.paths))
+
+    @property
+    def edits(self) -> "EditOperation | None":
+        """The operation that makes images from pictures, if the description has one."""
+        edits = self.api.edits
+        if edits is None:
+            return None
+        body = self.api.paths[edits.path].post.request_body
+        return EditOperation(edits.path, is_form="multipart/form-data" in body.content, base_urls=edits.base_urls)
 
     @property
     def margin(self) -> Decimal:
@@ -126,14 +138,27 @@ class Spec:
         return self.api.pricing.currency
 
 
+@dataclass(frozen=True)
+class EditOperation:
+    """The operation that makes images from pictures: its path below a base URL, and the form of its body.
+
+    `is_form` means multipart/form-data, as OpenAI takes it; otherwise it is JSON with data URIs. Without `base_urls`,
+    every gateway has it.
+    """
+
+    path: str
+    is_form: bool = False
+    base_urls: Sequence[str] | None = None
+
+
 def is_size(value: object) -> bool:
     """Return whether a value is a size, such as `1024x1024`."""
-    return isinstance(value, str) and re.fullmatch(_SIZE, value) is not None
+    return isinstance(value, str) and re.fullmatch(SIZE, value) is not None
 
 
 def is_word(value: object) -> bool:
     """Return whether a value is an API word, such as a quality's name."""
-    return isinstance(value, str) and re.fullmatch(_WORD, value) is not None
+    return isinstance(value, str) and re.fullmatch(WORD, value) is not None
 
 
 def _read(file: Traversable | Path, source: str) -> object:
@@ -183,152 +208,8 @@ def _fault(error: ErrorDetails) -> str:
 
 _FAULTS = {"missing": "is missing", "extra_forbidden": "is not a known key"}
 _PATTERNS = {
-    f"^{_SIZE}$": "WIDTHxHEIGHT, such as 1024x1024",
-    f"^{_WORD}$": "a word of small letters, such as standard",
-    _LINE: "one line of at most 120 characters",
+    f"^{SIZE}$": "WIDTHxHEIGHT, such as 1024x1024",
+    f"^{WORD}$": "a word of small letters, such as standard",
+    LINE: "one line of at most 120 characters",
 }
 _KINDS = {"string": "text", "dict": "an object", "model": "an object", "list": "a list", "tuple": "a list"}
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, defer_build=True)  # built once, as parts of Api, instead of one by one
-
-
-class Described(_Part):
-    """A parameter or a field with its description."""
-
-    description: Line
-
-
-class SizeParameter(Described):
-    """The parameter `size`."""
-
-    default: Size
-
-
-class QualityParameter(Described):
-    """The parameter `quality`; every model takes the first value of `enum`."""
-
-    enum: tuple[Word, ...] = Field(min_length=1)
-
-
-class CountParameter(Described):
-    """The parameter `n`."""
-
-    minimum: int = Field(ge=1)
-    maximum: int
-    default: int
-
-    @model_validator(mode="after")
-    def _are_in_order(self) -> "CountParameter":
-        if not self.minimum <= self.default <= self.maximum:
-            raise ValueError("minimum, default and maximum are not in this order")
-        return self
-
-
-class RequestParameters(_Part):
-    """The parameters of a generation."""
-
-    model: Described
-    prompt: Described
-    size: SizeParameter
-    quality: QualityParameter
-    n: CountParameter
-
-
-class ImageFields(_Part):
-    """The fields of one image in a response."""
-
-    url: Described
-    revised_prompt: Described
-
-
-class _RequestSchema(_Part):
-    properties: RequestParameters
-
-
-class _ImageSchema(_Part):
-    properties: ImageFields
-
-
-class _Schemas(_Part):
-    request: _RequestSchema = Field(alias="ImageGenerationRequest")
-    image: _ImageSchema = Field(alias="Image")
-
-
-class _Example(_Part):
-    example: Mapping[str, Any]
-
-
-class _ErrorContent(_Part):
-    json_body: _Example = Field(alias="application/json")
-
-
-class ErrorResponse(Described):
-    """The meaning of an error status."""
-
-    content: _ErrorContent
-
-    @property
-    def example(self) -> Mapping[str, Any]:
-        """An example body of such a response."""
-        return self.content.json_body.example
-
-
-class Reference(_Part):
-    """A reference to one of the shared error responses."""
-
-    ref: Annotated[str, StringConstraints(pattern=r"^#/components/responses/\w+$")] = Field(alias="$ref")
-
-    @property
-    def name(self) -> str:
-        """The response's name."""
-        return self.ref.rpartition("/")[2]
-
-
-class _Operation(_Part):
-    responses: Mapping[str, Reference | ErrorResponse | Mapping[str, Any]]
-
-
-class _Path(_Part):
-    post: _Operation
-
-
-class _Components(_Part):
-    schemas: _Schemas
-    responses: Mapping[str, ErrorResponse]
-
-
-class _Server(_Part):
-    url: Line
-
-
-class _Pricing(_Part):
-    currency: Line
-    margin: UsdAmount
-    fee_usd: UsdAmount = Decimal(0)
-
-
-class Api(_Part):
-    """The parts of the document used by the tools."""
-
-    servers: tuple[_Server, ...] = Field(min_length=1)
-    paths: Mapping[str, _Path] = Field(min_length=1)
-    components: _Components
-    pricing: _Pricing = Field(alias="x-pricing")
-    models: Mapping[str, Mapping[str, Any]] = Field(alias="x-models", min_length=1)
-    aliases: Mapping[str, str] = Field(alias="x-aliases", default={})
-
-    @model_validator(mode="after")
-    def _errors_are_described(self) -> "Api":
-        for path in self.paths.values():
-            for status, response in path.post.responses.items():
-                if isinstance(response, Reference) and response.name not in self.components.responses:
-                    raise ValueError(f"{response.ref} leads nowhere")
-                if _is_error(status) and not isinstance(response, Reference | ErrorResponse):
-                    raise ValueError(f"response {status} has no description with an example")
-        return self
-
-
-def _is_error(status: str) -> bool:
-    return status.isdecimal() and int(status) >= 400

@@ -77,6 +77,11 @@ class Address:
     rail: Rail
     query: Mapping[str, str]
 
+    @property
+    def is_blockrun(self) -> bool:
+        """Whether it is another host of BlockRun's API, as its own software names one."""
+        return self.set_by in (VARIABLES["api_url"], VARIABLES["api_key_url"])
+
 
 @dataclass(frozen=True)
 class Endpoint:
