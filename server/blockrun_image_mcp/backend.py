@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from blockrun_image.toolset import ImageToolset
     from blockrun_image_mcp.gateway.client import HttpGateway
     from blockrun_image_mcp.gateway.responses import ModelsAnswer
+    from blockrun_image_mcp.images.input_reader import InputReader
     from blockrun_image_mcp.images.store import FolderStore
     from blockrun_image_mcp.ledger.ledger import Ledger
     from blockrun_image_mcp.ledger.sqlite.connection import SqliteConnection
@@ -93,6 +94,8 @@ class Backend:
         self._contract = with_editing(contract, self._edit_operation(contract))
         self._given_gateway, self._given_ledger, self._given_store = gateway, ledger, store
         self._saves_elsewhere = False
+        self._input_folders = _working_folder()
+        self._one_input_at_a_time = anyio.CapacityLimiter(1)
         self._tasks = TaskSupervisor(log_orphan, timings.abandon_seconds)
         self._gateway = Lazy(self._tasks, lambda: self.open_gateway(pays=True))
         self._ledger = Lazy(self._tasks, self._open_ledger)
@@ -148,6 +151,18 @@ class Backend:
             max_kept_bytes=self.settings.kept_bytes,
             is_detailed=self.settings.metadata == "full",
         )
+
+    @property
+    def reader(self) -> "InputReader":
+        """The reader of pictures that calls start from."""
+        from blockrun_image_mcp.images.input_reader import InputReader  # noqa: PLC0415 - for such calls only
+
+        folders = [*self._input_folders, *self.settings.input_dirs]
+        return InputReader(self.folder.folder, folders, self._one_input_at_a_time)
+
+    def read_also_in(self, folder: Path) -> None:
+        """Let calls start from pictures in another folder, which the user has named."""
+        self._input_folders = [*self._input_folders, folder]
 
     @property
     def keeps_pictures(self) -> bool:
@@ -268,7 +283,8 @@ class Backend:
             from blockrun_image_sandbox.server import running_sandbox  # noqa: PLC0415 - loads uvicorn
 
             async with running_sandbox(self.catalog) as origin:
-                endpoint = Endpoint(f"{origin}/v1", {AUTHORIZATION: "Bearer brk_sandbox"}, SANDBOX)
+                headers = {AUTHORIZATION: "Bearer brk_sandbox"}
+                endpoint = Endpoint(f"{origin}/v1", headers, SANDBOX, edit=self._contract.edit)
                 async with HttpGateway(endpoint, timings=self.timings) as gateway:
                     yield gateway
         else:
@@ -378,7 +394,7 @@ class Backend:
             _log.warning("%s: there is no model %r, so agents must name one", VARIABLES["default_model"], model)
 
     def _endpoint(self) -> Endpoint:
-        return endpoint_for(self.settings, self._contract.spec.base_url)
+        return replace(endpoint_for(self.settings, self._contract.spec.base_url), edit=self._contract.edit)
 
     def _account(self) -> "Account":
         self.check_description()
@@ -440,3 +456,10 @@ class Backend:
         if gateway.unanswered:
             _log.warning("closing with %d paid calls unanswered; they may be charged", gateway.unanswered)
         gateway.begin_shutdown()
+
+
+def _working_folder() -> Sequence[Path]:
+    """Return the folder in which this process was started, if it still exists."""
+    with suppress(OSError):
+        return [Path.cwd()]
+    return []

@@ -85,17 +85,22 @@ def check_project_folder(folder: Path) -> None:
     The setting BLOCKRUN_IMAGE_DIR=. means that folder. Some hosts start their servers in the home folder, in the root
     of a disk or in a folder of their own.
     """
-    home = _find_or_nowhere(Path.home)
-    try:
-        kind = _kind_of_no_project(folder.resolve(), home.resolve() if home.is_absolute() else home)
-    except (OSError, RuntimeError):  # a loop of links, or no working folder any more
-        kind = "no folder any more"
+    kind = kind_of_no_project(folder)
     if kind:
         raise StorageError(
             f"BLOCKRUN_IMAGE_DIR means the folder where the server is started; that is {kind}: {clean(folder, 200)}.",
             hint="Set BLOCKRUN_IMAGE_DIR to an absolute folder.",
             charged="no",
         )
+
+
+def kind_of_no_project(folder: Path) -> str | None:
+    """Return what a folder is, in words, if no project can be in it."""
+    home = _find_or_nowhere(Path.home)
+    try:
+        return _kind_of_no_project(folder.resolve(), home.resolve() if home.is_absolute() else home)
+    except (OSError, RuntimeError):  # a loop of links, or no working folder any more
+        return "no folder any more"
 
 
 def _kind_of_no_project(folder: PurePath, home: PurePath) -> str | None:

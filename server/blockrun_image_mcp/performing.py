@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from blockrun_image.arguments import check_arguments, normalized_arguments
+from blockrun_image.arguments import check_arguments, unchecked_arguments
 from blockrun_image.errors import ImageError, InvalidRequestError, ModelNotFoundError, UnexpectedError
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.ledger.confirmation import Ask, Question, confirming
@@ -60,7 +60,7 @@ async def _check(backend: Backend, call: PaidCall) -> tuple[Mapping[str, Any], I
         try:
             return check_arguments(schema, call.arguments), None
         except InvalidRequestError as error:  # an earlier call with the same arguments may have been paid for
-            return normalized_arguments(schema, call.arguments), error
+            return unchecked_arguments(schema, call.arguments), error
     except ImageError:
         raise
     except Exception as error:

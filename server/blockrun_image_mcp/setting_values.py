@@ -142,6 +142,12 @@ def _folder_or_file(value: object) -> object:
     return expanded(value) if isinstance(value, str) else value
 
 
+def _folders(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(expanded(each) for each in map(stripped, value.split(os.pathsep)) if each)
+
+
 def _limit(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -164,6 +170,7 @@ SecretWord: TypeAlias = Annotated[SecretStr | None, BeforeValidator(_lower)]
 Word: TypeAlias = Annotated[str, BeforeValidator(_lower)]
 LogLevel: TypeAlias = Annotated[str, BeforeValidator(_log_level)]
 Location: TypeAlias = Annotated[Path | None, BeforeValidator(_folder_or_file)]
+Locations: TypeAlias = Annotated[tuple[Path, ...], BeforeValidator(_folders)]
 Limit: TypeAlias = Annotated[Decimal | Unreadable | None, BeforeValidator(_limit)]
 """An amount of US dollars; `None` for no limit."""
 CallSeconds: TypeAlias = Annotated[float | Unreadable, BeforeValidator(_call_seconds)]

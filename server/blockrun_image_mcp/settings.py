@@ -24,6 +24,7 @@ from blockrun_image_mcp.setting_values import (
     Gateway,
     Limit,
     Location,
+    Locations,
     LogLevel,
     SecretWord,
     Source,
@@ -189,6 +190,13 @@ class Settings(BaseModel):
         meaning="the images folder, an absolute path, or `.` for the folder in which the host starts the server, such"
         " as an IDE's project; by default `blockrun-image-mcp` in your Pictures folder, or `images` in your data folder"
         " if there is none",
+    )
+    input_dirs: Locations = setting(
+        "BLOCKRUN_IMAGE_INPUT_DIRS",
+        (),
+        is_unset_by_placeholder=True,
+        meaning="more folders with pictures that a call may start from, absolute paths with `:` between them (`;` on"
+        " Windows), beside the images folder and the folder in which the host starts the server",
     )
     keep: Word = setting(
         "BLOCKRUN_IMAGE_KEEP",

@@ -20,7 +20,7 @@ from blockrun_image.attempts import (
     Quote,
     UncollectedPictures,
 )
-from blockrun_image.callers import DeliveryEvent, OnDelivery
+from blockrun_image.callers import Caller, DeliveryEvent, OnDelivery
 from blockrun_image.errors import LedgerError, StorageError
 from blockrun_image.file_names import SaveAs
 from blockrun_image.images import Image, ImageRequest, ImagesResponse, PictureDetails, SavedPicture
@@ -242,6 +242,12 @@ class FakeLedger:
 
     async def charged_lately(self, requests: Sequence[ImageRequest]) -> Sequence[Decimal | None]:
         return [None] * len(requests)
+
+    async def picture(self, id: str) -> Image | None:
+        return None
+
+    async def last_pictures(self, caller: Caller | None) -> Sequence[Image]:
+        return ()
 
 
 class EarlierCall(FakeLedger):

@@ -16,7 +16,7 @@ from tests.support.fakes import GatedGateway
 
 from blockrun_image.attempts import CallInfo, Order
 from blockrun_image.callers import Caller
-from blockrun_image.images import ImageRequest
+from blockrun_image.images import Image, ImageRequest
 from blockrun_image.null_ledger import NullAttempt
 from blockrun_image.ports import Begun, NeedsApproval, NothingFound, Reserved
 from blockrun_image_mcp.backend import Backend
@@ -202,6 +202,12 @@ class Ledger:
 
     async def charged_lately(self, requests: Sequence[ImageRequest]) -> Sequence[Decimal | None]:
         return [None] * len(requests)
+
+    async def picture(self, id: str) -> Image | None:
+        return None
+
+    async def last_pictures(self, caller: Caller | None) -> Sequence[Image]:
+        return ()
 
 
 class _NotedAttempt(NullAttempt):

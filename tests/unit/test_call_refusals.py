@@ -15,7 +15,7 @@ from tests.support.fakes import HELD, URL, Clock, EarlierCall, FailingGateway, F
 from tests.support.ledgers import open_ledger
 from tests.support.listings import image, joined
 
-from blockrun_image.arguments import normalized_arguments
+from blockrun_image.arguments import unchecked_arguments
 from blockrun_image.attempts import AttemptState, AttemptStatus, Job
 from blockrun_image.callers import DeliveryEvent
 from blockrun_image.catalog import Catalog
@@ -136,8 +136,8 @@ def test_refused_call_is_normalized_without_unknown_arguments(catalog: Catalog) 
     given = {"prompt": "a cat", "model": "google/nano-banana", "n": "3", "size": None, "quality": "", "style": "x"}
     both = joined(catalog, image("google/nano-banana"))
     (listed,) = [each for each in tool_schemas(both, Defaults()) if each.name == "generate_image"]
-    assert normalized_arguments(listed, given) == {"prompt": "a cat", "model": "nano-banana", "n": 3}
-    assert normalized_arguments(schema, {"model": 5, "n": "x"}) == {"model": 5, "n": "x"}
+    assert unchecked_arguments(listed, given) == {"prompt": "a cat", "model": "nano-banana", "n": 3}
+    assert unchecked_arguments(schema, {"model": 5, "n": "x"}) == {"model": 5, "n": "x"}
 
 
 # what describes collected pictures

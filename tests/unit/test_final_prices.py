@@ -60,8 +60,8 @@ def charged(rail: str, price: str, n: int) -> Decimal:
     return Decimal(price) * n + (FEE if rail == "wallet" else 0)
 
 
-def priced(catalog: Catalog, id: str, n: int = 1, **asked: str) -> Estimate:
-    return estimate(catalog, catalog.resolve(ImageArguments(prompt="a", model=id, n=n, **asked)))
+def priced(catalog: Catalog, id: str, n: int = 1, size: str | None = None, quality: str | None = None) -> Estimate:
+    return estimate(catalog, catalog.resolve(ImageArguments("a", id, size, quality, n)))
 
 
 @pytest.mark.parametrize("n", [1, 4])

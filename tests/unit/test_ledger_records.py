@@ -104,7 +104,9 @@ async def spilled_and_missing(ledger: Ledger, event: Event, **values: object) ->
     attempt = await sent(ledger)
     with locked(ledger.path):
         assert attempt.new is not None
-        record = record_of(attempt, event, **values) | {"attempt": asdict(attempt.new)}
+        record = record_of(attempt, event, **values) | {
+            "attempt": {**asdict(attempt.new), "request": attempt.new.request.to_record()}
+        }
         await attempt.ledger.outbox.put(Record.from_dict(record))
     change(ledger.path, "DELETE FROM spending")
 

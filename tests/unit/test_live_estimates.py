@@ -8,9 +8,10 @@ import anyio
 import pytest
 from tests.support.fakes import FakeGateway, FakeLedger
 
+from blockrun_image.callers import Caller
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import ConfigurationError, GatewayUnavailableError, LedgerError
-from blockrun_image.images import ImageRequest
+from blockrun_image.images import Image, ImageRequest
 from blockrun_image.toolset import ImageToolset
 
 pytestmark = pytest.mark.anyio
@@ -77,6 +78,12 @@ class Charging(FakeLedger):
         if "charged_lately" in self._broken:
             raise LedgerError("The disk is full.")
         return [Decimal(1)] * len(requests)
+
+    async def picture(self, id: str) -> Image | None:
+        return None
+
+    async def last_pictures(self, caller: Caller | None) -> Sequence[Image]:
+        return ()
 
 
 @pytest.mark.parametrize(("broken", "estimated"), [([], "2.00"), (["charged_lately"], "0.084")])

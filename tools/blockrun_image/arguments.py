@@ -1,17 +1,25 @@
 """Checks a call's arguments against the tool's advertised schema."""
 
+import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.schemas import Schema, ToolSchema
 from blockrun_image.spellings import AROUND, as_size, is_nothing, nearest
 from blockrun_image.text import choices, clean, quoted
 
-_TYPE_NAMES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
+_TYPE_NAMES = {
+    "array": "a list of texts",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+}
 # At most nine digits: int() raises for texts of thousands.
 _INTEGER = re.compile(r"([+-]?[0-9]{1,9})(?:\.0{1,9})?")
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -25,8 +33,9 @@ def check_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[s
     """Return a call's arguments with their advertised types.
 
     Arguments that were not set are left out. `null`, `""` and words such as `none` mean "not set"; `"3"` and `3.0` are
-    integers; a model may be named with or without its provider; a choice may differ in case and signs. Raises
-    `InvalidRequestError` with the valid values if the advertised schema forbids an argument, unknown ones included.
+    integers; a model may be named with or without its provider; a choice may differ in case and signs. Arguments that
+    only some models take are gathered in `parameters`. Raises `InvalidRequestError` with the valid values if the
+    advertised schema forbids an argument, unknown ones included.
     """
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - 85 ms of import that listing the tools need not pay
 
@@ -35,7 +44,7 @@ def check_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[s
         is_nothing_at_all = value is None or (isinstance(value, str) and is_nothing(value))
         if name not in tool.properties and not is_nothing_at_all:
             raise _unknown_argument(tool, name)
-    given = normalized_arguments(tool, arguments)
+    given = _normalized(tool, arguments)
     validator: Any = Draft202012Validator(tool.input)
     fault = next(validator.iter_errors(given), None)
     if fault is not None:
@@ -43,14 +52,25 @@ def check_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[s
         if model is not None and model.sizes and [*fault.path] == ["size"]:
             tool.catalog.size_for(model, given["size"])  # raises an error that lists the model's own sizes
         raise _Violation(tool, fault.validator, next(iter(fault.path), ""), fault.instance).refusal()
-    return given
+    return _gathered(tool, given)
 
 
-def normalized_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[str, Any]:
+def unchecked_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[str, Any]:
     """Convert the known arguments to their advertised types, without a check.
 
     Arguments that were not set are left out.
     """
+    return _gathered(tool, _normalized(tool, arguments))
+
+
+def _gathered(tool: ToolSchema, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments with those that only some models take under `parameters`."""
+    parameters = {name: value for name, value in given.items() if name in tool.parameters}
+    rest = {name: value for name, value in given.items() if name not in parameters}
+    return rest | ({"parameters": parameters} if parameters else {})
+
+
+def _normalized(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[str, Any]:
     return {
         name: _as_advertised(tool, name, value)
         for name, value in arguments.items()
@@ -111,7 +131,7 @@ def _unknown_argument(tool: ToolSchema, name: str) -> InvalidRequestError:
 
 
 def _is_not_set(tool: ToolSchema, name: str, value: object) -> bool:
-    if value is None or value == "":
+    if value in (None, "") or value == []:
         return True
     schema = tool.properties[name]
     # "none" or "?" may be the whole prompt of a picture; "" and null were handled above.
@@ -143,8 +163,8 @@ def _as_advertised(tool: ToolSchema, name: str, value: object) -> object:
             return True
         case "string" if isinstance(value, str):
             return _as_choice(tool, name, value)
-        case _:
-            return value
+        case other:
+            return _as_list(value) if other == "array" else value
 
 
 def _as_choice(tool: ToolSchema, name: str, value: str) -> str:
@@ -159,6 +179,18 @@ def _as_choice(tool: ToolSchema, name: str, value: str) -> str:
             return nearest(value, catalog.qualities)
         case _:
             return nearest(value, tool.properties[name].get("enum", ()))
+
+
+def _as_list(value: object) -> object:
+    """Return a list without empty texts; one text, or a list written as JSON, is also one."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with suppress(ValueError, RecursionError):
+            value = json.loads(value)
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list):
+        return [each for each in cast("list[object]", value) if not (isinstance(each, str) and is_nothing(each))]
+    return value
 
 
 def _as_integer(value: object) -> object:

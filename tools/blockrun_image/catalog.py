@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from blockrun_image.errors import InvalidRequestError, SpecError, UnknownModelError
 from blockrun_image.images import AUTO, ImageArguments, ImageRequest
 from blockrun_image.model import Model, name_of
+from blockrun_image.parameters import check_parameters, check_pictures
 from blockrun_image.spec import EditOperation, Spec, is_size, is_word, unusable
 from blockrun_image.spellings import is_nothing, meant
 from blockrun_image.text import choices, clean, closest, did_you_mean, is_unicode, quoted, usd
@@ -192,9 +193,11 @@ class Catalog:
             prompt=arguments.prompt,
             model=model.id,
             size=self.size_for(model, arguments.size),
-            quality=self.quality_for(model, arguments.quality),
+            quality=self._quality_of(model, arguments),
             n=self.count_for(model, arguments.n),
             sent_as=self.sent_as(model.id),
+            parameters=check_parameters(model, arguments.parameters, [*self]),
+            images=check_pictures(model, arguments, [*self]),
         )
 
     def offers(self, model: Model, arguments: ImageArguments) -> bool:
@@ -254,6 +257,12 @@ class Catalog:
             f"{model.id} cannot do quality {quoted(quality)}. {offered}",
             valid_values=model.qualities or [self.standard],
         )
+
+    def _quality_of(self, model: Model, arguments: ImageArguments) -> str | None:
+        is_edit_as_json = bool(arguments.images) and self.edit is not None and not self.edit.is_form
+        if is_edit_as_json and arguments.quality not in (None, "", self.standard):
+            raise InvalidRequestError("quality cannot be chosen where a call starts from pictures. Leave it out.")
+        return self.quality_for(model, arguments.quality)
 
     def count_for(self, model: Model, n: object) -> int:
         """Return the number of images; raises `InvalidRequestError` if `model` does not take it."""

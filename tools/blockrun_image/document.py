@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -142,7 +142,10 @@ class _Pricing(_Part):
 
 
 class Editing(BaseModel):
-    """What a model takes to start from: how many pictures, of how many bytes and pixels a side, and whether a mask."""
+    """What a model takes to start from: how many pictures, of how many bytes and pixels a side, and whether a mask.
+
+    `picture_usd` is what each of them adds to the price of a request, in US dollars.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # built once, as parts of Api
 
@@ -150,6 +153,63 @@ class Editing(BaseModel):
     max_bytes: int = Field(default=4_000_000, ge=10_000, le=50_000_000)
     max_side: int | None = Field(default=None, ge=64)
     masks: bool = False
+    picture_usd: UsdAmount = Decimal(0)
+
+
+class Parameter(BaseModel):
+    """A parameter that a model takes besides those of every model, in the terms of JSON Schema.
+
+    `default` is what the API uses without it. `adds_usd` says what a value adds to the price of one image, in US
+    dollars; a flag's values are `true` and `false`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)  # as above
+
+    type: Literal["string", "integer", "number", "boolean"]
+    description: Line
+    enum: tuple[Annotated[str, StringConstraints(min_length=1, max_length=40)], ...] = ()
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    default: bool | int | float | str | None = None
+    adds_usd: Mapping[str, UsdAmount] = {}
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> "Parameter":
+        if self.enum and self.type != "string":
+            raise ValueError("enum is for texts only")
+        if self.default is not None and not self.allows(self.default):
+            raise ValueError(f"default is not {self.allowed}")
+        return self
+
+    def allows(self, value: object) -> bool:
+        """Return whether the parameter may have a value."""
+        match self.type:
+            case "string":
+                is_short = isinstance(value, str) and len(value) <= _MAX_CHARACTERS
+                return is_short and (not self.enum or value in self.enum)
+            case "boolean":
+                return isinstance(value, bool)
+            case "integer":
+                return isinstance(value, int) and not isinstance(value, bool) and self._is_within(value)
+            case "number":
+                return isinstance(value, int | float) and not isinstance(value, bool) and self._is_within(value)
+
+    @property
+    def allowed(self) -> str:
+        """The values that it may have, in words."""
+        if self.enum:
+            return ", ".join(self.enum)
+        low = "" if self.minimum is None else f" from {self.minimum:g}"
+        high = "" if self.maximum is None else f" to {self.maximum:g}"
+        return f"{_TYPES[self.type]}{low}{high}"
+
+    def _is_within(self, value: float) -> bool:
+        low, high = self.minimum, self.maximum
+        return (low is None or value >= low) and (high is None or value <= high)
+
+
+_MAX_CHARACTERS = 4_000
+_TYPES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
 
 
 class _Edits(BaseModel):

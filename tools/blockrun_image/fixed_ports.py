@@ -8,7 +8,7 @@ import anyio
 
 from blockrun_image.errors import ConfigurationError
 from blockrun_image.null_ledger import NullLedger
-from blockrun_image.ports import ImageGateway, ImageStore, SharedTask, SpendLedger
+from blockrun_image.ports import ImageGateway, ImageStore, PictureReader, SharedTask, SpendLedger
 
 T = TypeVar("T")
 
@@ -22,6 +22,7 @@ class FixedPorts:
     store: ImageStore | None = None
     is_sandbox: bool = False
     keeps_pictures: bool = True
+    reader: PictureReader | None = None
 
     @property
     def gateway_name(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 AUTO = "auto"
 """The size of a request that leaves the choice to the API."""
@@ -13,13 +14,19 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class ImageArguments:
-    """The unchecked arguments of a call; `None` or an empty text is "not set"."""
+    """The unchecked arguments of a call; `None` or an empty text is "not set".
+
+    `images` and `mask` name the pictures to start from: a file by its content, any other as the call names it.
+    """
 
     prompt: str = ""
     model: str | None = None
     size: str | None = None
     quality: str | None = None
     n: int | None = None
+    images: tuple[str, ...] = ()
+    mask: str | None = None
+    parameters: Mapping[str, str | int | float | bool] = field(default_factory=dict[str, str | int | float | bool])
 
     def key(self, **others: object) -> str:
         """Return the key of a call with these and other arguments, before defaults and enrichment.
@@ -41,11 +48,26 @@ class Defaults:
 
 
 @dataclass(frozen=True)
+class InputPicture:
+    """A picture that a request starts from.
+
+    `digest` is the SHA-256 of what was found, in hexadecimal digits, and `source` says where: a file's real path, or
+    what the call named. `content` is what is sent, of `media_type`; a request that comes from the ledger has none.
+    """
+
+    digest: str
+    source: str
+    content: bytes = field(default=b"", repr=False)
+    media_type: str = ""
+
+
+@dataclass(frozen=True)
 class ImageRequest:
     """A request checked against its model.
 
     `size` is `auto` to leave it to the API, and `quality` is `None` if the model has no such choice. `sent_as` is the
-    gateway's own id for the model, if it differs.
+    gateway's own id for the model, if it differs. `parameters` are what else the model takes. With `images`,
+    it is an edit, and `mask` marks the area to change.
     """
 
     prompt: str
@@ -54,12 +76,38 @@ class ImageRequest:
     quality: str | None
     n: int
     sent_as: str = field(default="", compare=False)  # the same request, however the gateway spells its model
+    parameters: tuple[tuple[str, str | int | float | bool], ...] = ()
+    images: tuple[InputPicture, ...] = field(default=(), compare=False)  # found after the request is compared
+    mask: InputPicture | None = field(default=None, compare=False)
 
     def body(self) -> Mapping[str, object]:
         """Return the request as the API's JSON body."""
         size = {} if self.size == AUTO else {"size": self.size}  # a missing size leaves it to the API
         quality = {} if self.quality is None else {"quality": self.quality}
-        return {"model": self.sent_as or self.model, "prompt": self.prompt, **size, "n": self.n, **quality}
+        body = {"model": self.sent_as or self.model, "prompt": self.prompt, **size, "n": self.n, **quality}
+        return {**body, **dict(self.parameters)}
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the request as JSON values, with the digests and sources of its pictures."""
+        fields: dict[str, Any] = {**vars(self)}
+        images, mask, parameters = fields.pop("images"), fields.pop("mask"), fields.pop("parameters")
+        if parameters:
+            fields["parameters"] = dict(parameters)
+        if images:
+            fields["images"] = [[picture.digest, picture.source] for picture in images]
+        return fields | ({} if mask is None else {"mask": [mask.digest, mask.source]})
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> "ImageRequest":
+        """Return the request of a record."""
+        fields: dict[str, Any] = {**record}
+        images, mask, parameters = fields.pop("images", ()), fields.pop("mask", None), fields.pop("parameters", {})
+        return cls(
+            **fields,
+            parameters=tuple(parameters.items()),
+            images=tuple(InputPicture(*each) for each in images),
+            mask=None if mask is None else InputPicture(*mask),
+        )
 
 
 @dataclass(frozen=True)

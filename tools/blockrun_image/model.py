@@ -1,19 +1,27 @@
 """An image model, with its limits and prices as far as known."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from blockrun_image.document import Editing, Line, Size, UsdAmount, Word
+from blockrun_image.document import Editing, Line, Parameter, Size, UsdAmount, Word
 
 # "transparent background" with up to two words between, but not "transparent glass on a background".
 _TRANSPARENT = re.compile(
     r"(?i)\btransparent\W+(?:(?!on\b|in\b|with\b|and\b|against\b)\w+\W+){0,2}(?:background|backdrop|png|canvas)\b"
     r"|\b(?:background|backdrop)\W+(?:\w+\W+){0,3}transparent\b|\balpha (?:channel|transparency)\b"
 )
+TAKEN = frozenset(
+    {
+        *("model", "prompt", "size", "quality", "n", "image", "images", "mask", "save_as", "enrich", "purpose"),
+        *("art_style", "composition", "lighting", "response_format", "stream", "user", "live", "search", "use_case"),
+        *("max_price_usd", "partial_images"),
+    }
+)
+"""Names that no parameter of a model can have: they are arguments already, or would change the form of the answer."""
 ANY = "any"
 """Means all models, or all use cases."""
 
@@ -36,6 +44,15 @@ ModelId = Annotated[str, StringConstraints(pattern=f"^{_ID}$"), AfterValidator(_
 def is_model_id(value: object) -> bool:
     """Return whether a value can be a model's id."""
     return isinstance(value, str) and re.fullmatch(_ID, value) is not None and name_of(value) not in ("", ANY)
+
+
+def _is_free(name: str) -> str:
+    if name in TAKEN:
+        raise ValueError("this name has a meaning of its own")
+    return name
+
+
+ParameterName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$"), AfterValidator(_is_free)]
 
 
 class _Entry(BaseModel):
@@ -89,6 +106,7 @@ class Model(_Entry):
     Without `sizes`, any size is sent as given, and a missing one leaves the choice to the API. Without a list price,
     the cost is unknown; without `max_prompt_characters`, no prompt is refused as too long. `transparent_background`
     says whether the model can draw on one, and `edits` what it takes to start from, `None` if it takes no pictures.
+    `parameters` are what else it takes, by their names in the body of a request.
     """
 
     id: ModelId
@@ -105,6 +123,7 @@ class Model(_Entry):
     transparent_background: bool = False
     recommended_for: tuple[Recommendation, ...] = ()
     edits: Editing | None = None
+    parameters: Mapping[ParameterName, Parameter] = {}
 
     @model_validator(mode="after")
     def _prices_are_of_its_own(self) -> "Model":

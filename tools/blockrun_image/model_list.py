@@ -64,6 +64,7 @@ class ModelList:
             f"Price ({self.catalog.spec.currency})",
             "Requests/min",
             "Best for",
+            *(["Starts from"] if self.catalog.editors else []),
             *(["Source"] if self.catalog.listing else []),
         ]
         rows = [self._row(model) for model in self.models]
@@ -94,6 +95,9 @@ class ModelList:
             "low_usd": None if prices is None else usd(prices.low),
             "high_usd": None if prices is None or prices.high is None else usd(prices.high),
             "requests_per_minute": model.requests_per_minute,
+            "pictures_to_start_from": model.edits.max_pictures if model.edits else None,
+            "masks": (model.edits is not None and model.edits.masks) or None,
+            "parameters": list(model.parameters),
             "source": self.catalog.source_of(model.id) if self.catalog.listing else None,
             "available": False if model.id in self.catalog.unavailable else None,
         }
@@ -110,6 +114,7 @@ class ModelList:
             "unknown" if prices is None else range_text(prices.low, prices.high),
             str(model.requests_per_minute or "-"),
             ", ".join(_use_case(each) for each in model.recommended_for) or "-",
+            *([_starts_from(model)] if self.catalog.editors else []),
             *([source if is_available else f"{source}, unavailable"] if self.catalog.listing else []),
         ]
 
@@ -130,6 +135,13 @@ def _recommendations(models: Sequence[Model]) -> Sequence[Mapping[str, str]]:
         for model in models
         for each in model.recommended_for
     ]
+
+
+def _starts_from(model: Model) -> str:
+    if model.edits is None:
+        return "-"
+    pictures = "1 picture" if model.edits.max_pictures == 1 else f"{model.edits.max_pictures} pictures"
+    return f"{pictures}, mask" if model.edits.masks else pictures
 
 
 def _use_case(recommended: Recommendation) -> str:

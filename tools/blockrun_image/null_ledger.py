@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from blockrun_image.attempts import Approval, AttemptState, AttemptStatus, CallInfo, Order, Payment, Quote
+from blockrun_image.callers import Caller
 from blockrun_image.images import Image, ImageRequest, ImagesResponse
 from blockrun_image.ports import NothingFound, Reserved
 
@@ -19,6 +20,14 @@ class NullLedger:
     async def charged_lately(self, requests: Sequence[ImageRequest]) -> Sequence[Decimal | None]:
         """Return no charges."""
         return [None] * len(requests)
+
+    async def picture(self, id: str) -> Image | None:
+        """Return no image."""
+        return None
+
+    async def last_pictures(self, caller: Caller | None) -> Sequence[Image]:
+        """Return no images."""
+        return ()
 
 
 class NullAttempt:

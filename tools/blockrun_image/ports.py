@@ -16,6 +16,8 @@ from blockrun_image.attempts import (
     Quote,
     UncollectedPictures,
 )
+from blockrun_image.callers import Caller
+from blockrun_image.document import Editing
 from blockrun_image.file_names import SaveAs
 from blockrun_image.images import Image, ImageRequest, ImagesResponse, PictureDetails, SavedPicture
 
@@ -172,6 +174,16 @@ class Attempt(Protocol):
 
 
 @dataclass(frozen=True)
+class ReadyPicture:
+    """A picture as it is sent: its bytes, their media type, and its size in pixels."""
+
+    content: bytes
+    media_type: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class Reserved:
     """A new attempt of this caller, with money set aside."""
 
@@ -242,6 +254,14 @@ class SpendLedger(Protocol):
 
         It is the charge of one image in US dollars, or `None` without one in the last 24 hours. Raises `LedgerError`.
         """
+        ...
+
+    async def picture(self, id: str) -> Image | None:
+        """Return the image whose file has an id, or `None`; raises `LedgerError`."""
+        ...
+
+    async def last_pictures(self, caller: Caller | None) -> Sequence[Image]:
+        """Return the pictures of the caller's newest call, empty without one; raises `LedgerError`."""
         ...
 
 
@@ -332,8 +352,36 @@ class ImageStore(Protocol):
         ...
 
 
+class PictureReader(Protocol):
+    """Reads the pictures that calls start from, and makes them ready to be sent.
+
+    Every method raises `InvalidRequestError` in words for the agent.
+    """
+
+    async def read(self, path: str) -> tuple[bytes, str]:
+        """Return the content of a file that a call names, and its real path."""
+        ...
+
+    async def saved(self, image: Image, id: str) -> tuple[bytes, str] | None:
+        """Return the content of an image's file and its path, or `None` if it has no such file any more."""
+        ...
+
+    async def ready(self, content: bytes, limits: Editing) -> ReadyPicture:
+        """Return a picture without its metadata, as large as a model takes it."""
+        ...
+
+    async def ready_mask(self, content: bytes, width: int, height: int) -> ReadyPicture:
+        """Return a mask for a picture of that size."""
+        ...
+
+
 class Ports(Protocol):
     """The adapters a purchase uses, each opened on first use."""
+
+    @property
+    def reader(self) -> PictureReader | None:
+        """The reader of pictures to start from, if there is one."""
+        ...
 
     @property
     def store(self) -> ImageStore | None:

@@ -11,6 +11,7 @@ from blockrun_image.catalog import Catalog, check_prompt
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.images import AUTO, ImageArguments, ImageRequest
 from blockrun_image.model import Model, PriceRange
+from blockrun_image.parameters import added_usd
 from blockrun_image.text import choices, quoted, usd
 
 _PUBLISHED = "The published price, rounded."
@@ -112,14 +113,17 @@ def estimate(catalog: Catalog, request: ImageRequest) -> Estimate:
     """
     model = catalog.known(request.model)
     published = _published_cost(catalog, model, request)
-    cost = _listed_cost(catalog, model, request) if published is None else published
+    cost = (_listed_cost(catalog, model, request) if published is None else published).plus(
+        added_usd(model, request.parameters)
+    )
+    pictures_usd = model.edits.picture_usd * len(request.images) if model.edits else Decimal(0)
     return Estimate(
         model=model.id,
         size=request.size,
         quality=request.quality,
         n=request.n,
-        low_usd=cost.low_usd * request.n,
-        high_usd=None if cost.high_usd is None else cost.high_usd * request.n + cost.fee_usd,
+        low_usd=cost.low_usd * request.n + pictures_usd,
+        high_usd=None if cost.high_usd is None else cost.high_usd * request.n + cost.fee_usd + pictures_usd,
         exact=published is not None,
         basis=cost.basis,
     )
@@ -146,7 +150,13 @@ def compare(catalog: Catalog, arguments: ImageArguments) -> Sequence[Estimate]:
     if not estimates:
         if refusals:
             raise refusals[max(refusals)]  # of the model that takes the longest prompts
-        constraints = {"size": arguments.size, "quality": arguments.quality, "n": arguments.n}
+        constraints = {
+            "size": arguments.size,
+            "quality": arguments.quality,
+            "n": arguments.n,
+            "images": ", ".join(arguments.images),
+            "parameters": ", ".join(arguments.parameters),
+        }
         asked_for = ", ".join(
             f"{name} {quoted(value)}" for name, value in constraints.items() if value not in (None, "")
         )
@@ -190,6 +200,11 @@ class _Cost:
     high_usd: Decimal | None
     basis: str
     fee_usd: Decimal = Decimal(0)
+
+    def plus(self, added_usd: Decimal) -> "_Cost":
+        """Return the cost with what parameters add to it."""
+        high_usd = None if self.high_usd is None else self.high_usd + added_usd
+        return replace(self, low_usd=self.low_usd + added_usd, high_usd=high_usd)
 
 
 def _priced_requests(catalog: Catalog, model: Model) -> Sequence[ImageRequest]:

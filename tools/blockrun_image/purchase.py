@@ -55,6 +55,7 @@ from blockrun_image.timings import CallTimings
 Approve: TypeAlias = Callable[[NeedsApproval], Awaitable[Approval]]
 """Asks the user; raises `ConfirmationError` unless the answer is yes."""
 
+_NOT_FOUND_IN_TIME = "The pictures to start from could not be fetched in time. Nothing was sent."
 _STILL_THERE = "The request may have been sent. Repeat the call to collect its pictures."
 
 
@@ -63,7 +64,8 @@ class Purchase:
     """A purchase, shared by all calls that joined it.
 
     Without an `order`, it only collects; `refusal` is then the reason why it cannot order. `price` returns a request's
-    current cost; it is a function, because the cost may change while the user is asked.
+    current cost; it is a function, because the cost may change while the user is asked. `complete` adds the pictures
+    that a request starts from.
     """
 
     ports: Ports
@@ -73,6 +75,7 @@ class Purchase:
     run: Runner
     refusal: ImageError | None = None
     price: Callable[[ImageRequest], ExpectedCost] | None = None
+    complete: Callable[[ImageRequest], Awaitable[ImageRequest]] | None = None
     listeners: list[OnStatus] = field(default_factory=list[OnStatus])
     attempt: Attempt | None = None
     uncollected: Sequence[UncollectedPictures] = ()
@@ -224,7 +227,7 @@ class Purchase:
     async def _collect_or_buy(self) -> ImagesResponse | NeedsApproval:
         deadline = anyio.current_time() + self.timings.send_seconds
         while True:
-            begun = await self._resume() or await self._begin(deadline)
+            begun = await self._resume() or await self._complete(deadline) or await self._begin(deadline)
             match begun:
                 case NeedsApproval():
                     return begun
@@ -255,6 +258,27 @@ class Purchase:
         await self.withdraw()
         return None
 
+    async def _complete(self, deadline: float) -> Collected | None:
+        """Find the pictures to start from, unless an earlier call has bought the same.
+
+        What they cannot be found for is kept in `refusal`.
+        """
+        complete, order = self.complete, self.order
+        if complete is None or order is None:
+            return None
+        begun = await self._look_up(None)
+        if isinstance(begun, Collected):
+            return begun
+        self.complete = None
+        try:
+            with anyio.fail_after(deadline - anyio.current_time()):
+                self.order = replace(order, request=await complete(order.request))
+        except TimeoutError:
+            self.order, self.refusal = None, InvalidRequestError(_NOT_FOUND_IN_TIME)
+        except (ConfigurationError, InvalidRequestError, LedgerError) as error:
+            self.order, self.refusal = None, error
+        return None
+
     async def _begin(self, deadline: float) -> Begun:
         """Collect or reserve.
 
@@ -270,6 +294,9 @@ class Purchase:
                 await self.ports.gateway()  # if no gateway is configured, fail before money is reserved
             except (ConfigurationError, InvalidRequestError) as error:
                 order, self.refusal = None, error
+        return await self._look_up(order)
+
+    async def _look_up(self, order: Order | None) -> Begun:
         try:
             begun = await (await self.ports.ledger()).begin(self.call, order)
         except (ConfigurationError, LedgerError) as error:
@@ -305,7 +332,8 @@ class Purchase:
                 await self.ports.store.check(self.call.save_as and self.call.save_as.numbered(1))
             gateway = await self.ports.gateway()
             send_seconds = deadline - anyio.current_time()
-            return await gateway.generate(attempt.request, attempt, self._report, send_seconds)
+            request = attempt.request if self.order is None else self.order.request  # the ledger keeps no pictures
+            return await gateway.generate(request, attempt, self._report, send_seconds)
 
         return await self._run_and_record(attempt, generate)
 

@@ -61,6 +61,8 @@ class GeneratedImages:
             "model": self.request.model,
             "size": self.request.size,
             **quality,
+            **({"parameters": dict(self.request.parameters)} if self.request.parameters else {}),
+            **({"started_from": [picture.source for picture in self.request.images]} if self.request.images else {}),
             **self.prompt.to_short_dict(),
             "cost": cost,
             "gateway": self.gateway,
@@ -68,7 +70,12 @@ class GeneratedImages:
         }
 
     def _details(self) -> list[str]:
-        return [*self.prompt.to_lines(), *(f"Warning: {warning}" for warning in self._all_warnings())]
+        sources = ", ".join(picture.source for picture in self.request.images)
+        started_from = [f"Started from: {sources}"] if sources else []
+        warnings = [f"Warning: {warning}" for warning in self._all_warnings()]
+        set_to = ", ".join(f"{name} {value}" for name, value in self.request.parameters)
+        parameters = [f"Parameters: {set_to}"] if set_to else []
+        return [*parameters, *started_from, *self.prompt.to_lines(), *warnings]
 
     def _all_warnings(self) -> list[str]:
         return [*self.prompt.notes, *self.warnings]

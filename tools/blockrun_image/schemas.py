@@ -1,8 +1,8 @@
 """The descriptions and JSON Schemas of the tools, derived from the catalogue.
 
 Input schemas keep to the subset that every model API and host accepts: one object of plain properties, each with one
-`type` and a `description`, and `enum`, `minimum` or `maximum` if they apply. Every optional argument has a valid value
-that means its default, for hosts that send all arguments.
+`type` and a `description`, and `enum`, `minimum` or `maximum` if they apply, or `items` of texts. Every optional
+argument has a valid value that means its default, for hosts that send all arguments.
 
 Output schemas reach models too. They name the fields to read, each with one `type`, and require none: unknown or empty
 fields are left out, and widely used clients also check an error's structured content against them.
@@ -15,7 +15,8 @@ from typing import Any
 from blockrun_image.catalog import Catalog
 from blockrun_image.enrichment import MODES, PURPOSES
 from blockrun_image.images import AUTO, Defaults
-from blockrun_image.model import ANY, slug
+from blockrun_image.model import ANY, Model, slug
+from blockrun_image.parameters import parameters_of, schema_of
 
 Schema = dict[str, Any]
 
@@ -30,7 +31,8 @@ _MAX_SIZES = _MAX_QUALITIES = 8  # in an enum: it appears in two tools, and ever
 class ToolSchema:
     """A tool as advertised.
 
-    `spends` says whether a call costs money, `asks` whether it may use the gateway.
+    `spends` says whether a call costs money, `asks` whether it may use the gateway. `parameters` are those of its
+    properties that only some models take.
     """
 
     name: str
@@ -42,6 +44,7 @@ class ToolSchema:
     output: Schema
     spends: bool = False
     asks: bool = False
+    parameters: Sequence[str] = ()
 
     @property
     def input(self) -> Schema:
@@ -74,6 +77,8 @@ def _generate_image(arguments: "_Arguments") -> ToolSchema:
             "size": arguments.size(),
             "quality": arguments.quality(),
             "n": arguments.n(),
+            **arguments.inputs(),
+            **arguments.parameters(),
             "save_as": _text(f"Save as, such as assets/hero.webp. {_NOTHING}"),
             "enrich": arguments.enrich(),
             "purpose": arguments.purpose(),
@@ -84,6 +89,7 @@ def _generate_image(arguments: "_Arguments") -> ToolSchema:
         required=["prompt"] if default_model else ["prompt", "model"],
         output=_GENERATED_IMAGES,
         spends=True,
+        parameters=list(arguments.parameters()),
     )
 
 
@@ -130,6 +136,7 @@ def _estimate_cost(arguments: "_Arguments", *, live: bool) -> ToolSchema:
             "size": arguments.size() | {"description": f"Default {AUTO}."},
             "quality": arguments.quality() | {"description": f"Default {arguments.catalog.standard}."},
             "n": arguments.n(),
+            **arguments.priced(),
             "prompt": _text('Prompt to try. Default "": prices only.'),
             "enrich": arguments.enrich() | {"description": f"Default {arguments.defaults.enrich}."},
             "purpose": arguments.purpose() | {"description": "Default auto."},
@@ -137,6 +144,7 @@ def _estimate_cost(arguments: "_Arguments", *, live: bool) -> ToolSchema:
         },
         required=[],
         asks=live,
+        parameters=[name for name in arguments.priced() if name != "images"],
         output=_COST_COMPARISON,
     )
 
@@ -195,12 +203,43 @@ class _Arguments:
             "maximum": maximum,
         }
 
+    def inputs(self) -> dict[str, Schema]:
+        """Return the arguments for pictures to start from, if a model takes any."""
+        editors = self.catalog.editors
+        if not editors:
+            return {}
+        sources = f"Pictures to change or use: a file, images://ID, last, or URL. {_only(editors)}. Default []."
+        masks = [model for model in editors if model.edits and model.edits.masks]
+        area = _text(f"PNG: the white or transparent area changes. {_only(masks)}. {_NOTHING}")
+        return {"images": _array(_TEXT) | {"description": sources}, **({"mask": area} if masks else {})}
+
+    def parameters(self) -> dict[str, Schema]:
+        """Return the arguments for what else some models take."""
+        return {
+            name: schema_of(definitions, _only([self.catalog.models[id] for id in definitions]))
+            for name, definitions in parameters_of([*self.catalog]).items()
+        }
+
+    def priced(self) -> dict[str, Schema]:
+        """Return the arguments beside the usual ones that a price depends on."""
+        images = _array(_TEXT) | {"description": "Pictures to start from. Default []."}
+        models = [*self.catalog]
+        dear = {name for model in models for name, parameter in model.parameters.items() if parameter.adds_usd}
+        parameters = {name: schema for name, schema in self.parameters().items() if name in dear}
+        return ({"images": images} if self.catalog.editors else {}) | parameters
+
     def enrich(self) -> Schema:
         description = f"Add words that help the prompt? suggest: advise only. Default {self.defaults.enrich}."
         return {"type": "string", "description": description, "enum": list(MODES)}
 
     def purpose(self) -> Schema:
         return {"type": "string", "description": "Kind of picture. Default auto.", "enum": list(PURPOSES)}
+
+
+def _only(models: Sequence[Model]) -> str:
+    """Return a few words about which models take an argument."""
+    ids = [model.id for model in models]
+    return f"Only {', '.join(ids)}" if len(ids) <= _MAX_NAMED else "Only some models; see list_models"
 
 
 def _shapes(sizes: Sequence[str]) -> tuple[str | None, str | None]:

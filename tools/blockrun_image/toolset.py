@@ -1,7 +1,7 @@
 """The three tools as a library: `generate_image`, `list_models` and `estimate_cost`."""
 
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, TypeAlias, Unpack
@@ -23,10 +23,12 @@ from blockrun_image.errors import (
 from blockrun_image.file_names import SaveAs
 from blockrun_image.fixed_ports import FixedPorts, run_in_place
 from blockrun_image.images import Defaults, ImageArguments, ImageRequest, ImagesResponse
+from blockrun_image.inputs import NamedInputs, find
 from blockrun_image.keeping import Savings
 from blockrun_image.model import ANY, Model, slug
 from blockrun_image.model_list import ModelList
 from blockrun_image.open_calls import OpenCall, OpenCalls
+from blockrun_image.parameters import Value
 from blockrun_image.ports import Attempt, ImageGateway, ImageStore, NeedsApproval, OnStatus, Ports, Runner, SpendLedger
 from blockrun_image.pricing import Estimate, cheapest_offer, compare, estimate
 from blockrun_image.purchase import Purchase
@@ -45,6 +47,7 @@ _LEAST_SAVING_SECONDS = 1.0  # a call that was answered late still tells where i
 _SHOWN_CHARACTERS = 80
 _SHOWN_BEFORE_CHARACTERS = 40
 _SENT_EARLIER = "it was sent by an earlier call"
+_INSTRUCTION = "it says what to change in a picture"
 _NO_MONEY = "On the sandbox, no real money is spent."
 _NO_PRICE = "No price is known for it any more."
 _QUOTED = "The gateway's own price, requested just now without paying."
@@ -98,6 +101,9 @@ class ImageToolset:
         quality: str | None = None,
         n: int | None = None,
         *,
+        images: Sequence[str] = (),
+        mask: str | None = None,
+        parameters: Mapping[str, Value] | None = None,
         enrich: str | None = None,
         save_as: str | None = None,
         on_status: OnStatus = lambda status: None,
@@ -110,7 +116,10 @@ class ImageToolset:
     ) -> GeneratedImages:
         """Make images; this costs money.
 
-        With a store, their files are in the result. `save_as` names them, relative to its folder.
+        With `images`, it makes them from these pictures: files, `images://ID`, `last` or URLs. `mask` marks the area to
+        change. `parameters` are what else the model takes. With a store, the files of the pictures are in the result.
+        `save_as` names them, relative to its folder.
+
         `on_status` is called with what the call is waiting for. A purchase that takes longer than the call's timeout
         continues, and an identical call collects it without paying again. `approve` is awaited if the user must approve
         the call; until then, no more than the estimate is set aside. `caller` is the call's owner. With a `delivery`,
@@ -122,7 +131,8 @@ class ImageToolset:
         the other kinds of `ImageError` with what is known of the money. An earlier call's paid pictures are returned in
         any case.
         """
-        arguments = ImageArguments(prompt, model, size, quality, n)
+        inputs, refusal = await self._inputs(images, mask, refusal)
+        arguments = ImageArguments(prompt, model, size, quality, n, inputs.keys, inputs.mask_key, parameters or {})
         destination, refusal = self._destination(save_as, n, refusal)
         offer, refused = self._offer_or_refusal(arguments, enrich, options, refusal)
         # Without an offer, an earlier call may still have bought this, so the refusal waits.
@@ -130,7 +140,7 @@ class ImageToolset:
         arrived_at = anyio.current_time() if arrived_at is None else arrived_at
         key = arguments.key(enrich=enrich, **options)
         info = CallInfo(key, caller, arrived_at if math.isfinite(arrived_at) else None, destination)
-        call = self._calls.open(info, lambda: self._purchase(info, offer, refused), arrived_at)
+        call = self._calls.open(info, lambda: self._purchase(info, offer, refused, inputs), arrived_at)
         call.purchase.listeners.append(on_status)
         try:
             return await self._answer(call, offer, approve, delivery, destination)
@@ -165,6 +175,8 @@ class ImageToolset:
         n: int | None = None,
         *,
         prompt: str = "",
+        images: Sequence[str] = (),
+        parameters: Mapping[str, Value] | None = None,
         enrich: str | None = None,
         **options: Unpack[PromptOptions],
     ) -> CostComparison:
@@ -174,7 +186,7 @@ class ImageToolset:
         that would be sent, and why. Raises `InvalidRequestError` if the model, or every model, does not take the
         request.
         """
-        arguments = ImageArguments(prompt, model, size, quality, n)
+        arguments = ImageArguments(prompt, model, size, quality, n, tuple(images), None, parameters or {})
         if model in (None, "", ANY):
             found = compare(self.catalog, arguments)
         else:
@@ -185,23 +197,31 @@ class ImageToolset:
         dry_run = self._dry_run(arguments, estimates, enrich, options) if prompt else {}
         return CostComparison(estimates, dry_run, more=len(found) - len(estimates))
 
-    async def estimate_cost_live(self, *, live: bool = False, **arguments: Any) -> CostComparison:  # noqa: ANN401 - those of estimate_cost
+    async def estimate_cost_live(
+        self,
+        *,
+        live: bool = False,
+        caller: Caller | None = None,
+        **arguments: Any,  # noqa: ANN401 - those of estimate_cost
+    ) -> CostComparison:
         """Estimate a price, raised to recent charges for such images.
 
-        The arguments are those of `estimate_cost`. With `live`, use the gateway's own quotes (free). Raises
-        `GatewayError` if it quotes none of the prices, and `ConfigurationError` without a gateway or if the gateway has
-        no quotes.
+        The other arguments are those of `estimate_cost`. With `live`, use the gateway's own quotes (free), and
+        `caller` says whose picture `last` is. Raises `GatewayError` if it quotes none of the prices, and
+        `ConfigurationError` without a gateway or if the gateway has no quotes.
         """
         comparison = await self._with_late_charges(self.estimate_cost(**arguments))
         if not live:
             return comparison
         prompt = arguments.get("prompt") or "A picture"  # the API takes no request without a prompt
+        inputs = await NamedInputs.read(self._ports, arguments.get("images", ()), None)
+        asked = ImageArguments(images=inputs.keys, parameters=arguments.get("parameters") or {})
         failures: list[ImageError] = []
         estimates: list[Estimate] = []
         for each in comparison.estimates:
             sent = comparison.prompts[each.model].prompt if each.model in comparison.prompts else prompt
             try:
-                estimates.append(await self._quote(each, sent))
+                estimates.append(await self._quote(each, replace(asked, prompt=sent), inputs, caller))
             except ImageError as error:
                 failures.append(error)
                 estimates.append(each)
@@ -219,9 +239,15 @@ class ImageToolset:
         pairs = zip(comparison.estimates, charged, strict=True)
         return replace(comparison, estimates=sorted(each.at_least(image_usd) for each, image_usd in pairs))
 
-    async def _quote(self, expected: Estimate, prompt: str) -> Estimate:
-        sent_as = self.catalog.sent_as(expected.model)
-        request = ImageRequest(prompt, expected.model, expected.size, expected.quality, expected.n, sent_as)
+    async def _quote(
+        self, expected: Estimate, asked: ImageArguments, inputs: NamedInputs, caller: Caller | None
+    ) -> Estimate:
+        model = self.catalog.find(expected.model)
+        request = self.catalog.fill_in(model, replace(asked, size=expected.size, n=expected.n))
+        request = replace(request, quality=expected.quality)
+        if model.edits is not None and inputs.images:
+            images, mask = await find(self._ports, inputs, model.edits, caller)
+            request = replace(request, images=images, mask=mask)
         price = await (await self._ports.gateway()).quote(request)
         if price is None:
             raise ConfigurationError("This gateway does not quote prices; only one that a wallet pays does.")
@@ -234,6 +260,8 @@ class ImageToolset:
         return {request.model: self._enrich(request, mode, options) for request in requests}
 
     def _enrich(self, request: ImageRequest, mode: str | None, options: PromptOptions) -> EnrichedPrompt:
+        if request.images:
+            return EnrichedPrompt.untouched(request.prompt, options, _INSTRUCTION)
         mode = mode or self.defaults.enrich
         if mode not in MODES:
             raise InvalidRequestError(f"enrich cannot be {quoted(mode)}. Choices: {choices(MODES, mode)}.")
@@ -281,19 +309,54 @@ class ImageToolset:
         except InvalidRequestError as error:
             return None, error
 
+    async def _inputs(
+        self, images: Sequence[str], mask: str | None, refusal: InvalidRequestError | None
+    ) -> tuple[NamedInputs, InvalidRequestError | None]:
+        """Return the pictures that a call starts from, and why it cannot."""
+        if refusal is not None or not (images or mask):
+            return NamedInputs.unread(images, mask), refusal
+        try:
+            return await NamedInputs.read(self._ports, images, mask), None
+        except InvalidRequestError as error:
+            return NamedInputs.unread(images, mask), error
+
     def _offer(self, arguments: ImageArguments, mode: str | None, options: PromptOptions) -> _Offer:
         catalog = self.catalog
         request = catalog.resolve(replace(arguments, model=arguments.model or self.defaults.model))
         enriched = self._enrich(request, mode, options)
         return _Offer(replace(request, prompt=enriched.prompt), enriched, estimate(catalog, request))
 
-    def _purchase(self, info: CallInfo, offer: _Offer | None, refusal: ImageError | None) -> Purchase:
+    def _completion(
+        self, info: CallInfo, offer: _Offer | None, inputs: NamedInputs
+    ) -> Callable[[ImageRequest], Awaitable[ImageRequest]] | None:
+        """Return what adds the pictures to a request that starts from some."""
+        limits = None if offer is None else self.catalog.find(offer.request.model).edits
+        if limits is None or not inputs.images:
+            return None
+
+        async def complete(request: ImageRequest) -> ImageRequest:
+            images, mask = await find(self._ports, inputs, limits, info.caller)
+            return replace(request, images=images, mask=mask)
+
+        return complete
+
+    def _purchase(
+        self, info: CallInfo, offer: _Offer | None, refusal: ImageError | None, inputs: NamedInputs
+    ) -> Purchase:
         order = None
         if offer is not None:
             per_minute = self.catalog.find(offer.request.model).requests_per_minute
             order = Order(offer.request, offer.estimate.expected_cost, per_minute)
         return Purchase(
-            self._ports, info, order, self._timings, self._run, refusal, self._cost_of, savings=self._savings
+            self._ports,
+            info,
+            order,
+            self._timings,
+            self._run,
+            refusal,
+            self._cost_of,
+            self._completion(info, offer, inputs),
+            savings=self._savings,
         )
 
     def _cost_of(self, request: ImageRequest) -> ExpectedCost:
@@ -310,7 +373,7 @@ class ImageToolset:
         """Return the result, and record the delivery of it or of an error."""
         purchase, seconds = call.purchase, self._timings.call_timeout_seconds
         try:
-            response = await purchase.result(seconds, lambda needed: _approval(offer, approve, needed))
+            response = await purchase.result(seconds, lambda needed: _approval(purchase, offer, approve, needed))
             if response is None:
                 self._calls.leave(call)  # a pending answer is not delivered, so the call stays collectable
             else:
@@ -342,7 +405,9 @@ class ImageToolset:
     def _result(self, purchase: Purchase, offer: _Offer | None, response: ImagesResponse | None) -> GeneratedImages:
         gateway = self._ports.gateway_name
         offer, warnings = self._offer_behind(purchase.request, offer, purchase.refusal)
-        offer = replace(offer, estimate=self._estimate_of(offer.request, purchase.attempt))
+        sent = purchase.request or offer.request
+        request = replace(offer.request, images=sent.images, mask=sent.mask)
+        offer = replace(offer, request=request, estimate=self._estimate_of(request, purchase.attempt))
         if response is None:
             return PendingImages(
                 offer.request,
@@ -396,7 +461,7 @@ class ImageToolset:
             return earlier, [f"Today this call would be refused: {refusal.message}"] if refusal else []
         differences = [
             f"{name} {' instead of '.join(_apart(str(getattr(sent, name)), str(getattr(offer.request, name))))}"
-            for name in ("model", "size", "quality", "n", "prompt")
+            for name in ("model", "size", "quality", "n", "prompt", "parameters")
             if getattr(sent, name) != getattr(offer.request, name)
         ]
         return earlier, [f"The earlier call had sent {', '.join(differences)}."]
@@ -426,7 +491,11 @@ def _uncollected_notes(purchase: Purchase) -> Sequence[str]:
     return [each.to_text() for each in purchase.uncollected]
 
 
-async def _approval(offer: _Offer | None, approve: Approve | None, needed: NeedsApproval) -> Approval:
+async def _approval(
+    purchase: Purchase, offer: _Offer | None, approve: Approve | None, needed: NeedsApproval
+) -> Approval:
     if offer is None or approve is None:
         raise ConfirmationError("This call needs the user's approval, and no user can be asked.")
-    return await approve(replace(offer.request, prompt=offer.prompt.original), offer.estimate, needed)
+    sent = purchase.request or offer.request
+    request = replace(sent, prompt=offer.prompt.original)
+    return await approve(request, offer.estimate, needed)

@@ -1,7 +1,9 @@
 """The command generate."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 import click
@@ -26,6 +28,9 @@ _ARGUMENTS = ("model", "size", "quality", "n", "enrich", "purpose", "art_style",
 @click.option("--size", metavar="WxH", help="The model's default if not given.")
 @click.option("--quality", help="standard or hd.")
 @click.option("-n", "n", metavar="COUNT", help="How many images.")
+@click.option("--image", "images", metavar="FILE", multiple=True, help="Start from this picture; may be repeated.")
+@click.option("--mask", metavar="FILE", help="A PNG whose white or transparent area changes.")
+@click.option("--parameter", "parameters", metavar="NAME=VALUE", multiple=True, help="What else the model takes.")
 @options.enrich
 @options.purpose
 @options.wishes
@@ -37,20 +42,28 @@ _ARGUMENTS = ("model", "size", "quality", "n", "enrich", "purpose", "art_style",
 @options.spec
 @options.reporting_errors
 def generate(
-    prompt: str, output: Path | None, save: Path | None, as_json: bool, sandbox: bool, **flags: str | None
+    prompt: str,
+    output: Path | None,
+    save: Path | None,
+    as_json: bool,
+    sandbox: bool,
+    **flags: Any,  # noqa: ANN401 - what click passes
 ) -> None:
     """Make images. This costs money, unless on the sandbox.
 
     Example: blockrun-image-mcp generate "A red fox in the snow" --model dall-e-3 --sandbox --output fox.png
     """
     destination = Destination.from_options(save, output)
+    images, mask, parameters = flags.pop("images"), flags.pop("mask"), flags.pop("parameters")
     arguments: dict[str, str | None] = {name: flags.pop(name) for name in _ARGUMENTS} | {"prompt": prompt}
     backend = options.start(sandbox, flags)
     arguments["model"] = arguments["model"] or backend.defaults.model
     terminal.fetch_list_if_needed(backend, arguments["model"])  # before the check, which refuses unknown models
     if arguments["model"] is None:
         raise _no_model(backend, arguments)
-    checked = options.check_options(backend, "generate_image", arguments)
+    files = _Files(backend)
+    inputs = {"images": [files.named(each) for each in images], "mask": files.named(mask)}
+    checked = options.check_options(backend, "generate_image", {**_pairs(parameters), **arguments, **inputs})
     if destination is not None:
         destination.use_in(backend, checked.get("n") or 1)
     save_as = None if destination is None else destination.save_as
@@ -59,6 +72,29 @@ def generate(
         return await toolset.generate_image(**checked, save_as=save_as, on_status=on_status, approve=confirming(ask))
 
     anyio.run(terminal.generate, backend, call, as_json)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The files that the user names: each may be read, wherever it is."""
+
+    backend: Backend
+
+    def named(self, name: str | None) -> str | None:
+        """Return a file's real path, or the name of any other picture."""
+        if not name or not Path(name).is_file():
+            return name
+        path = Path(name).resolve()
+        self.backend.read_also_in(path.parent)
+        return str(path)
+
+
+def _pairs(parameters: Sequence[str]) -> Mapping[str, str]:
+    pairs = [each.partition("=") for each in parameters]
+    wrong = next((f"{name}{sign}{value}" for name, sign, value in pairs if not (name and sign)), None)
+    if wrong is not None:
+        raise click.UsageError(f"--parameter takes NAME=VALUE, not {wrong}.")
+    return {name: value for name, _, value in pairs}
 
 
 def _no_model(backend: Backend, arguments: Mapping[str, str | None]) -> Exception:

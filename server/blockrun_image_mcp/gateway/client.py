@@ -28,6 +28,7 @@ from blockrun_image.images import ImageRequest, ImagesResponse
 from blockrun_image.ports import Attempt, JobPending, OnStatus
 from blockrun_image.text import clean
 from blockrun_image_mcp.gateway import refusals
+from blockrun_image_mcp.gateway.bodies import GENERATIONS, message_of
 from blockrun_image_mcp.gateway.credentials import Endpoint
 from blockrun_image_mcp.gateway.error_words import error_words_of
 from blockrun_image_mcp.gateway.evidence import NO_EVIDENCE, Evidence, evidence_of
@@ -62,7 +63,6 @@ from blockrun_image_mcp.logs import Redactor
 from blockrun_image_mcp.network import user_agent
 from blockrun_image_mcp.timings import DEFAULT, Timings
 
-_GENERATIONS = "images/generations"
 _MODELS = "models"
 _FINAL: Mapping[Outcome, Rule] = MappingProxyType({})  # without a rule, every outcome is final
 
@@ -204,9 +204,8 @@ class HttpGateway:
         if self._payer is None:  # the account's key would pay for the request
             return None
         try:
-            response = await self._http.post(
-                _GENERATIONS, json=request.body(), extensions={RULES: lambda: NEVER_CHARGED}
-            )
+            path, body = message_of(request, self._endpoint.edit)
+            response = await self._http.post(path, **body, extensions={RULES: lambda: NEVER_CHARGED})
         except httpx2.TransportError as error:
             raise _failure(error, SentRequest(NEVER_CHARGED, is_chargeable=False), self._endpoint) from error
         if response.status_code != 402:
@@ -245,12 +244,13 @@ class HttpGateway:
 
     async def _post(self, request: ImageRequest, call: "_ChargeableCall") -> httpx2.Response:
         """Send the request that may be charged; raises `GatewayError` without an answer in time."""
+        path, body = message_of(request, self._endpoint.edit)
         self._calls.add(call)
         try:
             with call.scope:
                 return await self._http.post(
-                    _GENERATIONS,
-                    json=request.body(),
+                    path,
+                    **body,
                     headers={"Idempotency-Key": call.attempt.id},  # the retry rules do not rely on it
                     extensions={
                         RULES: call.rules,
@@ -294,7 +294,7 @@ class HttpGateway:
             await anyio.sleep(pause)
             try:
                 response = await self._http.get(
-                    f"{_GENERATIONS}/{job.id}", headers=headers, extensions={MAX_BYTES: self._max_answer_bytes}
+                    f"{GENERATIONS}/{job.id}", headers=headers, extensions={MAX_BYTES: self._max_answer_bytes}
                 )
             except httpx2.TransportError:
                 continue  # POLL allows another try after every failure

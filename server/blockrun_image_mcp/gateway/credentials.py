@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from pydantic import SecretStr
 
 from blockrun_image.errors import ConfigurationError
+from blockrun_image.spec import EditOperation
 from blockrun_image.text import did_you_mean
 from blockrun_image_mcp.bounded_json import json_object
 from blockrun_image_mcp.headers import AUTHORIZATION, PAYMENT_SIGNATURE
@@ -89,7 +90,7 @@ class Endpoint:
 
     `principal` is the same for the same credential and reveals nothing of it. If there is a `wallet_key`, it signs
     payments, and the headers hold no credential. `query` is the end of each request's URL. `set_by` is the setting
-    that holds the base URL, if any.
+    that holds the base URL, if any. `edit` is the operation for requests that start from pictures.
     """
 
     base_url: str
@@ -99,6 +100,7 @@ class Endpoint:
     wallet_key: SecretStr | None = field(default=None, repr=False)
     query: Mapping[str, str] = field(default_factory=dict[str, str])
     set_by: str = ""
+    edit: EditOperation | None = None
 
 
 def shape_of(credential: str) -> Shape:

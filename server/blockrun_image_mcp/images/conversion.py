@@ -69,7 +69,7 @@ def reduced(picture: bytes, max_pixels: int, max_bytes: int) -> tuple[bytes, str
     It has at most `max_pixels` on the longer side and at most `max_bytes`, in the colours of sRGB and without metadata.
     Raises `StorageError` if the picture cannot be decoded, is too large, or cannot be made that small.
     """
-    with _storage_errors("No smaller picture could be made"), _opened(picture) as image:
+    with _storage_errors("No smaller picture could be made"), opened(picture) as image:
         image.draft(None, (2 * max_pixels, 2 * max_pixels))  # a large JPEG is decoded at a fraction of its size
         image.load()
         profile = _profile(image)
@@ -93,13 +93,13 @@ def is_whole(picture: bytes) -> bool:
     Some formats cannot be checked. A picture that would take much memory is not decoded: only its end is looked for.
     """
     try:
-        with _opened(picture) as image:
+        with opened(picture) as image:
             is_small = len(picture) + 4 * _decoded_pixels(image) <= _MAX_CHECKED_BYTES
             if is_small:
                 image.verify()
         if not is_small:
             return _has_end(picture)
-        with _opened(picture) as image:
+        with opened(picture) as image:
             image.load()  # JPEG has no checksum to verify
     except Exception:  # noqa: BLE001 - decoders raise all kinds
         return False
@@ -146,7 +146,7 @@ def _storage_errors(failure: str) -> Generator[None]:
         raise StorageError(f"{failure}: {why}.") from error
 
 
-def _opened(picture: bytes) -> "ImageFile":
+def opened(picture: bytes) -> "ImageFile":
     """Return the picture with its header read, and nothing decoded.
 
     Raises `StorageError` for what is not decoded at all, and whatever decoders raise.
@@ -216,11 +216,21 @@ class _Decoded:
 
 
 def _decoded(picture: bytes) -> _Decoded:
-    with _opened(picture) as image:
+    with opened(picture) as image:
         image.load()
         profile = _profile(image)
         is_animated, has_palette = getattr(image, "is_animated", False), image.mode in {"1", "P"}
         return _Decoded(_plain(_upright(image), profile), image.format, profile, is_animated, has_palette)
+
+
+def plain_pixels(image: "ImageFile") -> "Image":
+    """Return the pixels of a loaded picture: upright, with 8 bits a channel, in the colours of sRGB.
+
+    They are RGB, or RGBA or L if there are transparent ones or no colours.
+    """
+    profile = _profile(image)
+    pixels = _plain(_upright(image), profile)
+    return _in_srgb(pixels, profile) if profile and _fits(profile, pixels) else pixels
 
 
 def _profile(image: "Image") -> bytes | None:
@@ -297,20 +307,21 @@ def _encoded(decoded: _Decoded, suffix: str) -> bytes:
     kept = profile if profile and _fits(profile, image) else None
     if suffix == ".webp" and not decoded.has_palette and image.width * image.height > _MANY_PIXELS:
         with suppress(ValueError):  # its tables are too small for some noise
-            return _saved(image, name, **options, icc_profile=kept, method=_LEAN_METHOD)
-    return _saved(image, name, **options, icc_profile=kept)
+            return saved(image, name, **options, icc_profile=kept, method=_LEAN_METHOD)
+    return saved(image, name, **options, icc_profile=kept)
 
 
 def _small_encodings(image: "Image") -> Iterator[tuple[bytes, str]]:
     """Yield the encodings of a small picture, the better ones first."""
     if image.mode == "RGBA":
-        yield _saved(image, "PNG", optimize=True), "image/png"
+        yield saved(image, "PNG", optimize=True), "image/png"
         image = _on_white(image)
     for quality in (85, 70, 50, 30):
-        yield _saved(image, "JPEG", quality=quality), "image/jpeg"
+        yield saved(image, "JPEG", quality=quality), "image/jpeg"
 
 
-def _saved(image: "Image", name: str, **options: object) -> bytes:
+def saved(image: "Image", name: str, **options: object) -> bytes:
+    """Return a picture encoded without metadata."""
     image.info.clear()  # encoders write some of what the original said
     written = BytesIO()
     image.save(written, name, **options)

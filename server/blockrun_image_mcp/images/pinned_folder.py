@@ -13,7 +13,7 @@ import secrets
 import stat
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -51,6 +51,14 @@ class PinnedFolder(Protocol):
         """Create a new file that others can use as the umask allows, and return its descriptor."""
         ...
 
+    def open(self, name: str) -> int:
+        """Open a file for reading, and return its descriptor; a link to one is refused. It never waits."""
+        ...
+
+    def names(self) -> Sequence[str]:
+        """Return the names of what is in the folder."""
+        ...
+
     def rename(self, name: str, new_name: str) -> None:
         """Rename a file. Raises `FileExistsError` if the new name is taken, by a link as well."""
         ...
@@ -65,12 +73,13 @@ class PinnedFolder(Protocol):
 
 
 @contextmanager
-def pinned(root: Path) -> Generator[PinnedFolder]:
-    """Open `root`, which is created for this user alone if it is missing. Raises `OSError`.
+def pinned(root: Path, *, makes_root: bool = True) -> Generator[PinnedFolder]:
+    """Open `root`, which is created for this user alone if it is missing and `makes_root`. Raises `OSError`.
 
     The root itself may be a link: the user chose it.
     """
-    files.make_folder(root)
+    if makes_root:
+        files.make_folder(root)
     if sys.platform == "win32":
         yield _WindowsFolder(root)
         return
@@ -109,6 +118,18 @@ class _PosixFolder:
 
     def create(self, name: str) -> int:
         return files.create(Path(name), is_private=False, dir_fd=self._here)
+
+    def open(self, name: str) -> int:
+        try:
+            return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY, dir_fd=self._here)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise _link(name) from None
+            raise
+
+    def names(self) -> Sequence[str]:
+        with os.scandir(self._here) as entries:
+            return [entry.name for entry in entries]
 
     def rename(self, name: str, new_name: str) -> None:
         try:
@@ -208,6 +229,21 @@ class _WindowsFolder:
 
     def create(self, name: str) -> int:
         return files.create(self.path / name, is_private=False)
+
+    def open(self, name: str) -> int:
+        path = self.path / name
+        if _is_link(path):
+            raise _link(name)
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            self.check(name)  # while it is open, the folders above it keep their names
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def names(self) -> Sequence[str]:
+        return [path.name for path in self.path.iterdir()]
 
     def rename(self, name: str, new_name: str) -> None:
         (self.path / name).rename(self.path / new_name)

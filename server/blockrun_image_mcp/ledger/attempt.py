@@ -196,7 +196,7 @@ class LedgerAttempt:
 
     async def _put(self, event: Event, **values: Any) -> bool:  # noqa: ANN401 - JSON
         self.sequence += 1
-        new = None if self.new is None else asdict(self.new)
+        new = None if self.new is None else {**asdict(self.new), "request": self.new.request.to_record()}
         ledger = self.ledger
         return await ledger.outbox.put(
             Record(self.id, event, ledger.owner, self.sequence, ledger.identity, values, new)

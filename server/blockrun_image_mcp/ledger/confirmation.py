@@ -73,10 +73,19 @@ def confirming(ask: Ask) -> "Approve":
     async def approve(request: "ImageRequest", expected: "Estimate", needed: "NeedsApproval") -> "Approval":
         images = "1 image" if expected.n == 1 else f"{expected.n} images"
         prompt = f'The prompt is: "{clean(request.prompt, _SHOWN_CHARACTERS)}"'
-        about = f"Make {images} with {expected.label()}?"
+        about = f"Make {images} with {expected.label()}{_from(request)}?"
         return await ask(Question(about, _price(expected, needed), prompt, needed.max_usd))
 
     return approve
+
+
+def _from(request: "ImageRequest") -> str:
+    """Name the pictures that a request starts from: each file by its real path."""
+    if not request.images:
+        return ""
+    sources = [clean(picture.source, _SHOWN_CHARACTERS) for picture in request.images]
+    mask = "" if request.mask is None else f", mask {clean(request.mask.source, _SHOWN_CHARACTERS)}"
+    return f" from {', '.join(sources)}{mask}"
 
 
 def not_confirmed(why: str) -> ConfirmationError:

@@ -171,6 +171,13 @@ class Ledger:
         """Return the image whose file has an id, or `None`."""
         return await self.database.read_after_records(lambda store: store.picture(id))
 
+    async def last_pictures(self, caller: Caller | None) -> Sequence[Image]:
+        """Return the pictures of a caller's newest call.
+
+        If it has made none, they are those of the newest call whose callers' processes have all ended.
+        """
+        return await self.database.read_after_records(lambda store: self._last_pictures(store, caller or self.process))
+
     async def remove_before(self, day: str) -> int:
         """Remove the settled and released attempts before a UTC day, and return their number."""
         return await self.write(lambda store: store.remove_before(day))
@@ -272,6 +279,12 @@ class Ledger:
         name = "" if call.save_as is None else call.save_as.template
         store.add_caller(id, caller.id, caller.process or self.owner, name)
         return LedgerAttempt(self, id, order.request, caller, from_micro_usd(amount), cost.max_usd, new, approval)
+
+    def _last_pictures(self, store: AttemptStore, caller: Caller) -> Sequence[Image]:
+        newest, is_alive = store.newest_pictures(self.account), self._liveness()
+        own = (images for images, callers in newest if any(each.caller == caller.id for each in callers))
+        left = (images for images, callers in newest if not any(is_alive(each.process) for each in callers))
+        return next(own, None) or next(left, ())
 
     def _cost(self, store: AttemptStore, order: Order) -> ExpectedCost:
         """Return the cost of an order: the estimate, or the last charge if that was higher."""
@@ -402,5 +415,6 @@ def _forget(store: AttemptStore, id: str) -> bool:
     if row is None or row.state.is_open:  # an open one may still be collected by its prompt
         return False
     images = [replace(image, revised_prompt=None) for image in row.response.images]
-    store.change(id, request=replace(row.request, prompt=""), response=replace(row.response, images=images))
+    request = replace(row.request, prompt="", images=(), mask=None)
+    store.change(id, request=request, response=replace(row.response, images=images))
     return True

@@ -179,7 +179,7 @@ def _deliver(store: AttemptStore, row: StoredAttempt, values: Mapping[str, Any])
 
 def _new_attempt(fields: Mapping[str, Any]) -> NewAttempt:
     rest: dict[str, Any] = {**fields}
-    account, request = Account(**rest.pop("account")), ImageRequest(**rest.pop("request"))
+    account, request = Account(**rest.pop("account")), ImageRequest.from_record(rest.pop("request"))
     return NewAttempt(account=account, request=request, **rest)
 
 

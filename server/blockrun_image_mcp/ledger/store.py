@@ -229,6 +229,10 @@ class AttemptStore(Protocol):
         """Return the newest image whose file has an id."""
         ...
 
+    def newest_pictures(self, account: Account) -> Sequence[tuple[Sequence[Image], Sequence[StoredCaller]]]:
+        """Return the pictures of the newest settled attempts, with their callers, newest first."""
+        ...
+
     def slot_before(self, account: Account, model: str, number: int, until: float) -> float | None:
         """Return the time of a model's slot, of those until a time.
 

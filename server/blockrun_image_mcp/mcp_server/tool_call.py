@@ -61,7 +61,8 @@ class ToolCall:
 
     async def estimate_cost(self, arguments: Mapping[str, Any]) -> "Result":
         """Price a request."""
-        return await self.backend.toolset.estimate_cost_live(**check_arguments(_schema(self), arguments))
+        checked = check_arguments(_schema(self), arguments)
+        return await self.backend.toolset.estimate_cost_live(**checked, caller=Origin.of(self.context).caller)
 
 
 _FREE_TOOLS: Mapping[str, Callable[[ToolCall, Mapping[str, Any]], "Awaitable[Result]"]] = {

@@ -90,11 +90,11 @@ class EnrichedPrompt:
     reason: str = ""
 
     @classmethod
-    def untouched(cls, prompt: str, options: PromptOptions) -> "EnrichedPrompt":
+    def untouched(cls, prompt: str, options: PromptOptions, why: str = "enrich is off") -> "EnrichedPrompt":
         """Return an unread prompt, with a warning for each requested facet."""
         wasted = [name for name, words in options.items() if words and name != "purpose"]
-        warnings = [f"{name} was not used, because enrich is off." for name in wasted]
-        return cls(prompt, prompt, warnings=warnings, reason="enrich is off")
+        warnings = [f"{name} was not used, because {why}." for name in wasted]
+        return cls(prompt, prompt, warnings=warnings, reason=why)
 
     @property
     def notes(self) -> Sequence[str]:

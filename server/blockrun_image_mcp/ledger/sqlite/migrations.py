@@ -267,6 +267,19 @@ def m008_names_of_pictures(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE callers ADD COLUMN save_as TEXT NOT NULL DEFAULT ''")
 
 
+def m009_charges_of_edits(connection: sqlite3.Connection) -> None:
+    """Index the charges of edits apart from those of generations; the request of an edit has `images`."""
+    connection.execute("DROP INDEX spending_charges")
+    connection.execute(
+        """
+        CREATE INDEX spending_charges ON spending
+            (gateway, model, json_extract(request, '$.size'), json_extract(request, '$.quality'),
+            json_extract(request, '$.images') IS NULL, ended_at)
+        WHERE state = 'settled' AND charged_micro_usd IS NOT NULL
+        """
+    )
+
+
 MIGRATIONS: Mapping[str, Callable[[sqlite3.Connection], None]] = {
     "m001_attempts": m001_attempts,
     "m002_payees": m002_payees,
@@ -276,6 +289,7 @@ MIGRATIONS: Mapping[str, Callable[[sqlite3.Connection], None]] = {
     "m006_callers_apart": m006_callers_apart,
     "m007_payees_by_attempt": m007_payees_by_attempt,
     "m008_names_of_pictures": m008_names_of_pictures,
+    "m009_charges_of_edits": m009_charges_of_edits,
 }
 """The migrations in order, by the names that are stored in ledgers, which must stay."""
 

@@ -252,6 +252,15 @@ class SqliteStore:
         found = images_from_json(row[0]) if row else ()
         return next((image for image in found if any(each == id for _, each in image.files)), None)
 
+    def newest_pictures(self, account: Account) -> Sequence[tuple[Sequence[Image], Sequence[StoredCaller]]]:
+        """Return the pictures of the newest settled attempts, with their callers, newest first."""
+        rows = self._execute(
+            "SELECT id, images FROM spending WHERE state = 'settled' AND images <> '[]'"
+            " AND gateway = ? AND principal = ? ORDER BY created_at DESC, rowid DESC LIMIT ?",
+            (account.gateway, account.principal, _MAX_FOUND),
+        ).fetchall()
+        return [(images_from_json(images), self.callers(id)) for id, images in rows]
+
     def slot_before(self, account: Account, model: str, number: int, until: float) -> float | None:
         """Return the time of a model's slot, of those until a time.
 
@@ -301,9 +310,10 @@ class SqliteStore:
         """Return the charge and the number of images of the last request like this one, since a time."""
         return self._execute(
             "SELECT charged_micro_usd, json_extract(request, '$.n') FROM spending WHERE gateway = ? AND model = ?"
-            " AND json_extract(request, '$.size') IS ? AND json_extract(request, '$.quality') IS ? AND ended_at > ?"
+            " AND json_extract(request, '$.size') IS ? AND json_extract(request, '$.quality') IS ?"
+            " AND (json_extract(request, '$.images') IS NULL) = ? AND ended_at > ?"
             " AND state = 'settled' AND charged_micro_usd IS NOT NULL ORDER BY ended_at DESC LIMIT 1",
-            (account.gateway, request.model, request.size, request.quality, since),
+            (account.gateway, request.model, request.size, request.quality, not request.images, since),
         ).fetchone()
 
     def _execute(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
@@ -319,12 +329,12 @@ class SqliteStore:
 
 def request_as_json(request: ImageRequest) -> str:
     """Encode a request for the database."""
-    return json.dumps(asdict(request))
+    return json.dumps(request.to_record())
 
 
 def request_from_json(text: str) -> ImageRequest:
     """Decode a stored request."""
-    return ImageRequest(**json.loads(text))
+    return ImageRequest.from_record(json.loads(text))
 
 
 def images_as_json(images: Sequence[Image]) -> str:
