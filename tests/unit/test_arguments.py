@@ -312,7 +312,7 @@ async def test_retired_model_is_refused_before_the_gateway(catalog: Catalog, cou
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("size", ["big", "7", "0x5", "7x7x7", "16:9", "square", "٧x٧"])
+@pytest.mark.parametrize("size", ["big", "7", "0x5", "7x7x7", "٧x٧"])
 async def test_size_must_be_well_formed_for_a_model_without_listed_sizes(catalog: Catalog, size: str) -> None:
     error = await refused(joined(catalog, image("flux")), {"prompt": "a cat", "model": "flux", "size": size})
     assert error.message == f"size must be WIDTHxHEIGHT in pixels, such as 1024x1024, not '{size}'."

@@ -104,7 +104,10 @@ def test_three_tools_exist_and_one_of_them_spends(catalog: Catalog) -> None:
 def test_choices_and_limits_are_those_of_the_catalogue(catalog: Catalog) -> None:
     arguments = tool(catalog, "generate_image").properties
     assert arguments["model"]["enum"] == ["dall-e-3", "dall-e-2", "nano-banana", "nano-banana-pro"]
-    assert arguments["size"]["enum"] == ["auto", "256x256", "512x512", "1024x1024", "1024x1792", "1792x1024"]
+    assert arguments["size"]["enum"] == [
+        *("auto", "square", "wide", "tall"),
+        *("256x256", "512x512", "1024x1024", "1024x1792", "1792x1024"),
+    ]
     assert arguments["quality"]["enum"] == ["standard", "hd"]
     assert (arguments["n"]["minimum"], arguments["n"]["maximum"]) == (1, 10)
 
@@ -291,7 +294,7 @@ def test_models_and_sizes_of_a_list_can_be_chosen(catalog: Catalog) -> None:
     both = joined(catalog, image("flux", supportedSizes=["7x7"], supportedQualities=["fine"]), image("dall-e-3"))
     arguments = tool(both, "generate_image").properties
     assert arguments["model"]["enum"] == ["dall-e-3", "flux"]
-    assert arguments["size"]["enum"] == ["auto", "7x7", "1024x1024", "1024x1792", "1792x1024"]
+    assert arguments["size"]["enum"] == ["auto", "square", "wide", "tall", "7x7", "1024x1024", "1024x1792", "1792x1024"]
     assert arguments["quality"]["enum"] == ["standard", "hd", "fine"]
     assert tool(both, "estimate_cost").properties["model"]["enum"] == ["any", "dall-e-3", "flux"]
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.schemas import Schema, ToolSchema
+from blockrun_image.shapes import as_shape, ratio_of
 from blockrun_image.spellings import AROUND, as_size, is_nothing, nearest
 from blockrun_image.text import choices, clean, quoted
 
@@ -46,7 +47,8 @@ def check_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[s
             raise _unknown_argument(tool, name)
     given = _normalized(tool, arguments)
     validator: Any = Draft202012Validator(tool.input)
-    fault = next(validator.iter_errors(given), None)
+    checked = {name: value for name, value in given.items() if name != "size" or ratio_of(value) is None}
+    fault = next(validator.iter_errors(checked), None)  # a ratio is on no list of sizes
     if fault is not None:
         model = tool.catalog.models.get(str(given.get("model")))
         if model is not None and model.sizes and [*fault.path] == ["size"]:
@@ -174,7 +176,7 @@ def _as_choice(tool: ToolSchema, name: str, value: str) -> str:
         case "model":
             return catalog.id_of(value)
         case "size":
-            return as_size(value)
+            return as_shape(as_size(value))
         case "quality":
             return nearest(value, catalog.qualities)
         case _:

@@ -13,6 +13,7 @@ from blockrun_image.errors import InvalidRequestError, SpecError, UnknownModelEr
 from blockrun_image.images import AUTO, ImageArguments, ImageRequest
 from blockrun_image.model import Model, name_of
 from blockrun_image.parameters import check_parameters, check_pictures
+from blockrun_image.shapes import has_shape, is_exact, nearest_size, orientation_of, ratio_of
 from blockrun_image.spec import EditOperation, Spec, is_size, is_word, unusable
 from blockrun_image.spellings import is_nothing, meant
 from blockrun_image.text import choices, clean, closest, did_you_mean, is_unicode, quoted, usd
@@ -205,8 +206,7 @@ class Catalog:
 
         If not, `fill_in` raises the reason.
         """
-        has_size = arguments.size in (None, "", AUTO) or not model.sizes or arguments.size in model.sizes
-        return has_size and (
+        return self._has_size(model, arguments.size) and (
             self.takes_any_quality(model) or arguments.quality in (None, "", self.standard, *model.qualities)
         )
 
@@ -225,6 +225,9 @@ class Catalog:
         """
         if size in (None, "", AUTO):
             return self.default_size if self.default_size in model.sizes else next(iter(model.sizes), AUTO)
+        ratio = ratio_of(size)
+        if ratio is not None:
+            return self._size_like(model, size, ratio)
         if model.sizes and size not in model.sizes:
             raise InvalidRequestError(
                 f"{model.id} has no size {quoted(size)}. Its sizes: {choices(model.sizes, str(size))}.",
@@ -236,6 +239,37 @@ class Catalog:
                 f"size must be WIDTHxHEIGHT in pixels, such as {self.default_size}, not {quoted(size)}."
             )
         return size
+
+    def about_shape(self, model: Model, asked: str | None, size: str) -> str | None:
+        """Return a sentence about the size that stands for a shape, or `None` if none was asked for."""
+        ratio = ratio_of(asked or "")
+        if asked is None or ratio is None:
+            return None
+        if is_exact(ratio, size) or not model.sizes:
+            return f"{asked} is {size}."
+        which = "the only size" if len(model.sizes) == 1 else "the nearest"
+        better = [each.id for each in self if each.sizes and has_shape(ratio, each.sizes)]
+        others = f" {choices(better)} can be {orientation_of(ratio)}." if better and model.id not in better else ""
+        return f"{asked} became {size}, {which} that {model.id} has.{others}"
+
+    def _size_like(self, model: Model, shape: str, ratio: float) -> str:
+        """Return the model's size that is nearest to a shape; raises `InvalidRequestError` if its sizes are unknown."""
+        if model.sizes:
+            return nearest_size(ratio, model.sizes, self.default_size)
+        if is_exact(ratio, self.default_size):
+            return self.default_size
+        raise InvalidRequestError(
+            f"Only the gateway knows the sizes of {model.id}, so {quoted(shape)} cannot be looked up.",
+            hint=f"Give a size as WIDTHxHEIGHT, such as {self.default_size}.",
+        )
+
+    def _has_size(self, model: Model, size: str | None) -> bool:
+        if size in (None, "", AUTO) or not model.sizes:
+            return True
+        ratio = ratio_of(size)
+        if ratio is None:
+            return size in model.sizes
+        return has_shape(ratio, model.sizes) or not any(has_shape(ratio, each.sizes) for each in self)
 
     def quality_for(self, model: Model, quality: str | None) -> str | None:
         """Return the quality to request from `model`, or `None` without a choice.

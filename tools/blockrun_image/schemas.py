@@ -17,6 +17,7 @@ from blockrun_image.enrichment import MODES, PURPOSES
 from blockrun_image.images import AUTO, Defaults
 from blockrun_image.model import ANY, Model, slug
 from blockrun_image.parameters import parameters_of, schema_of
+from blockrun_image.shapes import SHAPES
 
 Schema = dict[str, Any]
 
@@ -175,12 +176,11 @@ class _Arguments:
     def size(self) -> Schema:
         description, sizes = self.catalog.spec.request.size.description, self.catalog.sizes
         note = f"auto: {self.catalog.default_size} or model's first"
-        shapes = [f"{size} {shape}" for shape, size in zip(("wide", "tall"), _shapes(sizes), strict=True) if size]
-        description = ", ".join([description, *shapes])
         # A model without sizes takes any, which an enum would forbid.
         if len(sizes) > _MAX_SIZES or not all(model.sizes for model in self.catalog):
-            return _text(f"{description}, WIDTHxHEIGHT; default {note}.")
-        return {"type": "string", "description": f"{description}; default {note}.", "enum": [AUTO, *sizes]}
+            return _text(f"{description}, WIDTHxHEIGHT, {', '.join(SHAPES)} or a ratio; default {note}.")
+        description = f"{description} or ratio (16:9); default {note}."
+        return {"type": "string", "description": description, "enum": [AUTO, *SHAPES, *sizes]}
 
     def quality(self) -> Schema:
         note, qualities = f"Default {self.catalog.standard}", self.catalog.qualities
@@ -240,13 +240,6 @@ def _only(models: Sequence[Model]) -> str:
     """Return a few words about which models take an argument."""
     ids = [model.id for model in models]
     return f"Only {', '.join(ids)}" if len(ids) <= _MAX_NAMED else "Only some models; see list_models"
-
-
-def _shapes(sizes: Sequence[str]) -> tuple[str | None, str | None]:
-    """Return the widest and the tallest size, or `None` if there is none."""
-    ratios = {size: int(size.partition("x")[0]) / int(size.partition("x")[2]) for size in sizes}
-    wide, tall = (max(ratios, key=ratios.__getitem__, default=None), min(ratios, key=ratios.__getitem__, default=None))
-    return (wide if wide and ratios[wide] > 1 else None), (tall if tall and ratios[tall] < 1 else None)
 
 
 def _text(description: str) -> Schema:

@@ -187,15 +187,17 @@ class ImageToolset:
         request.
         """
         arguments = ImageArguments(prompt, model, size, quality, n, tuple(images), None, parameters or {})
+        notes: Sequence[str] = ()
         if model in (None, "", ANY):
             found = compare(self.catalog, arguments)
         else:
             chosen = self.catalog.find(model)
             request = self.catalog.resolve(arguments) if prompt else self.catalog.fill_in(chosen, arguments)
             found = [estimate(self.catalog, request)]
+            notes = [note for note in [self.catalog.about_shape(chosen, size, request.size)] if note]
         estimates = found[:MAX_CHOICES]
         dry_run = self._dry_run(arguments, estimates, enrich, options) if prompt else {}
-        return CostComparison(estimates, dry_run, more=len(found) - len(estimates))
+        return CostComparison(estimates, dry_run, notes, more=len(found) - len(estimates))
 
     async def estimate_cost_live(
         self,
@@ -227,7 +229,8 @@ class ImageToolset:
                 estimates.append(each)
         if failures and len(failures) == len(estimates):
             raise failures[0]
-        return replace(comparison, estimates=sorted(estimates), warnings=[error.message for error in failures])
+        warnings = [*comparison.warnings, *(error.message for error in failures)]
+        return replace(comparison, estimates=sorted(estimates), warnings=warnings)
 
     async def _with_late_charges(self, comparison: CostComparison) -> CostComparison:
         """Return the estimates, raised to the gateways' charges of the last day."""
@@ -324,6 +327,9 @@ class ImageToolset:
         catalog = self.catalog
         request = catalog.resolve(replace(arguments, model=arguments.model or self.defaults.model))
         enriched = self._enrich(request, mode, options)
+        about_shape = catalog.about_shape(catalog.find(request.model), arguments.size, request.size)
+        if about_shape is not None:
+            enriched = replace(enriched, warnings=[about_shape, *enriched.warnings])
         return _Offer(replace(request, prompt=enriched.prompt), enriched, estimate(catalog, request))
 
     def _completion(
