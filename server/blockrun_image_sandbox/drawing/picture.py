@@ -36,12 +36,12 @@ def draw(prompt: str, *, width: int, height: int, variant: int = 0) -> bytes:
     _compose(_scene(sheet, read, variant, caption.height / height))
     picture = sheet.image.reduce(finer)
     letter(picture, caption)
-    return _as_png(picture)
+    return as_png(picture)
 
 
 def _scene(sheet: Sheet, prompt: str, variant: int, caption_share: float) -> Scene:
     words = words_of(prompt)
-    chance = _chance(prompt, variant)
+    chance = chance_of(prompt, variant)
     unit = min(sheet.image.size)
     width, height = sheet.image.width / unit, sheet.image.height / unit
     return Scene(
@@ -69,13 +69,15 @@ def _compose(scene: Scene) -> None:
         weather(scene)
 
 
-def _chance(prompt: str, variant: int) -> random.Random:
+def chance_of(prompt: str, variant: int) -> random.Random:
+    """Return the dice of a prompt, which fall alike for equal arguments."""
     # Not hash(), which differs from process to process; a prompt may hold lone surrogates.
     digest = hashlib.sha256(f"{variant}:{prompt}".encode("utf-8", "surrogatepass")).digest()
     return random.Random(int.from_bytes(digest[:8], "big"))
 
 
-def _as_png(picture: Image.Image) -> bytes:
+def as_png(picture: Image.Image) -> bytes:
+    """Return a finished picture as a file."""
     file = io.BytesIO()
     picture.save(file, "PNG", compress_level=_PNG_EFFORT)
     return file.getvalue()
