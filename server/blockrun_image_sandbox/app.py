@@ -3,14 +3,14 @@
 It serves the API on both rails, pictures, settlements, and scripted faults.
 """
 
+import base64
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import anyio
-import anyio.to_thread
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -23,12 +23,16 @@ from blockrun_image.images import ImageRequest
 from blockrun_image.text import clean
 from blockrun_image_sandbox import x402
 from blockrun_image_sandbox.answers import Answers, ConnectionCut, amend, payment_refusal, refusal
-from blockrun_image_sandbox.calls import WALLET_PREFIX, Call, has_account_key, read_body
+from blockrun_image_sandbox.calls import PREFIXES, WALLET_PREFIX, Call, has_account_key, read_body
+from blockrun_image_sandbox.edits import edit_forms, max_body_bytes
 from blockrun_image_sandbox.faults import Fault, FaultScript
 from blockrun_image_sandbox.listing import SandboxListing
 from blockrun_image_sandbox.settlements import Charge
-from blockrun_image_sandbox.state import SandboxJob, SandboxState
+from blockrun_image_sandbox.state import Generation, SandboxJob, SandboxState
+from blockrun_image_sandbox.uploads import Uploads
 from blockrun_image_sandbox.verification import verified
+
+_DATA_URI = "data:image/png;base64,"
 
 
 def sandbox_app(catalog: Catalog, closing: anyio.Event, clock: Callable[[], float] = time.time) -> Starlette:
@@ -38,11 +42,12 @@ def sandbox_app(catalog: Catalog, closing: anyio.Event, clock: Callable[[], floa
     """
     sandbox = _Sandbox(SandboxState(SandboxListing(catalog), clock), closing)
     path = catalog.spec.generations_path
+    paths = [f"{prefix}{each}" for each in (path, *edit_forms(catalog.spec)) for prefix in PREFIXES]
     return Starlette(
         routes=[
-            *(Route(f"{prefix}{path}", sandbox.generate, methods=["POST"]) for prefix in ("/v1", WALLET_PREFIX)),
-            *(Route(f"{prefix}{path}/{{id}}", sandbox.poll) for prefix in ("/v1", WALLET_PREFIX)),
-            *(Route(f"{prefix}/models", sandbox.models) for prefix in ("/v1", WALLET_PREFIX)),
+            *(Route(each, sandbox.generate, methods=["POST"]) for each in paths),
+            *(Route(f"{prefix}{path}/{{id}}", sandbox.poll) for prefix in PREFIXES),
+            *(Route(f"{prefix}/models", sandbox.models) for prefix in PREFIXES),
             Route("/images/{id}.png", sandbox.picture),
             Route("/sandbox/settlements", sandbox.settlements),
             Route("/sandbox/faults", sandbox.script, methods=["POST"]),
@@ -55,6 +60,7 @@ class _Sandbox:
     def __init__(self, state: SandboxState, closing: anyio.Event) -> None:
         self._studio = state
         self._answers = Answers(state.catalog.spec)
+        self._edits = edit_forms(state.catalog.spec)
         self._closing = closing
 
     async def generate(self, request: Request) -> Response:
@@ -63,7 +69,8 @@ class _Sandbox:
         fault = self._studio.faults.next(call.kind)
         try:
             # Closing a socket with unread data sends a reset, so the whole body is read before any cut.
-            body = await read_body(request)
+            limits = [max_body_bytes(self._studio.catalog)] if call.operation in self._edits else []
+            body = await read_body(request, *limits)
         except ClientDisconnect:
             return ConnectionCut()
         except ValueError as error:
@@ -81,7 +88,7 @@ class _Sandbox:
         if fault.cut == "before":
             return ConnectionCut(reset=fault.reset)
         try:
-            response = self._refuse_other_wallet(job, request) or self._answer_poll(job, fault)
+            response = self._refuse_other_wallet(job, request) or await self._answer_poll(job, fault)
         except x402.PaymentRefusedError as refused:
             response = payment_refusal(refused)
         return await self._deliver(response, fault, fault.delay_seconds)
@@ -95,14 +102,9 @@ class _Sandbox:
         return await self._deliver(response or self._list_models(request), fault, fault.delay_seconds)
 
     async def picture(self, request: Request) -> Response:
-        from blockrun_image_sandbox.drawing import draw  # noqa: PLC0415 - Pillow, when a picture is looked at
-
-        picture = self._studio.pictures.get(request.path_params["id"])
-        if picture is None:
+        png = await self._studio.gallery.png(request.path_params["id"])
+        if png is None:
             return refusal(404, "There is no such picture.", "not_found")
-        png = await anyio.to_thread.run_sync(
-            lambda: draw(picture.prompt, width=picture.width, height=picture.height, variant=picture.variant)
-        )
         return Response(png, media_type="image/png", headers={"Cache-Control": "max-age=86400, immutable"})
 
     async def settlements(self, request: Request) -> Response:
@@ -139,8 +141,12 @@ class _Sandbox:
         if call.signature is None and fault.is_refusal and not fault.slow:
             return self._answers.scripted(fault)
         try:
-            asked = self._studio.check(json.loads(call.body))
-            return self._quote(call, asked, fault) if call.kind == "quote" else await self._sale(call, asked, fault)
+            asked, uploads = await self._read(call)
+            return (
+                self._quote(call, asked, fault)
+                if call.kind == "quote"
+                else await self._sale(call, asked, fault, uploads)
+            )
         except (InvalidRequestError, ValueError, RecursionError) as error:
             return _invalid(error)
         except x402.PaymentRefusedError as refused:
@@ -148,6 +154,13 @@ class _Sandbox:
         except ImportError:
             words = "The sandbox needs eth-account to verify payments: install blockrun-image-mcp[wallet]."
             return refusal(501, words, "not_implemented")
+
+    async def _read(self, call: Call) -> tuple[ImageRequest, Uploads | None]:
+        form = self._edits.get(call.operation)
+        if form is None:
+            return self._studio.check(json.loads(call.body)), None
+        fields, uploads = await form.read(call.body, call.content_type)
+        return await self._studio.check_edit(fields, uploads), uploads
 
     def _quote(self, call: Call, asked: ImageRequest, fault: Fault) -> Response:
         if fault.is_scripted:
@@ -158,10 +171,12 @@ class _Sandbox:
         self._studio.quotes.remember(call.digest, sent_body)
         return response
 
-    async def _sale(self, call: Call, asked: ImageRequest, fault: Fault) -> Response:
+    async def _sale(self, call: Call, asked: ImageRequest, fault: Fault, uploads: Uploads | None) -> Response:
         charge = Charge(call.key, await self._payment(call, asked))
         if charge.payment is not None and fault.is_refusal and not fault.slow:
             return self._answers.scripted(fault)
+        if uploads is not None:
+            self._studio.gallery.keep(uploads)
         known = self._studio.job_of(charge)
         if known or fault.slow:
             # A payment that has bought a job gets the same job again, as a resent request must not buy twice.
@@ -171,7 +186,19 @@ class _Sandbox:
         generation = self._studio.settle(asked, call.origin, charge)
         if fault.body is not None or fault.is_scripted:
             return self._answers.scripted(fault)
-        return self._answers.generated(generation)
+        return self._answers.generated(await self._given(generation, fault))
+
+    async def _given(self, generation: Generation, fault: Fault) -> Generation:
+        """Return a generation with its pictures in the form that the fault asks for."""
+        return replace(generation, data=[await self._image(image, fault.given_as) for image in generation.data])
+
+    async def _image(self, image: Mapping[str, object], given_as: str) -> Mapping[str, object]:
+        id = str(image["url"]).rpartition("/")[2].removesuffix(".png")
+        png = None if given_as == "url" else await self._studio.gallery.png(id)
+        if png is None:
+            return image
+        encoded, others = base64.b64encode(png).decode(), {name: image[name] for name in image if name != "url"}
+        return {"b64_json": encoded, **others} if given_as == "b64_json" else {**image, "url": _DATA_URI + encoded}
 
     async def _payment(self, call: Call, asked: ImageRequest) -> x402.VerifiedPayment | None:
         if call.signature is None:
@@ -185,7 +212,8 @@ class _Sandbox:
 
     def _job(self, call: Call, asked: ImageRequest, charge: Charge, fault: Fault) -> SandboxJob:
         id = f"job_{secrets.token_hex(8)}"
-        poll_url = f"{call.path}/{id}" if fault.poll_url is None else fault.poll_url.replace("{id}", id)
+        polled_at = f"{call.prefix}{self._studio.catalog.spec.generations_path}/{id}"
+        poll_url = polled_at if fault.poll_url is None else fault.poll_url.replace("{id}", id)
         finished_at = time.monotonic() + fault.delay_seconds  # monotonic, as a test may set the clock
         created = int(self._studio.clock())
         return SandboxJob(
@@ -210,7 +238,7 @@ class _Sandbox:
             raise x402.PaymentRefusedError("PAYMENT_INVALID", "a job is asked after with its own payment")
         return refusal(403, "The job belongs to another payment.", "forbidden")
 
-    def _answer_poll(self, job: SandboxJob, fault: Fault) -> Response:
+    async def _answer_poll(self, job: SandboxJob, fault: Fault) -> Response:
         if fault.is_scripted:
             if fault.settles:
                 self._studio.collect(job)
@@ -224,7 +252,7 @@ class _Sandbox:
             return self._answers.accepted(job, "in_progress")
         if job.fault.status:
             return self._answer_failed_job(job)
-        return self._answers.generated(self._studio.collect(job), {"status": "completed"})
+        return self._answers.generated(await self._given(self._studio.collect(job), job.fault), {"status": "completed"})
 
     def _answer_failed_job(self, job: SandboxJob) -> Response:
         if job.fault.settles:

@@ -1,4 +1,4 @@
-"""Incoming generation requests, with their rail and payment."""
+"""Incoming requests for pictures, with their rail and payment."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,21 +9,25 @@ from starlette.requests import Request
 from blockrun_image.text import clean
 from blockrun_image_sandbox.settlements import Kind
 
-WALLET_PREFIX = "/api/v1"
+ACCOUNT_PREFIX, WALLET_PREFIX = "/v1", "/api/v1"
+PREFIXES = (ACCOUNT_PREFIX, WALLET_PREFIX)
 
 _MAX_BODY_BYTES = 2**20  # enough for the longest prompt at four bytes a character
+_MAX_DROPPED = 4
 
 
 @dataclass(frozen=True)
 class Call:
-    """One generation request: its address, its body, and how it is paid.
+    """One request for pictures: its address, its body, and how it is paid.
 
     The wallet's paths also serve the account rail for a request with an account key; any other Bearer token is ignored
     there.
     """
 
     url: str
-    path: str
+    prefix: str
+    operation: str
+    content_type: str
     origin: str
     key: str
     rail: Literal["account", "wallet"]
@@ -36,10 +40,21 @@ class Call:
         """Read a request's head; its body is added later."""
         key, path = clean(request.headers.get("idempotency-key", ""), 64), request.url.path
         has_key = has_account_key(request)
-        wallet = path.startswith(WALLET_PREFIX) and not has_key
+        prefix = WALLET_PREFIX if path.startswith(WALLET_PREFIX) else ACCOUNT_PREFIX
+        wallet = prefix == WALLET_PREFIX and not has_key
         signature = request.headers.get("payment-signature") if wallet else None
         origin = str(request.base_url).rstrip("/")
-        return cls(str(request.url), path, origin, key, "wallet" if wallet else "account", wallet or has_key, signature)
+        return cls(
+            url=str(request.url),
+            prefix=prefix,
+            operation=path.removeprefix(prefix),
+            content_type=request.headers.get("content-type", ""),
+            origin=origin,
+            key=key,
+            rail="wallet" if wallet else "account",
+            is_authorized=wallet or has_key,
+            signature=signature,
+        )
 
     @property
     def kind(self) -> Kind:
@@ -60,11 +75,18 @@ def has_account_key(request: Request) -> bool:
     return request.headers.get("authorization", "").startswith("Bearer brk_")
 
 
-async def read_body(request: Request) -> bytes:
-    """Return a request's whole body; raises `ValueError` if it is too long."""
-    body = bytearray()
+async def read_body(request: Request, limit: int = _MAX_BODY_BYTES) -> bytes:
+    """Return a request's whole body; raises `ValueError` if it is longer than the limit.
+
+    Some more is read and dropped: a client that still sends would get a reset instead of the answer.
+    """
+    body, length = bytearray(), 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > _MAX_BODY_BYTES:
-            raise ValueError("The body is too large.")
+        length += len(chunk)
+        if length <= limit:
+            body += chunk
+        elif length > _MAX_DROPPED * limit:
+            break
+    if length > limit:
+        raise ValueError("The body is too large.")
     return bytes(body)

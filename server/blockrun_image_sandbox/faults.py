@@ -31,6 +31,8 @@ class Fault(BaseModel):
     are the faults of its polls, one by one, `delay_seconds` is then the duration of the job, and a `status` fails it.
     `poll_url` replaces the address of its polls, with the job's id for `{id}`.
 
+    `as` says how the pictures come: as a `url` to fetch, as a URL that holds the `data`, or as `b64_json`.
+
     `challenge` is laid over an honest quote by `x402.overridden`; it may replace the quote's `price` too.
     """
 
@@ -48,6 +50,7 @@ class Fault(BaseModel):
     slow: bool = False
     polls: "tuple[Fault, ...]" = ()
     poll_url: str | None = None
+    given_as: Literal["url", "data", "b64_json"] = Field(default="url", alias="as")
     challenge: dict[str, Any] = {}
 
     @property
@@ -66,8 +69,9 @@ class Fault(BaseModel):
         """Return whether the fault affects a request of this kind."""
         if self.on is not None or kind == "models":
             return self.on == kind
-        # A challenge belongs to a quote; jobs, payment codes and settlements belong to a paid call.
-        return not (self.challenge if kind == "paid" else self.slow or self.payment_code or self.settles is not None)
+        # A challenge belongs to a quote; jobs, payment codes, settlements and pictures belong to a paid call.
+        of_paid_calls = self.slow or self.payment_code or self.settles is not None or self.given_as != "url"
+        return not (self.challenge if kind == "paid" else of_paid_calls)
 
 
 NO_FAULT = Fault()

@@ -8,6 +8,7 @@ from typing import Annotated, Any, cast
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from blockrun_image.catalog import Catalog
+from blockrun_image.editing import with_editing
 from blockrun_image.errors import UnknownModelError
 from blockrun_image.joining import join
 from blockrun_image.listing import read_listing
@@ -47,7 +48,7 @@ class SandboxListing:
     """The sandbox's list and its models, each known only by its listed id."""
 
     def __init__(self, contract: Catalog) -> None:
-        self._contract = contract
+        self._contract = with_editing(contract, contract.spec.edits)
         self.reset()
 
     def reset(self) -> None:

@@ -1,40 +1,27 @@
 """The sandbox's work: checks requests, settles them once, and remembers pictures."""
 
-import hashlib
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, cast
 
-from jsonschema import Draft202012Validator
-
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.images import AUTO, ImageArguments, ImageRequest
 from blockrun_image.pricing import estimate
-from blockrun_image.text import clean
+from blockrun_image_sandbox.edits import EditRequest, check_fields, check_uploads
 from blockrun_image_sandbox.faults import Fault, FaultScript
+from blockrun_image_sandbox.gallery import Gallery, Picture
 from blockrun_image_sandbox.listing import SandboxListing
 from blockrun_image_sandbox.settlements import Charge, Rail, Settlement, Settlements
+from blockrun_image_sandbox.uploads import Uploads
 from blockrun_image_sandbox.x402 import Quotes
 
-_MAX_PICTURES = 2_000
 _MAX_DRAWN_CHARACTERS = 2_000
 _MAX_PIXELS = 16_000_000  # Pillow would take gigabytes for the largest sizes that the API's pattern allows
 _UNTOLD_USD = Decimal("0.05")  # for an image without a listed price
-
-
-@dataclass(frozen=True)
-class Picture:
-    """The content of a picture's URL."""
-
-    prompt: str
-    width: int
-    height: int
-    variant: int
 
 
 @dataclass(frozen=True)
@@ -78,7 +65,7 @@ class SandboxState:
     quotes: Quotes = field(default_factory=Quotes)
     jobs: dict[str, SandboxJob] = field(default_factory=dict[str, SandboxJob])
     job_ids_by_payment: dict[str, str] = field(default_factory=dict[str, str])
-    pictures: OrderedDict[str, Picture] = field(default_factory=OrderedDict[str, Picture])
+    gallery: Gallery = field(default_factory=Gallery)
 
     @property
     def catalog(self) -> Catalog:
@@ -90,21 +77,18 @@ class SandboxState:
 
         Raises `InvalidRequestError` if the API would answer 400.
         """
-        schema = self.catalog.spec.request_schema
-        validator: Any = Draft202012Validator(schema)
-        fault = next(validator.iter_errors(body), None)
-        if fault is not None:
-            raise InvalidRequestError(clean(fault.message, 200))
-        fields = cast("Mapping[str, Any]", body)
-        model = self.listing.find(fields["model"])
-        if "quality" in fields and not model.qualities:
-            raise InvalidRequestError(f"{model.id} does not take quality.")
-        size, quality, n = fields.get("size"), fields.get("quality"), fields.get("n")
-        request = self.catalog.resolve(ImageArguments(fields["prompt"], model.id, size, quality, n))
-        width, height = self._pixels(request)
-        if width * height > _MAX_PIXELS:
-            raise InvalidRequestError(f"The sandbox draws at most {_MAX_PIXELS:,} pixels.")
-        return request
+        check_fields(body, self.catalog.spec.request_schema)
+        return self._request(cast("Mapping[str, Any]", body))
+
+    async def check_edit(self, fields: Mapping[str, Any], uploads: Uploads) -> EditRequest:
+        """Return the request for an edit, whose fields are as described.
+
+        Raises `InvalidRequestError` if the API would answer 400.
+        """
+        request = self._request(fields)
+        model = self.catalog.find(request.model)
+        await self.gallery.decode(lambda: check_uploads(model, uploads))
+        return EditRequest.of(request, uploads)
 
     def micro_usd(self, request: ImageRequest, rail: Rail = "wallet") -> int:
         """Return a request's charge in millionths of a US dollar.
@@ -148,10 +132,22 @@ class SandboxState:
         if job.charge.payment is not None:
             self.job_ids_by_payment.pop(job.charge.payment.id, None)
 
+    def _request(self, fields: Mapping[str, Any]) -> ImageRequest:
+        model = self.listing.find(fields["model"])
+        if "quality" in fields and not model.qualities:
+            raise InvalidRequestError(f"{model.id} does not take quality.")
+        size, quality, n = fields.get("size"), fields.get("quality"), fields.get("n")
+        request = self.catalog.resolve(ImageArguments(fields["prompt"], model.id, size, quality, n))
+        width, height = self._pixels(request)
+        if width * height > _MAX_PIXELS:
+            raise InvalidRequestError(f"The sandbox draws at most {_MAX_PIXELS:,} pixels.")
+        return request
+
     def _image(self, request: ImageRequest, origin: str, variant: int) -> dict[str, object]:
         width, height = self._pixels(request)
-        picture = Picture(request.prompt[:_MAX_DRAWN_CHARACTERS], width, height, variant)
-        image: dict[str, object] = {"url": f"{origin}/images/{self._remember(picture)}.png"}
+        uploads_id = request.uploads_id if isinstance(request, EditRequest) else ""
+        picture = Picture(request.prompt[:_MAX_DRAWN_CHARACTERS], width, height, variant, uploads_id)
+        image: dict[str, object] = {"url": f"{origin}/images/{self.gallery.remember(picture)}.png"}
         if request.model in self.catalog.models and self.catalog.find(request.model).revises_prompt:
             image["revised_prompt"] = _revise(request.prompt, variant)
         return image
@@ -159,15 +155,6 @@ class SandboxState:
     def _pixels(self, request: ImageRequest) -> tuple[int, int]:
         width, _, height = (self.catalog.default_size if request.size == AUTO else request.size).partition("x")
         return int(width), int(height)
-
-    def _remember(self, picture: Picture) -> str:
-        # A picture's URL follows from its content, so equal requests get equal URLs.
-        id = hashlib.sha256(repr(picture).encode("utf-8", "backslashreplace")).hexdigest()[:24]
-        self.pictures[id] = picture
-        self.pictures.move_to_end(id)
-        if len(self.pictures) > _MAX_PICTURES:  # the oldest one goes
-            self.pictures.popitem(last=False)
-        return id
 
 
 _STYLES = ("flat shapes", "soft curves", "bold outlines", "layered paper", "broad strokes")
