@@ -91,8 +91,12 @@ def check_fields(body: object, schema: Mapping[str, Any]) -> None:
     """Raise `InvalidRequestError` if the fields of a body are not as described."""
     validator: Any = Draft202012Validator(schema)
     fault = next(validator.iter_errors(body), None)
-    if fault is not None:
-        raise InvalidRequestError(clean(fault.message, 200))
+    if fault is None:
+        return
+    if len(fault.message) > 200:  # it quotes a long value, such as a picture, before it says what is wrong
+        where = ".".join(map(str, fault.absolute_path)) or "the body"
+        raise InvalidRequestError(clean(f"{where} is not of {fault.validator} {fault.validator_value}", 200))
+    raise InvalidRequestError(clean(fault.message, 200))
 
 
 def check_uploads(model: Model, uploads: Uploads) -> None:

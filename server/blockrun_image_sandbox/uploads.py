@@ -97,9 +97,11 @@ async def read_form(body: bytes, content_type: str) -> tuple[Mapping[str, Any], 
     except MultiPartException as error:
         raise InvalidRequestError(clean(error.message, 200)) from error
     fields: dict[str, Any] = {name: value for name, value in form.items() if isinstance(value, str)}
-    pictures = [await _file(value, name) for name in ("image", IMAGES) for value in form.getlist(name)]
-    masks = [await _file(value, "mask") for value in form.getlist("mask")]
-    await form.close()
+    try:
+        pictures = [await _file(value, name) for name in ("image", IMAGES) for value in form.getlist(name)]
+        masks = [await _file(value, "mask") for value in form.getlist("mask")]
+    finally:
+        await form.close()
     if len(masks) > 1:
         raise InvalidRequestError("There is more than one mask.")
     n = str(fields.get("n", ""))
