@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import anyio
 import pytest
+from tests.support.edits import GPT_IMAGE, mask_of, picture, uri
 from tests.support.live_lists import HOSTILE, MYSTERY, PREFIXED, WONDER
 from tests.support.sandbox import Sandbox
 
@@ -148,6 +149,42 @@ def test_invalid_request_is_refused_before_it_is_quoted(wallet: Any, sandbox: Sa
         wallet.generate("A fox", model="dall-e-9")
     assert caught.value.status_code == 400
     assert (sandbox.quotes, sandbox.paid_posts) == (1, 0)
+
+
+@pytest.mark.parametrize("slow", [False, True])
+@pytest.mark.parametrize("rail", ["wallet", "account"])
+@pytest.mark.parametrize("model", ["nano-banana", "openai/gpt-image-2"])
+def test_an_edit_is_paid_once_and_can_be_looked_at(
+    request: pytest.FixtureRequest, sandbox: Sandbox, model: str, rail: str, slow: bool
+) -> None:
+    sandbox.change_models({"add": {**GPT_IMAGE, "id": "openai/gpt-image-2", "pricePerImage": 0.06}})
+    client, faults = request.getfixturevalue(rail), [{"slow": True, "delay_seconds": 0.05}] if slow else []
+    sandbox.script(faults * 2)
+    several = [uri(picture("red")), uri(picture("blue"), "image/png")]
+    mask = None if model == "nano-banana" else uri(mask_of((0, 0, 99, 99)))
+    images = [
+        *client.edit("Make it warm", several, model=model, n=2).data,
+        *client.edit("Make it warm", several[0], model=model, mask=mask).data,
+    ]
+    assert [sandbox.get(image.url).content[:4] for image in images] == [b"\x89PNG"] * 3
+    assert (sandbox.paid_posts, sandbox.charges) == (2, 2)
+    assert [len(item["pictures"]) for item in sandbox.settlements] == [2, 1]
+    assert [bool(item["mask"]) for item in sandbox.settlements] == [False, mask is not None]
+    assert {item["rail"] for item in sandbox.settlements} == {rail}
+
+
+@pytest.mark.parametrize("rail", ["wallet", "account"])
+def test_edit_as_data_reaches_the_caller(request: pytest.FixtureRequest, sandbox: Sandbox, rail: str) -> None:
+    sandbox.script([{"as": "data"}])
+    (image,) = request.getfixturevalue(rail).edit("Make it warm", uri(picture()), model="nano-banana").data
+    assert image.url.startswith("data:image/png;base64,")
+
+
+@pytest.mark.parametrize("image", ["https://example.com/cat.png", [uri(picture())] * 4])
+def test_edit_of_unusable_pictures_is_refused_before_it_is_quoted(wallet: Any, sandbox: Sandbox, image: Any) -> None:
+    with pytest.raises(APIError) as caught:
+        wallet.edit("Make it warm", image, model="nano-banana")
+    assert (caught.value.status_code, sandbox.quotes, sandbox.paid_posts) == (400, 1, 0)
 
 
 async def our_listing(base_url: str, headers: dict[str, str]) -> Listing | None:

@@ -79,7 +79,7 @@ def _sketched(image: Image.Image) -> Image.Image:
 
 
 def _as_poster(image: Image.Image) -> Image.Image:
-    return ImageOps.posterize(image.filter(ImageFilter.ModeFilter(5)), 2)
+    return Image.eval(image.filter(ImageFilter.SMOOTH_MORE), lambda level: 85 * (level // 64))  # four levels
 
 
 EFFECTS: tuple[tuple[re.Pattern[str], Effect], ...] = (
