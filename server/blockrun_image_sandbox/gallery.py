@@ -24,7 +24,12 @@ class Picture:
     width: int
     height: int
     variant: int
-    uploads_id: str = ""
+    uploads_id: str = field(default="", repr=False)
+
+    @property
+    def id(self) -> str:
+        """Follows from the content, so that equal requests get equal URLs."""
+        return hashlib.sha256(f"{self!r}{self.uploads_id}".encode("utf-8", "backslashreplace")).hexdigest()[:24]
 
 
 @dataclass
@@ -36,16 +41,12 @@ class Gallery:
     _decoding: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(_MAX_DECODED_AT_ONCE))
 
     def remember(self, picture: Picture) -> str:
-        """Keep a picture, and return its id; the oldest one goes.
-
-        The id follows from the content, so equal requests get equal URLs.
-        """
-        id = hashlib.sha256(repr(picture).encode("utf-8", "backslashreplace")).hexdigest()[:24]
-        self._pictures[id] = picture
-        self._pictures.move_to_end(id)
+        """Keep a picture, and return its id; the oldest one goes."""
+        self._pictures[picture.id] = picture
+        self._pictures.move_to_end(picture.id)
         if len(self._pictures) > _MAX_PICTURES:
             self._pictures.popitem(last=False)
-        return id
+        return picture.id
 
     def keep(self, uploads: Uploads) -> None:
         """Keep what an edit starts from; the oldest go, and their edits can no longer be looked at."""
