@@ -1,45 +1,22 @@
-"""Edits: where they come in, which of them the API would take, and what is charged for."""
+"""Edits: where they come in, and which of them the API would take."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from jsonschema import Draft202012Validator
 
 from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError
-from blockrun_image.images import ImageRequest
+from blockrun_image.images import ImageRequest, InputPicture
 from blockrun_image.model import Model
 from blockrun_image.spec import Spec
 from blockrun_image.text import clean
 from blockrun_image_sandbox.uploads import FORM, IMAGES, Uploads, media_type_of, read_form, read_json
 
+_UPLOAD = "upload"
 _JSON = "application/json"
 _MAX_OTHER_BYTES = 2**20  # of a body beside its pictures
-
-
-@dataclass(frozen=True)
-class EditRequest(ImageRequest):
-    """A request for an edit; it only names its uploads, which are not kept for as long."""
-
-    uploads_id: str = ""
-    picture_digests: tuple[str, ...] = ()
-    mask_digest: str | None = None
-
-    @classmethod
-    def of(cls, request: ImageRequest, uploads: Uploads) -> "EditRequest":
-        """Return a request with these uploads."""
-        return cls(
-            prompt=request.prompt,
-            model=request.model,
-            size=request.size,
-            quality=request.quality,
-            n=request.n,
-            sent_as=request.sent_as,
-            uploads_id=uploads.id,
-            picture_digests=tuple(uploads.digests),
-            mask_digest=uploads.mask_digest,
-        )
 
 
 @dataclass(frozen=True)
@@ -85,6 +62,13 @@ def max_body_bytes(catalog: Catalog) -> int:
     takes = [model.edits for model in catalog if model.edits]
     largest = max(((each.max_pictures + each.masks) * each.max_bytes for each in takes), default=0)
     return largest * 4 // 3 + _MAX_OTHER_BYTES
+
+
+def named_in(request: ImageRequest, uploads: Uploads) -> ImageRequest:
+    """Return a request that names its uploads by their digests; they themselves are not kept for as long."""
+    images = tuple(InputPicture(digest, _UPLOAD) for digest in uploads.digests)
+    mask = None if uploads.mask_digest is None else InputPicture(uploads.mask_digest, _UPLOAD)
+    return replace(request, images=images, mask=mask)
 
 
 def check_fields(body: object, schema: Mapping[str, Any]) -> None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from blockrun_image.images import ImageRequest
-from blockrun_image_sandbox.edits import EditRequest
 from blockrun_image_sandbox.x402 import PaymentRefusedError, VerifiedPayment
 
 _MAX_SHOWN = 1_000
@@ -49,15 +48,15 @@ class Settlement:
 
     def to_dict(self) -> dict[str, object]:
         """Return the settlement for the report, with the model as requested, and the SHA-256 of each upload."""
-        payment, edit = self.charge.payment, self.request if isinstance(self.request, EditRequest) else None
+        payment, mask = self.charge.payment, self.request.mask
         return {
             "model": self.request.sent_as or self.request.model,
             "prompt": self.request.prompt[:_MAX_PROMPT_CHARACTERS],
             "size": self.request.size,
             "quality": self.request.quality,
             "n": self.request.n,
-            "pictures": edit and edit.picture_digests,
-            "mask": edit and edit.mask_digest,
+            "pictures": [picture.digest for picture in self.request.images],
+            "mask": mask and mask.digest,
             "micro_usd": self.micro_usd,
             "idempotency_key": self.charge.idempotency_key,
             "rail": self.charge.rail,

@@ -11,12 +11,12 @@ from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.images import AUTO, ImageArguments, ImageRequest
 from blockrun_image.pricing import estimate
-from blockrun_image_sandbox.edits import EditRequest, check_fields, check_uploads
+from blockrun_image_sandbox.edits import check_fields, check_uploads, named_in
 from blockrun_image_sandbox.faults import Fault, FaultScript
 from blockrun_image_sandbox.gallery import Gallery, Picture
 from blockrun_image_sandbox.listing import SandboxListing
 from blockrun_image_sandbox.settlements import Charge, Rail, Settlement, Settlements
-from blockrun_image_sandbox.uploads import Uploads
+from blockrun_image_sandbox.uploads import Uploads, id_of
 from blockrun_image_sandbox.x402 import Quotes
 
 _MAX_DRAWN_CHARACTERS = 2_000
@@ -80,7 +80,7 @@ class SandboxState:
         check_fields(body, self.catalog.spec.request_schema)
         return self._request(cast("Mapping[str, Any]", body))
 
-    async def check_edit(self, fields: Mapping[str, Any], uploads: Uploads) -> EditRequest:
+    async def check_edit(self, fields: Mapping[str, Any], uploads: Uploads) -> ImageRequest:
         """Return the request for an edit, whose fields are as described.
 
         Raises `InvalidRequestError` if the API would answer 400.
@@ -88,7 +88,7 @@ class SandboxState:
         request = self._request(fields)
         model = self.catalog.find(request.model)
         await self.gallery.decode(lambda: check_uploads(model, uploads))
-        return EditRequest.of(request, uploads)
+        return named_in(request, uploads)
 
     def micro_usd(self, request: ImageRequest, rail: Rail = "wallet") -> int:
         """Return a request's charge in millionths of a US dollar.
@@ -145,7 +145,8 @@ class SandboxState:
 
     def _image(self, request: ImageRequest, origin: str, variant: int) -> dict[str, object]:
         width, height = self._pixels(request)
-        uploads_id = request.uploads_id if isinstance(request, EditRequest) else ""
+        digests, mask = [picture.digest for picture in request.images], request.mask and request.mask.digest
+        uploads_id = id_of(digests, mask) if digests else ""
         picture = Picture(request.prompt[:_MAX_DRAWN_CHARACTERS], width, height, variant, uploads_id)
         image: dict[str, object] = {"url": f"{origin}/images/{self.gallery.remember(picture)}.png"}
         if request.model in self.catalog.models and self.catalog.find(request.model).revises_prompt:

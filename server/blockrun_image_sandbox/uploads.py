@@ -56,7 +56,12 @@ class Uploads:
     @cached_property
     def id(self) -> str:
         """Identifies them by their content."""
-        return _digest(repr((self.digests, self.mask_digest)).encode())
+        return id_of(self.digests, self.mask_digest)
+
+
+def id_of(digests: Sequence[str], mask_digest: str | None) -> str:
+    """Return the id of the uploads with these digests."""
+    return _digest(repr(([*digests], mask_digest)).encode())
 
 
 def media_type_of(content: bytes) -> str | None:

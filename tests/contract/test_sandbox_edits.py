@@ -70,7 +70,7 @@ def test_the_same_request_as_a_generation_costs_the_same(sandbox: Sandbox) -> No
         httpx2.post(f"{sandbox.base_url}/images/generations", json={"prompt": "A fox", **asked}, headers=KEY)
         edited, generated = sandbox.settlements[-2:]
         assert edited["micro_usd"] == generated["micro_usd"]
-        assert generated["pictures"] is None
+        assert (generated["pictures"], generated["mask"]) == ([], None)
 
 
 def test_payment_for_other_pictures_of_the_same_price_is_taken(sandbox: Sandbox) -> None:
