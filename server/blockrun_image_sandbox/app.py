@@ -160,7 +160,7 @@ class _Sandbox:
         if form is None:
             return self._studio.check(json.loads(call.body)), None
         fields, uploads = await form.read(call.body, call.content_type)
-        return await self._studio.check_edit(fields, uploads), uploads
+        return await self._studio.check_edit(fields, uploads, is_text=form.is_multipart), uploads
 
     def _quote(self, call: Call, asked: ImageRequest, fault: Fault) -> Response:
         if fault.is_scripted:

@@ -1,6 +1,8 @@
 """Edits: where they come in, and which of them the API would take."""
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -102,6 +104,16 @@ def check_uploads(model: Model, uploads: Uploads) -> None:
     if uploads.mask is not None and sizes[0] != sizes[-1]:
         picture, mask = (f"{width} x {height}" for width, height in (sizes[0], sizes[-1]))
         raise InvalidRequestError(f"The mask has {mask} pixels, and its picture {picture}.")
+
+
+def parameters_in(fields: Mapping[str, Any], model: Model, *, is_text: bool) -> Mapping[str, Any]:
+    """Return a model's own parameters among the fields of a body; a form has numbers and flags as text."""
+    given = {name: fields[name] for name in model.parameters if name in fields}
+    if is_text:
+        for name, value in given.items():
+            with suppress(ValueError):
+                given[name] = value if model.parameters[name].type == "string" else json.loads(value)
+    return given
 
 
 def _check_count(id: str, max_pictures: int, masks: bool, uploads: Uploads) -> None:

@@ -55,6 +55,7 @@ class Settlement:
             "size": self.request.size,
             "quality": self.request.quality,
             "n": self.request.n,
+            "parameters": dict(self.request.parameters),
             "pictures": [picture.digest for picture in self.request.images],
             "mask": mask and mask.digest,
             "micro_usd": self.micro_usd,

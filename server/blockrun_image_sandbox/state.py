@@ -11,7 +11,7 @@ from blockrun_image.catalog import Catalog
 from blockrun_image.errors import InvalidRequestError
 from blockrun_image.images import AUTO, ImageArguments, ImageRequest
 from blockrun_image.pricing import estimate
-from blockrun_image_sandbox.edits import check_fields, check_uploads, named_in
+from blockrun_image_sandbox.edits import check_fields, check_uploads, named_in, parameters_in
 from blockrun_image_sandbox.faults import Fault, FaultScript
 from blockrun_image_sandbox.gallery import Gallery, Picture
 from blockrun_image_sandbox.listing import SandboxListing
@@ -80,12 +80,12 @@ class SandboxState:
         check_fields(body, self.catalog.spec.request_schema)
         return self._request(cast("Mapping[str, Any]", body))
 
-    async def check_edit(self, fields: Mapping[str, Any], uploads: Uploads) -> ImageRequest:
+    async def check_edit(self, fields: Mapping[str, Any], uploads: Uploads, *, is_text: bool) -> ImageRequest:
         """Return the request for an edit, whose fields are as described.
 
-        Raises `InvalidRequestError` if the API would answer 400.
+        `is_text` means that they come as texts of a form. Raises `InvalidRequestError` if the API would answer 400.
         """
-        request = self._request(fields)
+        request = self._request(fields, is_text=is_text)
         model = self.catalog.find(request.model)
         await self.gallery.decode(lambda: check_uploads(model, uploads))
         return named_in(request, uploads)
@@ -132,12 +132,14 @@ class SandboxState:
         if job.charge.payment is not None:
             self.job_ids_by_payment.pop(job.charge.payment.id, None)
 
-    def _request(self, fields: Mapping[str, Any]) -> ImageRequest:
+    def _request(self, fields: Mapping[str, Any], *, is_text: bool = False) -> ImageRequest:
         model = self.listing.find(fields["model"])
         if "quality" in fields and not model.qualities:
             raise InvalidRequestError(f"{model.id} does not take quality.")
         size, quality, n = fields.get("size"), fields.get("quality"), fields.get("n")
-        request = self.catalog.resolve(ImageArguments(fields["prompt"], model.id, size, quality, n))
+        parameters = parameters_in(fields, model, is_text=is_text)
+        arguments = ImageArguments(fields["prompt"], model.id, size, quality, n, parameters=parameters)
+        request = self.catalog.resolve(arguments)
         width, height = self._pixels(request)
         if width * height > _MAX_PIXELS:
             raise InvalidRequestError(f"The sandbox draws at most {_MAX_PIXELS:,} pixels.")

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -13,6 +14,7 @@ from tests.support.payer import decoded, header, signed
 from tests.support.picture_files import opened
 from tests.support.sandbox import Sandbox, contract
 
+from blockrun_image import Catalog
 from blockrun_image_sandbox.server import running_sandbox
 
 FORMS = ("json", "form")
@@ -221,6 +223,48 @@ def test_same_edit_has_the_same_picture_and_variants_have_others(sandbox: Sandbo
     assert first == second
     contents = {sandbox.get(image["url"]).content for image in [*first, *other]}
     assert len(contents) == 6
+
+
+PAINTER = {
+    "provider": "Acme",
+    "prices": [{"size": "64x64", "usd": "0.1"}],
+    "sizes": ["64x64"],
+    "edits": {"max_pictures": 2, "picture_usd": "0.01"},
+    "parameters": {
+        "background": {"type": "string", "description": "Background", "enum": ["auto", "plain"]},
+        "steps": {"type": "integer", "description": "Steps", "maximum": 9, "adds_usd": {"8": "0.5"}},
+        "seamless": {"type": "boolean", "description": "Whether it tiles"},
+    },
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("form", [*FORMS, "generation"])
+async def test_pictures_and_parameters_add_to_the_price(tmp_path: Path, form: str) -> None:
+    file = tmp_path / "openapi.json"
+    file.write_text(json.dumps({"x-models": {"acme/painter": PAINTER}}))
+    given = {"background": "plain", "steps": 8, "seamless": True}
+    async with (
+        running_sandbox(Catalog.load(file)) as origin,
+        httpx2.AsyncClient(base_url=origin, headers=KEY, trust_env=False) as http,
+    ):
+        for steps, status in ((8, 200), (10, 400)):
+            fields = {"model": "acme/painter", **given, "steps": steps}
+            edit = Edit(
+                [picture(), picture("blue")], fields={**fields, "seamless": "true"} if form == "form" else fields
+            )
+            if form == "form":
+                whole = edit.as_form()
+                headers = {"Content-Type": whole.headers["content-type"]}
+                answer = await http.post(f"/v1{FORM_PATH}", content=whole.content, headers=headers)
+            elif form == "json":
+                answer = await http.post(f"/v1{JSON_PATH}", json=edit.as_json())
+            else:
+                answer = await http.post("/v1/images/generations", json={"prompt": "A fox", **fields})
+            assert answer.status_code == status
+        (settlement,) = (await http.get("/sandbox/settlements")).json()["items"]
+    assert settlement["parameters"] == given
+    assert settlement["micro_usd"] == 600_000 + (0 if form == "generation" else 20_000)
 
 
 @pytest.mark.anyio
