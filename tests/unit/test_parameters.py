@@ -87,7 +87,7 @@ def test_parameter_is_advertised_with_all_that_any_model_takes(catalog: Catalog)
     }
     assert properties["seed"] == {"type": "integer", "description": "Seed. Only one.", "minimum": 0, "maximum": 9}
     assert properties["detail"]["enum"] == ["default", "low", "high"]
-    assert properties["safe"] == {"type": "boolean", "description": "Check twice. Only one. Default False."}
+    assert properties["safe"] == {"type": "boolean", "description": "Check twice. Only one. Default false."}
 
 
 async def test_parameters_are_sent_and_told(catalog: Catalog) -> None:

@@ -42,7 +42,7 @@ def check_arguments(tool: ToolSchema, arguments: Mapping[str, object]) -> dict[s
 
     # An unknown argument is harmless if it means "not set".
     for name, value in arguments.items():
-        is_nothing_at_all = value is None or (isinstance(value, str) and is_nothing(value))
+        is_nothing_at_all = value is None or value == [] or (isinstance(value, str) and is_nothing(value))
         if name not in tool.properties and not is_nothing_at_all:
             raise _unknown_argument(tool, name)
     given = _normalized(tool, arguments)

@@ -51,12 +51,12 @@ def parameters_of(models: Sequence[Model]) -> Mapping[str, Mapping[str, Paramete
 def schema_of(definitions: Mapping[str, Parameter], only: str) -> dict[str, Any]:
     """Return the JSON Schema of a parameter that allows what any of its models takes.
 
-    `only` is a few words about which models take it.
+    `only` is a sentence about which models take it, or an empty text.
     """
     all_of_them = list(definitions.values())
     first = all_of_them[0]
-    default = f" Default {first.default}." if first.default is not None else ""
-    schema: dict[str, Any] = {"type": first.type, "description": f"{first.description}. {only}.{default}"}
+    default = "" if first.default is None else f"Default {str(first.default).lower()}."
+    schema: dict[str, Any] = {"type": first.type, "description": f"{first.description}. {only}{default}".strip()}
     if all(each.enum for each in all_of_them):
         values = list(dict.fromkeys(value for each in all_of_them for value in each.enum))
         schema["enum"] = values if first.default in values else [DEFAULT, *values]

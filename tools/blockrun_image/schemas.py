@@ -208,15 +208,15 @@ class _Arguments:
         editors = self.catalog.editors
         if not editors:
             return {}
-        sources = f"Pictures to change or use: a file, images://ID, last, or URL. {_only(editors)}. Default []."
+        sources = f"Pictures to start from: file, images://ID, last or URL. {self._only(editors)}Default []."
         masks = [model for model in editors if model.edits and model.edits.masks]
-        area = _text(f"PNG: the white or transparent area changes. {_only(masks)}. {_NOTHING}")
+        area = _text(f"PNG whose white or transparent area changes. {self._only(masks)}{_NOTHING}")
         return {"images": _array(_TEXT) | {"description": sources}, **({"mask": area} if masks else {})}
 
     def parameters(self) -> dict[str, Schema]:
         """Return the arguments for what else some models take."""
         return {
-            name: schema_of(definitions, _only([self.catalog.models[id] for id in definitions]))
+            name: schema_of(definitions, self._only([self.catalog.models[id] for id in definitions]))
             for name, definitions in parameters_of([*self.catalog]).items()
         }
 
@@ -228,18 +228,19 @@ class _Arguments:
         parameters = {name: schema for name, schema in self.parameters().items() if name in dear}
         return ({"images": images} if self.catalog.editors else {}) | parameters
 
+    def _only(self, models: Sequence[Model]) -> str:
+        """Return a sentence about which models take an argument, and a space, unless all do."""
+        ids = [model.id for model in models]
+        if len(ids) == len(self.catalog.models):
+            return ""
+        return f"Only {', '.join(ids)}. " if len(ids) <= _MAX_NAMED else "Only some models; see list_models. "
+
     def enrich(self) -> Schema:
         description = f"Add words that help the prompt? suggest: advise only. Default {self.defaults.enrich}."
         return {"type": "string", "description": description, "enum": list(MODES)}
 
     def purpose(self) -> Schema:
         return {"type": "string", "description": "Kind of picture. Default auto.", "enum": list(PURPOSES)}
-
-
-def _only(models: Sequence[Model]) -> str:
-    """Return a few words about which models take an argument."""
-    ids = [model.id for model in models]
-    return f"Only {', '.join(ids)}" if len(ids) <= _MAX_NAMED else "Only some models; see list_models"
 
 
 def _text(description: str) -> Schema:
