@@ -28,7 +28,9 @@ _FILES = ("_FILE", "_SPEC")  # never the others: a credential would be written d
 _PACKAGES = ("blockrun_image", "blockrun_image_mcp")
 _METHODS = frozenset({"initialize", "server/discover", "ping", "tools/list"})
 _ENVELOPE = "io.modelcontextprotocol/protocolVersion"
-_OF_ONE_REQUEST = ("progressToken", "io.modelcontextprotocol/clientInfo", "traceparent", "tracestate", "baggage")
+_CLIENT = "io.modelcontextprotocol/clientInfo"
+_TRACES = ("traceparent", "tracestate", "baggage")
+_MAX_DEPTH = 5
 _QUIET_SECONDS = 0.05
 """Without input, until the whole server is loaded; a client sends its first requests one after the other."""
 _CHUNK_BYTES = _MAX_LINE_BYTES = 2**16
@@ -52,14 +54,15 @@ class Session:
             self._hello += " and initialized"
         if method not in _METHODS or "id" not in frame or not isinstance(params, dict) or "cursor" in params:
             return None
-        params = cast("dict[str, Any]", params)
+        params = {**cast("dict[str, Any]", params)}
         meta: object = params.get("_meta", {})
         if not isinstance(meta, dict):
             return None
         meta = cast("dict[str, object]", meta)
-        telling = {name: value for name, value in meta.items() if name not in _OF_ONE_REQUEST}
-        rest = {name: value for name, value in params.items() if name not in ("_meta", "clientInfo")}
-        about = json.dumps([method, rest, telling], sort_keys=True)
+        telling = {name: value for name, value in meta.items() if not _is_of_one_request(name, value)}
+        clients = [fields.pop(name) for fields, name in ((telling, _CLIENT), (params, "clientInfo")) if name in fields]
+        rest = {name: value for name, value in params.items() if name != "_meta"}
+        about = json.dumps([method, rest, telling, _form_of(clients)], sort_keys=True)
         if method == "initialize":
             self._hello = about
             return about
@@ -181,6 +184,31 @@ class _Front:
         return True
 
 
+def _is_of_one_request(name: str, value: object) -> bool:
+    """Return whether a field of a request's `_meta` is valid, and changes nothing about the answer."""
+    if name == "progressToken":
+        return isinstance(value, str | int) and not isinstance(value, bool)
+    return name in _TRACES and isinstance(value, str)
+
+
+def _form_of(value: object, depth: int = 0) -> object:
+    """Return what of a value decides whether it is valid: its names and types, not its texts."""
+    if depth == _MAX_DEPTH:
+        return "deeper"
+    if isinstance(value, dict):
+        return {name: _form_of(each, depth + 1) for name, each in cast("dict[str, object]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_form_of(each, depth + 1) for each in cast("list[object]", value)]
+    return type(value).__name__
+
+
+def _without_repetitions(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Return a JSON object; raises `ValueError` if a name is there twice, of which parsers take either."""
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError("a name is there twice")
+    return dict(pairs)
+
+
 def answer_line(id: object, result: str) -> bytes:
     """Return an answer as the whole server writes it."""
     return f'{{"jsonrpc":"2.0","id":{json.dumps(id)},"result":{result}}}\n'.encode()
@@ -191,7 +219,8 @@ def _frame_in(line: bytes) -> dict[str, Any] | None:
     if len(line) > _MAX_LINE_BYTES:
         return None
     try:
-        frame: object = json.loads(line.decode())  # `loads` would also take UTF-16
+        # `loads` would also take UTF-16
+        frame: object = json.loads(line.decode(), object_pairs_hook=_without_repetitions)
     except (ValueError, RecursionError):
         return None
     if not isinstance(frame, dict):

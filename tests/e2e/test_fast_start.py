@@ -49,6 +49,18 @@ OPENINGS: Mapping[str, Sequence[bytes]] = {
     "2025-11-25": [*handshake("2025-11-25"), message(1, "tools/list"), message(2, "prompts/list"), message(3, "ping")],
     "2026-07-28": [message(0, "server/discover", _meta=MODERN), message(1, "tools/list", _meta=MODERN)],
     "the same id twice": [*handshake("2025-06-18"), message(1, "tools/list"), message(1, "ping")],
+    "a client without a name": [
+        message(0, "initialize", **{**INITIALIZE, "clientInfo": {"version": "1"}}),
+        message(1, "ping"),
+    ],
+    "a name that is there twice": [
+        handshake("2025-06-18")[0].replace(b'"name"', b'"name": "x", "name"'),
+        message(1, "ping"),
+    ],
+    "a progress token that is null": [
+        *handshake("2025-06-18"),
+        message(1, "tools/list", _meta={"progressToken": None}),
+    ],
     "no handshake": [message(1, "tools/list"), message(2, "ping")],
     "odd lines": [b"\n", b"{}\n", *handshake("2025-06-18"), b"[]\n", b"\xff\n", message(1, "tools/list")],
     "params that are a list": [*handshake("2025-06-18"), LIST.replace(b"{}", b"[]"), message(2, "tools/list")],
@@ -109,6 +121,13 @@ def test_recorded_answers_are_those_of_an_ordinary_start(opening: str) -> None:
     lines = [*OPENINGS[opening], CALL]
     ordinary = said(lines, OFF)
     assert [said(lines, {}) for _ in range(3)] == [ordinary] * 3
+
+
+@pytest.mark.parametrize("opening", ["a client without a name", "a name that is there twice"])
+def test_invalid_client_is_refused_after_a_valid_one_was_recorded(opening: str) -> None:
+    for _ in range(2):
+        said(OPENINGS["2025-06-18"], {})
+    assert said(OPENINGS[opening], {}) == said(OPENINGS[opening], OFF)
 
 
 def test_probe_and_then_a_handshake_are_answered_as_by_an_ordinary_start() -> None:
@@ -271,6 +290,13 @@ def records() -> Sequence[Path]:
         ({"clientInfo": {"name": "a"}}, {"clientInfo": {"name": "b"}}, True),
         ({"_meta": {"progressToken": 1}}, {}, True),
         ({"_meta": {"traceparent": "00-1"}}, {"_meta": {"traceparent": "00-2"}}, True),
+        ({"_meta": {"progressToken": None}}, {}, False),
+        ({"_meta": {"progressToken": True}}, {"_meta": {"progressToken": 1}}, False),
+        ({"_meta": {"traceparent": 1}}, {}, False),
+        ({"clientInfo": {"name": "a", "version": "1"}}, {"clientInfo": {"name": "a"}}, False),
+        ({"clientInfo": {"name": "a", "version": "1"}}, {"clientInfo": {"name": "a", "version": 1}}, False),
+        ({"clientInfo": {"name": "a"}}, {"clientInfo": None}, False),
+        ({"clientInfo": None}, {}, False),
         ({"_meta": {"another": 1}}, {}, False),
         ({"capabilities": {"elicitation": {}}}, {"capabilities": {}}, False),
         ({"protocolVersion": "2025-06-18"}, {"protocolVersion": "2025-11-25"}, False),
