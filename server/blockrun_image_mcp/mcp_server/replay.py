@@ -16,7 +16,8 @@ import anyio.to_thread
 from blockrun_image.catalog import Catalog
 from blockrun_image_mcp.backend import Backend
 from blockrun_image_mcp.files import make_folder, remove, write_whole
-from blockrun_image_mcp.front import Opening, Record, Session, contents_of, is_plain_id
+from blockrun_image_mcp.front import Opening, Session, is_plain_id
+from blockrun_image_mcp.start_record import Record, contents_of
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
