@@ -10,6 +10,7 @@ from tests.support.portable import not_plain_output, not_portable, validator
 from tests.support.sandbox import CONTRACT_FILE
 
 from blockrun_image.catalog import Catalog
+from blockrun_image.editing import with_editing
 from blockrun_image.enrichment import enrich
 from blockrun_image.errors import (
     Answer,
@@ -199,18 +200,29 @@ def words(schema: Schema) -> Sequence[str]:
 @pytest.mark.filterwarnings("ignore:open_binary is deprecated:DeprecationWarning")  # in the tokenizer
 @pytest.mark.parametrize("default_model", [None, "dall-e-3", "nano-banana-pro"])
 def test_tools_take_few_tokens(catalog: Catalog, default_model: str | None) -> None:
+    assert 100 < tokens_of(tool_schemas(catalog, Defaults(default_model))) <= 830
+    assert 100 < tokens_of(tool_schemas(catalog, Defaults(default_model))[:1]) <= 460
+
+
+def tokens_of(schemas: Sequence[ToolSchema]) -> int:
+    """Return the tokens of some tools, as they are listed."""
     import bpe_openai  # pyright: ignore[reportMissingTypeStubs]
 
-    def tokens(described: object) -> int:
-        return len(encoding.encode(json.dumps(described, separators=(",", ":"))))
+    listed = [{"name": each.name, "description": each.description, "input_schema": each.input} for each in schemas]
+    return len(bpe_openai.get_encoding("o200k_base").encode(json.dumps(listed, separators=(",", ":"))))
 
-    encoding = bpe_openai.get_encoding("o200k_base")
-    listed = [
-        {"name": each.name, "description": each.description, "input_schema": each.input}
-        for each in tool_schemas(catalog, Defaults(default_model))
-    ]
-    assert 100 < tokens(listed) <= 830
-    assert 100 < tokens(listed[0]) <= 460
+
+EDITORS = (
+    *("google/nano-banana", "google/nano-banana-2", "google/nano-banana-pro"),
+    *("openai/gpt-image-1", "openai/gpt-image-2"),
+)
+
+
+@pytest.mark.filterwarnings("ignore:open_binary is deprecated:DeprecationWarning")  # in the tokenizer
+@pytest.mark.parametrize("listed", [(), EDITORS, (*EDITORS, "zai/cogview-4", "xai/grok-imagine-image")])
+def test_tools_that_start_from_pictures_take_few_tokens_more(catalog: Catalog, listed: Sequence[str]) -> None:
+    with_list = joined(catalog, *(image(id, supportedSizes=["1024x1024"]) for id in listed)) if listed else catalog
+    assert 100 < tokens_of(tool_schemas(with_editing(with_list, catalog.spec.edits))) <= 950
 
 
 @pytest.mark.parametrize("words", ["costs real money", "repeat it unchanged"])
