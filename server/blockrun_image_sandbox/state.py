@@ -77,8 +77,14 @@ class SandboxState:
 
         Raises `InvalidRequestError` if the API would answer 400.
         """
-        check_fields(body, self.catalog.spec.request_schema)
+        check_fields(body, self._request_schema())
         return self._request(cast("Mapping[str, Any]", body))
+
+    def _request_schema(self) -> Mapping[str, Any]:
+        """Return the schema of a generation's body, with the qualities of all models."""
+        schema = self.catalog.spec.request_schema
+        quality = {**schema["properties"]["quality"], "enum": list(self.catalog.qualities)}
+        return {**schema, "properties": {**schema["properties"], "quality": quality}}
 
     async def check_edit(self, fields: Mapping[str, Any], uploads: Uploads, *, is_text: bool) -> ImageRequest:
         """Return the request for an edit, whose fields are as described.

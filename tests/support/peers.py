@@ -66,14 +66,14 @@ class Peer:
         return answer.status_code == 200
 
 
-def litellm(model: str, upstream: str, folder: Path) -> Peer:
-    """Start LiteLLM, which passes what is asked of `model` on to the dall-e-3 of another gateway."""
+def litellm(model: str, upstream: str, folder: Path, behind: str = "openai/dall-e-3") -> Peer:
+    """Start LiteLLM, which passes what is asked of `model` on to a model of another gateway."""
     port = free_port()
-    behind = {"model": "openai/dall-e-3", "api_base": upstream, "api_key": "brk_test_0123456789"}
+    passed_on = {"model": behind, "api_base": upstream, "api_key": "brk_test_0123456789"}
     config = _written(
         folder / "litellm.json",
         {
-            "model_list": [{"model_name": model, "litellm_params": behind}],
+            "model_list": [{"model_name": model, "litellm_params": passed_on}],
             "router_settings": {"num_retries": 0, "disable_cooldowns": True},
             "general_settings": {"master_key": KEY},
         },
