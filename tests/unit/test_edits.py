@@ -1,9 +1,11 @@
 """Pictures that a call starts from: which, from where, at whose price, and when two calls are the same."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -11,17 +13,21 @@ import pytest
 from tests.support.fakes import URL, EarlierCall, FakeGateway, FakeLedger
 from tests.support.inputs import FakeReader
 
+from blockrun_image.arguments import check_arguments
 from blockrun_image.attempts import Approval, AttemptState, AttemptStatus
 from blockrun_image.callers import Caller
 from blockrun_image.catalog import Catalog
 from blockrun_image.document import Editing
 from blockrun_image.editing import with_editing
-from blockrun_image.errors import ImageError, InvalidRequestError
+from blockrun_image.errors import ImageError, InvalidRequestError, SpecError
 from blockrun_image.fixed_ports import FixedPorts
 from blockrun_image.images import Image, ImageRequest, ImagesResponse, InputPicture
 from blockrun_image.ports import NeedsApproval, NothingFound
 from blockrun_image.pricing import Estimate
 from blockrun_image.results import GeneratedImages
+from blockrun_image.schemas import tool_schemas
+from blockrun_image.spec import EditOperation
+from blockrun_image.timings import CallTimings
 from blockrun_image.toolset import ImageToolset
 
 pytestmark = pytest.mark.anyio
@@ -232,3 +238,70 @@ async def test_toolset_without_a_reader_says_so(catalog: Catalog) -> None:
     tools = ImageToolset(catalog, FakeGateway(Image(URL)), ledger=FakeLedger())
     with pytest.raises(ImageError, match="this toolset reads no pictures"):
         await tools.generate_image("Make it blue", "nano-banana", images=["cat.png"])
+
+
+@pytest.mark.parametrize(
+    ("written", "names"),
+    [
+        ("cat.png", ["cat.png"]),
+        ('["cat.png", "dog.png"]', ["cat.png", "dog.png"]),
+        ("[cat.png", ["[cat.png"]),
+        (["cat.png", "", "none"], ["cat.png"]),
+        ([], None),
+        ("", None),
+    ],
+)
+def test_list_of_pictures_may_be_written_as_one_text(catalog: Catalog, written: object, names: object) -> None:
+    schema = tool_schemas(catalog)[0]
+    checked = check_arguments(schema, {"prompt": "x", "model": "nano-banana", "images": written})
+    assert checked.get("images") == names
+
+
+@pytest.mark.parametrize("written", [3, {"file": "cat.png"}, [3], True])
+def test_what_is_no_list_of_texts_is_refused(catalog: Catalog, written: object) -> None:
+    schema = tool_schemas(catalog)[0]
+    with pytest.raises(InvalidRequestError, match="images must be a list of texts"):
+        check_arguments(schema, {"prompt": "x", "model": "nano-banana", "images": written})
+
+
+async def test_saved_picture_without_a_file_or_a_url_is_refused(catalog: Catalog) -> None:
+    error = await Edits(catalog, Image("file:///pictures/gone.png", id="ffffffffffff")).refusal("last")
+    assert error.message == "The file of that picture is no longer there."
+
+
+async def test_picture_that_is_not_found_in_time_costs_nothing(catalog: Catalog) -> None:
+    edits = Edits(catalog)
+
+    async def never(content: bytes, limits: Editing) -> Any:
+        await anyio.sleep(60)
+
+    edits.reader.ready = never
+    edits.tools = ImageToolset(
+        catalog,
+        timings=CallTimings(call_timeout_seconds=10, send_share=0.01),
+        ports=FixedPorts(edits.gateway, edits.ledger, reader=edits.reader),
+    )
+    assert "could not be fetched in time. Nothing was sent." in (await edits.refusal("cat.png")).message
+
+
+def test_many_models_that_start_from_pictures_are_not_all_named(catalog: Catalog) -> None:
+    editor = catalog.models["nano-banana"]
+    many = {f"editor-{number}": editor.model_copy(update={"id": f"editor-{number}"}) for number in range(6)}
+    schema = tool_schemas(replace(catalog, models={**catalog.models, **many}))[0]
+    assert "Only some models; see list_models." in schema.properties["images"]["description"]
+
+
+def test_description_says_for_itself_which_models_start_from_pictures(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.json"
+    entry = {"provider": "Fox", "sizes": ["64x64"]}
+    models = {"one": {**entry, "edits": {"max_pictures": 2}}, "two": entry}
+    path.write_text(json.dumps({"x-edits": {"path": "/images/edits"}, "x-models": models}))
+    catalog = Catalog.load(path)
+    assert [model.id for model in with_editing(catalog, catalog.spec.edits).editors] == ["one"]
+    path.write_text(json.dumps({"x-edits": None, "x-models": models}))
+    catalog = Catalog.load(path)
+    assert catalog.spec.edits is None
+    assert not with_editing(catalog, EditOperation("/images/edits")).models["two"].edits
+    path.write_text(json.dumps({"x-edits": {"path": "/images/paint"}}))
+    with pytest.raises(SpecError, match="there is no path /images/paint"):
+        Catalog.load(path)

@@ -35,3 +35,5 @@ async def test_null_attempt_is_unknown_and_cannot_be_claimed() -> None:
     assert await attempt.settled(ImagesResponse(())) == ()
     assert await attempt.approve(Approval("approval-1"))
     assert await NullLedger().charged_lately([REQUEST, REQUEST]) == [None, None]
+    assert await NullLedger().picture("0123456789ab") is None
+    assert await NullLedger().last_pictures(None) == ()

@@ -24,6 +24,7 @@ BACKGROUND: Entry = {"type": "string", "description": "Background", "enum": ["au
 OPAQUE: Entry = {**BACKGROUND, "enum": ["auto", "opaque"]}
 SEED: Entry = {"type": "integer", "description": "Seed", "minimum": 0, "maximum": 9}
 DETAIL: Entry = {"type": "string", "description": "Detail", "enum": ["low", "high"], "adds_usd": {"high": "0.10"}}
+WEIGHT: Entry = {"type": "number", "description": "Weight", "minimum": 0.5, "maximum": 2}
 SAFE: Entry = {"type": "boolean", "description": "Check twice", "default": False, "adds_usd": {"true": "0.01"}}
 
 
@@ -37,7 +38,7 @@ def entry(**parameters: Entry) -> Entry:
 
 
 MODELS: Entry = {
-    "one": entry(background=BACKGROUND, seed=SEED, detail=DETAIL, safe=SAFE),
+    "one": entry(background=BACKGROUND, seed=SEED, detail=DETAIL, safe=SAFE, weight=WEIGHT),
     "two": entry(background=OPAQUE),
     "three": entry(),
 }
@@ -91,7 +92,7 @@ def test_parameter_is_advertised_with_all_that_any_model_takes(catalog: Catalog)
 
 
 async def test_parameters_are_sent_and_told(catalog: Catalog) -> None:
-    request, result = await made(catalog, background="transparent", seed="3", enrich="off")
+    request, result = await made(catalog, background="transparent", seed="3", weight="1.5", enrich="off")
     assert request.body() == {
         "model": "one",
         "prompt": "A fox",
@@ -99,9 +100,10 @@ async def test_parameters_are_sent_and_told(catalog: Catalog) -> None:
         "n": 1,
         "background": "transparent",
         "seed": 3,
+        "weight": 1.5,
     }
-    assert result.to_dict()["parameters"] == {"background": "transparent", "seed": 3}
-    assert "Parameters: background transparent, seed 3" in result.to_text()
+    assert result.to_dict()["parameters"] == {"background": "transparent", "seed": 3, "weight": 1.5}
+    assert "Parameters: background transparent, seed 3, weight 1.5" in result.to_text()
 
 
 @pytest.mark.parametrize(
@@ -132,6 +134,7 @@ async def test_parameter_that_is_not_set_is_not_sent(catalog: Catalog, arguments
         ("one", {"seed": 10}, "seed must be a whole number from 0 to 9, not '10'."),
         ("one", {"seed": 1.5}, "seed must be a whole number"),
         ("one", {"safe": 3}, "safe must be true or false"),
+        ("one", {"weight": 3}, "weight must be a number from 0.5 to 2"),
     ],
 )
 async def test_value_that_a_model_does_not_take_is_refused(
