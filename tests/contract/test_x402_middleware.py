@@ -26,6 +26,10 @@ from x402.mechanisms.evm.exact import (  # pyright: ignore[reportMissingTypeStub
 from x402.mechanisms.evm.types import TransactionReceipt  # pyright: ignore[reportMissingTypeStubs]
 
 from blockrun_image import PaymentRequiredError
+from blockrun_image.images import ImageRequest, InputPicture
+from blockrun_image.spec import EditOperation
+from blockrun_image_mcp.gateway.client import HttpGateway
+from blockrun_image_mcp.gateway.credentials import Endpoint
 from blockrun_image_mcp.gateway.evidence import evidence_of
 from blockrun_image_mcp.gateway.transport import open_transport
 from blockrun_image_mcp.payments.auth import WalletPayer
@@ -36,7 +40,9 @@ pytestmark = pytest.mark.anyio
 
 NETWORK = "eip155:8453"
 PATH = "/v1/images/generations"
-PICTURE = {"created": 1, "data": [{"url": "https://pictures.example/1.png"}]}
+EDIT_PATHS = ("/images/image2image", "/images/edits")
+URL = "https://pictures.example/1.png"
+PICTURE = {"created": 1, "data": [{"url": URL}]}
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 
 
@@ -108,7 +114,8 @@ class Shop:
         server = x402ResourceServer(facilitator)
         server.register(NETWORK, cast("Any", ExactEvmServerScheme()))
         option = PaymentOption(scheme="exact", pay_to=PAYEE, price="$0.053", network=NETWORK)
-        middleware = payment_middleware({f"POST {PATH}": RouteConfig(accepts=option)}, server)
+        paths = (PATH, *(f"/v1{each}" for each in EDIT_PATHS))
+        middleware = payment_middleware({f"POST {path}": RouteConfig(accepts=option) for path in paths}, server)
         self.app = FastAPI()
 
         @self.app.middleware("http")
@@ -117,7 +124,7 @@ class Shop:
             self.bodies.append((await request.body(), signature))
             return await middleware(request, call_next)
 
-        @self.app.post(PATH)
+        @self.app.post("/v1/images/{operation}")
         async def generate() -> JSONResponse:  # pyright: ignore[reportUnusedFunction]
             status = self.statuses.pop(0) if self.statuses else 200
             return JSONResponse(PICTURE if status == 200 else {}, status)
@@ -187,6 +194,23 @@ async def test_our_payment_buys_a_picture_from_the_official_middleware(shop: Sho
     assert (unpaid, no_payment) == (paid, b"")
     assert payment.decode() == payment_of(response)
     assert len(buyer.wallet.signed) == 1
+
+
+@pytest.mark.parametrize("path", EDIT_PATHS)
+async def test_edit_is_paid_for_once_with_the_same_bytes_in_either_form(shop: Shop, path: str) -> None:
+    base_url = shop.url.removesuffix("/images/generations")
+    endpoint = Endpoint(base_url, {}, "shop", edit=EditOperation(path, is_form=path == "/images/edits"))
+    picture = InputPicture("0" * 64, "cat.png", b"\x89PNG a cat", "image/png")
+    request = ImageRequest("Make it blue", "nano-banana", "1024x1024", None, 1, images=(picture, picture))
+    wallet, attempt = CountingWallet(), KeptAttempt(Decimal("0.05"))
+    async with HttpGateway(endpoint, payer=WalletPayer(wallet)) as gateway:
+        assert await gateway.quote(request) == Decimal("0.053")
+        response = await gateway.generate(request, attempt, lambda status: None, 60)
+    assert [image.url for image in response.images] == [URL]
+    assert shop.chain.balances == {ADDRESS.lower(): 947_000, PAYEE: 53_000}
+    _, (unpaid, no_payment), (paid, payment) = shop.bodies
+    assert (unpaid, no_payment, bool(payment)) == (paid, b"", True)
+    assert len(wallet.signed) == 1
 
 
 async def test_unpaid_request_yields_the_exact_price_despite_an_empty_body(shop: Shop) -> None:
