@@ -99,8 +99,13 @@ def poll_reply(order: Order, rail: Rail, *, is_done: bool) -> Reply:
     return Reply(200, _json(done), headers, told=told, has_url=True)
 
 
-def quote_reply(quote: Quote, micro_usd: int, origin: str, stranger: str) -> Reply:
-    """Return the answer to a request without a payment."""
+def edit_path(rail: Rail) -> str:
+    """Return the path of edits; their jobs are polled where those of generations are."""
+    return PATHS[rail].replace("generations", "image2image")
+
+
+def quote_reply(quote: Quote, micro_usd: int, url: str, stranger: str) -> Reply:
+    """Return the answer to a request without a payment at a URL."""
     if quote.kind not in {"honest", "lie"}:
         return Reply(429 if quote.kind == "limited" else 500, b"{}", [("retry-after", "1")])
     path = PATHS["wallet"]
@@ -126,7 +131,7 @@ def quote_reply(quote: Quote, micro_usd: int, origin: str, stranger: str) -> Rep
     }
     named = {
         "x402Version": 1 if quote.lie == "version" else 2,
-        "resource": {"url": f"{stranger if quote.lie == 'resource' else origin}{path}"},
+        "resource": {"url": f"{stranger}{path}" if quote.lie == "resource" else url},
         "accepts": [entry | wrong.get(quote.lie, {})],
     }
     beside = micro_usd * 3 if quote.lie in ("amount", "price") else micro_usd

@@ -18,7 +18,8 @@ from tests.soak.faults import Clocks, Injector
 from tests.soak.gateway import Gateway
 from tests.soak.hosts import Host
 from tests.soak.plans import Rail, pick, seeded
-from tests.soak.wishes import Clients
+from tests.soak.wishes import PICTURE, Clients
+from tests.support.picture_files import encoded
 from tests.support.processes import process_environment
 
 _HOSTS = ("A", "B", "C")
@@ -122,7 +123,7 @@ class Campaign:
             "XDG_CACHE_HOME": str(self._folder / "cache"),
             "XDG_DATA_HOME": str(self._folder / "data"),
             "XDG_PICTURES_DIR": str(self._folder / "none"),
-            "BLOCKRUN_IMAGE_GATEWAY": self._gateway.base_url,
+            "BLOCKRUN_IMAGE_INPUT_DIRS": str(_picture_folder(self._folder)),
             "BLOCKRUN_IMAGE_CATALOG": "contract",
             "BLOCKRUN_IMAGE_MAX_COST_USD": "1",
             "BLOCKRUN_IMAGE_DAILY_BUDGET_USD": f"{self._options.budget / 1e6:.6f}",
@@ -131,6 +132,8 @@ class Campaign:
             **self._clocks.environment(name),
         }
         paying = "BLOCKRUN_WALLET_KEY" if self._options.rail == "wallet" else "BLOCKRUN_API_KEY"
+        host = "BLOCKRUN_API_URL" if self._options.rail == "wallet" else "BLOCKRUN_API_KEY_URL"
+        settings[host] = self._gateway.host
         return process_environment(
             {**settings, paying: _KEY if self._options.rail == "wallet" else "brk_soak_0123456789"}
         )
@@ -245,6 +248,7 @@ class Campaign:
                 Counter(plan.kind for order in self._books.orders.values() for plan in order.plans)
             ),
             "quotes": dict(self._gateway.quotes),
+            "edits": self._gateway.edits,
             "unknown, and why": dict(evidence.explanations),
             "not judged": dict(evidence.late),
             "resource reads": dict(self._reads),
@@ -272,3 +276,12 @@ async def _cancel(tasks: "Sequence[asyncio.Task[None]] | set[asyncio.Task[None]]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _picture_folder(folder: Path) -> Path:
+    """Return a folder with the picture that edits start from."""
+    pictures = folder / "pictures"
+    pictures.mkdir(exist_ok=True)
+    if not (pictures / PICTURE).exists():
+        (pictures / PICTURE).write_bytes(encoded("PNG"))
+    return pictures

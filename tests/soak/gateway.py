@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from tests.soak.answers import PATHS, PAYEE, Reply, order_reply, poll_reply, quote_reply
+from tests.soak.answers import PATHS, PAYEE, Reply, edit_path, order_reply, poll_reply, quote_reply
 from tests.soak.books import Books, Order
 from tests.soak.plans import PRICES, Rail, draw_plan, draw_quote, seeded
 
@@ -35,6 +35,8 @@ class Gateway:
     def __init__(self, seed: int, rail: Rail, scale: float, books: Books) -> None:
         self.is_calm = False
         self.quotes: Counter[str] = Counter()
+        self.edits = 0
+        """How many orders were for edits."""
         self.on_answer: Callable[[str], None] = lambda prompt: None
         """Is told the prompt of an order that was just answered in full."""
         self._seed = seed
@@ -57,9 +59,9 @@ class Gateway:
         await self._stack.aclose()
 
     @property
-    def base_url(self) -> str:
-        """The base URL that servers are given."""
-        return self.origin + PATHS[self._rail].removesuffix("/images/generations")
+    def host(self) -> str:
+        """The host that servers are given in place of BlockRun's."""
+        return self.origin + PATHS[self._rail].removesuffix("/v1/images/generations")
 
     async def _listen(self, serve: Callable[[StreamReader, StreamWriter], Any]) -> str:
         server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=512)
@@ -85,7 +87,7 @@ class Gateway:
 
     def _answer(self, request: _Request) -> tuple[Order | None, Reply]:
         path = PATHS[self._rail]
-        if request.method == "POST" and request.path == path:
+        if request.method == "POST" and request.path in (path, edit_path(self._rail)):
             if self._rail == "wallet" and "payment-signature" not in request.headers:
                 return None, self._quote(request)
             order = self._order(request)
@@ -110,7 +112,7 @@ class Gateway:
             self._books.lies[key] = quote.lie
         self._asked[key] = micro_usd
         self._books.say(prompt, f"GATEWAY quotes {micro_usd} to {key[:8]}: {quote.lie or quote.kind}")
-        return quote_reply(quote, micro_usd, self.origin, self._stranger)
+        return quote_reply(quote, micro_usd, self.origin + request.path, self._stranger)
 
     def _has_payee(self) -> bool:
         """Tell whether a payment was accepted long enough ago for the payee to be known."""
@@ -119,6 +121,7 @@ class Gateway:
     def _order(self, request: _Request) -> Order:
         body, key = json.loads(request.body), request.headers.get("idempotency-key", "")
         prompt = body["prompt"]
+        self.edits += "image" in body
         if self._rail == "account":
             order = self._books.open(key, prompt, PRICES[body["model"]])
         else:

@@ -14,3 +14,4 @@ pytestmark = [pytest.mark.soak, pytest.mark.timeout(120), only_on_linux("limits 
 def test_no_promise_about_money_is_broken(rail: Rail, tmp_path: Path) -> None:
     report = run_campaign(Options(seed=7, calls=40, rail=rail, scale=10), tmp_path)
     assert not report.found, report.to_text()
+    assert report.figures["edits"]

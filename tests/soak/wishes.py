@@ -12,6 +12,9 @@ from tests.soak.plans import PRICES, pick, seeded
 
 _BEHAVIOURS = {"wait": 30, "leave": 28, "cancel": 28, "variations": 5, "rephrase": 9}
 _VARIATIONS = 4
+PICTURE = "cat.png"
+"""The file that edits start from, in a folder that servers read pictures in."""
+_EDITED = 3  # each third wish
 _MAX_CALLS = 16
 _PATIENT_AFTER = 3
 _LAST = ("complete", "budget_exceeded")
@@ -96,7 +99,8 @@ class Clients:
         wish.calls.append(call)
         self.calls += 1
         asked = {"prompt": wish.prompt, "model": wish.model, "size": "1024x1024", "enrich": "off"}
-        host.call(call, asked)
+        is_edit = wish.number % _EDITED == 0 and wish.model == next(iter(PRICES))
+        host.call(call, {**asked, "images": [PICTURE]} if is_edit else asked)
         self._books.say(wish.prompt, f"call {call.id} to {host.name}, chain {chain}")
         return call
 
