@@ -191,7 +191,7 @@ class Parameter(BaseModel):
                 return isinstance(value, bool)
             case "integer":
                 return isinstance(value, int) and not isinstance(value, bool) and self._is_within(value)
-            case "number":
+            case _:
                 return isinstance(value, int | float) and not isinstance(value, bool) and self._is_within(value)
 
     @property
