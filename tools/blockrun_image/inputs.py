@@ -17,7 +17,7 @@ LAST = "last"
 """Names the picture of the caller's newest call."""
 
 _SAVED = re.compile(r"images://([0-9a-f]{12})")
-_URL = re.compile(r"(?i)https?://")
+_URL = re.compile(r"(?i)https?://[!-~]{1,2000}")  # of the characters that a URL is written in
 _OTHER_SCHEME = re.compile(r"(?i)([a-z][a-z0-9+.-]+):")
 _HOW = "Name a file, images://ID of a saved picture, last, or an https URL."
 _SHOWN_URL_CHARACTERS = 200
@@ -91,7 +91,7 @@ async def _read(ports: Ports, name: str) -> Named:
     name = name.strip()
     if name.lower() == LAST:
         return Named(LAST, LAST)
-    if _SAVED.fullmatch(name) or _URL.match(name):
+    if _SAVED.fullmatch(name) or _URL.fullmatch(name):
         return Named(name, name)
     scheme = _OTHER_SCHEME.match(name)
     if not name or (scheme and not PurePath(name).drive):
@@ -136,7 +136,7 @@ async def _content_of(ports: Ports, image: Image, id: str | None) -> tuple[bytes
     saved = await _reader(ports).saved(image, id) if id else None
     if saved is not None:
         return saved
-    if not _URL.match(image.url or ""):
+    if not _URL.fullmatch(image.url or ""):
         raise InvalidRequestError("The file of that picture is no longer there.", hint=_HOW)
     return await _fetch(ports, image.url or "")
 
